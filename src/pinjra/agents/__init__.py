@@ -1,0 +1,1 @@
+"""Model text in, actions out, until an answer."""

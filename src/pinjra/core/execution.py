@@ -1,0 +1,139 @@
+"""Execution: everything that came of one run of guest code, as plain values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Literal, NamedTuple
+
+__all__ = ["Artifact", "Cause", "CodeOutput", "ErrorKind", "Execution", "GuestError", "Usage"]
+
+
+class ErrorKind(str, Enum):
+    """What sort of guest failure ended a run."""
+
+    EXCEPTION = "exception"  # the guest's own exception
+    SYNTAX = "syntax"  # the source does not parse
+    REFUSED = "refused"  # the guard or the kernel refused an operation
+    LIMIT = "limit"  # a limit was reached: see `cause`
+    INTERRUPTED = "interrupted"  # the host called interrupt()
+    CRASHED = "crashed"  # the interpreter died (signal, os._exit): see `cause`
+
+
+class Cause(str, Enum):
+    """What ended a run that did not end by itself."""
+
+    WALL = "wall"
+    CPU = "cpu"
+    MEMORY = "memory"
+    OPERATIONS = "operations"
+    PROCESSES = "processes"
+    DISK = "disk"
+    OUTPUT = "output"
+    VALUE = "value"
+    TOOL_CALLS = "tool_calls"
+    SECCOMP = "seccomp"
+    SIGNAL = "signal"
+    EXIT = "exit"
+    INTERRUPT = "interrupt"
+    ESCAPE_BLOCKED = "escape_blocked"
+    PROTOCOL = "protocol"
+    STARTUP = "startup"
+    HOST = "host"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GuestError:
+    """A failure of guest code, as a value.
+
+    Args:
+        type: The exception's class name, as the guest would see it ("ZeroDivisionError").
+        message: One line or more, cut at 10,000 characters.
+        line: 1-based line in the guest's source; None where no line is to blame.
+        source_line: The text of that line, without indentation.
+        traceback: Short, guest frames only, ready to be shown to a model.
+        hint: What to do instead, where the guard refused something.
+        cause: What ended the run, for LIMIT, INTERRUPTED and CRASHED.
+        rolled_back: The session's variables are again as they were before this run.
+        state_lost: The session's variables are gone (a backend without rollback).
+    """
+
+    kind: ErrorKind
+    type: str
+    message: str
+    line: int | None = None
+    source_line: str | None = None
+    traceback: str = ""
+    hint: str | None = None
+    cause: Cause | None = None
+    rolled_back: bool = False
+    state_lost: bool = False
+
+    def __str__(self) -> str:
+        where = f" (line {self.line}: {self.source_line})" if self.line and self.source_line else ""
+        hint = f"\n{self.hint}" if self.hint else ""
+        return f"{self.type}: {self.message}{where}{hint}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """What one run used. None: this backend cannot tell."""
+
+    wall_seconds: float = 0.0
+    tool_seconds: float = 0.0
+    cpu_seconds: float | None = None
+    operations: int | None = None
+    memory_peak_bytes: int | None = None
+    output_bytes: int = 0
+    tool_calls: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Artifact:
+    """Something to look at that guest code displayed or that its value was.
+
+    Args:
+        media_type: "image/png", "text/html", …
+        data: The bytes, not encoded.
+        name: The guest's name for it, never to be used as a path.
+    """
+
+    media_type: str
+    data: bytes = field(repr=False)
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Execution:
+    """What came of one run.
+
+    Args:
+        value: The last expression's value, or final_answer's argument; plain data or `Opaque`.
+        stdout: Kept also when the run failed; cut at `Limits.output_bytes`.
+        notes: Things the caller should tell the model ("len is the builtin again").
+    """
+
+    value: object = None
+    stdout: str = ""
+    stderr: str = ""
+    error: GuestError | None = None
+    artifacts: tuple[Artifact, ...] = ()
+    usage: Usage = field(default_factory=Usage)
+    is_final_answer: bool = False
+    notes: tuple[str, ...] = ()
+
+    @property
+    def logs(self) -> str:
+        """Return stdout followed by stderr, as users of `CodeOutput` know it."""
+        return self.stdout + self.stderr
+
+
+class CodeOutput(NamedTuple):
+    """What `executor(code)` returns: the familiar form of a successful `Execution`."""
+
+    output: object
+    logs: str
+    is_final_answer: bool
+
+
+Stream = Literal["stdout", "stderr"]

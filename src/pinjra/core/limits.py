@@ -1,0 +1,44 @@
+"""Limits: what one run of guest code may use. Units are in the names; None means "not limited"."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+__all__ = ["Limits"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What one run (a step) of guest code may use.
+
+    Every executor enforces all that it can and says in `guarantees` what it cannot.
+
+    Args:
+        wall_seconds: Time on the clock of one run; time spent in host tools is not charged.
+        cpu_seconds: Processor time of one run, of all of the guest's threads and processes.
+        operations: Loop turns, calls and comprehension steps of one run (the guard's cost model).
+        memory_bytes: Memory of the session, the interpreter itself included.
+        disk_bytes: Everything in the scratch folder.
+        output_bytes: stdout and stderr of one run together, as UTF-8; more is cut with a marker.
+        value_bytes: The result or one tool argument or answer, as encoded on the wire.
+        processes: Processes and threads alive in the session at one time, the interpreter's own included.
+        tool_calls: Calls of host tools in one run.
+    """
+
+    wall_seconds: float | None = 30.0
+    cpu_seconds: float | None = 30.0
+    operations: int | None = 1_000_000_000
+    memory_bytes: int | None = 1 << 30
+    disk_bytes: int | None = 64 << 20
+    output_bytes: int | None = 1 << 20
+    value_bytes: int | None = 64 << 20
+    processes: int | None = 32
+    tool_calls: int | None = 1000
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if value is None:
+                continue
+            if isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0:
+                raise ValueError(f"Limits.{field.name} must be a number above 0 or None, not {value!r}")

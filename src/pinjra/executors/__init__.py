@@ -1,0 +1,1 @@
+"""Places to run guest code: one contract, one file a backend."""

@@ -1,0 +1,146 @@
+"""PythonExecutor: the contract that every place to run guest code keeps."""
+
+from __future__ import annotations
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from pinjra.core.errors import InterpreterError
+from pinjra.core.execution import CodeOutput, Execution, Stream
+from pinjra.core.limits import Limits
+
+if TYPE_CHECKING:
+    from typing import Self
+
+    from pinjra.executors.guarantees import Guarantees
+
+__all__ = ["OutputCallback", "PythonExecutor"]
+
+OutputCallback = Callable[[Stream, str], None]
+
+
+class PythonExecutor(ABC):
+    """A session of a guest Python: runs code, keeps variables between runs, calls host tools.
+
+    One run at a time per executor (a second thread waits); `interrupt` and `close` may be called from any thread.
+    Every method may raise:
+        ExecutorClosed: The caller's fault: used after `close`.
+        SessionLost: The session's process or stream is gone, with its state (cause in the error).
+        BackendError: The provider's fault: its API, network or daemon failed.
+        ProtocolViolation: A hostile worker; the session has been killed.
+        InternalError: Our bug.
+    """
+
+    limits: Limits
+    on_output: OutputCallback | None = None  # sees output as it is printed, called on the thread that runs
+
+    @abstractmethod
+    def run(self, code: str, *, wall_seconds: float | None = None) -> Execution:
+        """Return what came of running `code`; the guest failing is a value in `Execution.error`.
+
+        Args:
+            code: Python source of any length.
+            wall_seconds: For this run instead of `limits.wall_seconds`.
+        """
+
+    def __call__(self, code: str) -> CodeOutput:
+        """Return value, logs and whether it is final, as callers of this kind of library know it.
+
+        Raises:
+            InterpreterError: The guest's fault: its exception, a refused operation or a limit.
+        """
+        done = self.run(code)
+        if done.error is not None:
+            raise InterpreterError(str(done.error), done.error, done)
+        return CodeOutput(done.value, done.logs, done.is_final_answer)
+
+    @abstractmethod
+    def send_tools(self, tools: Mapping[str, Callable[..., object]]) -> None:
+        """Grant host functions by name. They stay on the host; the guest calls them through the bridge.
+
+        Called again, it adds to what was granted before. `final_answer` may be given to run before the answer is taken.
+
+        Raises:
+            ConfigurationError: A name is no identifier, or a value is not callable (the caller's fault).
+        """
+
+    @abstractmethod
+    def send_variables(self, variables: Mapping[str, object]) -> None:
+        """Set guest variables to copies of plain values (whatever the codec carries).
+
+        Raises:
+            ConfigurationError: A value cannot cross (the caller's fault).
+        """
+
+    @abstractmethod
+    def put_file(self, name: str, data: bytes) -> None:
+        """Write a file into the scratch folder. `name` is relative, without "..".
+
+        Raises:
+            ConfigurationError: The name leaves the folder, or the quota does not hold the data (the caller's fault).
+        """
+
+    @abstractmethod
+    def get_file(self, name: str) -> bytes:
+        """Return a regular file of the scratch folder; links are not followed out of it.
+
+        Raises:
+            FileNotFoundError: There is no such regular file.
+        """
+
+    @abstractmethod
+    def list_files(self) -> dict[str, int]:
+        """Return relative name → size in bytes of each regular file in the scratch folder."""
+
+    @abstractmethod
+    def interrupt(self) -> None:
+        """Stop the run in progress, at once, from any thread; without one, do nothing."""
+
+    @abstractmethod
+    def reset(self) -> None:
+        """Forget all variables and scratch files; keep the tools."""
+
+    def fork(self) -> Self:
+        """Return an independent session with the same variables and scratch files, where the backend can.
+
+        Raises:
+            ExecutorUnavailable: This backend cannot (`guarantees.fork` is "").
+        """
+        from pinjra.core.errors import ExecutorUnavailable
+
+        raise ExecutorUnavailable(f"{type(self).__name__} cannot fork a session; the jail can")
+
+    @abstractmethod
+    def close(self) -> None:
+        """End the session and its whole process tree. Idempotent; also done at interpreter exit."""
+
+    @property
+    @abstractmethod
+    def guarantees(self) -> Guarantees:
+        """What this executor enforces here and now, and by which mechanism."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def check_file_name(name: str) -> str:
+    """Return `name` when it is a plain relative path below the scratch folder.
+
+    Raises:
+        ConfigurationError: It is absolute, empty, has "..", a NUL, or more than 255 bytes in a part.
+    """
+    from pinjra.core.errors import ConfigurationError
+
+    parts = name.split("/")
+    bad = not name or "\0" in name or any(p in ("", ".", "..") or len(os.fsencode(p)) > 255 for p in parts)
+    if bad or len(parts) > 32:
+        raise ConfigurationError(f"a scratch file's name must be a plain relative path, not {name!r}")
+    return name

@@ -1,0 +1,37 @@
+"""Guarantees: what an executor enforces here and now, and by which mechanism."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+__all__ = ["Guarantees"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Guarantees:
+    """What this executor enforces here and now. A text names the mechanism; "" means: not enforced.
+
+    Args:
+        boundary: What stands between guest and host: "kernel" (own process, confined), "container", "vm", "wasm",
+            "remote" (somebody else's machine), or "none" (this process).
+        isolation: Mechanisms applied, outermost first ("landlock abi 7", "seccomp", "user namespace", …).
+        memory, wall, cpu, operations, disk, processes, network, files: The mechanism, or "".
+        rollback: A failed step leaves the variables as they were.
+        fork: `fork()` works.
+        missing: What was asked for or could be had elsewhere and is not applied here, each with its reason.
+    """
+
+    boundary: Literal["kernel", "container", "vm", "wasm", "remote", "none"]
+    isolation: tuple[str, ...] = ()
+    memory: str = ""
+    wall: str = ""
+    cpu: str = ""
+    operations: str = ""
+    disk: str = ""
+    processes: str = ""
+    network: str = ""
+    files: str = ""
+    rollback: str = ""
+    fork: str = ""
+    missing: tuple[str, ...] = field(default=())

@@ -1,0 +1,1 @@
+"""Chat in, completion out: one vendor a file."""

@@ -1,0 +1,1 @@
+"""Pinjra for other programs: MCP."""

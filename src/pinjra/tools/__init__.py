@@ -1,0 +1,1 @@
+"""Functions for agents, with a schema."""

@@ -1,0 +1,1 @@
+"""Tools that are shipped, one a file."""

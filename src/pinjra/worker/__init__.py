@@ -1,0 +1,1 @@
+"""What runs inside the box: supervisor and interpreter. Standard library only; Python 3.10 and later."""
