@@ -1,0 +1,83 @@
+# Sourced by scripts/try and scripts/check: finds a Python, makes or reuses a virtual environment. Sets PYTHON.
+
+say() { printf '%s\n' "$*" >&2; }
+
+supported() { "$1" -c 'import sys; sys.exit(not ((3, 11) <= sys.version_info[:2] < (3, 15)))' 2>/dev/null; }
+
+# A Python that other users can read comes first: the jail gives up root before it starts the guest.
+readable_by_all() { "$1" -c '
+import os, sys
+path = os.path.realpath(sys.base_prefix)
+while path != "/":
+    if not os.stat(path).st_mode & 0o001: sys.exit(1)
+    path = os.path.dirname(path)' 2>/dev/null; }
+
+find_python() {
+  local candidate
+  for candidate in "${PINJRA_PYTHON:-}" /usr/bin/python3.1[1-4] python3.11 python3.12 python3.13 python3.14 python3 python; do
+    [ -n "$candidate" ] && command -v "$candidate" >/dev/null 2>&1 && supported "$candidate" && readable_by_all "$candidate" \
+      && "$candidate" -c 'import ensurepip, venv' 2>/dev/null && { command -v "$candidate"; return; }
+  done
+  for candidate in python3.11 python3.12 python3.13 python3.14 python3 python; do
+    command -v "$candidate" >/dev/null 2>&1 && supported "$candidate" && { command -v "$candidate"; return; }
+  done
+  say "Pinjra needs CPython 3.11 to 3.14 on the PATH (or PINJRA_PYTHON=/path/to/python)."
+  exit 2
+}
+
+# prepare_environment [REQUIREMENTS]: .venv in the checkout (an existing one is reused), pinjra installed in it.
+prepare_environment() {
+  PYTHON=.venv/bin/python
+  if [ ! -x "$PYTHON" ]; then
+    local base; base=$(find_python)
+    say "Making a virtual environment in .venv with $("$base" --version)"
+    "$base" -m venv .venv
+  fi
+  local stamp=.venv/pinjra-installed wanted
+  wanted=$(cat pyproject.toml ${1:+"$1"} | cksum)
+  if [ "$(cat "$stamp.${1:+check}" 2>/dev/null)" != "$wanted" ]; then
+    say "Installing Pinjra${1:+ and $1}"
+    "$PYTHON" -m pip install --quiet --disable-pip-version-check --progress-bar on ${1:+-r "$1"} -e . 2>&1 | grep -v '^WARNING: Location' >&2 || true
+    "$PYTHON" -c 'import pinjra, rich, click' || { say "Installing failed; see above."; exit 1; }
+    echo "$wanted" >"$stamp.${1:+check}"
+  fi
+}
+
+# install_optional FILE: one package at a time, so that one that cannot be had only makes its own tests skip.
+install_optional() {
+  [ -f "$1" ] || return 0
+  local stamp; stamp=.venv/pinjra-optional.$(basename "$1")
+  [ "$(cat "$stamp" 2>/dev/null)" = "$(cksum <"$1")" ] && return 0
+  say "Installing the optional SDKs of $1 (their tests skip where one cannot be had)"
+  if ! "$PYTHON" -m pip install --quiet --disable-pip-version-check -r "$1" 2>/tmp/pinjra-optional.$$; then
+    local line
+    grep -v '^#' "$1" | while read -r line; do
+      [ -z "$line" ] || "$PYTHON" -m pip install --quiet --disable-pip-version-check "$line" 2>/dev/null || say "  not installed: $line"
+    done
+  fi
+  rm -f /tmp/pinjra-optional.$$
+  cksum <"$1" >"$stamp"
+}
+
+# other_pythons: one path for each other supported minor version on this machine.
+other_pythons() {
+  local mine candidate version seen=""
+  mine=$("$PYTHON" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+  for candidate in python3.11 python3.12 python3.13 python3.14 /usr/bin/python3.1[1-4] "${PYENV_ROOT:-$HOME/.pyenv}"/versions/3.1[1-4]*/bin/python3; do
+    command -v "$candidate" >/dev/null 2>&1 && supported "$candidate" || continue
+    version=$("$candidate" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+    case " $mine $seen " in *" $version "*) continue ;; esac
+    seen="$seen $version"
+    command -v "$candidate"
+  done
+}
+
+# run_guard_tests PYTHON: the guard's tests in an environment of their own, beside .venv.
+run_guard_tests() {
+  local version home
+  version=$("$1" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+  home=.venv/python-$version
+  [ -x "$home/bin/python" ] || "$1" -m venv "$home"
+  "$home/bin/python" -m pip install --quiet --disable-pip-version-check pytest==8.4.2 pytest-timeout==2.4.0 hypothesis==6.148.1 pytest-randomly==4.0.1 2>&1 | grep -v '^WARNING: Location' >&2 || true
+  PYTHONPATH=src "$home/bin/python" -m pytest -q tests/guard tests/wire tests/grammar
+}
