@@ -1,0 +1,134 @@
+"""ScriptedModel: replays completions in order. For tests, examples and documentation; a first-class model."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from pinjra.models.base import (
+    ChatMessage,
+    Completion,
+    JsonSchema,
+    ModelDelta,
+    PromptStyle,
+    TokenUsage,
+    ToolSchema,
+)
+from pinjra.models.errors import ModelExhausted
+
+__all__ = ["Request", "ScriptedModel"]
+
+Script = str | Completion | Exception | Callable[[Sequence[ChatMessage]], "str | Completion"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What a scripted model was asked: the arguments of one `generate` or `stream`."""
+
+    messages: tuple[ChatMessage, ...]
+    stop: tuple[str, ...] = ()
+    tools: tuple[ToolSchema, ...] = ()
+    response_schema: JsonSchema | None = None
+    temperature: float | None = None
+
+
+class ScriptedModel:
+    """A model that answers with what it was given, in order, and records what it was asked.
+
+    Args:
+        completions: A text, a `Completion`, an exception to raise, or a function of the messages, one per
+            request. A single function instead of a list answers every request.
+        prompt_style: "small" makes agents use the prompt of small models.
+
+    Text is cut at stop sequences, as a server would. Tokens are counted as words, so that budgets can be
+    tried.
+    """
+
+    def __init__(
+        self,
+        completions: Iterable[Script] | Callable[[Sequence[ChatMessage]], str | Completion],
+        *,
+        model_id: str = "scripted",
+        prompt_style: PromptStyle = "full",
+    ) -> None:
+        self.model_id = model_id
+        self.prompt_style = prompt_style
+        self.requests: list[Request] = []
+        self._always = completions if callable(completions) else None
+        self._remaining: list[Script] = [] if callable(completions) else list(completions)
+        self._lock = threading.Lock()
+
+    def __repr__(self) -> str:
+        left = "a function" if self._always else f"{len(self._remaining)} completions left"
+        return f"ScriptedModel({self.model_id!r}, {left})"
+
+    def generate(
+        self,
+        messages: Sequence[ChatMessage],
+        *,
+        stop: Sequence[str] = (),
+        tools: Sequence[ToolSchema] = (),
+        response_schema: JsonSchema | None = None,
+        temperature: float | None = None,
+    ) -> Completion:
+        """Return the next completion of the script.
+
+        Raises:
+            ModelExhausted: The script has ended (the caller's fault).
+        """
+        script = self._next(
+            Request(
+                messages=tuple(messages),
+                stop=tuple(stop),
+                tools=tuple(tools),
+                response_schema=response_schema,
+                temperature=temperature,
+            )
+        )
+        if isinstance(script, Exception):
+            raise script
+        answer = script if isinstance(script, str | Completion) else script(messages)
+        done = Completion(text=answer) if isinstance(answer, str) else answer
+        text = _cut(done.text, stop)
+        usage = done.usage if done.usage.total_tokens else _word_usage(messages, text)
+        return replace(done, text=text, usage=usage)
+
+    def stream(
+        self,
+        messages: Sequence[ChatMessage],
+        *,
+        stop: Sequence[str] = (),
+        tools: Sequence[ToolSchema] = (),
+        response_schema: JsonSchema | None = None,
+        temperature: float | None = None,
+    ) -> Iterator[ModelDelta | Completion]:
+        """Yield the next completion word by word, then whole. Raises as `generate` does."""
+        done = self.generate(
+            messages, stop=stop, tools=tools, response_schema=response_schema, temperature=temperature
+        )
+        for piece in re.findall(r"\s*\S+|\s+$", done.text):
+            yield ModelDelta(piece)
+        yield done
+
+    def _next(self, request: Request) -> Script:
+        with self._lock:
+            self.requests.append(request)
+            if self._always is not None:
+                return self._always
+            if not self._remaining:
+                asked = len(self.requests)
+                raise ModelExhausted(f"the script has {asked - 1} completions; this is request {asked}")
+            return self._remaining.pop(0)
+
+
+def _cut(text: str, stop: Sequence[str]) -> str:
+    ends = [at for mark in stop if mark and (at := text.find(mark)) >= 0]
+    return text[: min(ends)] if ends else text
+
+
+def _word_usage(messages: Sequence[ChatMessage], text: str) -> TokenUsage:
+    return TokenUsage(
+        input_tokens=sum(len(m.content.split()) for m in messages), output_tokens=len(text.split())
+    )
