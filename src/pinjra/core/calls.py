@@ -62,7 +62,11 @@ def describe(name: str, function: Callable[..., object]) -> HostFunction:
         )
     seconds = getattr(function, "seconds", None)
     doc = getattr(function, "description", None) or inspect.getdoc(function) or ""
-    check = function.check_arguments if isinstance(function, ArgumentChecker) else _signature_check(name, function)
+    check = (
+        function.check_arguments
+        if isinstance(function, ArgumentChecker)
+        else _signature_check(name, function)
+    )
     return HostFunction(
         name=name,
         function=function,

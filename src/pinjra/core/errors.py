@@ -79,7 +79,9 @@ class ToolRefused(PinjraError):
 class InterpreterError(PinjraError):
     """A guest error, raised by `executor(code)` for callers that want exceptions. `error` and `execution` are the values."""
 
-    def __init__(self, message: str, error: GuestError | None = None, execution: Execution | None = None) -> None:
+    def __init__(
+        self, message: str, error: GuestError | None = None, execution: Execution | None = None
+    ) -> None:
         super().__init__(message)
         self.error = error
         self.execution = execution

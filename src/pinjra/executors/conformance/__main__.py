@@ -1,0 +1,39 @@
+"""The conformance suite from the command line: an executor's name in, a line a check out."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from pinjra.core.limits import Limits
+from pinjra.executors.base import PythonExecutor
+from pinjra.executors.conformance.suite import run_conformance
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the suite on an executor by name; exit status 1 when a check failed."""
+    from pinjra.executors.registry import create_executor
+
+    parser = argparse.ArgumentParser(prog="python -m pinjra.executors.conformance", description=__doc__)
+    parser.add_argument("executor")
+    parser.add_argument("--only", action="append", default=[])
+    options = parser.parse_args(arguments)
+
+    def make(imports: list[str], limits: Limits) -> PythonExecutor:
+        return create_executor(
+            options.executor, additional_authorized_imports=imports, executor_kwargs={"limits": limits}
+        )
+
+    results = run_conformance(make, only=options.only)
+    for result in results:
+        print(
+            f"{result.status:8} {result.seconds:6.2f} s  {result.name}"
+            + (f"  ({result.reason})" if result.reason else "")
+        )
+    counts = {status: sum(r.status == status for r in results) for status in ("passed", "failed", "skipped")}
+    print(", ".join(f"{count} {status}" for status, count in counts.items()))
+    return 1 if counts["failed"] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

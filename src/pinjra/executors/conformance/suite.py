@@ -1,0 +1,137 @@
+"""The conformance suite: an executor factory in, one result a check out. Shipped; needs no pytest.
+
+Every backend passes every check, except those whose requirement its `guarantees` do not claim: these are skipped by name and
+reason. A check gets a fresh executor; it fails by raising anything.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from pinjra.core.execution import ErrorKind, Execution
+from pinjra.core.limits import Limits
+from pinjra.executors.base import PythonExecutor
+
+__all__ = [
+    "CHECKS",
+    "CHECK_LIMITS",
+    "Check",
+    "CheckFailed",
+    "Make",
+    "Result",
+    "check",
+    "expect",
+    "failure_of",
+    "run_conformance",
+    "value_of",
+]
+
+Make = Callable[..., PythonExecutor]
+"""make(additional_authorized_imports, limits=Limits) -> a started executor."""
+
+CHECK_LIMITS = Limits(wall_seconds=20, memory_bytes=1 << 30)
+
+
+class CheckFailed(AssertionError):
+    """An executor does not keep the contract."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """One thing that every executor must do.
+
+    Args:
+        needs: Fields of `Guarantees` that must not be "" (a backend that does not claim them skips the check).
+        limits: Of the executor it is given.
+    """
+
+    name: str
+    function: Callable[[PythonExecutor], None]
+    needs: tuple[str, ...] = ()
+    imports: tuple[str, ...] = ()
+    limits: Limits = CHECK_LIMITS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """What came of one check."""
+
+    name: str
+    status: Literal["passed", "failed", "skipped"]
+    reason: str = ""
+    seconds: float = 0.0
+
+
+CHECKS: list[Check] = []
+
+
+def check(
+    *, needs: Iterable[str] = (), imports: Iterable[str] = (), limits: Limits = CHECK_LIMITS
+) -> Callable[[Callable[[PythonExecutor], None]], Callable[[PythonExecutor], None]]:
+    """Add a function to `CHECKS`; its name, with spaces, is the check's."""
+
+    def add(function: Callable[[PythonExecutor], None]) -> Callable[[PythonExecutor], None]:
+        name = function.__name__.replace("_", " ").strip()
+        CHECKS.append(
+            Check(name=name, function=function, needs=tuple(needs), imports=tuple(imports), limits=limits)
+        )
+        return function
+
+    return add
+
+
+def expect(actual: object, wanted: object, what: str = "") -> None:
+    """Raise `CheckFailed` unless both are equal and of one type."""
+    if type(actual) is not type(wanted) or actual != wanted:
+        raise CheckFailed(f"{what + ': ' if what else ''}wanted {wanted!r:.500}, got {actual!r:.500}")
+
+
+def run_conformance(make: Make, *, only: Iterable[str] = ()) -> list[Result]:
+    """Return one result a check.
+
+    Args:
+        make: Called once a check, as `make(imports, limits=limits)`.
+        only: Words; checks whose name holds none of them are left out.
+    """
+    from pinjra.executors.conformance import limits, output, tools, values  # noqa: F401  (they fill CHECKS)
+
+    words = list(only)
+    chosen = [c for c in CHECKS if not words or any(word in c.name for word in words)]
+    return [_run_one(make, c) for c in chosen]
+
+
+def _run_one(make: Make, wanted: Check) -> Result:
+    started = time.monotonic()
+    try:
+        with make(list(wanted.imports), limits=wanted.limits) as executor:
+            missing = [need for need in wanted.needs if not getattr(executor.guarantees, need)]
+            if missing:
+                return Result(
+                    name=wanted.name, status="skipped", reason=f"not guaranteed here: {', '.join(missing)}"
+                )
+            wanted.function(executor)
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}"
+        return Result(name=wanted.name, status="failed", reason=reason, seconds=time.monotonic() - started)
+    return Result(name=wanted.name, status="passed", seconds=time.monotonic() - started)
+
+
+def value_of(executor: PythonExecutor, code: str) -> object:
+    """Return the value of a run that must succeed."""
+    done = executor.run(code)
+    if done.error is not None:
+        raise CheckFailed(f"{code!r:.200} failed: {done.error}")
+    return done.value
+
+
+def failure_of(executor: PythonExecutor, code: str, kind: ErrorKind | None = None) -> Execution:
+    """Return a run that must fail, of that kind."""
+    done = executor.run(code)
+    if done.error is None:
+        raise CheckFailed(f"{code!r:.200} gave {done.value!r:.200} and should have failed")
+    if kind is not None:
+        expect(done.error.kind, kind, f"kind of {done.error}")
+    return done

@@ -1,0 +1,134 @@
+"""Executor names -> classes. A new executor is one file and one line in `BUILTIN` (or an entry point of `GROUP`)."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import warnings
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, cast
+
+from pinjra.core.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from pinjra.core.limits import Limits
+    from pinjra.executors.base import PythonExecutor
+
+__all__ = [
+    "BUILTIN",
+    "GROUP",
+    "create_executor",
+    "default_executor",
+    "executor_class",
+    "executor_names",
+    "sandbox",
+]
+
+GROUP = "pinjra.executors"  # entry-point group for executors of other packages
+
+BUILTIN: dict[str, str] = {
+    "jail": "pinjra.executors.jail:JailExecutor",
+    "local": "pinjra.executors.local:LocalPythonExecutor",
+    "docker": "pinjra.executors.docker:DockerExecutor",
+    "oci": "pinjra.executors.oci:OciExecutor",
+    "ssh": "pinjra.executors.ssh:SshExecutor",
+    "wasm": "pinjra.executors.wasm:WasmExecutor",
+    "e2b": "pinjra.executors.e2b:E2BExecutor",
+    "modal": "pinjra.executors.modal:ModalExecutor",
+    "blaxel": "pinjra.executors.blaxel:BlaxelExecutor",
+    "daytona": "pinjra.executors.daytona:DaytonaExecutor",
+    "kubernetes": "pinjra.executors.kubernetes:KubernetesExecutor",
+}
+
+
+def executor_names() -> list[str]:
+    """Return all known names, the shipped ones first."""
+    return [*BUILTIN, *sorted(set(_entry_points()) - set(BUILTIN))]
+
+
+def executor_class(name: str) -> type[PythonExecutor]:
+    """Return the class of an executor without starting anything.
+
+    Raises:
+        ConfigurationError: There is no executor of that name (the caller's fault).
+        MissingDependency: Its SDK is not installed (the operator's).
+    """
+    target = BUILTIN.get(name) or _entry_points().get(name)
+    if target is None:
+        raise ConfigurationError(f"there is no executor {name!r}; there are: {', '.join(executor_names())}")
+    module, _, attribute = target.partition(":")
+    return cast("type[PythonExecutor]", getattr(importlib.import_module(module), attribute))
+
+
+def default_executor() -> str:
+    """Return "jail" on Linux, elsewhere "local" with one warning that says what that is not."""
+    if sys.platform == "linux":
+        return "jail"
+    warnings.warn(
+        'executor_type="local" runs guest code in this process: its guard is not a security boundary. '
+        "On Linux the jail is used; on this system consider docker, wasm or a remote executor.",
+        RuntimeWarning,
+        stacklevel=3,
+    )
+    return "local"
+
+
+def create_executor(
+    name: str | None = None,
+    *,
+    additional_authorized_imports: Iterable[str] = (),
+    executor_kwargs: Mapping[str, object] | None = None,
+) -> PythonExecutor:
+    """Return a started executor.
+
+    Args:
+        name: One of `executor_names()`; None for the most secure one that is the default here.
+        additional_authorized_imports: Modules guest code may import besides the default list.
+        executor_kwargs: Further parameters of the executor's class (`limits`, `image`, `template`, …).
+
+    Raises:
+        ConfigurationError: Unknown name or parameter (the caller's fault).
+        ExecutorUnavailable: This machine cannot give it; the message names what is missing and the choices.
+        StartupFailed: The sandbox did not come up (the host's or provider's fault).
+    """
+    options = dict(executor_kwargs or {})
+    imports = [
+        *additional_authorized_imports,
+        *cast("Iterable[str]", options.pop("additional_authorized_imports", ())),
+    ]
+    cls = executor_class(name or default_executor())
+    try:
+        return cls(imports, **options)  # type: ignore[call-arg]  # each backend has parameters of its own
+    except TypeError as error:
+        if "unexpected keyword argument" in str(error):
+            raise ConfigurationError(f"executor {name!r}: {error}") from None
+        raise
+
+
+def sandbox(
+    name: str | None = None,
+    *,
+    authorized_imports: Iterable[str] = (),
+    limits: Limits | None = None,
+    **options: object,
+) -> PythonExecutor:
+    """Return a started executor, to be used in a `with` statement.
+
+    Args:
+        name: "jail", "local", "docker", …; None for the default here.
+        authorized_imports: Modules guest code may import besides the default list.
+        limits: What one run may use; None for the defaults.
+        options: Further parameters of the executor's class.
+
+    Raises:
+        As `create_executor`.
+    """
+    if limits is not None:
+        options["limits"] = limits
+    return create_executor(name, additional_authorized_imports=authorized_imports, executor_kwargs=options)
+
+
+def _entry_points() -> dict[str, str]:
+    from importlib.metadata import entry_points
+
+    return {point.name: point.value for point in entry_points(group=GROUP)}
