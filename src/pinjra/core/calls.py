@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-__all__ = ["ArgumentChecker", "HostFunction", "describe"]
+__all__ = ["ArgumentChecker", "HostFunction", "ToolError", "describe", "guest_exception"]
 
 
 @runtime_checkable
@@ -97,3 +97,21 @@ def _signature_check(
             raise ToolRefused(f"{name}{signature}: {error}") from None
 
     return check
+
+
+class ToolError(Exception):
+    """What guest code sees when a host tool failed with an exception that Python does not have built in."""
+
+
+def guest_exception(type_name: str, message: str) -> Exception:
+    """Return what a failed call raises in the guest: type and message only, nothing of the host's.
+
+    A built-in exception keeps its class, so that `except ValueError` works; any other becomes a `ToolError` of that name.
+    """
+    import builtins
+
+    found = getattr(builtins, type_name, None) if type_name.isidentifier() else None
+    if isinstance(found, type) and issubclass(found, Exception) and not issubclass(found, UnicodeError):
+        return found(message)
+    cls = type(type_name, (ToolError,), {"__module__": "builtins"}) if type_name.isidentifier() else ToolError
+    return cls(message)
