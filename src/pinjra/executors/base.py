@@ -117,6 +117,14 @@ class PythonExecutor(ABC):
     def close(self) -> None:
         """End the session and its whole process tree. Idempotent; also done at interpreter exit."""
 
+    @classmethod
+    def diagnose(cls) -> str:
+        """Return "" when a session could be opened here and now, else one line: what is missing and how to get it.
+
+        Starts nothing and asks no account.
+        """
+        return ""
+
     @property
     @abstractmethod
     def guarantees(self) -> Guarantees:
