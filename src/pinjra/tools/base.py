@@ -1,0 +1,345 @@
+"""Tool: something on the host that a model may call, with the words and types that it is told. `@tool` makes one."""
+
+from __future__ import annotations
+
+import enum
+import inspect
+import threading
+from abc import ABCMeta
+from collections.abc import Callable, Sequence
+from keyword import iskeyword
+from typing import Any, ClassVar, overload
+
+from pinjra.core.errors import ConfigurationError, ToolRefused
+from pinjra.tools.check import make_checker
+from pinjra.tools.definition import (
+    enum_hints,
+    import_path,
+    input_of,
+    output_type,
+    signature_of_inputs,
+    type_hints,
+)
+from pinjra.tools.docstring import parse_docstring
+from pinjra.tools.hints import ALL_TYPES, Schema
+from pinjra.tools.schema import python_signature, python_type
+
+__all__ = ["FunctionTool", "Tool", "tool"]
+
+
+class _Checked(ABCMeta):
+    """Checks each tool right after its `__init__`, wherever a subclass ends."""
+
+    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+        made = super().__call__(*args, **kwargs)
+        made.validate_arguments()
+        return made
+
+
+class Tool(metaclass=_Checked):
+    """Base of all tools: subclass it, set the attributes, write `forward`.
+
+    A tool runs on the host, also when the code that calls it runs in a sandbox. It may be called from several
+    threads at once.
+
+    Attributes:
+        name: By which models call it; a Python identifier.
+        description: What it does and returns, for the model.
+        inputs: Argument name → {"type", "description"} and further JSON Schema keywords; `"nullable": True` takes None.
+            Types are JSON's and "any", "image", "audio", "dataframe", "file", which pass as themselves.
+        output_type: One of the same types.
+        output_schema: JSON Schema of a structured result, where there is one.
+        examples: Calls to show to the model, one a text.
+        seconds: Longest time one call may take; None for no limit of its own.
+    """
+
+    name: str
+    description: str
+    inputs: dict[str, Schema]
+    output_type: str
+    output_schema: dict[str, Any] | None = None
+    examples: Sequence[str] = ()
+    seconds: float | None = None
+    is_initialized: bool = False
+    skip_forward_signature_validation: ClassVar[bool] = False
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Tool:
+        """Make the object with its lock, so that subclasses need not call `super().__init__()`."""
+        made = super().__new__(cls)
+        made._setup_lock = threading.Lock()
+        return made
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Take and ignore arguments, as subclasses written for other libraries expect."""
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """Do the work; the arguments are those of `inputs`. May be `async`."""
+        raise NotImplementedError(f"{type(self).__name__} has no forward() method: write one")
+
+    def setup(self) -> None:
+        """Do what is expensive and needed before the first call; called once, by the first call."""
+
+    def __call__(self, *args: Any, sanitize_inputs_outputs: bool = False, **kwargs: Any) -> Any:
+        """Return what `forward` returns; an awaitable when the tool is async.
+
+        A single dict of argument names is taken as the arguments, as JSON agents give them.
+
+        Args:
+            sanitize_inputs_outputs: Check the arguments against `inputs` first.
+
+        Raises:
+            ToolRefused: The arguments do not fit (only with `sanitize_inputs_outputs`).
+        """
+        args, kwargs = self._spread(args, kwargs)
+        if sanitize_inputs_outputs:
+            self.check_arguments(args, kwargs)
+        if not self.is_initialized:
+            self._set_up_once()
+        args, kwargs = self._with_enums(args, kwargs)
+        return self.forward(*args, **kwargs)
+
+    def check_arguments(self, args: tuple[object, ...], kwargs: dict[str, object]) -> None:
+        """Bind the arguments and check each against its schema.
+
+        Raises:
+            ToolRefused: They do not fit; the message is for the model.
+        """
+        args, kwargs = self._spread(args, kwargs)
+        try:
+            bound = self.signature.bind(*args, **kwargs)
+        except TypeError as error:
+            raise ToolRefused(f"{self._usage()}: {error}") from None
+        problems = [said for name, value in bound.arguments.items() if (said := self._checkers[name](value))]
+        if problems:
+            raise ToolRefused(f"{self._usage()}: {'; '.join(problems)}")
+
+    def validate_arguments(self) -> None:
+        """Check the tool's own definition.
+
+        Raises:
+            ConfigurationError: It is wrong (the author's fault); the message says what to change.
+        """
+        self._validate_attributes()
+        for name, entry in self.inputs.items():
+            self._validate_input(name, entry)
+        self.signature = self._make_signature()
+        self._checkers = {name: make_checker(name, entry) for name, entry in self.inputs.items()}
+        self._enums = enum_hints(self.forward)
+
+    @property
+    def is_async(self) -> bool:
+        """Whether a call returns an awaitable."""
+        return inspect.iscoroutinefunction(self.forward)
+
+    @property
+    def required_inputs(self) -> tuple[str, ...]:
+        """Names of the arguments that every call must give."""
+        empty = inspect.Parameter.empty
+        return tuple(
+            name for name, parameter in self.signature.parameters.items() if parameter.default is empty
+        )
+
+    @property
+    def import_path(self) -> str:
+        """Where to import this tool from: "package.module:Name".
+
+        Raises:
+            ConfigurationError: It was made where no import reaches (inside a function, in `__main__`).
+        """
+        return import_path(self.name, type(self))
+
+    def to_code_prompt(self) -> str:
+        """Return the tool as a Python signature with documentation, for agents that write code."""
+        return python_signature(self)
+
+    def to_tool_calling_prompt(self) -> str:
+        """Return the tool in one paragraph, for agents that answer in JSON."""
+        return (
+            f"{self.name}: {self.description}\n    Takes inputs: {self.inputs}\n"
+            f"    Returns an output of type: {self.output_type}"
+        )
+
+    @staticmethod
+    def from_function(
+        function: Callable[..., Any],
+        *,
+        name: str | None = None,
+        description: str | None = None,
+        seconds: float | None = None,
+        examples: Sequence[str] = (),
+    ) -> FunctionTool:
+        """Return a tool that calls `function`; its type hints and Google-form docstring are the schema.
+
+        Raises:
+            ConfigurationError: A hint or description is missing; the message says which to add.
+        """
+        return FunctionTool(function, name=name, description=description, seconds=seconds, examples=examples)
+
+    def __repr__(self) -> str:
+        # Never the attributes: a tool may hold a key.
+        return f"<{type(self).__name__} {self._usage()}>"
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Locks cannot be copied; __new__ gives the copy its own.
+        return {key: value for key, value in self.__dict__.items() if key != "_setup_lock"}
+
+    _setup_lock: threading.Lock
+    _checkers: dict[str, Callable[[object], str | None]]
+    _enums: dict[str, type[enum.Enum]]
+    signature: inspect.Signature
+
+    def _set_up_once(self) -> None:
+        with self._setup_lock:
+            if not self.is_initialized:
+                self.setup()
+                self.is_initialized = True
+
+    def _spread(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Return a lone dict of argument names as keyword arguments, unless the first argument may be that dict."""
+        if len(args) != 1 or kwargs or type(args[0]) is not dict or not args[0]:
+            return args, kwargs
+        if not all(type(key) is str and key in self.inputs for key in args[0]):
+            return args, kwargs
+        first = self._checkers[next(iter(self.inputs))]
+        return (args, kwargs) if first(args[0]) is None else ((), args[0])
+
+    def _with_enums(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Return the arguments with values of enums as members, where `forward` asks for an enum."""
+        if not self._enums:
+            return args, kwargs
+        bound = self.signature.bind(*args, **kwargs)
+        for name, kind in self._enums.items():
+            value = bound.arguments.get(name)
+            if value is not None and not isinstance(value, kind):
+                bound.arguments[name] = kind(value)
+        return bound.args, bound.kwargs
+
+    def _usage(self) -> str:
+        entries = (f"{name}: {python_type(entry)}" for name, entry in self.inputs.items())
+        return f"{self.name}({', '.join(entries)})"
+
+    def _validate_attributes(self) -> None:
+        kinds = {"name": str, "description": str, "inputs": dict, "output_type": str}
+        for attribute, kind in kinds.items():
+            value = getattr(self, attribute, None)
+            if not isinstance(value, kind):
+                said = "is not set" if value is None else f"is {value!r}"
+                raise self._wrong(f"{attribute} {said}; set it to a {kind.__name__}")
+        if not self.name.isidentifier() or iskeyword(self.name) or self.name.startswith("__"):
+            raise self._wrong(f"name {self.name!r} must be a Python identifier that is no keyword")
+        if self.output_type not in ALL_TYPES:
+            raise self._wrong(f"output_type {self.output_type!r} must be one of {', '.join(ALL_TYPES)}")
+        if self.output_schema is not None and not isinstance(self.output_schema, dict):
+            raise self._wrong("output_schema must be a dict (a JSON schema) or None")
+        if isinstance(self.examples, str):
+            raise self._wrong("examples is one text; make it a list of texts")
+        if self.seconds is not None and not self.seconds > 0:
+            raise self._wrong(f"seconds is {self.seconds!r}; set a number above 0, or None for no limit")
+
+    def _validate_input(self, name: str, entry: object) -> None:
+        if not isinstance(name, str) or not name.isidentifier() or iskeyword(name):
+            raise self._wrong(f"the input name {name!r} must be a Python identifier that is no keyword")
+        if not isinstance(entry, dict):
+            raise self._wrong(f'inputs[{name!r}] must be a dict: {{"type": ..., "description": ...}}')
+        if not isinstance(entry.get("description"), str):
+            raise self._wrong(
+                f'inputs[{name!r}] has no "description": add a text that tells the model what to give'
+            )
+        if "type" not in entry and not {"anyOf", "oneOf", "allOf", "enum", "$ref"} & set(entry):
+            raise self._wrong(f'inputs[{name!r}] has no "type": add one of {", ".join(ALL_TYPES)}')
+        kinds = entry.get("type", [])
+        kinds = kinds if isinstance(kinds, list) else [kinds]
+        unknown = [kind for kind in kinds if kind not in ALL_TYPES]
+        if unknown:
+            raise self._wrong(
+                f"inputs[{name!r}] has the type {unknown[0]!r}; use one of {', '.join(ALL_TYPES)}"
+            )
+
+    def _make_signature(self) -> inspect.Signature:
+        if self.skip_forward_signature_validation:
+            return signature_of_inputs(self.inputs)
+        taken = inspect.signature(self.forward).parameters
+        for parameter in taken.values():
+            if parameter.kind in (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD):
+                raise self._wrong(f"forward() takes *{parameter.name}; name its arguments, as in inputs")
+        undescribed = [name for name in taken if name not in self.inputs]
+        untaken = [name for name in self.inputs if name not in taken]
+        if undescribed or untaken:
+            advice = [f"add {name!r} to inputs" for name in undescribed]
+            advice += [f"add {name!r} to forward() or remove it from inputs" for name in untaken]
+            raise self._wrong(
+                f"forward{inspect.signature(self.forward)} does not match inputs: {'; '.join(advice)}"
+            )
+        return inspect.Signature(list(taken.values()))
+
+    def _wrong(self, said: str) -> ConfigurationError:
+        name = self.__dict__.get("name") or getattr(type(self), "name", None) or type(self).__name__
+        return ConfigurationError(f"tool {name!r}: {said}")
+
+
+class FunctionTool(Tool):
+    """A function as a tool; made by `@tool` and `Tool.from_function`."""
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        *,
+        name: str | None = None,
+        description: str | None = None,
+        seconds: float | None = None,
+        examples: Sequence[str] = (),
+    ) -> None:
+        if not callable(function):
+            raise ConfigurationError(f"@tool wants a function, not {function!r}")
+        self.forward = function  # type: ignore[method-assign]  # the function is the whole tool
+        self.name = name or str(getattr(function, "__name__", type(function).__name__))
+        said = parse_docstring(inspect.getdoc(function))
+        self.description = description or said.description
+        self.seconds = seconds
+        self.examples = tuple(examples)
+        if not self.description:
+            raise self._wrong("it has no description: begin its docstring with what it does and returns")
+        hints = type_hints(self.name, function)
+        self.inputs = {
+            parameter.name: input_of(self.name, parameter, hints, said)
+            for parameter in inspect.signature(function).parameters.values()
+        }
+        self.output_type = output_type(self.name, hints)
+        self.__name__ = self.name
+        self.__doc__ = inspect.getdoc(function) or ""
+        self.__wrapped__ = function
+
+    @property
+    def import_path(self) -> str:
+        """Where to import this tool from: "package.module:function"."""
+        return import_path(self.name, self.forward)
+
+
+@overload
+def tool(tool_function: Callable[..., Any]) -> FunctionTool: ...
+
+
+@overload
+def tool(
+    *,
+    name: str | None = None,
+    description: str | None = None,
+    seconds: float | None = None,
+    examples: Sequence[str] = (),
+) -> Callable[[Callable[..., Any]], FunctionTool]: ...
+
+
+def tool(
+    tool_function: Callable[..., Any] | None = None, **options: Any
+) -> FunctionTool | Callable[[Callable[..., Any]], FunctionTool]:
+    """Return a tool made of a function: its type hints and its Google-form docstring are the schema.
+
+    Also with options, `@tool(seconds=10)`; see `Tool.from_function`.
+    """
+    if tool_function is None:
+        return lambda function: FunctionTool(function, **options)
+    return FunctionTool(tool_function, **options)

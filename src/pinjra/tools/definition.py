@@ -1,0 +1,105 @@
+"""A function's hints and docstring -> the parts of a tool's definition, or an error that says what to add."""
+
+from __future__ import annotations
+
+import enum
+import inspect
+from collections.abc import Callable
+from typing import Any, get_args, get_type_hints
+
+from pinjra.core.errors import ConfigurationError
+from pinjra.tools.docstring import Docstring
+from pinjra.tools.hints import HintError, Schema, hint_schema
+
+__all__ = ["enum_hints", "import_path", "input_of", "output_type", "signature_of_inputs", "type_hints"]
+
+
+def type_hints(name: str, function: Callable[..., Any]) -> dict[str, Any]:
+    """Return the resolved type hints of a function or callable object."""
+    target = function if inspect.isroutine(function) else type(function).__call__
+    try:
+        return get_type_hints(target)
+    except NameError as error:
+        raise ConfigurationError(
+            f"tool {name!r}: a type hint names {error.name!r}, which cannot be found; import or define it at the "
+            f"top of the module"
+        ) from None
+
+
+def enum_hints(function: Callable[..., Any]) -> dict[str, type[enum.Enum]]:
+    """Return the parameters whose hint is an enum (or an enum or None)."""
+    try:
+        hints = get_type_hints(function)
+    except (NameError, TypeError):  # no hints to read: then nothing is converted
+        return {}
+    found = {}
+    for name, hint in hints.items():
+        for candidate in (hint, *get_args(hint)):
+            if isinstance(candidate, type) and issubclass(candidate, enum.Enum) and name != "return":
+                found[name] = candidate
+    return found
+
+
+def input_of(name: str, parameter: inspect.Parameter, hints: dict[str, Any], said: Docstring) -> Schema:
+    """Return the entry of `Tool.inputs` for one parameter."""
+    where = f"tool {name!r}: parameter {parameter.name!r}"
+    if parameter.kind in (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD):
+        raise ConfigurationError(
+            f"{where} takes any number of values; name each argument, or take one list or dict"
+        )
+    if parameter.kind is inspect.Parameter.POSITIONAL_ONLY:
+        raise ConfigurationError(f"{where} is positional-only; models give arguments by name, remove the '/'")
+    if parameter.name not in hints:
+        raise ConfigurationError(f"{where} has no type hint; write for example `{parameter.name}: str`")
+    if not said.arguments.get(parameter.name):
+        raise ConfigurationError(
+            f"{where} is not described; add to the docstring:\n    Args:\n        {parameter.name}: what to give"
+        )
+    try:
+        schema = hint_schema(hints[parameter.name])
+    except HintError as error:
+        raise ConfigurationError(f"{where}: {error}") from None
+    if parameter.name in said.choices:
+        schema["enum"] = said.choices[parameter.name]
+    if parameter.default is None:
+        schema["nullable"] = True
+    return {**schema, "description": said.arguments[parameter.name]}
+
+
+def output_type(name: str, hints: dict[str, Any]) -> str:
+    """Return the output type that a function's return hint says; "any" where it says nothing definite."""
+    if "return" not in hints:
+        return "any"
+    try:
+        schema = hint_schema(hints["return"])
+    except HintError as error:
+        raise ConfigurationError(f"tool {name!r}: the return type: {error}") from None
+    kind = schema.get("type", "any")
+    return kind if isinstance(kind, str) and not schema.get("nullable") else "any"
+
+
+def signature_of_inputs(inputs: dict[str, Schema]) -> inspect.Signature:
+    """Return the signature of a tool whose `forward` takes anything: inputs that may be None may be left out."""
+    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    needed = [inspect.Parameter(name, kind) for name, entry in inputs.items() if not _may_be_left_out(entry)]
+    others = [
+        inspect.Parameter(name, kind, default=entry.get("default"))
+        for name, entry in inputs.items()
+        if _may_be_left_out(entry)
+    ]
+    return inspect.Signature(needed + others)
+
+
+def import_path(name: str, target: object) -> str:
+    """Return "module:qualified.name" of a class or function that an import reaches."""
+    module = getattr(target, "__module__", "__main__")
+    qualified = getattr(target, "__qualname__", "<locals>")
+    if module == "__main__" or "<" in qualified:
+        raise ConfigurationError(
+            f"tool {name!r} is defined in {module}:{qualified}, where no import reaches it; move it into a module"
+        )
+    return f"{module}:{qualified}"
+
+
+def _may_be_left_out(entry: Schema) -> bool:
+    return entry.get("nullable") is True or "default" in entry
