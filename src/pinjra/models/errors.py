@@ -13,6 +13,7 @@ __all__ = [
     "RateLimited",
     "RequestRefused",
     "WeightsUnavailable",
+    "WrongHash",
 ]
 
 
@@ -52,6 +53,10 @@ class CompletionInvalid(ModelError):
 
 class WeightsUnavailable(ModelError):
     """The weights of an embedded model are not here and cannot be fetched, or are not what they should be."""
+
+
+class WrongHash(ModelError):
+    """The source's fault: it delivered other bytes than the pinned ones. Nothing of them is kept."""
 
 
 class ModelExhausted(ModelError):

@@ -1,0 +1,203 @@
+"""Our chat messages <-> the OpenAI form of chat completions, which most providers and local servers speak."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pinjra.models.base import (
+    ChatMessage,
+    Completion,
+    FinishReason,
+    JsonSchema,
+    TokenUsage,
+    ToolCall,
+    ToolSchema,
+)
+from pinjra.models.errors import CompletionInvalid, RequestRefused
+
+__all__ = [
+    "Accumulator",
+    "completion_of",
+    "media_type",
+    "message_form",
+    "parse_arguments",
+    "schema_form",
+    "tool_form",
+]
+
+_SIGNATURES = ((b"\x89PNG", "image/png"), (b"\xff\xd8\xff", "image/jpeg"), (b"GIF8", "image/gif"))
+_FINISH: dict[str, FinishReason] = {
+    "stop": "stop",
+    "eos_token": "stop",
+    "stop_sequence": "stop",
+    "length": "length",
+    "tool_calls": "tool_calls",
+    "function_call": "tool_calls",
+    "content_filter": "refused",
+}
+
+
+def media_type(image: bytes) -> str:
+    """Return an encoded image's media type by its first bytes.
+
+    Raises:
+        RequestRefused: It is none of PNG, JPEG, GIF, WebP (the caller's fault).
+    """
+    for signature, name in _SIGNATURES:
+        if image.startswith(signature):
+            return name
+    if image[:4] == b"RIFF" and image[8:12] == b"WEBP":
+        return "image/webp"
+    raise RequestRefused(f"an image must be PNG, JPEG, GIF or WebP; this one begins with {image[:8]!r}")
+
+
+def message_form(message: ChatMessage) -> dict[str, Any]:
+    """Return one message in the OpenAI form."""
+    form: dict[str, Any] = {"role": message.role, "content": message.content}
+    if message.images:
+        form["content"] = [{"type": "text", "text": message.content}] if message.content else []
+        for image in message.images:
+            url = f"data:{media_type(image)};base64,{base64.b64encode(image).decode('ascii')}"
+            form["content"].append({"type": "image_url", "image_url": {"url": url}})
+    if message.tool_calls:
+        form["tool_calls"] = [
+            {
+                "id": c.id,
+                "type": "function",
+                "function": {"name": c.name, "arguments": json.dumps(c.arguments)},
+            }
+            for c in message.tool_calls
+        ]
+    if message.tool_call_id is not None:
+        form["tool_call_id"] = message.tool_call_id
+    return form
+
+
+def tool_form(tool: ToolSchema) -> dict[str, Any]:
+    """Return one tool in the OpenAI form."""
+    function = {"name": tool.name, "description": tool.description, "parameters": dict(tool.parameters)}
+    return {"type": "function", "function": function}
+
+
+def schema_form(schema: JsonSchema) -> dict[str, Any]:
+    """Return the `response_format` that holds the answer to a JSON schema."""
+    return {"type": "json_schema", "json_schema": {"name": "answer", "schema": dict(schema), "strict": True}}
+
+
+def completion_of(answer: Any) -> Completion:
+    """Return an SDK's chat completion object as ours.
+
+    Raises:
+        CompletionInvalid: It holds no choice, or tool arguments that are no JSON object (the model's fault).
+    """
+    choices = getattr(answer, "choices", None)
+    if not choices:
+        raise CompletionInvalid("the answer holds no choice")
+    message = choices[0].message
+    calls = tuple(
+        ToolCall(
+            id=str(c.id),
+            name=str(c.function.name),
+            arguments=parse_arguments(c.function.name, c.function.arguments),
+        )
+        for c in getattr(message, "tool_calls", None) or ()
+    )
+    return Completion(
+        text=getattr(message, "content", None) or "",
+        tool_calls=calls,
+        usage=_usage_of(getattr(answer, "usage", None)),
+        finish_reason=_finish_of(choices[0].finish_reason, bool(calls)),
+    )
+
+
+class Accumulator:
+    """Collects the chunks of a streamed chat completion."""
+
+    def __init__(self) -> None:
+        self._usage: Any = None
+        self._finish: str | None = None
+        self._calls: dict[int, dict[str, str]] = {}
+
+    def add(self, chunk: Any) -> str:
+        """Take one chunk; return the text it adds."""
+        self._usage = getattr(chunk, "usage", None) or self._usage
+        choices = getattr(chunk, "choices", None)
+        if not choices:
+            return ""
+        self._finish = choices[0].finish_reason or self._finish
+        delta = choices[0].delta
+        for position, part in enumerate(getattr(delta, "tool_calls", None) or ()):
+            self._add_call(position, part)
+        return getattr(delta, "content", None) or ""
+
+    def _add_call(self, position: int, part: Any) -> None:
+        index = getattr(part, "index", None)
+        call = self._calls.setdefault(
+            position if index is None else index, {"id": "", "name": "", "arguments": ""}
+        )
+        call["id"] = getattr(part, "id", None) or call["id"]
+        function = getattr(part, "function", None)
+        call["name"] = getattr(function, "name", None) or call["name"]
+        arguments = getattr(function, "arguments", None) or ""
+        call["arguments"] += arguments if isinstance(arguments, str) else json.dumps(arguments)
+
+    def finish(self, text: str) -> Completion:
+        """Return the whole completion. Raises as `completion_of` does."""
+        calls = tuple(
+            ToolCall(id=c["id"], name=c["name"], arguments=parse_arguments(c["name"], c["arguments"]))
+            for _, c in sorted(self._calls.items())
+        )
+        finish = _finish_of(self._finish, bool(calls))
+        return Completion(text=text, tool_calls=calls, usage=_usage_of(self._usage), finish_reason=finish)
+
+
+def parse_arguments(name: str, arguments: object) -> dict[str, object]:
+    """Return a tool call's arguments, which come as JSON text or as an object.
+
+    Raises:
+        CompletionInvalid: They are no JSON object (the model's fault).
+    """
+    parsed: object = arguments
+    if isinstance(arguments, str):
+        try:
+            parsed = json.loads(arguments or "{}")
+        except (ValueError, RecursionError) as error:
+            raise CompletionInvalid(
+                f"arguments of {name!r} are no JSON: {error}: {arguments[:500]!r}"
+            ) from None
+    if not isinstance(parsed, Mapping):
+        raise CompletionInvalid(f"arguments of {name!r} must be a JSON object, not {str(parsed)[:500]!r}")
+    return {str(key): value for key, value in parsed.items()}
+
+
+def _usage_of(usage: Any) -> TokenUsage:
+    return TokenUsage(
+        input_tokens=getattr(usage, "prompt_tokens", None) or 0,
+        output_tokens=getattr(usage, "completion_tokens", None) or 0,
+    )
+
+
+def _finish_of(reason: str | None, has_calls: bool) -> FinishReason:
+    if has_calls:
+        return "tool_calls"
+    return _FINISH.get(reason or "", "unknown")
+
+
+def request_form(
+    messages: Sequence[ChatMessage],
+    stop: Sequence[str],
+    tools: Sequence[ToolSchema],
+    response_schema: JsonSchema | None,
+) -> dict[str, Any]:
+    """Return the body of a request, without model and sampling options."""
+    body: dict[str, Any] = {"messages": [message_form(m) for m in messages]}
+    if stop:
+        body["stop"] = list(stop)
+    if tools:
+        body["tools"] = [tool_form(t) for t in tools]
+    if response_schema is not None:
+        body["response_format"] = schema_form(response_schema)
+    return body

@@ -1,0 +1,125 @@
+"""OpenAIModel: OpenAI's API and every server that speaks it (llama.cpp, vLLM, Ollama, LM Studio, gateways)."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from pinjra.core.errors import MissingDependency
+from pinjra.models.api import ChatApiModel, Question
+from pinjra.models.errors import AuthenticationFailed
+
+__all__ = ["AzureOpenAIModel", "OpenAIModel"]
+
+# Reasoning models answer 400 to `stop`; their text is cut on this side.
+_WITHOUT_STOP = re.compile(r"(^|/)(o\d|gpt-5)(\b|[-.])")
+
+
+class OpenAIModel(ChatApiModel):
+    """A chat model of OpenAI or of any compatible server.
+
+    Args:
+        api_base: The server's address with its "/v1"; OpenAI's own (or OPENAI_BASE_URL) unless given.
+        api_key: OPENAI_API_KEY unless given; a server of your own may need none.
+        client_kwargs: Further arguments of `openai.OpenAI` (timeout, default_headers, http_client, …).
+        options: Sent with each request: `temperature`, `max_tokens`, `extra_body`, …
+
+    Raises:
+        MissingDependency: The `openai` package is not installed (the operator's fault).
+    """
+
+    kind: ClassVar[str] = "openai"
+
+    def __init__(
+        self,
+        model_id: str,
+        api_base: str | None = None,
+        api_key: str | None = None,
+        *,
+        base_url: str | None = None,
+        organization: str | None = None,
+        project: str | None = None,
+        client_kwargs: Mapping[str, Any] | None = None,
+        attempts: int = 4,
+        retry_wait_seconds: float = 1.0,
+        **options: Any,
+    ) -> None:
+        address = api_base or base_url or os.environ.get("OPENAI_BASE_URL") or None
+        key = api_key or os.environ.get("OPENAI_API_KEY") or ("none" if address else None)
+        super().__init__(
+            model_id,
+            secrets=(key if key != "none" else None, organization),
+            base_url=address,
+            attempts=attempts,
+            retry_wait_seconds=retry_wait_seconds,
+            options=options,
+        )
+        self._sdk = _import_openai()
+        self._client: Any = None
+        if key is not None:
+            self._client = self._connect(
+                api_key=key,
+                base_url=address,
+                organization=organization,
+                project=project,
+                max_retries=0,  # retried here, with our limits
+                **(client_kwargs or {}),
+            )
+
+    def _connect(self, **arguments: Any) -> Any:
+        return self._sdk.OpenAI(**arguments)
+
+    def _body(self, question: Question) -> dict[str, Any]:
+        body = super()._body(question)
+        if _WITHOUT_STOP.search(self.model_id):
+            body.pop("stop", None)
+        return body
+
+    def _create(self, body: dict[str, Any]) -> Any:
+        if self._client is None:
+            raise AuthenticationFailed(f"{self!r} needs a key: set OPENAI_API_KEY or pass api_key=")
+        return self._client.chat.completions.create(model=self.model_id, **body)
+
+    def _sdk_errors(self) -> tuple[type[Exception], ...]:
+        import httpx
+
+        return (self._sdk.OpenAIError, httpx.HTTPError)
+
+
+class AzureOpenAIModel(OpenAIModel):
+    """A deployment of Azure OpenAI.
+
+    Args:
+        model_id: The deployment's name.
+        azure_endpoint: AZURE_OPENAI_ENDPOINT unless given.
+        api_key: AZURE_OPENAI_API_KEY unless given.
+        api_version: OPENAI_API_VERSION unless given.
+    """
+
+    kind: ClassVar[str] = "azure"
+
+    def __init__(
+        self,
+        model_id: str,
+        azure_endpoint: str | None = None,
+        api_key: str | None = None,
+        api_version: str | None = None,
+        **options: Any,
+    ) -> None:
+        self._api_version = api_version or os.environ.get("OPENAI_API_VERSION")
+        address = azure_endpoint or os.environ.get("AZURE_OPENAI_ENDPOINT")
+        super().__init__(model_id, address, api_key or os.environ.get("AZURE_OPENAI_API_KEY"), **options)
+
+    def _connect(self, **arguments: Any) -> Any:
+        endpoint = arguments.pop("base_url")
+        return self._sdk.AzureOpenAI(azure_endpoint=endpoint, api_version=self._api_version, **arguments)
+
+
+def _import_openai() -> Any:
+    try:
+        import openai
+    except ImportError:
+        raise MissingDependency("the openai package", "pip install 'pinjra[openai]'") from None
+    return openai
