@@ -5,6 +5,9 @@ supervisor relays the guest lane and never lets it speak on the control lane: a 
 forge a message of its own lane.
 
 A field of type `Value` is a codec tree (see `codec`), whose blobs travel beside the message.
+
+Rule for whoever adds a message: its class goes into one of the four tables of `shapes`, and its field types are written
+exactly as the table of checks there spells them.
 """
 
 from __future__ import annotations
@@ -12,13 +15,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Union
 
-__all__ = ["CONTROL", "GUEST", "Message", "Value"]
+__all__ = ["CONTROL", "GUEST", "PROTOCOL", "Message", "Value"]
+
+PROTOCOL = 1  # the number that `Hello` names
 
 CONTROL = "c"
 GUEST = "g"
 
 # A codec tree: what json.loads gives. Kept opaque here.
-Value = Union[None, bool, int, float, str, list["Value"], dict[str, "Value"]]
+Value = Union[None, bool, int, float, str, list["Value"], dict[str, "Value"]]  # noqa: UP007 (forward references)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,11 +41,13 @@ class Init(Message):
     """First frame of all. The whole configuration: nothing comes by environment or argv."""
 
     authorized_imports: tuple[str, ...]
-    limits: dict[str, Union[int, float, None]]
+    limits: dict[str, int | float | None]
     guard: bool = True
     rollback: bool = True
     protected: tuple[str, ...] = ()  # names that guest code may not bind at module level (tools of an agent)
     scratch: str = ""  # folder for files; "" lets the worker make one
+    raw: bool = False  # blobs as raw bytes from here on, both ways (only when `Hello` offered it)
+    resume: bool = False  # keep what was sent until it is acknowledged (never together with `raw`)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,9 +59,14 @@ class Interrupt(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kill(Message):
-    """Kill the interpreter now and go back to the checkpoint. `cause` is echoed in `Lost`."""
+    """Kill the interpreter now and go back to the checkpoint.
+
+    Always answered by one `Lost` that echoes `cause` and the number `kill`, so that a kill that comes too late for its
+    run is never taken for the end of the next one.
+    """
 
     cause: str
+    kill: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,9 +115,13 @@ class Ping(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resume(Message):
-    """After the stream was cut: resend everything after frame `last_seen`."""
+    """After the stream was cut: resend everything after frame `last_seen`, behind a line that has `token` in it.
+
+    The token is random and new each time: nothing that a guest got into the torn rest of the old stream can pass for it.
+    """
 
     last_seen: int
+    token: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,8 +175,9 @@ class Lost(Message):
     cause: str  # a Cause value
     detail: str = ""  # "signal 9", "exit status 3"
     rolled_back: bool = False
-    cpu_seconds: Union[float, None] = None
-    memory_peak_bytes: Union[int, None] = None
+    kill: int = 0  # the number of the `Kill` that this answers; 0: the interpreter died by itself
+    cpu_seconds: float | None = None
+    memory_peak_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,7 +204,7 @@ class Done(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failed(Message):
-    """The request was not carried out. `kind`: "not-found", "refused", "quota", "error"."""
+    """The request was not carried out. `kind`: "not-found", "refused", "quota", "error". Request 0: `Init` itself."""
 
     request: int
     kind: str
@@ -216,7 +233,7 @@ class GrantTools(Message):
     """Bind stubs for these host functions. `tools`: name -> {"doc": str, "async": bool}."""
 
     request: int
-    tools: dict[str, dict[str, Union[str, bool]]]
+    tools: dict[str, dict[str, str | bool]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -296,8 +313,8 @@ class Finished(Message):
     run: int
     value: Value = None
     is_final: bool = False
-    error: Union[dict[str, Union[str, int, bool, None]], None] = None
-    operations: Union[int, None] = None
-    cpu_seconds: Union[float, None] = None
-    memory_peak_bytes: Union[int, None] = None
+    error: dict[str, str | int | bool | None] | None = None
+    operations: int | None = None
+    cpu_seconds: float | None = None
+    memory_peak_bytes: int | None = None
     notes: tuple[str, ...] = ()

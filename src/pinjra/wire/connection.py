@@ -1,0 +1,264 @@
+"""Bytes <-> messages, with who may say what next. One class for each of host, supervisor and interpreter; no I/O.
+
+Rule for whoever edits: what the host accepts is in `_ACCEPTS` and the small `_on_…` methods, nowhere else. A message that is
+not in the table is refused. See docs/protocol.md.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Callable, Iterator, Mapping
+from typing import Literal
+
+from pinjra.core.errors import InternalError
+from pinjra.wire.frames import FrameReader, WireLimits, refuse
+from pinjra.wire.messages import (
+    PROTOCOL,
+    Answer,
+    Call,
+    Display,
+    Execute,
+    Finished,
+    Hello,
+    Init,
+    Kill,
+    Lost,
+    Message,
+    Output,
+    Resume,
+)
+from pinjra.wire.pack import Assembler, pack
+from pinjra.wire.shapes import FROM_GUEST, FROM_SUPERVISOR, TO_GUEST
+from pinjra.wire.stream import NumberedStream
+
+__all__ = ["GuestConnection", "HostConnection", "State"]
+
+State = Literal["hello", "init", "starting", "idle", "running", "closed"]
+
+_UP = frozenset({"idle", "running"})
+_ACCEPTS: Mapping[str, frozenset[str]] = {
+    "Hello": frozenset({"hello"}),
+    "Started": frozenset({"starting"}),
+    "Captured": _UP | {"starting"},
+    "Lost": _UP | {"starting"},
+    "Ack": _UP | {"starting", "init"},
+    "Failed": _UP | {"starting"},
+    "FileData": _UP,
+    "FileList": _UP,
+    "Done": _UP,
+    "Forked": _UP,
+    "Pong": _UP,
+    "Bound": _UP,
+    "Output": frozenset({"running"}),
+    "Display": frozenset({"running"}),
+    "Call": frozenset({"running"}),
+    "Finished": frozenset({"running"}),
+}
+_MAY_SAY: Mapping[str, frozenset[str]] = {
+    "Init": frozenset({"init"}),
+    "GrantTools": frozenset({"idle"}),
+    "SetVariables": frozenset({"idle"}),
+    "Execute": frozenset({"idle"}),
+    "Close": frozenset({"hello", "init", "starting", "idle", "running"}),
+}  # all else: while up
+_ANSWERS: Mapping[str, frozenset[str]] = {
+    "GrantTools": frozenset({"Bound"}),
+    "SetVariables": frozenset({"Bound"}),
+    "PutFile": frozenset({"Done", "Failed"}),
+    "GetFile": frozenset({"FileData", "Failed"}),
+    "ListFiles": frozenset({"FileList", "Failed"}),
+    "Reset": frozenset({"Done", "Failed"}),
+    "Fork": frozenset({"Forked", "Failed"}),
+    "Ping": frozenset({"Pong"}),
+}
+_TO_GUEST = frozenset(TO_GUEST)
+_ANSWER_KINDS = frozenset().union(*_ANSWERS.values())
+_MARK_BYTES = 80  # longest resume mark
+
+
+class HostConnection:
+    """The host's side. Whatever comes in is a message allowed now, or `ProtocolViolation`.
+
+    Args:
+        resume: Keep what was sent so that a cut stream can be resumed (text streams only).
+    """
+
+    def __init__(self, *, limits: WireLimits | None = None, resume: bool = False) -> None:
+        self._limits = limits or WireLimits()
+        self._stream = NumberedStream(keep=resume)
+        self._reader = FrameReader(numbered=True, raw=False)
+        self._control = Assembler(FROM_SUPERVISOR, self._limits)
+        self._guest = Assembler(FROM_GUEST, self._limits)
+        self._mark: re.Pattern[bytes] | None = None
+        self._seeking = b""
+        self._raw = False
+        self.state: State = "hello"
+        self.run = 0
+        self.open_calls: dict[int, bool] = {}  # call number -> concurrent
+        self._last_call = 0
+        self._requests: dict[int, frozenset[str]] = {}
+        self.open_kills: set[int] = set()
+
+    # ------------------------------------------------------------ out
+
+    def send(self, message: Message) -> bytes:
+        """Return the bytes that say `message`.
+
+        Raises:
+            InternalError: It may not be said now (our bug).
+        """
+        kind = type(message).__name__
+        if self.state not in _MAY_SAY.get(kind, _UP):
+            raise InternalError(f"{kind} may not be sent in state {self.state!r}")
+        self._note(kind, message)
+        lane = "g" if kind in _TO_GUEST else "c"
+        data = b"".join([self._stream.number(lane, *part) for part in pack(message, raw=self._raw)])
+        if type(message) is Init:
+            self._raw = self._reader.raw = message.raw
+        return data
+
+    def _note(self, kind: str, message: Message) -> None:
+        if type(message) is Init:
+            self.state = "starting"
+        elif type(message) is Execute:
+            if message.run <= self.run:
+                raise InternalError(f"run {message.run} is not above {self.run}")
+            self.run, self.state = message.run, "running"
+        elif type(message) is Answer:
+            if self.open_calls.pop(message.call, None) is None:
+                raise InternalError(f"call {message.call} is not open")
+        elif type(message) is Kill:
+            self.open_kills.add(message.kill)
+        elif kind in _ANSWERS:
+            request: int = getattr(message, "request")  # noqa: B009 (every class of the table has it)
+            self._requests[request] = _ANSWERS[kind]
+        elif kind == "Close":
+            self.state = "closed"
+
+    def take_reply(self) -> bytes:
+        """Return what the protocol itself owes the other side now (an acknowledgement, a resend); b"" for nothing."""
+        return self._stream.take_reply()
+
+    def resume(self) -> bytes:
+        """Return what to say first on a stream that replaces a cut one; what comes is ignored up to its answer."""
+        token = secrets.token_hex(16)
+        self._mark = re.compile(rb'\n\["~","%s",(0|[1-9][0-9]{0,14})\]\n' % token.encode())
+        self._seeking = b""
+        self._reader.clear()
+        return self._stream.resume_request(Resume(last_seen=self._stream.seen, token=token))
+
+    # ------------------------------------------------------------ in
+
+    def receive_data(self, data: bytes) -> Iterator[Message]:
+        """Take `data`; return an iterator over the messages that are complete now, each checked when it is reached.
+
+        Raises:
+            ProtocolViolation: From the iterator, after the good messages (the worker's fault).
+        """
+        if self._mark is not None:
+            data = self._seek(data, self._mark)
+        return self._messages(data)
+
+    def _seek(self, data: bytes, mark: re.Pattern[bytes]) -> bytes:
+        self._seeking += data
+        found = mark.search(self._seeking)
+        if found is None:
+            self._seeking = self._seeking[-_MARK_BYTES:]
+            return b""
+        self._mark = None
+        self._stream.resend_after(int(found[1]))
+        return self._seeking[found.end() :]
+
+    def _messages(self, data: bytes) -> Iterator[Message]:
+        for frame in self._reader.feed(data):
+            if not self._stream.accept(frame):
+                continue
+            # SECURITY: the lane decides which kinds exist; the supervisor writes the lane, never the guest.
+            message = (self._guest if frame.lane == "g" else self._control).add(frame)
+            if message is not None:
+                self._check(message)
+                yield message
+
+    def _check(self, message: Message) -> None:
+        kind = type(message).__name__
+        if self.state not in _ACCEPTS[kind]:
+            refuse(f"{kind} while {self.state}")
+        if kind in _ANSWER_KINDS:
+            self._on_answer(kind, message)
+        act = _ACTS.get(kind)
+        if act is not None:
+            act(self, message)
+
+    def _on_answer(self, kind: str, message: Message) -> None:
+        request: int = getattr(message, "request")  # noqa: B009 (every class of the table has it)
+        if kind == "Failed" and request == 0 and self.state == "starting":
+            return
+        if kind not in self._requests.pop(request, frozenset()):
+            refuse(f"{kind} answers request {request}, which is not open for it")
+
+    def _on_hello(self, message: Message) -> None:
+        if not isinstance(message, Hello) or message.protocol != PROTOCOL:
+            refuse(f"this host speaks protocol {PROTOCOL}", message)
+        self.state = "init"
+
+    def _on_started(self, _message: Message) -> None:
+        self.state = "idle"
+
+    def _on_run_message(self, message: Message) -> None:
+        if isinstance(message, (Output, Display, Call)) and message.run != self.run:
+            refuse(f"a message of run {message.run} while {self.run} is open")
+        if isinstance(message, Call):
+            if message.call <= self._last_call:
+                refuse(f"call number {message.call} is not above {self._last_call}")
+            self._last_call = message.call
+            self.open_calls[message.call] = message.concurrent
+
+    def _on_finished(self, message: Message) -> None:
+        if not isinstance(message, Finished) or message.run != self.run:
+            refuse(f"the end of another run than {self.run}")
+        if not all(self.open_calls.values()):
+            refuse("the end of a run that waits for the answer to a call")
+        self.state = "idle"
+
+    def _on_lost(self, message: Message) -> None:
+        if isinstance(message, Lost):
+            self.open_kills.discard(message.kill)
+        self._guest.clear()
+        self.open_calls.clear()
+        self._requests = {n: kinds for n, kinds in self._requests.items() if "Bound" not in kinds}
+        self.state = "starting" if self.state == "starting" else "idle"
+
+
+_ACTS: Mapping[str, Callable[[HostConnection, Message], None]] = {
+    "Hello": HostConnection._on_hello,
+    "Started": HostConnection._on_started,
+    "Output": HostConnection._on_run_message,
+    "Display": HostConnection._on_run_message,
+    "Call": HostConnection._on_run_message,
+    "Finished": HostConnection._on_finished,
+    "Lost": HostConnection._on_lost,
+}
+
+
+class GuestConnection:
+    """The interpreter's side: messages of the guest's lane, on its socket to the supervisor."""
+
+    def __init__(self, *, limits: WireLimits | None = None) -> None:
+        self._reader = FrameReader(numbered=False, raw=True)
+        self._assembler = Assembler(TO_GUEST, limits or WireLimits())
+
+    def send(self, message: Message) -> bytes:
+        """Return the bytes that say `message`."""
+        return b"".join([b'["g",' + rest + bytes(body) for rest, body in pack(message, raw=True)])
+
+    def receive_data(self, data: bytes) -> Iterator[Message]:
+        """Take `data`; return an iterator over the messages that are complete now.
+
+        Raises:
+            ProtocolViolation: From the iterator: the supervisor does not speak the protocol (our bug).
+        """
+        for frame in self._reader.feed(data):
+            message = self._assembler.add(frame)
+            if message is not None:
+                yield message

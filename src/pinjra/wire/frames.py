@@ -1,0 +1,265 @@
+"""Bytes <-> frames. A frame is one line of ASCII JSON, or such a line and the raw bytes that it announces.
+
+Theory: the reader looks at the lane, the two numbers and the line's end, and at nothing else. What stands between (the
+`rest`) is parsed by the side that the lane belongs to, so a supervisor relays guest lines unread. Everything is bounded
+before it is allocated: the line while it is collected, nesting and item count on the text, before `json` sees it.
+
+What does not work: asking `json` to fail by itself (it builds half a gigabyte from 64 MiB of brackets first), counting
+brackets with a regular expression (its backtracking stack is larger than the line), one long raw body for a whole value (nothing
+could be acknowledged, relayed or bounded in between).
+"""
+
+from __future__ import annotations
+
+import binascii
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple, NoReturn
+
+from pinjra.core.errors import ProtocolViolation
+
+__all__ = ["CHUNK_BYTES", "LINE_BYTES", "Frame", "FrameReader", "WireLimits", "dump", "load", "refuse"]
+
+LINE_BYTES = (
+    1 << 20
+)  # longest line without its end: passes every vendor's stream (the tightest known takes 1 MiB)
+CHUNK_BYTES = 256 << 10  # raw bytes of one blob frame: as base64 a third of the longest line
+BLOBS = 4096  # blobs of one message: a table of 4,000 columns
+
+_NUMBER = rb"(0|[1-9][0-9]{0,14})"
+_NUMBERED = re.compile(rb'\["([cg])",' + _NUMBER + b"," + _NUMBER + b",")
+_PLAIN = b'["g",'
+_RAW = re.compile(rb'"\*",(0|[1-9][0-9]{0,3}),([1-9][0-9]{0,5}),([01])\]')
+_TEXT = re.compile(rb'"\+",(0|[1-9][0-9]{0,3}),"([A-Za-z0-9+/]*={0,2})",([01])\]')
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WireLimits:
+    """What one message of the other side may cost.
+
+    Args:
+        depth: Nesting of JSON. 64 is far below what any parser's stack holds.
+        items: Values and containers in one message: a million small objects are about 100 MB, the worst case.
+        message_bytes: A message with all its blobs.
+    """
+
+    depth: int = 64
+    items: int = 1 << 20
+    message_bytes: int = 80 << 20  # Limits.value_bytes, and room for what goes with it
+
+
+class Frame(NamedTuple):
+    """One frame. `rest` is the line after lane and numbers, with its closing bracket; `body` the raw bytes behind it."""
+
+    lane: str
+    seq: int
+    ack: int
+    rest: bytes
+    body: bytes
+
+
+def refuse(why: str, sample: object = b"") -> NoReturn:
+    """Raise `ProtocolViolation` with a cut sample of what was refused (the hostile worker's fault)."""
+    shown = f": {sample!r:.120}" if sample != b"" else ""
+    raise ProtocolViolation(why + shown) from None
+
+
+class FrameReader:
+    """Collects bytes, gives frames; whole input and byte by byte give the same frames and then the same error.
+
+    Args:
+        numbered: Lines carry lane, seq and ack (the stream between host and supervisor); otherwise every line is of the
+            guest's lane and has no numbers (between supervisor and interpreter).
+        raw: Raw bodies are allowed.
+        lenient: Lines that are no JSON are dropped, as after a cut of the stream the torn line is (a torn array never is JSON).
+    """
+
+    def __init__(self, *, numbered: bool, raw: bool, lenient: bool = False) -> None:
+        self.raw = raw
+        self.lenient = lenient
+        self._head = self._numbered if numbered else self._plain
+        self._buffer = bytearray()
+        self._scanned = 0
+        self._waiting: Frame | None = None
+        self._wanted = 0
+        self._failure: ProtocolViolation | None = None
+
+    def feed(self, data: bytes) -> Iterator[Frame]:
+        """Take `data` and return an iterator over the frames that are complete now.
+
+        Raises:
+            ProtocolViolation: From the iterator, after the good frames; from then on always (the worker's fault).
+        """
+        self._buffer += data
+        return self._frames()
+
+    def clear(self) -> None:
+        """Forget a torn frame."""
+        self._buffer.clear()
+        self._scanned = self._wanted = 0
+        self._waiting = None
+
+    def _frames(self) -> Iterator[Frame]:
+        if self._failure is not None:
+            raise self._failure
+        try:
+            while (frame := self._next()) is not None:
+                yield frame
+        except ProtocolViolation as error:
+            self._failure = error
+            raise
+
+    def _next(self) -> Frame | None:
+        while True:
+            if self._waiting is not None:
+                return self._with_body(self._waiting)
+            line = self._line()
+            if line is None:
+                return None
+            if not line:
+                continue
+            frame = self._head(line)
+            if frame is not None and not self._wanted:
+                return frame
+
+    def _line(self) -> bytes | None:
+        end = self._buffer.find(b"\n", self._scanned)
+        # SECURITY: a line is measured before it is copied or parsed.
+        if (end if end >= 0 else len(self._buffer)) > LINE_BYTES:
+            refuse(f"a line of more than {LINE_BYTES} bytes", bytes(self._buffer[:80]))
+        if end < 0:
+            self._scanned = len(self._buffer)
+            return None
+        line = bytes(self._buffer[:end])
+        del self._buffer[: end + 1]
+        self._scanned = 0
+        return line
+
+    def _numbered(self, line: bytes) -> Frame | None:
+        if self.lenient and not _is_json(line):
+            return None
+        found = _NUMBERED.match(line)
+        if found is None:
+            refuse("not a frame", line)
+        lane, seq, ack = found.groups()
+        return self._frame(Frame(lane.decode(), int(seq), int(ack), line[found.end() :], b""))
+
+    def _plain(self, line: bytes) -> Frame | None:
+        if not line.startswith(_PLAIN):
+            refuse("not a frame of the guest's lane", line)
+        return self._frame(Frame("g", 0, 0, line[len(_PLAIN) :], b""))
+
+    def _frame(self, frame: Frame) -> Frame:
+        if frame.rest.startswith(b'"*"'):
+            found = _RAW.fullmatch(frame.rest)
+            if found is None or int(found[2]) > CHUNK_BYTES or not self.raw:
+                refuse("not a raw frame that was agreed on", frame.rest)
+            self._waiting, self._wanted = frame, int(found[2])
+        return frame
+
+    def _with_body(self, frame: Frame) -> Frame | None:
+        if len(self._buffer) < self._wanted:
+            return None
+        body = bytes(memoryview(self._buffer)[: self._wanted])
+        del self._buffer[: self._wanted]
+        self._waiting, self._wanted = None, 0
+        return frame._replace(body=body)
+
+
+_encoder = json.JSONEncoder(separators=(",", ":"), allow_nan=False, check_circular=False)
+_BRACKETS = bytes.maketrans(b"{}", b"[]")
+_NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+
+
+def dump(tree: object) -> bytes:
+    """Return `tree` as ASCII JSON without spaces."""
+    return _encoder.encode(tree).encode("ascii")
+
+
+def _refuse_constant(text: str) -> NoReturn:
+    refuse("not JSON", text)
+
+
+_decode = json.JSONDecoder(parse_constant=_refuse_constant).decode
+
+
+def load(text: bytes, limits: WireLimits) -> object:
+    """Return the JSON value of `text`.
+
+    Raises:
+        ProtocolViolation: It is no ASCII JSON, or nested or long beyond the limits (the worker's fault).
+    """
+    if not text.isascii():
+        refuse("not ASCII", text)
+    opens = text.count(b"[") + text.count(b"{")
+    # SECURITY: bounds before parsing. Characters in strings count too at first; only then the strings are cut out.
+    if opens > limits.depth or opens + text.count(b",") > limits.items:
+        _check_shape(text, limits)
+    try:
+        return _decode(text.decode("ascii"))
+    except (ValueError, RecursionError) as error:  # ValueError: no JSON, or an integer of too many digits
+        refuse(f"not JSON ({type(error).__name__})", text)
+
+
+def _is_json(line: bytes) -> bool:
+    try:
+        load(line, WireLimits())
+    except ProtocolViolation:
+        return False
+    return True
+
+
+def _check_shape(text: bytes, limits: WireLimits) -> None:
+    """Refuse JSON nested or long beyond the limits, in linear time and memory, without parsing it."""
+    if text.count(b'"') > 4 * limits.items:
+        refuse(f"more than {limits.items} items", text)
+    bare = b"".join(text.replace(b"\\\\", b"").replace(b'\\"', b"").split(b'"')[::2])
+    brackets = bare.translate(_BRACKETS, _NO_BRACKETS)
+    if brackets.count(b"[") + bare.count(b",") > limits.items:
+        refuse(f"more than {limits.items} items", text)
+    for _level in range(limits.depth):  # each pass takes the innermost level off
+        brackets = brackets.replace(b"[]", b"")
+        if not brackets:
+            return
+    refuse(f"nested deeper than {limits.depth}, or unbalanced", text)
+
+
+def blob_rests(position: int, blob: bytes, *, raw: bool) -> Iterator[tuple[bytes, bytes | memoryview]]:
+    """Yield (rest with line end, raw body) of the frames that carry one blob."""
+    view = memoryview(blob)
+    for start in range(0, max(len(blob), 1), CHUNK_BYTES):
+        chunk = view[start : start + CHUNK_BYTES]
+        yield blob_rest(position, chunk, last=start + CHUNK_BYTES >= len(blob), raw=raw and bool(chunk))
+
+
+def blob_rest(
+    position: int, chunk: bytes | memoryview, *, last: bool, raw: bool
+) -> tuple[bytes, bytes | memoryview]:
+    """Return (rest with line end, raw body) of one blob frame."""
+    if raw:
+        return b'"*",%d,%d,%d]\n' % (position, len(chunk), last), chunk
+    return b'"+",%d,"%s",%d]\n' % (position, binascii.b2a_base64(chunk, newline=False), last), b""
+
+
+def read_blob(frame: Frame) -> tuple[int, bytes, bool] | None:
+    """Return (position, bytes, is last) of a blob frame; None for another frame.
+
+    Raises:
+        ProtocolViolation: It begins like a blob frame and is none (the worker's fault).
+    """
+    if frame.rest.startswith(b'"*"'):
+        found = _RAW.fullmatch(frame.rest)
+        if found is None:
+            refuse("not a blob frame", frame.rest)
+        return int(found[1]), frame.body, found[3] == b"1"
+    if not frame.rest.startswith(b'"+"'):
+        return None
+    found = _TEXT.fullmatch(frame.rest)
+    if found is None or len(found[2]) > CHUNK_BYTES * 4 // 3 + 4:
+        refuse("not a blob frame", frame.rest)
+    try:
+        return int(found[1]), binascii.a2b_base64(found[2]), found[3] == b"1"
+    except binascii.Error:
+        refuse("not base64", found[2])
