@@ -1,0 +1,71 @@
+"""What the guard raises: refusals (at compile time and at run time) and stops that guest code cannot swallow."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pinjra.core.execution import Cause
+
+__all__ = [
+    "FinalAnswer",
+    "GuardRefused",
+    "GuestStop",
+    "RefusedAttribute",
+    "RefusedImport",
+    "RefusedOperation",
+    "Violation",
+]
+
+
+@dataclass(frozen=True)
+class Violation:
+    """One thing in the source that the policy does not allow.
+
+    Args:
+        line: 1-based, in the guest's source.
+        hint: What to do instead, or "".
+    """
+
+    line: int
+    message: str
+    hint: str = ""
+
+
+class GuardRefused(Exception):
+    """The source was refused before it ran. `violations` says where and why; never empty."""
+
+    def __init__(self, violations: tuple[Violation, ...]) -> None:
+        super().__init__("; ".join(f"line {v.line}: {v.message}" for v in violations[:5]))
+        self.violations = violations
+
+
+class RefusedOperation(Exception):
+    """An operation that the guard refused at run time. The guest may catch it, like any exception."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class RefusedAttribute(RefusedOperation, AttributeError):
+    """A refused attribute: an AttributeError too, so that code that probes for attributes goes on."""
+
+
+class RefusedImport(RefusedOperation, ImportError):
+    """A refused import: an ImportError too."""
+
+
+class GuestStop(BaseException):
+    """Ends a run. Not an Exception, and raised again at every tick until the run is over."""
+
+    def __init__(self, cause: Cause, message: str = "") -> None:
+        super().__init__(message or f"the run was stopped: {cause.value}")
+        self.cause = cause
+
+
+class FinalAnswer(GuestStop):
+    """Ends a run with an answer: `value` is the guest's own object."""
+
+    def __init__(self, value: object) -> None:
+        super().__init__(Cause.EXIT, "final answer")
+        self.value = value
