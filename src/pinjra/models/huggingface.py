@@ -59,7 +59,7 @@ class InferenceClientModel(ChatApiModel):
         where: dict[str, Any] = {"base_url": base_url} if base_url else {"model": model_id}
         if provider is not None and not base_url:
             where["provider"] = provider
-        self._client = InferenceClient(
+        self._client: Any = InferenceClient(
             token=self._token or "", timeout=timeout, bill_to=bill_to, **where, **(client_kwargs or {})
         )
 
