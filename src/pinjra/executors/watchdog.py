@@ -12,7 +12,8 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FrameType
 
 from pinjra.core.execution import Cause
@@ -22,54 +23,94 @@ __all__ = ["WATCHDOG", "Watch", "Watchdog"]
 
 POLL_SECONDS = 0.02  # how late a stop may come; 20 ms costs 0.1 % of a core while a run is active
 IDLE_SECONDS = 1.0
-STOP_SIGNAL = getattr(signal, "SIGRTMIN", 0) and int(signal.SIGRTMIN) + 7  # a real-time signal nobody else is likely to use
+STOP_SIGNAL = (
+    getattr(signal, "SIGRTMIN", 0) and int(signal.SIGRTMIN) + 7
+)  # a real-time signal nobody else is likely to use
 
 
 class Watch:
-    """One run being watched: deadlines, and the time spent in tools, which is not charged."""
+    """One run being watched: deadlines, and the time spent in tools, which is not charged.
 
-    __slots__ = ("_clock", "_cpu_end", "_limits", "_memory_end", "_paused_at", "_wall_end", "cause", "stop", "thread")
+    While an inline tool runs on the guest's thread nothing may be raised there (`_inline`); while only asynchronous tools are
+    open the guest's thread may be stopped, and the wall clock stands still.
+    """
+
+    __slots__ = (
+        "_clock", "_cpu_end", "_inline", "_limits", "_lock", "_memory_end", "_open", "_opened", "_wall_end",
+        "cause", "stop", "thread", "tool_seconds",
+    )  # fmt: skip
 
     def __init__(self, limits: Limits, wall_seconds: float | None, stop: Callable[[Cause], None]) -> None:
         self.stop = stop
         self.cause: Cause | None = None
         self.thread = threading.current_thread()
+        self.tool_seconds = 0.0
         self._limits = limits
-        self._paused_at: float | None = None
+        self._lock = threading.Lock()
+        self._inline = 0
+        self._open = 0
+        self._opened = 0.0
         self._wall_end = None if wall_seconds is None else time.monotonic() + wall_seconds
         self._clock = _thread_clock()
-        self._cpu_end = None
+        self._cpu_end: float | None = None
         if limits.cpu_seconds is not None and self._clock is not None:
             self._cpu_end = time.clock_gettime(self._clock) + limits.cpu_seconds
         self._memory_end: int | None = None
 
-    def pause(self) -> None:
-        """A host tool begins: its time is not the guest's."""
-        self._paused_at = time.monotonic()
+    @contextmanager
+    def tool(self, *, inline: bool) -> Iterator[None]:
+        """Do not charge the time inside; with `inline`, do not stop the thread either."""
+        with self._lock:
+            self._inline += inline
+            self._open += 1
+            if self._open == 1:
+                self._opened = time.monotonic()
+        cpu_before = time.clock_gettime(self._clock) if inline and self._clock is not None else 0.0
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._inline -= inline
+                self._open -= 1
+                if self._open == 0:
+                    took = time.monotonic() - self._opened
+                    self.tool_seconds += took
+                    if self._wall_end is not None:
+                        self._wall_end += took
+                if inline and self._cpu_end is not None and self._clock is not None:
+                    self._cpu_end += time.clock_gettime(self._clock) - cpu_before
 
-    def resume(self) -> float:
-        """A host tool is over; return the seconds it took."""
-        took = time.monotonic() - (self._paused_at or time.monotonic())
-        self._paused_at = None
-        if self._wall_end is not None:
-            self._wall_end += took
-        return took
+    @property
+    def is_inline(self) -> bool:
+        """A host tool runs on the guest's thread: nothing may be raised there."""
+        return self._inline > 0
 
     def set_memory_base(self, resident_bytes: int) -> None:
         """Take what the process had before the run as the base of the memory limit."""
-        if self._limits.memory_bytes is not None:
+        if self._limits.memory_bytes is not None and self._memory_end is None:
             self._memory_end = resident_bytes + self._limits.memory_bytes
 
     def find_cause(self, now: float, resident_bytes: int | None) -> Cause | None:
-        """Return the limit that is reached, or None."""
-        if self.cause is not None or self._paused_at is not None:
-            return self.cause
-        if self._wall_end is not None and now >= self._wall_end:
-            return Cause.WALL
-        if self._memory_end is not None and resident_bytes is not None and resident_bytes > self._memory_end:
-            return Cause.MEMORY
-        if self._cpu_end is not None and self._clock is not None and time.clock_gettime(self._clock) > self._cpu_end:
-            return Cause.CPU
+        """Return the limit that is reached and may be acted on now, or None."""
+        with self._lock:
+            if self._inline:
+                return None
+            if self.cause is not None:
+                return self.cause
+            if self._wall_end is not None and not self._open and now >= self._wall_end:
+                return Cause.WALL
+            if (
+                self._memory_end is not None
+                and resident_bytes is not None
+                and resident_bytes > self._memory_end
+            ):
+                return Cause.MEMORY
+            if (
+                self._cpu_end is not None
+                and self._clock is not None
+                and time.clock_gettime(self._clock) > self._cpu_end
+            ):
+                return Cause.CPU
         return None
 
 
@@ -104,6 +145,13 @@ class Watchdog:
             self._watches.discard(watch)
             self._last = time.monotonic()
 
+    def stop_now(self, watch: Watch) -> None:
+        """Stop a watched run for its `cause` without waiting for the next look."""
+        with self._lock:
+            if watch in self._watches and watch.cause is not None:
+                watch.stop(watch.cause)
+                nudge(watch.thread)
+
     def _loop(self) -> None:
         while True:
             with self._lock:
@@ -121,7 +169,7 @@ class Watchdog:
         now = time.monotonic()
         resident = resident_bytes() if watches else None
         for watch in watches:
-            if watch._memory_end is None and resident is not None:
+            if resident is not None:
                 watch.set_memory_base(resident)
             cause = watch.find_cause(now, resident)
             if cause is None:
