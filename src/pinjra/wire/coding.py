@@ -1,0 +1,332 @@
+"""Values <-> (JSON trees, blobs). Pure data both ways; nothing is ever called, imported or built by a name in the data.
+
+Theory: tags are out of band. In a tree an array is always `[tag, …]` and an object is always a dict with string keys, so no
+dict, list or string of a guest can be taken for a tag; scalars stand for themselves.
+
+Encoding meets hostile objects (in the guest, and for the in-process executor in the host). It looks at `type(x)` by
+identity only, never at `x.__class__`, never hashes or compares classes (a metaclass could answer), and reads
+subclasses of builtin types through the builtin type's own methods. What it does not know becomes `Opaque`.
+
+Decoding trusts nothing: counts, depth and sizes were bounded by the frames, a blob may be used once, a hash table is
+checked for crafted collisions, and any error of a constructor is a `ProtocolViolation`.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from types import GetSetDescriptorType
+
+from pinjra.core.errors import ProtocolViolation
+from pinjra.core.values import Opaque
+from pinjra.wire.frames import refuse
+from pinjra.wire.messages import Value
+
+__all__ = ["Decoder", "EncodeError", "Encoder", "ValueLimits"]
+
+INLINE_CHARS = 4096  # longer strings travel as blobs: a tree's line stays short
+INLINE_BYTES = 256
+REPR_CHARS = 10_000
+COLLISIONS = 1000  # equal hashes in one set or dict: a million would block the host for hours (they cost n²)
+
+EncodeHandler = Callable[..., Value]  # (encoder, value, depth)
+DecodeHandler = Callable[["Decoder", list[Value], int], object]
+
+
+class EncodeError(ValueError):
+    """A value is larger than the limits allow (the fault of whoever made it)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ValueLimits:
+    """What one value may cost.
+
+    Args:
+        depth: Nesting of the tree; containers below become `Opaque`. The frame around it needs ten of JSON's 64.
+        items: Values and containers.
+        value_bytes: Text and bytes together; None for the wire's own limit only.
+    """
+
+    depth: int = 50
+    items: int = 1_000_000
+    value_bytes: int | None = 64 << 20
+
+
+def type_name(cls: type) -> str:
+    """Return the class's own name without asking its metaclass."""
+    name: object = _TYPE_NAME(cls)
+    return name[:200] if type(name) is str else "object"
+
+
+TYPE: Mapping[str, GetSetDescriptorType] = type.__dict__  # type: ignore[assignment]
+_TYPE_NAME: Callable[[type], object] = TYPE["__name__"].__get__
+mro: Callable[[type], tuple[type, ...]] = TYPE["__mro__"].__get__
+
+
+def plain_opaque(value: object) -> Opaque:
+    name = type_name(type(value))
+    return Opaque(name, f"<{name} object>")
+
+
+class Encoder:
+    """Collects the values of one message: `add` returns each one's tree, `blobs` are the bytes beside them.
+
+    Args:
+        opaque: Returns what stands for a value that cannot cross; the place to make a safe repr and to keep a handle.
+    """
+
+    def __init__(
+        self, limits: ValueLimits | None = None, opaque: Callable[[object], Opaque] = plain_opaque
+    ) -> None:
+        self._limits = limits or ValueLimits()
+        self._opaque = opaque
+        self._items = 0
+        self._bytes = 0
+        self._active: set[int] = set()
+        self._blobs: list[bytes] = []
+
+    @property
+    def blobs(self) -> tuple[bytes, ...]:
+        """The blobs that the trees so far refer to, by position."""
+        return tuple(self._blobs)
+
+    def add(self, value: object, depth: int = 0) -> Value:
+        """Return the tree of `value`.
+
+        Raises:
+            EncodeError: It is beyond the limits.
+        """
+        # SECURITY: by identity of the exact type; a lookup by the type itself would call its metaclass' __hash__.
+        handler = ENCODERS.get(id(type(value)))
+        if handler is None:
+            handler = self._inherited(type(value))
+        tree: Value = handler(self, value, depth)
+        return tree
+
+    def spend(self, items: int, size: int) -> None:
+        """Charge for `items` values of together `size` bytes."""
+        self._items += items
+        self._bytes += size
+        if self._items > self._limits.items:
+            raise EncodeError(f"a value of more than {self._limits.items} items; return less, or a file")
+        most = self._limits.value_bytes
+        if most is not None and self._bytes > most:
+            raise EncodeError(f"a value of more than {most} bytes; return less, or a file")
+
+    def blob(self, data: bytes) -> int:
+        """Keep `data` beside the tree and return its position."""
+        self.spend(1, len(data))
+        self._blobs.append(data)
+        return len(self._blobs) - 1
+
+    def sequence(self, tag: str, value: object, items: Sequence[object], depth: int) -> Value:
+        """Return the tree of a container that holds `items`."""
+        if depth >= self._limits.depth or id(value) in self._active:
+            return self.opaque(value, depth)
+        self.spend(1 + len(items), 8 * len(items))
+        plain = _plain_items(items)
+        if plain is not None:
+            self.spend(0, plain)
+            return [tag, *items]  # type: ignore[list-item]
+        self._active.add(id(value))
+        try:
+            add, below = self.add, depth + 1
+            return [tag, *[add(item, below) for item in items]]
+        finally:
+            self._active.discard(id(value))
+
+    def mapping(self, value: object, pairs: list[tuple[object, object]], depth: int) -> Value:
+        """Return the tree of a dict with these items."""
+        if depth >= self._limits.depth or id(value) in self._active:
+            return self.opaque(value, depth)
+        keys = [key for key, _ in pairs if type(key) is str and len(key) <= INLINE_CHARS]
+        if len(keys) != len(pairs):
+            return self.sequence("d", value, [part for pair in pairs for part in pair], depth)
+        self.spend(1 + len(pairs), sum(map(len, keys)))
+        self._active.add(id(value))
+        try:
+            add, below = self.add, depth + 1
+            return {key: add(item, below) for key, item in pairs}  # type: ignore[misc]
+        finally:
+            self._active.discard(id(value))
+
+    def opaque(self, value: object, _depth: int = 0) -> Value:
+        """Return the tree of the `Opaque` that stands for `value`."""
+        return encode_opaque(self, self._opaque(value), 0)
+
+    def _inherited(self, cls: type) -> EncodeHandler:
+        """Return the handler of the nearest known base class of an unknown class."""
+        for learn in LEARNERS:
+            learn()
+        found = ENCODERS.get(id(cls))
+        if found is not None:
+            return found
+        for base in BASES:
+            for parent in mro(cls):
+                if parent is base[0]:
+                    return base[1]
+        return next((make for is_it, make in BASE_TESTS if is_it(cls)), Encoder.opaque)
+
+
+class Decoder:
+    """Turns trees of one message into values.
+
+    Args:
+        blobs: The message's blobs.
+        resolve: Returns what stands for an `Opaque` (its owner gives the object back); as it is, without.
+    """
+
+    def __init__(
+        self,
+        blobs: Sequence[bytes] = (),
+        resolve: Callable[[Opaque], object] | None = None,
+        *,
+        depth: int = 64,
+    ) -> None:
+        self._blobs: list[bytes | None] = list(blobs)
+        self._depth = depth
+        self.resolve = resolve
+
+    def take(self, tree: Value) -> object:
+        """Return the value of `tree`.
+
+        Raises:
+            ProtocolViolation: It is no tree of this codec (the worker's fault).
+        """
+        try:
+            return self.value(tree, 0)
+        except ProtocolViolation:
+            raise
+        except (Exception, RecursionError) as error:  # constructors of other libraries raise what they like
+            refuse(f"not a value ({type(error).__name__})", tree)
+
+    def value(self, tree: Value, depth: int) -> object:
+        """Return the value of a tree inside another."""
+        if type(tree) is list:
+            if depth > self._depth or not tree or type(tree[0]) is not str:
+                refuse("not a tagged value", tree)
+            handler = DECODERS.get(tree[0])
+            if handler is None:
+                refuse("unknown tag", tree[0])
+            return handler(self, tree, depth + 1)
+        if type(tree) is dict:
+            if depth > self._depth:
+                refuse("a value nested too deep")
+            return {key: self.value(item, depth + 1) for key, item in tree.items()}
+        return tree
+
+    def values(self, tree: list[Value], depth: int) -> list[object]:
+        """Return the values after the tag."""
+        items = tree[1:]
+        kinds = set(map(type, items))
+        if list not in kinds and dict not in kinds:
+            return items  # type: ignore[return-value]
+        return [self.value(item, depth) for item in items]
+
+    def blob(self, position: Value) -> bytes:
+        """Return a blob; each may be used once, so that a small message cannot become a large one."""
+        at = whole(position, 0, len(self._blobs) - 1)
+        data = self._blobs[at]
+        if data is None:
+            refuse("a blob used twice", position)
+        self._blobs[at] = None
+        return data
+
+
+# ---------------------------------------------------------------- tables, filled by `codec`
+
+ENCODERS: dict[int, EncodeHandler] = {}
+DECODERS: dict[str, DecodeHandler] = {}
+BASES: list[tuple[type, EncodeHandler]] = []  # handlers of classes that inherit from builtin types
+BASE_TESTS: list[
+    tuple[Callable[[type], bool], EncodeHandler]
+] = []  # for classes known by their looks: see `records`
+LEARNERS: list[Callable[[], None]] = []  # add the types of a library to ENCODERS once it is imported
+
+
+def register(types: Iterable[type], handler: EncodeHandler) -> None:
+    """Encode exactly these types with `handler`. They must live as long as the process: the key is their identity."""
+    for cls in types:
+        ENCODERS[id(cls)] = handler
+        _ALIVE.append(cls)
+
+
+_ALIVE: list[type] = []
+
+
+def loaded(name: str) -> object:
+    """Return a module when it is imported already, else None; never imports (import runs code)."""
+    module = sys.modules.get(name)
+    spec = getattr(module, "__spec__", None)
+    return None if getattr(spec, "_initializing", False) else module
+
+
+# ---------------------------------------------------------------- shared by the handlers
+
+
+def _plain_items(items: Sequence[object]) -> int | None:
+    """Return the bytes of items that all stand for themselves, found at C speed; None when one of them does not."""
+    kinds = set(map(id, map(type, items)))
+    if not kinds - _CONSTANTS:
+        return 0
+    if kinds == _STR_ONLY:
+        lengths = list(map(len, items))  # type: ignore[arg-type]
+        return sum(lengths) if max(lengths) <= INLINE_CHARS else None
+    if kinds == _INT_ONLY:
+        return 0 if min(items) >= -(1 << 63) and max(items) < 1 << 63 else None  # type: ignore[type-var, operator]
+    if kinds == _FLOAT_ONLY:
+        return 0 if all(map(math.isfinite, items)) else None  # type: ignore[arg-type]
+    return None
+
+
+_CONSTANTS = {id(type(None)), id(bool)}
+_STR_ONLY = {id(str)}
+_INT_ONLY = {id(int)}
+_FLOAT_ONLY = {id(float)}
+
+
+def encode_opaque(encoder: Encoder, value: Opaque, _depth: int) -> Value:
+    name, text, handle = value.type, value.repr, value.handle
+    encoder.spend(1, REPR_CHARS if type(text) is not str else min(len(text), REPR_CHARS))
+    return [
+        "o",
+        name[:200] if type(name) is str else "object",
+        text[:REPR_CHARS] if type(text) is str else "",
+        handle if type(handle) is int and 0 <= handle < 1 << 53 else 0,
+    ]
+
+
+def whole(value: object, low: int, high: int) -> int:
+    """Return `value` when it is an int between the bounds, which are in.
+
+    Raises:
+        ProtocolViolation: It is not (the worker's fault).
+    """
+    if type(value) is not int or not low <= value <= high:
+        refuse(f"not a whole number from {low} to {high}", value)
+    return value
+
+
+def text(value: object, most: int = REPR_CHARS) -> str:
+    """Return `value` when it is a string of at most so many characters.
+
+    Raises:
+        ProtocolViolation: It is not (the worker's fault).
+    """
+    if type(value) is not str or len(value) > most:
+        refuse(f"not a text of at most {most} characters", value)
+    return value
+
+
+def hashables(items: list[object]) -> list[object]:
+    """Return `items` when they may go into one hash table.
+
+    Raises:
+        ProtocolViolation: Their hashes collide by design (the worker's fault).
+    """
+    # SECURITY: number hashes are not seeded; n keys with one hash cost n² comparisons (CPython's set and dict).
+    if len(items) > COLLISIONS and len(items) - len(set(map(hash, items))) > COLLISIONS:
+        refuse("a set or dict with crafted hash collisions")
+    return items

@@ -1,0 +1,171 @@
+"""pandas Series, DataFrame, Index and times <-> trees. pandas is used when it is imported; decoding imports it.
+
+A column is `[form, …]`: "a" an array, "t" UTC times with a zone, "v" values with the name of a dtype ("" for objects).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from pinjra.core.values import Opaque
+from pinjra.wire.coding import DecodeHandler, Decoder, Encoder, loaded, register, text, whole
+from pinjra.wire.frames import refuse
+from pinjra.wire.messages import Value
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["DECODE", "learn"]
+
+_NULLABLE = frozenset(
+    ["boolean", "string", "Float32", "Float64", *(f"{s}Int{n}" for s in ("", "U") for n in (8, 16, 32, 64))]
+)
+_ROWS = 1 << 27  # a range index costs nothing to send
+_known: list[object] = []
+
+
+def learn() -> None:
+    """Add pandas' types to the encoder's table once pandas is there."""
+    pandas = loaded("pandas")
+    if pandas is None or pandas in _known:
+        return
+    _known.append(pandas)
+    import pandas as pd
+
+    register([pd.DataFrame], _frame)
+    register([pd.Series], _series)
+    register([pd.Index, pd.RangeIndex, pd.MultiIndex, pd.DatetimeIndex, pd.TimedeltaIndex], _index_value)
+    register([pd.CategoricalIndex], _index_value)
+    register([pd.Timestamp], lambda e, v, d: e.add(v.to_pydatetime(warn=False), d))
+    register([pd.Timedelta], lambda e, v, d: e.add(v.to_pytimedelta(), d))
+    register([type(pd.NaT), type(pd.NA)], lambda e, _v, d: e.add(None, d))
+
+
+def _column(encoder: Encoder, values: pd.Series | pd.Index, depth: int) -> Value:
+    dtype, name = values.dtype, str(values.dtype)
+    if type(dtype).__module__.startswith("numpy") and dtype.kind in "biufcmM":
+        return ["a", encoder.add(values.to_numpy(), depth + 2)]
+    if name.startswith("datetime64[") and "," in name:
+        times = values.dt.tz_convert("UTC").dt if hasattr(values, "dt") else values.tz_convert("UTC")
+        naive = times.tz_localize(None).to_numpy()
+        return ["t", encoder.add(naive, depth + 2), str(dtype.tz)]
+    if name == "category":
+        return _column(encoder, values.astype(dtype.categories.dtype), depth)
+    items = [None if item is _na() else item for item in values.astype(object).tolist()]
+    return ["v", encoder.add(items, depth + 2), name if name in _NULLABLE else ""]
+
+
+def _na() -> object:
+    import pandas as pd
+
+    return pd.NA
+
+
+def _index(encoder: Encoder, index: pd.Index, depth: int) -> Value:
+    import pandas as pd
+
+    if type(index) is pd.RangeIndex:
+        parts: list[Value] = [int(index.start), int(index.stop), int(index.step)]
+        return ["range", *parts, encoder.add(index.name, depth + 2)]
+    if isinstance(index, pd.MultiIndex):
+        return ["multi", encoder.add(index.tolist(), depth + 2), encoder.add(list(index.names), depth + 2)]
+    return ["one", _column(encoder, index, depth + 1), encoder.add(index.name, depth + 2)]
+
+
+def _index_value(encoder: Encoder, value: pd.Index, depth: int) -> Value:
+    return ["ix", _index(encoder, value, depth)]
+
+
+def _series(encoder: Encoder, value: pd.Series, depth: int) -> Value:
+    name = encoder.add(value.name, depth + 1)
+    return ["se", name, _column(encoder, value, depth), _index(encoder, value.index, depth)]
+
+
+def _frame(encoder: Encoder, value: pd.DataFrame, depth: int) -> Value:
+    names = _index(encoder, value.columns, depth)
+    columns = [_column(encoder, value.iloc[:, at], depth + 1) for at in range(value.shape[1])]
+    encoder.spend(len(columns), 0)
+    return ["df", names, columns, _index(encoder, value.index, depth)]
+
+
+def _take_column(decoder: Decoder, tree: Value, depth: int) -> object:
+    import pandas as pd
+
+    if type(tree) is not list or not tree:
+        refuse("not a column", tree)
+    form = tree[0]
+    values = decoder.value(tree[1], depth + 1)
+    if not hasattr(values, "__len__"):
+        refuse("not a column", tree)
+    if form == "a":
+        return values
+    if form == "t":
+        return pd.Series(pd.DatetimeIndex(values, tz="UTC").tz_convert(text(tree[2], 64)))
+    dtype = text(tree[2], 20)
+    if form != "v" or type(values) is not list or (dtype and dtype not in _NULLABLE):
+        refuse("not a column", tree)
+    return pd.Series(values, dtype=dtype or object)
+
+
+def _take_index(decoder: Decoder, tree: Value, depth: int) -> pd.Index:
+    import pandas as pd
+
+    if type(tree) is not list or not tree:
+        refuse("not an index", tree)
+    if tree[0] == "range":
+        start, stop, step = (whole(part, -_ROWS, _ROWS) for part in tree[1:4])
+        return pd.RangeIndex(start, stop, step, name=decoder.value(tree[4], depth))
+    if tree[0] == "multi":
+        tuples, names = decoder.value(tree[1], depth), decoder.value(tree[2], depth)
+        return pd.MultiIndex.from_tuples(tuples, names=names)
+    if tree[0] != "one":
+        refuse("not an index", tree)
+    return pd.Index(_take_column(decoder, tree[1], depth), name=decoder.value(tree[2], depth))
+
+
+def _take_frame(decoder: Decoder, tree: list[Value], depth: int) -> object:
+    import pandas as pd
+
+    _tag, names, columns, rows = tree
+    if type(columns) is not list:
+        refuse("not a table", tree)
+    index = _take_index(decoder, rows, depth)
+    found = {}
+    for at, column in enumerate(columns):
+        values = _take_column(decoder, column, depth)
+        # SECURITY: pandas would stretch a single value over an index of any length.
+        if len(values) != len(index):  # type: ignore[arg-type]
+            refuse("a column of another length than its index")
+        found[at] = pd.Series(values).set_axis(index)
+    frame = pd.DataFrame(found, index=index)
+    frame.columns = _take_index(decoder, names, depth)
+    return frame
+
+
+def _take_series(decoder: Decoder, tree: list[Value], depth: int) -> object:
+    import pandas as pd
+
+    _tag, name, column, rows = tree
+    values, index = _take_column(decoder, column, depth), _take_index(decoder, rows, depth)
+    if len(values) != len(index):  # type: ignore[arg-type]
+        refuse("a column of another length than its index")
+    return pd.Series(values).set_axis(index).rename(decoder.value(name, depth))
+
+
+def _with_pandas(what: str, handler: DecodeHandler) -> DecodeHandler:
+    def take(decoder: Decoder, tree: list[Value], depth: int) -> object:
+        try:
+            import pandas  # noqa: F401 (to see whether it is there)
+        except ImportError:
+            return Opaque(what, "pandas is not installed here")
+        return handler(decoder, tree, depth)
+
+    return take
+
+
+DECODE: Mapping[str, DecodeHandler] = {
+    "df": _with_pandas("DataFrame", _take_frame),
+    "se": _with_pandas("Series", _take_series),
+    "ix": _with_pandas("Index", lambda decoder, tree, depth: _take_index(decoder, tree[1], depth)),
+}
