@@ -57,7 +57,10 @@ class ToolCollection:
                 "pass trust_remote_code=True if you trust it"
             )
         client = MCPClient(
-            server_parameters, structured_output=structured_output, seconds=seconds, start_seconds=start_seconds
+            server_parameters,
+            structured_output=structured_output,
+            seconds=seconds,
+            start_seconds=start_seconds,
         )
         try:
             yield cls(client.get_tools())

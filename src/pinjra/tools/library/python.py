@@ -1,0 +1,77 @@
+"""PythonTool: code -> what it printed and returned, for agents whose actions are JSON. Runs in any executor."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Protocol
+
+from pinjra.core.errors import ConfigurationError
+from pinjra.core.execution import Execution
+from pinjra.core.values import Opaque
+from pinjra.tools.base import Tool
+
+__all__ = ["PythonTool"]
+
+
+class Runner(Protocol):
+    """The part of an executor that this tool needs."""
+
+    def run(self, code: str, *, wall_seconds: float | None = None) -> Execution:
+        """Return what came of running the code."""
+        ...
+
+    def close(self) -> None:
+        """End the session."""
+        ...
+
+
+class PythonTool(Tool):
+    """Runs Python in an executor. Variables live on between calls; a failed call says what went wrong.
+
+    Args:
+        executor: Where the code runs; the caller closes it.
+        authorized_imports: Told to the model; the executor enforces its own list.
+        max_output_length: Longest text returned, in characters; the middle is cut.
+    """
+
+    name = "python_interpreter"
+    inputs = {"code": {"type": "string", "description": "Python source. Print what you want to see."}}
+    output_type = "string"
+
+    def __init__(
+        self, executor: Runner, authorized_imports: Iterable[str] = (), *, max_output_length: int = 50_000
+    ) -> None:
+        if not callable(getattr(executor, "run", None)):
+            raise ConfigurationError(f"PythonTool wants an executor, not {type(executor).__name__}")
+        self._executor = executor
+        self.max_output_length = max_output_length
+        imports = ", ".join(authorized_imports)
+        self.description = (
+            "Runs Python code in a sandbox and returns what it printed and the value of its last expression. "
+            "Variables live on from one call to the next."
+        ) + (f" Besides the standard modules it may import: {imports}." if imports else "")
+
+    def forward(self, code: str) -> str:
+        """Return output, value and error as one text."""
+        done = self._executor.run(code)
+        parts = [f"Stdout:\n{_cut(done.logs, self.max_output_length)}"]
+        if done.error is None:
+            parts.append(f"Output: {_cut(_shown(done.value), self.max_output_length)}")
+        else:
+            parts.append(f"Error: {done.error.traceback or done.error}")
+            if done.error.hint and done.error.traceback:
+                parts.append(done.error.hint)
+        return "\n".join([*parts, *done.notes])
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, Opaque):
+        return value.repr
+    return value if isinstance(value, str) else repr(value)
+
+
+def _cut(text: str, most: int) -> str:
+    if len(text) <= most:
+        return text
+    half = most // 2
+    return f"{text[:half]}\n… ({len(text) - 2 * half} characters cut) …\n{text[-half:]}"
