@@ -1,6 +1,6 @@
 """A root file system with nothing but a Python, made from files of this machine: no registry can be reached for an image.
 
-    python rootfs.py OUT.tar        (give it to `docker import`, or unpack it for an OCI bundle)
+python rootfs.py OUT.tar        (give it to `docker import`, or unpack it for an OCI bundle)
 """
 
 from __future__ import annotations
@@ -34,7 +34,9 @@ def shared_libraries(binary: Path) -> set[Path]:
 def stdlib(python: Path) -> Path:
     """Return the standard library's folder."""
     code = "import sysconfig; print(sysconfig.get_path('stdlib'))"
-    return Path(subprocess.run([str(python), "-c", code], capture_output=True, text=True, check=True).stdout.strip())
+    return Path(
+        subprocess.run([str(python), "-c", code], capture_output=True, text=True, check=True).stdout.strip()
+    )
 
 
 def build(target: Path, site_packages: Path | None = None) -> bool:
@@ -47,7 +49,11 @@ def build(target: Path, site_packages: Path | None = None) -> bool:
     needed = shared_libraries(python) | shared_libraries(files["/bin/sh"])
     folders = [(library, str(library))]
     if site_packages is not None:
-        folders += [(site_packages / p, f"/usr/local/lib/{library.name}/dist-packages/{p}") for p in WANTED_PACKAGES if (site_packages / p).is_dir()]
+        folders += [
+            (site_packages / p, f"/usr/local/lib/{library.name}/dist-packages/{p}")
+            for p in WANTED_PACKAGES
+            if (site_packages / p).is_dir()
+        ]
     for folder, inside in folders:
         for path in walk(folder):
             files[inside + str(path)[len(str(folder)) :]] = path

@@ -25,6 +25,7 @@ __all__ = [
     "check",
     "expect",
     "failure_of",
+    "run_check",
     "run_conformance",
     "value_of",
 ]
@@ -100,10 +101,11 @@ def run_conformance(make: Make, *, only: Iterable[str] = ()) -> list[Result]:
 
     words = list(only)
     chosen = [c for c in CHECKS if not words or any(word in c.name for word in words)]
-    return [_run_one(make, c) for c in chosen]
+    return [run_check(make, c) for c in chosen]
 
 
-def _run_one(make: Make, wanted: Check) -> Result:
+def run_check(make: Make, wanted: Check) -> Result:
+    """Return the result of one check on a fresh executor."""
     started = time.monotonic()
     try:
         with make(list(wanted.imports), limits=wanted.limits) as executor:

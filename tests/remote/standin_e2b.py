@@ -1,0 +1,237 @@
+"""A stand-in for E2B on loopback: its REST control plane and envd's process service, with commands really run here.
+
+The server side of the process service is what the vendor's own wheel ships. What this cannot prove is listed in docs/remote.md:
+authentication, edges, HTTP/2, quotas, the vendor's isolation.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import threading
+import uuid
+from collections.abc import AsyncIterator
+from typing import Any
+
+import uvicorn
+from connectrpc.code import Code
+from connectrpc.errors import ConnectError
+from e2b.envd.client_shared import ENVD_JSON_CODEC
+from e2b.envd.process import process_pb as pb
+from e2b.envd.process.process_connect import Process, ProcessASGIApplication
+from protobuf import Oneof
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+READ_BYTES = 32 << 10  # envd reads output in chunks of 32 KiB
+
+
+class Command:
+    """One process, and who listens to it. What it prints while nobody does is dropped, as envd does."""
+
+    def __init__(self, sandbox: str, process: asyncio.subprocess.Process) -> None:
+        self.sandbox = sandbox
+        self.process = process
+        self.listeners: set[asyncio.Queue[Any]] = set()
+        self.end: Any = None
+
+    async def read(self, stream: asyncio.StreamReader, name: str) -> None:
+        while data := await stream.read(READ_BYTES):
+            for queue in list(self.listeners):
+                queue.put_nowait(Oneof("data", pb.ProcessEvent.DataEvent(output=Oneof(name, data))))
+
+    async def run(self) -> None:
+        await asyncio.gather(
+            self.read(self.process.stdout, "stdout"), self.read(self.process.stderr, "stderr")
+        )
+        code = await self.process.wait()
+        self.end = Oneof(
+            "end", pb.ProcessEvent.EndEvent(exit_code=code, exited=True, status=f"exit status {code}")
+        )
+        for queue in self.listeners:
+            queue.put_nowait(self.end)
+
+
+class Cut(Exception):
+    """A listener's stream is to break."""
+
+
+class Processes(Process):
+    """envd's process service."""
+
+    def __init__(self) -> None:
+        self.commands: dict[int, Command] = {}
+        self.tasks: set[asyncio.Task[None]] = set()
+        self.inputs_to_refuse = 0
+
+    async def start(self, request: Any, context: Any) -> AsyncIterator[Any]:
+        sandbox = context.request_headers.get("e2b-sandbox-id", "")
+        config = request.process
+        process = await asyncio.create_subprocess_exec(
+            config.cmd, *config.args, stdin=-1, stdout=-1, stderr=-1, start_new_session=True,
+            env={"PATH": os.environ["PATH"]},
+        )  # fmt: skip
+        command = self.commands[process.pid] = Command(sandbox, process)
+        queue: asyncio.Queue[Any] = asyncio.Queue()
+        command.listeners.add(queue)
+        task = asyncio.create_task(command.run())
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+        async for event in self.listen(command, queue):
+            yield pb.StartResponse(event=event)
+
+    async def connect(self, request: Any, context: Any) -> AsyncIterator[Any]:
+        command = self.find(request.process)
+        queue: asyncio.Queue[Any] = asyncio.Queue()
+        command.listeners.add(queue)
+        if command.end is not None:
+            queue.put_nowait(command.end)
+        async for event in self.listen(command, queue):
+            yield pb.ConnectResponse(event=event)
+
+    async def listen(self, command: Command, queue: asyncio.Queue[Any]) -> AsyncIterator[Any]:
+        try:
+            yield pb.ProcessEvent(event=Oneof("start", pb.ProcessEvent.StartEvent(pid=command.process.pid)))
+            while True:
+                event = await queue.get()
+                if event is Cut:
+                    raise ConnectError(Code.UNAVAILABLE, "the stream was cut")
+                yield pb.ProcessEvent(event=event)
+                if event.field == "end":
+                    return
+        finally:
+            command.listeners.discard(queue)
+
+    def find(self, selector: Any) -> Command:
+        command = self.commands.get(selector.selector.value)
+        if command is None:
+            raise ConnectError(Code.NOT_FOUND, "no such process")
+        return command
+
+    async def send_input(self, request: Any, context: Any) -> Any:
+        if self.inputs_to_refuse:
+            self.inputs_to_refuse -= 1
+            raise ConnectError(Code.INTERNAL, "injected fault")
+        command = self.find(request.process)
+        command.process.stdin.write(request.input.input.value)
+        await command.process.stdin.drain()
+        return pb.SendInputResponse()
+
+    async def send_signal(self, request: Any, context: Any) -> Any:
+        command = self.find(request.process)
+        with contextlib.suppress(ProcessLookupError):
+            command.process.send_signal(int(request.signal))
+        return pb.SendSignalResponse()
+
+    def kill_sandbox(self, sandbox: str) -> None:
+        for command in self.commands.values():
+            if command.sandbox == sandbox and command.process.returncode is None:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(command.process.pid, signal.SIGKILL)
+
+    def cut(self) -> int:
+        """Break every listener's stream; return how many there were."""
+        queues = [queue for command in self.commands.values() for queue in command.listeners]
+        for command in self.commands.values():
+            command.listeners.clear()  # from now on output is dropped
+        for queue in queues:
+            queue.put_nowait(Cut)
+        return len(queues)
+
+
+class E2BStandIn:
+    """The server, on a thread; `url` serves control plane and all sandboxes."""
+
+    def __init__(self) -> None:
+        self.processes = Processes()
+        self.sandboxes: dict[str, dict[str, Any]] = {}
+        self.requests: list[tuple[str, str]] = []
+        envd = ProcessASGIApplication(self.processes, codecs=[ENVD_JSON_CODEC], read_max_bytes=8 << 20)
+        rest = Starlette(
+            routes=[
+                Route("/v2/sandboxes", self.create, methods=["POST"]),
+                Route("/sandboxes/{id}", self.kill, methods=["DELETE"]),
+                Route("/sandboxes/{id}", self.info, methods=["GET"]),
+                Route("/sandboxes/{id}/timeout", self.timeout, methods=["POST"]),
+                Route("/sandboxes/{id}/network", self.network, methods=["PUT"]),
+                Route("/health", lambda _: Response(status_code=204)),
+            ]
+        )
+
+        async def app(scope: Any, receive: Any, send: Any) -> None:
+            if scope["type"] == "http" and scope["path"].startswith("/process.Process/"):
+                await envd(scope, receive, send)
+            else:
+                await rest(scope, receive, send)
+
+        self.socket = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self.socket.getsockname()[1]}"
+        self.server = uvicorn.Server(
+            uvicorn.Config(app, log_level="error", lifespan="off", timeout_graceful_shutdown=1)
+        )
+        self.loop: asyncio.AbstractEventLoop | None = None
+        self.started = threading.Event()
+        self.thread = threading.Thread(target=self.serve, daemon=True)
+        self.thread.start()
+        self.started.wait(10)
+
+    def serve(self) -> None:
+        async def main() -> None:
+            self.loop = asyncio.get_running_loop()
+            self.started.set()
+            await self.server.serve(sockets=[self.socket])
+
+        asyncio.run(main())
+
+    def on_loop(self, function: Any, *args: Any) -> Any:
+        """Return function(*args), called on the server's loop."""
+
+        async def call() -> Any:
+            return function(*args)
+
+        return asyncio.run_coroutine_threadsafe(call(), self.loop).result(10)
+
+    def cut(self) -> int:
+        return self.on_loop(self.processes.cut)
+
+    def close(self) -> None:
+        for sandbox in list(self.sandboxes):
+            self.on_loop(self.processes.kill_sandbox, sandbox)
+        self.server.should_exit = True
+        self.thread.join(10)
+        self.socket.close()
+
+    async def create(self, request: Request) -> Response:
+        self.requests.append(("create", request.headers.get("x-api-key", "")))
+        sandbox = f"i{uuid.uuid4().hex[:12]}"
+        self.sandboxes[sandbox] = await request.json()
+        body = {
+            "templateID": "base",
+            "sandboxID": sandbox,
+            "clientID": "c",
+            "envdVersion": "0.6.4",
+            "envdAccessToken": "t",
+        }
+        return JSONResponse(body, status_code=201)
+
+    async def kill(self, request: Request) -> Response:
+        sandbox = request.path_params["id"]
+        known = self.sandboxes.pop(sandbox, None)
+        self.processes.kill_sandbox(sandbox)
+        return Response(status_code=204 if known is not None else 404)
+
+    async def info(self, request: Request) -> Response:
+        return Response(status_code=404)
+
+    async def timeout(self, request: Request) -> Response:
+        self.requests.append(("timeout", request.path_params["id"]))
+        return Response(status_code=204)
+
+    async def network(self, request: Request) -> Response:
+        self.sandboxes[request.path_params["id"]]["update"] = await request.json()
+        return Response(status_code=204)
