@@ -34,4 +34,6 @@ class UserInputTool(Tool):
 
 def _printable(text: str) -> str:
     """Return the text without control characters: a model's words must not steer the terminal."""
-    return "".join(char if char.isprintable() or char in "\n\t" else "\N{REPLACEMENT CHARACTER}" for char in text)
+    return "".join(
+        char if char.isprintable() or char in "\n\t" else "\N{REPLACEMENT CHARACTER}" for char in text
+    )

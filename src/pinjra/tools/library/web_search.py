@@ -51,7 +51,11 @@ class WebSearchTool(Tool):
         self.seconds = timeout_seconds * 3 + 5.0
         self._region = region
         self._interval_seconds = 0.0 if rate_limit is None else 1.0 / rate_limit
-        self._options: dict[str, Any] = {"timeout": max(1, round(timeout_seconds)), "proxy": proxy, "verify": verify}
+        self._options: dict[str, Any] = {
+            "timeout": max(1, round(timeout_seconds)),
+            "proxy": proxy,
+            "verify": verify,
+        }
         self._turn = threading.Lock()
         self._next_seconds = 0.0
 
@@ -76,7 +80,12 @@ class WebSearchTool(Tool):
                 query, region=self._region, max_results=self.max_results, backend=self.engine
             )
         except ddgs.exceptions.DDGSException as error:
-            raise FetchFailed(f"the search for {query!r} failed: {error}; try other words or try later") from None
+            said = str(error).replace(
+                self._options["proxy"] or "\0", "the proxy"
+            )  # which may hold a password
+            raise FetchFailed(
+                f"the search for {query!r} failed: {said}; try other words or try later"
+            ) from None
         if not found:
             raise FetchFailed(f"nothing was found for {query!r}; try fewer or other words")
         return "## Search Results\n\n" + "\n\n".join(_entry(result) for result in found[: self.max_results])
