@@ -1,0 +1,186 @@
+"""A plan and a session's limits -> this process confined for ever. Runs in a child that the zygote has just forked.
+
+The order matters and is the file's content: what needs rights comes first, what takes rights away after it, the system
+call filter last, because each step before it makes calls that the filter kills for.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import tempfile
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from pinjra.jail import capabilities, landlock, namespaces, profile, rlimits, seccomp
+from pinjra.jail.cgroups import Group
+from pinjra.jail.libc import prctl, syscall
+from pinjra.jail.plan import Plan
+
+__all__ = ["Box", "Spec", "confine"]
+
+_PDEATHSIG = 1
+_SESSION_NAMESPACES = (
+    "mount namespace",
+    "network namespace",
+    "ipc namespace",
+    "uts namespace",
+    "cgroup namespace",
+)
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What one session may use; None: not limited."""
+
+    memory_bytes: int | None
+    disk_bytes: int | None
+    processes: int | None
+
+    @property
+    def group_memory_bytes(self) -> int | None:
+        """Return the memory of the whole session: the scratch folder is memory too."""
+        return None if self.memory_bytes is None else self.memory_bytes + (self.disk_bytes or 0)
+
+    @property
+    def group_processes(self) -> int | None:
+        """Return the processes of the whole session: supervisor and checkpoint are not the guest's."""
+        return None if self.processes is None else self.processes + 2
+
+
+@dataclass(frozen=True)
+class Box:
+    """What the zygote has prepared for the session.
+
+    Args:
+        scratch: The folder to mount on or, without a mount namespace, the session's own folder.
+        readable: Used where there is no private view.
+        process: Descriptor of a /proc folder.
+        uid, gid: Whom to become, as root; else who this process is.
+        others: Processes of that uid outside the session.
+        keep: Descriptors that stay open.
+        parent: The zygote's process number.
+    """
+
+    scratch: str
+    readable: tuple[str, ...]
+    process: int
+    uid: int
+    gid: int
+    others: int
+    group: Group | None
+    keep: frozenset[int]
+    parent: int
+
+
+def confine(plan: Plan, spec: Spec, box: Box) -> None:
+    """Apply all of `plan` to this process.
+
+    Raises:
+        OSError, ValueError: A step did not work; the caller must end this process at once.
+    """
+    _forget_signals()
+    if box.group is not None:
+        box.group.enter()
+    reserved = _reserved_bytes(box.process)
+    _leave_host(plan, spec, box)
+    if not plan.has("pid namespace"):
+        _die_with(box.parent)
+    os.chdir(box.scratch)
+    os.umask(0o077)
+    _empty_environment(box.scratch)
+    rlimits.apply(
+        memory_bytes=spec.memory_bytes,
+        file_bytes=spec.disk_bytes,
+        processes=spec.group_processes,
+        reserved_bytes=reserved,
+        others=box.others,
+    )
+    close_all_but(box.keep)
+    if plan.has("landlock files"):
+        readable = ("/",) if plan.has("mount namespace") else box.readable
+        landlock.apply(readable, (box.scratch,), profile.DEVICES, network=plan.network)
+    prctl(38, 1)  # PR_SET_NO_NEW_PRIVS
+    capabilities.drop_all()
+    capabilities.forbid_inspection()
+    seccomp.apply(seccomp.policy(private_view=plan.has("mount namespace"), network=plan.network))
+
+
+def _leave_host(plan: Plan, spec: Spec, box: Box) -> None:
+    """Go into the namespaces and become unprivileged, in the order that each way needs."""
+    wanted = [name for name in _SESSION_NAMESPACES if plan.has(name)]
+    if plan.by_root:
+        namespaces.unshare(wanted)
+        _furnish(plan, spec, box)
+        capabilities.become(box.uid)  # SECURITY: before the user namespace, or "root inside" is root outside
+        if plan.has("user namespace"):
+            capabilities.allow_uid_map()
+            namespaces.unshare(["user namespace"])
+            namespaces.map_user(box.uid, box.gid, box.process)
+    elif plan.has("user namespace"):
+        namespaces.unshare(["user namespace", *wanted])
+        namespaces.map_user(box.uid, box.gid, box.process)
+        _furnish(plan, spec, box)
+
+
+def _furnish(plan: Plan, spec: Spec, box: Box) -> None:
+    """Fill the new namespaces: a scratch folder of its own, a host name that tells nothing."""
+    if plan.has("mount namespace"):
+        namespaces.mount_scratch(box.scratch, disk_bytes=spec.disk_bytes, uid=box.uid, gid=box.gid)
+    if plan.has("uts namespace"):
+        syscall("sethostname", b"jail", 4)
+
+
+def _forget_signals() -> None:
+    """Give every signal what a fresh Python gives it, and block none: neither the host's nor the zygote's choices stay."""
+    signal.set_wakeup_fd(-1)
+    for number in signal.valid_signals():
+        if number not in (signal.SIGKILL, signal.SIGSTOP) and signal.getsignal(number) not in (
+            signal.SIG_DFL,
+            None,
+        ):
+            signal.signal(number, signal.SIG_DFL)
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+
+def _die_with(parent: int) -> None:
+    """Let the kernel kill this process when the zygote dies; called after the change of uid, which would reset it."""
+    prctl(_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it died before the call
+        os._exit(1)
+
+
+def _reserved_bytes(process: int) -> int:
+    """Return the address space that this process has before it runs guest code."""
+    fd = os.open("self/statm", os.O_RDONLY | os.O_CLOEXEC, dir_fd=process)
+    try:
+        return int(os.read(fd, 256).split()[0]) * os.sysconf("SC_PAGE_SIZE")
+    finally:
+        os.close(fd)
+
+
+def _empty_environment(scratch: str) -> None:
+    os.environ.clear()
+    os.environ.update(profile.ENVIRONMENT, HOME=scratch, TMPDIR=scratch)
+    sys.argv[:] = [""]
+    tempfile.tempdir = None  # it remembers where the zygote's lie
+
+
+def close_all_but(keep: Collection[int]) -> None:
+    """Close every descriptor of this process that is not in `keep`."""
+    first = 0
+    for fd in (*sorted(keep), 1 << 30):
+        if fd > first:
+            _close_range(first, fd - 1)
+        first = fd + 1
+
+
+def _close_range(first: int, last: int) -> None:
+    try:
+        syscall("close_range", first, min(last, 0x7FFFFFFF), 0)
+    except OSError:  # before Linux 5.9
+        os.closerange(first, min(last, os.sysconf("SC_OPEN_MAX")) + 1)

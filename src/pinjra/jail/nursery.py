@@ -1,0 +1,242 @@
+"""Specs -> child processes that are confined and serve a session: forked, kept ready, reaped. The zygote's heart."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import sys
+import tempfile
+import traceback
+from collections import deque
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from typing import NoReturn
+
+from pinjra.jail import capabilities, cgroups, namespaces, profile, rlimits
+from pinjra.jail.confine import Box, Spec, confine
+from pinjra.jail.plan import Plan
+
+__all__ = ["Child", "Nursery"]
+
+_MAX_KINDS = 4  # different specs for which spares are kept at one time; the oldest kind is given up
+_SPARE_WATCH_BYTES = 1 << 16
+
+
+@dataclass
+class Child:
+    """A session's first process, alive or dead.
+
+    Args:
+        stream: The host's end, until it is handed over.
+        pidfd: Readable when the process is dead.
+        note: Reading end of a pipe in which a child that could not confine itself says why.
+    """
+
+    number: int
+    process: int
+    stream: socket.socket | None
+    pidfd: int
+    note: int
+    group: cgroups.Group | None
+    folder: str
+    status: int | None = None
+    memory_kills: int = 0
+    message: str = ""
+
+    def hand_over(self) -> socket.socket:
+        """Return the host's end of the stream; the caller closes it."""
+        stream, self.stream = self.stream, None
+        if stream is None:
+            raise RuntimeError("a session's stream is handed over once")
+        return stream
+
+
+@dataclass
+class Nursery:
+    """All sessions of one zygote."""
+
+    plan: Plan
+    serve: Callable[..., NoReturn]
+    missing: tuple[str, ...]
+    readable: tuple[str, ...]
+    scratch: str
+    maker: cgroups.Maker | None
+    _children: dict[int, Child] = field(default_factory=dict)
+    _by_process: dict[int, Child] = field(default_factory=dict)
+    _spares: dict[Spec, deque[Child]] = field(default_factory=dict)
+    _wanted: dict[Spec, int] = field(default_factory=dict)
+    _groups: list[cgroups.Group] = field(default_factory=list)  # still to be removed
+    _count: int = 0
+
+    def __post_init__(self) -> None:
+        # opened before the view is built: it has no /proc
+        self._proc = os.open("/proc", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        self._pid_namespace = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
+        self._process = os.getpid()
+        self._all_uids = capabilities.owns_all_uids()
+
+    def take(self, spec: Spec, spares: int) -> tuple[Child, bool]:
+        """Return a session for `spec`, and whether it was ready before; keep `spares` more ready from now on."""
+        self._wanted.pop(spec, None)
+        self._wanted[spec] = spares
+        for old in list(self._wanted)[:-_MAX_KINDS]:
+            self._give_up(old)
+        ready = self._spares.get(spec)
+        while ready:
+            child = ready.popleft()
+            if child.status is None:
+                return child, True
+            self._forget(child)
+        return self._fork(spec), False
+
+    def wants_spares(self) -> bool:
+        """Return whether a spare is missing."""
+        return any(len(self._spares.get(spec, ())) < count for spec, count in self._wanted.items())
+
+    def add_spare(self) -> None:
+        """Make one of the missing spares."""
+        for spec, count in self._wanted.items():
+            ready = self._spares.setdefault(spec, deque())
+            if len(ready) < count:
+                ready.append(self._fork(spec))
+                return
+
+    def is_busy(self) -> bool:
+        """Return whether something is left to clean that could not be cleaned yet."""
+        return bool(self._groups)
+
+    def reap(self) -> None:
+        """Take note of all that died, and clean up behind it."""
+        while True:
+            try:
+                process, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                break
+            if process == 0:
+                break
+            self._bury(process, status)
+        self._groups = [group for group in self._groups if not group.remove()]
+
+    def end(self, number: int) -> dict[str, object]:
+        """Kill session `number` if it is alive, wait for it, clean up behind it, and say how it ended."""
+        child = self._children.get(number)
+        if child is None:
+            return {"status": None, "memory_kills": 0, "note": "no such session"}
+        if child.status is None:
+            os.kill(child.process, signal.SIGKILL)
+            _, status = os.waitpid(child.process, 0)
+            self._bury(child.process, status)
+        self._forget(child)
+        return {"status": child.status, "memory_kills": child.memory_kills, "note": child.message}
+
+    def _give_up(self, spec: Spec) -> None:
+        """Keep no spares for `spec` any more."""
+        del self._wanted[spec]
+        for child in self._spares.pop(spec, ()):
+            self.end(child.number)
+
+    def _bury(self, process: int, status: int) -> None:
+        """Note how a process ended; free what its session held."""
+        child = self._by_process.pop(process, None)
+        if child is None:
+            return  # an orphan of a session without a pid namespace
+        child.status = status
+        if not self.plan.has("pid namespace"):
+            self._kill_orphans()
+        child.message = os.read(child.note, _SPARE_WATCH_BYTES).decode("utf-8", "replace")
+        os.close(child.note)
+        if child.group is not None:
+            child.memory_kills = child.group.out_of_memory_kills()
+            child.group.kill()
+            if not child.group.remove():
+                self._groups.append(child.group)
+        if child.folder:
+            shutil.rmtree(child.folder, ignore_errors=True)
+        ready = [spares for spares in self._spares.values() if child in spares]
+        for spares in ready:  # a spare that died: a later take must not find it
+            spares.remove(child)
+            self._forget(child)
+
+    def _kill_orphans(self) -> None:
+        """Kill the processes that a dead session left to this one, until no more come: a fork bomb is faster than one look."""
+        while True:
+            fd = os.open(f"self/task/{self._process}/children", os.O_RDONLY | os.O_CLOEXEC, dir_fd=self._proc)
+            with os.fdopen(fd, "rb") as file:
+                orphans = [pid for pid in map(int, file.read().split()) if pid not in self._by_process]
+            if not orphans:
+                return
+            for orphan in orphans:
+                os.kill(orphan, signal.SIGKILL)
+            for orphan in orphans:
+                os.waitpid(orphan, 0)
+
+    def _forget(self, child: Child) -> None:
+        if self._children.pop(child.number, None) is None:
+            return
+        os.close(child.pidfd)
+        if child.stream is not None:
+            child.stream.close()
+
+    def _fork(self, spec: Spec) -> Child:
+        """Fork a session; it confines itself while this process goes on."""
+        self._count += 1
+        group = None
+        if self.maker is not None:
+            group = self.maker.make(
+                self._count, memory_bytes=spec.group_memory_bytes, processes=spec.group_processes
+            )
+        folder = "" if self.plan.has("mount namespace") else tempfile.mkdtemp(prefix="pinjra-")
+        host, guest = socket.socketpair()
+        reader, writer = os.pipe2(os.O_CLOEXEC)
+        is_first = self.plan.has("pid namespace")
+        with namespaces.in_new_pid_namespace(self._pid_namespace) if is_first else nullcontext():
+            process = os.fork()
+            if process == 0:
+                self._become_session(spec, group, folder, guest.detach(), writer)
+        guest.close()
+        os.close(writer)
+        child = Child(self._count, process, host, os.pidfd_open(process), reader, group, folder)
+        self._children[child.number] = self._by_process[process] = child
+        return child
+
+    def _become_session(
+        self, spec: Spec, group: cgroups.Group | None, folder: str, stream: int, note: int
+    ) -> NoReturn:
+        """Confine this process and serve; never returns into the zygote's code."""
+        try:
+            confine(self.plan, spec, self._box(group, folder, (stream, note)))
+            _reseed()
+            os.close(note)
+            self.serve(stream, stream, applied=self.plan.applied, missing=self.missing)
+        except BaseException:  # not even SystemExit may go back into the zygote's loop
+            os.write(note, traceback.format_exc().encode("utf-8", "replace")[-4000:])
+        os._exit(1)
+
+    def _box(self, group: cgroups.Group | None, folder: str, keep: tuple[int, int]) -> Box:
+        uid, gid = os.getuid(), os.getgid()
+        if self.plan.by_root:
+            uid = gid = capabilities.uid_for(int(os.readlink("self", dir_fd=self._proc)), self._all_uids)
+            if folder:
+                os.chown(folder, uid, gid)
+        is_private = self.plan.has("own uid") or self.plan.has("user namespace")
+        return Box(
+            scratch=folder or self.scratch,
+            readable=(*self.readable, *profile.DEVICES),
+            process=self._proc,
+            uid=uid,
+            gid=gid,
+            others=0 if is_private else rlimits.processes_of(uid),
+            group=group,
+            keep=frozenset({0, 1, 2, *keep}),
+            parent=self._process,
+        )
+
+
+def _reseed() -> None:
+    """Give this session random numbers of its own; Python's `random` does it by itself after a fork."""
+    numpy = sys.modules.get("numpy")
+    if numpy is not None:
+        numpy.random.seed()

@@ -1,0 +1,80 @@
+"""This interpreter -> the folders and files that a session must be able to read, and no others."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable
+
+import pinjra
+from pinjra.jail import profile
+
+__all__ = ["is_library", "readable", "scratch_for"]
+
+
+def is_library(path: str) -> bool:
+    """Return whether an entry of sys.path is a place for installed packages, and not somebody's project."""
+    name = os.path.basename(os.path.normpath(path))
+    return (
+        name in ("site-packages", "dist-packages", "lib-dynload")
+        or name == os.path.basename(_library())
+        or name.endswith(".zip")
+    )
+
+
+def readable(extra: Iterable[str], *, network: bool) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return what to show, and what was asked for and is not shown, with the reason.
+
+    Args:
+        extra: Folders with modules of the caller's own.
+    """
+    wanted = [*profile.SYSTEM_READABLE, *(profile.NETWORK_READABLE if network else ())]
+    wanted += [_library(), *(path for path in sys.path if is_library(path)), *pinjra.__path__]
+    if sys.base_prefix not in ("/", "/usr", "/usr/local"):
+        wanted.append(f"{sys.base_prefix}/lib")
+    wanted += extra
+    shown: dict[str, None] = {}
+    left_out = []
+    for path in wanted:
+        if not os.path.exists(path):
+            continue
+        reason = _too_wide(path)
+        if reason:
+            left_out.append(f"{path}: {reason}")
+        else:
+            shown[os.path.abspath(path)] = None
+    shown.update(dict.fromkeys(_mapped_files(tuple(map(os.path.realpath, shown)))))
+    return tuple(shown), tuple(left_out)
+
+
+def scratch_for(shown: Iterable[str]) -> str:
+    """Return where the scratch folder lies in the view: where programs expect it, unless libraries lie there."""
+    is_taken = any(path == "/tmp" or path.startswith("/tmp/") for path in shown)  # noqa: S108
+    return "/scratch" if is_taken else "/tmp"  # noqa: S108
+
+
+def _library() -> str:
+    return os.path.dirname(os.__file__)
+
+
+def _too_wide(path: str) -> str:
+    """Return "" or why this folder would show more than a library."""
+    real = os.path.realpath(path)
+    home = os.path.expanduser("~")
+    for never in (*profile.NEVER_READABLE, home):
+        if real == never or never.startswith(real.rstrip("/") + "/"):
+            return f"it holds {never}"
+    return ""
+
+
+def _mapped_files(shown: tuple[str, ...]) -> list[str]:
+    """Return the libraries that are loaded already and lie outside of `shown`."""
+    found = set()
+    with open("/proc/self/maps", encoding="utf-8", errors="surrogateescape") as file:
+        for line in file:
+            path = line[73:].strip()
+            if path.startswith("/") and ".so" in path and os.path.exists(path):
+                found.add(path)
+    return sorted(
+        path for path in found if not any(path.startswith(f"{folder}/") or path == folder for folder in shown)
+    )

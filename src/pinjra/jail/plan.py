@@ -1,0 +1,135 @@
+"""Profile + kernel + what the caller requires -> the mechanisms that a session gets, or JailUnavailable. Never weaker."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from pinjra.core.errors import ConfigurationError, ExecutorUnavailable
+from pinjra.jail import profile
+from pinjra.jail.probe import Kernel
+
+__all__ = ["JailUnavailable", "Plan", "make"]
+
+_CHOICES = (
+    "Choices: a kernel of 5.13 or later with Landlock and seccomp; user namespaces for this user "
+    "(sysctl kernel.unprivileged_userns_clone=1, or an AppArmor profile that allows them); a container run with a seccomp "
+    'profile that lets them through; or another executor (executor_type="docker", "wasm", a remote one, or "local", '
+    "which is no boundary)."
+)
+
+
+class JailUnavailable(ExecutorUnavailable):
+    """The machine's fault: the jail cannot give here what was asked. Names what is missing and the choices."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is put around every session of one zygote.
+
+    Args:
+        applied: Names of the mechanisms, outermost first.
+        missing: Mechanisms that are not applied, each with its reason.
+        by_root: Namespaces are made with root's rights; else by a user namespace of the zygote's own.
+        network: The guest may open internet sockets.
+    """
+
+    applied: tuple[str, ...]
+    missing: tuple[str, ...]
+    by_root: bool
+    network: bool
+
+    def has(self, mechanism: str) -> bool:
+        """Return whether `mechanism` is applied."""
+        return mechanism in self.applied
+
+
+def make(
+    kernel: Kernel, *, require: Collection[str] = (), without: Collection[str] = (), network: bool = False
+) -> Plan:
+    """Return what will be applied here.
+
+    Args:
+        require: Properties (`profile.PROPERTIES`) or mechanisms by name, on top of `profile.REQUIRED`.
+        without: Mechanisms to leave out although they would work.
+
+    Raises:
+        JailUnavailable: Something required is not to be had (the machine's fault).
+        ConfigurationError: `require` or `without` has an unknown name (the operator's fault).
+    """
+    reasons = _reasons(kernel, network)
+    _check_names((*require, *without), reasons)
+    for name in without:
+        reasons[name] = "left out by the caller"
+    _without_their_base(reasons, by_root=kernel.uid == 0)
+    applied = tuple(name for name, reason in reasons.items() if not reason)
+    for wish in dict.fromkeys((*profile.REQUIRED, *require)):
+        _demand(wish, applied, reasons, network)
+    if kernel.uid == 0 and reasons["own uid"]:
+        raise JailUnavailable(f"root's rights cannot be given up here: {reasons['own uid']}. {_CHOICES}")
+    missing = tuple(f"{name}: {reason}" for name, reason in reasons.items() if reason)
+    return Plan(applied, missing, by_root=kernel.uid == 0, network=network)
+
+
+def _reasons(kernel: Kernel, network: bool) -> dict[str, str]:
+    """Return mechanism → "" or why it is not to be had here, outermost mechanism first."""
+    parents = kernel.cgroups
+    reasons = {
+        f"cgroup {name}": "" if name in parents.folders else parents.missing.get(name, "not found")
+        for name in ("memory", "pids")
+    }
+    reasons["own uid"] = kernel.own_uid
+    reasons["user namespace"] = kernel.nested_user_namespace
+    reasons.update(kernel.namespaces)
+    if network:
+        reasons["network namespace"] = "network=True: the host's network is used"
+    reasons["scratch tmpfs"] = ""
+    reasons.update(_landlock_reasons(kernel.landlock_abi, network))
+    reasons["capabilities dropped"] = ""
+    reasons["rlimits"] = ""
+    reasons["seccomp"] = kernel.seccomp
+    return reasons
+
+
+def _landlock_reasons(abi: int, network: bool) -> dict[str, str]:
+    needed = {"landlock files": 3, "landlock tcp": 4, "landlock scopes": 6}
+    found = "no Landlock" if abi == 0 else f"Landlock ABI {abi}"
+    reasons = {
+        name: "" if abi >= least else f"the kernel has {found}, ABI {least} is needed"
+        for name, least in needed.items()
+    }
+    if network:
+        reasons["landlock tcp"] = "network=True: TCP is open"
+    return reasons
+
+
+def _without_their_base(reasons: dict[str, str], *, by_root: bool) -> None:
+    """Give a reason to each mechanism whose base is not there."""
+    if not by_root and reasons["user namespace"]:
+        for name in reasons:
+            if name.endswith(" namespace") and not reasons[name]:
+                reasons[name] = f"no user namespace: {reasons['user namespace']}"
+    if reasons["mount namespace"]:
+        reasons["scratch tmpfs"] = (
+            "no mount namespace: the quota is a limit for each file and a watch on the folder"
+        )
+
+
+def _check_names(names: Collection[str], reasons: dict[str, str]) -> None:
+    known = {*reasons, *profile.PROPERTIES}
+    for name in names:
+        if name not in known:
+            raise ConfigurationError(
+                f"{name!r} is no mechanism or property of the jail; known: {', '.join(sorted(known))}"
+            )
+
+
+def _demand(wish: str, applied: tuple[str, ...], reasons: dict[str, str], network: bool) -> None:
+    """Raise unless `wish` holds with what is applied."""
+    if wish == "network" and network:
+        return
+    alternatives = profile.PROPERTIES.get(wish, ((wish,),))
+    if any(all(name in applied for name in group) for group in alternatives):
+        return
+    why = "; ".join(f"{name}: {reasons[name]}" for group in alternatives for name in group if reasons[name])
+    raise JailUnavailable(f"the jail cannot give {wish!r} here ({why}). {_CHOICES}")

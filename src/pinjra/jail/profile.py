@@ -1,0 +1,220 @@
+"""The policy of the jail, as data. Read it from top to bottom: nothing else decides what a guest may do.
+
+Rules for whoever edits: what is not named here is refused; a new line needs the reason why a Python program (not an
+attacker) wants it. The order of `FATAL`, `ALLOWED` and `CHECKED` has no meaning, a name may stand in only one of them
+(a test checks that). Numbers of system calls are in `syscalls`, how each mechanism works in the file of its name.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = [
+    "ALLOWED",
+    "CHECKED",
+    "DEVICES",
+    "ENVIRONMENT",
+    "FATAL",
+    "NETWORK_ALLOWED",
+    "NETWORK_CHECKED",
+    "NETWORK_READABLE",
+    "NEVER_READABLE",
+    "NO_SUCH_CALL",
+    "PROPERTIES",
+    "REQUIRED",
+    "RLIMITS",
+    "SYSTEM_READABLE",
+    "VIEW_ONLY_ALLOWED",
+    "VIEW_ONLY_CHECKED",
+    "Arg",
+    "NamedCheck",
+]
+
+
+@dataclass(frozen=True)
+class Arg:
+    """A condition on one argument: `(argument & mask)` is one of `values`.
+
+    Args:
+        position: 0 to 5.
+        wide: All 64 bits count (pointers); else the low 32, which is all that the kernel looks at for these arguments.
+    """
+
+    position: int
+    values: tuple[int, ...]
+    mask: int = 0xFFFFFFFF
+    wide: bool = False
+
+
+# A system call that is allowed when all conditions of one of the alternatives hold, and refused with EPERM otherwise.
+NamedCheck = tuple[tuple[Arg, ...], ...]
+
+# ------------------------------------------------------------------------------------------------- what is promised
+# property -> the mechanisms of which one (a tuple: all of it) must be in force for the property to hold
+PROPERTIES: dict[str, tuple[tuple[str, ...], ...]] = {
+    "syscalls": (("seccomp",),),
+    "files": (("landlock files",), ("mount namespace",)),
+    "network": (("seccomp",), ("network namespace",)),
+    "signals": (("pid namespace",), ("landlock scopes",), ("own uid",)),
+    "memory": (("cgroup memory",), ("rlimits",)),
+    "processes": (("cgroup pids",), ("rlimits",)),
+    "disk": (("scratch tmpfs",),),
+    "namespaces": (
+        ("mount namespace", "pid namespace", "network namespace", "ipc namespace", "uts namespace"),
+    ),
+    "cgroup": (("cgroup memory", "cgroup pids"),),
+    "landlock": (("landlock files",),),
+}
+# Without these the jail does not start, whatever the caller says less.
+REQUIRED = ("syscalls", "files", "network", "signals")
+
+# ---------------------------------------------------------------------------------------------------------- files
+# Besides Python's own folders (sys.path, the standard library, where loaded libraries lie) a guest may read:
+SYSTEM_READABLE = (
+    "/lib",
+    "/lib64",
+    "/usr/lib",
+    "/usr/lib64",
+    "/usr/local/lib",
+    "/etc/ld.so.cache",  # extension modules find their libraries by it
+    "/etc/localtime",
+    "/usr/share/zoneinfo",
+    "/usr/share/fonts",  # matplotlib, Pillow
+    "/usr/share/mime/packages",
+    "/etc/mime.types",
+)
+NETWORK_READABLE = (
+    "/etc/hosts",
+    "/etc/resolv.conf",
+    "/etc/nsswitch.conf",
+    "/etc/ssl/certs",
+    "/etc/ssl/openssl.cnf",
+    "/etc/pki/tls/certs",
+    "/usr/share/ca-certificates",
+)
+DEVICES = ("/dev/null", "/dev/zero", "/dev/urandom", "/dev/random", "/dev/full")
+# A folder of sys.path that is one of these (or above one) is left out and reported: it would show more than a library.
+NEVER_READABLE = (
+    "/",
+    "/etc",
+    "/home",
+    "/root",
+    "/tmp",
+    "/var",
+    "/run",
+    "/proc",
+    "/sys",
+    "/dev",
+    "/boot",
+    "/mnt",
+    "/srv",
+)
+
+ENVIRONMENT = {"LANG": "C.UTF-8"}  # and HOME, TMPDIR: the scratch folder
+
+# ---------------------------------------------------------------------------------------------------- hard limits
+# name of resource.RLIMIT_x -> value, besides address space, processes and file size, which come from `Limits`
+RLIMITS = {
+    "CORE": 0,  # a core file would hold the session's memory
+    "NOFILE": 256,
+    "MEMLOCK": 0,
+    "MSGQUEUE": 0,
+    "SIGPENDING": 256,
+    "RTPRIO": 0,
+    "NICE": 0,
+}
+
+# -------------------------------------------------------------------------------------------------- system calls
+# SECURITY: no Python program makes these; one that is made is an attack, and its process is killed.
+FATAL = tuple(
+    """
+    ptrace process_vm_readv process_vm_writev process_madvise process_mrelease kcmp pidfd_getfd
+    bpf perf_event_open userfaultfd io_uring_setup io_uring_enter io_uring_register keyctl add_key request_key
+    kexec_load kexec_file_load init_module finit_module delete_module
+    mount umount2 pivot_root move_mount open_tree fsopen fsmount fsconfig fspick mount_setattr setns unshare chroot
+    open_by_handle_at name_to_handle_at fanotify_init quotactl acct swapon swapoff reboot lookup_dcookie
+    iopl ioperm modify_ldt vmsplice settimeofday clock_settime clock_adjtime adjtimex syslog sethostname setdomainname
+    """.split()
+)
+
+# Their flags are behind a pointer, which a filter cannot read: the C library falls back to the older call.
+NO_SUCH_CALL = ("clone3", "openat2")
+
+ALLOWED = tuple(
+    """
+    read write pread64 pwrite64 readv writev preadv pwritev preadv2 pwritev2 close close_range lseek dup dup2 dup3
+    pipe pipe2 flock fsync fdatasync ftruncate truncate fallocate fadvise64 readahead sendfile copy_file_range
+    open openat creat stat fstat lstat newfstatat statx access faccessat faccessat2 getdents getdents64 getcwd chdir
+    fchdir rename renameat renameat2 mkdir mkdirat rmdir unlink unlinkat symlink symlinkat link linkat readlink
+    readlinkat umask statfs fstatfs getxattr lgetxattr fgetxattr listxattr llistxattr flistxattr
+    poll ppoll select pselect6 epoll_create epoll_create1 epoll_ctl epoll_wait epoll_pwait epoll_pwait2 eventfd
+    eventfd2 timerfd_create timerfd_settime timerfd_gettime signalfd signalfd4
+    munmap mremap madvise msync brk membarrier
+    clock_gettime clock_getres clock_nanosleep nanosleep gettimeofday time times getitimer setitimer alarm
+    timer_create timer_settime timer_gettime timer_getoverrun timer_delete
+    rt_sigaction rt_sigprocmask rt_sigreturn rt_sigpending rt_sigsuspend rt_sigtimedwait sigaltstack
+    kill tkill tgkill pause restart_syscall pidfd_open pidfd_send_signal
+    fork vfork exit exit_group wait4 waitid getpid getppid gettid getuid geteuid getgid getegid getresuid getresgid
+    getgroups getpgrp getpgid getsid setpgid setsid set_tid_address set_robust_list get_robust_list rseq futex
+    futex_waitv sched_yield sched_getaffinity sched_getparam sched_getscheduler sched_get_priority_max
+    sched_get_priority_min getpriority getrlimit setrlimit getrusage sysinfo uname capget getrandom getcpu
+    recvfrom recvmsg sendmsg shutdown getsockopt getsockname getpeername
+    """.split()
+)
+
+_PROT_EXEC, _PROT_WRITE, _MAP_ANONYMOUS = 4, 2, 0x20
+_NAMESPACES_AND_PARENT = (
+    0x7E020000 | 0x00002000 | 0x00008000 | 0x00800000
+)  # CLONE_NEW*, PTRACE, PARENT, UNTRACED
+_SOCK_STREAM, _SOCK_TYPE_MASK, _AF_UNIX, _AF_INET, _AF_INET6 = 1, 0xF, 1, 2, 10
+
+CHECKED: dict[str, NamedCheck] = {
+    # threads and forks, but no new namespaces and no child that hides below another parent
+    "clone": ((Arg(0, (0,), mask=_NAMESPACES_AND_PARENT),),),
+    # SECURITY: no memory that is both made by the guest and executable; libraries are mapped from files
+    "mmap": (
+        (Arg(2, (0,), mask=_PROT_EXEC),),
+        (Arg(2, (_PROT_EXEC,), mask=_PROT_EXEC | _PROT_WRITE), Arg(3, (0,), mask=_MAP_ANONYMOUS)),
+    ),
+    "mprotect": ((Arg(2, (0,), mask=_PROT_EXEC),),),
+    # SECURITY: asyncio and multiprocessing want pairs. A datagram pair could be pointed at a socket of the host.
+    "socketpair": ((Arg(0, (_AF_UNIX,)), Arg(1, (_SOCK_STREAM,), mask=_SOCK_TYPE_MASK)),),
+    # SECURITY: send() is sendto() without an address; an address would reach other sockets
+    "sendto": ((Arg(4, (0,), mask=0xFFFFFFFFFFFFFFFF, wide=True),),),
+    # FIONREAD FIONBIO FIOCLEX FIONCLEX, and what isatty() and os.get_terminal_size() ask: TCGETS TCGETS2 TIOCGWINSZ.
+    # SECURITY: TIOCSTI types into the terminal of the host, and drivers are the widest surface of a kernel.
+    "ioctl": ((Arg(1, (0x541B, 0x5421, 0x5451, 0x5450, 0x5401, 0x802C542A, 0x5413)),),),
+    # all but F_SETOWN, F_SETSIG, F_SETOWN_EX, F_SETLEASE, F_NOTIFY, which send signals on behalf of the caller
+    "fcntl": ((Arg(1, (*range(8), 9, 11, 12, 13, 14, 16, 36, 37, 38, 1030, 1031, 1032, 1033, 1034)),),),
+    # PDEATHSIG 1, GET_PDEATHSIG 2, GET_DUMPABLE 3, SET_NAME 15, GET_NAME 16, CHILD_SUBREAPER 36 (+37 get),
+    # NO_NEW_PRIVS 38 (+39 get), PR_SET_VMA (names of the C library's arenas); SET_DUMPABLE 4 only to off
+    "prctl": (
+        (Arg(0, (1, 2, 3, 15, 16, 36, 37, 38, 39, 0x53564D41)),),
+        (Arg(0, (4,)), Arg(1, (0,))),
+    ),
+    "personality": ((Arg(0, (0xFFFFFFFF,)),),),  # asking only: ADDR_NO_RANDOMIZE and READ_IMPLIES_EXEC weaken
+    # own limits only: those of another process of the same uid could be lowered
+    "prlimit64": ((Arg(0, (0,)),), (Arg(2, (0,), mask=0xFFFFFFFFFFFFFFFF, wide=True),)),
+}
+
+# Landlock does not govern a file's mode, owner and times. Where the view of the file system is a private, read-only
+# one these touch nothing but the scratch folder; without a mount namespace they are refused.
+VIEW_ONLY_ALLOWED = tuple(
+    "chmod fchmod fchmodat fchmodat2 chown fchown lchown fchownat utime utimes futimesat utimensat".split()
+)
+VIEW_ONLY_CHECKED: dict[str, NamedCheck] = {}
+
+# With network=True
+NETWORK_ALLOWED = ("connect", "sendmmsg", "recvmmsg")
+NETWORK_CHECKED: dict[str, NamedCheck] = {
+    "socket": ((Arg(0, (_AF_INET, _AF_INET6)), Arg(1, (1, 2), mask=_SOCK_TYPE_MASK)),),
+    # SO_REUSEADDR, ERROR, SNDBUF, RCVBUF, KEEPALIVE, timeouts of SOL_SOCKET; IPPROTO_TCP; IPPROTO_IPV6's V6ONLY, RECVERR
+    # SECURITY: SO_ATTACH_FILTER and its like load programs into the kernel
+    "setsockopt": (
+        (Arg(1, (1,)), Arg(2, (2, 4, 7, 8, 9, 20, 21, 66, 67))),
+        (Arg(1, (6,)), Arg(2, (1, 2, 4, 5, 6, 9, 12, 18))),
+        (Arg(1, (41,)), Arg(2, (25, 26))),
+        (Arg(1, (0,)), Arg(2, (11,))),
+    ),
+    "sendto": ((),),  # with an address: datagrams (name lookups)
+}

@@ -1,0 +1,206 @@
+"""Requests on a socket -> confined sessions, forked from one warm process. The server side; `client` is the host's.
+
+This process holds no secret: it was started with an empty environment and one descriptor. It never runs guest code: it
+imports the modules that the operator authorised, and forks. It has one thread. It ends when the host does, by the
+end of the socket or by the host's pidfd, and the kernel takes all sessions with it (they are in its pid namespace, or
+have it as parent-death signal).
+
+Messages are JSON, one a packet (SOCK_SEQPACKET):
+    {"op": "take", "spec": {...}, "spares": n}  -> {"box": n, "warm": bool, "scratch": folder} with two descriptors: the stream, a pidfd
+    {"op": "end", "box": n}                     -> {"status": wait status, "memory_kills": n, "note": "..."}
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import json
+import os
+import select
+import signal
+import socket
+import sys
+import traceback
+from collections.abc import Callable, Iterable
+from typing import NoReturn
+
+from pinjra.core.errors import PinjraError
+from pinjra.jail import cgroups, namespaces, paths, plan, profile
+from pinjra.jail.confine import Spec, close_all_but
+from pinjra.jail.libc import prctl
+from pinjra.jail.nursery import Nursery
+from pinjra.jail.probe import probe
+
+__all__ = ["main"]
+
+_MAX_PACKET = 1 << 20
+_PDEATHSIG, _CHILD_SUBREAPER = 1, 36
+_IDLE_MILLISECONDS = 20  # how soon a group that was still busy is removed again
+
+Json = dict[str, object]
+
+
+def main(control: int) -> NoReturn:
+    """Serve the host at the other end of `control` until it is gone. Never returns."""
+    signal.signal(
+        signal.SIGCHLD, signal.SIG_DFL
+    )  # a host may have had it ignored, and so no child to wait for
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    close_all_but({0, 1, 2, control})
+    host = socket.socket(fileno=control)
+    status = 0
+    try:
+        config, pidfd = _receive_config(host)
+        nursery = _prepare(host, config, pidfd)
+        host.send(json.dumps({"applied": nursery.plan.applied, "missing": nursery.missing}).encode())
+        _serve(host, nursery, pidfd)
+    except PinjraError as error:
+        _report(host, {"refused": type(error).__name__, "message": str(error)})
+    except BaseException:
+        _report(host, {"failed": traceback.format_exc()[-4000:]})
+        status = 1
+    os._exit(status)
+
+
+def _report(host: socket.socket, message: Json) -> None:
+    try:
+        host.send(json.dumps(message).encode())
+    except OSError:
+        return  # the host is gone: nobody to tell
+
+
+def _receive_config(host: socket.socket) -> tuple[Json, int]:
+    """Return the first message, and a pidfd of the host."""
+    data, fds, _, _ = socket.recv_fds(host, _MAX_PACKET, 1)
+    config: Json = json.loads(data)
+    return config, fds[0]
+
+
+def _strings(config: Json, key: str) -> tuple[str, ...]:
+    value = config.get(key)
+    return tuple(str(item) for item in value) if isinstance(value, list) else ()
+
+
+def _prepare(host: socket.socket, config: Json, pidfd: int) -> Nursery:
+    """Find out what can be done, import what is wanted, and hide the host's file system from this process."""
+    sys.path += [path for path in _strings(config, "path") if path not in sys.path]
+    network = config.get("network") is True
+    kernel = probe()
+    chosen = plan.make(
+        kernel, require=_strings(config, "require"), without=_strings(config, "without"), network=network
+    )
+    _become_first_process(chosen, keep=(host.fileno(), pidfd))
+    serve = _load(str(config["serve"]))
+    notes = _preload(_strings(config, "preload"))
+    shown, left_out = paths.readable(_strings(config, "readable"), network=network)
+    cgroups.sweep(kernel.cgroups)
+    parents = kernel.cgroups
+    used = {name: folder for name, folder in parents.folders.items() if chosen.has(f"cgroup {name}")}
+    maker = (
+        cgroups.Maker(cgroups.Parents(parents.version, used, {}, os.readlink("/proc/self"))) if used else None
+    )
+    scratch = paths.scratch_for(shown)
+    nursery = Nursery(chosen, serve, (*chosen.missing, *left_out, *notes), shown, scratch, maker)
+    if chosen.has("mount namespace"):
+        namespaces.build_view(shown, profile.DEVICES, scratch)
+    gc.collect()
+    gc.freeze()  # what is imported now stays shared with the sessions
+    return nursery
+
+
+def _become_first_process(chosen: plan.Plan, keep: Iterable[int]) -> None:
+    """Go on as the first process of a new pid namespace, where there is one; the old process only waits."""
+    wanted = [name for name in ("mount namespace", "pid namespace") if chosen.has(name)]
+    if chosen.by_root:
+        namespaces.unshare(wanted)
+    elif chosen.has("user namespace"):
+        uid, gid = os.geteuid(), os.getegid()
+        namespaces.unshare(["user namespace", *wanted])
+        namespaces.map_user(uid, gid, -1)
+    if not chosen.has("pid namespace"):
+        prctl(_CHILD_SUBREAPER, 1)
+        return
+    child = os.fork()
+    if child:
+        close_all_but({0, 1, 2})
+        _, status = os.waitpid(child, 0)
+        os._exit(0 if status == 0 else 1)
+    prctl(_PDEATHSIG, signal.SIGKILL)
+    del keep
+
+
+def _load(name: str) -> Callable[..., NoReturn]:
+    """Return the function "module:name" that a confined child calls."""
+    module, _, function = name.partition(":")
+    loaded: Callable[..., NoReturn] = getattr(importlib.import_module(module), function)
+    return loaded
+
+
+def _preload(names: Iterable[str]) -> list[str]:
+    """Import the operator's modules; one that is not there is the guest's ImportError, later."""
+    notes = []
+    for name in names:
+        try:
+            importlib.import_module(name)
+        except Exception as error:  # an operator's module may raise anything
+            notes.append(f"preload of {name}: {type(error).__name__}: {error}")
+    threads = len(os.listdir("/proc/self/task"))
+    if threads > 1:
+        notes.append(f"a preloaded module started {threads - 1} threads; they do not exist in sessions")
+    return notes
+
+
+def _serve(host: socket.socket, nursery: Nursery, pidfd: int) -> None:
+    """Answer requests until the host is gone."""
+    reader, writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    poll = select.poll()
+    for fd in (host.fileno(), pidfd, reader):
+        poll.register(fd, select.POLLIN)
+    while True:
+        has_work = nursery.wants_spares()
+        ready = {
+            fd for fd, _ in poll.poll(0 if has_work else _IDLE_MILLISECONDS if nursery.is_busy() else None)
+        }
+        if pidfd in ready:
+            return
+        if reader in ready:
+            os.read(reader, 4096)
+        nursery.reap()
+        if host.fileno() in ready:
+            if not _answer(host, nursery):
+                return
+        elif has_work:
+            nursery.add_spare()
+
+
+def _answer(host: socket.socket, nursery: Nursery) -> bool:
+    """Answer one request; False when the host is gone."""
+    try:
+        data = host.recv(_MAX_PACKET)
+    except OSError:
+        return False
+    if not data:
+        return False
+    request: Json = json.loads(data)
+    if request["op"] == "take":
+        spec = request["spec"]
+        if not isinstance(spec, dict):
+            raise TypeError(f"spec is a {type(spec).__name__}")
+        box, warm = nursery.take(Spec(**spec), _number(request["spares"]))
+        stream = box.hand_over()
+        with stream:
+            message = json.dumps(
+                {"box": box.number, "warm": warm, "scratch": box.folder or nursery.scratch}
+            ).encode()
+            socket.send_fds(host, [message], [stream.fileno(), box.pidfd])
+    else:
+        host.send(json.dumps(nursery.end(_number(request["box"]))).encode())
+    return True
+
+
+def _number(value: object) -> int:
+    if not isinstance(value, int):
+        raise TypeError(f"not a number: {value!r}")
+    return value
