@@ -1,0 +1,97 @@
+"""Who may stop or change an action before it happens, and the log of what happened."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from pinjra.agents.redact import redact
+from pinjra.agents.saved import plain
+
+__all__ = ["Allow", "AuditLog", "Decision", "Refuse", "Replace", "allow", "refuse", "replace"]
+
+
+@dataclass(frozen=True, slots=True)
+class Allow:
+    """Go on as it is. Returning None says the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    """Do not do it; the model sees `reason` as an observation."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Replace:
+    """Go on with `value` instead: other code, other arguments (a dict by name), or another result."""
+
+    value: object
+
+
+Decision = Allow | Refuse | Replace | None
+
+# Hooks, as the agent's parameters `before_run`, `before_tool` and `after_tool`; each may also return an awaitable.
+BeforeRun = Callable[[str, object], object]
+BeforeTool = Callable[[str, dict[str, object], object], object]
+AfterTool = Callable[[str, dict[str, object], object, object], object]
+
+
+def allow() -> Allow:
+    """Return the decision to go on."""
+    return Allow()
+
+
+def refuse(reason: str) -> Refuse:
+    """Return the decision not to do it, with the reason that the model sees."""
+    return Refuse(reason)
+
+
+def replace(value: object) -> Replace:
+    """Return the decision to go on with other code, arguments or another result."""
+    return Replace(value)
+
+
+class AuditLog:
+    """JSON lines, one per code action, tool call, refusal and limit; each is written before the next thing happens.
+
+    Args:
+        target: A file's path (appended to) or a text stream.
+        longest: Longer texts are cut to so many characters.
+    """
+
+    def __init__(self, target: str | Path | IO[str], *, longest: int = 20_000) -> None:
+        self._path = Path(target) if isinstance(target, str | Path) else None
+        self._stream = None if isinstance(target, str | Path) else target
+        self._longest = longest
+        self._lock = threading.Lock()
+
+    def write(self, kind: str, **details: object) -> None:
+        """Append one line: time, kind, details. Secrets are masked."""
+        record = {"time": round(time.time(), 3), "kind": kind} | {
+            k: self._value(v) for k, v in details.items()
+        }
+        line = json.dumps(record, ensure_ascii=False) + "\n"
+        with self._lock:
+            if self._stream is not None:
+                self._stream.write(line)
+                self._stream.flush()
+            elif self._path is not None:
+                with self._path.open("a", encoding="utf-8") as file:
+                    file.write(line)
+
+    def _value(self, value: object) -> object:
+        if isinstance(value, str):
+            text = redact(value)
+            return (
+                text if len(text) <= self._longest else f"{text[: self._longest]} … ({len(text)} characters)"
+            )
+        data = plain(value)
+        text = json.dumps(data, ensure_ascii=False)
+        return data if len(text) <= self._longest else f"{text[: self._longest]} … ({len(text)} characters)"

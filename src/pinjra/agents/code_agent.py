@@ -1,0 +1,302 @@
+"""CodeAgent: a model that acts by writing Python, run in an executor of any kind."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
+
+from pinjra.agents.approval import Refuse, Replace
+from pinjra.agents.asking import ask
+from pinjra.agents.base import Agent
+from pinjra.agents.errors import AgentError, AgentExecutionError
+from pinjra.agents.extract import MARKDOWN_TAGS, Action, extract_code, extract_structured
+from pinjra.agents.granted import grant_all
+from pinjra.agents.loop import conversation
+from pinjra.agents.messages import MessageForm
+from pinjra.agents.observe import DEFAULT_LENGTH, describe_execution
+from pinjra.agents.sessions import ExecutorSource, Session
+from pinjra.agents.small import example_turns
+from pinjra.agents.wording import authorized_words, brief_signatures, signatures
+from pinjra.core.errors import ConfigurationError, PinjraError, SessionLost
+from pinjra.core.events import CodeReady, OutputText
+from pinjra.core.execution import Execution
+from pinjra.executors.base import PythonExecutor
+from pinjra.executors.registry import create_executor, default_executor, executor_class
+from pinjra.models.base import ChatMessage, Completion, Model
+
+if TYPE_CHECKING:
+    from pinjra.agents.loop import Draft
+    from pinjra.agents.run import Run
+    from pinjra.tools.base import Tool
+
+__all__ = ["CodeAgent"]
+
+_BEGUN = "```python\n"
+_FRESH_TEMPERATURES = (0.0, 0.6, 0.9, 1.0)  # of attempts one after the other, for small models
+_SCHEMA = {
+    "type": "object",
+    "properties": {"thought": {"type": "string"}, "code": {"type": "string"}},
+    "required": ["thought", "code"],
+    "additionalProperties": False,
+}
+
+
+class CodeAgent(Agent):
+    """An agent that writes Python. Tools and managed agents are functions in its code; they run on the host.
+
+    Args:
+        additional_authorized_imports: Modules that the code may import besides the default list.
+        executor_type: "jail" (the default on Linux), "local", "docker", "e2b", … or any name of the registry.
+        executor_kwargs: Further parameters of the executor (`limits`, …).
+        executor: An executor to use, whose variables and end are the caller's; or a function that makes one a run.
+        max_print_outputs_length: Characters of one observation that the model sees; its head and tail are kept.
+        code_block_tags: What code stands between in the prompt: "markdown" or two texts. All usual wrappers are understood.
+        use_structured_outputs_internally: Ask for {"thought", "code"} by JSON schema.
+        options: As `Agent`: tools, model, instructions, managed_agents, max_steps, …
+    """
+
+    default_template: ClassVar[str] = "code"
+    runs_code: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        tools: Iterable[Tool | Callable[..., object]] = (),
+        model: Model | None = None,
+        *,
+        additional_authorized_imports: Iterable[str] | None = None,
+        executor: PythonExecutor | Callable[[], PythonExecutor] | None = None,
+        executor_type: str | None = None,
+        executor_kwargs: Mapping[str, object] | None = None,
+        max_print_outputs_length: int | None = None,
+        code_block_tags: tuple[str, str] | Literal["markdown"] | None = None,
+        use_structured_outputs_internally: bool = False,
+        **options: Any,
+    ) -> None:
+        self.use_structured_outputs_internally = use_structured_outputs_internally
+        self.prompt_style = getattr(model, "prompt_style", "full")
+        super().__init__(tools, model, **options)
+        self.additional_authorized_imports = list(additional_authorized_imports or ())
+        self.code_block_tags = _tags(code_block_tags)
+        self.max_print_outputs_length = max_print_outputs_length or DEFAULT_LENGTH
+        self.executor_type = executor_type
+        self.executor_kwargs = dict(executor_kwargs or {})
+        self.executor = executor
+        if executor is None:
+            self.executor_type = executor_type or default_executor()
+            executor_class(
+                self.executor_type
+            )  # an unknown name or a missing SDK is told now, not in the first run
+        self._source = self._make_source()
+
+    # ------------------------------------------------------------------ the session
+
+    def open_session(self) -> Session | None:
+        """Return a fresh executor session, or the one around the given executor."""
+        return self._source.open()
+
+    def bind_session(self, run: Run, variables: Mapping[str, object]) -> None:
+        """Give the session this run's tools and variables, and take its output."""
+        executor = _executor_of(run)
+        executor.on_output = lambda stream, text: run.emit(OutputText, stream=stream, text=text)
+        executor.send_tools(grant_all(self._callables(), run))
+        if variables:
+            executor.send_variables(dict(variables))
+
+    @property
+    def python_executor(self) -> PythonExecutor | None:
+        """Return the executor of the last run, or the given one."""
+        last = self.last_runs.last
+        return last.session.executor if last is not None and last.session is not None else self._source.given
+
+    def _callables(self) -> dict[str, Callable[..., object]]:
+        """Return what code may call; the plain `final_answer` is the executor's own."""
+        from pinjra.tools.library.final_answer import FinalAnswerTool
+
+        tools = {name: tool for name, tool in self.tools.items() if type(tool) is not FinalAnswerTool}
+        return {**tools, **self.managed_agents}
+
+    def _make_source(self) -> ExecutorSource:
+        if isinstance(self.executor, PythonExecutor):
+            return ExecutorSource(self.executor, self._create)
+        if self.executor is not None and not callable(self.executor):
+            raise ConfigurationError(
+                f"executor must be a PythonExecutor or a function, not {self.executor!r}"
+            )
+        return ExecutorSource(None, self.executor or self._create)
+
+    def _create(self) -> PythonExecutor:
+        name = self.executor_type or default_executor()
+        options = dict(self.executor_kwargs)
+        if "protected" in inspect.signature(executor_class(name).__init__).parameters:
+            options.setdefault("protected", (*self._callables(), "final_answer"))
+        return create_executor(
+            name, additional_authorized_imports=self.additional_authorized_imports, executor_kwargs=options
+        )
+
+    # ------------------------------------------------------------------ the prompt
+
+    @property
+    def is_small(self) -> bool:
+        """Whether prompts are made for a small model."""
+        return self.prompt_style == "small"
+
+    def _template_name(self) -> str:
+        if self.is_small:
+            return "small"
+        return "structured" if self.use_structured_outputs_internally else self.default_template
+
+    def prompt_variables(self) -> dict[str, object]:
+        """Return what prompt templates may name."""
+        tools = {name: tool for name, tool in self.tools.items() if name != "final_answer"}
+        return {
+            "tools": tools,
+            "managed_agents": self.managed_agents,
+            "signatures": signatures(tools, self.managed_agents),
+            "brief_signatures": brief_signatures(tools, self.managed_agents),
+            "authorized_imports": authorized_words(self.additional_authorized_imports),
+            "custom_instructions": self.instructions or "",
+            "code_block_opening_tag": self.code_block_tags[0],
+            "code_block_closing_tag": self.code_block_tags[1],
+        }
+
+    def message_form(self) -> MessageForm:
+        """Return how memory is shown: to a small model with examples, in fences, without failures."""
+        length = self.max_print_outputs_length
+        if not self.is_small:
+            return MessageForm(length=length)
+        return MessageForm(length=length, failures=False, fenced=True, examples=example_turns(self.tools))
+
+    # ------------------------------------------------------------------ a step
+
+    def act(self, run: Run, draft: Draft) -> None:
+        """Ask for code, have it approved, run it, observe."""
+        done = self._ask(run)
+        draft.model_output, draft.token_usage = done.text, done.usage
+        action = self._extracted(done)
+        draft.thought, draft.code_action = action.thought, action.code
+        code = self._approved(run, action.code)
+        draft.code_action = code
+        run.emit(CodeReady, code=code, thought=action.thought)
+        run.note("code", code=code)
+        execution = self._executed(run, code)
+        self._observed(run, draft, execution)
+
+    def _ask(self, run: Run) -> Completion:
+        messages = conversation(run)
+        if self.is_small:
+            messages.append(ChatMessage(role="assistant", content=_BEGUN))
+            again = _FRESH_TEMPERATURES[min(run.failures, len(_FRESH_TEMPERATURES) - 1)]
+            chosen = (
+                run.options.temperature
+                if run.failures == 0 and run.options.temperature is not None
+                else again
+            )
+            return ask(run, messages, stop=("```",), temperature=chosen)
+        schema = _SCHEMA if self.use_structured_outputs_internally else None
+        stop = () if schema or self.code_block_tags == MARKDOWN_TAGS else (self.code_block_tags[1],)
+        return ask(run, messages, stop=stop, response_schema=schema, temperature=run.options.temperature)
+
+    def _extracted(self, done: Completion) -> Action:
+        if self.is_small and "```" not in done.text:  # the reply goes on where "```python" began
+            return (
+                Action(thought="", code=done.text.strip("\n").rstrip())
+                if done.text.strip()
+                else extract_code("")
+            )
+        if self.use_structured_outputs_internally:
+            return extract_structured(done.text, self.code_block_tags)
+        return extract_code(done.text, self.code_block_tags)
+
+    def _approved(self, run: Run, code: str) -> str:
+        """Return the code as the `before_run` hook allows it."""
+        decision = None if self.before_run is None else run.resolve(self.before_run(code, self))
+        if isinstance(decision, Refuse):
+            run.note("refusal", code=code, reason=decision.reason)
+            raise AgentExecutionError(f"this code was not run, it was refused: {decision.reason}")
+        if isinstance(decision, Replace):
+            run.note("replaced", code=code)
+            return str(decision.value)
+        return code
+
+    def _executed(self, run: Run, code: str) -> Execution:
+        executor = _executor_of(run)
+        try:
+            with run.stop.calling(executor.interrupt):
+                execution = executor.run(code)
+        except SessionLost as lost:
+            run.stop.check()
+            self._replace_session(run, lost)
+            raise AgentExecutionError(
+                f"the Python session was lost ({lost}); a new one was started: all variables are gone, define them again"
+            ) from lost
+        return execution
+
+    def _replace_session(self, run: Run, lost: SessionLost) -> None:
+        """Open a new session after a lost one, once in a row and only where the agent makes them itself."""
+        session = run.session
+        if session is None or not session.owned or run.failures >= _LOST_IN_A_ROW:
+            raise lost
+        try:
+            session.close()
+        except PinjraError:  # it is gone already
+            pass
+        run.session = self.open_session()
+        if run.session is not None:
+            run.session.acquire(run)
+        self.bind_session(run, {})
+
+    def _observed(self, run: Run, draft: Draft, execution: Execution) -> None:
+        """Write into the draft what came of the code.
+
+        Raises:
+            AgentExecutionError: The code failed; what it printed is kept.
+        """
+        draft.notes = execution.notes
+        draft.action_output = execution.value
+        draft.observations = describe_execution(execution)
+        draft.observations_images = tuple(
+            a.data for a in execution.artifacts if a.media_type in ("image/png", "image/jpeg")
+        )
+        if execution.error is not None:
+            run.stop.check()
+            error = execution.error
+            if error.cause is not None:
+                run.note("limit", limit=error.cause.value, message=str(error))
+            raise AgentExecutionError(_failure(execution))
+        draft.is_final_answer = execution.is_final_answer
+
+
+_LOST_IN_A_ROW = 2  # lost sessions after which the host's or provider's fault is raised
+
+
+def _failure(execution: Execution) -> str:
+    """Return the words for a failed execution: error, where, what to do, and what became of the variables."""
+    error = execution.error
+    assert error is not None  # noqa: S101 (the caller checked)
+    parts = [str(error)]
+    if error.traceback and error.traceback.strip() not in parts[0]:
+        parts.append(error.traceback.strip())
+    if error.rolled_back:
+        parts.append("The variables are as they were before this step.")
+    if error.state_lost:
+        parts.append("All variables are gone: define them again.")
+    return "\n".join(parts)
+
+
+def _executor_of(run: Run) -> PythonExecutor:
+    if run.session is None:
+        raise AgentError("this run has no executor session")
+    return run.session.executor
+
+
+def _tags(tags: tuple[str, str] | str | None) -> tuple[str, str]:
+    if tags is None or tags == "markdown":
+        return MARKDOWN_TAGS
+    if (
+        isinstance(tags, tuple | list)
+        and len(tags) == 2
+        and all(isinstance(tag, str) and tag for tag in tags)
+    ):
+        return cast("tuple[str, str]", tuple(tags))
+    raise ConfigurationError(f'code_block_tags must be "markdown" or two texts, not {tags!r}')

@@ -1,0 +1,59 @@
+"""What came of an action -> the text that the model sees. Tool and program output is marked as data."""
+
+from __future__ import annotations
+
+from pinjra.core.execution import Execution
+from pinjra.core.values import Opaque, Record
+
+__all__ = ["as_data", "cut_middle", "describe_execution", "describe_value"]
+
+DEFAULT_LENGTH = 10_000  # characters of an observation in a prompt: about 2,500 tokens
+
+
+def describe_execution(done: Execution) -> str:
+    """Return what an execution printed, its value and its notes; the error is told apart."""
+    parts = []
+    if done.stdout:
+        parts.append(f"Printed:\n{done.stdout.rstrip()}")
+    if done.stderr:
+        parts.append(f"Printed to stderr:\n{done.stderr.rstrip()}")
+    if done.value is not None:
+        parts.append(f"Value of the last expression:\n{describe_value(done.value)}")
+    if done.artifacts:
+        parts.append(
+            "Displayed: " + ", ".join(f"{a.name or 'artifact'} ({a.media_type})" for a in done.artifacts)
+        )
+    parts += [f"Note: {note}" for note in done.notes]
+    if not parts and done.error is None:
+        parts.append("The code ran and printed nothing.")
+    return "\n".join(parts)
+
+
+def describe_value(value: object) -> str:
+    """Return a value as the model should read it; never raises."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, Opaque):
+        return value.repr
+    if isinstance(value, Record):
+        return f"{value.type}({', '.join(f'{k}={describe_value(v)}' for k, v in value.fields.items())})"
+    try:
+        return repr(value)
+    except Exception as error:  # integers of more than 4,300 digits; a tool's own objects
+        return f"<{type(value).__name__}: no text of it ({type(error).__name__}: {error})>"
+
+
+def as_data(text: str, length: int) -> str:
+    """Return text for a prompt: cut, and marked as data that is not to be obeyed."""
+    # SECURITY: output must not be able to close the mark and go on as if the user spoke.
+    safe = text.replace("</observation", "<\\/observation").replace("<observation", "<\\observation")
+    return f"<observation>\n{cut_middle(safe, length)}\n</observation>"
+
+
+def cut_middle(text: str, length: int) -> str:
+    """Return text of at most about `length` characters: its head and its tail, saying what was left out."""
+    if len(text) <= length:
+        return text
+    head, tail = length - length // 3, length // 3
+    left_out = len(text) - head - tail
+    return f"{text[:head]}\n… [{left_out} characters left out; print less to see them] …\n{text[-tail:]}"

@@ -1,0 +1,75 @@
+"""Events -> plain lines on stderr, for `verbosity_level`. The command line has a richer view of its own."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from pinjra.agents.observe import cut_middle, describe_value
+from pinjra.core.events import (
+    CodeReady,
+    Event,
+    FinalAnswer,
+    ModelDelta,
+    OutputText,
+    PlanMade,
+    RunStarted,
+    StepFinished,
+    ToolCalled,
+)
+
+if TYPE_CHECKING:
+    from pinjra.agents.base import Agent
+    from pinjra.agents.run import Sink
+
+__all__ = ["agent_tree", "printer"]
+
+
+def printer(level: int) -> Sink:
+    """Return a sink that writes events to stderr; 0 and below: nothing, 1: steps, 2: the model's text as it comes."""
+    if level <= 0:
+        return lambda event: None
+
+    def write(event: Event) -> None:
+        if isinstance(event, ModelDelta):
+            if level > 1:
+                print(event.text, end="", file=sys.stderr, flush=True)
+            return
+        for line in _lines(event):
+            print("  " * event.depth + line, file=sys.stderr)
+
+    return write
+
+
+def _lines(event: Event) -> list[str]:
+    match event:
+        case RunStarted():
+            return [f"━━ {event.agent}: {line}" for line in cut_middle(event.task, 2000).splitlines()]
+        case PlanMade():
+            return ["── plan", *event.plan.splitlines()]
+        case CodeReady():
+            thought = event.thought.splitlines()
+            return [f"── step {event.step}", *thought, *(f"│ {line}" for line in event.code.splitlines())]
+        case OutputText():
+            return [f"  {line}" for line in event.text.splitlines()]
+        case ToolCalled():
+            return [f"  → {event.name}({cut_middle(str(event.arguments), 300)})"]
+        case StepFinished():
+            tokens = f"{event.input_tokens} + {event.output_tokens} tokens"
+            return ([f"  ✗ {event.error}"] if event.error else []) + [f"  [{event.seconds:.1f} s, {tokens}]"]
+        case FinalAnswer():
+            return [f"━━ answer: {cut_middle(describe_value(event.value), 2000)}"]
+        case _:
+            return []
+
+
+def agent_tree(agent: Agent, indent: str = "") -> str:
+    """Return an agent, its tools and its managed agents as a tree of text."""
+    model = getattr(agent.model, "model_id", type(agent.model).__name__)
+    lines = [f"{indent}{type(agent).__name__}{f' {agent.name}' if agent.name else ''} ({model})"]
+    if agent.description:
+        lines.append(f"{indent}  {agent.description}")
+    for tool in agent.tools.values():
+        lines.append(f"{indent}  • {tool.name}: {tool.description.strip().splitlines()[0]}")
+    lines += [agent_tree(managed, indent + "  ") for managed in agent.managed_agents.values()]
+    return "\n".join(lines)

@@ -1,0 +1,86 @@
+"""Examples for small models, as chat turns: the one thing that makes them use their tools.
+
+With no example a 1.5B model solves one of six tool tasks; with one that calls a tool of the user's, three; with one more that
+compares two calls, five or six. So the turns are built from the tools' own `examples`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from pinjra.models.base import ChatMessage
+
+if TYPE_CHECKING:
+    from pinjra.tools.base import Tool
+
+__all__ = ["example_turns"]
+
+_PLAIN = (
+    (
+        "What is the sum of the squares of the first 4 odd numbers?",
+        "final_answer(sum(n * n for n in [1, 3, 5, 7]))",
+    ),
+    (
+        "Which day of the week was the 4th of July 1976?",
+        'import datetime\n\nfinal_answer(datetime.date(1976, 7, 4).strftime("%A"))',
+    ),
+    (
+        "How many vowels does the word 'onomatopoeia' have?",
+        "word = 'onomatopoeia'\nfinal_answer(sum(1 for letter in word if letter in 'aeiou'))",
+    ),
+)
+_NUMBERS = ("integer", "number")
+_WORDS = {
+    "string": ('"first"', '"second"'),
+    "integer": ("3", "5"),
+    "number": ("1.5", "2.5"),
+    "boolean": ("True", "False"),
+}
+
+
+def example_turns(tools: Mapping[str, Tool]) -> tuple[ChatMessage, ...]:
+    """Return user and assistant turns: a call, a comparison of two calls, and two without tools."""
+    turns: list[ChatMessage] = []
+    shown = [tool for name, tool in tools.items() if name != "final_answer"][:3]
+    for tool in shown:
+        turns += _turn(f"What does {_calls(tool)[0]} give?", f"final_answer({_calls(tool)[0]})")
+    if shown:
+        turns += _comparison(shown[0])
+    for question, code in _PLAIN[: 1 if shown else 3]:
+        turns += _turn(question, code)
+    return tuple(turns)
+
+
+def _comparison(tool: Tool) -> list[ChatMessage]:
+    one, two = _calls(tool)
+    if tool.output_type in _NUMBERS:
+        return _turn(
+            f"How much more is {one} than {two}?",
+            f"first = {one}\nsecond = {two}\nfinal_answer(first - second)",
+        )
+    return _turn(
+        f"Is {one} the same as {two}?", f"first = {one}\nsecond = {two}\nfinal_answer(first == second)"
+    )
+
+
+def _calls(tool: Tool) -> tuple[str, str]:
+    """Return two calls: the tool's own examples, else made of its inputs' types."""
+    made = [f"{tool.name}({', '.join(_word(entry, n) for entry in _needed(tool))})" for n in (0, 1)]
+    calls = [*(example.strip() for example in tool.examples), *made]
+    return calls[0], calls[1] if len(tool.examples) != 1 else made[1]
+
+
+def _needed(tool: Tool) -> list[dict[str, object]]:
+    return [tool.inputs[name] for name in tool.required_inputs]
+
+
+def _word(entry: dict[str, object], number: int) -> str:
+    return _WORDS.get(str(entry.get("type")), ("None", "None"))[number]
+
+
+def _turn(question: str, code: str) -> list[ChatMessage]:
+    return [
+        ChatMessage(role="user", content=question),
+        ChatMessage(role="assistant", content=f"```python\n{code}\n```"),
+    ]
