@@ -116,7 +116,8 @@ class Group:
 
     def remove(self) -> bool:
         """Remove the folders; False when a process is still dying in one of them (ask again)."""
-        return all([_remove(place.name, place.parent) for place in self.places])
+        removed = [_remove(place.name, place.parent) for place in self.places]
+        return all(removed)
 
 
 class Maker:
@@ -140,7 +141,8 @@ class Maker:
         name = f"{_NAME}-{self._parents.maker}-{number}"
         places: dict[str, Place] = {}
         memory = None
-        for controller, limit in (("memory", memory_bytes), ("pids", processes)):
+        # pids first: the wait for a process to be moved is then 5 ms instead of 9, and the second move is free
+        for controller, limit in (("pids", processes), ("memory", memory_bytes)):
             folder = self._parents.folders.get(controller)
             if folder is None or limit is None:
                 continue

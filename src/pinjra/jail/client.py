@@ -71,7 +71,6 @@ class Session:
 
     Args:
         pidfd: Readable when the process, and so all of its session, is dead.
-        scratch: Its scratch folder, as it sees it.
         is_warm: It was a spare.
     """
 
@@ -79,7 +78,6 @@ class Session:
     number: int
     stream: socket.socket
     pidfd: int
-    scratch: str
     is_warm: bool
 
     def end(self) -> dict[str, object]:
@@ -101,10 +99,12 @@ class Zygote:
 
     Args:
         applied, missing: Its plan.
+        scratch: Where each session has its scratch folder, as it sees it; "" when that is another one each time.
     """
 
     applied: tuple[str, ...]
     missing: tuple[str, ...]
+    scratch: str
 
     def __init__(self, config: Config) -> None:
         """Start it and wait until it is ready.
@@ -134,6 +134,7 @@ class Zygote:
             raise _refusal(ready)
         self.applied = _strings(ready, "applied")
         self.missing = _strings(ready, "missing")
+        self.scratch = str(ready["scratch"])
 
     def take(self, spec: Spec, *, spares: int) -> Session:
         """Return a session, from a spare where one is ready; `spares` more are made ready after it.
@@ -148,7 +149,6 @@ class Zygote:
             number=_integer(message, "box"),
             stream=socket.socket(fileno=stream),
             pidfd=pidfd,
-            scratch=str(message["scratch"]),
             is_warm=message["warm"] is True,
         )
 

@@ -78,6 +78,11 @@ class Nursery:
         self._process = os.getpid()
         self._all_uids = capabilities.owns_all_uids()
 
+    @property
+    def private_scratch(self) -> str:
+        """Return where every session has its scratch folder; "" when each has another."""
+        return self.scratch if self.plan.has("mount namespace") else ""
+
     def take(self, spec: Spec, spares: int) -> tuple[Child, bool]:
         """Return a session for `spec`, and whether it was ready before; keep `spares` more ready from now on."""
         self._wanted.pop(spec, None)

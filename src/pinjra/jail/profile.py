@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+# ruff: noqa: SIM905 (a list of names is read more easily without quotes)
+
 __all__ = [
     "ALLOWED",
     "CHECKED",
@@ -99,7 +101,7 @@ NEVER_READABLE = (
     "/etc",
     "/home",
     "/root",
-    "/tmp",
+    "/tmp",  # noqa: S108 (named in order to be refused)
     "/var",
     "/run",
     "/proc",

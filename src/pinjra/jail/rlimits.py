@@ -59,7 +59,7 @@ def apply(
         _lower(resource.RLIMIT_FSIZE, file_bytes)
     if processes is not None:
         _lower(resource.RLIMIT_NPROC, processes + others)
-    soft, hard = resource.getrlimit(resource.RLIMIT_STACK)
+    soft, _ = resource.getrlimit(resource.RLIMIT_STACK)
     if soft == resource.RLIM_INFINITY or soft > _STACK_BYTES:
         resource.setrlimit(resource.RLIMIT_STACK, (_STACK_BYTES, _STACK_BYTES))
 

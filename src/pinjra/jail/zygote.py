@@ -6,7 +6,8 @@ end of the socket or by the host's pidfd, and the kernel takes all sessions with
 have it as parent-death signal).
 
 Messages are JSON, one a packet (SOCK_SEQPACKET):
-    {"op": "take", "spec": {...}, "spares": n}  -> {"box": n, "warm": bool, "scratch": folder} with two descriptors: the stream, a pidfd
+    {"op": "take", "spec": {...}, "spares": n}  -> {"box": n, "warm": bool}
+                                                   with two descriptors: the host's end of the stream, a pidfd
     {"op": "end", "box": n}                     -> {"status": wait status, "memory_kills": n, "note": "..."}
 """
 
@@ -52,7 +53,12 @@ def main(control: int) -> NoReturn:
     try:
         config, pidfd = _receive_config(host)
         nursery = _prepare(host, config, pidfd)
-        host.send(json.dumps({"applied": nursery.plan.applied, "missing": nursery.missing}).encode())
+        ready: Json = {
+            "applied": nursery.plan.applied,
+            "missing": nursery.missing,
+            "scratch": nursery.private_scratch,
+        }
+        host.send(json.dumps(ready).encode())
         _serve(host, nursery, pidfd)
     except PinjraError as error:
         _report(host, {"refused": type(error).__name__, "message": str(error)})
@@ -89,7 +95,7 @@ def _prepare(host: socket.socket, config: Json, pidfd: int) -> Nursery:
     chosen = plan.make(
         kernel, require=_strings(config, "require"), without=_strings(config, "without"), network=network
     )
-    _become_first_process(chosen, keep=(host.fileno(), pidfd))
+    _become_first_process(chosen)
     serve = _load(str(config["serve"]))
     notes = _preload(_strings(config, "preload"))
     shown, left_out = paths.readable(_strings(config, "readable"), network=network)
@@ -108,7 +114,7 @@ def _prepare(host: socket.socket, config: Json, pidfd: int) -> Nursery:
     return nursery
 
 
-def _become_first_process(chosen: plan.Plan, keep: Iterable[int]) -> None:
+def _become_first_process(chosen: plan.Plan) -> None:
     """Go on as the first process of a new pid namespace, where there is one; the old process only waits."""
     wanted = [name for name in ("mount namespace", "pid namespace") if chosen.has(name)]
     if chosen.by_root:
@@ -126,7 +132,6 @@ def _become_first_process(chosen: plan.Plan, keep: Iterable[int]) -> None:
         _, status = os.waitpid(child, 0)
         os._exit(0 if status == 0 else 1)
     prctl(_PDEATHSIG, signal.SIGKILL)
-    del keep
 
 
 def _load(name: str) -> Callable[..., NoReturn]:
