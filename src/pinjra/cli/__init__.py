@@ -1,0 +1,98 @@
+"""The command `pinjra`: words of a shell -> the library, and exit statuses back.
+
+Nothing heavy is imported before a command is chosen, so that `pinjra --help` is quick.
+
+| exit status | meaning |
+| --- | --- |
+| 0 | done |
+| 1 | the guest failed (its exception, a refused operation), or the run ended without an answer |
+| 2 | bad input: an unknown name, a missing file, key or package |
+| 3 | a limit was reached |
+| 4 | the host, a provider or a model failed |
+| 130 | interrupted |
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+
+import click
+
+__all__ = ["FAILED", "GUEST_FAILED", "INTERRUPTED", "LIMIT_REACHED", "WRONG_INPUT", "cli", "main"]
+
+GUEST_FAILED, WRONG_INPUT, LIMIT_REACHED, FAILED, INTERRUPTED = 1, 2, 3, 4, 130
+
+# Name -> where the command is, and its line in the help.
+_COMMANDS = {
+    "run": ("pinjra.cli.run:run", "Let an agent work on a task."),
+    "exec": ("pinjra.cli.execute:execute", "Run a program in an executor."),
+    "doctor": (
+        "pinjra.cli.doctor:doctor",
+        "Say what this machine supports, and what to install for the rest.",
+    ),
+    "models": ("pinjra.cli.models:models", "List and fetch embedded models."),
+    "mcp": ("pinjra.cli.mcp:mcp", "Serve sandboxed Python to MCP clients."),
+    "replay": ("pinjra.cli.replay:replay", "Show a saved run again."),
+}
+
+
+class _LazyGroup(click.Group):
+    """A group whose commands are imported when they are named."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        module, _, name = _COMMANDS[cmd_name][0].partition(":")
+        command: click.Command = getattr(import_module(module), name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, words) for name, (_, words) in _COMMANDS.items()])
+
+
+@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="pinjra", message="%(prog)s %(version)s")
+def cli() -> None:
+    """Run the Python that AI agents write, without trusting it."""
+
+
+def main() -> None:
+    """Run the command line and leave with its exit status."""
+    sys.exit(_run(sys.argv[1:]))
+
+
+def _run(arguments: list[str]) -> int:
+    """Return the exit status; every expected failure is one clear line on stderr."""
+    from pinjra.core.errors import ConfigurationError, PinjraError
+
+    try:
+        status = cli.main(arguments, prog_name="pinjra", standalone_mode=False)
+    except click.exceptions.Exit as done:
+        return done.exit_code
+    except click.UsageError as error:
+        path = error.ctx.command_path if error.ctx else "pinjra"
+        return _told(f"{error.format_message()} (see {path} --help)", WRONG_INPUT)
+    except click.ClickException as error:
+        return _told(error.format_message(), WRONG_INPUT)
+    except (click.Abort, KeyboardInterrupt):
+        return _told("interrupted", INTERRUPTED)
+    except ConfigurationError as error:
+        return _told(str(error), WRONG_INPUT)
+    except PinjraError as error:
+        return _told(str(error), FAILED)
+    except BrokenPipeError:  # the reader of our output has gone: nobody is left to tell
+        sys.stdout = None
+        return GUEST_FAILED
+    return status if isinstance(status, int) else 0
+
+
+def _told(message: str, status: int) -> int:
+    from pinjra.ui.clean import clean
+
+    print(f"pinjra: {' '.join(clean(message).split())}", file=sys.stderr)
+    return status

@@ -1,0 +1,110 @@
+"""`pinjra exec`: a program -> its output, value and an exit status that tells how it ended."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+import click
+
+from pinjra.cli import GUEST_FAILED, INTERRUPTED, LIMIT_REACHED
+from pinjra.cli.options import executor_options, limits_of, names
+
+if TYPE_CHECKING:
+    from pinjra.core.execution import Execution
+
+__all__ = ["execute"]
+
+_STATUS = {"limit": LIMIT_REACHED, "interrupted": INTERRUPTED}
+
+
+@click.command(name="exec")
+@click.argument("file", type=click.File("r", encoding="utf-8"), required=False)
+@click.option("-c", "code", metavar="CODE", help="The program itself.")
+@executor_options
+@click.option("--json", "as_json", is_flag=True, help="One JSON object with everything that came of it.")
+def execute(
+    file: TextIO | None,
+    code: str | None,
+    executor: str | None,
+    imports: str,
+    wall_seconds: float | None,
+    memory_mib: int | None,
+    as_json: bool,
+) -> int:
+    """Run FILE ("-" for standard input), or the CODE of -c, in an executor."""
+    from pinjra.executors.registry import create_executor
+
+    if (file is None) == (code is None):
+        raise click.UsageError("give either FILE or -c CODE")
+    source = code if code is not None else _read(file)
+    limits = limits_of(wall_seconds, memory_mib)
+    options = {} if limits is None else {"limits": limits}
+    with create_executor(
+        executor, additional_authorized_imports=names(imports), executor_kwargs=options
+    ) as box:
+        if not as_json:
+            box.on_output = _write
+        done = box.run(source)
+    if as_json:
+        print(json.dumps(_form(done)))
+    else:
+        _tell(done)
+    return 0 if done.error is None else _STATUS.get(done.error.kind.value, GUEST_FAILED)
+
+
+def _read(file: TextIO | None) -> str:
+    assert file is not None  # noqa: S101 (the caller checked)
+    try:
+        return file.read()
+    except UnicodeDecodeError as error:
+        raise click.UsageError(f"{Path(file.name).name} is not UTF-8 text: {error}") from None
+
+
+def _write(stream: str, text: str) -> None:
+    from pinjra.ui.clean import clean
+
+    out = sys.stdout if stream == "stdout" else sys.stderr
+    out.write(clean(text))
+    out.flush()
+
+
+def _tell(done: Execution) -> None:
+    """Write the value to stdout and what went wrong to stderr."""
+    from pinjra.agents.observe import describe_value
+    from pinjra.ui.clean import clean
+
+    if done.value is not None:
+        print(clean(describe_value(done.value)))
+    for note in done.notes:
+        print(f"note: {clean(note)}", file=sys.stderr)
+    for artifact in done.artifacts:
+        print(f"artifact: {clean(artifact.media_type)}, {len(artifact.data)} bytes", file=sys.stderr)
+    if done.error is not None:
+        text = done.error.traceback.rstrip() or str(done.error)
+        print(clean(text if str(done.error) in text else f"{text}\n{done.error}"), file=sys.stderr)
+
+
+def _form(done: Execution) -> dict[str, Any]:
+    """Return an execution as JSON data; artifacts by type and size."""
+    from dataclasses import asdict
+
+    from pinjra.agents.saved import plain
+
+    error = None
+    if done.error is not None:
+        error = {k: v.value if hasattr(v, "value") else v for k, v in asdict(done.error).items()}
+    return {
+        "value": plain(done.value),
+        "stdout": done.stdout,
+        "stderr": done.stderr,
+        "error": error,
+        "is_final_answer": done.is_final_answer,
+        "notes": list(done.notes),
+        "artifacts": [
+            {"media_type": a.media_type, "name": a.name, "bytes": len(a.data)} for a in done.artifacts
+        ],
+        "usage": asdict(done.usage),
+    }

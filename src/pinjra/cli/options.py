@@ -1,0 +1,64 @@
+"""Options that several commands share, and what their values mean."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+__all__ = ["chosen_model", "executor_options", "limits_of", "names"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def names(text: str) -> list[str]:
+    """Return the names of a list like "a, b"."""
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def executor_options(command: F) -> F:
+    """Add the options that say where code runs and what it may use."""
+    for option in (
+        click.option("--memory", "memory_mib", type=click.IntRange(min=1), metavar="MIB", help="Memory of the guest."),
+        click.option("--wall", "wall_seconds", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS",
+                     help="Longest time of one step."),
+        click.option("--imports", default="", metavar="A,B", help='Modules that code may import besides the default list.'),
+        click.option("--executor", metavar="NAME", help="jail, local, docker, …; the default of this system unless given."),
+    ):  # fmt: skip
+        command = option(command)
+    return command
+
+
+def limits_of(wall_seconds: float | None, memory_mib: int | None) -> Any:
+    """Return the limits that the options ask for; None where they ask for none."""
+    from pinjra.core.limits import Limits
+
+    given: dict[str, Any] = {}
+    if wall_seconds is not None:
+        given["wall_seconds"] = wall_seconds
+    if memory_mib is not None:
+        given["memory_bytes"] = memory_mib << 20
+    return Limits(**given) if given else None
+
+
+def chosen_model(name: str | None) -> str:
+    """Return the model to use: the given one, PINJRA_MODEL, else the best embedded one that is here.
+
+    Raises:
+        ConfigurationError: None was named and none is here (the caller's fault).
+    """
+    from pinjra.core.errors import ConfigurationError
+    from pinjra.models.catalog import CATALOG, DEFAULT_NAME
+    from pinjra.models.weights import located
+
+    if chosen := name or os.environ.get("PINJRA_MODEL"):
+        return chosen
+    for weights in CATALOG.values():
+        if located(weights) is not None:
+            return weights.name
+    raise ConfigurationError(
+        f"no model: fetch an embedded one with `pinjra models pull {DEFAULT_NAME}`, "
+        "or name one with --model, such as hf:OWNER/NAME (HF_TOKEN) or openai:NAME (OPENAI_API_KEY)"
+    )

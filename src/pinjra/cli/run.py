@@ -1,0 +1,167 @@
+"""`pinjra run`: a task -> an agent's answer, shown as it comes about."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import click
+
+from pinjra.cli import FAILED, GUEST_FAILED, INTERRUPTED, LIMIT_REACHED
+from pinjra.cli.options import chosen_model, executor_options, limits_of, names
+
+if TYPE_CHECKING:
+    from pinjra.agents import CodeAgent
+    from pinjra.core.events import Event
+
+__all__ = ["View", "run", "view_for"]
+
+_TOOLS = {
+    "visit_webpage": "pinjra.tools:VisitWebpageTool",
+    "web_search": "pinjra.tools:WebSearchTool",
+    "wikipedia": "pinjra.tools:WikipediaTool",
+    "user_input": "pinjra.tools:UserInputTool",
+}
+_STATUS = {
+    "success": 0,
+    "max_steps_error": GUEST_FAILED,
+    "budget_error": LIMIT_REACHED,
+    "interrupted": INTERRUPTED,
+    "error": FAILED,
+}
+
+
+class View(Protocol):
+    """What shows a run."""
+
+    def show(self, event: Event) -> None:
+        """Show one event."""
+
+
+@click.command()
+@click.argument("task")
+@click.option(
+    "--model",
+    metavar="NAME",
+    help="An embedded model, hf:…, openai:…, anthropic:…, litellm:…, or a .gguf file.",
+)
+@executor_options
+@click.option("--tools", default="", metavar="A,B", help=f"Of {', '.join(_TOOLS)}.")
+@click.option("--max-steps", type=click.IntRange(min=1), default=8, show_default=True)
+@click.option(
+    "--vote", type=click.IntRange(min=1), default=1, help="Attempts; the answer that most give is taken."
+)
+@click.option(
+    "--save", type=click.Path(dir_okay=False, path_type=Path), help="Write the run for `pinjra replay`."
+)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line for each event.")
+@click.option("--quiet", is_flag=True, help="Only the answer.")
+def run(task: str, as_json: bool, quiet: bool, save: Path | None, **options: Any) -> int:
+    """Let an agent work on TASK. The code that its model writes runs in an executor."""
+    if not task.strip():
+        raise click.UsageError("the task is empty")
+    with view_for(as_json=as_json, quiet=quiet) as view, _agent(**options) as agent:
+        status = _shown(agent, task, view, quiet and not as_json)
+        if save is not None:
+            save.write_text(agent.memory.to_json(), encoding="utf-8")
+    return status
+
+
+def _agent(
+    model: str | None,
+    executor: str | None,
+    imports: str,
+    wall_seconds: float | None,
+    memory_mib: int | None,
+    tools: str,
+    max_steps: int,
+    vote: int,
+) -> CodeAgent:
+    from pinjra.agents import CodeAgent
+    from pinjra.models.registry import load_model
+
+    limits = limits_of(wall_seconds, memory_mib)
+    return CodeAgent(
+        tools=_tools(names(tools)),
+        model=load_model(chosen_model(model)),
+        additional_authorized_imports=names(imports),
+        executor_type=executor,
+        executor_kwargs={} if limits is None else {"limits": limits},
+        max_steps=max_steps,
+        vote=vote,
+        verbosity_level=0,
+        stream_outputs=True,
+    )
+
+
+def _tools(wanted: list[str]) -> list[Any]:
+    from importlib import import_module
+
+    unknown = [name for name in wanted if name not in _TOOLS]
+    if unknown:
+        raise click.UsageError(f"there is no tool {unknown[0]!r}; there are: {', '.join(_TOOLS)}")
+    places = [_TOOLS[name].partition(":") for name in wanted]
+    return [getattr(import_module(module), attribute)() for module, _, attribute in places]
+
+
+def _shown(agent: CodeAgent, task: str, view: View, only_answer: bool) -> int:
+    """Run, show every event, and return the exit status."""
+    from pinjra.core.events import FinalAnswer, RunFinished
+
+    status = FAILED
+    for event in _events(agent, task):
+        view.show(event)
+        if isinstance(event, FinalAnswer) and event.depth == 0 and only_answer:
+            from pinjra.ui import words
+
+            print(words.answer(event.value))
+        if isinstance(event, RunFinished) and event.depth == 0:
+            status = _STATUS.get(event.state, FAILED)
+            if status and only_answer:
+                print(words_of(event), file=sys.stderr)
+    return status
+
+
+def words_of(event: Any) -> str:
+    """Return how a run ended, in a line."""
+    from pinjra.ui import words
+
+    return f"pinjra: {words.run_end(event)}"
+
+
+def _events(agent: CodeAgent, task: str) -> Iterator[Event]:
+    """Yield the run's events; Ctrl-C interrupts the run, which then ends by itself."""
+    from typing import cast
+
+    events = cast("Iterator[Event]", agent.run(task, stream=True))
+    while True:
+        try:
+            yield next(events)
+        except StopIteration:
+            return
+        except KeyboardInterrupt:
+            agent.interrupt()
+
+
+def view_for(*, as_json: bool, quiet: bool) -> AbstractContextManager[View]:
+    """Return the view for this output: JSON, nothing, live in a terminal, plain text elsewhere."""
+    if as_json:
+        from pinjra.ui.machine import JsonView
+
+        return JsonView(sys.stdout, only_result=quiet)
+    if quiet:
+        from pinjra.ui.silent import SilentView
+
+        return SilentView()
+    if sys.stdout.isatty():
+        from rich.console import Console
+
+        from pinjra.ui.live import LiveView
+
+        return LiveView(Console())
+    from pinjra.ui.plain import PlainView
+
+    return PlainView(sys.stdout)

@@ -1,0 +1,40 @@
+"""Events -> JSON lines, for programs."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import fields
+from typing import TextIO
+
+from pinjra.agents.saved import plain
+from pinjra.core.events import Event, RunFinished, StepFinished
+
+__all__ = ["JsonView"]
+
+
+class JsonView:
+    """Writes one JSON object a line: the event's name as "event", then its fields.
+
+    Args:
+        only_result: Write nothing but the outermost run's RunFinished.
+    """
+
+    def __init__(self, out: TextIO, *, only_result: bool = False) -> None:
+        self._out = out
+        self._only_result = only_result
+
+    def __enter__(self) -> JsonView:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._out.flush()
+
+    def show(self, event: Event) -> None:
+        """Write the event."""
+        if self._only_result and not (isinstance(event, RunFinished) and event.depth == 0):
+            return
+        left_out = ("record",) if isinstance(event, StepFinished) else ()
+        data = {f.name: plain(getattr(event, f.name)) for f in fields(event) if f.name not in left_out}
+        # ASCII: nothing in it can steer a terminal, and every stream can carry it.
+        self._out.write(json.dumps({"event": type(event).__name__, **data}) + "\n")
+        self._out.flush()

@@ -1,0 +1,61 @@
+"""Events -> the words for them, the same in every view. Everything that comes from outside is cleaned here."""
+
+from __future__ import annotations
+
+from pinjra.agents.observe import cut_middle, describe_value
+from pinjra.core.events import RunFinished, StepFinished, ToolCalled, ToolReturned
+from pinjra.ui.clean import clean
+
+__all__ = ["answer", "call", "returned", "run_end", "short", "step_end"]
+
+_SHORT_CHARACTERS = 200
+_ANSWER_CHARACTERS = 20_000
+
+
+def short(value: object) -> str:
+    """Return a value in one line of at most a few hundred characters."""
+    text = value if isinstance(value, str) else _repr(value)
+    line = " ".join(clean(text).split())
+    return line if len(line) <= _SHORT_CHARACTERS else line[: _SHORT_CHARACTERS - 1] + "…"
+
+
+def answer(value: object) -> str:
+    """Return the final answer as text."""
+    return clean(cut_middle(value if isinstance(value, str) else describe_value(value), _ANSWER_CHARACTERS))
+
+
+def call(event: ToolCalled) -> str:
+    """Return a tool call as one reads it in code."""
+    given = ", ".join(f"{clean(str(name))}={short(_repr(value))}" for name, value in event.arguments.items())
+    return f"{clean(event.name)}({given})"
+
+
+def returned(event: ToolReturned) -> str:
+    """Return what a tool call gave."""
+    outcome = f"✗ {short(event.error)}" if event.error else short(_repr(event.value))
+    return f"{clean(event.name)} → {outcome} ({event.seconds:.1f} s)"
+
+
+def step_end(event: StepFinished) -> str:
+    """Return a step's figures."""
+    return f"step {event.step}: {_figures(event.seconds, event.input_tokens, event.output_tokens)}"
+
+
+def run_end(event: RunFinished) -> str:
+    """Return a run's figures and how it ended, where that was not well."""
+    figures = f"{clean(event.agent)}: {_figures(event.seconds, event.input_tokens, event.output_tokens)}"
+    if event.state == "success":
+        return figures
+    why = f": {clean(event.error)}" if event.error else ""
+    return f"{figures}, ended with {event.state}{why}"
+
+
+def _figures(seconds: float, read: int, written: int) -> str:
+    return f"{seconds:.1f} s, {read:,} tokens read, {written:,} written"
+
+
+def _repr(value: object) -> str:
+    try:
+        return repr(value)
+    except Exception as error:  # a repr of the user's own may do anything
+        return f"<{type(value).__name__}: its repr raised {type(error).__name__}>"
