@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+import textwrap
 from dataclasses import dataclass
 
 from pinjra.agents.errors import AgentParsingError
@@ -24,7 +25,7 @@ _FENCE = re.compile(
 )
 _INLINE_FENCE = re.compile(r"```(?:python|py)?[ \t]+(?P<body>[^\n`]+?)[ \t]*```")
 _OPEN_FENCE = re.compile(
-    r"^[ \t]*(?:`{3,}|~{3,})[ \t]*[\w+#.-]*[^\n`]*\n(?P<body>.*)\Z", re.DOTALL | re.MULTILINE
+    r"^[ \t]*(?:`{3,}|~{3,})[ \t]*(?P<label>[\w+#.-]*)[^\n`]*\n(?P<body>.*)\Z", re.DOTALL | re.MULTILINE
 )
 _CODE_TAG = re.compile(r"<code(?:\s[^>]*)?>(?P<body>.*?)(?:</code>|\Z)", re.DOTALL)
 # Blocks under these labels show something; they are not to be run unless there is nothing else.
@@ -78,7 +79,8 @@ def extract_code(text: str, tags: tuple[str, str] = MARKDOWN_TAGS) -> Action:
     for find in (_own_tags, _code_tags, _fences, _inline_fences, _open_fence, _json_object, _bare):
         found = find(text, tags)
         if found is not None and found.code.strip():
-            return Action(thought=found.thought.strip(), code=found.code.strip("\n").rstrip())
+            code = textwrap.dedent(found.code.strip("\n")).rstrip()
+            return Action(thought=found.thought.strip(), code=code)
     raise AgentParsingError(_MISSING.format(open=tags[0], close=tags[1]))
 
 
@@ -116,7 +118,7 @@ def _fences(text: str, tags: tuple[str, str]) -> Action | None:
     code = [m for m in matches if m["label"].lower() not in _NOT_CODE]
     if not code:
         return _json_in(matches) or _open_fence_after(text, matches)
-    tail = _OPEN_FENCE.match(text, code[-1].end() + 1)
+    tail = _open_after(text, matches[-1].end())
     bodies = [_dedented(m) for m in code] + ([tail["body"]] if tail else [])
     return Action(thought=text[: code[0].start()], code="\n\n".join(bodies))
 
@@ -140,10 +142,14 @@ def _json_in(matches: list[re.Match[str]]) -> Action | None:
 
 def _open_fence_after(text: str, matches: list[re.Match[str]]) -> Action | None:
     """Return the unclosed fence behind closed ones that hold no code, or None."""
-    if not matches:
-        return None
-    tail = _OPEN_FENCE.search(text, matches[-1].end())
+    tail = _open_after(text, matches[-1].end()) if matches else None
     return Action(thought=text[: tail.start()], code=tail["body"]) if tail else None
+
+
+def _open_after(text: str, position: int) -> re.Match[str] | None:
+    """Return an unclosed fence of code behind `position`, or None."""
+    tail = _OPEN_FENCE.search(text, position)
+    return None if tail is None or tail["label"].lower() in _NOT_CODE else tail
 
 
 def _inline_fences(text: str, tags: tuple[str, str]) -> Action | None:
