@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 
 from pinjra.core.values import Opaque
 from pinjra.wire import arrays, coding, pictures, plain, records, tables, times
-from pinjra.wire.coding import Decoder, EncodeError, Encoder, ValueLimits, plain_opaque
+from pinjra.wire.coding import Decoder, EncodeError, Encoder, ValueLimits, plain_opaque, type_name
 from pinjra.wire.messages import Value
 
-__all__ = ["Decoder", "EncodeError", "Encoder", "ValueLimits", "decode", "encode"]
+__all__ = ["Decoder", "EncodeError", "Encoder", "ValueLimits", "decode", "encode", "type_name"]
 
 for _family in (plain, times):
     for _type, _handler in _family.ENCODE.items():
