@@ -3,7 +3,7 @@
     from pinjra.executors.smolagents import PinjraExecutor
     agent = smolagents.CodeAgent(tools=[...], model=..., executor=PinjraExecutor(["pandas"]))
 
-Tools and managed agents stay in the host process and are called from the jail, which the library's own remote executors cannot do.
+Tools and managed agents stay in the host process and are called from the jail, which that library's remote executors cannot do.
 """
 
 from __future__ import annotations
@@ -48,7 +48,9 @@ class PinjraExecutor(PythonExecutor):  # type: ignore[misc]  # smolagents ships 
             additional_authorized_imports=additional_authorized_imports,
             executor_kwargs=executor_kwargs,
         )
-        self.state: dict[str, Any] = {"_print_outputs": ""}  # where smolagents looks for the output of a failed step
+        self.state: dict[str, Any] = {
+            "_print_outputs": ""
+        }  # where smolagents looks for the output of a failed step
 
     def send_tools(self, tools: Mapping[str, Any]) -> None:
         """Grant tools and managed agents; they stay here."""

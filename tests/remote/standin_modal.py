@@ -1,0 +1,255 @@
+"""A stand-in for Modal on loopback: the control plane and the command router, with commands really run here.
+
+Both server bases are what the vendor's own wheel ships; what is not used here answers "unimplemented".
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import os
+import signal
+import socket
+import threading
+import time
+from typing import Any
+
+from google.protobuf.empty_pb2 import Empty
+from grpclib import GRPCError, Status
+from grpclib.server import Server
+from modal_proto import api_pb2 as api
+from modal_proto import task_command_router_pb2 as router
+from modal_proto.api_grpc import ModalClientBase
+from modal_proto.task_command_router_grpc import TaskCommandRouterBase
+
+
+def complete(base: type) -> type:
+    """Return `base` with every abstract method answering "unimplemented"."""
+
+    def missing(name: str) -> Any:
+        async def method(self: Any, stream: Any) -> None:
+            await stream.recv_message()
+            raise GRPCError(Status.UNIMPLEMENTED, f"stand-in: {name}")
+
+        return method
+
+    return type(base.__name__, (base,), {name: missing(name) for name in base.__abstractmethods__})
+
+
+def token() -> str:
+    """Return an unsigned JWT that expires in an hour; the client reads only its `exp`."""
+    part = lambda d: base64.urlsafe_b64encode(json.dumps(d).encode()).rstrip(b"=").decode()  # noqa: E731
+    return f"{part({'alg': 'none'})}.{part({'exp': int(time.time()) + 3600})}.x"
+
+
+class Exec:
+    """One process with its output kept from offset 0, so that reads can begin anywhere (as the vendor's do)."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self.process = process
+        self.data = {1: bytearray(), 2: bytearray()}
+        self.open = {1: True, 2: True}
+        self.changed = asyncio.Condition()
+        self.written = 0
+        self.tasks = [
+            asyncio.create_task(self.read(process.stdout, 1)),
+            asyncio.create_task(self.read(process.stderr, 2)),
+        ]
+
+    async def read(self, stream: Any, which: int) -> None:
+        while chunk := await stream.read(1 << 16):
+            async with self.changed:
+                self.data[which] += chunk
+                self.changed.notify_all()
+        async with self.changed:
+            self.open[which] = False
+            self.changed.notify_all()
+
+
+class Router(complete(TaskCommandRouterBase)):  # type: ignore[misc]
+    """Runs commands."""
+
+    def __init__(self) -> None:
+        self.execs: dict[str, Exec] = {}
+        self.cuts = 0  # streams of output to break after their next chunk
+
+    async def TaskExecStart(self, stream: Any) -> None:
+        request = await stream.recv_message()
+        process = await asyncio.create_subprocess_exec(
+            *request.command_args,
+            stdin=-1,
+            stdout=-1,
+            stderr=-1,
+            start_new_session=True,
+            env={"PATH": os.environ["PATH"]},
+        )
+        self.execs[request.exec_id] = Exec(process)
+        await stream.send_message(router.TaskExecStartResponse())
+
+    async def TaskExecStdioRead(self, stream: Any) -> None:
+        request = await stream.recv_message()
+        found = self.execs[request.exec_id]
+        which = 2 if request.file_descriptor == router.TASK_EXEC_STDIO_FILE_DESCRIPTOR_STDERR else 1
+        offset = request.offset
+        while True:
+            async with found.changed:
+                await found.changed.wait_for(lambda: len(found.data[which]) > offset or not found.open[which])
+                chunk = bytes(found.data[which][offset : offset + (1 << 16)])
+            if not chunk:
+                return
+            offset += len(chunk)
+            await stream.send_message(router.TaskExecStdioReadResponse(data=chunk))
+            if self.cuts and which == 1:
+                self.cuts -= 1
+                raise GRPCError(Status.UNAVAILABLE, "injected: the stream was cut")
+
+    async def TaskExecStdinWrite(self, stream: Any) -> None:
+        request = await stream.recv_message()
+        found = self.execs[request.exec_id]
+        new = request.data[found.written - request.offset :] if request.offset <= found.written else b""
+        found.process.stdin.write(new)
+        found.written += len(new)
+        await found.process.stdin.drain()
+        if request.eof:
+            found.process.stdin.close()
+        await stream.send_message(router.TaskExecStdinWriteResponse())
+
+    async def TaskExecStdinStatus(self, stream: Any) -> None:
+        request = await stream.recv_message()
+        await stream.send_message(
+            router.TaskExecStdinStatusResponse(num_bytes_written=self.execs[request.exec_id].written)
+        )
+
+    async def TaskExecStdinWriteStream(self, stream: Any) -> None:
+        found: Exec | None = None
+        async for request in stream:
+            kind = request.WhichOneof("request") or request.WhichOneof("payload")
+            if kind == "start":
+                found = self.execs[request.start.exec_id]
+            elif kind == "data" and found is not None:
+                found.process.stdin.write(request.data)
+                found.written += len(request.data)
+                await found.process.stdin.drain()
+        await stream.send_message(router.TaskExecStdinWriteStreamResponse())
+
+    async def TaskExecPoll(self, stream: Any) -> None:
+        request = await stream.recv_message()
+        code = self.execs[request.exec_id].process.returncode
+        answer = router.TaskExecPollResponse()
+        if code is not None:
+            answer = (
+                router.TaskExecPollResponse(code=code)
+                if code >= 0
+                else router.TaskExecPollResponse(signal=-code)
+            )
+        await stream.send_message(answer)
+
+    async def TaskExecWait(self, stream: Any) -> None:
+        request = await stream.recv_message()
+        code = await self.execs[request.exec_id].process.wait()
+        answer = (
+            router.TaskExecWaitResponse(code=code) if code >= 0 else router.TaskExecWaitResponse(signal=-code)
+        )
+        await stream.send_message(answer)
+
+    def kill(self) -> None:
+        for found in self.execs.values():
+            if found.process.returncode is None:
+                os.killpg(found.process.pid, signal.SIGKILL)
+
+
+class Control(complete(ModalClientBase)):  # type: ignore[misc]
+    """Creates sandboxes: each is only a name for the router."""
+
+    def __init__(self, standin: ModalStandIn) -> None:
+        self.standin = standin
+        self.created: list[Any] = []
+        self.terminated: list[str] = []
+
+    async def answer(self, stream: Any, message: Any) -> Any:
+        request = await stream.recv_message()
+        await stream.send_message(message)
+        return request
+
+    async def ClientHello(self, stream: Any) -> None:
+        await self.answer(stream, api.ClientHelloResponse())
+
+    async def AuthTokenGet(self, stream: Any) -> None:
+        await self.answer(stream, api.AuthTokenGetResponse(token=token()))
+
+    async def AppGetOrCreate(self, stream: Any) -> None:
+        await self.answer(stream, api.AppGetOrCreateResponse(app_id="ap-1"))
+
+    async def EnvironmentGetOrCreate(self, stream: Any) -> None:
+        metadata = api.EnvironmentMetadata(
+            name="main", settings=api.EnvironmentSettings(image_builder_version="2025.06")
+        )
+        await self.answer(
+            stream, api.EnvironmentGetOrCreateResponse(environment_id="en-1", metadata=metadata)
+        )
+
+    async def ImageGetOrCreate(self, stream: Any) -> None:
+        result = api.GenericResult(status=api.GenericResult.GENERIC_STATUS_SUCCESS)
+        await self.answer(stream, api.ImageGetOrCreateResponse(image_id="im-1", result=result))
+
+    def access(self, kind: type) -> Any:
+        return kind(url=self.standin.url, jwt=token())
+
+    async def SandboxCreateV2(self, stream: Any) -> None:
+        request = await stream.recv_message()
+        self.created.append(request)
+        answer = api.SandboxCreateV2Response(sandbox_id="sb-1", task_id="ta-1")
+        answer.command_router_access.url = self.standin.url
+        answer.command_router_access.jwt = token()
+        await stream.send_message(answer)
+
+    async def SandboxGetCommandRouterAccess(self, stream: Any) -> None:
+        await self.answer(
+            stream, api.SandboxGetCommandRouterAccessResponse(url=self.standin.url, jwt=token())
+        )
+
+    async def SandboxTerminateV2(self, stream: Any) -> None:
+        await self.answer(stream, api.SandboxTerminateResponse())
+        self.terminated.append("sb-1")
+        self.standin.router.kill()
+
+    async def SandboxTerminate(self, stream: Any) -> None:
+        await self.answer(stream, api.SandboxTerminateResponse())
+        self.terminated.append("sb-1")
+        self.standin.router.kill()
+
+    async def ClientHeartbeat(self, stream: Any) -> None:
+        await self.answer(stream, Empty())
+
+
+class ModalStandIn:
+    """Both servers on one port, on a thread."""
+
+    def __init__(self) -> None:
+        self.router = Router()
+        self.control = Control(self)
+        self.socket = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self.socket.getsockname()[1]}"
+        self.loop = asyncio.new_event_loop()
+        self.started = threading.Event()
+        self.thread = threading.Thread(target=self.serve, daemon=True)
+        self.thread.start()
+        self.started.wait(10)
+
+    def serve(self) -> None:
+        async def main() -> None:
+            server = Server([self.control, self.router])
+            await server.start(sock=self.socket)
+            self.stop = asyncio.Event()
+            self.started.set()
+            await self.stop.wait()
+            self.router.kill()
+            server.close()
+
+        self.loop.run_until_complete(main())
+        self.loop.close()
+
+    def close(self) -> None:
+        self.loop.call_soon_threadsafe(self.stop.set)
+        self.thread.join(10)
