@@ -1,0 +1,139 @@
+"""Module name -> the stand-ins that a session's guest gets instead of some of its names.
+
+A stand-in exists where the real function would read or set attributes by a name that the guest chose, run text, change state
+that the host shares, or consume and produce without end in C. Its results and errors are CPython's; `tests/guard` compares.
+
+Rules: never call a method of a guest object to decide something (`type(x) is str`); never swallow GuestStop; keep the
+real class wherever a class is asked for, or a subclass that differs only in what it prices.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from pinjra.guard.errors import RefusedOperation
+from pinjra.guard.services import GuardServices
+
+__all__ = ["Keeper", "Session", "StandIns", "named", "refuse"]
+
+StandIns = dict[str, object]
+Factory = Callable[["Session"], StandIns]
+
+
+@dataclass
+class Keeper:
+    """A piece of state that host and guest share: put away when guest code enters, put back when it leaves."""
+
+    read: Callable[[], object]
+    write: Callable[[object], object]
+    guest: object
+    host: object = None
+
+
+@dataclass
+class Session:
+    """What the stand-ins of one importer share.
+
+    Args:
+        import_module: The guest's own import of a dotted name.
+        keepers: Shared state by name; see `enter` and `leave`.
+    """
+
+    services: GuardServices
+    in_process: bool
+    import_module: Callable[[str], object]
+    keepers: dict[str, Keeper] = field(default_factory=dict)
+    running: bool = False
+    _made: dict[str, StandIns] = field(default_factory=dict)
+
+    def stand_ins(self, module: str) -> StandIns:
+        """Return the stand-ins for a module's names; made once, {} for most modules."""
+        if module not in self._made:
+            self._made[module] = {}
+            for factory in _factories().get(module, ()):
+                self._made[module].update(factory(self))
+        return self._made[module]
+
+    def loaded(self, module: str) -> None:
+        """Note that the guest now has this module, so that its shared state is kept apart."""
+        from pinjra.guard.replacements_state import KEEPERS
+
+        for name, (owner, make) in KEEPERS.items():
+            if (
+                (module == owner or module.startswith(owner + "."))
+                and name not in self.keepers
+                and self.in_process
+            ):
+                keeper = make()
+                self.keepers[name] = keeper
+                if self.running:
+                    keeper.host = keeper.read()
+                    keeper.write(keeper.guest)
+
+    def enter(self) -> None:
+        """Guest code starts on this thread: show it its own state."""
+        self.running = True
+        for keeper in self.keepers.values():
+            keeper.host = keeper.read()
+            keeper.write(keeper.guest)
+
+    def leave(self) -> None:
+        """Guest code has stopped: give the host its state back."""
+        self.running = False
+        for keeper in reversed(self.keepers.values()):
+            keeper.guest = keeper.read()
+            keeper.write(keeper.host)
+
+
+@functools.cache
+def _factories() -> dict[str, tuple[Factory, ...]]:
+    """Return module name -> factories, gathered from the neighbours."""
+    from pinjra.guard import (
+        replacements_async,
+        replacements_classes,
+        replacements_data,
+        replacements_numbers,
+        replacements_objects,
+        replacements_science,
+        replacements_state,
+        replacements_text,
+    )
+
+    found: dict[str, tuple[Factory, ...]] = {}
+    for neighbour in (
+        replacements_async,
+        replacements_classes,
+        replacements_data,
+        replacements_numbers,
+        replacements_objects,
+        replacements_science,
+        replacements_state,
+        replacements_text,
+    ):
+        for module, factory in neighbour.FACTORIES.items():
+            found[module] = (*found.get(module, ()), factory)
+    return found
+
+
+def refuse(name: str, hint: str) -> Callable[..., object]:
+    """Return a function that only says that `name` is refused, and what to do instead."""
+
+    def refused(*args: object, **kwargs: object) -> object:
+        raise RefusedOperation(f"{name} is refused", hint)
+
+    refused.__name__ = refused.__qualname__ = name.rpartition(".")[2]
+    return refused
+
+
+F = TypeVar("F", bound=Callable[..., object])
+
+
+def named(stand_in: F, real: object) -> F:
+    """Return `stand_in` under the name and text of what it stands in for, with no way back to it (no __wrapped__)."""
+    stand_in.__name__ = stand_in.__qualname__ = str(getattr(real, "__name__", "stand_in"))
+    stand_in.__module__ = str(getattr(real, "__module__", "builtins"))
+    stand_in.__doc__ = getattr(real, "__doc__", None)
+    return stand_in

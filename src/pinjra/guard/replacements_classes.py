@@ -1,0 +1,315 @@
+"""Stand-ins for abc, contextlib, dataclasses, enum and typing: what makes, marks and annotates classes."""
+
+from __future__ import annotations
+
+import abc
+import ast
+import builtins
+import contextlib
+import dataclasses
+import keyword
+import typing
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, cast
+
+from pinjra.guard import guest_module
+from pinjra.guard.errors import GuestStop, RefusedOperation
+from pinjra.guard.replacements import named
+from pinjra.guard.replacements_objects import is_guest_function
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from pinjra.guard.replacements import Factory, Session, StandIns
+
+__all__ = ["FACTORIES", "resolve_hint"]
+
+_FIELDS = "__dataclass_fields__"
+
+
+def _check_field_name(session: Session, name: object) -> None:
+    """Refuse a field name that is no plain identifier: dataclasses writes it into the source of methods."""
+    # SECURITY: exact str; a subclass may lie about isidentifier and still be formatted as something else.
+    if type(name) is not str or not name.isidentifier() or keyword.iskeyword(name):
+        raise TypeError(f"Field names must be valid identifiers: {name!r:.100}")
+    if name.startswith("__"):
+        session.services.check_attribute(name)
+
+
+def _check_fields(session: Session, cls: type) -> None:
+    """Refuse a class whose own or inherited fields would not be plain names in generated source."""
+    for base in type.__dict__["__mro__"].__get__(cls):
+        space = type.__dict__["__dict__"].__get__(base)
+        fields = space.get(_FIELDS, {})
+        if type(fields) is not dict:
+            raise TypeError(f"{_FIELDS} must be made by dataclass")
+        for name, field in fields.items():
+            if type(field) is not dataclasses.Field or field.name is not name:
+                raise TypeError(f"{_FIELDS} must be made by dataclass")
+            _check_field_name(session, name)
+
+
+def _plain_annotations(session: Session, cls: type) -> None:
+    """Give a class a plain dict of checked annotations, so that what is checked is what dataclass reads."""
+    space = type.__dict__["__dict__"].__get__(cls)
+    if "__annotations__" in space or "__annotate__" in space or "__annotate_func__" in space:
+        notes = getattr(cls, "__annotations__", None)
+        if not isinstance(notes, dict):
+            raise TypeError("__annotations__ must be a dict")
+        plain = {name: note for name, note in dict.items(notes)}  # noqa: C416 (exact dict of exact pairs)
+        for name in plain:
+            _check_field_name(session, name)
+        type.__setattr__(cls, "__annotations__", plain)
+
+
+def _dataclasses(session: Session) -> StandIns:
+    services = session.services
+
+    def process(cls: object, options: dict[str, object]) -> type:
+        if not isinstance(cls, type) or not services.is_guest_type(cls):
+            raise RefusedOperation("dataclass changes classes of your own only")
+        _plain_annotations(session, cls)
+        _check_fields(session, cls)
+        home = type.__dict__["__dict__"].__get__(cls).get("__module__")
+        type.__setattr__(cls, "__module__", guest_module.__name__)
+        made = cls
+        try:
+            made = cast(Callable[..., type], dataclasses.dataclass)(cls, **options)
+        finally:
+            for one in {cls, made}:
+                type.__setattr__(one, "__module__", home if type(home) is str else "__main__")
+        if made is not cls:
+            services.register_guest_type(made)
+        return made
+
+    def dataclass(cls: object = None, /, **options: object) -> object:
+        return (lambda c: process(c, options)) if cls is None else process(cls, options)
+
+    def fields_of(obj: object) -> tuple[dataclasses.Field[object], ...]:
+        _check_fields(session, obj if isinstance(obj, type) else type(obj))
+        return dataclasses.fields(cast(type, obj))
+
+    def convert(obj: object, whole: Callable[[list[tuple[str, object]]], object]) -> object:
+        kind = type(obj)
+        if hasattr(kind, _FIELDS):
+            return whole([(f.name, convert(getattr(obj, f.name), whole)) for f in fields_of(obj)])
+        if isinstance(obj, tuple) and hasattr(kind, "_fields"):
+            return kind(*[convert(item, whole) for item in obj])
+        if isinstance(obj, (list, tuple)):
+            return cast(Callable[..., object], kind)(convert(item, whole) for item in obj)
+        if isinstance(obj, dict):
+            pairs = ((convert(key, whole), convert(value, whole)) for key, value in obj.items())
+            factory = getattr(obj, "default_factory", None)
+            return kind(pairs) if factory is None else cast(Callable[..., object], kind)(factory, pairs)
+        return deepcopy(obj)
+
+    deepcopy = cast(Callable[[object], object], session.stand_ins("copy")["deepcopy"])
+
+    def instance(obj: object, what: str) -> None:
+        if isinstance(obj, type) or not hasattr(type(obj), _FIELDS):
+            raise TypeError(f"{what}() should be called on dataclass instances")
+
+    def asdict(obj: object, *, dict_factory: Callable[..., object] = dict) -> object:
+        instance(obj, "asdict")
+        return convert(obj, dict_factory)
+
+    def astuple(obj: object, *, tuple_factory: Callable[..., object] = tuple) -> object:
+        instance(obj, "astuple")
+        return convert(obj, lambda pairs: tuple_factory([value for _, value in pairs]))
+
+    def replace(obj: object, /, **changes: object) -> object:
+        instance(obj, "replace")
+        fields_of(obj)
+        return cast(Callable[..., object], dataclasses.replace)(obj, **changes)
+
+    def make_dataclass(
+        cls_name: str,
+        fields: typing.Iterable[object],
+        *,
+        bases: tuple[type, ...] = (),
+        namespace: Mapping[str, object] | None = None,
+        module: str | None = None,
+        **options: object,
+    ) -> type:
+        space: dict[str, object] = {}
+        notes: dict[str, object] = {}
+        for item in fields:
+            parts = (item, "typing.Any") if isinstance(item, str) else tuple(cast("tuple[object, ...]", item))
+            if len(parts) not in (2, 3):
+                raise TypeError(f"Invalid field: {item!r}")
+            name = parts[0]
+            _check_field_name(session, name)
+            if name in notes:
+                raise TypeError(f"Field name duplicated: {name!r}")
+            notes[cast(str, name)] = parts[1]
+            if len(parts) == 3:
+                space[cast(str, name)] = parts[2]
+
+        def body(target: dict[str, object]) -> None:
+            target.update({**(namespace or {}), **space, "__annotations__": notes})
+
+        new_class = cast(Callable[..., type], session.stand_ins("types")["new_class"])
+        return process(new_class(cls_name, bases, {}, body), options)
+
+    made = (dataclass, asdict, astuple, replace, make_dataclass)
+    return {
+        **{f.__name__: named(f, getattr(dataclasses, f.__name__)) for f in made},
+        "fields": named(fields_of, dataclasses.fields),
+    }
+
+
+def resolve_hint(session: Session, note: object, extra: Mapping[str, object]) -> object:
+    """Return what a string annotation names, without running it as code; other annotations as they are.
+
+    Raises:
+        NameError: A name in it is not bound.
+        TypeError: It is not made of names, attributes, subscripts, `|`, tuples, lists and constants.
+    """
+    text = (
+        note
+        if type(note) is str
+        else getattr(note, "__forward_arg__", None)
+        if type(note) is typing.ForwardRef
+        else None
+    )
+    if type(text) is not str:
+        return None if note is None else note
+    return _Hint(session, {**session.services.guest_globals(), **extra}).value(
+        ast.parse(text.strip(), mode="eval").body
+    )
+
+
+class _Hint(ast.NodeVisitor):
+    """Value of an annotation's tree, read under the attribute policy."""
+
+    def __init__(self, session: Session, names: Mapping[str, object]) -> None:
+        self.services = session.services
+        self.names = names
+
+    def value(self, node: ast.AST) -> object:
+        if isinstance(node, ast.Constant):
+            return type(None) if node.value is None else node.value
+        if isinstance(node, ast.Name):
+            return self._name(node.id)
+        if isinstance(node, ast.Attribute):
+            return self.services.guarded_getattr(self.value(node.value), node.attr)
+        if isinstance(node, ast.Subscript):
+            index = self._index(node.slice)
+            return cast("dict[object, object]", self.value(node.value))[index]
+        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):
+            return cast(int, self.value(node.left)) | cast(int, self.value(node.right))
+        if isinstance(node, ast.List):
+            return [self.value(item) for item in node.elts]
+        raise TypeError(f"annotation {ast.unparse(node)!r:.100} is more than a name of a type")
+
+    def _index(self, node: ast.AST) -> object:
+        return (
+            tuple(self._index(item) for item in node.elts)
+            if isinstance(node, ast.Tuple)
+            else self.value(node)
+        )
+
+    def _name(self, name: str) -> object:
+        if name in self.names and not name.startswith("__"):
+            return self.names[name]
+        kinds = ("int float str bytes bool complex list dict set frozenset tuple type object range slice property "
+                 "bytearray memoryview BaseException Exception")  # fmt: skip
+        if name in kinds.split():
+            return getattr(builtins, name)
+        raise NameError(f"name {name!r} is not defined")
+
+
+def _typing(session: Session) -> StandIns:
+    services = session.services
+
+    def get_type_hints(
+        obj: object, globalns: object = None, localns: object = None, include_extras: bool = False
+    ) -> dict[str, object]:
+        extra = {**(globalns if type(globalns) is dict else {}), **(localns if type(localns) is dict else {})}
+        if isinstance(obj, type):
+            sources = [
+                type.__dict__["__dict__"].__get__(base).get("__annotations__", {})
+                for base in reversed(obj.__mro__)
+            ]
+        elif services.is_guest(obj) or is_guest_function(obj):
+            sources = [getattr(obj, "__annotations__", None) or {}]
+        else:
+            raise RefusedOperation("typing.get_type_hints reads functions and classes of your own only")
+        hints: dict[str, object] = {}
+        for source in sources:
+            for name, note in source.items() if type(source) is dict else ():
+                hint = resolve_hint(session, note, extra)
+                hints[name] = type(None) if hint is None else hint
+        return hints if include_extras else {name: _strip(hint) for name, hint in hints.items()}
+
+    def overload(func: object) -> object:
+        def overloaded(*args: object, **kwargs: object) -> object:
+            raise NotImplementedError(
+                "You should not call an overloaded function. A series of @overload-decorated functions outside a stub module "
+                "should always be followed by an implementation that is not @overload-ed."
+            )
+
+        return overloaded
+
+    def marker(obj: object) -> object:
+        """Return `obj` as it is: a mark for type checkers."""
+        return obj
+
+    def runtime_checkable(cls: object) -> object:
+        if isinstance(cls, type) and services.is_guest_type(cls):
+            return typing.runtime_checkable(cls)
+        raise RefusedOperation("typing.runtime_checkable changes protocols of your own only")
+
+    made: StandIns = {name: marker for name in ("final", "override", "no_type_check")}
+    return {
+        **made,
+        "dataclass_transform": lambda **options: marker,
+        "get_type_hints": named(get_type_hints, typing.get_type_hints),
+        "overload": named(overload, typing.overload),
+        "runtime_checkable": named(runtime_checkable, typing.runtime_checkable),
+    }
+
+
+def _strip(hint: object) -> object:
+    """Return a hint without Annotated, Required and NotRequired around it."""
+    origin = typing.get_origin(hint)
+    if origin in (typing.Annotated, getattr(typing, "Required", ()), getattr(typing, "NotRequired", ())):
+        return _strip(typing.get_args(hint)[0])
+    return hint
+
+
+def _abc(session: Session) -> StandIns:
+    def abstractmethod(funcobj: object) -> object:
+        if type(funcobj) in (type(len), type(abstractmethod)) and not is_guest_function(funcobj):
+            raise RefusedOperation("abc.abstractmethod marks functions of your own only")
+        return abc.abstractmethod(cast(Callable[..., object], funcobj))
+
+    def update_abstractmethods(cls: type) -> type:
+        return abc.update_abstractmethods(cls) if session.services.is_guest_type(cls) else cls
+
+    return {
+        "abstractmethod": named(abstractmethod, abc.abstractmethod),
+        "update_abstractmethods": update_abstractmethods,
+    }
+
+
+def _contextlib(session: Session) -> StandIns:
+    class suppress(contextlib.suppress):  # noqa: N801 (the name it stands in for)
+        def __exit__(
+            self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        ) -> bool:
+            # SECURITY: a stop of the run is not the guest's to suppress.
+            if isinstance(error, GuestStop):
+                return False
+            return bool(super().__exit__(kind, error, trace))
+
+    suppress.__module__, suppress.__qualname__ = "contextlib", "suppress"
+    return {"suppress": suppress}
+
+
+FACTORIES: dict[str, Factory] = {
+    "abc": _abc,
+    "contextlib": _contextlib,
+    "dataclasses": _dataclasses,
+    "typing": _typing,
+}

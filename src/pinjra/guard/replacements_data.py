@@ -1,0 +1,279 @@
+"""Stand-ins for collections, itertools, functools.reduce, heapq, statistics and struct: what consumes or explodes in C."""
+
+from __future__ import annotations
+
+import collections
+import functools
+import heapq
+import itertools
+import operator
+import statistics
+import struct
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, cast
+
+from pinjra.guard.replacements import named
+
+if TYPE_CHECKING:
+    from pinjra.guard.replacements import Factory, Session, StandIns
+
+__all__ = ["FACTORIES"]
+
+_POINTER_BYTES = 8
+
+
+def _meter(session: Session) -> Callable[[object], Iterable[object]]:
+    """Return a function that makes any iterable pay a step at a time, a range of 10**12 too, and never all at once."""
+    meter = session.services.meter
+
+    def metered(iterable: object) -> Iterable[object]:
+        if type(iterable) in (list, tuple, dict, str, bytes, set, frozenset):
+            return cast(Iterable[object], iterable)
+        return meter(iter(cast(Iterable[object], iterable)))
+
+    return metered
+
+
+def _itertools(session: Session) -> StandIns:
+    """Endless sources pay for each item; so does everything that skips items in C."""
+    services, meter = session.services, _meter(session)
+
+    def source(kind: Callable[..., Iterator[object]]) -> object:
+        def make(*args: object, **kwargs: object) -> Iterable[object]:
+            return services.meter(kind(*args, **kwargs))
+
+        return named(make, kind)
+
+    def stage(kind: Callable[..., Iterable[object]], *, first: int = 0, all_of_them: bool = False) -> object:
+        """Return `kind` with its iterables metered: from argument `first` on, or only that one."""
+
+        def make(*args: object, **kwargs: object) -> Iterable[object]:
+            last = len(args) if all_of_them else first + 1
+            inputs = [meter(arg) for arg in args[first:last]]
+            services.lazy(kind, *inputs)
+            return kind(*args[:first], *inputs, *args[last:], **kwargs)
+
+        return named(make, kind)
+
+    def product(*iterables: object, repeat: int = 1) -> Iterable[object]:
+        pools = [tuple(meter(iterable)) for iterable in iterables]
+        services.price_bytes(_POINTER_BYTES * len(pools) * max(operator.index(repeat), 0))
+        return services.meter(itertools.product(*pools, repeat=repeat))
+
+    def choosing(kind: Callable[..., Iterator[object]]) -> object:
+        def make(iterable: object, r: int | None = None) -> Iterable[object]:
+            pool = tuple(meter(iterable))
+            services.price_bytes(_POINTER_BYTES * (operator.index(r) if r is not None else 0))
+            return services.meter(kind(pool) if r is None else kind(pool, r))
+
+        return named(make, kind)
+
+    def tee(iterable: object, n: int = 2) -> tuple[Iterator[object], ...]:
+        services.price_bytes(100 * max(operator.index(n), 0))
+        return itertools.tee(iter(cast(Iterable[object], iterable)), n)
+
+    made: StandIns = {name: source(getattr(itertools, name)) for name in ("count", "cycle", "repeat")}
+    made |= {
+        name: choosing(getattr(itertools, name)) for name in ("combinations", "combinations_with_replacement")
+    }
+    made["permutations"] = choosing(itertools.permutations)
+    made |= {
+        name: stage(getattr(itertools, name)) for name in ("accumulate", "islice", "groupby", "pairwise")
+    }
+    made |= {
+        name: stage(getattr(itertools, name), first=1)
+        for name in ("dropwhile", "filterfalse", "starmap", "takewhile")
+    }
+    made |= {name: stage(getattr(itertools, name), all_of_them=True) for name in ("compress", "zip_longest")}
+    made |= {"product": product, "tee": tee}
+    if hasattr(itertools, "batched"):
+        batched = cast(Callable[..., Iterable[object]], itertools.batched)
+
+        def priced_batched(iterable: object, n: int, **kwargs: object) -> Iterable[object]:
+            services.price_bytes(_POINTER_BYTES * max(operator.index(n), 0))
+            return batched(meter(iterable), n, **kwargs)
+
+        made["batched"] = priced_batched
+    return made
+
+
+def _collections(session: Session) -> StandIns:
+    """Containers whose constructors and methods would swallow or repeat without end."""
+    services, meter = session.services, _meter(session)
+
+    def check_repeat(size: int, times: object) -> None:
+        services.price_bytes(_POINTER_BYTES * size * max(operator.index(cast(int, times)), 0))
+
+    class deque(collections.deque[object]):  # noqa: N801 (the name it stands in for)
+        __slots__ = ()
+
+        def __init__(self, iterable: object = (), maxlen: int | None = None) -> None:
+            super().__init__(meter(iterable), maxlen)
+
+        def extend(self, iterable: object) -> None:
+            super().extend(list(self) if iterable is self else meter(iterable))
+
+        def extendleft(self, iterable: object) -> None:
+            super().extendleft(list(self) if iterable is self else meter(iterable))
+
+        def __iadd__(self, iterable: object) -> deque:  # type: ignore[override,misc]
+            self.extend(iterable)
+            return self
+
+        def __mul__(self, times: object) -> collections.deque[object]:  # type: ignore[override]
+            check_repeat(len(self), times)
+            return super().__mul__(cast(int, times))
+
+        __rmul__ = __mul__  # type: ignore[assignment]
+
+        def __imul__(self, times: object) -> collections.deque[object]:  # type: ignore[override,misc]
+            check_repeat(len(self), times)
+            return super().__imul__(cast(int, times))
+
+    class Counter(collections.Counter[object]):
+        def __init__(self, iterable: object = None, /, **counts: int) -> None:
+            super().__init__(self._metered(iterable), **counts)  # type: ignore[arg-type]
+
+        def _metered(self, iterable: object) -> object:
+            return iterable if iterable is None or isinstance(iterable, dict) else meter(iterable)
+
+        def update(self, iterable: object = None, /, **counts: int) -> None:  # type: ignore[override]
+            super().update(self._metered(iterable), **counts)  # type: ignore[arg-type]
+
+        def elements(self) -> Iterator[object]:
+            return iter(services.meter(super().elements()))
+
+        def __reduce__(self) -> tuple[object, ...]:
+            return (type(self), (dict(self),))
+
+    def same_kind(name: str) -> Callable[..., object]:
+        real = cast(Callable[..., object], getattr(collections.Counter, name))
+
+        def operate(self: Counter, *other: object) -> object:
+            result = real(self, *other)
+            return Counter(result) if type(result) is collections.Counter else result
+
+        return named(operate, real)
+
+    for name in ("__add__", "__sub__", "__or__", "__and__", "__pos__", "__neg__"):
+        setattr(Counter, name, same_kind(name))
+
+    class UserList(collections.UserList[object]):
+        def __init__(self, initlist: object = None) -> None:
+            plain = initlist is None or isinstance(initlist, (list, collections.UserList))
+            super().__init__(cast("list[object] | None", initlist if plain else meter(initlist)))
+
+        def __mul__(self, times: object) -> UserList:  # type: ignore[override]
+            check_repeat(len(self.data), times)
+            return super().__mul__(cast(int, times))
+
+        __rmul__ = __mul__  # type: ignore[assignment]
+
+        def __imul__(self, times: object) -> UserList:  # type: ignore[override,misc]
+            check_repeat(len(self.data), times)
+            return super().__imul__(cast(int, times))
+
+        def extend(self, other: object) -> None:
+            super().extend(
+                cast(Iterable[object], other if isinstance(other, collections.UserList) else meter(other))
+            )
+
+    class UserString(collections.UserString):
+        def __mul__(self, times: object) -> UserString:  # type: ignore[override]
+            return self.__class__(services.multiply(self.data, times))
+
+        __rmul__ = __mul__  # type: ignore[assignment]
+
+        def __mod__(self, args: object) -> UserString:
+            return self.__class__(services.modulo(self.data, args))
+
+        def format(self, /, *args: object, **kwargs: object) -> str:
+            return services.format(str(self.data), args, kwargs)
+
+        def format_map(self, mapping: object) -> str:  # type: ignore[override]
+            return services.format(str(self.data), (), mapping)
+
+    def namedtuple(typename: str, field_names: object, **options: object) -> type:
+        options.setdefault("module", "__main__")
+        made = cast(Callable[..., type], collections.namedtuple)(typename, field_names, **options)  # noqa: PYI024
+        for name in cast("tuple[str, ...]", made._fields):  # type: ignore[attr-defined]
+            services.check_attribute(name)
+        services.register_guest_type(made)
+        return made
+
+    kinds = {"deque": deque, "Counter": Counter, "UserList": UserList, "UserString": UserString}
+    for name, kind in kinds.items():
+        kind.__module__, kind.__qualname__ = "collections", name
+        kind.__doc__ = getattr(collections, name).__doc__
+    return {**kinds, "namedtuple": namedtuple}
+
+
+def _heapq(session: Session) -> StandIns:
+    meter = _meter(session)
+
+    def pick(real: Callable[..., list[object]]) -> object:
+        def select(n: int, iterable: object, key: Callable[[object], object] | None = None) -> list[object]:
+            return real(n, meter(iterable), key)
+
+        return named(select, real)
+
+    return {"nlargest": pick(heapq.nlargest), "nsmallest": pick(heapq.nsmallest)}
+
+
+def _statistics(session: Session) -> StandIns:
+    """Every function reads its data in C somewhere; all but the first two arguments are options."""
+    meter = _meter(session)
+
+    def over(real: Callable[..., object]) -> object:
+        def compute(*data: object, **options: object) -> object:
+            ready = [
+                meter(arg) if n < 2 and hasattr(type(arg), "__iter__") else arg for n, arg in enumerate(data)
+            ]
+            return real(
+                *ready,
+                **{
+                    k: meter(v) if k in ("data", "weights", "x", "y") and v is not None else v
+                    for k, v in options.items()
+                },
+            )
+
+        return named(compute, real)
+
+    skip = {"NormalDist", "StatisticsError"}
+    return {name: over(getattr(statistics, name)) for name in statistics.__all__ if name not in skip}
+
+
+def _struct(session: Session) -> StandIns:
+    """A format such as "1000000000x" makes that many bytes."""
+    price = session.services.price_bytes
+
+    class Struct(struct.Struct):
+        def __init__(self, format: str | bytes) -> None:  # noqa: A002 (its documented name)
+            super().__init__(format)
+            price(self.size)
+
+    def pack(fmt: str | bytes, *values: object) -> bytes:
+        price(struct.calcsize(fmt))
+        return struct.pack(fmt, *values)
+
+    Struct.__module__, Struct.__qualname__ = "_struct", "Struct"
+    return {"Struct": Struct, "pack": pack}
+
+
+def _reduce(session: Session) -> StandIns:
+    meter = _meter(session)
+
+    def reduce(function: Callable[[object, object], object], iterable: object, *initial: object) -> object:
+        return functools.reduce(function, meter(iterable), *initial)
+
+    return {"reduce": reduce}
+
+
+FACTORIES: dict[str, Factory] = {
+    "collections": _collections,
+    "functools": _reduce,
+    "heapq": _heapq,
+    "itertools": _itertools,
+    "statistics": _statistics,
+    "struct": _struct,
+}

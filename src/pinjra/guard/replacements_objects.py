@@ -1,0 +1,402 @@
+"""Stand-ins for copy, functools and types: what reads and sets attributes by names that objects bring along."""
+
+from __future__ import annotations
+
+import builtins
+import copy
+import functools
+import types
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, cast
+
+from pinjra.guard.errors import RefusedOperation
+from pinjra.guard.replacements import named
+
+if TYPE_CHECKING:
+    from pinjra.guard.replacements import Factory, Session, StandIns
+
+__all__ = ["FACTORIES", "is_guest_function"]
+
+_ATOMIC = (
+    *(
+        type(None),
+        int,
+        float,
+        bool,
+        complex,
+        str,
+        bytes,
+        type,
+        range,
+        slice,
+        property,
+        type(...),
+        type(NotImplemented),
+    ),
+    *(types.FunctionType, types.BuiltinFunctionType),
+)
+
+
+def is_guest_function(function: object) -> bool:
+    """Return whether a plain function was made by guest code: those run with the guarded builtins."""
+    return type(function) is types.FunctionType and function.__builtins__ is not vars(builtins)  # type: ignore[attr-defined]
+
+
+class _Copier:
+    """copy and deepcopy with CPython's results, but state is only ever set on an object of the copied object's own class."""
+
+    def __init__(self, session: Session) -> None:
+        self.services = session.services
+
+    def copy(self, x: object) -> object:
+        cls = type(x)
+        if cls in _ATOMIC or issubclass(cls, type):
+            return x
+        if not self.services.is_guest_type(cls):
+            return self._foreign(x, None)
+        hook = getattr(cls, "__copy__", None)
+        return hook(x) if hook is not None else self._rebuild(x, None)
+
+    def deepcopy(self, x: object, memo: object = None, _nil: object = None) -> object:
+        memory: dict[int, object] = memo if type(memo) is dict else {}
+        cls = type(x)
+        if cls in _ATOMIC or issubclass(cls, type):
+            return x
+        if id(x) in memory:
+            return memory[id(x)]
+        made = self._deep(x, cls, memory)
+        if made is not x:
+            memory[id(x)] = made
+            kept = memory.setdefault(id(memory), [])
+            if type(kept) is list:
+                kept.append(x)
+        return made
+
+    def _deep(self, x: object, cls: type, memo: dict[int, object]) -> object:
+        if cls is list:
+            made: list[object] = []
+            memo[id(x)] = made
+            made.extend(self.deepcopy(item, memo) for item in cast("list[object]", x))
+            return made
+        if cls is tuple:
+            items = tuple(self.deepcopy(item, memo) for item in cast("tuple[object, ...]", x))
+            same = all(a is b for a, b in zip(items, cast("tuple[object, ...]", x)))
+            return memo.get(id(x), x if same else items)
+        if cls is dict:
+            table: dict[object, object] = {}
+            memo[id(x)] = table
+            for key, value in cast("dict[object, object]", x).items():
+                table[self.deepcopy(key, memo)] = self.deepcopy(value, memo)
+            return table
+        if cls is types.MethodType:
+            method = cast(types.MethodType, x)
+            return types.MethodType(method.__func__, self.deepcopy(method.__self__, memo))
+        if not self.services.is_guest_type(cls):
+            return self._foreign(x, memo)
+        hook = getattr(cls, "__deepcopy__", None)
+        return hook(x, memo) if hook is not None else self._rebuild(x, memo)
+
+    def _foreign(self, x: object, memo: dict[int, object] | None) -> object:
+        """Copy an instance of a host class: its own hook, or what its reduction says, with our copies inside."""
+        cls = type(x)
+        hook = getattr(cls, "__copy__" if memo is None else "__deepcopy__", None)
+        if hook is not None:
+            if memo is not None and getattr(x, "dtype", None) == object:
+                raise RefusedOperation(
+                    "deepcopy of an array of objects is refused", "copy the objects one by one"
+                )
+            return hook(x) if memo is None else hook(x, memo)
+        if memo is None and cls in (tuple, frozenset):
+            return x
+        if memo is None and cls in (list, dict, set, bytearray):
+            return cast("list[object]", x).copy()
+        return self._rebuild(x, memo)
+
+    def _rebuild(self, x: object, memo: dict[int, object] | None) -> object:
+        """Make another object of x's class as its reduction says."""
+        reduced = cast(Callable[..., object], type(x).__reduce_ex__)(x, 4)
+        if type(reduced) is str:
+            return x
+        if type(reduced) is not tuple or not 2 <= len(reduced) <= 5:
+            raise TypeError(
+                f"__reduce_ex__ of {type(x).__name__} must return a string or a tuple of 2 to 5 items"
+            )
+        return self._apply(x, reduced, memo)
+
+    def _apply(self, x: object, reduced: tuple[object, ...], memo: dict[int, object] | None) -> object:
+        deep = memo is not None
+        make = cast(Callable[..., object], reduced[0])
+        args = cast("tuple[object, ...]", reduced[1])
+        if deep:
+            args = tuple(self.deepcopy(arg, memo) for arg in args)
+        made = make(*args)
+        self._check_class(made, type(x))
+        if memo is not None:
+            memo[id(x)] = made
+        state, items, pairs = (*reduced[2:5], None, None, None)[:3]
+        if state is not None:
+            state = self.deepcopy(state, memo) if deep else state
+            if hasattr(type(made), "__setstate__"):
+                type(made).__setstate__(made, state)
+            else:
+                self._set_state(made, state)
+        for item in cast(Iterable[object], items or ()):
+            cast("list[object]", made).append(self.deepcopy(item, memo) if deep else item)
+        for key, value in cast("Iterable[tuple[object, object]]", pairs or ()):
+            cast("dict[object, object]", made)[self.deepcopy(key, memo) if deep else key] = (
+                self.deepcopy(value, memo) if deep else value
+            )
+        return made
+
+    def _check_class(self, made: object, cls: type) -> None:
+        # SECURITY: a guest's __new__ may return any object of the host; its state must not be written there.
+        if type(made) is not cls:
+            raise RefusedOperation(f"copy of {cls.__name__}: __new__ returned {type(made).__name__}")
+
+    def _set_state(self, made: object, state: object) -> None:
+        plain, slots = state if type(state) is tuple and len(state) == 2 else (state, None)
+        for name in (*(plain if type(plain) is dict else ()), *(slots if type(slots) is dict else ())):
+            if type(name) is not str or name.startswith("__"):
+                self.services.check_attribute(name)
+        if type(plain) is dict and plain:
+            vars(made).update(plain)
+        if type(slots) is dict:
+            for name, value in slots.items():
+                object.__setattr__(made, name, value)
+
+
+def _copy(session: Session) -> StandIns:
+    copier = _Copier(session)
+
+    def shallow(x: object) -> object:
+        return copier.copy(x)
+
+    def deep(x: object, memo: object = None, _nil: object = None) -> object:
+        return copier.deepcopy(x, memo)
+
+    return {"copy": named(shallow, copy.copy), "deepcopy": named(deep, copy.deepcopy)}
+
+
+def _functools(session: Session) -> StandIns:
+    services = session.services
+
+    class cached_property:  # noqa: N801 (the name it stands in for)
+        """A property computed once; kept in the instance's namespace, of guest classes only."""
+
+        def __init__(self, func: Callable[[object], object]) -> None:
+            self.func = func
+            self.attrname: str | None = None
+            self.__doc__ = getattr(func, "__doc__", None)
+
+        def __set_name__(self, owner: type, name: str) -> None:
+            if self.attrname is None:
+                self.attrname = name
+            elif name != self.attrname:
+                raise TypeError(
+                    f"Cannot assign the same cached_property to two different names ({self.attrname!r} and {name!r})."
+                )
+
+        def __get__(self, instance: object, owner: type | None = None) -> object:
+            if instance is None:
+                return self
+            if type(self.attrname) is not str:
+                raise TypeError("Cannot use cached_property instance without calling __set_name__ on it.")
+            # SECURITY: on a host object this would read and write private state by a name of the guest's choice.
+            if not services.is_guest_type(type(instance)):
+                raise RefusedOperation("cached_property works on instances of your own classes")
+            try:
+                cache = vars(instance)
+            except TypeError:
+                raise TypeError(
+                    f"No '__dict__' attribute on {type(instance).__name__!r} instance to cache {self.attrname!r} property."
+                ) from None
+            if self.attrname not in cache:
+                cache[self.attrname] = self.func(instance)
+            return cache[self.attrname]
+
+        __class_getitem__ = classmethod(types.GenericAlias)
+
+    cached_property.__module__, cached_property.__qualname__ = "functools", "cached_property"
+
+    def update_wrapper(
+        wrapper: object,
+        wrapped: object,
+        assigned: Iterable[object] = functools.WRAPPER_ASSIGNMENTS,
+        updated: Iterable[object] = functools.WRAPPER_UPDATES,
+    ) -> object:
+        own = services.is_guest(wrapper) or type(wrapper) in (
+            functools.partial,
+            type(functools.lru_cache(int)),
+        )
+        if not own:
+            raise RefusedOperation("functools.update_wrapper changes functions of your own only")
+        for name in assigned:
+            if type(name) is str and (name in functools.WRAPPER_ASSIGNMENTS or name[:1] != "_"):
+                try:
+                    value = (
+                        getattr(wrapped, name)
+                        if name in functools.WRAPPER_ASSIGNMENTS
+                        else services.guarded_getattr(wrapped, name)
+                    )
+                except AttributeError:
+                    continue
+                setattr(wrapper, name, value)
+        if tuple(updated) and services.is_guest(wrapped) and type(getattr(wrapped, "__dict__", None)) is dict:
+            vars(wrapper).update(vars(wrapped))
+        vars(wrapper)["__wrapped__"] = wrapped
+        return wrapper
+
+    def wraps(
+        wrapped: object,
+        assigned: object = functools.WRAPPER_ASSIGNMENTS,
+        updated: object = functools.WRAPPER_UPDATES,
+    ) -> object:
+        return functools.partial(update_wrapper, wrapped=wrapped, assigned=assigned, updated=updated)  # type: ignore[arg-type]
+
+    def total_ordering(cls: type) -> type:
+        if not services.is_guest_type(cls):
+            raise RefusedOperation("functools.total_ordering changes classes of your own only")
+        return functools.total_ordering(cls)
+
+    singledispatch = _singledispatch(session)
+
+    class singledispatchmethod(functools.singledispatchmethod):  # type: ignore[type-arg]  # noqa: N801 (the name it stands in for)
+        def __init__(self, func: Callable[..., object]) -> None:
+            super().__init__(func)
+            self.dispatcher = cast("functools._SingleDispatchCallable[object]", singledispatch(func))
+
+        def register(self, cls: object, method: object = None) -> object:  # type: ignore[override]
+            return cast(Callable[..., object], self.dispatcher.register)(cls, func=method)
+
+    singledispatchmethod.__module__, singledispatchmethod.__qualname__ = "functools", "singledispatchmethod"
+    return {
+        "cached_property": cached_property,
+        "singledispatch": named(singledispatch, functools.singledispatch),
+        "singledispatchmethod": singledispatchmethod,
+        "total_ordering": named(total_ordering, functools.total_ordering),
+        "update_wrapper": named(update_wrapper, functools.update_wrapper),
+        "wraps": named(wraps, functools.wraps),
+    }
+
+
+def _singledispatch(session: Session) -> Callable[[Callable[..., object]], Callable[..., object]]:
+    """Return singledispatch whose register() reads annotations without evaluating text as code."""
+
+    def first_annotation(function: object) -> object:
+        from pinjra.guard.replacements_classes import resolve_hint
+
+        notes = getattr(function, "__annotations__", None) or {}
+        for name, note in notes.items():
+            if name != "return":
+                return resolve_hint(session, note, {})
+        raise TypeError(
+            f"Invalid first argument to `register()`: {function!r}. Use either `@register(some_class)` or plain `@register` on an annotated function."
+        )
+
+    def singledispatch(func: Callable[..., object]) -> Callable[..., object]:
+        made = functools.singledispatch(func)
+        inner = made.register
+
+        def register(cls: object, func: object = None) -> object:
+            if func is None and is_guest_function(cls):
+                return inner(cast(type, first_annotation(cls)), cast(Callable[..., object], cls))
+            if func is None:
+                return lambda f: register(cls, f)
+            return inner(cast(type, cls), cast(Callable[..., object], func))
+
+        made.register = register  # type: ignore[assignment,method-assign]
+        return made
+
+    return singledispatch
+
+
+class _Shown(type):
+    """A class that stands for a type: isinstance, issubclass, == and hash work; calling does not."""
+
+    stands_for: type
+
+    def __instancecheck__(cls, instance: object) -> bool:
+        return isinstance(instance, cls.stands_for)
+
+    def __subclasscheck__(cls, subclass: type) -> bool:
+        return issubclass(subclass, cls.stands_for)
+
+    def __eq__(cls, other: object) -> bool:
+        return other is cls.stands_for or other is cls
+
+    def __hash__(cls) -> int:
+        return hash(cls.stands_for)
+
+    def __repr__(cls) -> str:
+        return repr(cls.stands_for)
+
+    def __call__(cls, *args: object, **kwargs: object) -> object:
+        raise RefusedOperation(f"{cls.stands_for.__name__} is for isinstance only here")
+
+
+def _shown(real: type) -> type:
+    made = _Shown(real.__name__, (), {"__module__": "types", "__qualname__": real.__qualname__})
+    made.stands_for = real
+    return made
+
+
+def _types(session: Session) -> StandIns:
+    services = session.services
+    kinds = "AsyncGenerator BuiltinFunction BuiltinMethod Cell ClassMethodDescriptor Code Coroutine Frame Function Generator"
+    kinds += (
+        " GetSetDescriptor Lambda MemberDescriptor MethodDescriptor MethodWrapper Traceback WrapperDescriptor"
+    )
+    made: StandIns = {f"{kind}Type": _shown(getattr(types, f"{kind}Type")) for kind in kinds.split()}
+    made["LambdaType"] = made["FunctionType"]
+    made["BuiltinMethodType"] = made["BuiltinFunctionType"]
+    module = _shown(types.ModuleType)
+    made["ModuleType"] = module
+
+    class SimpleNamespace(types.SimpleNamespace):
+        def __init__(self, *mapping: object, **names: object) -> None:
+            super().__init__(*mapping, **names)
+            # SECURITY: __array_interface__ and its like, as instance attributes, point C code at memory.
+            for name in vars(self):
+                if type(name) is not str or name.startswith("__"):
+                    services.check_attribute(name)
+
+        def __repr__(self) -> str:
+            return "namespace" + super().__repr__().partition("SimpleNamespace")[2]
+
+    SimpleNamespace.__module__, SimpleNamespace.__qualname__ = "types", "SimpleNamespace"
+
+    def new_class(
+        name: str,
+        bases: tuple[object, ...] = (),
+        kwds: dict[str, object] | None = None,
+        exec_body: Callable[[dict[str, object]], object] | None = None,
+    ) -> type:
+        def checked(space: dict[str, object]) -> None:
+            if exec_body is not None:
+                exec_body(space)
+            for key in tuple(space):
+                if type(key) is not str or key.startswith("__"):
+                    services.check_attribute(key)
+
+        cls = types.new_class(name, bases, kwds, checked)  # type: ignore[arg-type]
+        cls.__module__ = "__main__"
+        services.register_guest_type(cls)
+        return cls
+
+    def coroutine(func: Callable[..., object]) -> object:
+        if not is_guest_function(func):
+            raise RefusedOperation("types.coroutine changes functions of your own only")
+        from pinjra.guard.audit import host_section
+
+        with host_section():
+            return types.coroutine(func)  # type: ignore[arg-type]
+
+    return {
+        **made,
+        "SimpleNamespace": SimpleNamespace,
+        "coroutine": named(coroutine, types.coroutine),
+        "new_class": named(new_class, types.new_class),
+    }
+
+
+FACTORIES: dict[str, Factory] = {"copy": _copy, "functools": _functools, "types": _types}

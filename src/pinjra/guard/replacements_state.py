@@ -1,0 +1,145 @@
+"""Stand-ins for importlib, inspect, os, sys, uuid and warnings, and the list of state that host and guest share."""
+
+from __future__ import annotations
+
+import decimal
+import importlib
+import inspect
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, cast
+
+from pinjra.guard.errors import RefusedOperation
+from pinjra.guard.replacements import Keeper, named
+from pinjra.guard.replacements_numbers import own_context
+from pinjra.guard.replacements_objects import is_guest_function
+
+if TYPE_CHECKING:
+    from pinjra.guard.replacements import Factory, Session, StandIns
+
+__all__ = ["FACTORIES", "KEEPERS"]
+
+
+def _importlib(session: Session) -> StandIns:
+    if not session.in_process:
+        return {}
+
+    def import_module(name: str, package: object = None) -> object:
+        """Return a module that the policy authorises."""
+        return session.import_module(name)
+
+    return {"import_module": named(import_module, importlib.import_module)}
+
+
+def _inspect(session: Session) -> StandIns:
+    if not session.in_process:
+        return {}
+
+    def signature(obj: object, **options: object) -> inspect.Signature:
+        # SECURITY: defaults of a host function may be the host's service objects.
+        if not (is_guest_function(obj) or session.services.is_guest(obj)):
+            raise RefusedOperation("inspect.signature reads functions and classes of your own only")
+        return inspect.signature(cast(Callable[..., object], obj), eval_str=False)
+
+    return {"signature": named(signature, inspect.signature)}
+
+
+def _sys(session: Session) -> StandIns:
+    if not session.in_process:
+        return {}
+
+    def exc_info() -> tuple[object, object, None]:
+        kind, error, _ = sys.exc_info()
+        return kind, error, None
+
+    def getsizeof(obj: object, *default: object) -> int:
+        if session.services.is_guest(obj) and not isinstance(obj, type):
+            return object.__sizeof__(obj)
+        return cast(Callable[..., int], sys.getsizeof)(obj, *default)
+
+    return {"exc_info": exc_info, "getsizeof": named(getsizeof, sys.getsizeof)}
+
+
+def _warnings(session: Session) -> StandIns:
+    """Filters are the process's: settings are taken and do nothing; warnings go nowhere."""
+    if not session.in_process:
+        return {}
+
+    class catch_warnings:  # noqa: N801 (the name it stands in for)
+        def __init__(self, *, record: bool = False, **options: object) -> None:
+            self._record = record
+
+        def __enter__(self) -> list[object] | None:
+            return [] if self._record else None
+
+        def __exit__(self, *error: object) -> None:
+            return None
+
+    def quiet(*args: object, **options: object) -> None:
+        """Do nothing: warnings are not shown here."""
+
+    names = ("filterwarnings", "resetwarnings", "simplefilter", "warn")
+    return {**dict.fromkeys(names, quiet), "catch_warnings": catch_warnings}
+
+
+def _keep_decimal() -> Keeper:
+    def write(context: object) -> None:
+        decimal.setcontext(cast(decimal.Context, context))
+
+    return Keeper(read=decimal.getcontext, write=write, guest=own_context(decimal.Context()))
+
+
+def _keep_numpy() -> Keeper:
+    numpy = sys.modules["numpy"]
+
+    def read() -> object:
+        return (numpy.geterr(), numpy.get_printoptions())
+
+    def write(state: object) -> None:
+        errors, printing = cast("tuple[dict[str, str], dict[str, object]]", state)
+        numpy.seterr(**errors)
+        numpy.set_printoptions(**{k: v for k, v in printing.items() if k != "override_repr" or v is not None})
+
+    return Keeper(read=read, write=write, guest=read())
+
+
+def _keep_pandas() -> Keeper:
+    """pandas keeps its options in one nested dict of plain values."""
+    config = importlib.import_module("pandas._config.config")
+    options = cast("dict[str, object]", config._global_config)
+
+    def read() -> object:
+        return _nested_copy(options)
+
+    def write(state: object) -> None:
+        _nested_update(options, cast("dict[str, object]", state))
+
+    return Keeper(read=read, write=write, guest=read())
+
+
+def _nested_copy(tree: dict[str, object]) -> dict[str, object]:
+    return {key: _nested_copy(value) if type(value) is dict else value for key, value in tree.items()}
+
+
+def _nested_update(tree: dict[str, object], state: dict[str, object]) -> None:
+    for key, value in state.items():
+        inner = tree.get(key)
+        if type(inner) is dict and type(value) is dict:
+            _nested_update(inner, value)
+        elif inner is not value:
+            tree[key] = value
+
+
+# Keeper's name -> (module whose import by the guest starts it, how to make it).
+KEEPERS: dict[str, tuple[str, Callable[[], Keeper]]] = {
+    "decimal": ("decimal", _keep_decimal),
+    "numpy": ("numpy", _keep_numpy),
+    "pandas": ("pandas", _keep_pandas),
+}
+
+FACTORIES: dict[str, Factory] = {
+    "importlib": _importlib,
+    "inspect": _inspect,
+    "sys": _sys,
+    "warnings": _warnings,
+}
