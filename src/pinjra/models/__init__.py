@@ -61,7 +61,7 @@ _MODULES = {name: module for module, names in _WHERE.items() for name in names}
 # Names that users of other libraries know.
 _ALIASES = {"OpenAIServerModel": "OpenAIModel", "AzureOpenAIServerModel": "AzureOpenAIModel"}
 
-__all__ = sorted([*_MODULES, *_ALIASES])  # noqa: PLE0605
+__all__ = sorted([*_MODULES, *_ALIASES])
 
 
 def __getattr__(name: str) -> object:
