@@ -58,7 +58,7 @@ class RefusedImport(RefusedOperation, ImportError):
 class GuestStop(BaseException):
     """Ends a run. Not an Exception, and raised again at every tick until the run is over."""
 
-    def __init__(self, cause: Cause, message: str = "") -> None:
+    def __init__(self, cause: Cause = Cause.INTERRUPT, message: str = "") -> None:
         super().__init__(message or f"the run was stopped: {cause.value}")
         self.cause = cause
 

@@ -1,0 +1,227 @@
+"""Attributes at run time: whose object it is, and what guest code may read and write on it.
+
+An object is the guest's own when its class was made by guest code (`register`), or it is such a class, or a function
+over the guest's globals. Everything else is the host's. SECURITY: no question here calls a method of a guest object:
+classes are compared by identity, their hash and `__eq__` never run.
+"""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable
+from typing import cast
+
+from pinjra.guard.errors import RefusedAttribute
+from pinjra.guard.policy import UNBINDABLE_ATTRIBUTES, Kind, kind_of
+
+__all__ = ["Attributes", "class_lookup", "exact_name", "is_one"]
+
+_HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE (Include/object.h)
+_PLAIN_MODULES = frozenset(["abc", "enum", "typing", "contextlib", "collections.abc"])
+_CODE_TYPES = (types.FunctionType, types.BuiltinFunctionType, types.MethodType, types.ModuleType, types.MethodWrapperType)
+_mro = type.__dict__["__mro__"].__get__
+_class_dict = type.__dict__["__dict__"].__get__
+
+
+def class_lookup(cls: type, name: str) -> object:
+    """Return what class `cls` defines under `name`, itself or in a base, without running any hook; None if nothing."""
+    for base in _mro(cls):
+        found = _class_dict(base).get(name)
+        if found is not None:
+            return cast(object, found)
+    return None
+
+
+class Attributes:
+    """The registry of one interpreter's guest classes, and the guards that ask it.
+
+    `fast` holds the classes whose instances need no further question: hashed by identity, and with no host class
+    among their bases that has private names of its own.
+    """
+
+    def __init__(self, namespace: dict[str, object], is_proxy: Callable[[object], bool]) -> None:
+        self._namespace = namespace
+        self._is_proxy = is_proxy
+        self._guests: dict[int, type] = {}
+        self.fast: set[type] = set()
+        self.special: Callable[[object, str], object] = lambda obj, name: getattr(obj, name)
+
+    # --- whose object
+
+    def register(self, cls: object) -> None:
+        """Take a class as the guest's own.
+
+        Raises:
+            RefusedAttribute: Its `__match_args__` would read attributes that are not public.
+        """
+        if not issubclass(type(cls), type):
+            return
+        kind = cast(type, cls)
+        self.check_match_args(kind)
+        self._guests[id(kind)] = kind
+        meta = type(kind)
+        # SECURITY: a metaclass with its own hash could make a host class look like a member of the set.
+        if issubclass(kind, type) and class_lookup(kind, "__hash__") is not object.__dict__["__hash__"]:
+            raise RefusedAttribute("a metaclass may not define __eq__ or __hash__", "define them on the class")
+        plain = class_lookup(meta, "__hash__") is object.__dict__["__hash__"]
+        if plain and all(self._is_plain_base(base) for base in _mro(kind)):
+            self.fast.add(kind)
+
+    def _is_plain_base(self, base: type) -> bool:
+        if id(base) in self._guests or not type.__dict__["__flags__"].__get__(base) & _HEAP_TYPE:
+            return True
+        return _class_dict(base).get("__module__") in _PLAIN_MODULES
+
+    def is_guest_type(self, cls: object) -> bool:
+        """Return whether a class was made by or for guest code."""
+        return id(cls) in self._guests or (id(type(cls)) in self._guests and issubclass(type(cls), type))
+
+    def is_guest(self, obj: object) -> bool:
+        """Return whether `obj` is the guest's class, function or method, or an instance of its class."""
+        kind = type(obj)
+        if kind is types.FunctionType:
+            return cast(types.FunctionType, obj).__globals__ is self._namespace
+        if kind is types.MethodType:
+            return self.is_guest(cast(types.MethodType, obj).__func__)
+        return id(kind) in self._guests or self.is_guest_type(obj)
+
+    def _is_own(self, obj: object, name: str) -> bool:
+        """Return whether private `name` of `obj` is the guest's: not one that a host class among its bases keeps."""
+        if not self.is_guest(obj):
+            return False
+        kind = type(obj)
+        if is_one(kind, (types.FunctionType, types.MethodType)) or (kind in self.fast and id(obj) not in self._guests):
+            return True
+        bases = (*_mro(kind), *(_mro(obj) if id(obj) in self._guests else ()))
+        return not any(name in _class_dict(base) for base in bases if not self._is_plain_base(base))
+
+    # --- reading
+
+    def private(self, obj: object, name: str) -> object:
+        """Return `obj` when its private `name` may be read."""
+        if type(obj) is super:
+            owner = object.__getattribute__(obj, "__self__")
+            if self._is_own(owner, name):
+                return obj
+        elif self._is_own(obj, name):
+            return obj
+        raise RefusedAttribute(
+            f"attribute {name!r} of {_describe(obj)} is private", "use the object's public attributes and methods"
+        )
+
+    def getattr(self, obj: object, name: object, *default: object) -> object:
+        """Return `getattr(obj, name, *default)` under the policy."""
+        text = exact_name(name)
+        kind = kind_of(text)
+        if kind is Kind.PUBLIC:
+            return getattr(obj, text, *default)
+        if kind is Kind.DENIED:
+            raise RefusedAttribute(f"attribute {text!r} is not available", "use the object's public attributes")
+        try:
+            if kind is Kind.SPECIAL:
+                return self.special(obj, text)
+            return getattr(self.private(obj, text), text)
+        except RefusedAttribute:
+            raise
+        except AttributeError:
+            if not default:
+                raise
+            return default[0]
+
+    def hasattr(self, obj: object, name: object) -> bool:
+        """Return whether the attribute is there and may be read."""
+        try:
+            self.getattr(obj, name)
+        except AttributeError:
+            return False
+        return True
+
+    # --- writing
+
+    def writable(self, obj: object, name: str) -> object:
+        """Return `obj` when its attribute `name` may be set or deleted."""
+        kind = kind_of(name)
+        if name in ("__eq__", "__hash__") and issubclass(type(obj), type) and issubclass(cast(type, obj), type):
+            raise RefusedAttribute("a metaclass may not define __eq__ or __hash__")
+        if name in UNBINDABLE_ATTRIBUTES and issubclass(type(obj), type):
+            raise RefusedAttribute(f"attribute {name!r} can be set in a class statement only")
+        if self.is_guest(obj):
+            if kind is Kind.DENIED or (name == "__dict__" and issubclass(type(obj), type)):
+                raise RefusedAttribute(f"attribute {name!r} cannot be set")
+            if kind is not Kind.PRIVATE or name[:2] == "__" or self._is_own(obj, name):
+                return obj
+        elif kind is Kind.PUBLIC and name[:2] != "__" or name in ("format", "obj", "__traceback__", "__cause__"):
+            host_code = is_one(type(obj), _CODE_TYPES) or issubclass(type(obj), (type, types.ModuleType))
+            if not host_code and not self._is_proxy(obj):
+                return obj
+        elif name in ("__notes__", "__context__", "__suppress_context__") and issubclass(type(obj), BaseException):
+            return obj
+        hint = "work on a copy, or define a class or function of your own"
+        raise RefusedAttribute(f"attribute {name!r} of {_describe(obj)} cannot be changed by guest code", hint)
+
+    def setattr(self, obj: object, name: object, value: object) -> None:
+        """Do `setattr(obj, name, value)` under the policy."""
+        text = exact_name(name)
+        setattr(self.writable(obj, text), text, value)
+
+    def delattr(self, obj: object, name: object) -> None:
+        """Do `delattr(obj, name)` under the policy."""
+        text = exact_name(name)
+        delattr(self.writable(obj, text), text)
+
+    # --- match
+
+    def check_match_args(self, cls: object) -> None:
+        """Refuse a class whose positional patterns would read attributes that are not public."""
+        names = class_lookup(cls, "__match_args__") if issubclass(type(cls), type) else ()
+        if names is None:
+            return
+        good = type(names) is tuple and all(type(n) is str and kind_of(n) is not Kind.DENIED for n in names)
+        private = good and any(kind_of(n) is not Kind.PUBLIC for n in cast("tuple[str, ...]", names))
+        if not good or (private and not self._is_honest(cast(type, cls))):
+            raise RefusedAttribute("__match_args__ must be a tuple of public attribute names")
+
+    def _is_honest(self, cls: type) -> bool:
+        """Return whether only real instances of `cls` match it, so that private names in a pattern are the guest's."""
+        return type(cls) is type
+
+    def match_guard(self, classes: Callable[[], object]) -> bool:
+        """Check the class of a positional pattern just before it is matched; always False."""
+        try:
+            cls = classes()
+        except NameError:  # the pattern itself will say so, if it is reached
+            return False
+        if not issubclass(type(cls), type):
+            return False
+        self.check_match_args(cls)
+        meta = type(cls)
+        # SECURITY: a metaclass that computes `__match_args__` could answer differently after the check.
+        hooks = ("__getattribute__", "__getattr__", "__match_args__")
+        if id(meta) in self._guests and any(_defined_by_guest(meta, name) for name in hooks):
+            raise RefusedAttribute("a positional pattern needs a class whose metaclass has no attribute hooks")
+        return False
+
+
+def _defined_by_guest(meta: type, name: str) -> bool:
+    found = class_lookup(meta, name)
+    return found is not None and found is not type.__dict__.get(name)
+
+
+def is_one(kind: type, kinds: tuple[type, ...]) -> bool:
+    """Return whether `kind` is one of `kinds`, by identity: `in` would ask a guest metaclass's `__eq__`."""
+    return any(kind is one for one in kinds)
+
+
+def exact_name(name: object) -> str:
+    """Return an attribute name as an exact str, whatever methods a subclass of str has."""
+    if type(name) is str:
+        return name
+    if issubclass(type(name), str):
+        return str.__str__(cast(str, name))
+    raise TypeError(f"attribute name must be string, not '{type(name).__name__}'")
+
+
+def _describe(obj: object) -> str:
+    if issubclass(type(obj), type):
+        return f"class {type.__dict__['__name__'].__get__(obj)!r}"
+    return f"a {type.__dict__['__name__'].__get__(type(obj))!r} object"

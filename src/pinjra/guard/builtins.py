@@ -1,0 +1,227 @@
+"""The builtins that guest code sees: CPython's own where harmless, guarded ones where not, refusals for the rest."""
+
+from __future__ import annotations
+
+import builtins
+import sys
+import types
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, cast
+
+from pinjra.core.execution import Stream
+from pinjra.guard.attributes import is_one
+from pinjra.guard.errors import RefusedOperation
+from pinjra.guard.policy import REFUSED_NAMES, Kind, kind_of
+
+if TYPE_CHECKING:
+    from pinjra.guard.runtime import Runtime
+
+__all__ = ["REFUSED", "build_builtins"]
+
+_Write = Callable[[Stream, str], None]
+
+_AS_THEY_ARE = """
+abs aiter anext ascii bin bool bytearray bytes callable chr classmethod complex dict divmod float frozenset hash hex id int
+isinstance issubclass len list memoryview next object oct ord property range repr round set slice staticmethod str super
+tuple type Ellipsis False None NotImplemented True __debug__ __name__ __doc__
+""".split()
+
+REFUSED = {
+    "open": "files are not available; keep data in variables, or use io.StringIO",
+    "eval": "write the expression itself; for data use json.loads or int()/float()",
+    "exec": "write the statements themselves",
+    "compile": "write the code itself",
+    "input": "there is nobody to ask; use the values and tools that you have",
+    "breakpoint": "use print()",
+    "help": "use print(function.__doc__)",
+    "exit": "raise an exception, or let the code come to its end",
+    "quit": "raise an exception, or let the code come to its end",
+}
+
+
+def build_builtins(runtime: Runtime, write: _Write) -> dict[str, object]:
+    """Return the names that guest code finds without importing anything; guards are added by `runtime`."""
+    table: dict[str, object] = {name: getattr(builtins, name) for name in _AS_THEY_ARE if hasattr(builtins, name)}
+    for name, value in vars(builtins).items():
+        if isinstance(value, type) and issubclass(value, BaseException):
+            table[name] = value
+    for name, hint in REFUSED.items():
+        table[name] = _refusal(name, hint)
+    table.update(_consumers(runtime))
+    table.update(_lazies(runtime))
+    table.update(_reflection(runtime))
+    table["print"] = _like(print, _printer(write))
+    table["pow"] = _like(pow, lambda base, exp, mod=None: runtime.power(base, exp, mod))
+    table["format"] = _like(format, lambda value, spec="", /: format(value, cast(str, runtime.pricing.spec(spec))))
+    table["__name__"] = "builtins"
+    return table
+
+
+def _like(real: object, stand_in: Callable[..., object]) -> Callable[..., object]:
+    """Return `stand_in` looking like the builtin it stands for."""
+    function = cast(types.FunctionType, stand_in)
+    name = getattr(real, "__name__", "function")
+    function.__name__ = function.__qualname__ = name
+    function.__module__ = "builtins"
+    function.__doc__ = getattr(real, "__doc__", None)
+    return function
+
+
+def _refusal(name: str, hint: str) -> Callable[..., object]:
+    def refused(*args: object, **kwargs: object) -> object:
+        raise RefusedOperation(f"{name}() is not available here", hint)
+
+    return _like(getattr(builtins, name, refused), refused)
+
+
+def _consumers(runtime: Runtime) -> dict[str, object]:
+    """Return the functions that run an iterable to its end in C, each with its iterable metered."""
+
+    def first(real: Callable[..., object]) -> Callable[..., object]:
+        def consume(iterable: object, /, *args: object, **kwargs: object) -> object:
+            return real(runtime.meter(iterable), *args, **kwargs)
+
+        return _like(real, consume)
+
+    def extreme(real: Callable[..., object]) -> Callable[..., object]:
+        def pick(*args: object, **kwargs: object) -> object:
+            return real(runtime.meter(args[0]), **kwargs) if len(args) == 1 else real(*args, **kwargs)
+
+        return _like(real, pick)
+
+    table: dict[str, object] = {f.__name__: first(cast(Callable[..., object], f)) for f in (sum, any, all, sorted)}
+    table.update({f.__name__: extreme(cast(Callable[..., object], f)) for f in (min, max)})
+    return table
+
+
+def _lazies(runtime: Runtime) -> dict[str, object]:
+    """Return map, filter, zip, enumerate and reversed as classes that know how deeply they are nested."""
+
+    def nested(real: type, skip: int) -> type:
+        def new(cls: type, *args: object, **kwargs: object) -> object:
+            depth = runtime.lazy(cls, *args[skip:])
+            self = real.__new__(cls, *args, **kwargs)
+            if cls is made:
+                object.__setattr__(self, "_depth", depth)
+            return self
+
+        body = {"__slots__": ("_depth",), "__new__": new, "__module__": "builtins", "__doc__": real.__doc__}
+        made = type(real.__name__, (real,), {**body, "__qualname__": real.__name__})
+        return made
+
+    kinds: dict[type, int] = {map: 1, filter: 1, zip: 0, enumerate: 0, reversed: 0}
+    return {kind.__name__: nested(kind, skip) for kind, skip in kinds.items()}
+
+
+def _printer(write: _Write) -> Callable[..., object]:
+    def show(*values: object, sep: object = " ", end: object = "\n", file: object = None, flush: object = False) -> None:
+        sep = " " if sep is None else sep
+        end = "\n" if end is None else end
+        if type(sep) is not str or type(end) is not str:
+            raise TypeError("sep and end must be None or a string")
+        if file is None:
+            write("stdout", sep.join([str(value) for value in values]) + end)
+        else:
+            print(*values, sep=sep, end=end, file=file, flush=bool(flush))  # type: ignore[call-overload]
+
+    return show
+
+
+class Namespace(dict):  # type: ignore[type-arg]
+    """What `globals()` gives: a live view of the guest's variables. Writes are checked and go through."""
+
+    __slots__ = ("_real",)
+    _real: dict[str, object]
+
+    def __init__(self, real: dict[str, object]) -> None:
+        super().__init__({key: value for key, value in real.items() if _is_shown(key)})
+        self._real = real
+
+    def __setitem__(self, key: object, value: object) -> None:
+        # SECURITY: guards and `__builtins__` live under names that must not be written.
+        if type(key) is not str or not key.isidentifier() or not _is_shown(key) or key == "__name__":
+            raise RefusedOperation(f"the name {key!r:.100} cannot be set", "set variables by assignment")
+        self._real[key] = value
+        super().__setitem__(key, value)
+
+    def __delitem__(self, key: object) -> None:
+        super().__delitem__(key)
+        del self._real[cast(str, key)]
+
+    def update(self, *args: object, **kwargs: object) -> None:
+        """Set each name of a mapping, checked."""
+        for key, value in dict(*args, **kwargs).items():  # type: ignore[call-overload]
+            self[key] = value
+
+    def __ior__(self, other: object) -> Namespace:  # type: ignore[override,misc]
+        self.update(other)
+        return self
+
+    def setdefault(self, key: object, default: object = None) -> object:
+        """Return the variable, set first where it is missing."""
+        if key not in self:
+            self[key] = default
+        return self[key]
+
+    def pop(self, key: object, *default: object) -> object:
+        """Remove and return a variable."""
+        if key not in self:
+            return super().pop(key, *default)
+        value = self[key]
+        del self[key]
+        return value
+
+    def clear(self) -> None:
+        """Remove all variables."""
+        for key in list(self):
+            if key != "__name__":
+                del self[key]
+
+
+def _is_shown(key: object) -> bool:
+    return type(key) is str and "$" not in key and key not in REFUSED_NAMES
+
+
+def _reflection(runtime: Runtime) -> dict[str, object]:
+    """Return getattr and its family under the attribute policy, and the namespaces without guards in them."""
+    attributes = runtime.attributes
+
+    def namespace() -> Namespace:
+        return Namespace(runtime.namespace)
+
+    def local_names(depth: int) -> dict[str, object]:
+        frame = sys._getframe(depth)
+        if frame.f_globals is not runtime.namespace:
+            raise RefusedOperation("locals() is available to guest code only")
+        if frame.f_locals is frame.f_globals:
+            return namespace()
+        return {key: value for key, value in frame.f_locals.items() if _is_shown(key) and key[:1] != "."}
+
+    def show_vars(*args: object) -> object:
+        return attributes.special(args[0], "__dict__") if args else local_names(2)
+
+    def show_dir(*args: object) -> list[str]:
+        names: Iterable[object] = dir(args[0]) if args else local_names(2)
+        return sorted(n for n in names if type(n) is str and kind_of(n) is not Kind.DENIED)
+
+    def iterate(*args: object) -> object:
+        made = iter(*args)  # type: ignore[call-overload]
+        # SECURITY: iter(int, 1) is an endless loop in C for whoever consumes it.
+        return runtime.fuel.meter(made) if len(args) == 2 and not runtime.attributes.is_guest(args[0]) else made
+
+    return {
+        "getattr": _like(getattr, lambda obj, name, *default: attributes.getattr(obj, name, *default)),
+        "hasattr": _like(hasattr, lambda obj, name, /: attributes.hasattr(obj, name)),
+        "setattr": _like(setattr, lambda obj, name, value, /: attributes.setattr(obj, name, value)),
+        "delattr": _like(delattr, lambda obj, name, /: attributes.delattr(obj, name)),
+        "vars": _like(vars, show_vars),
+        "dir": _like(dir, show_dir),
+        "globals": _like(globals, namespace),
+        "locals": _like(locals, lambda: local_names(2)),
+        "iter": _like(iter, iterate),
+    }
+
+
+def is_mapping_view(kind: type) -> bool:
+    """Return whether `kind` is a view of an exact dict, whose size cannot change while it is read."""
+    return is_one(kind, (type({}.keys()), type({}.values()), type({}.items())))

@@ -1,0 +1,162 @@
+"""Syntax tree -> violations. Every node class and field is looked up in a closed table; unknown is refused.
+
+Names and attribute names are judged here, before anything runs; what depends on objects is left to the guards that
+`rewrite` puts in. The walk is a loop, not a recursion: a deep tree cannot overflow it.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from pinjra.guard.errors import Violation
+from pinjra.guard.grammar import FIELDS
+from pinjra.guard.policy import REFUSED_NAMES, UNBINDABLE_ATTRIBUTES, Kind, Policy, kind_of
+
+__all__ = ["check"]
+
+_REPLACEMENTS = {
+    "eval": "write the expression itself, or use ast-free parsing such as json.loads or int()",
+    "exec": "write the statements themselves",
+    "compile": "write the code itself",
+    "open": "files are not available to guest code",
+    "input": "there is nobody to ask; use the tools that were granted",
+}
+_POSITIONS = frozenset(["lineno", "col_offset", "end_lineno", "end_col_offset"])
+_MAX_VIOLATIONS = 20
+
+
+def check(tree: ast.Module, policy: Policy) -> tuple[Violation, ...]:
+    """Return what the policy does not allow in `tree`, first line first; at most 20."""
+    found: list[Violation] = []
+    for node, line in _walk(tree):
+        found.extend(_unknown(node, line))
+        judge = _JUDGES.get(type(node))
+        if judge is not None:
+            found.extend(judge(node, line))
+        if len(found) >= _MAX_VIOLATIONS:
+            break
+    if policy.protected:
+        found.extend(_protected(tree.body, policy.protected))
+    return tuple(sorted(found[:_MAX_VIOLATIONS], key=lambda violation: violation.line))
+
+
+def _walk(tree: ast.AST) -> Iterator[tuple[ast.AST, int]]:
+    """Yield every node with the nearest line number at or above it."""
+    todo: list[tuple[ast.AST, int]] = [(tree, 1)]
+    while todo:
+        node, line = todo.pop()
+        line = getattr(node, "lineno", line)
+        yield node, line
+        for name in node._fields:
+            value = getattr(node, name, None)
+            if isinstance(value, ast.AST):
+                todo.append((value, line))
+            elif isinstance(value, list):
+                todo.extend((item, line) for item in value if isinstance(item, ast.AST))
+
+
+def _unknown(node: ast.AST, line: int) -> Iterator[Violation]:
+    """Yield a violation for a node or field that nobody has reviewed."""
+    name = type(node).__name__
+    fields = FIELDS.get(name)
+    if fields is None:
+        yield Violation(line, f"{name} is syntax that the guard does not know")
+    elif not fields.issuperset(node._fields) or not _POSITIONS.issuperset(node._attributes):
+        yield Violation(line, f"{name} has a part that the guard does not know: {node._fields!r}")
+
+
+def _name(name: str | None, line: int) -> Iterator[Violation]:
+    if name is not None and (name in REFUSED_NAMES or "$" in name):
+        yield Violation(line, f"the name {name!r} is not available", "use an import statement or another name")
+
+
+def _names(*names: str | None) -> list[str]:
+    return [name for name in names if name]
+
+
+def _judge_name(node: ast.Name, line: int) -> Iterator[Violation]:
+    yield from _name(node.id, line)
+    if node.id in ("__name__", "__module__") and not isinstance(node.ctx, ast.Load):
+        yield Violation(line, f"{node.id} cannot be set: host code trusts it")
+
+
+def _judge_attribute(node: ast.Attribute, line: int) -> Iterator[Violation]:
+    if kind_of(node.attr) is Kind.DENIED:
+        yield Violation(line, f"attribute {node.attr!r} is not available", "use the object's public attributes")
+    elif node.attr in UNBINDABLE_ATTRIBUTES and not isinstance(node.ctx, ast.Load):
+        yield Violation(line, f"attribute {node.attr!r} can be set in a class statement only")
+
+
+def _judge_pattern(node: ast.MatchClass, line: int) -> Iterator[Violation]:
+    for name in node.kwd_attrs:
+        if kind_of(name) is not Kind.PUBLIC:
+            hint = "capture the object and use its attributes"
+            yield Violation(line, f"attribute {name!r} is not available in a pattern", hint)
+
+
+def _judge_import(node: ast.Import | ast.ImportFrom, line: int) -> Iterator[Violation]:
+    for alias in node.names:
+        yield from _name(alias.asname or alias.name.partition(".")[0], line)
+        if isinstance(node, ast.ImportFrom) and kind_of(alias.name) is Kind.DENIED:
+            yield Violation(line, f"{alias.name!r} cannot be imported")
+
+
+def _judge_binder(node: ast.AST, line: int) -> Iterator[Violation]:
+    """Judge the name that a def, class, argument, handler, pattern or type parameter binds."""
+    for field in ("name", "arg", "rest"):
+        value = getattr(node, field, None)
+        if isinstance(value, str):
+            yield from _name(value, line)
+
+
+def _judge_scope(node: ast.Global | ast.Nonlocal, line: int) -> Iterator[Violation]:
+    for name in node.names:
+        yield from _name(name, line)
+
+
+_BINDERS = ("FunctionDef", "AsyncFunctionDef", "ClassDef", "arg", "ExceptHandler", "MatchAs", "MatchStar")
+_JUDGES = {
+    ast.Name: _judge_name,
+    ast.Attribute: _judge_attribute,
+    ast.MatchClass: _judge_pattern,
+    ast.Import: _judge_import,
+    ast.ImportFrom: _judge_import,
+    ast.Global: _judge_scope,
+    ast.Nonlocal: _judge_scope,
+    **{
+        getattr(ast, name): _judge_binder
+        for name in (*_BINDERS, "MatchMapping", "TypeVar", "ParamSpec", "TypeVarTuple")
+        if hasattr(ast, name)
+    },
+}
+
+
+def _protected(body: list[ast.stmt], protected: frozenset[str]) -> Iterator[Violation]:
+    """Yield a violation for each protected name that is bound at module level, `global` included."""
+    todo: list[tuple[ast.AST, bool]] = [(node, True) for node in body]
+    while todo:
+        node, at_module = todo.pop()
+        names = _bound(node) if at_module else node.names if isinstance(node, ast.Global) else []
+        for name in protected.intersection(names):
+            message = f"{name} is a tool that exists: call it, do not define it"
+            yield Violation(getattr(node, "lineno", 1), message, "choose another name")
+        inner = at_module and not isinstance(node, _SCOPES)
+        todo.extend((child, inner) for child in ast.iter_child_nodes(node))
+
+
+_SCOPES = (
+    *(ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda),
+    *(ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp),
+)
+
+
+def _bound(node: ast.AST) -> list[str]:
+    """Return the names that `node` itself binds."""
+    if isinstance(node, ast.Name):
+        return [] if isinstance(node.ctx, ast.Load) else [node.id]
+    if isinstance(node, (ast.Import, ast.ImportFrom)):
+        return [alias.asname or alias.name.partition(".")[0] for alias in node.names]
+    if isinstance(node, ast.arg) or isinstance(node, ast.Global):
+        return []
+    return _names(getattr(node, "name", None), getattr(node, "rest", None))

@@ -1,0 +1,140 @@
+"""`a * b`, `a ** b`, `a << b`, `a % b` -> the same with a price tag where operands can explode.
+
+Literals settle most cases here. The rest gets an inline test of exact types that keeps ordinary numbers out of any
+Python call; what fails the test goes to the guard function (`$mul`, …), which prices and computes.
+Operands that are no names are kept in temporaries, where the scope has room for them (`temps`).
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Callable
+
+__all__ = ["GUARDED", "guarded_operation", "is_plain"]
+
+GUARDED: dict[type[ast.operator], str] = {ast.Mult: "mul", ast.Pow: "pow", ast.LShift: "lsh", ast.Mod: "mod"}
+_SMALL = 16  # a sequence may grow by this factor unpriced: the same as four doublings by `+`
+_WORD = 1 << 62  # an int below this is one machine word: multiplying by it costs linear time
+_SHIFT = 4096  # bits that a shift may add unpriced
+_WIDTH = re.compile(r"%[^a-zA-Z%]*(\d{5,}|\*)")
+
+Guard = Callable[[str], ast.Name]
+Temp = Callable[[], str]
+
+
+def is_plain(op: ast.operator, left: ast.expr, right: ast.expr) -> bool:
+    """Return whether literals alone show that the operation cannot explode."""
+    lv, rv = _literal(left), _literal(right)
+    if isinstance(op, ast.Mod):
+        return isinstance(lv, (int, float)) or (isinstance(lv, (str, bytes)) and _narrow(lv))
+    if isinstance(op, ast.LShift):
+        return isinstance(rv, int) and rv < _SHIFT
+    if isinstance(op, ast.Pow):
+        return isinstance(lv, float) or isinstance(rv, float) or (_small(lv, 1 << 16) and _small(rv, 64))
+    return isinstance(lv, float) or isinstance(rv, float) or _small(lv, _SMALL + 1) or _small(rv, _SMALL + 1)
+
+
+def _literal(node: ast.expr) -> object:
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, (ast.USub, ast.UAdd)):
+        node = node.operand
+    return node.value if isinstance(node, ast.Constant) else None
+
+
+def _small(value: object, bound: int) -> bool:
+    return isinstance(value, int) and value < bound
+
+
+def _narrow(template: str | bytes) -> bool:
+    text = template if isinstance(template, str) else template.decode("latin-1")
+    return _WIDTH.search(text) is None
+
+
+def guarded_operation(node: ast.BinOp, guard: Guard, temp: Temp | None, names_hold: bool) -> ast.expr:
+    """Return `node` with its test, or a call of the guard function.
+
+    Args:
+        temp: Makes a fresh name for a temporary; None where the scope has no room for any.
+        names_hold: Loading a name twice gives the same object (not so in a class body, whose mapping may be a guest's).
+    """
+    call = ast.Call(guard(GUARDED[type(node.op)]), [node.left, node.right], [])
+    left, right = _Operand(node.left, temp, names_hold), _Operand(node.right, temp, names_hold)
+    if isinstance(node.op, ast.Mod):
+        if not left.cheap or not right.atomic:
+            return call
+        test: ast.expr = _is_number(left, guard)
+    elif isinstance(node.op, ast.Pow):
+        if not left.cheap or not (_small(_literal(node.right), 5) and right.atomic):
+            return call
+        test = _or(_is(left, "float", guard), _and(_is(left, "int", guard), _bounded(left, _WORD)))
+    elif isinstance(node.op, ast.LShift):
+        if not (isinstance(node.right, ast.Name) and left.atomic and names_hold):
+            return call
+        test = _and(_is(right, "int", guard), _bounded(right, _SHIFT))
+    elif not left.cheap or not right.cheap:
+        return call
+    else:
+        test = _multiplication_test(left, right, guard)
+    slow = ast.Call(guard(GUARDED[type(node.op)]), [left.again(), right.again()], [])
+    return ast.IfExp(test, ast.BinOp(left.again(), node.op, right.again()), slow)
+
+
+def _multiplication_test(left: _Operand, right: _Operand, guard: Guard) -> ast.expr:
+    for one, other in ((left, right), (right, left)):
+        value = _literal(one.node)
+        if isinstance(value, int) and -_WORD < value < _WORD:
+            return _is_number(other, guard)
+    first = ast.Compare(_type(left.first(), guard), [ast.Is(), ast.Is()], [_type(right.first(), guard), guard("float")])
+    same = ast.Compare(_type(left.again(), guard), [ast.Is(), ast.Is()], [guard("int"), _type(right.again(), guard)])
+    return _or(first, _and(same, _bounded(right, _WORD)))
+
+
+class _Operand:
+    """One operand: the expression for its first evaluation and a cheap one for later use."""
+
+    def __init__(self, node: ast.expr, temp: Temp | None, names_hold: bool) -> None:
+        self.node = node
+        self.atomic = isinstance(node, ast.Constant) or (isinstance(node, ast.Name) and names_hold)
+        self.cheap = self.atomic or temp is not None
+        self._name: str | None = None
+        self._temp = temp
+        self._seen = False
+
+    def first(self) -> ast.expr:
+        self._seen = True
+        if self.atomic:
+            return self.node
+        assert self._temp is not None  # noqa: S101 (callers asked `cheap`)
+        self._name = self._temp()
+        return ast.NamedExpr(ast.Name(self._name, ast.Store()), self.node)
+
+    def again(self) -> ast.expr:
+        if not self._seen or self.atomic:
+            return self.first() if not self._seen else self.node
+        assert self._name is not None  # noqa: S101 (first() set it)
+        return ast.Name(self._name, ast.Load())
+
+
+def _type(expr: ast.expr, guard: Guard) -> ast.expr:
+    return ast.Call(guard("type"), [expr], [])
+
+
+def _is(operand: _Operand, kind: str, guard: Guard) -> ast.expr:
+    return ast.Compare(_type(operand.again(), guard), [ast.Is()], [guard(kind)])
+
+
+def _is_number(operand: _Operand, guard: Guard) -> ast.expr:
+    return _or(_is(operand, "int", guard), _is(operand, "float", guard))
+
+
+def _bounded(operand: _Operand, bound: int) -> ast.expr:
+    limits: list[ast.expr] = [operand.again(), ast.Constant(bound)]
+    return ast.Compare(ast.UnaryOp(ast.USub(), ast.Constant(bound)), [ast.Lt(), ast.Lt()], limits)
+
+
+def _or(*tests: ast.expr) -> ast.expr:
+    return ast.BoolOp(ast.Or(), list(tests))
+
+
+def _and(*tests: ast.expr) -> ast.expr:
+    return ast.BoolOp(ast.And(), list(tests))

@@ -1,0 +1,474 @@
+"""Checked tree -> guarded tree. Each dangerous operation goes through a guard; everything else stays as it was.
+
+Guards have names that source cannot spell (`$t`). They live in the guest's builtins; module and class bodies declare
+them `global`, so neither the guest's globals nor a metaclass's mapping can put something in front of them.
+
+| source | becomes | guard |
+| --- | --- | --- |
+| def f(): …, lambda: e | $t(); …, $t() or e | a tick of the budget |
+| while c: … | for $_ in $ticks: if not c: break; … | ticks, counted in C |
+| for x in e (also in comprehensions) | for x in $i(e) | pays for sized ones at once, meters the others |
+| o.x = v, del o.x, o.x += v | (o if type(o) in $G else $w(o, "x")).x = v | only the guest's own and plain data |
+| o._x | (o if type(o) in $G else $p(o, "_x"))._x | only the guest's own |
+| o.format, o.__dict__, … | $x(o, "format") | a safe version of the attribute |
+| a * b, a ** b, a << b, a % b | see `operations` | priced before it runs |
+| except E: … | except E: $k(); … | a stop cannot be swallowed |
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TypeVar
+
+from pinjra.guard.operations import GUARDED, guarded_operation, is_plain
+from pinjra.guard.policy import Kind, kind_of
+
+__all__ = ["RESULT", "rewrite"]
+
+RESULT = "$result"
+_NESTED = re.compile(r":[^{}]*\{")
+_Node = TypeVar("_Node", bound=ast.AST)
+_CONSUMERS = frozenset(["list", "tuple", "set", "frozenset", "dict", "bytes", "bytearray"])
+_LAZY = frozenset(["enumerate", "zip", "map", "filter", "reversed"])
+_GROWERS = frozenset(["append", "extend", "insert", "__iadd__", "__setitem__", "update", "add", "push", "send"])
+_STEADY = frozenset(["print", "len", "str", "int", "float", "isinstance", "range", "sum", "min", "max", "abs", "round"])
+
+
+def rewrite(tree: ast.Module) -> ast.Module:
+    """Return the guarded tree; the value of a last expression is stored as `$result`. Changes `tree`."""
+    if tree.body and isinstance(tree.body[-1], ast.Expr):
+        last = tree.body[-1]
+        tree.body[-1] = ast.copy_location(ast.Assign([ast.Name(RESULT, ast.Store())], last.value), last)
+    rewriter = _Rewriter()
+    rewriter.used.add(RESULT)
+    tree.body = rewriter.block(tree.body)
+    _declare(tree.body, rewriter.used)
+    return ast.fix_missing_locations(tree)
+
+
+def _declare(body: list[ast.stmt], used: set[str]) -> None:
+    """Put `global $…` after docstring and __future__ imports."""
+    if not used:
+        return
+    at = 0
+    for at, node in enumerate([*body, ast.Pass()]):  # noqa: B007 (the index is what is wanted)
+        future = isinstance(node, ast.ImportFrom) and node.module == "__future__"
+        if not future and not (at == 0 and _is_docstring(node)):
+            break
+    declaration = ast.Global(sorted(used))
+    body.insert(at, ast.copy_location(declaration, body[min(at, len(body) - 1)]) if body else declaration)
+
+
+def _is_docstring(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and type(node.value.value) is str
+
+
+class _Rewriter(ast.NodeTransformer):
+    """One pass over the tree. `_scope` is the kind of scope that code at hand runs in: m, c, f, or x (expressions
+
+    without room for temporaries: comprehensions, annotations, bases)."""
+
+    def __init__(self) -> None:
+        self.used: set[str] = set()
+        self._scope = "m"
+        self._class: str | None = None
+        self._temps = 0
+        self._future = False
+
+    # --- primitives
+
+    def guard(self, name: str) -> ast.Name:
+        self.used.add("$" + name)
+        return ast.Name("$" + name, ast.Load())
+
+    def call(self, name: str, *args: ast.expr) -> ast.Call:
+        return ast.Call(self.guard(name), list(args), [])
+
+    def temp(self) -> str:
+        self._temps += 1
+        self.used.add(f"${self._temps}")
+        return f"${self._temps}"
+
+    def block(self, body: Sequence[ast.stmt]) -> list[ast.stmt]:
+        result: list[ast.stmt] = []
+        for node in body:
+            new = self.visit(node)
+            result.extend(new if isinstance(new, list) else [new])
+        return result
+
+    def visit_all(self, nodes: Sequence[_Node]) -> list[_Node]:
+        return [self.visit(node) for node in nodes]
+
+    @contextmanager
+    def scope(self, kind: str) -> Iterator[None]:
+        before, self._scope = self._scope, kind
+        try:
+            yield
+        finally:
+            self._scope = before
+
+    def _roomless(self) -> str:
+        """Return the scope of expressions that run here but may not hold a walrus (defaults, bases, iterables)."""
+        return "c" if self._scope == "c" else "x"
+
+    def _mangled(self, name: str) -> str:
+        """Return `name` as the compiler will store it (Python reference, "Private name mangling")."""
+        if self._class is None or not name.startswith("__") or name.endswith("__"):
+            return name
+        stripped = self._class.lstrip("_")
+        return f"_{stripped}{name}" if stripped else name
+
+    # --- attributes
+
+    def visit_Attribute(self, node: ast.Attribute) -> ast.expr:
+        node.value = self.visit(node.value)
+        name = self._mangled(node.attr)
+        kind = kind_of(name)
+        if isinstance(node.ctx, ast.Load):
+            if kind is Kind.SPECIAL:
+                return ast.copy_location(self.call("x", node.value, ast.Constant(name)), node)
+            if kind is not Kind.PRIVATE:
+                return node
+        guard = "p" if isinstance(node.ctx, ast.Load) else "w"
+        inline = guard == "p" or name[:2] != "__"
+        slow = self.call(guard, node.value, ast.Constant(name))
+        if isinstance(node.value, ast.Name) and self._scope != "c" and kind is not Kind.SPECIAL and inline:
+            test = ast.Compare(self.call("type", node.value), [ast.In()], [self.guard("G")])
+            node.value = ast.copy_location(ast.IfExp(test, node.value, slow), node)
+        else:
+            node.value = ast.copy_location(slow, node)
+        return node
+
+    # --- calls, operators, formats
+
+    def visit_Call(self, node: ast.Call) -> ast.expr:
+        func = node.func
+        method = func.attr if isinstance(func, ast.Attribute) else None
+        node = self.generic(node)
+        if isinstance(func, ast.Name) and node.args:
+            if func.id in _CONSUMERS or (func.id == "type" and len(node.args) == 3):
+                node.args.insert(0, node.func)
+                node.func = self.guard("c")
+        elif method == "join" and len(node.args) == 1 and not node.keywords and isinstance(node.func, ast.Call):
+            joined = [node.func.args[0], *node.args]
+            if not isinstance(node.args[0], ast.Starred):
+                node.func, node.args = self.guard("join"), joined
+        elif method == "format" and _is_plain_format(func, node):
+            node.func = ast.copy_location(ast.Attribute(func.value, "format", ast.Load()), node)  # type: ignore[attr-defined]
+        return node
+
+    def generic(self, node: _Node) -> _Node:
+        result: _Node = self.generic_visit(node)  # type: ignore[assignment]
+        return result
+
+    def visit_Starred(self, node: ast.Starred) -> ast.expr:
+        node.value = self.visit(node.value)
+        if isinstance(node.ctx, ast.Load):
+            node.value = ast.copy_location(self.call("m", node.value), node)
+        return node
+
+    def visit_YieldFrom(self, node: ast.YieldFrom) -> ast.expr:
+        node.value = self.call("m", self.visit(node.value))
+        return node
+
+    def visit_BinOp(self, node: ast.BinOp) -> ast.expr:
+        plain = type(node.op) not in GUARDED or is_plain(node.op, node.left, node.right)
+        node = self.generic(node)
+        if plain:
+            return node
+        temp = self.temp if self._scope == "f" else None
+        return ast.copy_location(guarded_operation(node, self.guard, temp, self._scope != "c"), node)
+
+    def visit_AugAssign(self, node: ast.AugAssign) -> ast.stmt | list[ast.stmt]:
+        if type(node.op) not in GUARDED or is_plain(node.op, ast.Name("_", ast.Load()), node.value):
+            return self.generic(node)
+        return self._priced_augmented(node)
+
+    def _priced_augmented(self, node: ast.AugAssign) -> list[ast.stmt]:
+        """`o.a *= v` -> $1 = o; $2 = $1.a; $3 = v; $2 *= $pmul($2, $3); $1.a = $2 (each part once, in CPython's order)."""
+        before: list[ast.stmt] = []
+        load, store = self._split_target(node.target, before)
+        if isinstance(node.target, ast.Name):
+            current, after = load, []
+        else:
+            name = self.temp()
+            before.append(ast.Assign([ast.Name(name, ast.Store())], load))
+            current = ast.Name(name, ast.Load())
+            after = [ast.Assign([store], current)]
+        price = self.call("p" + GUARDED[type(node.op)], current, self.visit(node.value))
+        target = ast.Name(current.id, ast.Store())  # type: ignore[attr-defined]
+        statements = [*before, ast.AugAssign(target, node.op, price), *after]
+        return [ast.copy_location(statement, node) for statement in statements]
+
+    def _split_target(self, target: ast.expr, before: list[ast.stmt]) -> tuple[ast.expr, ast.expr]:
+        """Return how to load and how to store `target`, its parts kept in temporaries by statements in `before`."""
+        if isinstance(target, ast.Name):
+            return ast.Name(target.id, ast.Load()), target
+        parts = []
+        self.used.add("$slice")
+        for part in (target.value, getattr(target, "slice", None)):  # type: ignore[attr-defined]
+            if part is not None:
+                name = self.temp()
+                before.append(ast.Assign([ast.Name(name, ast.Store())], self.visit(_slice_object(part))))
+                parts.append(name)
+        if isinstance(target, ast.Subscript):
+            return tuple(  # type: ignore[return-value]
+                ast.Subscript(ast.Name(parts[0], ast.Load()), ast.Name(parts[1], ast.Load()), ctx)
+                for ctx in (ast.Load(), ast.Store())
+            )
+        attr: str = target.attr  # type: ignore[attr-defined]
+        return tuple(  # type: ignore[return-value]
+            self.visit(ast.Attribute(ast.Name(parts[0], ast.Load()), attr, ctx)) for ctx in (ast.Load(), ast.Store())
+        )
+
+    def visit_FormattedValue(self, node: ast.FormattedValue) -> ast.expr:
+        node.value = self.visit(node.value)
+        if node.format_spec is not None:
+            dynamic = not _is_short(node.format_spec)
+            node.format_spec = self.generic(node.format_spec)
+            if dynamic:
+                node.format_spec = self.call("spec", node.format_spec)
+        return node
+
+    # --- loops
+
+    def _iterable(self, node: ast.expr, body: Sequence[ast.AST], steady: bool) -> ast.expr:
+        """Return the guarded form of what a loop runs over."""
+        if isinstance(node, (ast.List, ast.Tuple, ast.Set, ast.Dict, ast.Constant)):
+            return self.visit(node)  # type: ignore[no-any-return]
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in _LAZY and node.args:
+            node = self.generic(node)
+            return ast.copy_location(ast.Call(self.guard("b"), [node.func, *node.args], node.keywords), node)
+        guard = "i" if steady and not any(_may_grow(part) for part in body) else "j"
+        return ast.copy_location(self.call(guard, self.visit(node)), node)
+
+    def visit_For(self, node: ast.For) -> ast.stmt:
+        parts = [node.target, *node.body]
+        node.iter = self._iterable(node.iter, parts, steady=True)
+        node.target = self.visit(node.target)
+        node.body, node.orelse = self.block(node.body), self.block(node.orelse)
+        return node
+
+    def visit_AsyncFor(self, node: ast.AsyncFor) -> ast.stmt:
+        node = self.generic(node)
+        node.body.insert(0, ast.copy_location(ast.Expr(self.call("t")), node))
+        return node
+
+    def visit_While(self, node: ast.While) -> ast.stmt:
+        test = self.visit(node.test)
+        endless = isinstance(node.test, ast.Constant) and bool(node.test.value)
+        node.body, node.orelse = self.block(node.body), self.block(node.orelse)
+        if node.orelse:
+            node.test = ast.copy_location(ast.BoolOp(ast.Or(), [self.call("t"), test]), node.test)
+            return node
+        leave = ast.copy_location(ast.If(ast.UnaryOp(ast.Not(), test), [ast.copy_location(ast.Break(), test)], []), test)
+        self.used.add("$_")
+        head = [] if endless else [leave]
+        loop = ast.For(ast.Name("$_", ast.Store()), self.guard("ticks"), [*head, *node.body], [])
+        return ast.copy_location(loop, node)
+
+    def _comprehension(self, node: _Node, generators: list[ast.comprehension], results: list[ast.expr]) -> _Node:
+        steady = not isinstance(node, ast.GeneratorExp)
+        parts = [*results, *(test for generator in generators for test in generator.ifs)]
+        for index, generator in enumerate(generators):
+            with self.scope("x" if index else self._roomless()):
+                if generator.is_async:
+                    generator.iter = self.visit(generator.iter)
+                else:
+                    generator.iter = self._iterable(generator.iter, parts, steady)
+        with self.scope("x"):
+            for generator in generators:
+                generator.target = self.visit(generator.target)
+                generator.ifs = self.visit_all(generator.ifs)
+                if generator.is_async:
+                    generator.ifs.insert(0, ast.UnaryOp(ast.Not(), self.call("t")))
+        return node
+
+    def visit_ListComp(self, node: ast.ListComp) -> ast.expr:
+        self._comprehension(node, node.generators, [node.elt])
+        with self.scope("x"):
+            node.elt = self.visit(node.elt)
+        return node
+
+    visit_SetComp = visit_ListComp  # noqa: N815 (the visitor's naming)
+    visit_GeneratorExp = visit_ListComp  # noqa: N815
+
+    def visit_DictComp(self, node: ast.DictComp) -> ast.expr:
+        self._comprehension(node, node.generators, [node.key, node.value])
+        with self.scope("x"):
+            node.key, node.value = self.visit(node.key), self.visit(node.value)
+        return node
+
+    def visit_Assign(self, node: ast.Assign) -> ast.stmt:
+        starred = any(isinstance(part, ast.Starred) for target in node.targets for part in ast.walk(target))
+        node = self.generic(node)
+        if starred:
+            node.value = ast.copy_location(self.call("m", node.value), node.value)
+        return node
+
+    # --- scopes
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.stmt:
+        node.decorator_list = self.visit_all(node.decorator_list)
+        with self.scope(self._roomless()):
+            self._arguments(node.args)
+            if node.returns is not None and not self._future:
+                node.returns = self.visit(node.returns)
+            if hasattr(node, "type_params"):
+                node.type_params = self.visit_all(node.type_params)
+        with self.scope("f"):
+            tick = ast.copy_location(ast.Expr(self.call("t")), node)
+            body = self.block(node.body)
+        body.insert(1 if _is_docstring(body[0]) else 0, tick)
+        node.body = body
+        return node
+
+    visit_AsyncFunctionDef = visit_FunctionDef  # noqa: N815
+
+    def visit_Lambda(self, node: ast.Lambda) -> ast.expr:
+        with self.scope(self._roomless()):
+            self._arguments(node.args)
+        with self.scope("f"):
+            node.body = ast.copy_location(ast.BoolOp(ast.Or(), [self.call("t"), self.visit(node.body)]), node.body)
+        return node
+
+    def _arguments(self, args: ast.arguments) -> None:
+        args.defaults = self.visit_all(args.defaults)
+        args.kw_defaults = [default and self.visit(default) for default in args.kw_defaults]
+        every = [*args.posonlyargs, *args.args, args.vararg, *args.kwonlyargs, args.kwarg]
+        for arg in every:
+            if arg is not None and arg.annotation is not None and not self._future:
+                arg.annotation = self.visit(arg.annotation)
+
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.stmt:
+        if not self._future:
+            with self.scope(self._roomless()):
+                node.annotation = self.visit(node.annotation)
+        node.target = self.visit(node.target)
+        node.value = node.value and self.visit(node.value)
+        return node
+
+    def visit_TypeAlias(self, node: ast.AST) -> ast.AST:
+        with self.scope(self._roomless()):
+            return self.generic(node)
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> ast.stmt:
+        node.decorator_list = self.visit_all(node.decorator_list)
+        with self.scope(self._roomless()):
+            node.bases, node.keywords = self.visit_all(node.bases), self.visit_all(node.keywords)
+            if hasattr(node, "type_params"):
+                node.type_params = self.visit_all(node.type_params)
+        outer, outer_class = self.used, self._class
+        self.used, self._class = set(), node.name
+        with self.scope("c"):
+            node.body = self.block(node.body)
+        _declare(node.body, self.used)
+        self.used, self._class = outer | self.used, outer_class
+        return node
+
+    # --- exceptions, imports, match
+
+    def visit_ExceptHandler(self, node: ast.ExceptHandler) -> ast.AST:
+        node = self.generic(node)
+        node.body.insert(0, ast.copy_location(ast.Expr(self.call("k")), node))
+        return node
+
+    def visit_Import(self, node: ast.Import) -> list[ast.stmt]:
+        result: list[ast.stmt] = []
+        for alias in node.names:
+            value: ast.expr = self._import(alias.name, (), 0)
+            top, *rest = alias.name.split(".")
+            for part in rest if alias.asname else ():
+                value = self.call("x", value, ast.Constant(part))
+            result.append(ast.Assign([ast.Name(alias.asname or top, ast.Store())], value))
+        return [ast.copy_location(statement, node) for statement in result]
+
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> ast.stmt | list[ast.stmt]:
+        if node.module == "__future__" and not node.level:
+            self._future = self._future or any(alias.name == "annotations" for alias in node.names)
+            return node
+        if node.names[0].name == "*":
+            return ast.copy_location(ast.Expr(self.call("star", ast.Constant(node.module or ""))), node)
+        names = tuple(alias.name for alias in node.names)
+        module = self.temp()
+        fetch = self._import(node.module or "", names, node.level)
+        result: list[ast.stmt] = [ast.Assign([ast.Name(module, ast.Store())], fetch)]
+        for alias in node.names:
+            value = self.call("from", ast.Name(module, ast.Load()), ast.Constant(alias.name))
+            result.append(ast.Assign([ast.Name(alias.asname or alias.name, ast.Store())], value))
+        return [ast.copy_location(statement, node) for statement in result]
+
+    def _import(self, name: str, fromlist: tuple[str, ...], level: int) -> ast.expr:
+        return self.call("import", ast.Constant(name), ast.Constant(fromlist), ast.Constant(level))
+
+    def visit_Match(self, node: ast.Match) -> ast.stmt:
+        """Before a case with positional class patterns, check what `__match_args__` of those classes names."""
+        cases: list[ast.match_case] = []
+        for case in node.cases:
+            classes = [
+                part.cls for part in ast.walk(case.pattern) if isinstance(part, ast.MatchClass) and part.patterns
+            ]
+            for cls in classes:
+                arguments = ast.arguments(posonlyargs=[], args=[], kwonlyargs=[], kw_defaults=[], defaults=[])
+                probe = self.call("mg", ast.Lambda(arguments, cls))
+                cases.append(ast.match_case(ast.copy_location(ast.MatchAs(), case.pattern), probe, [ast.Pass()]))
+            if case.guard is not None:
+                case.guard = self.visit(case.guard)
+            case.pattern = self.visit(case.pattern)
+            case.body = self.block(case.body)
+            cases.append(case)
+        node.subject = self.visit(node.subject)
+        node.cases = cases
+        return node
+
+
+def _slice_object(part: ast.expr) -> ast.expr:
+    """Return an expression for the index itself: `a[1:2]` has slice(1, 2)."""
+    if isinstance(part, ast.Slice):
+        limits = [limit or ast.Constant(None) for limit in (part.lower, part.upper, part.step)]
+        return ast.Call(ast.Name("$slice", ast.Load()), limits, [])
+    if isinstance(part, ast.Tuple):
+        part.elts = [_slice_object(element) for element in part.elts]
+    return part
+
+
+def _may_grow(part: ast.AST) -> bool:
+    """Return whether running `part` could make a list longer without a tick (see `fuel`)."""
+    for node in ast.walk(part):
+        if isinstance(node, ast.Call):
+            func = node.func
+            if not isinstance(func, ast.Attribute):
+                if not (isinstance(func, ast.Name) and func.id in _STEADY):
+                    return True
+            elif func.attr in _GROWERS:
+                return True
+        elif isinstance(node, (ast.Yield, ast.Await, ast.AugAssign)):
+            return True
+        elif isinstance(node, ast.Slice) and not isinstance(getattr(node, "ctx", None), ast.Load):
+            return True
+    return False
+
+
+def _is_plain_format(func: ast.expr, node: ast.Call) -> bool:
+    """Return whether the call is `"literal".format(…)` whose fields are bare names and numbers."""
+    if not (isinstance(func, ast.Attribute) and isinstance(func.value, ast.Constant)):
+        return False
+    template = func.value.value
+    return type(template) is str and not set("[.") & set(template) and _is_short_text(template)
+
+
+def _is_short(spec: ast.expr) -> bool:
+    """Return whether a format spec is literal text without a large width."""
+    values = spec.values if isinstance(spec, ast.JoinedStr) else [spec]
+    return all(isinstance(v, ast.Constant) and _is_short_text(str(v.value)) for v in values)
+
+
+def _is_short_text(text: str) -> bool:
+    return _NESTED.search(text) is None and not any(run.isdigit() and len(run) > 4 for run in _digit_runs(text))
+
+
+def _digit_runs(text: str) -> list[str]:
+    return "".join(c if c.isdigit() else " " for c in text).split()

@@ -1,0 +1,258 @@
+"""Runtime: the guards of one interpreter, and the dict of builtins that guest code runs with. Implements GuardServices."""
+
+from __future__ import annotations
+
+import builtins
+import types
+from collections.abc import Callable, Iterable, Iterator
+from typing import cast
+
+from pinjra.core.execution import Stream
+from pinjra.core.limits import Limits
+from pinjra.guard import policy as policies
+from pinjra.guard.attributes import Attributes, class_lookup
+from pinjra.guard.builtins import build_builtins
+from pinjra.guard.errors import RefusedOperation
+from pinjra.guard.formatting import Formatting
+from pinjra.guard.fuel import Fuel
+from pinjra.guard.imports import Importer
+from pinjra.guard.policy import REFUSED_NAMES, Policy
+from pinjra.guard.pricing import Pricing
+from pinjra.guard.special import Special
+
+__all__ = ["Runtime"]
+
+_VIEWS = (type({}.keys()), type({}.values()), type({}.items()))
+_STEADY = frozenset([range, tuple, str, bytes, frozenset, set, dict, *_VIEWS])  # sized; cannot grow while they are read
+_SIZED = _STEADY | {list, bytearray}
+_C_LAZY = (map, filter, zip, enumerate, reversed)
+_DEPTH = 100  # levels of lazy iterators: each takes about 200 bytes of C stack, far below what overflows it
+_CONSUMERS = (list, tuple, set, frozenset, dict)
+
+
+class Runtime:
+    """What guards share: namespace, fuel, prices, attributes, imports."""
+
+    def __init__(self, policy: Policy, limits: Limits, write: Callable[[Stream, str], None]) -> None:
+        self.namespace: dict[str, object] = {}
+        self.fuel = Fuel(limits)
+        self.pricing = Pricing(limits, self.fuel)
+        self.importer = Importer(policy, services=self)
+        self.attributes = Attributes(self.namespace, self.importer.is_proxy)
+        self._formatting = Formatting(self.pricing, self.attributes.getattr)
+        self.special = Special(self.attributes, self.pricing, self._formatting)
+        self.attributes.special = self.special.load
+        self._files: set[str] = set()
+        self.builtins = build_builtins(self, write)
+        self.builtins.update(self._guards())
+
+    # --- GuardServices
+
+    def check_attribute(self, name: object) -> None:
+        policies.check_attribute(name)
+
+    def guarded_getattr(self, obj: object, name: object, *default: object) -> object:
+        return self.attributes.getattr(obj, name, *default)
+
+    def guarded_setattr(self, obj: object, name: object, value: object) -> None:
+        self.attributes.setattr(obj, name, value)
+
+    def guarded_delattr(self, obj: object, name: object) -> None:
+        self.attributes.delattr(obj, name)
+
+    def meter(self, iterable: object) -> Iterable[object]:
+        kind = type(iterable)
+        if kind in _SIZED and self.fuel.step(len(iterable)):  # type: ignore[arg-type]
+            return cast(Iterable[object], iterable)
+        if kind is range:
+            # SECURITY: a consumer in C could not be stopped: the whole range is paid before it starts.
+            self.fuel.charge(len(cast(range, iterable)))
+            return cast(range, iterable)
+        return self._metered(iterable)
+
+    def _metered(self, iterable: object) -> Iterable[object]:
+        """Return a lazy stand-in; guest generators and iterators pay for themselves."""
+        if type(iterable) is types.GeneratorType and iterable.gi_code.co_filename in self._files:
+            return iterable
+        iterator = iter(cast(Iterable[object], iterable))
+        if type(iterator) is types.GeneratorType and iterator.gi_code.co_filename in self._files:
+            return iterator
+        if self.attributes.is_guest_type(type(iterator)):
+            step = class_lookup(type(iterator), "__next__")
+            if type(step) is types.FunctionType and self.attributes.is_guest(step):
+                return iterator
+        return self.fuel.meter(iterator)
+
+    def lazy(self, kind: Callable[..., Iterable[object]], *iterables: object) -> int:
+        depth = 1 + max((self._depth(iterable) for iterable in iterables), default=0)
+        if depth > _DEPTH:
+            raise RecursionError(f"lazy iterators nested more than {_DEPTH} deep")
+        return depth
+
+    def _depth(self, iterable: object) -> int:
+        if not issubclass(type(iterable), _C_LAZY):
+            return 0
+        try:
+            return cast(int, object.__getattribute__(iterable, "_depth"))
+        except AttributeError:
+            return 1
+
+    def price_bytes(self, n: int) -> None:
+        self.pricing.bytes(n)
+
+    def price_operations(self, n: int) -> None:
+        self.fuel.charge(n)
+
+    def multiply(self, left: object, right: object) -> object:
+        return self.pricing.mul(left, right)
+
+    def power(self, base: object, exponent: object, modulus: object = None) -> object:
+        return self.pricing.power(base, exponent, modulus)
+
+    def shift(self, left: object, right: object) -> object:
+        return self.pricing.shift(left, right)
+
+    def modulo(self, left: object, right: object) -> object:
+        return self.pricing.modulo(left, right)
+
+    def format(self, template: str, args: tuple[object, ...], kwargs: object) -> str:
+        return self._formatting.format(template, *args, **cast("dict[str, object]", kwargs))
+
+    def stopped(self) -> bool:
+        return self.fuel.stop is not None
+
+    def check_stop(self) -> None:
+        self.fuel.check()
+
+    def register_guest_type(self, cls: type) -> None:
+        self.attributes.register(cls)
+
+    def is_guest_type(self, cls: type) -> bool:
+        return self.attributes.is_guest_type(cls)
+
+    def is_guest(self, obj: object) -> bool:
+        return self.attributes.is_guest(obj)
+
+    def guest_globals(self) -> dict[str, object]:
+        return self.namespace
+
+    def own_file(self, filename: str) -> None:
+        """Take code of `filename` as the guest's: its generators tick by themselves."""
+        self._files.add(filename)
+
+    # --- guards
+
+    def _guards(self) -> dict[str, object]:
+        pricing, attributes, fuel = self.pricing, self.attributes, self.fuel
+        exact = {kind.__name__: kind for kind in (type, int, float, slice)}
+        table: dict[str, object] = {
+            **exact,
+            "G": attributes.fast,
+            "t": fuel.tick,
+            "ticks": fuel.ticks,
+            "k": fuel.check,
+            "i": self._steady_loop(),
+            "j": self._growing_loop,
+            "b": self._bounded_loop,
+            "c": self._consume,
+            "m": self._unpacked,
+            "x": self.special.load,
+            "p": attributes.private,
+            "w": attributes.writable,
+            "mg": attributes.match_guard,
+            "spec": pricing.spec,
+            "join": pricing.join,
+            **{"mul": pricing.mul, "pow": pricing.power, "lsh": pricing.shift, "mod": pricing.modulo},
+            **{"pmul": pricing.before("mul"), "ppow": pricing.before("pow")},
+            **{"plsh": pricing.before("lshift"), "pmod": pricing.before("mod")},
+            "import": self._import,
+            "from": self._import_from,
+            "star": self._import_star,
+        }
+        return {"__build_class__": self._build_class, **{f"${name}": guard for name, guard in table.items()}}
+
+    def _build_class(self, body: Callable[..., object], name: str, *bases: object, **keywords: object) -> object:
+        made = builtins.__build_class__(body, name, *bases, **keywords)  # type: ignore[arg-type]
+        self.attributes.register(made)
+        return made
+
+    def _steady_loop(self) -> Callable[[object], Iterable[object]]:
+        step, metered, growing = self.fuel.step, self._metered, _STEADY | {list}
+
+        def steady(iterable: object) -> Iterable[object]:
+            """Return what a loop runs over whose body cannot make a list longer without a tick."""
+            if type(iterable) in growing and step(len(iterable)):  # type: ignore[arg-type]
+                return cast(Iterable[object], iterable)
+            return metered(iterable)
+
+        return steady
+
+    def _growing_loop(self, iterable: object) -> Iterable[object]:
+        kind = type(iterable)
+        if kind is list:
+            return self.fuel.meter_list(cast("list[object]", iterable))
+        if kind in _STEADY and self.fuel.step(len(iterable)):  # type: ignore[arg-type]
+            return cast(Iterable[object], iterable)
+        return self._metered(iterable)
+
+    def _bounded_loop(self, kind: Callable[..., Iterator[object]], *args: object, **kwargs: object) -> Iterable[object]:
+        """Return what a loop over `enumerate(…)`, `zip(…)`, … runs over: bounded by a sized argument, or metered."""
+        real = self._real_lazy.get(id(kind))
+        if real is None:
+            return self._growing_loop(kind(*args, **kwargs))
+        if not any(issubclass(type(arg), _C_LAZY) for arg in args):
+            kind = real
+        for arg in args:
+            if type(arg) in _STEADY and self.fuel.step(len(arg)):  # type: ignore[arg-type]
+                return kind(*args, **kwargs)
+        return self._metered(kind(*args, **kwargs))
+
+    @property
+    def _real_lazy(self) -> dict[int, Callable[..., Iterator[object]]]:
+        return self.__dict__.setdefault(
+            "_lazy_table", {id(self.builtins[kind.__name__]): kind for kind in _C_LAZY}
+        )
+
+    def _consume(self, kind: object, /, *args: object, **kwargs: object) -> object:
+        """Call `list(…)`, `set(…)`, …, `bytes(n)` or `type(name, bases, dict)`, paid for before it runs."""
+        if kind is type and len(args) == 3:
+            made = type(*args, **kwargs)  # type: ignore[call-overload]
+            self.attributes.register(made)
+            return made
+        if (kind is bytes or kind is bytearray) and args:
+            if issubclass(type(args[0]), int):
+                self.pricing.bytes(int(cast(int, args[0])))
+            elif not issubclass(type(args[0]), str):
+                args = (self.meter(args[0]) if hasattr(type(args[0]), "__iter__") else args[0], *args[1:])
+        elif len(args) == 1 and any(kind is consumer for consumer in _CONSUMERS):
+            argument = args[0]
+            if kind is not dict or issubclass(type(argument), (*_C_LAZY, types.GeneratorType)):
+                return kind(self.meter(argument), **kwargs)  # type: ignore[operator]
+        return cast(Callable[..., object], kind)(*args, **kwargs)
+
+    def _unpacked(self, iterable: object) -> Iterable[object]:
+        """Return what `*x`, `a, *b = x` and `yield from x` run over."""
+        if type(iterable) in _SIZED or self.attributes.is_guest_type(type(iterable)):
+            return cast(Iterable[object], iterable)
+        if type(iterable) is types.CoroutineType or not hasattr(type(iterable), "__iter__"):
+            return cast(Iterable[object], iterable)
+        return self.meter(iterable)
+
+    # --- imports
+
+    def _import(self, name: str, fromlist: tuple[str, ...], level: int) -> object:
+        return self.importer.import_module(name, fromlist, level)
+
+    def _import_from(self, module: object, name: str) -> object:
+        try:
+            return self.attributes.getattr(module, name)
+        except RefusedOperation:
+            raise
+        except AttributeError:
+            where = getattr(module, "__name__", "?")
+            raise ImportError(f"cannot import name {name!r} from {where!r}") from None
+
+    def _import_star(self, name: str) -> None:
+        for key, value in self.importer.import_star(name).items():
+            if type(key) is str and key.isidentifier() and key not in REFUSED_NAMES:
+                self.namespace[key] = value

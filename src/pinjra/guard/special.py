@@ -1,0 +1,167 @@
+"""SPECIAL attributes: what `x.format`, `x.__dict__`, `x.__setattr__`, … give to guest code. One row or method each.
+
+Every answer is either the real attribute, where the object is the guest's own, or a stand-in that asks the policy on each
+use. The stand-ins are closures; nothing public leads from them to what they close over.
+"""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable
+from typing import cast
+
+from pinjra.guard.attributes import Attributes, exact_name, is_one
+from pinjra.guard.errors import RefusedAttribute
+from pinjra.guard.formatting import Formatting
+from pinjra.guard.pricing import Pricing
+
+__all__ = ["Special"]
+
+_Handler = Callable[[object, str], object]
+_BOUND = (types.BuiltinMethodType, types.MethodWrapperType)
+_UNBOUND = (types.WrapperDescriptorType, types.MethodDescriptorType)
+_ACCESS = {"__getattribute__": "getattr", "__getattr__": "getattr", "__setattr__": "setattr", "__delattr__": "delattr"}
+
+
+class Special:
+    """The guarded attributes of one interpreter."""
+
+    def __init__(self, attributes: Attributes, pricing: Pricing, formatting: Formatting) -> None:
+        self._attributes = attributes
+        self._pricing = pricing
+        self._formatting = formatting
+        own_only = ("__reduce__", "__reduce_ex__", "__getstate__", "__setstate__", "__subclasses__", "__defaults__")
+        self._handlers: dict[str, _Handler] = {
+            "format": self._format,
+            "format_map": self._format,
+            "obj": self._obj,
+            "__dict__": self._dict,
+            "__annotations__": self._annotations,
+            "__self__": self._behind,
+            "__func__": self._behind,
+            "__wrapped__": self._behind,
+            "__dir__": lambda obj, name: getattr(obj, name),
+            "__weakref__": lambda obj, name: getattr(obj, name),
+            **dict.fromkeys(_ACCESS, self._access),
+            **dict.fromkeys((*own_only, "__kwdefaults__"), self._own_only),
+        }
+
+    def load(self, obj: object, name: str) -> object:
+        """Return the guarded attribute `name` of `obj`."""
+        handler = self._handlers.get(name)
+        return self._priced(obj, name) if handler is None else handler(obj, name)
+
+    def _own_only(self, obj: object, name: str) -> object:
+        """Return the attribute of a guest's object; host objects would show their insides."""
+        if self._attributes.is_guest(_subject(obj)):
+            return getattr(obj, name)
+        raise RefusedAttribute(f"attribute {name!r} is available on your own objects only")
+
+    def _obj(self, obj: object, name: str) -> object:
+        """`AttributeError.obj` is the object that failed, which may be a host module."""
+        value = getattr(obj, name)
+        if issubclass(type(obj), AttributeError) and (type(value) is types.ModuleType or callable(value)):
+            return value if self._attributes.is_guest(value) else None
+        return value
+
+    def _behind(self, obj: object, name: str) -> object:
+        """Return what a method or wrapper stands for when that is the guest's own."""
+        value = getattr(obj, name)
+        if self._attributes.is_guest(obj) and type(obj) is not types.MethodType:
+            return value
+        data = is_one(type(value), (list, dict, set, str, bytes, bytearray, int, float, tuple))
+        if self._attributes.is_guest(value) or (data and type(obj) is types.BuiltinMethodType):
+            return value
+        raise RefusedAttribute(f"attribute {name!r} is available on your own objects only")
+
+    def _dict(self, obj: object, name: str) -> object:
+        """Return the real dict of a guest's object; of others, a copy of what is public."""
+        value = getattr(obj, name)
+        if issubclass(type(obj), type):
+            guest = self._attributes.is_guest_type(obj)
+            if type(value) is not types.MappingProxyType:
+                return value
+            return types.MappingProxyType(
+                {key: item for key, item in value.items() if _is_open(key, item, guest)}
+            )
+        if type(obj) in self._attributes.fast or type(obj) is types.SimpleNamespace or type(value) is not dict:
+            return value
+        if type(obj) is types.FunctionType and self._attributes.is_guest(obj):
+            return value
+        return {key: item for key, item in value.items() if type(key) is str and key[:1] != "_"}
+
+    def _annotations(self, obj: object, name: str) -> object:
+        value = getattr(obj, name)
+        return value if self._attributes.is_guest(obj) or type(value) is not dict else dict(value)
+
+    def _access(self, obj: object, name: str) -> object:
+        """`object.__setattr__` and its like: a stand-in that asks the policy; a guest's own method as it is."""
+        real = getattr(obj, name)
+        guard = cast(Callable[..., object], getattr(self, f"_real_{_ACCESS[name]}"))
+        if is_one(type(real), _BOUND):
+            target = cast(types.BuiltinMethodType, real).__self__
+            return lambda *args: guard(real, target, *args)
+        if is_one(type(real), _UNBOUND):
+            return lambda target, *args: guard(lambda *rest: real(target, *rest), target, *args)
+        if self._attributes.is_guest(real) or self._attributes.is_guest(obj):
+            return real
+        raise RefusedAttribute(f"attribute {name!r} is available on your own objects only")
+
+    def _real_getattr(self, real: Callable[..., object], target: object, name: object) -> object:
+        text = exact_name(name)
+        instance = type(target) in self._attributes.fast and not issubclass(type(target), type)
+        if instance and text != "__dict__":
+            return real(text)
+        self._attributes.getattr(target, text)
+        return real(text) if text[:2] != "__" else self._attributes.getattr(target, text)
+
+    def _real_setattr(self, real: Callable[..., object], target: object, name: object, value: object) -> object:
+        text = exact_name(name)
+        self._attributes.writable(target, text)
+        return real(text, value)
+
+    def _real_delattr(self, real: Callable[..., object], target: object, name: object) -> object:
+        text = exact_name(name)
+        self._attributes.writable(target, text)
+        return real(text)
+
+    def _format(self, obj: object, name: str) -> object:
+        """`str.format` walks attributes in C: give a formatter that asks the policy."""
+        real = getattr(obj, name)
+        walk = self._formatting.format if name == "format" else self._formatting.format_map
+        if type(real) is types.BuiltinMethodType and issubclass(type(real.__self__), str):
+            template = str.__str__(real.__self__)
+            return lambda *args, **kwargs: walk(template, *args, **kwargs)
+        if real is str.__dict__[name]:
+            return lambda template, /, *args, **kwargs: walk(_template(template), *args, **kwargs)
+        return real
+
+    def _priced(self, obj: object, name: str) -> object:
+        """Methods of builtin values whose result has a size of the caller's choosing, and arithmetic by name."""
+        real = getattr(obj, name)
+        price = self._pricing.method
+        if is_one(type(real), _BOUND):
+            target = cast(types.BuiltinMethodType, real).__self__
+            return lambda *args, **kwargs: price(name, real, target, args, kwargs)
+        if is_one(type(real), _UNBOUND):
+            return lambda target, /, *args, **kwargs: price(
+                name, lambda *rest, **named: real(target, *rest, **named), target, args, kwargs
+            )
+        return real
+
+
+def _subject(obj: object) -> object:
+    return object.__getattribute__(obj, "__self__") if type(obj) is super else obj
+
+
+def _template(template: object) -> str:
+    if not issubclass(type(template), str):
+        raise TypeError(f"descriptor 'format' requires a 'str' object but received a '{type(template).__name__}'")
+    return str.__str__(cast(str, template))
+
+
+def _is_open(key: object, item: object, guest: bool) -> bool:
+    """Return whether a class dict's entry may be shown: slots of host classes bypass the guards."""
+    if guest:
+        return not is_one(type(item), (types.GetSetDescriptorType, types.WrapperDescriptorType))
+    return type(key) is str and key[:1] != "_"
