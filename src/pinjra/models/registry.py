@@ -34,10 +34,9 @@ def load_model(name: str, **options: Any) -> Model:
         MissingDependency: The kind's package is not installed (the operator's fault).
         WeightsUnavailable: An embedded model whose weights are not here.
     """
-    if name in CATALOG or name.endswith(".gguf"):
+    kind, _, model_id = name.partition(":")
+    if kind not in KINDS and (name in CATALOG or name.endswith(".gguf")):
         kind, model_id = "llama-cpp", name
-    else:
-        kind, _, model_id = name.partition(":")
     if kind not in KINDS or not (model_id or kind == "hf"):
         raise ConfigurationError(f"there is no model {name!r}; {_choices()}")
     module, _, attribute = KINDS[kind].partition(":")
