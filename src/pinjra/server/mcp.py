@@ -1,0 +1,200 @@
+"""`pinjra mcp`: an MCP server that gives any MCP client the sandbox, over standard input/output or HTTP.
+
+There is no boundary between this server and who may talk to it: over HTTP it listens on loopback unless told
+otherwise, checks Host and Origin (a web page must not reach it through the user's browser), and wants a token where
+other machines can reach it.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from types import FrameType
+from typing import TYPE_CHECKING, Any, Literal
+
+from pinjra.core.errors import ConfigurationError, MissingDependency
+from pinjra.core.limits import Limits
+from pinjra.server.sessions import Sessions
+
+if TYPE_CHECKING:
+    from mcp.server.mcpserver import MCPServer
+
+    from pinjra.executors.base import PythonExecutor
+
+__all__ = ["serve"]
+
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+_BODY_BYTES = 16 << 20  # of one HTTP request: a file of some 12 MB as base64
+_STOP_SECONDS = 3  # for open HTTP streams to end when the server stops
+_INSTRUCTIONS = (
+    "Runs Python code in a sandbox with {executor!r}. run_python keeps variables and files from call to call; each "
+    "answer ends with the session's name. Modules beyond the standard ones: {imports}."
+)
+
+
+def serve(
+    transport: Literal["stdio", "http"] = "stdio",
+    *,
+    executor: str = "jail",
+    authorized_imports: Iterable[str] = (),
+    limits: Limits = Limits(),  # noqa: B008 (frozen)
+    executor_kwargs: Mapping[str, object] | None = None,
+    host: str = "127.0.0.1",
+    port: int = 8765,
+    token: str | None = None,
+    allow_hosts: Iterable[str] = (),
+    max_sessions: int = 16,
+    idle_seconds: float = 1800.0,
+) -> None:
+    """Serve until the client goes (stdio) or the process is told to stop (http); then close all sessions.
+
+    Args:
+        executor: Where the code runs; "jail" needs Linux.
+        authorized_imports: Modules that code may import besides the default list.
+        limits: What one run may use; a client may ask for less time, never for more.
+        port: 0 for any free one; the URL is said on standard error.
+        token: HTTP clients must send it as `Authorization: Bearer …`; needed unless `host` is loopback.
+        allow_hosts: Host headers to accept besides those of loopback and `host`: "name:port".
+        max_sessions: Sessions open at one time.
+        idle_seconds: A session that nobody used for so long is closed.
+
+    Raises:
+        ConfigurationError: An argument is wrong (the operator's fault).
+        MissingDependency: The `mcp` package is not installed.
+        ExecutorUnavailable: This machine cannot run the executor; says what is missing and the choices.
+        StartupFailed: The sandbox did not come up.
+    """
+    _check(transport, host, token, max_sessions, idle_seconds)
+    imports = tuple(authorized_imports)
+    create = _creator(executor, imports, limits, executor_kwargs)
+    sessions = Sessions(create, most=max_sessions, idle_seconds=idle_seconds)
+    try:
+        sessions.warm_up()
+        server = _server(transport, sessions, executor, imports, limits, max_sessions)
+        if transport == "stdio":
+            _end_on_signal(sessions)
+            server.run("stdio")
+        else:
+            _serve_http(server, host, port, token, tuple(allow_hosts))
+    finally:
+        sessions.close()
+
+
+def _check(transport: str, host: str, token: str | None, max_sessions: int, idle_seconds: float) -> None:
+    try:
+        import mcp.server.mcpserver  # noqa: F401
+    except ImportError:
+        raise MissingDependency("mcp", "pip install 'pinjra[mcp]'") from None
+    if transport not in ("stdio", "http"):
+        raise ConfigurationError(f"the transport must be 'stdio' or 'http', not {transport!r}")
+    if token is not None and len(token) < 16:
+        raise ConfigurationError(
+            "the token has fewer than 16 characters; make one with `openssl rand -hex 32`"
+        )
+    if transport == "http" and host not in _LOOPBACK and token is None:
+        raise ConfigurationError(
+            f"other machines can reach {host}: set a token that clients must send, or listen on 127.0.0.1"
+        )
+    if max_sessions < 1 or not idle_seconds > 0:
+        raise ConfigurationError("max_sessions and idle_seconds must be above 0")
+
+
+def _creator(
+    executor: str, imports: tuple[str, ...], limits: Limits, executor_kwargs: Mapping[str, object] | None
+) -> Callable[[], PythonExecutor]:
+    def create() -> PythonExecutor:
+        from pinjra.executors.registry import create_executor
+
+        options = {"limits": limits, **(executor_kwargs or {})}
+        return create_executor(executor, additional_authorized_imports=imports, executor_kwargs=options)
+
+    return create
+
+
+def _server(
+    transport: str, sessions: Sessions, executor: str, imports: tuple[str, ...], limits: Limits, most: int
+) -> MCPServer:
+    from mcp.server.mcpserver import MCPServer
+
+    from pinjra.server.mcp_tools import SandboxTools
+
+    said = _INSTRUCTIONS.format(executor=executor, imports=", ".join(imports) or "none")
+    server = MCPServer("pinjra", title="Pinjra: a Python sandbox", instructions=said, log_level="ERROR")
+    owned = transport == "stdio"
+    SandboxTools(sessions, wall_seconds=limits.wall_seconds, owned=owned, most_at_once=most).offer(server)
+    return server
+
+
+def _end_on_signal(sessions: Sessions) -> None:
+    """Close all sessions on SIGTERM; the thread that reads standard input cannot be woken, so the process ends hard."""
+    if threading.current_thread() is not threading.main_thread():
+        return
+
+    def end() -> None:
+        sessions.close()
+        os._exit(128 + signal.SIGTERM)
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        # In a thread: the interrupted code may hold the very lock that closing needs.
+        threading.Thread(target=end, name="pinjra-end").start()
+
+    signal.signal(signal.SIGTERM, on_signal)
+
+
+def _serve_http(
+    server: MCPServer, host: str, port: int, token: str | None, allow_hosts: tuple[str, ...]
+) -> None:
+    import anyio
+    import uvicorn
+    from mcp.server.transport_security import TransportSecuritySettings
+
+    listener = _listen(host, port)
+    shown = f"[{host}]" if ":" in host else host
+    port = int(listener.getsockname()[1])
+    names = {f"{name}:{port}" for name in ("127.0.0.1", "localhost", "[::1]", shown)} | set(allow_hosts)
+    app: Any = server.streamable_http_app(
+        host=host,
+        max_request_body_size=_BODY_BYTES,
+        # SECURITY: Host and Origin: a page in the user's browser must not speak to this server, by whatever name.
+        transport_security=TransportSecuritySettings(
+            allowed_hosts=sorted(names),
+            allowed_origins=sorted(f"{scheme}://{name}" for name in names for scheme in ("http", "https")),
+        ),
+    )
+    if token is not None:
+        app = _TokenWanted(app, token)
+    config = uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=_STOP_SECONDS)
+    print(f"pinjra mcp: http://{shown}:{port}/mcp", file=sys.stderr, flush=True)
+    anyio.run(lambda: uvicorn.Server(config).serve(sockets=[listener]))
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family)
+    except OSError as error:
+        raise ConfigurationError(f"cannot listen on {host}:{port}: {error}") from error
+
+
+class _TokenWanted:
+    """Lets only requests through that carry the token."""
+
+    def __init__(self, app: Any, token: str) -> None:
+        self._app = app
+        self._wanted = f"Bearer {token}".encode()
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "http":
+            given = dict(scope["headers"]).get(b"authorization", b"")
+            # SECURITY: compared in constant time.
+            if not secrets.compare_digest(given, self._wanted):
+                headers = [(b"www-authenticate", b"Bearer"), (b"content-length", b"0")]
+                await send({"type": "http.response.start", "status": 401, "headers": headers})
+                await send({"type": "http.response.body", "body": b""})
+                return
+        await self._app(scope, receive, send)

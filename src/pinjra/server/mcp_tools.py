@@ -1,0 +1,298 @@
+"""An MCP request -> something done in a session. Imported only where the `mcp` package is known to be installed."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Annotated, Any, TypeVar
+
+import anyio
+import anyio.to_thread
+from mcp.server.mcpserver import Context, MCPServer
+from mcp.server.mcpserver.exceptions import ToolError
+from mcp.types import CallToolResult, ImageContent, TextContent, ToolAnnotations
+from pydantic import Field
+
+from pinjra.core.errors import BackendError, ConfigurationError, SessionLost
+from pinjra.core.execution import Artifact, Execution
+from pinjra.core.values import Opaque
+from pinjra.server.sessions import Session, SessionRefused, Sessions
+
+__all__ = ["SandboxTools"]
+
+_Result = TypeVar("_Result")
+_TEXT_CHARACTERS = 50_000  # of each part of an answer; the middle of more is cut
+_IMAGES = ("image/png", "image/jpeg", "image/gif", "image/webp")  # what MCP clients show
+_FILE_BYTES = 10 << 20  # of one file in one answer
+
+_SESSION = Field(
+    description="The session's name, as an earlier answer gave it. Leave it out for your own first session.",
+    max_length=200,
+)
+_NAME = Field(description="The file's relative path in the session's scratch folder.", max_length=4000)
+SessionName = Annotated[str, _SESSION]
+FileName = Annotated[str, _NAME]
+
+
+class SandboxTools:
+    """The tools that the server offers. Each works in a thread, so that one client's long run holds nobody up.
+
+    Args:
+        wall_seconds: Longest time that one run may ask for; None for no limit.
+        owned: The transport tells clients apart; otherwise a session's name is its only key.
+    """
+
+    def __init__(
+        self, sessions: Sessions, *, wall_seconds: float | None, owned: bool, most_at_once: int
+    ) -> None:
+        self._sessions = sessions
+        self._wall_seconds = wall_seconds
+        self._owned = owned
+        self._most_at_once = most_at_once
+        self._limiter: anyio.CapacityLimiter | None = None
+
+    def offer(self, server: MCPServer) -> None:
+        """Add all tools to the server."""
+        writes = ToolAnnotations(read_only_hint=False, destructive_hint=False, open_world_hint=False)
+        reads = ToolAnnotations(read_only_hint=True, open_world_hint=False)
+        ends = ToolAnnotations(read_only_hint=False, destructive_hint=True, open_world_hint=False)
+        for function, hints in (
+            (self.run_python, writes),
+            (self.put_file, writes),
+            (self.get_file, reads),
+            (self.list_files, reads),
+            (self.list_sessions, reads),
+            (self.reset_session, ends),
+            (self.close_session, ends),
+        ):
+            server.add_tool(function, annotations=hints, structured_output=False)
+
+    async def run_python(
+        self,
+        code: Annotated[
+            str, Field(description="Python source. The value of its last expression is returned.")
+        ],
+        context: Context[Any, Any],
+        session: SessionName = "",
+        wall_seconds: Annotated[
+            float | None, Field(description="Longest time the run may take.", gt=0, le=86_400)
+        ] = None,
+    ) -> CallToolResult:
+        """Run Python code in a sandbox and return what it printed, its value, and its images.
+
+        Variables, functions and files live on in the session from one call to the next. The sandbox has no network
+        and none of this machine's files. What goes wrong is told with the line and the reason.
+        """
+        wall = self._wall(wall_seconds)
+
+        def work(used: Session) -> CallToolResult:
+            was_new = used.is_new
+            return _answer(used.executor.run(code, wall_seconds=wall), used.name, was_new)
+
+        return await self._in_session(context, session, work, may_create=True)
+
+    async def put_file(
+        self,
+        name: FileName,
+        context: Context[Any, Any],
+        text: Annotated[
+            str | None, Field(description="The file's content as text; or give `base64`.")
+        ] = None,
+        base64: Annotated[str | None, Field(description="The file's content as base64.")] = None,
+        session: SessionName = "",
+    ) -> str:
+        """Write a file into the session's scratch folder, where code opens it by its name."""
+        data = _content(text, base64)
+
+        def work(used: Session) -> str:
+            used.executor.put_file(name, data)
+            return f"wrote {name} ({len(data)} bytes)\n[session {used.name}]"
+
+        return await self._in_session(context, session, work, may_create=True)
+
+    async def get_file(
+        self, name: FileName, context: Context[Any, Any], session: SessionName = ""
+    ) -> CallToolResult:
+        """Return a file of the session's scratch folder: as text, as an image, or as base64."""
+
+        def work(used: Session) -> CallToolResult:
+            try:
+                data = used.executor.get_file(name)
+            except FileNotFoundError:
+                raise ToolError(f"there is no file {name!r}; list_files tells what there is") from None
+            return CallToolResult(content=[_file_block(name, data)])
+
+        return await self._in_session(context, session, work)
+
+    async def list_files(self, context: Context[Any, Any], session: SessionName = "") -> str:
+        """List the files in the session's scratch folder, with their sizes in bytes."""
+
+        def work(used: Session) -> str:
+            files = used.executor.list_files()
+            return "\n".join(f"{size:>12}  {name}" for name, size in sorted(files.items())) or "no files"
+
+        return await self._in_session(context, session, work)
+
+    async def reset_session(self, context: Context[Any, Any], session: SessionName = "") -> str:
+        """Forget the session's variables and files."""
+
+        def work(used: Session) -> str:
+            used.executor.reset()
+            return f"session {used.name} is empty now"
+
+        return await self._in_session(context, session, work)
+
+    async def list_sessions(self, context: Context[Any, Any]) -> str:
+        """List your open sessions."""
+        owner = self._owner(context)
+        names = self._sessions.names(owner) if owner is not None else []
+        return "\n".join(names) or "no sessions"
+
+    async def close_session(self, context: Context[Any, Any], session: SessionName = "") -> str:
+        """Stop what runs in the session and end it with its variables and files."""
+        owner, name, _ = self._key(context, session)
+        # On the loop's own threads: a run that occupies all of the others must not keep anybody from closing it.
+        closed = await anyio.to_thread.run_sync(self._sessions.close_one, owner, name)
+        return f"session {name} is closed" if closed else f"there is no session {name!r}"
+
+    def _wall(self, asked: float | None) -> float | None:
+        if asked is None or self._wall_seconds is None:
+            return asked
+        return min(asked, self._wall_seconds)
+
+    def _owner(self, context: Context[Any, Any]) -> str | None:
+        """Return who calls; None where the transport does not tell."""
+        if self._owned:
+            return "stdio"
+        return (context.headers or {}).get("mcp-session-id")
+
+    def _key(
+        self, context: Context[Any, Any], session: str, *, may_create: bool = False
+    ) -> tuple[str, str, bool]:
+        """Return owner and name of the session that is meant, and whether it may be made now."""
+        owner = self._owner(context)
+        if owner is not None:
+            return owner, session or "main", may_create
+        if session:
+            # SECURITY: without owners, only names that this server made up open a session.
+            return "", session, False
+        if not may_create:
+            raise ToolError("say which session: run_python's answer gives its name")
+        return "", self._sessions.new_name(), True
+
+    async def _in_session(
+        self,
+        context: Context[Any, Any],
+        session: str,
+        work: Callable[[Session], _Result],
+        may_create: bool = False,
+    ) -> _Result:
+        """Return what `work` returns, done in a thread; a client that cancels interrupts the run."""
+        owner, name, may_create = self._key(context, session, may_create=may_create)
+        entered = self._sessions.use(owner, name) if may_create else self._sessions.use_open(owner, name)
+        self._limiter = self._limiter or anyio.CapacityLimiter(self._most_at_once)
+        doing = _Doing(entered, work)
+        try:
+            return await anyio.to_thread.run_sync(doing.run, abandon_on_cancel=True, limiter=self._limiter)
+        except anyio.get_cancelled_exc_class():
+            doing.interrupt()
+            raise
+        except SessionLost as error:
+            self._sessions.close_one(owner, name)
+            raise ToolError(f"{error}; the session is gone with its variables and files") from error
+        except (SessionRefused, ConfigurationError, BackendError) as error:
+            raise ToolError(str(error)) from error
+
+
+class _Doing:
+    """One piece of work in one session, which another thread may interrupt."""
+
+    def __init__(self, entered: AbstractContextManager[Session], work: Callable[[Session], Any]) -> None:
+        self._entered = entered
+        self._work = work
+        self._session: Session | None = None
+        self._is_interrupted = False
+
+    def run(self) -> Any:
+        with self._entered as session:
+            self._session = session
+            if self._is_interrupted:
+                return None
+            return self._work(session)
+
+    def interrupt(self) -> None:
+        self._is_interrupted = True
+        if self._session is not None:
+            self._session.executor.interrupt()
+
+
+def _answer(done: Execution, session: str, was_new: bool) -> CallToolResult:
+    parts = [_cut(done.stdout.rstrip("\n"))]
+    if done.stderr.strip():
+        parts.append(f"[stderr]\n{_cut(done.stderr.rstrip())}")
+    if done.value is not None and done.error is None:
+        parts.append(
+            f"[value]\n{_cut(done.value.repr if isinstance(done.value, Opaque) else repr(done.value))}"
+        )
+    if done.error is not None:
+        said = done.error.traceback.rstrip() or str(done.error)
+        hint = done.error.hint if done.error.hint and done.error.hint not in said else None
+        parts.append("\n".join(text for text in (f"[error]\n{_cut(said)}", hint) if text))
+    parts += [f"[note] {note}" for note in done.notes]
+    parts.append(f"[session {session}{', new' if was_new else ''}]")
+    content: list[Any] = [TextContent(type="text", text="\n".join(part for part in parts if part))]
+    content += [_artifact_block(artifact) for artifact in done.artifacts]
+    return CallToolResult(content=content, is_error=done.error is not None)
+
+
+def _artifact_block(artifact: Artifact) -> Any:
+    if artifact.media_type in _IMAGES:
+        data = base64.b64encode(artifact.data).decode("ascii")
+        return ImageContent(type="image", data=data, mime_type=artifact.media_type)
+    text = _cut(artifact.data.decode("utf-8", "replace"))
+    return TextContent(type="text", text=f"[{artifact.media_type}]\n{text}")
+
+
+def _file_block(name: str, data: bytes) -> Any:
+    if len(data) > _FILE_BYTES:
+        raise ToolError(
+            f"{name} has {len(data)} bytes, more than an answer holds ({_FILE_BYTES}); read parts of it"
+        )
+    media_type = _image_type(data)
+    encoded = base64.b64encode(data).decode("ascii")
+    if media_type:
+        return ImageContent(type="image", data=encoded, mime_type=media_type)
+    try:
+        return TextContent(type="text", text=data.decode("utf-8"))
+    except UnicodeDecodeError:
+        return TextContent(type="text", text=f"base64:{encoded}")
+
+
+def _image_type(data: bytes) -> str:
+    """Return the image's media type by its first bytes; "" for what is no image that clients show."""
+    if data.startswith(b"\x89PNG\r\n\x1a\n"):
+        return "image/png"
+    if data.startswith(b"\xff\xd8\xff"):
+        return "image/jpeg"
+    if data.startswith((b"GIF87a", b"GIF89a")):
+        return "image/gif"
+    return "image/webp" if data[:4] == b"RIFF" and data[8:12] == b"WEBP" else ""
+
+
+def _content(text: str | None, encoded: str | None) -> bytes:
+    if (text is None) == (encoded is None):
+        raise ToolError("give the content either as text or as base64")
+    if text is not None:
+        return text.encode("utf-8")
+    try:
+        return base64.b64decode(encoded or "", validate=True)
+    except ValueError as error:
+        raise ToolError(f"base64 does not decode: {error}") from None
+
+
+def _cut(text: str) -> str:
+    if len(text) <= _TEXT_CHARACTERS:
+        return text
+    half = _TEXT_CHARACTERS // 2
+    return f"{text[:half]}\n… ({len(text) - 2 * half} characters cut) …\n{text[-half:]}"
