@@ -17,12 +17,15 @@ from pinjra.core.errors import BackendError
 from pinjra.core.limits import Limits
 from pinjra.executors.guarantees import Guarantees
 from pinjra.executors.session import SessionExecutor
+from pinjra.guard.imports import DEFAULT_AUTHORIZED
 from pinjra.jail.client import Config, Session, Zygote, zygote_for
 from pinjra.jail.confine import Spec
 
 __all__ = ["JailExecutor", "JailTransport"]
 
 _SERVE = "pinjra.worker.supervisor:serve"
+# What every session needs sooner or later; each is then shared memory and no time
+_PRELOAD = ("pinjra.worker.interpreter", *DEFAULT_AUTHORIZED)
 _DEATH_SECONDS = 2.0  # a killed session is gone in milliseconds; a kernel under memory pressure takes longer
 _MOST_BYTES = 1 << 20
 
@@ -61,7 +64,7 @@ class JailExecutor(SessionExecutor):
         imports = tuple(additional_authorized_imports)
         self._config = Config(
             serve=_SERVE,
-            preload=tuple(preload) if preload is not None else _third_party(imports),
+            preload=(*_PRELOAD, *(preload if preload is not None else _third_party(imports))),
             python_path=tuple(os.path.abspath(path) for path in python_path),
             require=tuple(require),
             without=tuple(without),
@@ -84,7 +87,7 @@ class JailExecutor(SessionExecutor):
     def diagnose(cls) -> str:
         """Return "" when the jail works here, else why not."""
         try:
-            zygote_for(Config(serve=_SERVE))
+            zygote_for(Config(serve=_SERVE, preload=_PRELOAD))
         except Exception as error:  # whatever it is, it is the answer
             return str(error)
         return ""

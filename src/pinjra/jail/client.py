@@ -42,6 +42,7 @@ _BOOT = (
     "import sys; sys.path.append(sys.argv[2]); from pinjra.jail.zygote import main; main(int(sys.argv[1]))"
 )
 _START_SECONDS = 60.0  # importing pandas on a busy machine takes some
+_END_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -175,7 +176,13 @@ class Zygote:
     def close(self) -> None:
         """End it and all of its sessions. Idempotent."""
         self._control.close()
-        self._process.wait()  # it ends at the end of its socket; the kernel kills what it has below
+        try:
+            self._process.wait(
+                _END_SECONDS
+            )  # it ends at the end of its socket; the kernel kills what it has below
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
 
     def abandon(self) -> None:
         """Close what a forked process inherited: the zygote is the parent's."""

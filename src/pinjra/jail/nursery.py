@@ -11,7 +11,7 @@ import tempfile
 import traceback
 from collections import deque
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, field
 from typing import NoReturn
 
@@ -102,11 +102,14 @@ class Nursery:
         return any(len(self._spares.get(spec, ())) < count for spec, count in self._wanted.items())
 
     def add_spare(self) -> None:
-        """Make one of the missing spares."""
+        """Make one of the missing spares. When that does not work, none is wanted until the next session is."""
         for spec, count in self._wanted.items():
             ready = self._spares.setdefault(spec, deque())
             if len(ready) < count:
-                ready.append(self._fork(spec))
+                try:
+                    ready.append(self._fork(spec))
+                except OSError:
+                    self._wanted[spec] = 0
                 return
 
     def is_busy(self) -> bool:
@@ -160,10 +163,11 @@ class Nursery:
                 self._groups.append(child.group)
         if child.folder:
             shutil.rmtree(child.folder, ignore_errors=True)
-        ready = [spares for spares in self._spares.values() if child in spares]
-        for spares in ready:  # a spare that died: a later take must not find it
-            spares.remove(child)
-            self._forget(child)
+        for spec, spares in self._spares.items():
+            if child in spares:  # a spare that died: the next would die too, and the one after it
+                spares.remove(child)
+                self._wanted[spec] = 0
+                self._forget(child)
 
     def _kill_orphans(self) -> None:
         """Kill the processes that a dead session left to this one, until no more come: a fork bomb is faster than one look."""
@@ -186,26 +190,50 @@ class Nursery:
             child.stream.close()
 
     def _fork(self, spec: Spec) -> Child:
-        """Fork a session; it confines itself while this process goes on."""
+        """Return a session that confines itself while this process goes on.
+
+        Raises:
+            OSError: There are no more processes, descriptors or groups (the machine's fault).
+        """
         self._count += 1
-        group = None
-        if self.maker is not None:
-            group = self.maker.make(
-                self._count, memory_bytes=spec.group_memory_bytes, processes=spec.group_processes
-            )
-        folder = "" if self.plan.has("mount namespace") else tempfile.mkdtemp(prefix="pinjra-")
-        host, guest = socket.socketpair()
-        reader, writer = os.pipe2(os.O_CLOEXEC)
+        with ExitStack() as undo:
+            group = self._make_group(spec)
+            if group is not None:
+                undo.callback(group.remove)
+            folder = "" if self.plan.has("mount namespace") else tempfile.mkdtemp(prefix="pinjra-")
+            if folder:
+                undo.callback(shutil.rmtree, folder, ignore_errors=True)
+            host, guest = socket.socketpair()
+            undo.callback(host.close)
+            reader, writer = os.pipe2(os.O_CLOEXEC)
+            undo.callback(os.close, reader)
+            try:
+                process = self._fork_process(spec, group, folder, guest, writer)
+            finally:
+                guest.close()
+                os.close(writer)
+            undo.pop_all()
+        child = Child(self._count, process, host, os.pidfd_open(process), reader, group, folder)
+        self._children[child.number] = self._by_process[process] = child
+        return child
+
+    def _make_group(self, spec: Spec) -> cgroups.Group | None:
+        if self.maker is None:
+            return None
+        return self.maker.make(
+            self._count, memory_bytes=spec.group_memory_bytes, processes=spec.group_processes
+        )
+
+    def _fork_process(
+        self, spec: Spec, group: cgroups.Group | None, folder: str, guest: socket.socket, note: int
+    ) -> int:
+        """Return the session's first process, in a pid namespace of its own where there is one."""
         is_first = self.plan.has("pid namespace")
         with namespaces.in_new_pid_namespace(self._pid_namespace) if is_first else nullcontext():
             process = os.fork()
             if process == 0:
-                self._become_session(spec, group, folder, guest.detach(), writer)
-        guest.close()
-        os.close(writer)
-        child = Child(self._count, process, host, os.pidfd_open(process), reader, group, folder)
-        self._children[child.number] = self._by_process[process] = child
-        return child
+                self._become_session(spec, group, folder, guest.detach(), note)
+        return process
 
     def _become_session(
         self, spec: Spec, group: cgroups.Group | None, folder: str, stream: int, note: int

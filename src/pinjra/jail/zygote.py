@@ -17,6 +17,7 @@ import gc
 import importlib
 import json
 import os
+import resource
 import select
 import signal
 import socket
@@ -158,6 +159,10 @@ def _preload(names: Iterable[str]) -> list[str]:
 def _serve(host: socket.socket, nursery: Nursery, pidfd: int) -> None:
     """Answer requests until the host is gone."""
     reader, writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(
+        resource.RLIMIT_NOFILE, (most, most)
+    )  # three descriptors a session; sessions get their own limit
     signal.signal(signal.SIGCHLD, lambda *_: None)
     signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
     poll = select.poll()
@@ -189,20 +194,29 @@ def _answer(host: socket.socket, nursery: Nursery) -> bool:
     if not data:
         return False
     request: Json = json.loads(data)
-    if request["op"] == "take":
-        spec = request["spec"]
-        if not isinstance(spec, dict):
-            raise TypeError(f"spec is a {type(spec).__name__}")
-        box, warm = nursery.take(Spec(**spec), _number(request["spares"]))
-        stream = box.hand_over()
-        with stream:
-            message = json.dumps(
-                {"box": box.number, "warm": warm, "scratch": box.folder or nursery.scratch}
-            ).encode()
-            socket.send_fds(host, [message], [stream.fileno(), box.pidfd])
-    else:
-        host.send(json.dumps(nursery.end(_number(request["box"]))).encode())
+    try:
+        if request["op"] == "take":
+            _hand_over(host, nursery, request)
+        else:
+            host.send(json.dumps(nursery.end(_number(request["box"]))).encode())
+    except OSError as error:  # no more processes or descriptors: this session's loss, not that of the others
+        _report(host, {"failed": str(error)})
     return True
+
+
+def _hand_over(host: socket.socket, nursery: Nursery, request: Json) -> None:
+    """Send a session's number, and with it the host's end of the stream and a pidfd.
+
+    Raises:
+        OSError: It cannot be made (the machine's fault).
+    """
+    spec = request["spec"]
+    if not isinstance(spec, dict):
+        raise TypeError(f"spec is a {type(spec).__name__}")
+    box, warm = nursery.take(Spec(**spec), _number(request["spares"]))
+    with box.hand_over() as stream:
+        message = json.dumps({"box": box.number, "warm": warm}).encode()
+        socket.send_fds(host, [message], [stream.fileno(), box.pidfd])
 
 
 def _number(value: object) -> int:
