@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, cast
 
 from pinjra.core.calls import HostFunction, guest_exception
@@ -189,8 +190,24 @@ class LocalBridge:
             with watch.tool(inline=False):
                 return self._guarded(function, lambda: asyncio.run(awaited()))
 
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[object] = loop.create_future()
+
+        def settle(done: Future[object]) -> None:
+            if not future.done():
+                error = done.exception()
+                if error is not None:
+                    future.set_exception(error)
+                else:
+                    future.set_result(done.result())
+
+        def finished(done: Future[object]) -> None:
+            with contextlib.suppress(RuntimeError):  # the guest's loop is closed: nobody waits any more
+                loop.call_soon_threadsafe(settle, done)
+
         with host_section():
-            return asyncio.get_running_loop().run_in_executor(self._threads(), lambda: context.run(work))
+            self._threads().submit(context.run, work).add_done_callback(finished)
+        return future
 
     def _threads(self) -> ThreadPoolExecutor:
         if self._pool is None:
