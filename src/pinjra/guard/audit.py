@@ -17,8 +17,6 @@ import os
 import sys
 import sysconfig
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from types import FrameType
 
 from pinjra.guard.errors import RefusedOperation
@@ -35,22 +33,18 @@ _FAMILIES = frozenset(
 )
 _EVENTS = frozenset(
     "sys.settrace sys.setprofile sys.addaudithook sys._current_frames sys._current_exceptions sys.excepthook "
-    "sys.unraisablehook sys.set_asyncgen_hooks sys.set_asyncgen_hooks_firstiter sys.set_asyncgen_hooks_finalizer "
+    "sys.unraisablehook "
     "sys.remote_exec sys.monitoring.register_callback gc.get_objects gc.get_referrers gc.get_referents builtins.input "
-    "builtins.input/result builtins.breakpoint code.interact pdb.Pdb time.sleep_forever".split()
+    "builtins.input/result builtins.breakpoint code.interact pdb.Pdb".split()
 )
 # Reading: (event, position of the path). Allowed below the roots that libraries read while they work.
 _READS = frozenset(
     ["os.listdir", "os.scandir", "os.walk", "os.fwalk", "glob.glob", "glob.glob/2", "pathlib.Path.glob"]
 )
-# Harmless members of a refused family.
-_HARMLESS = frozenset(
-    ["sys.set_asyncgen_hooks", "sys.set_asyncgen_hooks_firstiter", "sys.set_asyncgen_hooks_finalizer"]
-)
 # What only an escape does straight from a guest's frame: libraries do it from frames of their own.
 _GATES = frozenset(
-    "exec compile import open marshal.loads marshal.load code.__new__ function.__new__ object.__getattr__ "
-    "object.__setattr__ object.__delattr__ sys._getframe sys._getframemodulename".split()
+    "exec compile import marshal.loads marshal.load code.__new__ function.__new__ object.__getattr__ "
+    "object.__setattr__ object.__delattr__".split()
 )
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 _REAL_BUILTINS = vars(builtins)
@@ -59,7 +53,6 @@ _active: set[int] = set()
 _depth = threading.local()
 _installed = threading.Lock()
 _state = {"installed": False}
-_readable: list[tuple[str, ...]] = []
 
 
 def install() -> None:
@@ -124,14 +117,18 @@ def _hook(event: str, args: tuple[object, ...]) -> None:
         _check_open(*args[:3])
     elif event in _READS:
         _check_read(event, args[0] if args else None)
-    elif event in _EVENTS or (event.partition(".")[0] in _FAMILIES and event not in _HARMLESS):
-        if not (event.startswith("ctypes.") and _is_importing()):
-            _refuse(event, args)
+    elif (event in _EVENTS or event.partition(".")[0] in _FAMILIES) and not _is_loading(event):
+        _refuse(event, args)
 
 
 def _is_guest_frame(frame: FrameType | None) -> bool:
     """Return whether a frame runs guest code: only that has builtins of its own."""
     return frame is not None and frame.f_builtins is not _REAL_BUILTINS
+
+
+def _is_loading(event: str) -> bool:
+    """Return whether this is ctypes being loaded by a library: that opens the process itself, once."""
+    return event.startswith("ctypes.") and _is_importing()
 
 
 def _is_importing() -> bool:
@@ -164,6 +161,8 @@ def _check_read(event: str, path: object) -> None:
     for root in (*_roots(), *getattr(_depth, "readable", ())):
         if full == root or full.startswith(root + os.sep):
             return
+    if _is_importing() and (event == "os.listdir" or full.endswith((".py", ".pyc", ".so", ".pyd"))):
+        return
     _refuse(event, (path,))
 
 
@@ -179,6 +178,7 @@ def _roots() -> tuple[str, ...]:
         "/etc/mime.types",
     }
     names |= {"/usr/share/matplotlib", "/dev/null", "/dev/urandom", "/etc/localtime", "/etc/timezone"}
+    names.add(os.path.dirname(os.path.dirname(__file__)))
     names |= {entry for entry in sys.path if entry and entry.endswith(("site-packages", "dist-packages"))}
     return tuple(os.path.realpath(name) for name in names if name)
 
@@ -189,14 +189,3 @@ def _refuse(event: str, args: tuple[object, ...]) -> None:
         raise RefusedOperation(
             f"{event} is refused while guest code runs: {shown!s:.200}".rstrip(": "), _HINT
         )
-
-
-@contextmanager
-def readable(*folders: str) -> Iterator[None]:
-    """Let guest code on this thread read below `folders` as well."""
-    before = getattr(_depth, "readable", ())
-    _depth.readable = (*before, *map(os.path.realpath, folders))
-    try:
-        yield
-    finally:
-        _depth.readable = before

@@ -15,10 +15,11 @@ from __future__ import annotations
 import importlib
 import sys
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from pinjra.guard.audit import host_section
+from pinjra.guard.audit import guest_running, host_section
 from pinjra.guard.errors import RefusedAttribute, RefusedImport
 from pinjra.guard.modules import (
     DEFAULT_AUTHORIZED,
@@ -30,6 +31,8 @@ from pinjra.guard.modules import (
 )
 
 if TYPE_CHECKING:
+    import asyncio
+
     from pinjra.guard.policy import Policy
     from pinjra.guard.services import GuardServices
 
@@ -135,6 +138,29 @@ class Importer:
     def is_proxy(self, obj: object) -> bool:
         """Return whether `obj` is a module proxy of this importer."""
         return type(obj) is self._proxy_type
+
+    @contextmanager
+    def running(self, *readable: str) -> Iterator[None]:
+        """Guest code runs inside: audit events are looked at, and shared state (decimal context, options) is the guest's.
+
+        Args:
+            readable: Real folders below which the guest may read, besides those of the interpreter.
+        """
+        if not self._in_process:
+            yield
+            return
+        self.session.enter()
+        try:
+            with guest_running(readable):
+                yield
+        finally:
+            self.session.leave()
+
+    def new_event_loop(self) -> asyncio.AbstractEventLoop:
+        """Return a loop for a program that awaits at its top level; whoever runs it closes it."""
+        from pinjra.guard.replacements_async import guest_loop
+
+        return guest_loop(self.session)
 
     # ------------------------------------------------------------------ policy
 

@@ -14,10 +14,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from pinjra.guard.errors import RefusedOperation
+from pinjra.guard.audit import host_section
+from pinjra.guard.errors import RefusedAttribute, RefusedOperation
+from pinjra.guard.policy import Kind, kind_of
 from pinjra.guard.services import GuardServices
 
-__all__ = ["Keeper", "Session", "StandIns", "named", "refuse"]
+__all__ = ["Keeper", "Session", "StandIns", "check_own_name", "named", "refuse"]
 
 StandIns = dict[str, object]
 Factory = Callable[["Session"], StandIns]
@@ -52,22 +54,25 @@ class Session:
     def stand_ins(self, module: str) -> StandIns:
         """Return the stand-ins for a module's names; made once, {} for most modules."""
         if module not in self._made:
-            self._made[module] = {}
-            for factory in _factories().get(module, ()):
-                self._made[module].update(factory(self))
+            made: StandIns = {}
+            with host_section():
+                for factory in _factories().get(module, ()):
+                    made.update(factory(self))
+            self._made[module] = made
         return self._made[module]
 
     def loaded(self, module: str) -> None:
         """Note that the guest now has this module, so that its shared state is kept apart."""
-        from pinjra.guard.replacements_state import KEEPERS
-
+        with host_section():
+            from pinjra.guard.replacements_state import KEEPERS
         for name, (owner, make) in KEEPERS.items():
             if (
                 (module == owner or module.startswith(owner + "."))
                 and name not in self.keepers
                 and self.in_process
             ):
-                keeper = make()
+                with host_section():
+                    keeper = make()
                 self.keepers[name] = keeper
                 if self.running:
                     keeper.host = keeper.read()
@@ -126,6 +131,16 @@ def refuse(name: str, hint: str) -> Callable[..., object]:
 
     refused.__name__ = refused.__qualname__ = name.rpartition(".")[2]
     return refused
+
+
+def check_own_name(name: object) -> None:
+    """Refuse a name that guest code may not even give to an attribute of its own objects.
+
+    Raises:
+        RefusedAttribute: Such names lead C code to frames or memory (`__array_interface__`), or `name` is no exact str.
+    """
+    if type(name) is not str or kind_of(name) is Kind.DENIED:
+        raise RefusedAttribute(f"attribute {name!r:.100} is not available here")
 
 
 F = TypeVar("F", bound=Callable[..., object])

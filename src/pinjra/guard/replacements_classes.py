@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, cast
 
 from pinjra.guard import guest_module
 from pinjra.guard.errors import GuestStop, RefusedOperation
-from pinjra.guard.replacements import named
+from pinjra.guard.replacements import check_own_name, named
 from pinjra.guard.replacements_objects import is_guest_function
 
 if TYPE_CHECKING:
@@ -27,16 +27,15 @@ __all__ = ["FACTORIES", "resolve_hint"]
 _FIELDS = "__dataclass_fields__"
 
 
-def _check_field_name(session: Session, name: object) -> None:
+def _check_field_name(name: object) -> None:
     """Refuse a field name that is no plain identifier: dataclasses writes it into the source of methods."""
     # SECURITY: exact str; a subclass may lie about isidentifier and still be formatted as something else.
     if type(name) is not str or not name.isidentifier() or keyword.iskeyword(name):
         raise TypeError(f"Field names must be valid identifiers: {name!r:.100}")
-    if name.startswith("__"):
-        session.services.check_attribute(name)
+    check_own_name(name)
 
 
-def _check_fields(session: Session, cls: type) -> None:
+def _check_fields(cls: type) -> None:
     """Refuse a class whose own or inherited fields would not be plain names in generated source."""
     for base in type.__dict__["__mro__"].__get__(cls):
         space = type.__dict__["__dict__"].__get__(base)
@@ -46,10 +45,10 @@ def _check_fields(session: Session, cls: type) -> None:
         for name, field in fields.items():
             if type(field) is not dataclasses.Field or field.name is not name:
                 raise TypeError(f"{_FIELDS} must be made by dataclass")
-            _check_field_name(session, name)
+            _check_field_name(name)
 
 
-def _plain_annotations(session: Session, cls: type) -> None:
+def _plain_annotations(cls: type) -> None:
     """Give a class a plain dict of checked annotations, so that what is checked is what dataclass reads."""
     space = type.__dict__["__dict__"].__get__(cls)
     if "__annotations__" in space or "__annotate__" in space or "__annotate_func__" in space:
@@ -58,7 +57,7 @@ def _plain_annotations(session: Session, cls: type) -> None:
             raise TypeError("__annotations__ must be a dict")
         plain = {name: note for name, note in dict.items(notes)}  # noqa: C416 (exact dict of exact pairs)
         for name in plain:
-            _check_field_name(session, name)
+            _check_field_name(name)
         type.__setattr__(cls, "__annotations__", plain)
 
 
@@ -68,8 +67,8 @@ def _dataclasses(session: Session) -> StandIns:
     def process(cls: object, options: dict[str, object]) -> type:
         if not isinstance(cls, type) or not services.is_guest_type(cls):
             raise RefusedOperation("dataclass changes classes of your own only")
-        _plain_annotations(session, cls)
-        _check_fields(session, cls)
+        _plain_annotations(cls)
+        _check_fields(cls)
         home = type.__dict__["__dict__"].__get__(cls).get("__module__")
         type.__setattr__(cls, "__module__", guest_module.__name__)
         made = cls
@@ -86,7 +85,7 @@ def _dataclasses(session: Session) -> StandIns:
         return (lambda c: process(c, options)) if cls is None else process(cls, options)
 
     def fields_of(obj: object) -> tuple[dataclasses.Field[object], ...]:
-        _check_fields(session, obj if isinstance(obj, type) else type(obj))
+        _check_fields(obj if isinstance(obj, type) else type(obj))
         return dataclasses.fields(cast(type, obj))
 
     def convert(obj: object, whole: Callable[[list[tuple[str, object]]], object]) -> object:
@@ -138,7 +137,7 @@ def _dataclasses(session: Session) -> StandIns:
             if len(parts) not in (2, 3):
                 raise TypeError(f"Invalid field: {item!r}")
             name = parts[0]
-            _check_field_name(session, name)
+            _check_field_name(name)
             if name in notes:
                 raise TypeError(f"Field name duplicated: {name!r}")
             notes[cast(str, name)] = parts[1]

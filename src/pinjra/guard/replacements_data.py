@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["FACTORIES"]
 
 _POINTER_BYTES = 8
+_TEE = type(itertools.tee(())[0])
 
 
 def _meter(session: Session) -> Callable[[object], Iterable[object]]:
@@ -70,7 +71,19 @@ def _itertools(session: Session) -> StandIns:
 
     def tee(iterable: object, n: int = 2) -> tuple[Iterator[object], ...]:
         services.price_bytes(100 * max(operator.index(n), 0))
-        return itertools.tee(iter(cast(Iterable[object], iterable)), n)
+        shared = type(iterable) is _TEE
+        return itertools.tee(cast(Iterable[object], iterable) if shared else meter(iterable), n)
+
+    class chain(itertools.chain):  # type: ignore[type-arg]  # noqa: N801 (the name it stands in for)
+        """chain that refuses to be nested so deeply that reading it would overflow the C stack."""
+
+        __slots__ = ("_depth",)
+
+        def __new__(cls, *iterables: object) -> chain:
+            depth = services.lazy(cls, *iterables)
+            made = super().__new__(cls, *iterables)
+            object.__setattr__(made, "_depth", depth)
+            return made
 
     made: StandIns = {name: source(getattr(itertools, name)) for name in ("count", "cycle", "repeat")}
     made |= {
@@ -85,7 +98,8 @@ def _itertools(session: Session) -> StandIns:
         for name in ("dropwhile", "filterfalse", "starmap", "takewhile")
     }
     made |= {name: stage(getattr(itertools, name), all_of_them=True) for name in ("compress", "zip_longest")}
-    made |= {"product": product, "tee": tee}
+    chain.__module__, chain.__qualname__ = "itertools", "chain"
+    made |= {"product": product, "tee": tee, "chain": chain}
     if hasattr(itertools, "batched"):
         batched = cast(Callable[..., Iterable[object]], itertools.batched)
 

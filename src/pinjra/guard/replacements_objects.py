@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, cast
 
 from pinjra.guard.errors import RefusedOperation
-from pinjra.guard.replacements import named
+from pinjra.guard.replacements import check_own_name, named
 
 if TYPE_CHECKING:
     from pinjra.guard.replacements import Factory, Session, StandIns
@@ -156,8 +156,7 @@ class _Copier:
     def _set_state(self, made: object, state: object) -> None:
         plain, slots = state if type(state) is tuple and len(state) == 2 else (state, None)
         for name in (*(plain if type(plain) is dict else ()), *(slots if type(slots) is dict else ())):
-            if type(name) is not str or name.startswith("__"):
-                self.services.check_attribute(name)
+            check_own_name(name)
         if type(plain) is dict and plain:
             vars(made).update(plain)
         if type(slots) is dict:
@@ -357,8 +356,7 @@ def _types(session: Session) -> StandIns:
             super().__init__(*mapping, **names)
             # SECURITY: __array_interface__ and its like, as instance attributes, point C code at memory.
             for name in vars(self):
-                if type(name) is not str or name.startswith("__"):
-                    services.check_attribute(name)
+                check_own_name(name)
 
         def __repr__(self) -> str:
             return "namespace" + super().__repr__().partition("SimpleNamespace")[2]
@@ -375,8 +373,7 @@ def _types(session: Session) -> StandIns:
             if exec_body is not None:
                 exec_body(space)
             for key in tuple(space):
-                if type(key) is not str or key.startswith("__"):
-                    services.check_attribute(key)
+                check_own_name(key)
 
         cls = types.new_class(name, bases, kwds, checked)  # type: ignore[arg-type]
         cls.__module__ = "__main__"
