@@ -1,1 +1,1 @@
-"""What runs inside the box: supervisor and interpreter. Standard library only; Python 3.10 and later."""
+"""What runs inside the box: a supervisor that owns the stream and an interpreter below it. Never imported by the host."""

@@ -1,0 +1,97 @@
+"""The interpreter's state -> a sleeping copy of the process, and back.
+
+The copy is forked after the answer of a run was sent, so nobody waits for it, and it sleeps in one system call until
+the supervisor wakes it or is gone. Guest code may kill or spoil it (unguarded code can do anything to a process of
+its own user): that costs the guest its own rollback, and nothing else.
+
+What does not work: forking before the run and running the step in the child (the fork is then in the way of every
+run, and the process id changes with each step); forking twice so that the copy is nobody's child (twice the price;
+`os.wait` in unguarded code sees one child more instead).
+"""
+
+from __future__ import annotations
+
+import _thread
+import os
+import signal
+import socket
+from collections.abc import Callable
+
+from pinjra.worker.processes import die_with_parent
+
+__all__ = ["Checkpointer", "has_threads"]
+
+
+def has_threads() -> bool:
+    """Return whether guest threads are alive: a fork would copy their locks and not them."""
+    return _thread._count() > 0
+
+
+class Checkpointer:
+    """Keeps one sleeping copy of this process.
+
+    Args:
+        wake: What the copy sleeps on.
+        close: Called in the copy, before it sleeps: closes what only the interpreter may hold.
+        take_over: Called in a copy that was woken, with the new stream and side sockets.
+        tell: Sends a note to the supervisor.
+    """
+
+    def __init__(
+        self,
+        wake: socket.socket,
+        supervisor: int,
+        close: Callable[[], None],
+        take_over: Callable[[socket.socket, socket.socket], None],
+        tell: Callable[[bytes], None],
+    ) -> None:
+        self._wake = wake
+        self._supervisor = supervisor
+        self._close = close
+        self._take_over = take_over
+        self._tell = tell
+        self._copy = 0
+        self._old = 0
+
+    def renew(self, *, is_wanted: bool, note: bytes = b"k") -> None:
+        """Replace the copy by one of the present state (or by none); tell the supervisor.
+
+        Returns twice: in this process, and in the copy when it is woken.
+        """
+        self._old, self._copy = self._copy, 0
+        if is_wanted and not has_threads():
+            self._copy = self._fork()
+        if self._old:
+            _end(self._old)
+        self._tell(b"%s%d;" % (note, self._copy))
+
+    def _fork(self) -> int:
+        """Return the pid of the copy; 0 when no process can be made. In a copy that was woken: of its own copy."""
+        while True:
+            try:
+                pid = os.fork()
+            except OSError:  # the limit of processes, or of memory
+                return 0
+            if pid:
+                return pid
+            self._sleep()
+            self._old = 0  # of the life before; the number may be another process's by now
+
+    def _sleep(self) -> None:
+        self._close()
+        try:
+            _data, fds, _flags, _address = socket.recv_fds(self._wake, 1, 2)
+        except OSError:
+            fds = []
+        if len(fds) != 2:
+            os._exit(0)
+        self._take_over(socket.socket(fileno=fds[0]), socket.socket(fileno=fds[1]))
+        die_with_parent(self._supervisor)
+
+
+def _end(pid: int) -> None:
+    try:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+    except (ProcessLookupError, ChildProcessError, PermissionError):  # guest code was there first
+        pass

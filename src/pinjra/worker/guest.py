@@ -1,0 +1,221 @@
+"""The interpreter as the supervisor sees it: a child process, its sockets, its ring, and the checkpoint that may take its place.
+
+Three socket pairs lead to it. *stream* carries the guest's lane. *side* carries what is between the two of us: pokes
+of the ring, and the notes `m<pid>;` "the checkpoint is this process" and `k<pid>;` "… and I am ready". *wake* is read
+by the checkpoint only: its message carries the new ends of the other two, so that nothing half read or half written
+by the dead process is left in them.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import sys
+import time
+import traceback
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from pinjra.core.limits import Limits
+from pinjra.wire.messages import Init
+from pinjra.worker import interpreter
+from pinjra.worker.outbox import Outbox, read_some
+from pinjra.worker.processes import MEMORY_STATUS, Death, box_cpu_seconds, describe, kill_box, reap
+from pinjra.worker.ring import RingReader, make_ring
+from pinjra.worker.setup import Setup
+
+__all__ = ["Guest", "Note"]
+
+_NOTE = re.compile(rb"[~!]|([km])([0-9]{1,9});")
+_NOTE_BYTES = 64  # longer and no note: garbage
+
+
+@dataclass(frozen=True)
+class Note:
+    """What the interpreter said on the side socket."""
+
+    poke: bool = False
+    urgent: bool = False
+    checkpoint: int | None = None
+    is_ready: bool = False
+
+
+class Guest:
+    """One interpreter and those that take its place."""
+
+    def __init__(self, init: Init, limits: Limits, scratch: str) -> None:
+        self._init = init
+        self._scratch = scratch
+        self._memory_bytes = limits.memory_bytes
+        self._map = make_ring()
+        self.ring = RingReader(self._map, limits.output_bytes)
+        self.pid = 0
+        self.checkpoint = 0
+        self.is_ready = False
+        self.is_fresh = True
+        """It was started, not woken."""
+        self.is_pristine = True
+        """No run and no variable: a fresh interpreter is as good as a checkpoint."""
+        self.asked = ""
+        """The cause for which the supervisor killed it."""
+        self.cpu_before = 0.0
+        """What it had used before the run in progress."""
+        self._notes = b""
+        self._dead: dict[int, Death] = {}
+
+    # ------------------------------------------------------------ start and end
+
+    def start(self, grants: bytes) -> None:
+        """Fork a fresh interpreter from this process, which never ran guest code."""
+        self.ring.discard()
+        self._open_sockets()
+        self._wake, wake = socket.socketpair()
+        setup = Setup(
+            init=self._init,
+            scratch=self._scratch,
+            grants=grants,
+            supervisor=os.getpid(),
+            stream=self._their_stream,
+            side=self._their_side,
+            wake=wake,
+            ring=self._map,
+        )
+        pid = os.fork()
+        if pid == 0:
+            _become_interpreter(setup)
+        wake.close()
+        self._close_theirs()
+        self._begin(pid)
+        self.is_pristine = self.is_fresh = True
+
+    def wake(self) -> bool:
+        """Let the checkpoint take over; False when there is none that could."""
+        pid, self.checkpoint = self.checkpoint, 0
+        # SECURITY: the guest names its checkpoint. Only a child of ours, which an orphan becomes, can be one.
+        if pid <= 1 or not _is_child(pid):
+            return False
+        self.ring.discard()
+        self._open_sockets()
+        try:
+            socket.send_fds(self._wake, [b"w"], [self._their_stream.fileno(), self._their_side.fileno()])
+        except OSError:
+            return False
+        finally:
+            self._close_theirs()
+        self._begin(pid)
+        self.is_fresh = False
+        return True
+
+    def _begin(self, pid: int) -> None:
+        self.pid = pid
+        self.asked = ""
+        self.is_ready = False
+        self._notes = b""
+        self.cpu_before = 0.0
+
+    def _open_sockets(self) -> None:
+        self.stream, self._their_stream = socket.socketpair()
+        self.side, self._their_side = socket.socketpair()
+        self.stream.setblocking(False)
+        self.side.setblocking(False)
+        self.out = Outbox(self.stream.fileno())
+
+    def _close_theirs(self) -> None:
+        self._their_stream.close()
+        self._their_side.close()
+
+    def kill(self, cause: str) -> None:
+        """Kill the interpreter; its death is noticed as any other."""
+        self.asked = self.asked or cause
+        self.signal(signal.SIGKILL)
+
+    def signal(self, number: int) -> None:
+        """Send a signal to the interpreter."""
+        try:
+            os.kill(self.pid, number)
+        except ProcessLookupError:
+            pass
+
+    def bury(self) -> Death:
+        """Close the sockets of the dead interpreter, end everything that it left but the checkpoint; return how it died."""
+        self.sweep(keep=(self.checkpoint,))
+        self.stream.close()
+        self.side.close()
+        death = self._dead.pop(self.pid, None) or Death("signal", "it is gone", 0.0, 0)
+        self._dead.clear()
+        return death
+
+    def sweep(self, keep: Iterable[int]) -> None:
+        """Kill every process of the box but this one and `keep`."""
+        self._note_deaths(kill_box(frozenset(keep)))
+
+    def end(self) -> None:
+        """Kill the interpreter, its checkpoint and everything below them."""
+        self.signal(signal.SIGKILL)
+        self.sweep(keep=())
+        self.stream.close()
+        self.side.close()
+        self._wake.close()
+
+    # ------------------------------------------------------------ what it says
+
+    def has_died(self) -> bool:
+        """Reap what has ended; return whether the interpreter was among it."""
+        self._note_deaths(reap())
+        return self.pid in self._dead
+
+    def _note_deaths(self, dead: Iterable[tuple[int, int, object]]) -> None:
+        for pid, status, usage in dead:
+            if pid == self.pid:
+                self._dead[pid] = describe(status, usage, self._memory_bytes, self.asked)  # type: ignore[arg-type]
+            elif pid == self.checkpoint:
+                self.checkpoint = 0
+
+    def notes(self) -> list[Note]:
+        """Return what the interpreter said on the side socket. Garbage is passed over: only the guest can have sent it."""
+        data = read_some(self.side.fileno(), 4096)
+        if not data:
+            return []
+        self._notes += data
+        found = list(_NOTE.finditer(self._notes))
+        self._notes = self._notes[found[-1].end() :] if found else self._notes[-_NOTE_BYTES:]
+        return [self._note(match) for match in found]
+
+    def _note(self, match: re.Match[bytes]) -> Note:
+        if match[1] is None:
+            return Note(poke=True, urgent=match[0] == b"!")
+        return Note(checkpoint=int(match[2]), is_ready=match[1] == b"k")
+
+    # ------------------------------------------------------------ processor time
+
+    def start_clock(self) -> None:
+        """Begin to count the processor time of a run."""
+        self.cpu_before = box_cpu_seconds(self.pid)
+
+    def cpu_seconds(self) -> float:
+        """Return the processor time since `start_clock`, of the interpreter and all below it."""
+        return max(0.0, box_cpu_seconds(self.pid) - self.cpu_before)
+
+
+def _is_child(pid: int) -> bool:
+    try:
+        return os.waitpid(pid, os.WNOHANG) == (0, 0)
+    except ChildProcessError:
+        return False
+
+
+def _become_interpreter(setup: Setup) -> None:
+    status = 70  # EX_SOFTWARE of sysexits.h: our bug
+    try:
+        interpreter.main(setup)
+        status = 0
+    except MemoryError:
+        status = MEMORY_STATUS
+    except BaseException:  # the process ends here whatever it was; what it was goes to the capture pipe
+        traceback.print_exc()
+        sys.stderr.flush()
+        time.sleep(0)
+    finally:
+        os._exit(status)

@@ -1,0 +1,282 @@
+"""The process that runs guest code: set up once, then messages in, messages out, one run at a time."""
+
+from __future__ import annotations
+
+import gc
+import os
+import random
+import resource
+import signal
+import socket
+import sys
+import time
+import warnings
+from collections.abc import Iterator
+from dataclasses import replace
+
+from pinjra.core.execution import Cause, ErrorKind, GuestError
+from pinjra.core.limits import Limits
+from pinjra.guard.errors import GuestStop
+from pinjra.guard.imports import DEFAULT_AUTHORIZED
+from pinjra.guard.interpreter import Interpreter, Outcome
+from pinjra.guard.policy import Policy
+from pinjra.wire.codec import EncodeError, decode
+from pinjra.wire.connection import GuestConnection
+from pinjra.wire.messages import Bound, Display, Execute, Finished, GrantTools, Message, SetVariables
+from pinjra.worker.channel import Channel
+from pinjra.worker.checkpoint import Checkpointer, has_threads
+from pinjra.worker.display import open_figures, picture, value_pictures
+from pinjra.worker.encoding import GuestEncoder
+from pinjra.worker.interrupts import Interrupts
+from pinjra.worker.outcomes import error_fields, out_of_memory, stopped, too_large
+from pinjra.worker.output import GuestStream
+from pinjra.worker.processes import MEMORY_STATUS, die_with_parent, limit_memory
+from pinjra.worker.ring import RingWriter
+from pinjra.worker.setup import Setup
+from pinjra.worker.stubs import Bridge
+
+__all__ = ["main"]
+
+_STREAMS = {"stdout": 0, "stderr": 1}
+_NAP_SECONDS = 0.0005  # between two looks at a full ring
+_KEPT_VARIABLES = (
+    "PATH",
+    "LD_LIBRARY_PATH",
+    "TZ",
+    "SSL_CERT_FILE",
+)  # a Python may not start, or not agree, without them
+
+
+def main(setup: Setup) -> None:
+    """Be the interpreter of a session until the supervisor is gone."""
+    _settle_in(setup)
+    try:
+        Loop(setup).run()
+    except MemoryError:  # our own bookkeeping did not fit any more
+        os._exit(MEMORY_STATUS)
+
+
+class Loop:
+    """The interpreter's state, and one method per message."""
+
+    def __init__(self, setup: Setup) -> None:
+        init = setup.init
+        self._limits = Limits(**init.limits)  # type: ignore[arg-type]
+        self._rollback = init.rollback
+        self._is_dirty = False
+        self._side = setup.side
+        self._interrupts = Interrupts(lambda cause: self._interpreter.stop(cause))
+        self._channel = Channel(setup.stream, self._interrupts)
+        self._ring = RingWriter(setup.ring, self._note, _nap, self._limits.output_bytes)
+        self._encoder = GuestEncoder(self._limits.value_bytes)
+        self._bridge = Bridge(self._channel, self._interrupts, self._encoder)
+        self._interpreter = Interpreter(
+            Policy(
+                authorized_imports=tuple(dict.fromkeys((*DEFAULT_AUTHORIZED, *init.authorized_imports))),
+                protected=frozenset(init.protected),
+                in_process=False,
+            ),
+            limits=self._limits,
+            write=self._write,
+            guard=init.guard,
+            display=self._display,
+        )
+        self._checkpoint = Checkpointer(
+            setup.wake, setup.supervisor, self._close_sockets, self._take_over, self._note
+        )
+        sys.stdout = GuestStream(0, self._ring.write)
+        sys.stderr = GuestStream(1, self._ring.write)
+        self._interrupts.install()
+        for message in GuestConnection().receive_data(setup.grants):
+            if isinstance(message, GrantTools):
+                self._bind(message)
+
+    def run(self) -> None:
+        """Carry out messages until there are no more."""
+        gc.freeze()
+        self._note(b"k0;")  # ready; a fresh interpreter needs no checkpoint
+        while (message := self._channel.next_message()) is not None:
+            self._carry_out(message)
+
+    def _carry_out(self, message: Message) -> None:
+        if isinstance(message, Execute):
+            self._execute(message)
+        elif isinstance(message, GrantTools):
+            self._channel.send(Bound(request=message.request, problem=self._bind(message)))
+        elif isinstance(message, SetVariables):
+            self._channel.send(Bound(request=message.request, problem=self._set_variables(message)))
+
+    # ------------------------------------------------------------ tools and variables
+
+    def _bind(self, message: GrantTools) -> str:
+        for name, tool in message.tools.items():
+            stub = self._bridge.stub(name, str(tool.get("doc", "")), is_async=tool.get("async") is True)
+            self._interpreter.bind(name, stub)
+        return ""
+
+    def _set_variables(self, message: SetVariables) -> str:
+        values = decode(message.values, message.blobs)
+        if not isinstance(values, dict):
+            return f"variables are a dict, not {type(values).__name__}"
+        self._is_dirty = True
+        for name, value in values.items():
+            try:
+                self._interpreter.set_variable(str(name), value)
+            except Exception as error:
+                return f"{name}: {error}"
+        return ""
+
+    # ------------------------------------------------------------ a run
+
+    def _execute(self, message: Execute) -> None:
+        if self._is_dirty and self._rollback:  # the last checkpoint does not have the variables that were set
+            self._checkpoint.renew(is_wanted=True, note=b"m")
+        before = _usage()
+        self._ring.start(message.run)
+        self._channel.begin_run(message.run)
+        self._interrupts.begin_run()
+        finished = self._finished(message)
+        self._interrupts.end_run()
+        self._channel.end_run()
+        used, peak = _usage()
+        self._channel.send(replace(finished, cpu_seconds=max(0.0, used - before[0]), memory_peak_bytes=peak))
+        del finished
+        self._is_dirty = False
+        self._checkpoint.renew(is_wanted=self._rollback)
+
+    def _finished(self, message: Execute) -> Finished:
+        """Run the code; everything that may run guest code is in here."""
+        outcome: Outcome | None = None
+        try:
+            outcome = self._interpreter.run(message.code)
+            if outcome.error is None:
+                return self._success(message, outcome)
+            return self._failure(message.run, outcome.error, outcome)
+        except GuestStop as stop:  # it came behind the guest's last line
+            return self._failure(message.run, stopped(stop), outcome)
+        except MemoryError:
+            outcome = None
+            return self._failure(message.run, out_of_memory(), None)
+
+    def _success(self, message: Execute, outcome: Outcome) -> Finished:
+        try:
+            notes = self._show(outcome.value)
+            encoder = self._encoder.new()
+            value = encoder.add(outcome.value)
+        except EncodeError as error:
+            return self._failure(message.run, too_large(error), outcome)
+        self._interrupts.check()
+        return Finished(
+            run=message.run,
+            value=value,
+            is_final=outcome.is_final,
+            operations=outcome.operations,
+            notes=(*outcome.notes, *notes, *self._rollback_notes()),
+            blobs=encoder.blobs,
+        )
+
+    def _failure(self, run: int, error: GuestError, outcome: Outcome | None) -> Finished:
+        if error.type == "MemoryError" and error.kind is ErrorKind.EXCEPTION:
+            error = replace(error, kind=ErrorKind.LIMIT, cause=Cause.MEMORY)
+        return Finished(
+            run=run,
+            error=error_fields(error),
+            operations=None if outcome is None else outcome.operations,
+            notes=(*(() if outcome is None else outcome.notes), *self._rollback_notes()),
+        )
+
+    def _rollback_notes(self) -> Iterator[str]:
+        if self._rollback and has_threads():
+            yield "threads are alive: if the next step is killed, the variables cannot be restored"
+
+    # ------------------------------------------------------------ output
+
+    def _write(self, stream: str, text: str) -> None:
+        self._ring.write(_STREAMS.get(stream, 0), text)
+
+    def _display(self, value: object) -> None:
+        found = picture(value)
+        if found is None:
+            self._ring.write(0, f"{value!r}\n")
+        else:
+            self._send_picture(*found)
+
+    def _show(self, value: object) -> list[str]:
+        try:
+            for figure in (*value_pictures(value), *open_figures()):
+                self._send_picture(*figure)
+        except (GuestStop, MemoryError):
+            raise
+        except Exception as error:  # what cannot be drawn is no reason to lose the run's value
+            return [f"a figure could not be drawn: {type(error).__name__}: {error}"[:500]]
+        return []
+
+    def _send_picture(self, media_type: str, data: bytes) -> None:
+        limit = self._limits.value_bytes
+        if limit is not None and len(data) > limit:
+            raise EncodeError(f"a picture of {len(data)} bytes; at most {limit} can be shown")
+        if self._channel.run:
+            self._channel.send(Display(run=self._channel.run, media_type=media_type, name="", blobs=(data,)))
+
+    # ------------------------------------------------------------ between us and the supervisor
+
+    def _note(self, note: bytes) -> None:
+        with self._interrupts:
+            self._side.sendall(note)
+
+    def _close_sockets(self) -> None:
+        self._channel.close()
+        self._side.close()
+
+    def _take_over(self, stream: socket.socket, side: socket.socket) -> None:
+        self._channel.attach(stream)
+        self._side = side
+        self._ring.take_over()
+
+
+def _settle_in(setup: Setup) -> None:
+    """Become a process of its own: no descriptor but three sockets, no environment, no signal of the supervisor's terminal."""
+    signal.set_wakeup_fd(-1)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    os.setsid()
+    die_with_parent(setup.supervisor)
+    _close_all_but(setup.stream.fileno(), setup.side.fileno(), setup.wake.fileno())
+    os.chdir(setup.scratch)
+    _set_environment(setup.scratch)
+    warnings.filterwarnings("ignore", message=".*(fork|FigureCanvasAgg is non-interactive)")
+    limits = setup.init.limits
+    limit_memory(limits.get("memory_bytes"), limits.get("disk_bytes"))
+    random.seed()  # SECURITY: sessions forked from one zygote must not share their random numbers
+    numpy_random = sys.modules.get("numpy.random")
+    if numpy_random is not None:
+        numpy_random.seed()
+
+
+def _close_all_but(*kept: int) -> None:
+    low = 3
+    for fd in sorted(kept):
+        os.closerange(low, fd)
+        low = fd + 1
+    soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    os.closerange(low, max(low, min(soft if soft > 0 else 65536, 1 << 20)))
+
+
+def _set_environment(scratch: str) -> None:
+    kept = {name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ}
+    os.environ.clear()
+    os.environ.update(
+        kept, HOME=scratch, TMPDIR=scratch, LANG="C.UTF-8", MPLBACKEND="Agg", MPLCONFIGDIR=scratch
+    )
+    os.environ.update(
+        OPENBLAS_NUM_THREADS="1", OMP_NUM_THREADS="1"
+    )  # threads of C code: a fork would lose them
+
+
+def _nap() -> None:
+    time.sleep(_NAP_SECONDS)
+
+
+def _usage() -> tuple[float, int]:
+    own, below = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
+    seconds = own.ru_utime + own.ru_stime + below.ru_utime + below.ru_stime
+    return seconds, own.ru_maxrss * (1 if sys.platform == "darwin" else 1024)

@@ -1,0 +1,319 @@
+"""Keeps one interpreter behind the guest's lane: passes messages on, replaces it when it dies, says what that cost.
+
+Every way in which an interpreter can fail ends in `on_child_ended`: the checkpoint takes over, or a fresh one is
+started, and the host gets one `Lost`. Where no run, binding or kill was open and nothing was lost, it gets nothing;
+where the state was lost, it gets the `Lost` in answer to its next run, so that the two never cross on the stream.
+
+While the interpreter is *not ready* (starting, taking over, or making its checkpoint after a run), what the host says to it is
+held: so the processes that a run left behind can be told from those of the next run. Readiness has a deadline, so
+that a hostile guest that never gets ready is a killed guest and not a hang.
+"""
+
+from __future__ import annotations
+
+import re
+import select
+import signal
+import time
+
+from pinjra.core.errors import ProtocolViolation
+from pinjra.core.limits import Limits
+from pinjra.wire.messages import Done, Init, Kill, Lost, Started
+from pinjra.worker.capture import Capture
+from pinjra.worker.clock import RunClock
+from pinjra.worker.guest import Guest
+from pinjra.worker.host import Host, kind_of
+from pinjra.worker.outbox import read_some
+from pinjra.worker.printing import Printing
+from pinjra.worker.processes import Death
+from pinjra.worker.scratch import Scratch
+
+__all__ = ["Keeper"]
+
+READY_SECONDS = 20.0  # for a fork and a line on a socket: only a hostile or broken interpreter takes so long
+_UNREAD_BYTES = 16 << 20  # besides one value, what an interpreter may leave unread before it is killed
+_REQUEST = re.compile(rb'"request":[0-9]+')
+_BINDINGS = (b"GrantTools", b"SetVariables")
+
+
+class Keeper:
+    """The interpreter of a session, whichever process it is at the moment."""
+
+    def __init__(self, host: Host, capture: Capture, init: Init, limits: Limits, scratch: Scratch) -> None:
+        self._host = host
+        self._capture = capture
+        self._scratch = scratch
+        self._guest = Guest(init, limits, scratch.path)
+        self._clock = RunClock(limits)
+        self._printing = Printing(host, capture, self._guest.ring)
+        self._most_unread = _UNREAD_BYTES + int(limits.value_bytes or 0)
+        self._held: list[tuple[bytes, bytes]] = []  # (kind, message), while the interpreter is not ready
+        self._blobs: list[bytes] = []  # frames of a message that is not whole yet
+        self._grants: dict[bytes, bytes] = {}
+        self._unbound = 0  # bindings that are not answered
+        self._kills: list[Kill] = []
+        self._reset = 0
+        self._loss: Death | None = None
+        self._is_started = False
+        self._is_stale = False  # a run has finished and there is no word of its checkpoint yet
+        self._ready_deadline: float | None = None
+        self._start()
+
+    def _start(self) -> None:
+        self._guest.start(b"".join(self._grants.values()))
+        self._wait_until_ready()
+
+    def _wait_until_ready(self) -> None:
+        self._ready_deadline = time.monotonic() + READY_SECONDS
+
+    def end(self) -> None:
+        """Kill the interpreter and everything below it; remove the scratch folder."""
+        self._guest.end()
+        self._scratch.remove()
+
+    # ------------------------------------------------------------ the poll loop's questions
+
+    def masks(self) -> dict[int, int]:
+        """Return descriptor → what to poll for. A host that does not read stops us, and then the interpreter."""
+        guest, reads = self._guest, 0 if self._host.is_full else select.POLLIN
+        return {
+            guest.side.fileno(): select.POLLIN,
+            guest.stream.fileno(): reads | (select.POLLOUT if guest.out.size else 0),
+            **dict.fromkeys(self._capture.fds, reads),
+        }
+
+    @property
+    def deadline(self) -> float | None:
+        """When `on_time` is to be called at the latest; None for never."""
+        times = (self._ready_deadline, self._printing.deadline, self._clock.deadline)
+        return min((at for at in times if at is not None), default=None)
+
+    def on_time(self, now: float) -> None:
+        """Do what is due."""
+        if self._printing.deadline is not None and now >= self._printing.deadline:
+            self._drain(everything=False)
+        if self._ready_deadline is not None and now >= self._ready_deadline:
+            self._wait_until_ready()
+            self._guest.kill("protocol")
+        cause = self._clock.expired(self._guest, now)
+        if cause:
+            self._guest.kill(cause)
+
+    def on_readable(self, fd: int) -> None:
+        """Take what a descriptor of `masks` has."""
+        guest = self._guest
+        if fd in self._capture.fds:
+            self._printing.drain_capture()
+        elif fd == guest.side.fileno():
+            self._take_notes()
+        elif fd == guest.stream.fileno():
+            guest.out.flush()
+            data = None if self._host.is_full else read_some(fd)
+            if data:
+                self._relay(data)
+
+    # ------------------------------------------------------------ from the host
+
+    def host_spoke(self) -> None:
+        """Note that the host is there."""
+        self._clock.host_spoke()
+
+    def pass_on(self, frame: bytes) -> None:
+        """Pass a frame of the guest's lane on, once its message is whole and the interpreter is ready."""
+        kind = kind_of(frame)
+        self._blobs.append(frame)
+        if not kind:
+            return
+        message = b"".join(self._blobs)
+        self._blobs.clear()
+        if kind == b"GrantTools":
+            self._grants[_REQUEST.sub(b"", message)] = message
+        self._unbound += kind in _BINDINGS
+        if self._ready_deadline is not None or self._held:
+            self._held.append((kind, message))
+        else:
+            self._put(kind, message)
+
+    def _put(self, kind: bytes, message: bytes) -> None:
+        guest = self._guest
+        if kind == b"Execute":
+            if self._loss is not None:
+                death, self._loss = self._loss, None
+                self._host.run_over()
+                self._say_lost(death, rolled_back=False)
+                return
+            self._printing.start_run()
+            self._clock.start(guest)
+        elif kind == b"Answer":
+            self._clock.open_calls -= 1
+        guest.is_pristine = guest.is_pristine and kind == b"GrantTools"
+        guest.out.put(message)
+        if guest.out.size > self._most_unread:
+            guest.kill("protocol")
+
+    def interrupt(self, grace_seconds: float) -> None:
+        """Stop the run in progress, gently; kill the interpreter when it has not ended after `grace_seconds`."""
+        if self._host.is_run_open:
+            if self._guest.is_ready:
+                self._guest.signal(signal.SIGINT)
+            self._clock.interrupt(grace_seconds)
+
+    def kill(self, kill: Kill) -> None:
+        """Kill the interpreter when it is at work; answer when it was, or was not."""
+        self._kills.append(kill)
+        if self._host.is_run_open or self._unbound:
+            self._guest.kill(kill.cause)
+        elif self._ready_deadline is None:
+            self._answer_late_kills()
+
+    def reset(self, request: int) -> None:
+        """Replace the interpreter by a fresh one."""
+        self._reset = request
+        self._held.clear()
+        self._guest.checkpoint = 0  # it goes with everything else that the interpreter leaves
+        self._guest.kill("host")
+
+    # ------------------------------------------------------------ from the interpreter
+
+    def _drain(self, *, everything: bool = True) -> None:
+        try:
+            self._printing.drain(everything=everything)
+        except ProtocolViolation:
+            self._printing.deadline = None
+            self._guest.kill("protocol")
+
+    def _relay(self, data: bytes) -> None:
+        self._drain()
+        if b'"Finished"' in data:
+            self._printing.drain_capture()
+        was_open = self._host.is_run_open
+        try:
+            for kind in self._host.relay(data):
+                self._unbound -= kind == b"Bound"
+                self._clock.open_calls += kind == b"Call"
+        except ProtocolViolation:
+            self._guest.kill("protocol")
+        if was_open and not self._host.is_run_open:
+            self._clock.stop()
+            self._wait_until_ready()
+            self._is_stale = True
+
+    def _read_all(self) -> None:
+        while data := read_some(self._guest.stream.fileno()):
+            self._relay(data)
+
+    def _take_notes(self) -> None:
+        for note in self._guest.notes():
+            if note.checkpoint is None:
+                self._poked(urgent=note.urgent)
+            else:
+                self._read_all()  # the end of the run was sent before the note, on the other socket
+                self._guest.checkpoint, self._is_stale = note.checkpoint, False
+                if note.is_ready:
+                    self._now_ready()
+
+    def _poked(self, *, urgent: bool) -> None:
+        try:
+            self._printing.poked(urgent=urgent)
+        except ProtocolViolation:
+            self._guest.kill("protocol")
+
+    def _now_ready(self) -> None:
+        guest = self._guest
+        if self._host.is_run_open and guest.is_ready and not self._held:
+            return  # unguarded guest code wrote the note
+        self._ready_deadline = None
+        guest.is_ready = True
+        guest.sweep(keep=(guest.pid, guest.checkpoint))
+        if not self._is_started:
+            self._is_started = True
+            self._host.send(Started())
+        self._answer_late_kills()
+        self._release()
+
+    def _release(self) -> None:
+        held, self._held = self._held, []
+        for number, (kind, message) in enumerate(held):
+            if self._ready_deadline is not None:
+                self._held = held[number:]
+                return
+            self._put(kind, message)
+
+    # ------------------------------------------------------------ death
+
+    def on_child_ended(self) -> None:
+        """Reap; replace the interpreter if it is among the dead."""
+        if not self._guest.has_died():
+            return
+        self._hear_last_words()
+        is_due = self._host.is_run_open or bool(self._unbound or self._kills)
+        was_ready = self._guest.is_ready
+        spent = self._guest.cpu_before
+        death = self._guest.bury()
+        death = Death(death.cause, death.detail, max(0.0, death.cpu_seconds - spent), death.memory_peak_bytes)
+        self._host.interpreter_died()
+        self._clock.stop()
+        self._held = [] if is_due else self._held
+        if self._reset:
+            self._after_reset()
+        else:
+            self._replace(death, was_ready=was_ready, is_due=is_due)
+
+    def _hear_last_words(self) -> None:
+        guest = self._guest
+        self._drain()
+        if guest.asked != "protocol":
+            self._read_all()
+        for note in guest.notes():
+            if note.checkpoint is not None:
+                guest.checkpoint, self._is_stale = note.checkpoint, False
+        if self._is_stale:  # it died before it had made a checkpoint of a run that the host counts as done
+            guest.checkpoint = 0
+        self._is_stale = False
+        self._printing.drain_capture()
+
+    def _replace(self, death: Death, *, was_ready: bool, is_due: bool) -> None:
+        guest = self._guest
+        if not was_ready and guest.is_fresh:
+            why = f"the interpreter does not start ({death.cause}, {death.detail})"
+            raise ProtocolViolation(why + self._capture.last_words(death))
+        rolled_back = bool(guest.checkpoint) and guest.wake()
+        if rolled_back:
+            self._wait_until_ready()
+        else:
+            rolled_back = guest.is_pristine
+            self._start()
+        self._unbound = 0
+        if is_due:
+            self._say_lost(death, rolled_back=rolled_back)
+        elif not rolled_back:
+            self._loss = death
+
+    def _say_lost(self, death: Death, *, rolled_back: bool) -> None:
+        kill = self._kills.pop(0) if self._kills else None
+        self._host.send(
+            Lost(
+                cause=kill.cause if kill else death.cause,
+                detail=death.detail + self._capture.last_words(death),
+                rolled_back=rolled_back,
+                kill=kill.kill if kill else 0,
+                cpu_seconds=death.cpu_seconds,
+                memory_peak_bytes=death.memory_peak_bytes,
+            )
+        )
+        self._answer_late_kills()
+
+    def _answer_late_kills(self) -> None:
+        """Answer kills that came too late for their run: nothing is to be undone."""
+        for kill in self._kills:
+            self._host.send(Lost(cause=kill.cause, kill=kill.kill, rolled_back=True))
+        self._kills.clear()
+
+    def _after_reset(self) -> None:
+        request, self._reset = self._reset, 0
+        self._scratch.clear()
+        self._loss = None
+        self._unbound = 0
+        self._start()
+        self._host.send(Done(request=request))
+        self._answer_late_kills()

@@ -1,0 +1,229 @@
+"""Process ids -> what they use, how they died, and their end. Everything here is called by the supervisor, from outside the guest."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import resource
+import signal
+import sys
+import time
+from dataclasses import dataclass
+
+__all__ = [
+    "MEMORY_STATUS",
+    "Death",
+    "become_subreaper",
+    "box_cpu_seconds",
+    "cpu_seconds",
+    "describe",
+    "die_with_parent",
+    "kill_box",
+    "limit_memory",
+    "reap",
+    "tree",
+]
+
+MEMORY_STATUS = 86  # exit status of an interpreter whose own bookkeeping ran out of memory
+_PDEATHSIG, _SUBREAPER = 1, 36  # prctl(2)
+_SWEEPS = 50  # a fork bomb is faster than one pass: stop at the first pass that finds nothing
+_SIGNALS = {int(signal.SIGXCPU): "cpu", int(signal.SIGSYS): "seccomp", int(signal.SIGXFSZ): "disk"}
+_GONE = (ProcessLookupError, FileNotFoundError, PermissionError, NotADirectoryError)
+
+
+@dataclass(frozen=True)
+class Death:
+    """How a process ended: a `Cause` value, the words for it, and what it had used."""
+
+    cause: str
+    detail: str
+    cpu_seconds: float
+    memory_peak_bytes: int
+
+
+def _prctl(option: int, value: int) -> bool:
+    if not sys.platform.startswith("linux"):
+        return False
+    try:
+        return int(ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0)) == 0
+    except (OSError, AttributeError):
+        return False
+
+
+def become_subreaper() -> bool:
+    """Make orphans of the box children of this process (prctl(2), PR_SET_CHILD_SUBREAPER). False where there is no such thing."""
+    return _prctl(_SUBREAPER, 1)
+
+
+def die_with_parent(parent: int) -> None:
+    """Let the kernel kill this process when its parent dies (prctl(2), PR_SET_PDEATHSIG), also when that happened just now."""
+    _prctl(_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(0)
+
+
+def cpu_seconds(pid: int) -> float:
+    """Return the processor time of a process, all its threads; 0.0 when it is gone or cannot be asked.
+
+    The clock's number is made as clock_getcpuclockid(3) makes it: the complement of the pid, clock 2
+    (CPUCLOCK_SCHED).
+    """
+    try:
+        return time.clock_gettime((~pid << 3) | 2)
+    except (OSError, OverflowError):
+        return 0.0
+
+
+def box_cpu_seconds(pid: int) -> float:
+    """Return the processor time of a process, of all below it, and of its children that have ended."""
+    return cpu_seconds(pid) + _reaped_seconds(pid) + sum(map(cpu_seconds, tree(pid)))
+
+
+def _reaped_seconds(pid: int) -> float:
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            fields = file.read().rpartition(b")")[2].split()
+        return (int(fields[13]) + int(fields[14])) / os.sysconf("SC_CLK_TCK")  # cutime, cstime of proc(5)
+    except (OSError, IndexError, ValueError):
+        return 0.0
+
+
+def tree(root: int) -> list[int]:
+    """Return the processes below `root`, parents first; empty where the kernel does not tell (no /proc)."""
+    found: list[int] = []
+    queue = [root]
+    while queue and len(found) < 100_000:
+        children = _children(queue.pop())
+        found += children
+        queue += children
+    return found
+
+
+def _everybody() -> list[int]:
+    if os.path.isdir("/proc/self"):
+        return [pid for pid in tree(os.getpid()) if not _is_zombie(pid)]
+    return _numbered_processes() if os.getpid() == 1 else []
+
+
+def _is_zombie(pid: int) -> bool:
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            return file.read().rpartition(b")")[2].split()[0] in (b"Z", b"X")
+    except (OSError, IndexError):
+        return True
+
+
+def _children(pid: int) -> list[int]:
+    children: list[int] = []
+    try:
+        for task in os.listdir(f"/proc/{pid}/task"):
+            with open(f"/proc/{pid}/task/{task}/children", "rb") as file:
+                children += map(int, file.read().split())
+    except (OSError, ValueError):
+        pass
+    return children
+
+
+def _numbered_processes() -> list[int]:
+    """Return the processes of a pid namespace of our own, found by trying each number up to the newest (no /proc is mounted)."""
+    probe = os.fork()
+    if probe == 0:
+        os._exit(0)
+    os.waitpid(probe, 0)
+    return [pid for pid in range(2, probe) if _is_alive(pid)]
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except OSError:
+        return False
+    return True
+
+
+def kill_box(keep: frozenset[int]) -> list[Reaped]:
+    """Kill every process of the box but this one and `keep`; return those that were reaped.
+
+    What does not work: killing the process group (a guest leaves it), or each process once (a fork bomb outruns one
+    pass).
+    """
+    reaped: list[Reaped] = []
+    for _sweep in range(_SWEEPS):
+        victims = [pid for pid in _everybody() if pid not in keep]
+        for pid in victims:
+            _kill(pid, signal.SIGSTOP)
+        for pid in victims:
+            _kill(pid, signal.SIGKILL)
+        dead = reap()
+        reaped += dead
+        if not victims and not dead:
+            break
+        if not dead:
+            time.sleep(0.0005)
+    return reaped
+
+
+def _kill(pid: int, number: int) -> None:
+    try:
+        os.kill(pid, number)
+    except _GONE:
+        pass
+
+
+Reaped = tuple[int, int, resource.struct_rusage]
+
+
+def reap() -> list[Reaped]:
+    """Return (pid, wait status, usage) of every child that has ended, without waiting."""
+    dead: list[Reaped] = []
+    while True:
+        try:
+            pid, status, usage = os.wait4(-1, os.WNOHANG)
+        except ChildProcessError:
+            return dead
+        if pid == 0:
+            return dead
+        dead.append((pid, status, usage))
+
+
+def describe(status: int, usage: resource.struct_rusage, memory_bytes: float | None, asked: str) -> Death:
+    """Return why a process ended.
+
+    Args:
+        memory_bytes: The limit; a kill by somebody else near it was the kernel's (out of memory).
+        asked: The cause for which the supervisor killed it, or "".
+    """
+    peak = usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    used = usage.ru_utime + usage.ru_stime
+    code = os.waitstatus_to_exitcode(status)
+    if code >= 0:
+        cause = "memory" if code == MEMORY_STATUS else "exit"
+        return Death(asked or cause, f"exit status {code}", used, peak)
+    cause = _SIGNALS.get(-code, "signal")
+    if -code == signal.SIGKILL and memory_bytes is not None and peak >= 0.9 * memory_bytes:
+        cause = "memory"
+    return Death(asked or cause, f"signal {-code}", used, peak)
+
+
+def limit_memory(memory_bytes: float | None, disk_bytes: float | None) -> None:
+    """Lower this process's limits to what one session may use; never raise what is in force already (the jail's).
+
+    RLIMIT_DATA counts what can be written and is not shared: memory in use or about to be. RLIMIT_AS counts
+    reservations too (a thread's arena is 64 MiB of them), so it only stops what RLIMIT_DATA does not see, shared
+    mappings.
+    """
+    if memory_bytes is not None:
+        _lower(resource.RLIMIT_DATA, int(memory_bytes))
+        _lower(resource.RLIMIT_AS, int(memory_bytes) + (4 << 30))
+    if disk_bytes is not None:
+        _lower(resource.RLIMIT_FSIZE, int(disk_bytes))
+    _lower(resource.RLIMIT_CORE, 0)
+
+
+def _lower(which: int, value: int) -> None:
+    soft, hard = resource.getrlimit(which)
+    bounds = [value, *(bound for bound in (soft, hard) if bound != resource.RLIM_INFINITY)]
+    try:
+        resource.setrlimit(which, (min(bounds), min(bounds)))
+    except (OSError, ValueError):  # a platform without this limit
+        pass
