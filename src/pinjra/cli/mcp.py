@@ -15,15 +15,56 @@ __all__ = ["mcp"]
 @executor_options
 @click.option(
     "--http",
-    metavar="HOST:PORT",
+    metavar="[HOST:]PORT",
     help="Streamable HTTP at this address instead of standard input and output.",
 )
+@click.option(
+    "--sessions", type=click.IntRange(min=1), default=16, show_default=True, help="Sessions open at one time."
+)
+@click.option(
+    "--idle",
+    "idle_seconds",
+    type=click.FloatRange(min=0, min_open=True),
+    default=1800.0,
+    metavar="SECONDS",
+    show_default=True,
+    help="A session that nobody used for so long is closed.",
+)
 def mcp(
-    executor: str | None, imports: str, wall_seconds: float | None, memory_mib: int | None, http: str | None
+    executor: str | None,
+    imports: str,
+    wall_seconds: float | None,
+    memory_mib: int | None,
+    http: str | None,
+    sessions: int,
+    idle_seconds: float,
 ) -> None:
-    """Serve `run_python` (stateful sessions, files, limits, images) over the Model Context Protocol."""
+    """Serve `run_python` (stateful sessions, files, limits, images) over the Model Context Protocol.
+
+    Over HTTP, clients must send the token in PINJRA_MCP_TOKEN, if it is set, as "Authorization: Bearer …"; it must be
+    set where other machines can reach the address.
+    """
+    import os
+
     from pinjra.server.mcp import serve
 
+    options: dict[str, Any] = {"authorized_imports": names(imports), "max_sessions": sessions}
+    options["idle_seconds"] = idle_seconds
+    if executor is not None:
+        options["executor"] = executor
     limits = limits_of(wall_seconds, memory_mib)
-    options: dict[str, Any] = {} if limits is None else {"limits": limits}
-    serve(executor_type=executor, authorized_imports=names(imports), executor_kwargs=options, http=http)
+    if limits is not None:
+        options["limits"] = limits
+    if http is None:
+        serve("stdio", **options)
+    else:
+        host, port = _address(http)
+        serve("http", host=host, port=port, token=os.environ.get("PINJRA_MCP_TOKEN") or None, **options)
+
+
+def _address(text: str) -> tuple[str, int]:
+    """Return host and port of "8000", "127.0.0.1:8000" or "[::1]:8000"."""
+    host, _, port = text.rpartition(":")
+    if not port.isascii() or not port.isdigit() or int(port) > 65535:
+        raise click.BadParameter(f"{text!r} is no [HOST:]PORT", param_hint="'--http'")
+    return host.strip("[]") or "127.0.0.1", int(port)
