@@ -162,6 +162,18 @@ class Importer:
 
         return guest_loop(self.session)
 
+    def end_event_loop(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Cancel what is left on a loop and close it."""
+        from pinjra.guard.replacements_async import end_loop
+
+        end_loop(loop)
+
+    def guarded_method(self, obj: object, name: str) -> object:
+        """Return what guest code gets for attribute `name` (one of METHOD_NAMES) of any object."""
+        from pinjra.guard.replacements_science import guard_method
+
+        return guard_method(self.session, obj, name, getattr(obj, name))
+
     # ------------------------------------------------------------------ policy
 
     def _is_allowed(self, name: str) -> bool:

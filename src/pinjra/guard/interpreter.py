@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from pinjra.core.execution import Cause, GuestError, Stream
 from pinjra.core.limits import Limits
+from pinjra.guard.audit import host_section
 from pinjra.guard.compiler import RESULT, GuardedCode, compile_guarded, compile_plain
 from pinjra.guard.errors import FinalAnswer, GuardRefused, GuestStop
 from pinjra.guard.policy import Policy
@@ -87,7 +88,8 @@ class Interpreter:
 
         def call(*args: object, **kwargs: object) -> object:
             check()
-            result = function(*args, **kwargs)
+            with host_section():
+                result = function(*args, **kwargs)
             check()
             return result
 
@@ -117,10 +119,18 @@ class Interpreter:
             return Outcome(error=report_refused(refused, source))
         except SyntaxError as error:
             return Outcome(error=report_syntax(error, source))
+        if not self._guarded:
+            return self._finish(code)
+        with self._runtime.importer.running():
+            return self._finish(code)
+
+    def _finish(self, code: GuardedCode) -> Outcome:
         failure: BaseException | None = None
         try:
             self._execute(code)
-        except BaseException as error:  # SECURITY: nothing that guest code raises may leave, SystemExit included
+        except (
+            BaseException
+        ) as error:  # SECURITY: nothing that guest code raises may leave, SystemExit included
             failure = error
         return self._outcome(failure)
 
@@ -168,7 +178,15 @@ class Interpreter:
         async def run() -> object:
             return await main()
 
-        asyncio.run(run())
+        if not self._guarded:
+            asyncio.run(run())
+            return
+        # The host may run a loop of its own on this thread; the guest's loop carries tasks and timers only.
+        loop = self._runtime.importer.new_event_loop()
+        try:
+            loop.run_until_complete(run())
+        finally:
+            self._runtime.importer.end_event_loop(loop)
 
     def _outcome(self, failure: BaseException | None) -> Outcome:
         value = self._namespace.pop(RESULT, None)
@@ -178,7 +196,9 @@ class Interpreter:
         if isinstance(stop, FinalAnswer):
             return Outcome(value=stop.value, is_final=True, operations=operations, notes=notes)
         if stop is not None:
-            return Outcome(error=report_stop(stop, failure, self._sources), operations=operations, notes=notes)
+            return Outcome(
+                error=report_stop(stop, failure, self._sources), operations=operations, notes=notes
+            )
         if failure is not None:
             error = self._report(failure)
             return Outcome(error=error, operations=operations, notes=notes)
@@ -209,7 +229,9 @@ class Interpreter:
         hidden = sorted(self._reserved.intersection(namespace))
         for name in hidden:
             del namespace[name]
-        return tuple(f"{name} is the builtin or tool again: choose another name to keep a value" for name in hidden)
+        return tuple(
+            f"{name} is the builtin or tool again: choose another name to keep a value" for name in hidden
+        )
 
     # --- final_answer
 
@@ -226,5 +248,3 @@ class Interpreter:
 
 def _only(answer: object = None) -> object:
     return answer
-
-

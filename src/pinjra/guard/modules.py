@@ -12,7 +12,15 @@ endlessly or explode in C. Also look at mutable class attributes: `tests/guard/t
 
 from __future__ import annotations
 
-__all__ = ["DEFAULT_AUTHORIZED", "NEVER", "PUBLIC", "REFUSED_IN_PROCESS", "REFUSED_NAMES", "SUBMODULES"]
+__all__ = [
+    "DEFAULT_AUTHORIZED",
+    "METHOD_NAMES",
+    "NEVER",
+    "PUBLIC",
+    "REFUSED_IN_PROCESS",
+    "REFUSED_NAMES",
+    "SUBMODULES",
+]
 
 _PATH = "basename commonpath commonprefix dirname isabs join normcase normpath split splitdrive splitext splitroot"
 _PATH += " altsep curdir defpath devnull extsep pardir pathsep sep supports_unicode_filenames"
@@ -326,6 +334,13 @@ REFUSED_NAMES: dict[str, dict[str, str]] = {
     "tempfile": dict.fromkeys(["tempdir"], _STATE),
     "contextvars": {},
 }
+
+# Attributes of host objects whose load goes through a guard of `replacements_science.METHODS`, on any object.
+METHOD_NAMES = frozenset(
+    "agg aggregate apply compile_expression ctypes ctypeslib digest eval evaluate from_string get_stack get_template "
+    "getrandbits hexdigest print_stack query randbytes register to_feather to_hdf to_orc to_parquet to_sql tofile "
+    "transform".split()
+)
 
 # Never given as a value of any module, in any mode: the interpreter's own gates (looked up by identity).
 NEVER: tuple[tuple[str, str], ...] = (

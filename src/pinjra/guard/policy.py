@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from pinjra.guard.errors import RefusedAttribute
+from pinjra.guard.modules import METHOD_NAMES
 
 __all__ = ["REFUSED_NAMES", "Kind", "Policy", "check_attribute", "is_attribute_allowed", "kind_of"]
 
@@ -49,43 +50,113 @@ _PUBLIC_DUNDERS = frozenset(
 
 # Underscored names that their libraries document for everybody (namedtuple, Enum).
 _PUBLIC_PRIVATES = frozenset(
-    ["_", "_replace", "_asdict", "_fields", "_make", "_field_defaults", "_value_", "_name_", "_missing_", "_order_"]
+    [
+        "_",
+        "_replace",
+        "_asdict",
+        "_fields",
+        "_make",
+        "_field_defaults",
+        "_value_",
+        "_name_",
+        "_missing_",
+        "_order_",
+    ]
     + ["_generate_next_value_", "_ignore_", "_numeric_repr_", "_field_types"]
 )
 
 _ARITHMETIC = frozenset(
     f"__{side}{name}__" for name in ("mul", "pow", "lshift", "mod") for side in ("", "r", "i")
 )
-_SIZED = frozenset(["ljust", "rjust", "center", "zfill", "expandtabs", "join", "replace", "to_bytes", "__format__"])
+_SIZED = frozenset(
+    [
+        "ljust",
+        "rjust",
+        "center",
+        "zfill",
+        "expandtabs",
+        "join",
+        "replace",
+        "to_bytes",
+        "from_bytes",
+        "__format__",
+    ]
+)
 _GUARDED = frozenset(
     ["format", "format_map", "obj", "__dict__", "__self__", "__func__", "__wrapped__", "__annotations__"]
-    + ["__getattribute__", "__setattr__", "__delattr__", "__getattr__", "__reduce__", "__reduce_ex__", "__dir__"]
+    + [
+        "__getattribute__",
+        "__setattr__",
+        "__delattr__",
+        "__getattr__",
+        "__reduce__",
+        "__reduce_ex__",
+        "__dir__",
+    ]
     + ["__getstate__", "__setstate__", "__subclasses__", "__defaults__", "__kwdefaults__", "__weakref__"]
 )
-_SPECIAL = _ARITHMETIC | _SIZED | _GUARDED
+_SPECIAL = _ARITHMETIC | _SIZED | _GUARDED | METHOD_NAMES
 
 
 def _internals() -> frozenset[str]:
     """Return the names by which frames, tracebacks, code and generators show what is behind them, on this Python."""
     kinds = (types.FrameType, types.TracebackType, types.CodeType, types.GeneratorType, types.CoroutineType)
     names = {name for kind in (*kinds, types.AsyncGeneratorType) for name in dir(kind) if name[:1] != "_"}
-    harmless = {"tb_lineno", "tb_next", "tb_lasti", "gi_running", "gi_suspended", "cr_running", "cr_suspended"}
+    harmless = {
+        "tb_lineno",
+        "tb_next",
+        "tb_lasti",
+        "gi_running",
+        "gi_suspended",
+        "cr_running",
+        "cr_suspended",
+    }
     return frozenset(name for name in names if "_" in name) - harmless - {"ag_running", "ag_suspended"}
 
 
 # SECURITY: by any of these, guest code would reach the host's globals, frames or code.
 _DENIED = _internals() | {
     *("__globals__", "__code__", "__closure__", "__builtins__", "__loader__", "__spec__", "__import__"),
-    *("__objclass__", "__array_interface__", "__array_struct__", "__path__", "__file__", "__cached__", "__package__"),
-    *("f_back", "f_globals", "f_locals", "f_builtins", "f_code", "tb_frame", "gi_frame", "gi_code", "gi_yieldfrom"),
+    *(
+        "__objclass__",
+        "__array_interface__",
+        "__array_struct__",
+        "__path__",
+        "__file__",
+        "__cached__",
+        "__package__",
+    ),
+    *(
+        "f_back",
+        "f_globals",
+        "f_locals",
+        "f_builtins",
+        "f_code",
+        "tb_frame",
+        "gi_frame",
+        "gi_code",
+        "gi_yieldfrom",
+    ),
     *("cr_frame", "cr_code", "cr_await", "cr_origin", "ag_frame", "ag_code", "ag_await", "__thisclass__"),
-    *("__self_class__", "__basicsize__", "__dictoffset__", "__weakrefoffset__", "__build_class__", "__conditional__"),
-    *("cell_contents", "__evaluate__", "evaluate_value", "evaluate_bound", "evaluate_constraints", "func_globals"),
+    *(
+        "__self_class__",
+        "__basicsize__",
+        "__dictoffset__",
+        "__weakrefoffset__",
+        "__build_class__",
+        "__conditional__",
+    ),
+    *(
+        "cell_contents",
+        "__evaluate__",
+        "evaluate_value",
+        "evaluate_bound",
+        "evaluate_constraints",
+        "func_globals",
+    ),
 }
 
-REFUSED_NAMES = frozenset(
-    ["__builtins__", "__import__", "__loader__", "__spec__", "__build_class__"]
-)
+REFUSED_NAMES = frozenset(["__builtins__", "__import__", "__loader__", "__spec__", "__build_class__"])
 """Names that source may neither read nor bind."""
 
 UNBINDABLE_ATTRIBUTES = frozenset(["__module__", "__match_args__"])
@@ -115,7 +186,9 @@ def check_attribute(name: object) -> None:
         RefusedAttribute: Not an exact str, or not PUBLIC.
     """
     if type(name) is not str or kind_of(name) is not Kind.PUBLIC:
-        raise RefusedAttribute(f"attribute {name!r:.100} is not available here", "use the object's public attributes")
+        raise RefusedAttribute(
+            f"attribute {name!r:.100} is not available here", "use the object's public attributes"
+        )
 
 
 @dataclass(frozen=True)

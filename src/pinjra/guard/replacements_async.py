@@ -17,7 +17,7 @@ from pinjra.guard.replacements import named, refuse
 if TYPE_CHECKING:
     from pinjra.guard.replacements import Factory, Session, StandIns
 
-__all__ = ["FACTORIES", "guest_loop"]
+__all__ = ["FACTORIES", "end_loop", "guest_loop"]
 
 # A stop takes effect after at most this long a wait.
 _SLICE_SECONDS = 0.02
@@ -92,17 +92,17 @@ def guest_loop(session: Session) -> GuestLoop:
     return GuestLoop(session)
 
 
-def _run(loop: GuestLoop, main: Coroutine[object, object, object]) -> object:
-    """Run one coroutine to its end and leave nothing behind on the loop."""
+def end_loop(loop: asyncio.AbstractEventLoop) -> None:
+    """Cancel what is left on a loop, and close it."""
     try:
-        return loop.run_until_complete(main)
-    finally:
         left = asyncio.all_tasks(loop)
         for task in left:
             task.cancel()
         if left:
             loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
         loop.run_until_complete(loop.shutdown_asyncgens())
+    finally:
+        loop.close()
 
 
 def _asyncio(session: Session) -> StandIns:
@@ -139,9 +139,9 @@ def _asyncio(session: Session) -> StandIns:
             raise ValueError(f"a coroutine was expected, got {main!r:.200}")
         loop = GuestLoop(session)
         try:
-            return _run(loop, main)
+            return loop.run_until_complete(main)
         finally:
-            loop.close()
+            end_loop(loop)
 
     class Runner:
         """Runs several coroutines on one loop."""

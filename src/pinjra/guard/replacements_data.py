@@ -12,7 +12,7 @@ import struct
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, cast
 
-from pinjra.guard.replacements import named
+from pinjra.guard.replacements import check_own_name, named
 
 if TYPE_CHECKING:
     from pinjra.guard.replacements import Factory, Session, StandIns
@@ -211,7 +211,7 @@ def _collections(session: Session) -> StandIns:
         options.setdefault("module", "__main__")
         made = cast(Callable[..., type], collections.namedtuple)(typename, field_names, **options)  # noqa: PYI024
         for name in cast("tuple[str, ...]", made._fields):  # type: ignore[attr-defined]
-            services.check_attribute(name)
+            check_own_name(name)
         services.register_guest_type(made)
         return made
 

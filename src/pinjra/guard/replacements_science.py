@@ -241,6 +241,16 @@ def _priced_bits(session: Session, obj: object, method: Callable[..., object]) -
     return named(draw, method)
 
 
+def _priced_digest(session: Session, obj: object, method: Callable[..., object]) -> Callable[..., object]:
+    """Return a hash's digest; those of variable length make as many bytes as they are asked for."""
+
+    def digest(*length: object) -> object:
+        session.services.price_bytes(2 * _items(length[0]) if length else 0)
+        return method(*length)
+
+    return named(digest, method) if getattr(obj, "name", "").startswith("shake") else method
+
+
 def _register(session: Session, obj: object, method: Callable[..., object]) -> Callable[..., object]:
     """Return ABCMeta.register for the guest's own classes only: the host's isinstance asks the same registry."""
     import abc
@@ -265,6 +275,7 @@ METHODS: dict[str, Guard] = {
     "query": _expression_method,
     **dict.fromkeys(("agg", "aggregate", "apply", "transform"), _named_function_method),
     **dict.fromkeys(("getrandbits", "randbytes"), _priced_bits),
+    **dict.fromkeys(("digest", "hexdigest"), _priced_digest),
     "register": _register,
     # SECURITY: a template engine behind an attribute (Styler.env) runs text.
     **dict.fromkeys(

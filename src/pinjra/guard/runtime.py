@@ -23,7 +23,9 @@ from pinjra.guard.special import Special
 __all__ = ["Runtime"]
 
 _VIEWS = (type({}.keys()), type({}.values()), type({}.items()))
-_STEADY = frozenset([range, tuple, str, bytes, frozenset, set, dict, *_VIEWS])  # sized; cannot grow while they are read
+_STEADY = frozenset(
+    [range, tuple, str, bytes, frozenset, set, dict, *_VIEWS]
+)  # sized; cannot grow while they are read
 _SIZED = _STEADY | {list, bytearray}
 _C_LAZY = (map, filter, zip, enumerate, reversed)
 _DEPTH = 100  # levels of lazy iterators: each takes about 200 bytes of C stack, far below what overflows it
@@ -40,7 +42,7 @@ class Runtime:
         self.importer = Importer(policy, services=self)
         self.attributes = Attributes(self.namespace, self.importer.is_proxy)
         self._formatting = Formatting(self.pricing, self.attributes.getattr)
-        self.special = Special(self.attributes, self.pricing, self._formatting)
+        self.special = Special(self.attributes, self.pricing, self._formatting, self.importer.guarded_method)
         self.attributes.special = self.special.load
         self._files: set[str] = set()
         self.builtins = build_builtins(self, write)
@@ -171,7 +173,9 @@ class Runtime:
         }
         return {"__build_class__": self._build_class, **{f"${name}": guard for name, guard in table.items()}}
 
-    def _build_class(self, body: Callable[..., object], name: str, *bases: object, **keywords: object) -> object:
+    def _build_class(
+        self, body: Callable[..., object], name: str, *bases: object, **keywords: object
+    ) -> object:
         made = builtins.__build_class__(body, name, *bases, **keywords)  # type: ignore[arg-type]
         self.attributes.register(made)
         return made
@@ -195,7 +199,9 @@ class Runtime:
             return cast(Iterable[object], iterable)
         return self._metered(iterable)
 
-    def _bounded_loop(self, kind: Callable[..., Iterator[object]], *args: object, **kwargs: object) -> Iterable[object]:
+    def _bounded_loop(
+        self, kind: Callable[..., Iterator[object]], *args: object, **kwargs: object
+    ) -> Iterable[object]:
         """Return what a loop over `enumerate(…)`, `zip(…)`, … runs over: bounded by a sized argument, or metered."""
         real = self._real_lazy.get(id(kind))
         if real is None:
@@ -219,7 +225,9 @@ class Runtime:
             made = type(*args, **kwargs)  # type: ignore[call-overload]
             self.attributes.register(made)
             return made
-        if (kind is bytes or kind is bytearray) and args:
+        if kind is int and type(args[0]) is str:
+            self.pricing.integer(len(args[0]) * 4)
+        elif (kind is bytes or kind is bytearray) and args:
             if issubclass(type(args[0]), int):
                 self.pricing.bytes(int(cast(int, args[0])))
             elif not issubclass(type(args[0]), str):

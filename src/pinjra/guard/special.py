@@ -13,6 +13,7 @@ from typing import cast
 from pinjra.guard.attributes import Attributes, exact_name, is_one
 from pinjra.guard.errors import RefusedAttribute
 from pinjra.guard.formatting import Formatting
+from pinjra.guard.modules import METHOD_NAMES
 from pinjra.guard.pricing import Pricing
 
 __all__ = ["Special"]
@@ -20,17 +21,31 @@ __all__ = ["Special"]
 _Handler = Callable[[object, str], object]
 _BOUND = (types.BuiltinMethodType, types.MethodWrapperType)
 _UNBOUND = (types.WrapperDescriptorType, types.MethodDescriptorType)
-_ACCESS = {"__getattribute__": "getattr", "__getattr__": "getattr", "__setattr__": "setattr", "__delattr__": "delattr"}
+_ACCESS = {
+    "__getattribute__": "getattr",
+    "__getattr__": "getattr",
+    "__setattr__": "setattr",
+    "__delattr__": "delattr",
+}
 
 
 class Special:
     """The guarded attributes of one interpreter."""
 
-    def __init__(self, attributes: Attributes, pricing: Pricing, formatting: Formatting) -> None:
+    def __init__(
+        self, attributes: Attributes, pricing: Pricing, formatting: Formatting, method: _Handler
+    ) -> None:
         self._attributes = attributes
         self._pricing = pricing
         self._formatting = formatting
-        own_only = ("__reduce__", "__reduce_ex__", "__getstate__", "__setstate__", "__subclasses__", "__defaults__")
+        own_only = (
+            "__reduce__",
+            "__reduce_ex__",
+            "__getstate__",
+            "__setstate__",
+            "__subclasses__",
+            "__defaults__",
+        )
         self._handlers: dict[str, _Handler] = {
             "format": self._format,
             "format_map": self._format,
@@ -44,6 +59,7 @@ class Special:
             "__weakref__": lambda obj, name: getattr(obj, name),
             **dict.fromkeys(_ACCESS, self._access),
             **dict.fromkeys((*own_only, "__kwdefaults__"), self._own_only),
+            **dict.fromkeys(METHOD_NAMES, method),
         }
 
     def load(self, obj: object, name: str) -> object:
@@ -84,7 +100,11 @@ class Special:
             return types.MappingProxyType(
                 {key: item for key, item in value.items() if _is_open(key, item, guest)}
             )
-        if type(obj) in self._attributes.fast or type(obj) is types.SimpleNamespace or type(value) is not dict:
+        if (
+            type(obj) in self._attributes.fast
+            or type(obj) is types.SimpleNamespace
+            or type(value) is not dict
+        ):
             return value
         if type(obj) is types.FunctionType and self._attributes.is_guest(obj):
             return value
@@ -115,7 +135,9 @@ class Special:
         self._attributes.getattr(target, text)
         return real(text) if text[:2] != "__" else self._attributes.getattr(target, text)
 
-    def _real_setattr(self, real: Callable[..., object], target: object, name: object, value: object) -> object:
+    def _real_setattr(
+        self, real: Callable[..., object], target: object, name: object, value: object
+    ) -> object:
         text = exact_name(name)
         self._attributes.writable(target, text)
         return real(text, value)
@@ -156,7 +178,9 @@ def _subject(obj: object) -> object:
 
 def _template(template: object) -> str:
     if not issubclass(type(template), str):
-        raise TypeError(f"descriptor 'format' requires a 'str' object but received a '{type(template).__name__}'")
+        raise TypeError(
+            f"descriptor 'format' requires a 'str' object but received a '{type(template).__name__}'"
+        )
     return str.__str__(cast(str, template))
 
 
