@@ -234,7 +234,10 @@ def test_an_image_that_is_none_is_refused(code_agent: Make) -> None:
 
 def test_instructions_and_tools_are_in_the_system_prompt(code_agent: Make) -> None:
     agent = code_agent(
-        "final_answer(1)", tools=[double], instructions="Answer in French.", additional_authorized_imports=["numpy"]
+        "final_answer(1)",
+        tools=[double],
+        instructions="Answer in French.",
+        additional_authorized_imports=["numpy"],
     )
     prompt = agent.system_prompt
     assert "Answer in French." in prompt
@@ -298,7 +301,9 @@ def test_a_function_may_make_the_executor_of_each_run() -> None:
         made.append(LocalPythonExecutor(["math"]))
         return made[-1]
 
-    with CodeAgent([], code_model("import math\nfinal_answer(math.tau)"), executor=make, verbosity_level=0) as agent:
+    with CodeAgent(
+        [], code_model("import math\nfinal_answer(math.tau)"), executor=make, verbosity_level=0
+    ) as agent:
         assert agent.run("x") == pytest.approx(6.283185)
     assert len(made) == 1
 
@@ -311,7 +316,9 @@ def test_an_unknown_executor_is_told_when_the_agent_is_made() -> None:
 def test_executor_kwargs_reach_the_executor(code_agent: Make) -> None:
     from pinjra.core.limits import Limits
 
-    agent = code_agent("while True:\n    pass", "final_answer('ok')", executor_kwargs={"limits": Limits(operations=10_000)})
+    agent = code_agent(
+        "while True:\n    pass", "final_answer('ok')", executor_kwargs={"limits": Limits(operations=10_000)}
+    )
     assert agent.run("x") == "ok"
     assert "operations" in last_prompt(agent)
 
@@ -331,7 +338,9 @@ def test_executor_kwargs_reach_the_executor(code_agent: Make) -> None:
         ({"executor": 3}, "executor must be a PythonExecutor or a function, not 3"),
     ],
 )
-def test_wrong_parameters_are_told_when_the_agent_is_made(code_agent: Make, options: dict, message: str) -> None:
+def test_wrong_parameters_are_told_when_the_agent_is_made(
+    code_agent: Make, options: dict, message: str
+) -> None:
     with pytest.raises(ConfigurationError, match=message):
         code_agent("x", **options)
 

@@ -9,7 +9,14 @@ from typing import Any
 
 import pytest
 
-from pinjra.agents import ActionStep, AgentInterrupted, CodeAgent, FinalAnswerStep, PlanningStep, ToolCallingAgent
+from pinjra.agents import (
+    ActionStep,
+    AgentInterrupted,
+    CodeAgent,
+    FinalAnswerStep,
+    PlanningStep,
+    ToolCallingAgent,
+)
 from pinjra.core.events import (
     CodeReady,
     FinalAnswer,
@@ -221,7 +228,9 @@ def test_an_interrupted_run_is_a_result_where_full_results_are_asked_for(code_ag
 
 def test_step_callbacks_get_the_step_and_the_agent(code_agent: Make) -> None:
     seen: list[Any] = []
-    agent = code_agent("x = 1", "final_answer(x)", step_callbacks=[lambda step, agent: seen.append((step, agent))])
+    agent = code_agent(
+        "x = 1", "final_answer(x)", step_callbacks=[lambda step, agent: seen.append((step, agent))]
+    )
     agent.run("x")
     assert [(type(step), who is agent) for step, who in seen] == [(ActionStep, True)] * 2
 
@@ -273,7 +282,9 @@ def test_async_tools_are_awaited_by_the_code(code_agent: Make) -> None:
 
 
 def test_planning_comes_before_the_first_step_and_every_n_after(code_agent: Make) -> None:
-    model = ScriptedModel(["1. think", fenced("x = 1"), fenced("x = 2"), "2. answer", fenced("final_answer(x)")])
+    model = ScriptedModel(
+        ["1. think", fenced("x = 1"), fenced("x = 2"), "2. answer", fenced("final_answer(x)")]
+    )
     agent = code_agent(model=model, planning_interval=2)
     events = list(agent.events("count"))
     assert [e.plan for e in events if isinstance(e, PlanMade)] == ["1. think", "2. answer"]

@@ -28,7 +28,10 @@ CASES = {
     "a fence in code tags": ("<code>\n```python\nx = 1\n```\n</code>", "x = 1"),
     "several code tags": ("<code>x = 1</code> then <code>y = 2</code>", "x = 1\n\ny = 2"),
     "bare code": ("x = 1\nfinal_answer(x)", "x = 1\nfinal_answer(x)"),
-    "bare code with blocks": ("for i in range(3):\n    print(i)\n\nfinal_answer(i)", "for i in range(3):\n    print(i)\n\nfinal_answer(i)"),
+    "bare code with blocks": (
+        "for i in range(3):\n    print(i)\n\nfinal_answer(i)",
+        "for i in range(3):\n    print(i)\n\nfinal_answer(i)",
+    ),
     "prose, then bare code": ("I compute it.\n\nx = 1\nfinal_answer(x)", "x = 1\nfinal_answer(x)"),
     "bare code and a closing fence": ("x = 1\nfinal_answer(x)\n```", "x = 1\nfinal_answer(x)"),
     "an indented fence": ("- do:\n  ```python\n  if x:\n      y = 1\n  ```", "if x:\n    y = 1"),
@@ -55,7 +58,9 @@ def test_own_tags_are_tried_first() -> None:
     assert found.code == "x = 1"
 
 
-@pytest.mark.parametrize("text", ["", "I cannot do that.", "The answer is 42.", "```python\n```", "Hello, world", "{}"])
+@pytest.mark.parametrize(
+    "text", ["", "I cannot do that.", "The answer is 42.", "```python\n```", "Hello, world", "{}"]
+)
 def test_text_without_code_gives_one_message_that_shows_what_to_write(text: str) -> None:
     with pytest.raises(AgentParsingError) as caught:
         extract_code(text)

@@ -29,7 +29,9 @@ def test_a_managed_agent_is_called_by_name_and_gives_its_object(code_agent: Make
 
 def test_it_sees_the_managers_words_and_nothing_else(code_agent: Make) -> None:
     team = helper(code_agent, "final_answer(1)")
-    code_agent("secret = 5\nfinal_answer(helper(task='count the beans'))", managed_agents=[team]).run("hidden task")
+    code_agent("secret = 5\nfinal_answer(helper(task='count the beans'))", managed_agents=[team]).run(
+        "hidden task"
+    )
     told = "\n".join(m.content for m in team.model.requests[0].messages)  # type: ignore[attr-defined]
     assert "count the beans" in told
     assert "You are `helper`" in told
@@ -38,7 +40,9 @@ def test_it_sees_the_managers_words_and_nothing_else(code_agent: Make) -> None:
 
 def test_additional_args_are_variables_of_the_managed_agent(code_agent: Make) -> None:
     team = helper(code_agent, "final_answer(sum(beans))")
-    manager = code_agent("final_answer(helper('add', additional_args={'beans': [4, 5]}))", managed_agents=[team])
+    manager = code_agent(
+        "final_answer(helper('add', additional_args={'beans': [4, 5]}))", managed_agents=[team]
+    )
     assert manager.run("x") == 9
 
 
@@ -56,7 +60,12 @@ def test_its_steps_and_tokens_are_nested_under_the_callers_step(code_agent: Make
     assert isinstance(step, ActionStep)
     (nested,) = step.nested
     assert (nested.agent, nested.state) == ("helper", "success")
-    assert [type(s).__name__ for s in nested.steps] == ["TaskStep", "ActionStep", "ActionStep", "FinalAnswerStep"]
+    assert [type(s).__name__ for s in nested.steps] == [
+        "TaskStep",
+        "ActionStep",
+        "ActionStep",
+        "FinalAnswerStep",
+    ]
     assert result.token_usage == step.token_usage + nested.token_usage
     assert [record.name for record in step.tool_records] == ["helper"]
 
@@ -69,12 +78,18 @@ def test_its_events_are_in_the_callers_stream(code_agent: Make) -> None:
     assert starts == [("manager", 0), ("helper", 1)]
     inner = next(e for e in events if isinstance(e, RunStarted) and e.depth == 1)
     assert inner.parent == events[0].run_id
-    assert [(e.agent, e.value) for e in events if isinstance(e, FinalAnswer)] == [("helper", 1), ("manager", 2)]
+    assert [(e.agent, e.value) for e in events if isinstance(e, FinalAnswer)] == [
+        ("helper", 1),
+        ("manager", 2),
+    ]
 
 
 def test_each_call_has_a_run_of_its_own(code_agent: Make) -> None:
     team = helper(code_agent, "x = 1\nfinal_answer(x)", "final_answer(x)", "final_answer('no x')")
-    assert code_agent("final_answer([helper('a'), helper('b')])", managed_agents=[team]).run("x") == [1, "no x"]
+    assert code_agent("final_answer([helper('a'), helper('b')])", managed_agents=[team]).run("x") == [
+        1,
+        "no x",
+    ]
 
 
 def test_it_keeps_memory_only_when_asked(code_agent: Make) -> None:
@@ -109,7 +124,9 @@ def test_a_failing_managed_agent_is_an_error_of_the_callers_code(code_agent: Mak
 
 def test_three_levels_nest(code_agent: Make) -> None:
     low = code_agent("final_answer(1)", name="low", description="Lowest.")
-    middle = code_agent("final_answer(low('x') + 1)", name="middle", description="Middle.", managed_agents=[low])
+    middle = code_agent(
+        "final_answer(low('x') + 1)", name="middle", description="Middle.", managed_agents=[low]
+    )
     top = code_agent("final_answer(middle('x') + 1)", managed_agents=[middle])
     events: list[Event] = list(top.events("x"))
     assert max(event.depth for event in events) == 2
@@ -155,7 +172,12 @@ def test_an_agent_in_a_plain_tool_nests_too(code_agent: Make) -> None:
 def test_manager_and_team_may_not_share_one_executor() -> None:
     with LocalPythonExecutor([]) as executor:
         team = CodeAgent(
-            [], code_model("final_answer(1)"), executor=executor, name="helper", description="H.", verbosity_level=0
+            [],
+            code_model("final_answer(1)"),
+            executor=executor,
+            name="helper",
+            description="H.",
+            verbosity_level=0,
         )
         model = code_model("helper('x')", "final_answer('went on')")
         manager = CodeAgent([], model, executor=executor, managed_agents=[team], verbosity_level=0)

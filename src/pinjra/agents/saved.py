@@ -133,7 +133,7 @@ def _step(data: dict[str, object]) -> MemoryStep:
 
 
 def _read(name: str, value: object) -> object:
-    if name in _RECORDS:
+    if name in _RECORDS and not isinstance(value, str):  # a ToolRecord's error is a text
         return None if value is None else _record(_RECORDS[name], value)
     if name in _LISTS and isinstance(value, list):
         return tuple(_record(_LISTS[name], item) for item in value)
