@@ -18,7 +18,14 @@ __all__ = ["Attributes", "class_lookup", "exact_name", "is_one"]
 
 _HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE (Include/object.h)
 _PLAIN_MODULES = frozenset(["abc", "enum", "typing", "contextlib", "collections.abc"])
-_CODE_TYPES = (types.FunctionType, types.BuiltinFunctionType, types.MethodType, types.ModuleType, types.MethodWrapperType)
+_CODE_TYPES = (
+    types.FunctionType,
+    types.BuiltinFunctionType,
+    types.MethodType,
+    types.ModuleType,
+    types.MethodWrapperType,
+)
+_GROUP_HOOKS = ("split", "__getattribute__", "__getattr__")
 _mro = type.__dict__["__mro__"].__get__
 _class_dict = type.__dict__["__dict__"].__get__
 
@@ -62,8 +69,14 @@ class Attributes:
         meta = type(kind)
         # SECURITY: a metaclass with its own hash could make a host class look like a member of the set.
         if issubclass(kind, type) and class_lookup(kind, "__hash__") is not object.__dict__["__hash__"]:
-            raise RefusedAttribute("a metaclass may not define __eq__ or __hash__", "define them on the class")
-        plain = class_lookup(meta, "__hash__") is object.__dict__["__hash__"]
+            raise RefusedAttribute(
+                "a metaclass may not define __eq__ or __hash__", "define them on the class"
+            )
+        group = issubclass(kind, BaseExceptionGroup)
+        if group and any(self.is_guest(class_lookup(kind, name)) for name in _GROUP_HOOKS):
+            # SECURITY: CPython before 3.12.9 crashes when `except*` gets no pair from split().
+            raise RefusedAttribute("a subclass of ExceptionGroup may not define split(); define derive()")
+        plain = not group and class_lookup(meta, "__hash__") is object.__dict__["__hash__"]
         if plain and all(self._is_plain_base(base) for base in _mro(kind)):
             self.fast.add(kind)
 
@@ -90,7 +103,9 @@ class Attributes:
         if not self.is_guest(obj):
             return False
         kind = type(obj)
-        if is_one(kind, (types.FunctionType, types.MethodType)) or (kind in self.fast and id(obj) not in self._guests):
+        if is_one(kind, (types.FunctionType, types.MethodType)) or (
+            kind in self.fast and id(obj) not in self._guests
+        ):
             return True
         bases = (*_mro(kind), *(_mro(obj) if id(obj) in self._guests else ()))
         return not any(name in _class_dict(base) for base in bases if not self._is_plain_base(base))
@@ -106,7 +121,8 @@ class Attributes:
         elif self._is_own(obj, name):
             return obj
         raise RefusedAttribute(
-            f"attribute {name!r} of {_describe(obj)} is private", "use the object's public attributes and methods"
+            f"attribute {name!r} of {_describe(obj)} is private",
+            "use the object's public attributes and methods",
         )
 
     def getattr(self, obj: object, name: object, *default: object) -> object:
@@ -116,7 +132,9 @@ class Attributes:
         if kind is Kind.PUBLIC:
             return getattr(obj, text, *default)
         if kind is Kind.DENIED:
-            raise RefusedAttribute(f"attribute {text!r} is not available", "use the object's public attributes")
+            raise RefusedAttribute(
+                f"attribute {text!r} is not available", "use the object's public attributes"
+            )
         try:
             if kind is Kind.SPECIAL:
                 return self.special(obj, text)
@@ -141,7 +159,15 @@ class Attributes:
     def writable(self, obj: object, name: str) -> object:
         """Return `obj` when its attribute `name` may be set or deleted."""
         kind = kind_of(name)
-        if name in ("__eq__", "__hash__") and issubclass(type(obj), type) and issubclass(cast(type, obj), type):
+        if name in _GROUP_HOOKS and issubclass(
+            obj if issubclass(type(obj), type) else type(obj), BaseExceptionGroup
+        ):  # type: ignore[arg-type]
+            raise RefusedAttribute(f"attribute {name!r} of an exception group cannot be changed")
+        if (
+            name in ("__eq__", "__hash__")
+            and issubclass(type(obj), type)
+            and issubclass(cast(type, obj), type)
+        ):
             raise RefusedAttribute("a metaclass may not define __eq__ or __hash__")
         if name in UNBINDABLE_ATTRIBUTES and issubclass(type(obj), type):
             raise RefusedAttribute(f"attribute {name!r} can be set in a class statement only")
@@ -150,14 +176,22 @@ class Attributes:
                 raise RefusedAttribute(f"attribute {name!r} cannot be set")
             if kind is not Kind.PRIVATE or name[:2] == "__" or self._is_own(obj, name):
                 return obj
-        elif kind is Kind.PUBLIC and name[:2] != "__" or name in ("format", "obj", "__traceback__", "__cause__"):
+        elif (
+            kind is Kind.PUBLIC
+            and name[:2] != "__"
+            or name in ("format", "obj", "__traceback__", "__cause__")
+        ):
             host_code = is_one(type(obj), _CODE_TYPES) or issubclass(type(obj), (type, types.ModuleType))
             if not host_code and not self._is_proxy(obj):
                 return obj
-        elif name in ("__notes__", "__context__", "__suppress_context__") and issubclass(type(obj), BaseException):
+        elif name in ("__notes__", "__context__", "__suppress_context__") and issubclass(
+            type(obj), BaseException
+        ):
             return obj
         hint = "work on a copy, or define a class or function of your own"
-        raise RefusedAttribute(f"attribute {name!r} of {_describe(obj)} cannot be changed by guest code", hint)
+        raise RefusedAttribute(
+            f"attribute {name!r} of {_describe(obj)} cannot be changed by guest code", hint
+        )
 
     def setattr(self, obj: object, name: object, value: object) -> None:
         """Do `setattr(obj, name, value)` under the policy."""
@@ -198,7 +232,9 @@ class Attributes:
         # SECURITY: a metaclass that computes `__match_args__` could answer differently after the check.
         hooks = ("__getattribute__", "__getattr__", "__match_args__")
         if id(meta) in self._guests and any(_defined_by_guest(meta, name) for name in hooks):
-            raise RefusedAttribute("a positional pattern needs a class whose metaclass has no attribute hooks")
+            raise RefusedAttribute(
+                "a positional pattern needs a class whose metaclass has no attribute hooks"
+            )
         return False
 
 

@@ -41,7 +41,9 @@ REFUSED = {
 
 def build_builtins(runtime: Runtime, write: _Write) -> dict[str, object]:
     """Return the names that guest code finds without importing anything; guards are added by `runtime`."""
-    table: dict[str, object] = {name: getattr(builtins, name) for name in _AS_THEY_ARE if hasattr(builtins, name)}
+    table: dict[str, object] = {
+        name: getattr(builtins, name) for name in _AS_THEY_ARE if hasattr(builtins, name)
+    }
     for name, value in vars(builtins).items():
         if isinstance(value, type) and issubclass(value, BaseException):
             table[name] = value
@@ -52,9 +54,26 @@ def build_builtins(runtime: Runtime, write: _Write) -> dict[str, object]:
     table.update(_reflection(runtime))
     table["print"] = _like(print, _printer(write))
     table["pow"] = _like(pow, lambda base, exp, mod=None: runtime.power(base, exp, mod))
-    table["format"] = _like(format, lambda value, spec="", /: format(value, cast(str, runtime.pricing.spec(spec))))
+    table["format"] = _like(
+        format, lambda value, spec="", /: format(value, cast(str, runtime.pricing.spec(spec)))
+    )
     table["__name__"] = "builtins"
+    table["__import__"] = _import_for_c
     return table
+
+
+_NEVER = frozenset("builtins ctypes importlib io os posix nt pty runpy shutil socket subprocess sys".split())
+
+
+def _import_for_c(name: str, *args: object, **kwargs: object) -> object:
+    """Import what C functions ask for by the builtins of the frame they were called from (datetime, numpy).
+
+    Guest source cannot name `__import__`; its import statements go through the importer.
+    """
+    # SECURITY: should a guest find a way here all the same, the modules that matter stay closed.
+    if name.partition(".")[0] in _NEVER:
+        raise RefusedOperation(f"import of {name} is not available here")
+    return builtins.__import__(name, *args, **kwargs)  # type: ignore[arg-type]
 
 
 def _like(real: object, stand_in: Callable[..., object]) -> Callable[..., object]:
@@ -89,7 +108,9 @@ def _consumers(runtime: Runtime) -> dict[str, object]:
 
         return _like(real, pick)
 
-    table: dict[str, object] = {f.__name__: first(cast(Callable[..., object], f)) for f in (sum, any, all, sorted)}
+    table: dict[str, object] = {
+        f.__name__: first(cast(Callable[..., object], f)) for f in (sum, any, all, sorted)
+    }
     table.update({f.__name__: extreme(cast(Callable[..., object], f)) for f in (min, max)})
     return table
 
@@ -101,7 +122,7 @@ def _lazies(runtime: Runtime) -> dict[str, object]:
         def new(cls: type, *args: object, **kwargs: object) -> object:
             depth = runtime.lazy(cls, *args[skip:])
             self = real.__new__(cls, *args, **kwargs)
-            if cls is made:
+            if type(self) is made:
                 object.__setattr__(self, "_depth", depth)
             return self
 
@@ -114,7 +135,9 @@ def _lazies(runtime: Runtime) -> dict[str, object]:
 
 
 def _printer(write: _Write) -> Callable[..., object]:
-    def show(*values: object, sep: object = " ", end: object = "\n", file: object = None, flush: object = False) -> None:
+    def show(
+        *values: object, sep: object = " ", end: object = "\n", file: object = None, flush: object = False
+    ) -> None:
         sep = " " if sep is None else sep
         end = "\n" if end is None else end
         if type(sep) is not str or type(end) is not str:
@@ -207,7 +230,9 @@ def _reflection(runtime: Runtime) -> dict[str, object]:
     def iterate(*args: object) -> object:
         made = iter(*args)  # type: ignore[call-overload]
         # SECURITY: iter(int, 1) is an endless loop in C for whoever consumes it.
-        return runtime.fuel.meter(made) if len(args) == 2 and not runtime.attributes.is_guest(args[0]) else made
+        return (
+            runtime.fuel.meter(made) if len(args) == 2 and not runtime.attributes.is_guest(args[0]) else made
+        )
 
     return {
         "getattr": _like(getattr, lambda obj, name, *default: attributes.getattr(obj, name, *default)),

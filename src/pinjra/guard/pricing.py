@@ -13,12 +13,14 @@ from collections.abc import Callable, Mapping
 from typing import cast
 
 from pinjra.core.limits import Limits
+from pinjra.guard.errors import RefusedOperation
 from pinjra.guard.fuel import Fuel
 
 __all__ = ["Pricing"]
 
 _FREE = 1 << 16  # results below this many bytes are not worth a question
 _UNLIMITED = 1 << 40
+_INTEGER_BITS = 1 << 22  # 1.26 million decimal digits: dividing two of these takes a few seconds
 _WORK = 1 << 8  # machine-word steps of big-integer work that count as one operation (about 50 ns)
 _WIDTH = re.compile(r"%(?:\([^)]*\))?[-+ #0]*(\d+|\*)?(?:\.(\d+|\*))?")
 _DIGITS = re.compile(r"\d+")
@@ -34,6 +36,7 @@ class Pricing:
         self._fuel = fuel
         self._methods: dict[str, Callable[[object, tuple[object, ...], Mapping[str, object]], None]] = {
             **dict.fromkeys(("ljust", "rjust", "center", "zfill", "to_bytes"), self._price_width),
+            "from_bytes": lambda target, args, kwargs: self.integer(8 * _length(args[0]) if args else 0),
             "expandtabs": self._price_tabs,
             "replace": self._price_replace,
             "__format__": lambda target, args, kwargs: self.spec(args[0]) and None,
@@ -45,7 +48,15 @@ class Pricing:
     def bytes(self, n: int) -> None:
         """Refuse to make `n` bytes at once where the memory limit does not hold them."""
         if n > _FREE and n > self._memory // 2:
-            raise MemoryError(f"a result of {n:,} bytes does not fit into the memory limit of {self._memory:,} bytes")
+            raise MemoryError(
+                f"a result of {n:,} bytes does not fit into the memory limit of {self._memory:,} bytes"
+            )
+
+    def integer(self, bits: int) -> None:
+        """Refuse to make a larger integer than division, which is quadratic and cannot be stopped, is quick with."""
+        if bits > _INTEGER_BITS:
+            message = f"an integer of {bits:,} bits is larger than the {_INTEGER_BITS:,} that are computed with here"
+            raise RefusedOperation(message, "use floats or logarithms, or pow(base, exponent, modulus)")
 
     def _work(self, words: float) -> None:
         self._fuel.charge(int(min(words, 1e18)) // _WORK)
@@ -57,7 +68,7 @@ class Pricing:
         kinds = (type(left), type(right))
         if _integer(left) and _integer(right):
             a, b = int.bit_length(cast(int, left)), int.bit_length(cast(int, right))
-            self.bytes((a + b) // 8)
+            self.integer(a + b)
             small, large = sorted((a // 30 + 1, b // 30 + 1))
             self._work(large * small**0.6)  # Karatsuba
         elif _integer(right) and issubclass(kinds[0], _SEQUENCES):
@@ -80,20 +91,28 @@ class Pricing:
             self._work(int.bit_length(times) * words**1.6 + bits // 30)
         elif times > 0 and bits > 1:
             size = (bits - 1) * times if cast(int, base) & (cast(int, base) - 1) == 0 else bits * times
-            self.bytes(size // 8)
+            self.integer(size)
             self._work((size / 30) ** 1.585)
 
     def price_lsh(self, left: object, right: object) -> None:
         """Price `left << right`."""
         if _integer(left) and _integer(right) and cast(int, right) > 0 and cast(int, left) != 0:
-            self.bytes((int.bit_length(cast(int, left)) + cast(int, right)) // 8)
+            self.integer(int.bit_length(cast(int, left)) + cast(int, right))
 
     def price_mod(self, left: object, right: object) -> None:
         """Price the widths of `template % values`."""
         if not issubclass(type(left), (str, bytes, bytearray)):
             return
-        text = str.__str__(cast(str, left)) if issubclass(type(left), str) else bytes(cast(bytes, left)).decode("latin-1")
-        stars = [abs(v) for v in cast("tuple[object, ...]", right) if type(v) is int] if type(right) is tuple else []
+        text = (
+            str.__str__(cast(str, left))
+            if issubclass(type(left), str)
+            else bytes(cast(bytes, left)).decode("latin-1")
+        )
+        stars = (
+            [abs(v) for v in cast("tuple[object, ...]", right) if type(v) is int]
+            if type(right) is tuple
+            else []
+        )
         for match in _WIDTH.finditer(text):
             widths = [int(w[:20]) for w in match.groups() if w and w != "*"]
             self.bytes(sum(widths) + (max(stars, default=0) if "*" in match.group() else 0))
@@ -131,7 +150,12 @@ class Pricing:
     # --- methods by name
 
     def method(
-        self, name: str, real: Callable[..., object], target: object, args: tuple[object, ...], kwargs: Mapping[str, object]
+        self,
+        name: str,
+        real: Callable[..., object],
+        target: object,
+        args: tuple[object, ...],
+        kwargs: Mapping[str, object],
     ) -> object:
         """Return `real(*args, **kwargs)`, a builtin's method `name` of `target`, priced."""
         if name == "join":
@@ -152,12 +176,16 @@ class Pricing:
     def _price_tabs(self, target: object, args: tuple[object, ...], kwargs: Mapping[str, object]) -> None:
         if issubclass(type(target), (str, bytes, bytearray)):
             size = [value for value in (*args, *kwargs.values(), 8) if _integer(value)][0]
-            self.bytes(cast(int, size) * cast(str, target).count("\t" if issubclass(type(target), str) else b"\t"))  # type: ignore[arg-type]
+            self.bytes(
+                cast(int, size) * cast(str, target).count("\t" if issubclass(type(target), str) else b"\t")
+            )  # type: ignore[arg-type]
 
     def _price_replace(self, target: object, args: tuple[object, ...], kwargs: Mapping[str, object]) -> None:
         if len(args) > 1 and all(issubclass(type(v), (str, bytes, bytearray)) for v in (target, *args[:2])):
             old, new, length = _length(args[0]), _length(args[1]), _length(target)
-            self.bytes(new * (length // max(old, 1) + (old == 0)) if new > old and new * length > _FREE else 0)
+            self.bytes(
+                new * (length // max(old, 1) + (old == 0)) if new > old and new * length > _FREE else 0
+            )
 
     def join(
         self, separator: object, iterable: object = None, *, real: Callable[..., object] | None = None
@@ -210,5 +238,3 @@ def _unit(text: object) -> int:
     if not issubclass(type(text), str):
         return 1
     return 1 if str.isascii(cast(str, text)) else 4
-
-

@@ -32,9 +32,14 @@ RESULT = "$result"
 _NESTED = re.compile(r":[^{}]*\{")
 _Node = TypeVar("_Node", bound=ast.AST)
 _CONSUMERS = frozenset(["list", "tuple", "set", "frozenset", "dict", "bytes", "bytearray"])
+_ARITY = {"type": 3, "int": 2}
 _LAZY = frozenset(["enumerate", "zip", "map", "filter", "reversed"])
-_GROWERS = frozenset(["append", "extend", "insert", "__iadd__", "__setitem__", "update", "add", "push", "send"])
-_STEADY = frozenset(["print", "len", "str", "int", "float", "isinstance", "range", "sum", "min", "max", "abs", "round"])
+_GROWERS = frozenset(
+    ["append", "extend", "insert", "__iadd__", "__setitem__", "update", "add", "push", "send"]
+)
+_STEADY = frozenset(
+    ["print", "len", "str", "int", "float", "isinstance", "range", "sum", "min", "max", "abs", "round"]
+)
 
 
 def rewrite(tree: ast.Module) -> ast.Module:
@@ -63,7 +68,9 @@ def _declare(body: list[ast.stmt], used: set[str]) -> None:
 
 
 def _is_docstring(node: ast.stmt) -> bool:
-    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and type(node.value.value) is str
+    return (
+        isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and type(node.value.value) is str
+    )
 
 
 class _Rewriter(ast.NodeTransformer):
@@ -77,6 +84,9 @@ class _Rewriter(ast.NodeTransformer):
         self._class: str | None = None
         self._temps = 0
         self._future = False
+        self._in_iterable = (
+            False  # CPython allows no walrus in a comprehension's iterable, not even in a lambda there
+        )
 
     # --- primitives
 
@@ -109,6 +119,14 @@ class _Rewriter(ast.NodeTransformer):
             yield
         finally:
             self._scope = before
+
+    @contextmanager
+    def _iterable_part(self) -> Iterator[None]:
+        before, self._in_iterable = self._in_iterable, True
+        try:
+            yield
+        finally:
+            self._in_iterable = before
 
     def _roomless(self) -> str:
         """Return the scope of expressions that run here but may not hold a walrus (defaults, bases, iterables)."""
@@ -149,10 +167,12 @@ class _Rewriter(ast.NodeTransformer):
         method = func.attr if isinstance(func, ast.Attribute) else None
         node = self.generic(node)
         if isinstance(func, ast.Name) and node.args:
-            if func.id in _CONSUMERS or (func.id == "type" and len(node.args) == 3):
+            if func.id in _CONSUMERS or _ARITY.get(func.id) == len(node.args):
                 node.args.insert(0, node.func)
                 node.func = self.guard("c")
-        elif method == "join" and len(node.args) == 1 and not node.keywords and isinstance(node.func, ast.Call):
+        elif (
+            method == "join" and len(node.args) == 1 and not node.keywords and isinstance(node.func, ast.Call)
+        ):
             joined = [node.func.args[0], *node.args]
             if not isinstance(node.args[0], ast.Starred):
                 node.func, node.args = self.guard("join"), joined
@@ -221,7 +241,8 @@ class _Rewriter(ast.NodeTransformer):
             )
         attr: str = target.attr  # type: ignore[attr-defined]
         return tuple(  # type: ignore[return-value]
-            self.visit(ast.Attribute(ast.Name(parts[0], ast.Load()), attr, ctx)) for ctx in (ast.Load(), ast.Store())
+            self.visit(ast.Attribute(ast.Name(parts[0], ast.Load()), attr, ctx))
+            for ctx in (ast.Load(), ast.Store())
         )
 
     def visit_FormattedValue(self, node: ast.FormattedValue) -> ast.expr:
@@ -239,7 +260,12 @@ class _Rewriter(ast.NodeTransformer):
         """Return the guarded form of what a loop runs over."""
         if isinstance(node, (ast.List, ast.Tuple, ast.Set, ast.Dict, ast.Constant)):
             return self.visit(node)  # type: ignore[no-any-return]
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in _LAZY and node.args:
+        if (
+            isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Name)
+            and node.func.id in _LAZY
+            and node.args
+        ):
             node = self.generic(node)
             return ast.copy_location(ast.Call(self.guard("b"), [node.func, *node.args], node.keywords), node)
         guard = "i" if steady and not any(_may_grow(part) for part in body) else "j"
@@ -264,17 +290,21 @@ class _Rewriter(ast.NodeTransformer):
         if node.orelse:
             node.test = ast.copy_location(ast.BoolOp(ast.Or(), [self.call("t"), test]), node.test)
             return node
-        leave = ast.copy_location(ast.If(ast.UnaryOp(ast.Not(), test), [ast.copy_location(ast.Break(), test)], []), test)
+        leave = ast.copy_location(
+            ast.If(ast.UnaryOp(ast.Not(), test), [ast.copy_location(ast.Break(), test)], []), test
+        )
         self.used.add("$_")
         head = [] if endless else [leave]
         loop = ast.For(ast.Name("$_", ast.Store()), self.guard("ticks"), [*head, *node.body], [])
         return ast.copy_location(loop, node)
 
-    def _comprehension(self, node: _Node, generators: list[ast.comprehension], results: list[ast.expr]) -> _Node:
+    def _comprehension(
+        self, node: _Node, generators: list[ast.comprehension], results: list[ast.expr]
+    ) -> _Node:
         steady = not isinstance(node, ast.GeneratorExp)
         parts = [*results, *(test for generator in generators for test in generator.ifs)]
         for index, generator in enumerate(generators):
-            with self.scope("x" if index else self._roomless()):
+            with self.scope("x" if index else self._roomless()), self._iterable_part():
                 if generator.is_async:
                     generator.iter = self.visit(generator.iter)
                 else:
@@ -331,8 +361,10 @@ class _Rewriter(ast.NodeTransformer):
     def visit_Lambda(self, node: ast.Lambda) -> ast.expr:
         with self.scope(self._roomless()):
             self._arguments(node.args)
-        with self.scope("f"):
-            node.body = ast.copy_location(ast.BoolOp(ast.Or(), [self.call("t"), self.visit(node.body)]), node.body)
+        with self.scope("x" if self._in_iterable else "f"):
+            node.body = ast.copy_location(
+                ast.BoolOp(ast.Or(), [self.call("t"), self.visit(node.body)]), node.body
+            )
         return node
 
     def _arguments(self, args: ast.arguments) -> None:
@@ -409,12 +441,16 @@ class _Rewriter(ast.NodeTransformer):
         cases: list[ast.match_case] = []
         for case in node.cases:
             classes = [
-                part.cls for part in ast.walk(case.pattern) if isinstance(part, ast.MatchClass) and part.patterns
+                part.cls
+                for part in ast.walk(case.pattern)
+                if isinstance(part, ast.MatchClass) and part.patterns
             ]
             for cls in classes:
                 arguments = ast.arguments(posonlyargs=[], args=[], kwonlyargs=[], kw_defaults=[], defaults=[])
                 probe = self.call("mg", ast.Lambda(arguments, cls))
-                cases.append(ast.match_case(ast.copy_location(ast.MatchAs(), case.pattern), probe, [ast.Pass()]))
+                cases.append(
+                    ast.match_case(ast.copy_location(ast.MatchAs(), case.pattern), probe, [ast.Pass()])
+                )
             if case.guard is not None:
                 case.guard = self.visit(case.guard)
             case.pattern = self.visit(case.pattern)
@@ -467,7 +503,9 @@ def _is_short(spec: ast.expr) -> bool:
 
 
 def _is_short_text(text: str) -> bool:
-    return _NESTED.search(text) is None and not any(run.isdigit() and len(run) > 4 for run in _digit_runs(text))
+    return _NESTED.search(text) is None and not any(
+        run.isdigit() and len(run) > 4 for run in _digit_runs(text)
+    )
 
 
 def _digit_runs(text: str) -> list[str]:
