@@ -13,7 +13,7 @@ from pinjra.cli import GUEST_FAILED, INTERRUPTED, LIMIT_REACHED
 from pinjra.cli.options import executor_options, limits_of, names
 
 if TYPE_CHECKING:
-    from pinjra.core.execution import Execution
+    from pinjra.core.execution import Execution, GuestError
 
 __all__ = ["execute"]
 
@@ -83,8 +83,15 @@ def _tell(done: Execution) -> None:
     for artifact in done.artifacts:
         print(f"artifact: {clean(artifact.media_type)}, {len(artifact.data)} bytes", file=sys.stderr)
     if done.error is not None:
-        text = done.error.traceback.rstrip() or str(done.error)
-        print(clean(text if str(done.error) in text else f"{text}\n{done.error}"), file=sys.stderr)
+        print(clean(_failure(done.error)), file=sys.stderr)
+
+
+def _failure(error: GuestError) -> str:
+    """Return an error with its traceback and hint, each once."""
+    text = error.traceback.rstrip()
+    if f"{error.type}: {error.message}" not in text:
+        return f"{text}\n{error}".lstrip()
+    return text if not error.hint or error.hint in text else f"{text}\n{error.hint}"
 
 
 def _form(done: Execution) -> dict[str, Any]:

@@ -39,13 +39,13 @@ class LiveView:
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._live = Live(console=console, transient=True, refresh_per_second=8, get_renderable=self._now)
         self._started = time.monotonic()
         self._doing = "starting"
         self._tail = ""
         self._tokens = 0
         self._begun: dict[tuple[str, str], str] = {}
         self._spinner = Spinner("dots", style="cyan")
+        self._live = Live(console=console, transient=True, refresh_per_second=8, get_renderable=self._now)
         self._show: dict[type[e.Event], Callable[..., None]] = {
             e.RunStarted: self._run_started,
             e.StepStarted: self._step_started,
