@@ -52,6 +52,7 @@ class Checkpointer:
         self._tell = tell
         self._copy = 0
         self._old = 0
+        self._dying: list[int] = []  # killed, not reaped yet: nobody waits for them
 
     def renew(self, *, is_wanted: bool, note: bytes = b"k") -> None:
         """Replace the copy by one of the present state (or by none); tell the supervisor.
@@ -61,9 +62,11 @@ class Checkpointer:
         self._old, self._copy = self._copy, 0
         if is_wanted and not has_threads():
             self._copy = self._fork()
-        if self._old:
-            _end(self._old)
         self._tell(b"%s%d;" % (note, self._copy))
+        if self._old:
+            _kill(self._old)
+            self._dying.append(self._old)
+        self._dying = [pid for pid in self._dying if not _is_reaped(pid)]
 
     def _fork(self) -> int:
         """Return the pid of the copy; 0 when no process can be made. In a copy that was woken: of its own copy."""
@@ -75,7 +78,8 @@ class Checkpointer:
             if pid:
                 return pid
             self._sleep()
-            self._old = 0  # of the life before; the number may be another process's by now
+            self._old = 0  # of the life before; the numbers may be other processes' by now
+            self._dying.clear()
 
     def _sleep(self) -> None:
         self._close()
@@ -89,9 +93,15 @@ class Checkpointer:
         die_with_parent(self._supervisor)
 
 
-def _end(pid: int) -> None:
+def _kill(pid: int) -> None:
     try:
         os.kill(pid, signal.SIGKILL)
-        os.waitpid(pid, 0)
-    except (ProcessLookupError, ChildProcessError, PermissionError):  # guest code was there first
+    except (ProcessLookupError, PermissionError):  # guest code was there first
         pass
+
+
+def _is_reaped(pid: int) -> bool:
+    try:
+        return os.waitpid(pid, os.WNOHANG) != (0, 0)
+    except ChildProcessError:  # guest code was there first
+        return True

@@ -22,7 +22,16 @@ from pinjra.core.limits import Limits
 from pinjra.wire.messages import Init
 from pinjra.worker import interpreter
 from pinjra.worker.outbox import Outbox, read_some
-from pinjra.worker.processes import MEMORY_STATUS, Death, box_cpu_seconds, describe, kill_box, reap
+from pinjra.worker.processes import (
+    MEMORY_STATUS,
+    Death,
+    Sweeper,
+    box_cpu_seconds,
+    cpu_seconds,
+    describe,
+    reap,
+    reaped_seconds,
+)
 from pinjra.worker.ring import RingReader, make_ring
 from pinjra.worker.setup import Setup
 
@@ -50,6 +59,7 @@ class Guest:
         self._scratch = scratch
         self._memory_bytes = limits.memory_bytes
         self._map = make_ring()
+        self._sweeper = Sweeper()
         self.ring = RingReader(self._map, limits.output_bytes)
         self.pid = 0
         self.checkpoint = 0
@@ -60,6 +70,7 @@ class Guest:
         """No run and no variable: a fresh interpreter is as good as a checkpoint."""
         self.asked = ""
         """The cause for which the supervisor killed it."""
+        self._reaped_before = 0.0
         self.cpu_before = 0.0
         """What it had used before the run in progress."""
         self._notes = b""
@@ -112,6 +123,7 @@ class Guest:
         self.pid = pid
         self.asked = ""
         self.is_ready = False
+        self._reaped_before = 0.0
         self._notes = b""
         self.cpu_before = 0.0
 
@@ -149,7 +161,12 @@ class Guest:
 
     def sweep(self, keep: Iterable[int]) -> None:
         """Kill every process of the box but this one and `keep`."""
-        self._note_deaths(kill_box(frozenset(keep)))
+        self._note_deaths(self._sweeper.kill_all_but(keep, self.checkpoint))
+
+    def settle(self) -> None:
+        """Kill what a run left behind; take the state of the clocks before the next one."""
+        self.sweep(keep=(self.pid, self.checkpoint))
+        self._reaped_before = reaped_seconds(self.pid)
 
     def end(self) -> None:
         """Kill the interpreter, its checkpoint and everything below them."""
@@ -192,7 +209,7 @@ class Guest:
 
     def start_clock(self) -> None:
         """Begin to count the processor time of a run."""
-        self.cpu_before = box_cpu_seconds(self.pid)
+        self.cpu_before = cpu_seconds(self.pid) + self._reaped_before
 
     def cpu_seconds(self) -> float:
         """Return the processor time since `start_clock`, of the interpreter and all below it."""

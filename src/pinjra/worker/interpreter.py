@@ -64,6 +64,7 @@ class Loop:
         self._limits = Limits(**init.limits)  # type: ignore[arg-type]
         self._rollback = init.rollback
         self._is_dirty = False
+        self._used_before = 0.0
         self._side = setup.side
         self._interrupts = Interrupts(lambda cause: self._interpreter.stop(cause))
         self._channel = Channel(setup.stream, self._interrupts)
@@ -131,15 +132,14 @@ class Loop:
     def _execute(self, message: Execute) -> None:
         if self._is_dirty and self._rollback:  # the last checkpoint does not have the variables that were set
             self._checkpoint.renew(is_wanted=True, note=b"m")
-        before = _usage()
+        self._used_before = _usage()[0]
         self._ring.start(message.run)
         self._channel.begin_run(message.run)
         self._interrupts.begin_run()
         finished = self._finished(message)
         self._interrupts.end_run()
         self._channel.end_run()
-        used, peak = _usage()
-        self._channel.send(replace(finished, cpu_seconds=max(0.0, used - before[0]), memory_peak_bytes=peak))
+        self._channel.send(finished)
         del finished
         self._is_dirty = False
         self._checkpoint.renew(is_wanted=self._rollback)
@@ -166,11 +166,14 @@ class Loop:
         except EncodeError as error:
             return self._failure(message.run, too_large(error), outcome)
         self._interrupts.check()
+        used, peak = _usage()
         return Finished(
             run=message.run,
             value=value,
             is_final=outcome.is_final,
             operations=outcome.operations,
+            cpu_seconds=max(0.0, used - self._used_before),
+            memory_peak_bytes=peak,
             notes=(*outcome.notes, *notes, *self._rollback_notes()),
             blobs=encoder.blobs,
         )
@@ -178,10 +181,13 @@ class Loop:
     def _failure(self, run: int, error: GuestError, outcome: Outcome | None) -> Finished:
         if error.type == "MemoryError" and error.kind is ErrorKind.EXCEPTION:
             error = replace(error, kind=ErrorKind.LIMIT, cause=Cause.MEMORY)
+        used, peak = _usage()
         return Finished(
             run=run,
             error=error_fields(error),
             operations=None if outcome is None else outcome.operations,
+            cpu_seconds=max(0.0, used - self._used_before),
+            memory_peak_bytes=peak,
             notes=(*(() if outcome is None else outcome.notes), *self._rollback_notes()),
         )
 

@@ -224,7 +224,7 @@ class Keeper:
             return  # unguarded guest code wrote the note
         self._ready_deadline = None
         guest.is_ready = True
-        guest.sweep(keep=(guest.pid, guest.checkpoint))
+        guest.settle()
         if not self._is_started:
             self._is_started = True
             self._host.send(Started())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import fields
 from enum import Enum
-from typing import Union
 
 from pinjra.core.execution import Cause, ErrorKind, GuestError
 from pinjra.guard.errors import GuestStop
@@ -13,7 +12,7 @@ __all__ = ["error_fields", "out_of_memory", "stopped", "too_large"]
 
 _TEXT_CHARS = 10_000  # message and traceback of one error
 
-Field = Union[str, int, bool, None]
+Field = str | int | bool | None
 
 
 def error_fields(error: GuestError) -> dict[str, Field]:

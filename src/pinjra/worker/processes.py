@@ -1,4 +1,4 @@
-"""Process ids -> what they use, how they died, and their end. Everything here is called by the supervisor, from outside the guest."""
+"""Process ids -> what they use, how they died, and their end. The supervisor calls this, from outside the guest."""
 
 from __future__ import annotations
 
@@ -8,19 +8,21 @@ import resource
 import signal
 import sys
 import time
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
 
 __all__ = [
     "MEMORY_STATUS",
     "Death",
+    "Sweeper",
     "become_subreaper",
     "box_cpu_seconds",
     "cpu_seconds",
     "describe",
     "die_with_parent",
-    "kill_box",
     "limit_memory",
     "reap",
+    "reaped_seconds",
     "tree",
 ]
 
@@ -76,10 +78,11 @@ def cpu_seconds(pid: int) -> float:
 
 def box_cpu_seconds(pid: int) -> float:
     """Return the processor time of a process, of all below it, and of its children that have ended."""
-    return cpu_seconds(pid) + _reaped_seconds(pid) + sum(map(cpu_seconds, tree(pid)))
+    return cpu_seconds(pid) + reaped_seconds(pid) + sum(map(cpu_seconds, tree(pid)))
 
 
-def _reaped_seconds(pid: int) -> float:
+def reaped_seconds(pid: int) -> float:
+    """Return the processor time of the children of a process that have ended and were waited for; 0.0 without /proc."""
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:
             fields = file.read().rpartition(b")")[2].split()
@@ -88,21 +91,19 @@ def _reaped_seconds(pid: int) -> float:
         return 0.0
 
 
-def tree(root: int) -> list[int]:
-    """Return the processes below `root`, parents first; empty where the kernel does not tell (no /proc)."""
+def tree(root: int, leaves: Container[int] = ()) -> list[int]:
+    """Return the processes below `root`, parents first; empty where the kernel does not tell (no /proc).
+
+    Args:
+        leaves: Processes that are known to have nothing below them.
+    """
     found: list[int] = []
     queue = [root]
     while queue and len(found) < 100_000:
         children = _children(queue.pop())
         found += children
-        queue += children
+        queue += [pid for pid in children if pid not in leaves]
     return found
-
-
-def _everybody() -> list[int]:
-    if os.path.isdir("/proc/self"):
-        return [pid for pid in tree(os.getpid()) if not _is_zombie(pid)]
-    return _numbered_processes() if os.getpid() == 1 else []
 
 
 def _is_zombie(pid: int) -> bool:
@@ -124,15 +125,6 @@ def _children(pid: int) -> list[int]:
     return children
 
 
-def _numbered_processes() -> list[int]:
-    """Return the processes of a pid namespace of our own, found by trying each number up to the newest (no /proc is mounted)."""
-    probe = os.fork()
-    if probe == 0:
-        os._exit(0)
-    os.waitpid(probe, 0)
-    return [pid for pid in range(2, probe) if _is_alive(pid)]
-
-
 def _is_alive(pid: int) -> bool:
     try:
         os.kill(pid, 0)
@@ -141,26 +133,59 @@ def _is_alive(pid: int) -> bool:
     return True
 
 
-def kill_box(keep: frozenset[int]) -> list[Reaped]:
-    """Kill every process of the box but this one and `keep`; return those that were reaped.
+class Sweeper:
+    """Ends the processes of the box, wherever the guest has put them.
 
-    What does not work: killing the process group (a guest leaves it), or each process once (a fork bomb outruns one
-    pass).
+    What does not work: killing the process group (a guest leaves it), or each process once (a fork bomb outruns one pass).
     """
-    reaped: list[Reaped] = []
-    for _sweep in range(_SWEEPS):
-        victims = [pid for pid in _everybody() if pid not in keep]
-        for pid in victims:
-            _kill(pid, signal.SIGSTOP)
-        for pid in victims:
-            _kill(pid, signal.SIGKILL)
-        dead = reap()
-        reaped += dead
-        if not victims and not dead:
-            break
-        if not dead:
-            time.sleep(0.0005)
-    return reaped
+
+    def __init__(self) -> None:
+        self._has_proc = os.path.isdir("/proc/self/task")
+        self._mark = 2
+
+    def kill_all_but(self, keep: Iterable[int], leaf: int = 0) -> list[Reaped]:
+        """Kill every process of the box but this one and `keep`; return those that were reaped.
+
+        Args:
+            leaf: One of those to keep that has nothing below it (a checkpoint sleeps).
+        """
+        reaped: list[Reaped] = []
+        killed = set(keep)
+        for _sweep in range(_SWEEPS):
+            victims = [
+                pid
+                for pid in self._everybody(leaf)
+                if pid not in killed and not (self._has_proc and _is_zombie(pid))
+            ]
+            for number in (signal.SIGSTOP, signal.SIGKILL):
+                for pid in victims:
+                    _kill(pid, number)
+            killed.update(victims)
+            dead = reap()
+            reaped += dead
+            if not victims:
+                break
+        return reaped
+
+    def _everybody(self, leaf: int) -> list[int]:
+        if self._has_proc:
+            return tree(os.getpid(), (leaf,))
+        return self._numbered() if os.getpid() == 1 else []
+
+    def _numbered(self) -> list[int]:
+        """Return the processes made since the last look, in a pid namespace of our own where no /proc is mounted.
+
+        Numbers rise, so they are those from the last newest process to the present newest one, which is made for this.
+        """
+        probe = os.fork()
+        if probe == 0:
+            os._exit(0)
+        os.waitpid(probe, 0)
+        numbers = (
+            range(self._mark, probe) if probe > self._mark else range(2, 1 << 16)
+        )  # they start over at the end
+        self._mark = probe
+        return [pid for pid in numbers if _is_alive(pid)]
 
 
 def _kill(pid: int, number: int) -> None:
