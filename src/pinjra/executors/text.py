@@ -6,8 +6,9 @@ import re
 
 __all__ = ["printable"]
 
-# C0 but tab and newline, DEL, C1, and the bidirectional overrides that make text lie about its order (CVE-2021-42574).
-_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+# C0 but tab and newline, DEL, C1, and the bidirectional overrides that make text lie about its order (CVE-2021-42574);
+# lone surrogates, which no file and no model's API takes.
+_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def printable(text: str) -> str:

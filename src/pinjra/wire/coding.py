@@ -163,11 +163,13 @@ class Encoder:
         found = ENCODERS.get(id(cls))
         if found is not None:
             return found
-        for base in BASES:
-            for parent in mro(cls):
-                if parent is base[0]:
-                    return base[1]
-        return next((make for is_it, make in BASE_TESTS if is_it(cls)), Encoder.opaque)
+        for is_it, make in BASE_TESTS:  # first: an IntEnum's member is a record, not a number
+            if is_it(cls):
+                return make
+        for base, handler in BASES:
+            if any(parent is base for parent in mro(cls)):
+                return handler
+        return Encoder.opaque
 
 
 class Decoder:

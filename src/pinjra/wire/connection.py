@@ -250,7 +250,7 @@ class GuestConnection:
 
     def send(self, message: Message) -> bytes:
         """Return the bytes that say `message`."""
-        return b"".join([b'["g",' + rest + bytes(body) for rest, body in pack(message, raw=True)])
+        return b"".join([piece for rest, body in pack(message, raw=True) for piece in (b'["g",', rest, body)])
 
     def receive_data(self, data: bytes) -> Iterator[Message]:
         """Take `data`; return an iterator over the messages that are complete now.
