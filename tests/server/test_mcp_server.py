@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -309,7 +310,7 @@ def test_the_server_leaves_no_process_behind(executor: str, how: str) -> None:
         process.stdin.write(hello)
         process.stdin.flush()
         assert '"serverInfo"' in process.stdout.readline()
-        children = children_of(process.pid)
+        children = [os.pidfd_open(child) for child in children_of(process.pid)]
         if how == "the input ends":
             process.stdin.close()
             assert process.wait(30) == 0
@@ -317,8 +318,9 @@ def test_the_server_leaves_no_process_behind(executor: str, how: str) -> None:
             process.send_signal(signal.SIGTERM)
             assert process.wait(30) == 128 + signal.SIGTERM
     for child in children:
-        with pytest.raises(ProcessLookupError):
-            os.kill(child, 0)
+        with os.fdopen(child):
+            ready, _, _ = select.select([child], [], [], 20)  # readable once the process has ended
+            assert ready == [child]
 
 
 @pytest.mark.parametrize(

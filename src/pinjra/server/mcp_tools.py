@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import io
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Annotated, Any, TypeVar
@@ -242,8 +243,21 @@ def _answer(done: Execution, session: str, was_new: bool) -> CallToolResult:
     parts += [f"[note] {note}" for note in done.notes]
     parts.append(f"[session {session}{', new' if was_new else ''}]")
     content: list[Any] = [TextContent(type="text", text="\n".join(part for part in parts if part))]
-    content += [_artifact_block(artifact) for artifact in done.artifacts]
+    content += [_artifact_block(artifact) for artifact in done.artifacts or _picture(done.value)]
     return CallToolResult(content=content, is_error=done.error is not None)
+
+
+def _picture(value: object) -> list[Artifact]:
+    """Return a run's value as something to look at, when it is an image and the executor did not do so."""
+    if not type(value).__module__.startswith("PIL."):
+        return []
+    from PIL import Image
+
+    if not isinstance(value, Image.Image):
+        return []
+    data = io.BytesIO()
+    (value if value.mode in ("1", "L", "LA", "P", "RGB", "RGBA") else value.convert("RGB")).save(data, "PNG")
+    return [Artifact(media_type="image/png", data=data.getvalue())]
 
 
 def _artifact_block(artifact: Artifact) -> Any:

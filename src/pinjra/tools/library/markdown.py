@@ -11,7 +11,6 @@ from __future__ import annotations
 import html
 import os
 import re
-import subprocess
 import sys
 
 __all__ = ["main", "markdown"]
@@ -68,6 +67,8 @@ def _convert(source: str) -> str:
 
 
 def _convert_in_child(source: str, seconds: float) -> str:
+    import subprocess
+
     command = [sys.executable, "-P", "-c", "from pinjra.tools.library.markdown import main; main()"]
     environment = {key: os.environ[key] for key in ("SYSTEMROOT", "TEMP") if key in os.environ}
     environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
