@@ -267,7 +267,7 @@ def test_custom_code_tags_are_asked_for_and_understood(code_agent: Make) -> None
     agent = code_agent(model=model, code_block_tags=("<go>", "</go>"))
     assert agent.run("x") == 3
     assert "<go>" in agent.system_prompt
-    assert model.requests[0].stop == ("</go>",)
+    assert model.requests[0].stop == ("\nObservation:", "</go>")
 
 
 @pytest.mark.parametrize("tags", ["html", ("a",), ("", "b"), 3])

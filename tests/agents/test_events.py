@@ -263,6 +263,26 @@ def test_async_callbacks_are_awaited_with_and_without_a_loop(code_agent: Make) -
     assert seen == [1, 1]
 
 
+def test_run_called_on_an_event_loop_still_awaits_callbacks(code_agent: Make) -> None:
+    seen: list[int] = []
+
+    async def note(step: ActionStep) -> None:
+        await asyncio.sleep(0)
+        seen.append(step.step_number)
+
+    async def main() -> object:
+        return code_agent("final_answer(1)", step_callbacks=[note]).run("x")
+
+    assert asyncio.run(main()) == 1
+    assert seen == [1]
+
+
+def test_an_interrupt_just_before_the_code_runs_is_not_lost(code_agent: Make) -> None:
+    agent = code_agent("while True:\n    pass", before_run=lambda code, agent: agent.interrupt())
+    with pytest.raises(AgentInterrupted):
+        agent.run("x")
+
+
 async def _run(agent: CodeAgent) -> object:
     return await agent.arun("x")
 
@@ -277,7 +297,14 @@ def test_async_tools_are_awaited_by_the_code(code_agent: Make) -> None:
         await asyncio.sleep(0)
         return number * 2
 
-    code = "import asyncio\n\nasync def main():\n    return await asyncio.gather(fetch(1), fetch(2))\n\nfinal_answer(asyncio.run(main()))"
+    code = """
+import asyncio
+
+async def main():
+    return await asyncio.gather(fetch(1), fetch(2))
+
+final_answer(asyncio.run(main()))
+"""
     assert code_agent(code, tools=[fetch]).run("x") == [2, 4]
 
 

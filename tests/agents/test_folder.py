@@ -157,6 +157,14 @@ def test_any_kind_of_agent_is_loaded_by_the_base(tmp_path: Path) -> None:
     assert isinstance(loaded, ToolCallingAgent)
 
 
+def test_an_agent_is_made_again_from_its_dict() -> None:
+    data = json.loads(json.dumps(sample_agent(max_steps=5).to_dict()))
+    with CodeAgent.from_dict(data, model=code_model("final_answer(greet('me'))")) as made:
+        assert made.max_steps == 5
+        assert list(made.managed_agents) == ["helper"]
+        assert made.run("x") == "Hello, me"
+
+
 def test_to_dict_is_plain_data() -> None:
     data = sample_agent().to_dict()
     assert json.loads(json.dumps(data))["class"] == "pinjra.agents.code_agent:CodeAgent"

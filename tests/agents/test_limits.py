@@ -129,6 +129,30 @@ def test_code_may_be_replaced(code_agent: Make) -> None:
     assert agent.run("x") == 2
 
 
+def test_a_hook_that_says_false_refuses(code_agent: Make) -> None:
+    answers = iter([False, True])
+    agent = code_agent("final_answer(1)", "final_answer(2)", before_run=lambda code, agent: next(answers))
+    assert agent.run("x") == 2
+    assert "it was not approved" in agent.model.requests[-1].messages[-1].content  # type: ignore[attr-defined]
+
+
+def test_a_hook_that_gives_no_decision_does_not_pass_for_allowed(code_agent: Make) -> None:
+    with pytest.raises(TypeError, match="a hook must return allow"):
+        code_agent("final_answer(1)", before_run=lambda code, agent: "yes").run("x")
+
+
+def test_a_managers_hooks_hold_for_its_team(code_agent: Make) -> None:
+    seen: list[str] = []
+    team = code_agent("final_answer(1)", name="helper", description="Helps.")
+    manager = code_agent(
+        "final_answer(helper('x'))",
+        managed_agents=[team],
+        before_run=lambda code, agent: seen.append(agent.name),
+    )
+    manager.run("x")
+    assert seen == [None, "helper"]
+
+
 def test_an_async_hook_is_awaited(code_agent: Make) -> None:
     async def before(code: str, agent: object) -> object:
         await asyncio.sleep(0)

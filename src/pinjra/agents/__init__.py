@@ -22,6 +22,7 @@ from pinjra.agents.errors import AgentParsingError as AgentParsingError
 from pinjra.agents.errors import AgentToolCallError as AgentToolCallError
 from pinjra.agents.errors import AgentToolExecutionError as AgentToolExecutionError
 from pinjra.agents.memory import AgentMemory as AgentMemory
+from pinjra.agents.printing import LogLevel as LogLevel
 from pinjra.agents.run import RunResult as RunResult
 from pinjra.agents.steps import ActionStep as ActionStep
 from pinjra.agents.steps import CompactionStep as CompactionStep

@@ -13,7 +13,7 @@ from typing import IO
 from pinjra.agents.redact import redact
 from pinjra.agents.saved import plain
 
-__all__ = ["Allow", "AuditLog", "Decision", "Refuse", "Replace", "allow", "refuse", "replace"]
+__all__ = ["Allow", "AuditLog", "Decision", "Refuse", "Replace", "allow", "decided", "refuse", "replace"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +41,21 @@ Decision = Allow | Refuse | Replace | None
 BeforeRun = Callable[[str, object], object]
 BeforeTool = Callable[[str, dict[str, object], object], object]
 AfterTool = Callable[[str, dict[str, object], object, object], object]
+
+
+def decided(answer: object) -> Decision:
+    """Return what a hook's answer means: None and True allow, False refuses.
+
+    Raises:
+        TypeError: The answer is no decision. SECURITY: it must not pass for "allowed".
+    """
+    if answer is None or answer is True:
+        return None
+    if answer is False:
+        return Refuse("it was not approved")
+    if isinstance(answer, Allow | Refuse | Replace):
+        return answer
+    raise TypeError(f"a hook must return allow(), refuse(reason), replace(value) or None, not {answer!r}")
 
 
 def allow() -> Allow:

@@ -29,6 +29,10 @@ def ask(
         AgentInterrupted, AgentBudgetError: The run was stopped meanwhile; the request is abandoned.
     """
     model = run.agent.model
+    if not tools and any(message.tool_calls for message in messages):
+        tools = (
+            run.agent.tool_schemas()
+        )  # providers refuse a conversation with calls of tools that are not offered
     options = {"stop": stop, "tools": tools, "response_schema": response_schema, "temperature": temperature}
     try:
         if run.options.streams and callable(getattr(model, "stream", None)):

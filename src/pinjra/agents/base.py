@@ -27,7 +27,7 @@ from pinjra.agents.setup import (
 )
 from pinjra.agents.templates import PromptTemplates, complete_templates, render
 from pinjra.core.events import Event
-from pinjra.models.base import Model
+from pinjra.models.base import Model, ToolSchema
 
 if TYPE_CHECKING:
     from pinjra.agents.loop import Draft
@@ -154,6 +154,10 @@ class Agent(ABC):
     def bind_session(self, run: Run, variables: Mapping[str, object]) -> None:
         """Give the run's session its tools and variables."""
 
+    def tool_schemas(self) -> Sequence[ToolSchema]:
+        """Return what the model is offered for structured calls."""
+        return ()
+
     def base_tools(self) -> Sequence[Tool]:
         """Return what `add_base_tools` adds."""
         from pinjra.agents.setup import web_tools
@@ -209,7 +213,8 @@ class Agent(ABC):
     ) -> Awaitable[object] | AsyncIterator[Event]:
         """Return an awaitable of what `run` returns; with `stream`, an async iterator of events.
 
-        Async tools, callbacks, checks and hooks run on the caller's event loop. Cancelling interrupts the run.
+        Async callbacks, checks and hooks run on the caller's event loop, and async tools of a JSON agent; those of code
+        run on the executor's. Cancelling interrupts the run.
         """
         order = self._order(task, reset, images, additional_args, max_steps)
         if stream:
@@ -320,7 +325,7 @@ class Agent(ABC):
 
     @classmethod
     def load(cls, folder: str | Path, **changes: object) -> Self:
-        """Return the agent of `save`.
+        """Return the agent of `save`. Imports the modules it names: load only what you trust.
 
         Args:
             changes: Parameters instead of the saved ones; `model=` where the saved one cannot be made again.
@@ -330,6 +335,13 @@ class Agent(ABC):
         return cast("Self", load_agent(Path(folder), cls, changes))
 
     from_folder = load
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, object], **changes: object) -> Self:
+        """Return the agent of `to_dict`; as `load`."""
+        from pinjra.agents.folder import agent_from_data
+
+        return cast("Self", agent_from_data(data, cls, changes))
 
     # ------------------------------------------------------------------ ending
 

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 
-from pinjra.agents.approval import Refuse, Replace
+from pinjra.agents.approval import Refuse, Replace, decided
 from pinjra.agents.asking import ask
 from pinjra.agents.base import Agent
 from pinjra.agents.errors import AgentError, AgentExecutionError
@@ -17,6 +17,7 @@ from pinjra.agents.messages import MessageForm
 from pinjra.agents.observe import DEFAULT_LENGTH, describe_execution
 from pinjra.agents.sessions import ExecutorSource, Session
 from pinjra.agents.small import example_turns
+from pinjra.agents.waiting import interrupting
 from pinjra.agents.wording import authorized_words, brief_signatures, signatures
 from pinjra.core.errors import ConfigurationError, PinjraError, SessionLost
 from pinjra.core.events import CodeReady, OutputText
@@ -194,7 +195,8 @@ class CodeAgent(Agent):
             )
             return ask(run, messages, stop=("```",), temperature=chosen)
         schema = _SCHEMA if self.use_structured_outputs_internally else None
-        stop = () if schema or self.code_block_tags == MARKDOWN_TAGS else (self.code_block_tags[1],)
+        closing = () if self.code_block_tags == MARKDOWN_TAGS else (self.code_block_tags[1],)
+        stop = () if schema else ("\nObservation:", *closing)  # models like to write the outcome themselves
         return ask(run, messages, stop=stop, response_schema=schema, temperature=run.options.temperature)
 
     def _extracted(self, done: Completion) -> Action:
@@ -210,7 +212,8 @@ class CodeAgent(Agent):
 
     def _approved(self, run: Run, code: str) -> str:
         """Return the code as the `before_run` hook allows it."""
-        decision = None if self.before_run is None else run.resolve(self.before_run(code, self))
+        hook = run.hook("before_run")
+        decision = decided(run.resolve(hook(code, self))) if hook else None
         if isinstance(decision, Refuse):
             run.note("refusal", code=code, reason=decision.reason)
             raise AgentExecutionError(f"this code was not run, it was refused: {decision.reason}")
@@ -222,7 +225,7 @@ class CodeAgent(Agent):
     def _executed(self, run: Run, code: str) -> Execution:
         executor = _executor_of(run)
         try:
-            with run.stop.calling(executor.interrupt):
+            with interrupting(executor.interrupt, run.stop):
                 execution = executor.run(code)
         except SessionLost as lost:
             run.stop.check()

@@ -22,7 +22,7 @@ from pinjra.tools.base import Tool
 if TYPE_CHECKING:
     from pinjra.agents.base import Agent
 
-__all__ = ["agent_to_data", "load_agent", "save_agent"]
+__all__ = ["agent_from_data", "agent_to_data", "load_agent", "save_agent"]
 
 _VERSION = 1
 # Parameters that are plain data; each is saved when the agent has it.
@@ -95,34 +95,59 @@ def load_agent(folder: Path, cls: type[Agent], changes: Mapping[str, object]) ->
     Raises:
         ConfigurationError: The folder is no saved agent, or a tool or the model must be passed (the caller's fault).
     """
+    return agent_from_data(_gathered(folder), cls, changes, where=str(folder))
+
+
+def _gathered(folder: Path) -> dict[str, Any]:
+    """Return a folder as `agent_to_data` gave it: with its prompts and its managed agents."""
     data = _read(folder)
+    data["prompt_templates"] = _prompts(folder / "prompts")
+    data["managed_agents"] = [
+        _gathered(folder / "managed_agents" / name) for name in data.get("managed_agents", ())
+    ]
+    return data
+
+
+def agent_from_data(
+    saved: Mapping[str, object],
+    cls: type[Agent],
+    changes: Mapping[str, object],
+    *,
+    where: str = "the description",
+) -> Agent:
+    """Return the agent of `agent_to_data`.
+
+    Raises:
+        ConfigurationError: It is no saved agent, or a tool or the model must be passed (the caller's fault).
+    """
+    data = _checked(cast("dict[str, Any]", saved), where)
     kind = _imported(str(data["class"]))
     from pinjra.agents.base import Agent as Base
 
     if not (isinstance(kind, type) and issubclass(kind, Base) and issubclass(kind, cls)):
-        raise ConfigurationError(f"{folder} holds a {data['class']}, which is no {cls.__name__}")
+        raise ConfigurationError(f"{where} holds a {data['class']}, which is no {cls.__name__}")
     options: dict[str, Any] = {name: data[name] for name in _PLAIN if data.get(name) is not None}
     if "code_block_tags" in options:
         options["code_block_tags"] = tuple(options["code_block_tags"])
     options |= _records(data)
-    options["prompt_templates"] = _prompts(folder / "prompts")
+    options["prompt_templates"] = data["prompt_templates"]
     given = _given_tools(changes)
     options["tools"] = [_tool(item, given) for item in data["tools"]]
     extra = [tool for name, tool in given.items() if name not in {item["name"] for item in data["tools"]}]
     options["tools"] += extra
-    options["managed_agents"] = _managed(folder, data, changes)
+    options["managed_agents"] = _managed(data, changes)
     if "model" not in changes:
         options["model"] = _model(data["model"])
-    _warn_left_out(folder, data, changes)
+    _warn_left_out(where, data, changes)
     return kind(**(options | {k: v for k, v in changes.items() if k != "tools"}))
 
 
-def _managed(folder: Path, data: Mapping[str, Any], changes: Mapping[str, object]) -> list[Agent]:
+def _managed(data: Mapping[str, Any], changes: Mapping[str, object]) -> list[Agent]:
     from pinjra.agents.base import Agent as Base
 
     passed_on = {name: value for name, value in changes.items() if name == "model"}
     base: type[Agent] = Base  # type: ignore[type-abstract]  # only compared with, never made
-    return [load_agent(folder / "managed_agents" / name, base, passed_on) for name in data["managed_agents"]]
+    return [agent_from_data(item, base, passed_on) for item in data["managed_agents"]]
 
 
 def _read(folder: Path) -> dict[str, Any]:
@@ -130,12 +155,14 @@ def _read(folder: Path) -> dict[str, Any]:
         data = json.loads((folder / "agent.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ConfigurationError(f"{folder} is no saved agent: {error}") from error
+    return _checked(data, str(folder / "agent.json"))
+
+
+def _checked(data: object, where: str) -> dict[str, Any]:
     if not isinstance(data, dict) or data.get("format") != "pinjra.agent":
-        raise ConfigurationError(f"{folder / 'agent.json'} is no saved agent of Pinjra")
+        raise ConfigurationError(f"{where} is no saved agent of Pinjra")
     if data.get("version") != _VERSION:
-        raise ConfigurationError(
-            f"{folder} has version {data.get('version')!r}; this Pinjra reads {_VERSION}"
-        )
+        raise ConfigurationError(f"{where} has version {data.get('version')!r}; this Pinjra reads {_VERSION}")
     return data
 
 
@@ -266,9 +293,9 @@ def _prompts(folder: Path) -> dict[str, object]:
     return nested
 
 
-def _warn_left_out(folder: Path, data: Mapping[str, Any], changes: Mapping[str, object]) -> None:
+def _warn_left_out(where: str, data: Mapping[str, Any], changes: Mapping[str, object]) -> None:
     missing = [name for name in data["left_out"] if name.split(".")[0] not in changes]
     if missing:
         warnings.warn(
-            f"the agent in {folder} was saved without {', '.join(missing)}: pass them to load()", stacklevel=4
+            f"the agent in {where} was saved without {', '.join(missing)}: pass them to load()", stacklevel=4
         )

@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from pinjra.agents.approval import Refuse, Replace
+from pinjra.agents.approval import Refuse, Replace, decided
 from pinjra.agents.errors import AgentBudgetError, AgentError
 from pinjra.agents.run import Run
 from pinjra.agents.steps import ToolRecord
@@ -118,8 +118,9 @@ class GrantedTool:
 
     def _approved(self, call: _Call) -> _Call:
         """Return the call as the `before_tool` hook allows it."""
-        hook = self._run.agent.before_tool
-        decision = None if hook is None else self._run.resolve(hook(self.name, call.named, self._run.agent))
+        hook = self._run.hook("before_tool")
+        answer = hook(self.name, call.named, self._run.agent) if hook else None
+        decision = decided(self._run.resolve(answer))
         if isinstance(decision, Refuse):
             self._refused(call, decision)
         if not isinstance(decision, Replace):
@@ -133,10 +134,9 @@ class GrantedTool:
 
     def _after(self, call: _Call, value: object) -> object:
         """Return the result as the `after_tool` hook leaves it."""
-        hook = self._run.agent.after_tool
-        decision = (
-            None if hook is None else self._run.resolve(hook(self.name, call.named, value, self._run.agent))
-        )
+        hook = self._run.hook("after_tool")
+        answer = hook(self.name, call.named, value, self._run.agent) if hook else None
+        decision = decided(self._run.resolve(answer))
         if isinstance(decision, Refuse):
             self._refused(call, decision)
         return decision.value if isinstance(decision, Replace) else value

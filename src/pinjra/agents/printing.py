@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from enum import IntEnum
 from typing import TYPE_CHECKING
 
 from pinjra.agents.observe import cut_middle, describe_value
@@ -22,7 +23,16 @@ if TYPE_CHECKING:
     from pinjra.agents.base import Agent
     from pinjra.agents.run import Sink
 
-__all__ = ["agent_tree", "printer"]
+__all__ = ["LogLevel", "agent_tree", "printer"]
+
+
+class LogLevel(IntEnum):
+    """Names for `verbosity_level`."""
+
+    OFF = -1
+    ERROR = 0
+    INFO = 1
+    DEBUG = 2
 
 
 def printer(level: int) -> Sink:

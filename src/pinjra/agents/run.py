@@ -8,6 +8,7 @@ import threading
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -134,6 +135,11 @@ class Run:
             return self.agent.audit
         return self.parent.audit if self.parent else None
 
+    def hook(self, name: Literal["before_run", "before_tool", "after_tool"]) -> Callable[..., object] | None:
+        """Return the agent's own hook, or that of the nearest run above: a team is approved like its manager."""
+        own: Callable[..., object] | None = getattr(self.agent, name)
+        return own if own is not None or self.parent is None else self.parent.hook(name)
+
     def emit(self, kind: type[Event], **details: object) -> None:
         """Send an event of this run to whoever listens."""
         parent = self.parent.id if self.parent else None
@@ -216,4 +222,9 @@ class Run:
         loop = self.options.loop
         if loop is not None and loop.is_running():
             return asyncio.run_coroutine_threadsafe(wait(), loop).result()
-        return asyncio.run(wait())
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            return asyncio.run(wait())
+        with ThreadPoolExecutor(1) as pool:  # `run` was called on an event loop, which it blocks
+            return pool.submit(asyncio.run, wait()).result()

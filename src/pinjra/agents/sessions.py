@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -51,8 +52,12 @@ class Session:
 
     def close(self) -> None:
         """End the session if it was made for the agent."""
-        if self.owned:
+        if not self.owned:
+            return
+        try:
             self.executor.close()
+        except PinjraError as error:  # the run's result must not be lost for it
+            warnings.warn(f"a session did not close: {error}", ResourceWarning, stacklevel=2)
 
 
 class ExecutorSource:

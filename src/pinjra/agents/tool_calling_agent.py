@@ -92,7 +92,7 @@ class ToolCallingAgent(Agent):
 
     def act(self, run: Run, draft: Draft) -> None:
         """Ask for calls, make them at the same time, observe in their order."""
-        done = ask(run, conversation(run), tools=self._schemas(), temperature=run.options.temperature)
+        done = ask(run, conversation(run), tools=self.tool_schemas(), temperature=run.options.temperature)
         draft.model_output, draft.token_usage = done.text, done.usage
         calls = done.tool_calls or _parsed(done)
         draft.tool_calls = calls
@@ -116,7 +116,8 @@ class ToolCallingAgent(Agent):
         draft.action_output = outcome
         draft.is_final_answer = True
 
-    def _schemas(self) -> list[ToolSchema]:
+    def tool_schemas(self) -> list[ToolSchema]:
+        """Return tools, `final_answer` and managed agents, as the model is offered them."""
         managed = [_agent_schema(name, agent) for name, agent in self.managed_agents.items()]
         return [*(json_schema(tool) for tool in self.tools.values()), *managed]
 

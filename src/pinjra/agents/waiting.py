@@ -10,11 +10,14 @@ import contextvars
 import queue
 import threading
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 from pinjra.agents.stop import Stop
 
-__all__ = ["abandonable", "abandonable_items", "await_or_stop"]
+__all__ = ["abandonable", "abandonable_items", "await_or_stop", "interrupting"]
+
+_INSIST_SECONDS = 0.5  # longer than the grace an executor gives before it kills
 
 T = TypeVar("T")
 
@@ -97,6 +100,38 @@ def _received(
             raise item.error
         else:
             yield item  # type: ignore[misc]  # neither marker, so it is an item
+
+
+@contextmanager
+def interrupting(interrupt: Callable[[], object], stop: Stop) -> Iterator[None]:
+    """Call `interrupt` when the stop flag is set inside the block, again and again until the block is left.
+
+    Once is not enough: the flag may be set just before the code begins to run, when there is nothing to interrupt yet.
+    """
+    left = threading.Event()
+    gate = threading.Lock()
+    threads: list[threading.Thread] = []
+
+    def insist() -> None:
+        interrupt()
+        while not left.wait(_INSIST_SECONDS):
+            interrupt()
+
+    def begin() -> None:
+        with gate:
+            if not left.is_set():
+                threads.append(threading.Thread(target=insist, name="pinjra-interrupt", daemon=True))
+                threads[-1].start()
+
+    try:
+        with stop.calling(begin):
+            stop.check()
+            yield
+    finally:
+        with gate:
+            left.set()
+        for thread in threads:
+            thread.join()  # so that no late interrupt meets the next run
 
 
 async def await_or_stop(awaitable: Awaitable[T], stop: Stop, seconds: float | None = None) -> T:
