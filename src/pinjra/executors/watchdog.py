@@ -105,13 +105,16 @@ class Watch:
                 and resident_bytes > self._memory_end
             ):
                 return Cause.MEMORY
-            if (
-                self._cpu_end is not None
-                and self._clock is not None
-                and time.clock_gettime(self._clock) > self._cpu_end
-            ):
+            if self._cpu_end is not None and self._clock is not None and self._cpu_is_over():
                 return Cause.CPU
         return None
+
+    def _cpu_is_over(self) -> bool:
+        """Return whether the guest's thread used all its processor time."""
+        try:
+            return time.clock_gettime(self._clock or 0) > (self._cpu_end or 0)
+        except OSError:  # the run ended since it was listed, and its thread with it: the clock is gone
+            return False
 
 
 class Watchdog:
