@@ -215,7 +215,7 @@ def test_sizes_are_bounded() -> None:
     assert cross(1 << (1 << 21)) == Opaque("int", "<an int of 2097153 bits>")
 
 
-TAGS = ["l", "t", "s", "f", "d", "i", "F", "c", "S", "y", "B", "A", "o", "R", "r", "dt", "tm", "da", "td", "tz", "D", "Q", "U", "P", "nd", "ns", "im", "df", "se", "ix", "one", "range", "a", "v"]
+TAGS = "l t s f d i F c S y B A o R r dt tm da td tz D Q U P nd ns im df se ix one range a v".split()  # noqa: SIM905
 junk = st.recursive(
     st.one_of(
         st.none(),
