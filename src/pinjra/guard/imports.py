@@ -99,6 +99,7 @@ class Importer:
 
         self._authorized = frozenset(policy.authorized_imports)
         self._in_process = policy.in_process
+        self.has_libraries = self._in_process and not self._authorized <= {*DEFAULT_AUTHORIZED, *PUBLIC}
         self._proxies: dict[str, ModuleProxy] = {}
         self._names: dict[int, str] = {}
         self._shown: dict[str, dict[str, object]] = {}

@@ -223,7 +223,7 @@ PUBLIC: dict[str, str] = {
     "os": "altsep curdir cpu_count devnull extsep fsdecode fsencode fspath getpid linesep listdir makedirs mkdir name pardir "
     "pathsep PathLike remove removedirs rename replace rmdir scandir sep strerror unlink urandom walk error",
     "sys": "byteorder copyright exc_info float_info float_repr_style getrecursionlimit getsizeof hash_info hexversion "
-    "implementation int_info intern is_finalizing maxsize maxunicode platform version version_info",
+    "int_info intern is_finalizing maxsize maxunicode platform version version_info",
     "warnings": "catch_warnings filterwarnings resetwarnings simplefilter warn",
 }
 
@@ -261,7 +261,7 @@ SUBMODULES: dict[str, frozenset[str]] = {
     "numpy.ma": frozenset({"extras"}),
     "numpy.polynomial": frozenset(_POLY.split()),
     "pandas": frozenset({"api", "arrays", "errors", "offsets", "plotting", "testing", "tseries"}),
-    "pandas.api": frozenset({"extensions", "indexers", "interchange", "types", "typing"}),
+    "pandas.api": frozenset({"extensions", "indexers", "types", "typing"}),
     "pandas.tseries": frozenset({"frequencies", "offsets"}),
     "PIL": frozenset(_PIL.split()),
     "matplotlib": frozenset(_MATPLOTLIB.split()),
@@ -337,9 +337,9 @@ REFUSED_NAMES: dict[str, dict[str, str]] = {
 
 # Attributes of host objects whose load goes through a guard of `replacements_science.METHODS`, on any object.
 METHOD_NAMES = frozenset(
-    "agg aggregate apply compile_expression ctypes ctypeslib digest eval evaluate from_string get_stack get_template "
-    "getrandbits hexdigest print_stack query randbytes register to_feather to_hdf to_orc to_parquet to_sql tofile "
-    "transform".split()
+    "add_signal_handler agg aggregate apply capsule cffi compile_expression connect_read_pipe connect_write_pipe ctypes ctypeslib digest eval evaluate from_string get_stack get_template "
+    "getrandbits hexdigest print_stack query randbytes register to_feather to_hdf to_orc to_parquet to_sql resize tofile "
+    "subprocess_exec subprocess_shell transform".split()
 )
 
 # Never given as a value of any module, in any mode: the interpreter's own gates (looked up by identity).

@@ -10,6 +10,7 @@ real class wherever a class is asked for, or a subclass that differs only in wha
 from __future__ import annotations
 
 import functools
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -49,6 +50,7 @@ class Session:
     import_module: Callable[[str], object]
     keepers: dict[str, Keeper] = field(default_factory=dict)
     running: bool = False
+    _loops: tuple[object, ...] = ()
     _made: dict[str, StandIns] = field(default_factory=dict)
 
     def stand_ins(self, module: str) -> StandIns:
@@ -81,6 +83,7 @@ class Session:
     def enter(self) -> None:
         """Guest code starts on this thread: show it its own state."""
         self.running = True
+        self._loops = _put_loops_aside()
         for keeper in self.keepers.values():
             keeper.host = keeper.read()
             keeper.write(keeper.guest)
@@ -91,6 +94,40 @@ class Session:
         for keeper in reversed(self.keepers.values()):
             keeper.guest = keeper.read()
             keeper.write(keeper.host)
+        _put_loops_back(self._loops)
+
+
+def _put_loops_aside() -> tuple[object, ...]:
+    """Hide the host's event loops of this thread: guest code would put its tasks on them. Return what to put back."""
+    asyncio = sys.modules.get("asyncio")
+    if asyncio is None:
+        return ()
+    events = asyncio.events
+    running = events._get_running_loop()
+    task = asyncio.current_task(running) if running is not None else None
+    if task is not None:
+        asyncio.tasks._leave_task(running, task)
+    if running is not None:
+        events._set_running_loop(None)
+    local = getattr(getattr(events, "_event_loop_policy", None), "_local", None)
+    current = (getattr(local, "_loop", None), getattr(local, "_set_called", False))
+    if local is not None:
+        local._loop, local._set_called = None, True
+    return (running, task, local, *current)
+
+
+def _put_loops_back(aside: tuple[object, ...]) -> None:
+    if not aside:
+        return
+    asyncio = sys.modules["asyncio"]
+    running, task, local, loop, was_set = aside
+    if running is not None:
+        asyncio.events._set_running_loop(running)
+    if task is not None:
+        asyncio.tasks._enter_task(running, task)
+    if local is not None:
+        setattr(local, "_loop", loop)  # noqa: B010 (the policy's own private place)
+        setattr(local, "_set_called", was_set)  # noqa: B010
 
 
 @functools.cache

@@ -7,7 +7,7 @@ import queue
 import selectors
 import threading
 import time
-from asyncio import events, tasks
+from asyncio import events
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, cast
 
@@ -41,22 +41,6 @@ class GuestLoop(asyncio.SelectorEventLoop):
         selector.check = session.services.check_stop
         with host_section():
             super().__init__(selector)
-
-    def run_forever(self) -> None:
-        # The host may itself run a loop on this thread; it is put aside for as long as ours runs.
-        outer = events._get_running_loop()
-        if outer is None or isinstance(outer, GuestLoop):
-            return super().run_forever()
-        task = tasks.current_task(outer)
-        if task is not None:
-            tasks._leave_task(outer, task)  # type: ignore[attr-defined]
-        events._set_running_loop(None)
-        try:
-            super().run_forever()
-        finally:
-            events._set_running_loop(outer)
-            if task is not None:
-                tasks._enter_task(outer, task)  # type: ignore[attr-defined]
 
     def close(self) -> None:
         with host_section():
@@ -272,6 +256,8 @@ def _queue(session: Session) -> StandIns:
 
 def _time(session: Session) -> StandIns:
     def sleep(seconds: float, /) -> None:
+        if seconds != seconds:
+            raise ValueError("Invalid value NaN (not a number)")
         if seconds < 0:
             raise ValueError("sleep length must be non-negative")
         time.sleep(0 if seconds > 0 else seconds)  # its own errors for what is no number
@@ -283,7 +269,12 @@ def _time(session: Session) -> StandIns:
                 return
             time.sleep(min(left, _SLICE_SECONDS))
 
-    return {"sleep": named(sleep, time.sleep)}
+    def get_clock_info(name: str) -> object:
+        info = time.get_clock_info(name)
+        namespace = cast(Callable[..., object], session.stand_ins("types")["SimpleNamespace"])
+        return namespace(**vars(info))
+
+    return {"get_clock_info": get_clock_info, "sleep": named(sleep, time.sleep)}
 
 
 FACTORIES: dict[str, Factory] = {"asyncio": _asyncio, "queue": _queue, "time": _time}

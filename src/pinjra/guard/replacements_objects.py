@@ -6,7 +6,8 @@ import builtins
 import copy
 import functools
 import types
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, cast
 
 from pinjra.guard.errors import RefusedOperation
@@ -241,7 +242,9 @@ def _functools(session: Session) -> StandIns:
                     continue
                 setattr(wrapper, name, value)
         if tuple(updated) and services.is_guest(wrapped) and type(getattr(wrapped, "__dict__", None)) is dict:
-            vars(wrapper).update(vars(wrapped))
+            for name, value in vars(wrapped).items():
+                check_own_name(name)
+                vars(wrapper)[name] = value
         vars(wrapper)["__wrapped__"] = wrapped
         return wrapper
 
@@ -259,13 +262,32 @@ def _functools(session: Session) -> StandIns:
 
     singledispatch = _singledispatch(session)
 
-    class singledispatchmethod(functools.singledispatchmethod):  # type: ignore[type-arg]  # noqa: N801 (the name it stands in for)
-        def __init__(self, func: Callable[..., object]) -> None:
-            super().__init__(func)
-            self.dispatcher = cast("functools._SingleDispatchCallable[object]", singledispatch(func))
+    class singledispatchmethod:  # noqa: N801 (the name it stands in for)
+        """A method chosen by the type of its first argument."""
 
-        def register(self, cls: object, method: object = None) -> object:  # type: ignore[override]
-            return cast(Callable[..., object], self.dispatcher.register)(cls, func=method)
+        def __init__(self, func: Callable[..., object]) -> None:
+            if not callable(func) and not hasattr(func, "__get__"):
+                raise TypeError(f"{func!r} is not callable or a descriptor")
+            self.dispatcher = singledispatch(func)
+            self.func = func
+
+        def register(self, cls: object, method: object = None) -> object:
+            return cast(Callable[..., object], getattr(self.dispatcher, "register"))(cls, func=method)  # noqa: B009
+
+        def __get__(self, obj: object, cls: type | None = None) -> Callable[..., object]:
+            dispatch = cast(Callable[[type], object], getattr(self.dispatcher, "dispatch"))  # noqa: B009
+
+            def choose(*args: object, **kwargs: object) -> object:
+                method = dispatch(args[0].__class__)
+                bound = type(method).__get__(method, obj, cls) if hasattr(type(method), "__get__") else method
+                return cast(Callable[..., object], bound)(*args, **kwargs)
+
+            choose.register = self.register  # type: ignore[attr-defined]
+            return named(choose, self.func)
+
+        @property
+        def __isabstractmethod__(self) -> bool:
+            return bool(getattr(self.func, "__isabstractmethod__", False))
 
     singledispatchmethod.__module__, singledispatchmethod.__qualname__ = "functools", "singledispatchmethod"
     return {
@@ -312,31 +334,76 @@ def _singledispatch(session: Session) -> Callable[[Callable[..., object]], Calla
 class _Shown(type):
     """A class that stands for a type: isinstance, issubclass, == and hash work; calling does not."""
 
-    stands_for: type
+    _stands_for: type
 
     def __instancecheck__(cls, instance: object) -> bool:
-        return isinstance(instance, cls.stands_for)
+        return isinstance(instance, cls._stands_for)
 
     def __subclasscheck__(cls, subclass: type) -> bool:
-        return issubclass(subclass, cls.stands_for)
+        return issubclass(subclass, cls._stands_for)
 
     def __eq__(cls, other: object) -> bool:
-        return other is cls.stands_for or other is cls
+        return other is cls._stands_for or other is cls
 
     def __hash__(cls) -> int:
-        return hash(cls.stands_for)
+        return hash(cls._stands_for)
 
     def __repr__(cls) -> str:
-        return repr(cls.stands_for)
+        return repr(cls._stands_for)
 
     def __call__(cls, *args: object, **kwargs: object) -> object:
-        raise RefusedOperation(f"{cls.stands_for.__name__} is for isinstance only here")
+        raise RefusedOperation(f"{cls._stands_for.__name__} is for isinstance only here")
 
 
 def _shown(real: type) -> type:
     made = _Shown(real.__name__, (), {"__module__": "types", "__qualname__": real.__qualname__})
-    made.stands_for = real
+    made._stands_for = real
     return made
+
+
+def _namespace(session: Session) -> type:
+    """Return SimpleNamespace in Python: CPython's takes any name as an attribute, also those that source cannot spell."""
+
+    class SimpleNamespace:
+        """A simple attribute-based namespace."""
+
+        def __init__(self, mapping: object = (), /, **names: object) -> None:
+            for name, value in {**dict(cast("dict[str, object]", mapping)), **names}.items():
+                check_own_name(name)
+                vars(self)[name] = value
+
+        def __repr__(self) -> str:
+            kind = "namespace" if type(self) is SimpleNamespace else type(self).__name__
+            with _reprs(id(self)) as again:
+                if again:
+                    return f"{kind}(...)"
+                return f"{kind}({', '.join(f'{name}={value!r}' for name, value in vars(self).items())})"
+
+        def __eq__(self, other: object) -> bool:
+            if not isinstance(other, SimpleNamespace):
+                return NotImplemented
+            return vars(self) == vars(other)
+
+        __hash__ = None  # type: ignore[assignment]
+
+    SimpleNamespace.__module__, SimpleNamespace.__qualname__ = "types", "SimpleNamespace"
+    session.services.register_guest_type(SimpleNamespace)
+    return SimpleNamespace
+
+
+_shown_now: set[int] = set()
+
+
+@contextmanager
+def _reprs(key: int) -> Iterator[bool]:
+    """Say whether this object's repr is being made already."""
+    again = key in _shown_now
+    _shown_now.add(key)
+    try:
+        yield again
+    finally:
+        if not again:
+            _shown_now.discard(key)
 
 
 def _types(session: Session) -> StandIns:
@@ -351,17 +418,7 @@ def _types(session: Session) -> StandIns:
     module = _shown(types.ModuleType)
     made["ModuleType"] = module
 
-    class SimpleNamespace(types.SimpleNamespace):
-        def __init__(self, *mapping: object, **names: object) -> None:
-            super().__init__(*mapping, **names)
-            # SECURITY: __array_interface__ and its like, as instance attributes, point C code at memory.
-            for name in vars(self):
-                check_own_name(name)
-
-        def __repr__(self) -> str:
-            return "namespace" + super().__repr__().partition("SimpleNamespace")[2]
-
-    SimpleNamespace.__module__, SimpleNamespace.__qualname__ = "types", "SimpleNamespace"
+    SimpleNamespace = _namespace(session)  # noqa: N806 (a class)
 
     def new_class(
         name: str,

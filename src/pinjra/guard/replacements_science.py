@@ -251,6 +251,22 @@ def _priced_digest(session: Session, obj: object, method: Callable[..., object])
     return named(digest, method) if getattr(obj, "name", "").startswith("shake") else method
 
 
+def _resize(session: Session, obj: object, method: Callable[..., object]) -> Callable[..., object]:
+    """Return an array's resize that keeps its reference check: without it, views go on into freed memory."""
+    if type(obj).__module__.partition(".")[0] != "numpy":
+        return method
+
+    def resize(*new_shape: object, refcheck: bool = True) -> object:
+        if not refcheck:
+            raise RefusedOperation(
+                "ndarray.resize with refcheck=False is refused", "numpy.resize makes a new array"
+            )
+        session.services.price_bytes(8 * _items(new_shape))
+        return method(*new_shape)
+
+    return named(resize, method)
+
+
 def _register(session: Session, obj: object, method: Callable[..., object]) -> Callable[..., object]:
     """Return ABCMeta.register for the guest's own classes only: the host's isinstance asks the same registry."""
     import abc
@@ -277,6 +293,12 @@ METHODS: dict[str, Guard] = {
     **dict.fromkeys(("getrandbits", "randbytes"), _priced_bits),
     **dict.fromkeys(("digest", "hexdigest"), _priced_digest),
     "register": _register,
+    "resize": _resize,
+    **dict.fromkeys(
+        "add_signal_handler connect_read_pipe connect_write_pipe subprocess_exec subprocess_shell".split(),
+        _refused_method("event loops here carry tasks and timers only", "asyncio", "builtins", "pinjra"),
+    ),
+    **dict.fromkeys(("capsule", "cffi"), _refused_method("it gives memory addresses", "numpy")),
     # SECURITY: a template engine behind an attribute (Styler.env) runs text.
     **dict.fromkeys(
         ("from_string", "compile_expression", "get_template"), _refused_method("it runs text", "jinja2")

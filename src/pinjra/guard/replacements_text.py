@@ -52,7 +52,7 @@ def _re(session: Session) -> StandIns:
         return pattern
 
     def quiet(flags: object) -> int:
-        return cast(int, flags) & ~re.DEBUG if isinstance(flags, int) else cast(int, flags)
+        return int.__and__(flags, ~int(re.DEBUG)) if isinstance(flags, int) else cast(int, flags)
 
     def searching(real: Callable[..., object]) -> Callable[..., object]:
         def search(pattern: object, string: object, flags: object = 0) -> object:
@@ -94,23 +94,27 @@ def _re(session: Session) -> StandIns:
 def _string(session: Session) -> StandIns:
     services = session.services
 
-    class Formatter(string.Formatter):
-        def get_field(self, field_name: str, args: object, kwargs: object) -> tuple[object, object]:  # type: ignore[override]
-            first, rest = _split_field(field_name)
-            obj: object = self.get_value(first, cast("list[object]", args), cast("dict[str, object]", kwargs))
-            for is_attr, key in rest:
-                obj = (
-                    services.guarded_getattr(obj, key) if is_attr else cast("dict[object, object]", obj)[key]
-                )
-            return obj, first
+    def get_field(
+        self: string.Formatter, field_name: str, args: object, kwargs: object
+    ) -> tuple[object, object]:
+        first, rest = _split_field(field_name)
+        obj: object = self.get_value(first, cast("list[object]", args), cast("dict[str, object]", kwargs))
+        for is_attr, key in rest:
+            obj = services.guarded_getattr(obj, key) if is_attr else cast("dict[object, object]", obj)[key]
+        return obj, first
 
-        def format_field(self, value: object, format_spec: str) -> str:
-            return services.format(
-                "{:" + str(format_spec).replace("{", "").replace("}", "") + "}", (value,), {}
-            )
+    def format_field(self: string.Formatter, value: object, format_spec: str) -> str:
+        spec = str(format_spec).replace("{", "{{").replace("}", "}}")
+        return services.format("{:" + spec + "}" if spec else "{}", (value,), {})
 
-    Formatter.__module__, Formatter.__qualname__ = "string", "Formatter"
-    return {"Formatter": Formatter}
+    # SECURITY: no base class: the real one, a step up in __bases__, reads any attribute.
+    return {"Formatter": clone(string.Formatter, get_field=get_field, format_field=format_field)}
+
+
+def clone(kind: type, **changes: object) -> type:
+    """Return a class with the same functions and bases as a Python class, changed, from which nothing leads to it."""
+    space = {name: value for name, value in vars(kind).items() if name not in ("__dict__", "__weakref__")}
+    return type(kind)(kind.__name__, kind.__bases__, {**space, **changes})
 
 
 def _split_field(name: str) -> tuple[int | str, list[tuple[bool, int | str]]]:
@@ -122,14 +126,12 @@ def _split_field(name: str) -> tuple[int | str, list[tuple[bool, int | str]]]:
 
 
 def _textwrap(session: Session) -> StandIns:
-    class TextWrapper(textwrap.TextWrapper):
-        unicode_whitespace_trans = dict(textwrap.TextWrapper.unicode_whitespace_trans)
+    def init(self: textwrap.TextWrapper, *args: object, **options: object) -> None:
+        _check_widths("textwrap", options.get("tabsize"))
+        textwrap.TextWrapper.__init__(self, *args, **options)  # type: ignore[arg-type]
 
-        def __init__(self, *args: object, **options: object) -> None:
-            _check_widths("textwrap", options.get("tabsize"))
-            super().__init__(*args, **options)  # type: ignore[arg-type]
-
-    TextWrapper.__module__, TextWrapper.__qualname__ = "textwrap", "TextWrapper"
+    spaces = dict(textwrap.TextWrapper.unicode_whitespace_trans)
+    TextWrapper = clone(textwrap.TextWrapper, __init__=init, unicode_whitespace_trans=spaces)  # noqa: N806 (a class)
 
     def wrap(text: str, width: int = 70, **options: object) -> list[str]:
         return TextWrapper(width=width, **options).wrap(text)
@@ -252,12 +254,9 @@ def _calendar(session: Session) -> StandIns:
 
         pryear = prweek = prmonth
 
-    class HTMLCalendar(calendar.HTMLCalendar):
-        cssclasses = list(calendar.HTMLCalendar.cssclasses)
-        cssclasses_weekday_head = cssclasses
-
-    for kind in (TextCalendar, HTMLCalendar):
-        kind.__module__, kind.__qualname__ = "calendar", kind.__name__
+    styles = list(calendar.HTMLCalendar.cssclasses)
+    HTMLCalendar = clone(calendar.HTMLCalendar, cssclasses=styles, cssclasses_weekday_head=styles)  # noqa: N806 (a class)
+    TextCalendar.__module__, TextCalendar.__qualname__ = "calendar", "TextCalendar"
     own = TextCalendar()
 
     def setfirstweekday(firstweekday: int) -> None:

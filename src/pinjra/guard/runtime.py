@@ -18,6 +18,7 @@ from pinjra.guard.fuel import Fuel
 from pinjra.guard.imports import Importer
 from pinjra.guard.policy import REFUSED_NAMES, Policy
 from pinjra.guard.pricing import Pricing
+from pinjra.guard.shield import shield
 from pinjra.guard.special import Special
 
 __all__ = ["Runtime"]
@@ -128,6 +129,8 @@ class Runtime:
 
     def register_guest_type(self, cls: type) -> None:
         self.attributes.register(cls)
+        if self.importer.has_libraries:
+            shield(cls)
 
     def is_guest_type(self, cls: type) -> bool:
         return self.attributes.is_guest_type(cls)
@@ -178,6 +181,8 @@ class Runtime:
     ) -> object:
         made = builtins.__build_class__(body, name, *bases, **keywords)  # type: ignore[arg-type]
         self.attributes.register(made)
+        if self.importer.has_libraries and isinstance(made, type):
+            shield(made)
         return made
 
     def _steady_loop(self) -> Callable[[object], Iterable[object]]:

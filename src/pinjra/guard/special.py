@@ -6,6 +6,7 @@ use. The stand-ins are closures; nothing public leads from them to what they clo
 
 from __future__ import annotations
 
+import collections
 import types
 from collections.abc import Callable
 from typing import cast
@@ -107,7 +108,8 @@ class Special:
         ):
             return value
         if type(obj) is types.FunctionType and self._attributes.is_guest(obj):
-            return value
+            # SECURITY: read only; array libraries take memory addresses from attributes that source cannot spell.
+            return types.MappingProxyType(value)
         return {key: item for key, item in value.items() if type(key) is str and key[:1] != "_"}
 
     def _annotations(self, obj: object, name: str) -> object:
@@ -154,6 +156,11 @@ class Special:
         if type(real) is types.BuiltinMethodType and issubclass(type(real.__self__), str):
             template = str.__str__(real.__self__)
             return lambda *args, **kwargs: walk(template, *args, **kwargs)
+        if getattr(real, "__func__", real) is getattr(collections.UserString, name):
+            if type(real) is types.MethodType:
+                template = str(cast(collections.UserString, real.__self__).data)
+                return lambda *args, **kwargs: walk(template, *args, **kwargs)
+            return lambda text, /, *args, **kwargs: walk(str(text.data), *args, **kwargs)
         if real is str.__dict__[name]:
             return lambda template, /, *args, **kwargs: walk(_template(template), *args, **kwargs)
         return real
