@@ -24,11 +24,11 @@ def _outcome(code: str) -> dict[str, object]:
     child = os.fork()
     if child == 0:
         os.close(reader)
-        os.write(writer, json.dumps(_run(code)).encode())
+        os.write(writer, json.dumps(_run(code)).encode() + b"\n")
         os._exit(0)
     os.close(writer)
     with os.fdopen(reader, "rb") as pipe:
-        said = pipe.read()
+        said = pipe.readline()  # not to its end: what the snippet started may hold it open
     _, status = os.waitpid(child, 0)
     outcome: dict[str, object] = json.loads(said) if said else {}
     return {"value": None, "error": "", "errno": 0, **outcome, "signal": os.WTERMSIG(status)}

@@ -92,7 +92,7 @@ def confine(plan: Plan, spec: Spec, box: Box) -> None:
     _empty_environment(box.scratch)
     rlimits.apply(
         memory_bytes=spec.memory_bytes,
-        file_bytes=spec.disk_bytes,
+        file_bytes=None if plan.has("scratch tmpfs") else spec.disk_bytes,
         processes=spec.group_processes,
         reserved_bytes=reserved,
         others=box.others,

@@ -140,6 +140,16 @@ class Nursery:
         self._forget(child)
         return {"status": child.status, "memory_kills": child.memory_kills, "note": child.message}
 
+    def close(self) -> None:
+        """End every session: the host is gone. With pid namespaces the kernel would do it as well."""
+        for child in self._children.values():
+            if child.status is None:
+                os.kill(child.process, signal.SIGKILL)
+        for number in list(self._children):
+            self.end(number)
+        for group in self._groups:
+            group.remove()
+
     def _give_up(self, spec: Spec) -> None:
         """Keep no spares for `spec` any more."""
         del self._wanted[spec]
@@ -200,7 +210,11 @@ class Nursery:
             group = self._make_group(spec)
             if group is not None:
                 undo.callback(group.remove)
-            folder = "" if self.plan.has("mount namespace") else tempfile.mkdtemp(prefix="pinjra-")
+            folder = (
+                ""
+                if self.plan.has("mount namespace")
+                else tempfile.mkdtemp(prefix=f"pinjra-jail-{self._process}-")
+            )
             if folder:
                 undo.callback(shutil.rmtree, folder, ignore_errors=True)
             host, guest = socket.socketpair()

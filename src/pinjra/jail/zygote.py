@@ -61,6 +61,7 @@ def main(control: int) -> NoReturn:
         }
         host.send(json.dumps(ready).encode())
         _serve(host, nursery, pidfd)
+        nursery.close()
     except PinjraError as error:
         _report(host, {"refused": type(error).__name__, "message": str(error)})
     except BaseException:

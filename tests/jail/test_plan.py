@@ -1,0 +1,95 @@
+"""What is planned for a kernel: never weaker than asked, and what is missing said by name."""
+
+from __future__ import annotations
+
+import pytest
+
+from pinjra.core.errors import ConfigurationError, ExecutorUnavailable
+from pinjra.jail import plan, profile
+from pinjra.jail.cgroups import Parents
+from pinjra.jail.namespaces import FLAGS
+from pinjra.jail.probe import Kernel
+
+KINDS = [name for name in FLAGS if name != "user namespace"]
+NO_GROUPS = Parents(2, {}, {"memory": "not delegated", "pids": "not delegated"}, "1")
+
+
+def kernel(**changes: object) -> Kernel:
+    base: dict[str, object] = {
+        "uid": 1000,
+        "seccomp": "",
+        "landlock_abi": 7,
+        "own_uid": "not started as root",
+        "nested_user_namespace": "",
+        "namespaces": dict.fromkeys(KINDS, ""),
+        "cgroups": NO_GROUPS,
+    }
+    return Kernel(**{**base, **changes})  # type: ignore[arg-type]
+
+
+def test_a_good_kernel_gives_all_but_what_needs_delegation() -> None:
+    chosen = plan.make(kernel())
+    assert {"seccomp", "landlock files", "landlock scopes", "scratch tmpfs", *FLAGS} <= set(chosen.applied)
+    assert "cgroup memory: not delegated" in chosen.missing
+
+
+def test_without_user_namespaces_the_rest_still_holds_and_the_loss_is_said() -> None:
+    chosen = plan.make(kernel(nested_user_namespace="unshare: Operation not permitted"))
+    assert not any("namespace" in name for name in chosen.applied)
+    assert "pid namespace: no user namespace: unshare: Operation not permitted" in chosen.missing
+    assert any(reason.startswith("scratch tmpfs: ") for reason in chosen.missing)
+
+
+def test_no_seccomp_is_no_jail() -> None:
+    with pytest.raises(plan.JailUnavailable, match=r"'syscalls' here \(seccomp: the kernel has no seccomp"):
+        plan.make(kernel(seccomp="the kernel has no seccomp filters (Invalid argument)"))
+
+
+def test_neither_landlock_nor_mount_namespaces_is_no_jail() -> None:
+    with pytest.raises(plan.JailUnavailable, match=r"'files' here .*ABI 3 is needed.*Choices: .*docker"):
+        plan.make(kernel(landlock_abi=0, nested_user_namespace="refused"))
+
+
+def test_an_old_landlock_does_not_guard_files_that_can_be_truncated() -> None:
+    with pytest.raises(plan.JailUnavailable, match="Landlock ABI 2, ABI 3 is needed"):
+        plan.make(kernel(landlock_abi=2, nested_user_namespace="refused"))
+
+
+def test_the_host_must_be_safe_from_signals() -> None:
+    with pytest.raises(plan.JailUnavailable, match="'signals'"):
+        plan.make(kernel(landlock_abi=5, nested_user_namespace="refused"))
+
+
+@pytest.mark.parametrize("wish", ["namespaces", "cgroup", "disk", "pid namespace", "cgroup memory"])
+def test_what_is_required_and_missing_is_refused(wish: str) -> None:
+    poor = kernel(nested_user_namespace="refused")
+    with pytest.raises(plan.JailUnavailable, match=repr(wish)):
+        plan.make(poor, require=[wish])
+
+
+def test_every_property_is_had_on_a_machine_with_everything() -> None:
+    groups = Parents(2, {"memory": "/g", "pids": "/g"}, {}, "1")
+    rich = kernel(uid=0, own_uid="", cgroups=groups)
+    assert plan.make(rich, require=list(profile.PROPERTIES)).missing == ()
+
+
+def test_root_that_cannot_become_somebody_else_is_refused() -> None:
+    with pytest.raises(plan.JailUnavailable, match="root's rights cannot be given up here: setgroups"):
+        plan.make(kernel(uid=0, own_uid="setgroups: Operation not permitted"))
+
+
+def test_an_unknown_name_is_the_callers_fault() -> None:
+    with pytest.raises(
+        ConfigurationError, match="'landlok' is no mechanism or property of the jail; known: "
+    ):
+        plan.make(kernel(), require=["landlok"])
+
+
+def test_with_the_network_the_namespace_is_not_promised() -> None:
+    chosen = plan.make(kernel(), network=True)
+    assert "network namespace: network=True: the host's network is used" in chosen.missing
+    assert "landlock scopes" in chosen.applied
+
+
+def test_an_unavailable_jail_is_an_unavailable_executor() -> None:
+    assert issubclass(plan.JailUnavailable, ExecutorUnavailable)

@@ -1,0 +1,293 @@
+"""The zygote's life with its host: what starts, ends, is shared, and is left behind. Real processes throughout."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+import pytest
+
+from pinjra.core.errors import ConfigurationError
+from pinjra.jail.client import Session, Zygote
+from pinjra.jail.confine import Spec
+from pinjra.jail.plan import JailUnavailable
+
+from .driver import HERE, SPEC, ask, open_zygote
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the jail is Linux's")
+NAMESPACES = [f"{kind} namespace" for kind in ("user", "mount", "pid", "network", "ipc", "uts", "cgroup")]
+
+
+@pytest.fixture(params=["namespaces", "no namespaces"])
+def zygote(request: pytest.FixtureRequest) -> Zygote:
+    return open_zygote(NAMESPACES if request.param == "no namespaces" else ())
+
+
+@pytest.fixture
+def session(zygote: Zygote) -> Iterator[Session]:
+    session = zygote.take(SPEC, spares=0)
+    yield session
+    session.end()
+
+
+def until(condition: Callable[[], object], seconds: float = 10.0) -> bool:
+    """Wait for a condition of the kernel's making; False when it does not come true."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        threading.Event().wait(0.005)
+    return True
+
+
+def descendants(of: int) -> set[int]:
+    found: set[int] = set()
+    queue = [of]
+    while queue:
+        for task in Path(f"/proc/{queue.pop()}/task").glob("*/children"):
+            try:
+                children = set(map(int, task.read_text().split()))
+            except OSError:
+                continue
+            found |= children
+            queue += children
+    return found
+
+
+def _ours(names: Iterable[str]) -> set[str]:
+    """Return the names that a zygote of this process has given: other test runs have theirs."""
+    makers = {f"-{process}-" for process in descendants(os.getpid())}
+    return {name for name in names if "pinjra-" in name and any(maker in name for maker in makers)}
+
+
+def groups() -> set[str]:
+    return _ours(map(str, Path("/sys/fs/cgroup").rglob("pinjra-*")))
+
+
+def folders() -> set[str]:
+    return _ours(os.listdir(tempfile.gettempdir()))
+
+
+def is_alive(process: int) -> bool:
+    try:
+        return "State:\tZ" not in Path(f"/proc/{process}/status").read_text()
+    except OSError:
+        return False
+
+
+def test_sessions_leave_nothing_behind(zygote: Zygote) -> None:
+    zygote.take(SPEC, spares=0).end()
+    before = descendants(os.getpid()), set(os.listdir("/proc/self/fd")), groups(), folders()
+    inner = [len(os.listdir(f"/proc/{process}/fd")) for process in sorted(descendants(os.getpid()))]
+    for _ in range(200):
+        session = zygote.take(SPEC, spares=0)
+        assert ask(session, "result = open('f', 'w').write('x')")["value"] == 1
+        session.end()
+    assert until(lambda: groups() == before[2])
+    assert (descendants(os.getpid()), set(os.listdir("/proc/self/fd"))) == before[:2]
+    assert folders() == before[3]
+    assert [len(os.listdir(f"/proc/{process}/fd")) for process in sorted(descendants(os.getpid()))] == inner
+
+
+def test_ending_a_session_kills_all_that_it_started(zygote: Zygote) -> None:
+    before = descendants(os.getpid())
+    session = zygote.take(SPEC, spares=0)
+    code = (
+        "import os, time\nfor _ in range(9):\n    if not os.fork():\n        os.setsid()\n        time.sleep(600)\n"
+        "result = 1"
+    )
+    assert ask(session, code)["value"] == 1
+    assert len(descendants(os.getpid()) - before) >= 10
+    session.end()
+    assert until(lambda: descendants(os.getpid()) == before)
+
+
+def test_a_fork_bomb_stays_within_its_limit(session: Session) -> None:
+    code = (
+        "import os, time\nmade = 0\nfor _ in range(150):\n    try:\n        if not os.fork():\n            time.sleep(60)\n"
+        "            os._exit(0)\n        made += 1\n    except OSError as error:\n        result = made, error.errno\n        break"
+    )
+    made, errno = ask(session, code)["value"]
+    assert made <= SPEC.processes
+    assert errno == 11
+
+
+def test_a_huge_allocation_is_a_memory_error(session: Session) -> None:
+    assert ask(session, "x = bytearray(1 << 30)")["error"] == "MemoryError: "
+
+
+def test_memory_of_many_processes_together_is_bounded_where_groups_are_delegated(zygote: Zygote) -> None:
+    if "cgroup memory" not in zygote.applied:
+        pytest.skip("no memory cgroup is delegated here")
+    session = zygote.take(SPEC, spares=0)
+    code = (
+        "import os\nfor _ in range(4):\n    if not os.fork():\n        x = bytearray(200 << 20)\n"
+        "        os.read(os.pipe()[0], 1)\nresult = os.wait()[1]"
+    )
+    assert ask(session, code).get("value") in (9, None)
+    assert session.end()["memory_kills"] > 0
+
+
+def test_the_scratch_folder_has_a_quota_of_bytes(session: Session, zygote: Zygote) -> None:
+    code = "f = open('big', 'wb')\nfor _ in range(100):\n    f.write(bytes(1 << 20))\n    f.flush()\nresult = 'no quota'"
+    outcome = ask(session, code)
+    assert outcome["errno"] == (28 if zygote.scratch else 27)  # no space, or file too large
+
+
+def test_the_scratch_folder_has_a_quota_of_files(zygote: Zygote) -> None:
+    if not zygote.scratch:
+        pytest.skip("without a mount namespace files are not counted; `missing` says so")
+    session = zygote.take(SPEC, spares=0)
+    assert ask(session, "for i in range(100000):\n    open(f'f{i}', 'w').close()")["errno"] == 28
+    session.end()
+
+
+def test_sessions_do_not_see_each_other(zygote: Zygote) -> None:
+    one, other = zygote.take(SPEC, spares=0), zygote.take(SPEC, spares=0)
+    mine = ask(one, "import os\nopen('mine', 'w').write('x')\nresult = os.path.abspath('mine'), os.getpid()")[
+        "value"
+    ]
+    assert ask(other, f"result = open({mine[0]!r}).read()")["errno"] in (2, 13)
+    if "pid namespace" not in zygote.applied:
+        assert ask(other, f"import os\nos.kill({mine[1]}, 0)")["errno"] in (1, 3)
+    assert (
+        ask(one, "import random\nresult = random.random()")["value"]
+        != ask(other, "import random\nresult = random.random()")["value"]
+    )
+    one.end()
+    other.end()
+
+
+def test_a_spare_is_ready_for_the_next_session_of_the_same_limits(zygote: Zygote) -> None:
+    spec = Spec(memory_bytes=200 << 20, disk_bytes=8 << 20, processes=8)
+    before = len(descendants(os.getpid()))
+    sessions = [zygote.take(spec, spares=1)]
+    assert until(lambda: len(descendants(os.getpid())) == before + 2)  # the session and the spare
+    sessions.append(zygote.take(spec, spares=1))
+    sessions.append(zygote.take(Spec(memory_bytes=201 << 20, disk_bytes=8 << 20, processes=8), spares=0))
+    zygote.take(spec, spares=0).end()
+    assert [session.is_warm for session in sessions] == [False, True, False]
+    for session in sessions:
+        assert ask(session, "result = 1 + 1")["value"] == 2
+        session.end()
+
+
+def test_threads_share_one_zygote() -> None:
+    answers: list[object] = []
+
+    def work() -> None:
+        session = open_zygote().take(SPEC, spares=0)
+        answers.append((ask(session, "result = 6 * 7")["value"], session.zygote))
+        session.end()
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert answers == [(42, open_zygote())] * 8
+
+
+def test_a_process_that_the_host_forks_gets_a_zygote_of_its_own(zygote: Zygote) -> None:
+    mine = zygote.take(SPEC, spares=0)
+    code = (
+        "import os, sys\nfrom tests.jail.driver import *\nz = open_zygote()\ns = z.take(SPEC, spares=0)\n"
+        "if not os.fork():\n    other = open_zygote()\n    t = other.take(SPEC, spares=0)\n"
+        "    ok = other is not z and ask(t, 'result = 1')['value'] == 1\n    t.end()\n    sys.exit(0 if ok else 9)\n"
+        "ok = os.waitstatus_to_exitcode(os.wait()[1]) == 0 and ask(s, 'result = 2')['value'] == 2\ns.end()\n"
+        "sys.exit(0 if ok else 8)"
+    )
+    assert _python(code).returncode == 0
+    assert ask(mine, "result = 1")["value"] == 1
+    mine.end()
+
+
+def test_a_host_that_ignores_the_death_of_its_children_is_served() -> None:
+    code = (
+        "import signal, sys\nsignal.signal(signal.SIGCHLD, signal.SIG_IGN)\nfrom tests.jail.driver import *\n"
+        "s = open_zygote().take(SPEC, spares=1)\nr = ask(s, 'result = 5')['value']\ns.end()\nsys.exit(r)"
+    )
+    assert _python(code).returncode == 5
+
+
+def _python(code: str, **options: object) -> subprocess.CompletedProcess[str]:
+    root = Path(HERE).parent.parent
+    return subprocess.run([sys.executable, "-c", code], cwd=root, timeout=60, text=True, **options)  # type: ignore[call-overload]
+
+
+@pytest.mark.parametrize("without", [[], NAMESPACES], ids=["namespaces", "no namespaces"])
+@pytest.mark.parametrize("end", ["exit", "SIGKILL"])
+def test_everything_below_a_host_dies_with_it(end: str, without: list[str]) -> None:
+    code = (
+        "import os, sys, time\nfrom tests.jail.driver import *\n"
+        f"s = open_zygote({without!r}).take(SPEC, spares=1)\n"
+        "ask(s, 'import os, time\\nfor i in range(3):\\n    if not os.fork(): time.sleep(600)')\n"
+        "print('ready', flush=True)\nsys.stdin.readline()"
+    )
+    root = Path(HERE).parent.parent
+    with subprocess.Popen(
+        [sys.executable, "-c", code], cwd=root, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as host:
+        assert host.stdin and host.stdout
+        host.stdout.readline()
+        below = descendants(host.pid)
+        assert len(below) >= 5
+        if end == "SIGKILL":
+            host.kill()
+        else:
+            host.stdin.write(b"\n")
+            host.stdin.flush()
+        host.wait(20)
+    assert until(lambda: not any(map(is_alive, below)))
+
+
+def test_the_zygote_holds_nothing_of_the_hosts_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    code = (
+        "import os, sys\nos.environ['SECRET'] = 's3cret'\nfrom tests.jail.driver import *\nfrom tests.jail.test_zygote import *\n"
+        "open_zygote()\n"
+        "found = [open(f'/proc/{p}/environ').read() for p in descendants(os.getpid())]\n"
+        "sys.exit(3 if any('s3cret' in text for text in found) or not found else 0)"
+    )
+    assert _python(code).returncode == 0
+
+
+def test_what_cannot_be_had_is_said_before_anything_runs() -> None:
+    with pytest.raises(
+        JailUnavailable, match=r"cannot give 'namespaces' here \(mount namespace: left out by the caller"
+    ):
+        open_zygote(NAMESPACES, require=("namespaces",))
+
+
+def test_an_unknown_mechanism_is_the_callers_fault() -> None:
+    with pytest.raises(ConfigurationError, match="'gvisor' is no mechanism or property of the jail"):
+        open_zygote(require=("gvisor",))
+
+
+def test_a_dead_zygote_is_replaced() -> None:
+    first = open_zygote(preload=("json",))
+    session = first.take(SPEC, spares=0)
+    os.kill(first._process.pid, signal.SIGKILL)
+    assert session.stream.recv(1) == b""
+    session.end()
+    second = open_zygote(preload=("json",))
+    assert second is not first
+    session = second.take(SPEC, spares=0)
+    assert ask(session, "result = 3")["value"] == 3
+    session.end()
+
+
+def test_the_death_of_a_session_is_seen_and_its_status_told(zygote: Zygote) -> None:
+    session = zygote.take(SPEC, spares=0)
+    session.stream.shutdown(socket.SHUT_WR)
+    assert session.stream.recv(1) == b""
+    how = session.end()
+    assert json.dumps(how) == '{"status": 0, "memory_kills": 0, "note": ""}'
