@@ -18,7 +18,7 @@ from pinjra.core.errors import ConfigurationError, ToolRefused
 from pinjra.tools.fetch import FetchFailed
 from pinjra.tools.library.final_answer import FinalAnswerTool
 from pinjra.tools.library.user_input import UserInputTool
-from pinjra.tools.library.web_search import WebSearchTool
+from pinjra.tools.library.web_search import DuckDuckGoSearchTool, WebSearchTool
 from pinjra.tools.library.wikipedia import WikipediaTool
 
 
@@ -154,6 +154,12 @@ def test_a_search_gives_titles_links_and_snippets(tmp_path: Path) -> None:
         text = WebSearchTool(max_results=2, proxy=proxy, verify=certificate)("lincoln dog")
     assert text.startswith("## Search Results\n\n[Title ")
     assert text.count("](https://example.org/") == 2
+
+
+def test_the_search_is_there_under_the_name_and_parameters_that_users_know(tmp_path: Path) -> None:
+    with search_engine(tmp_path, RESULTS) as (proxy, certificate):
+        search = DuckDuckGoSearchTool(1, 0, timeout=5, proxy=proxy, verify=certificate)
+        assert search("lincoln dog").count("](https://example.org/") == 1
 
 
 def test_a_search_without_results_says_so(tmp_path: Path) -> None:

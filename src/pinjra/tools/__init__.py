@@ -12,7 +12,9 @@ from pinjra.tools.library.final_answer import FinalAnswerTool as FinalAnswerTool
 from pinjra.tools.library.python import PythonTool as PythonTool
 from pinjra.tools.library.user_input import UserInputTool as UserInputTool
 from pinjra.tools.library.visit_webpage import VisitWebpageTool as VisitWebpageTool
+from pinjra.tools.library.web_search import DuckDuckGoSearchTool as DuckDuckGoSearchTool
 from pinjra.tools.library.web_search import WebSearchTool as WebSearchTool
+from pinjra.tools.library.wikipedia import WikipediaSearchTool as WikipediaSearchTool
 from pinjra.tools.library.wikipedia import WikipediaTool as WikipediaTool
 from pinjra.tools.schema import ToolSchema as ToolSchema
 from pinjra.tools.schema import json_schema as json_schema
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from pinjra.tools.mcp import MCPClient as MCPClient
 
 __all__ = [
+    "DuckDuckGoSearchTool",
     "FetchFailed",
     "FinalAnswerTool",
     "MCPClient",
@@ -32,6 +35,7 @@ __all__ = [
     "UserInputTool",
     "VisitWebpageTool",
     "WebSearchTool",
+    "WikipediaSearchTool",
     "WikipediaTool",
     "json_schema",
     "python_signature",

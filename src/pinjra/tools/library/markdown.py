@@ -69,6 +69,10 @@ def _convert(source: str) -> str:
 def _convert_in_child(source: str, seconds: float) -> str:
     import subprocess
 
+    if not sys.executable or getattr(
+        sys, "frozen", False
+    ):  # packed into a program: there is no Python to start
+        return ""
     command = [sys.executable, "-P", "-c", "from pinjra.tools.library.markdown import main; main()"]
     environment = {key: os.environ[key] for key in ("SYSTEMROOT", "TEMP") if key in os.environ}
     environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)

@@ -10,7 +10,7 @@ from pinjra.core.errors import ConfigurationError, MissingDependency
 from pinjra.tools.base import Tool
 from pinjra.tools.fetch import FetchFailed
 
-__all__ = ["WebSearchTool"]
+__all__ = ["DuckDuckGoSearchTool", "WebSearchTool"]
 
 
 class WebSearchTool(Tool):
@@ -103,6 +103,22 @@ class WebSearchTool(Tool):
             wait_seconds = max(0.0, self._next_seconds - now)
             self._next_seconds = max(now, self._next_seconds) + self._interval_seconds
         time.sleep(wait_seconds)
+
+
+class DuckDuckGoSearchTool(WebSearchTool):
+    """`WebSearchTool` with DuckDuckGo, with the parameters that users of this name know.
+
+    Args:
+        max_results: Results returned, at most.
+        rate_limit: Queries a second, at most; None or 0 for no limit.
+        options: "timeout", "proxy" and "verify" of the `DDGS` client.
+    """
+
+    def __init__(self, max_results: int = 10, rate_limit: float | None = 1.0, **options: Any) -> None:
+        timeout_seconds = options.pop("timeout", None) or 10.0
+        super().__init__(
+            max_results, rate_limit=rate_limit or None, timeout_seconds=timeout_seconds, **options
+        )
 
 
 def _entry(result: dict[str, Any]) -> str:

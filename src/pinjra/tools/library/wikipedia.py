@@ -12,7 +12,7 @@ from pinjra.tools.base import Tool
 from pinjra.tools.fetch import Fetcher, FetchFailed, FetchLimits
 from pinjra.tools.library.markdown import markdown
 
-__all__ = ["WikipediaTool"]
+__all__ = ["WikipediaSearchTool", "WikipediaTool"]
 
 
 class WikipediaTool(Tool):
@@ -106,6 +106,9 @@ class WikipediaTool(Tool):
             problem = answer.get("error") if isinstance(answer, dict) else answer
             raise FetchFailed(f"{self._api_url} answered with an error: {str(problem)[:300]}")
         return answer
+
+
+WikipediaSearchTool = WikipediaTool  # the name that users of this kind of library know
 
 
 def _first_page(answer: dict[str, Any]) -> dict[str, Any] | None:
