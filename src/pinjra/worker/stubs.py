@@ -143,7 +143,10 @@ class Bridge:
             except RuntimeError:  # the loop was closed: nobody waits any more
                 pass
 
-        loop.add_reader(self._channel.fileno(), self._take_ready)
+        import asyncio
+
+        # The guest's loop refuses these to guest code; the class below it does what is ours to do.
+        asyncio.SelectorEventLoop.add_reader(_selecting(loop), self._channel.fileno(), self._take_ready)
         self._send(name, (args, kwargs), on_answer, concurrent=True)
         future.add_done_callback(lambda _future: self._stop_watching(loop))
         return future
@@ -153,8 +156,18 @@ class Bridge:
             self._channel.take_ready()
 
     def _stop_watching(self, loop: asyncio.AbstractEventLoop) -> None:
+        import asyncio
+
         if not self._channel.open_calls and not loop.is_closed():
-            loop.remove_reader(self._channel.fileno())
+            asyncio.SelectorEventLoop.remove_reader(_selecting(loop), self._channel.fileno())
+
+
+def _selecting(loop: asyncio.AbstractEventLoop) -> asyncio.SelectorEventLoop:
+    import asyncio
+
+    if not isinstance(loop, asyncio.SelectorEventLoop):
+        raise RuntimeError(f"a tool can be awaited on a selector event loop only, not {type(loop).__name__}")
+    return loop
 
 
 async def _result(future: asyncio.Future[object]) -> object:
