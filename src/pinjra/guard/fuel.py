@@ -37,7 +37,7 @@ class _Payer(repeat):  # type: ignore[type-arg]
         self = super().__new__(cls, None)
         self.fuel = fuel
         self.chunk = repeat(None, _CHUNK)
-        self.current = self.chunk
+        self.current = repeat(None, 0)
         return self
 
     fuel: Fuel

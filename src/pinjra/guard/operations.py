@@ -84,8 +84,12 @@ def _multiplication_test(left: _Operand, right: _Operand, guard: Guard) -> ast.e
         value = _literal(one.node)
         if isinstance(value, int) and -_WORD < value < _WORD:
             return _is_number(other, guard)
-    first = ast.Compare(_type(left.first(), guard), [ast.Is(), ast.Is()], [_type(right.first(), guard), guard("float")])
-    same = ast.Compare(_type(left.again(), guard), [ast.Is(), ast.Is()], [guard("int"), _type(right.again(), guard)])
+    first = ast.Compare(
+        _type(left.first(), guard), [ast.Is(), ast.Is()], [_type(right.first(), guard), guard("float")]
+    )
+    same = ast.Compare(
+        _type(left.again(), guard), [ast.Is(), ast.Is()], [guard("int"), _type(right.again(), guard)]
+    )
     return _or(first, _and(same, _bounded(right, _WORD)))
 
 
@@ -94,7 +98,7 @@ class _Operand:
 
     def __init__(self, node: ast.expr, temp: Temp | None, names_hold: bool) -> None:
         self.node = node
-        self.atomic = isinstance(node, ast.Constant) or (isinstance(node, ast.Name) and names_hold)
+        self.atomic = _literal(node) is not None or (isinstance(node, ast.Name) and names_hold)
         self.cheap = self.atomic or temp is not None
         self._name: str | None = None
         self._temp = temp

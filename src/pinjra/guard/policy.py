@@ -43,6 +43,7 @@ _PUBLIC_DUNDERS = frozenset(
     repr reversed rfloordiv rmatmul ror round rrshift rshift rsub rtruediv rxor set set_name setitem sizeof slots str
     sub subclasscheck subclasshook suppress_context text_signature traceback truediv trunc type_params unpacked version
     xor bases base mro abstractmethods isabstractmethod dataclass_fields dataclass_params match_args module
+    all final override no_type_check itemsize getnewargs
     debug bound constraints covariant contravariant metadata supertype required_keys optional_keys total value
     name_ typing_subst typing_is_unpacked_typevartuple annotate static_attributes firstlineno signature
     """.split()

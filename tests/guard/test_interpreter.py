@@ -1,0 +1,197 @@
+from __future__ import annotations
+
+import gc
+import threading
+
+import pytest
+
+from pinjra.core.execution import Cause, ErrorKind
+from tests.guard.support import Session
+
+
+def test_the_last_expression_is_the_value() -> None:
+    assert Session().value("x = 20\nx + 1") == 21
+
+
+def test_a_program_that_ends_with_a_statement_has_no_value() -> None:
+    assert Session().value("x = 20") is None
+
+
+def test_variables_live_on_between_runs_and_clear_forgets_them() -> None:
+    session = Session()
+    session.run("x = [1]\ndef f():\n    return x")
+    assert session.value("f() is x") is True
+    session.interpreter.clear()
+    assert session.error("x").type == "NameError"
+
+
+def test_final_answer_ends_the_run_with_the_object_itself() -> None:
+    outcome = Session().run("final_answer({'a': 1})\nprint('never')")
+    assert outcome.is_final
+    assert outcome.value == {"a": 1}
+
+
+@pytest.mark.parametrize(
+    "wrapping",
+    [
+        "try:\n    final_answer(1)\nexcept BaseException:\n    final_answer(2)",
+        "try:\n    final_answer(1)\nexcept:\n    pass",
+        "def f():\n    try:\n        final_answer(1)\n    finally:\n        return 2\nf()\nwhile True: pass",
+        "class S:\n    def __enter__(self): pass\n    def __exit__(self, *a): return True\n"
+        "with S():\n    final_answer(1)\nwhile True: pass",
+        "import contextlib\nwith contextlib.suppress(BaseException):\n    final_answer(1)\nfinal_answer(2)",
+        "import asyncio\nasync def f():\n    final_answer(1)\nasync def g():\n"
+        "    await asyncio.gather(f(), return_exceptions=True)\n    final_answer(2)\nasyncio.run(g())",
+    ],
+)
+def test_an_answer_cannot_be_taken_back(wrapping: str) -> None:
+    outcome = Session().run(wrapping)
+    assert (outcome.is_final, outcome.value, outcome.error) == (True, 1, None)
+
+
+def test_a_bound_final_answer_makes_the_answer() -> None:
+    session = Session()
+    session.interpreter.bind("final_answer", lambda value: value * 2)
+    outcome = session.run("final_answer(21)")
+    assert (outcome.is_final, outcome.value) == (True, 42)
+
+
+@pytest.mark.parametrize("source", ["raise SystemExit(3)", "raise KeyboardInterrupt", "raise GeneratorExit"])
+def test_no_exception_of_the_guest_leaves_the_interpreter(source: str) -> None:
+    error = Session().error(source)
+    assert error.kind is ErrorKind.EXCEPTION
+    assert error.line == 1
+
+
+def test_an_error_shows_line_text_and_traceback_of_the_guests_own_source() -> None:
+    session = Session()
+    session.run("def half(x):\n    y = x\n    return y / 0")
+    error = session.error("a = 1\n\nhalf(a)")
+    assert (error.type, error.message) == ("ZeroDivisionError", "division by zero")
+    assert (error.line, error.source_line) == (3, "return y / 0")
+    assert error.traceback == "line 3: half(a)\nline 3, in half: return y / 0\nZeroDivisionError: division by zero"
+
+
+def test_an_exception_whose_str_fails_is_reported_all_the_same() -> None:
+    error = Session().error("class E(Exception):\n    def __str__(self): raise ValueError\nraise E")
+    assert (error.type, error.message) == ("E", "<ValueError while its message was made>")
+
+
+def test_an_exception_whose_str_loops_is_stopped_by_the_budget() -> None:
+    error = Session(operations=100_000).error("class E(Exception):\n    def __str__(self):\n        while 1: pass\nraise E")
+    assert (error.kind, error.cause) == (ErrorKind.LIMIT, Cause.OPERATIONS)
+
+
+def test_a_syntax_error_names_the_line() -> None:
+    error = Session().error("x = 1\ny = (")
+    assert (error.kind, error.line, error.source_line) == (ErrorKind.SYNTAX, 2, "y = (")
+
+
+@pytest.mark.parametrize(
+    "source",
+    ["x = " + "(" * 5000, "x = " + "-" * 100_000 + "1", "x" + ".real" * 50_000, "x = 1\0", "x = '\ud800'", "1" * 9000],
+)
+def test_absurd_source_is_a_value_not_a_crash(source: str) -> None:
+    assert Session().error(source).kind is ErrorKind.SYNTAX
+
+
+def test_a_refused_program_says_every_line_and_what_to_do() -> None:
+    error = Session().error("x = 1\nx.__globals__\ny = x.gi_frame")
+    assert error.kind is ErrorKind.REFUSED
+    assert error.line == 2
+    assert "line 2: attribute '__globals__'" in error.message
+    assert "line 3: attribute 'gi_frame'" in error.message
+    assert error.hint
+
+
+def test_a_refused_builtin_says_what_to_use_instead() -> None:
+    error = Session().error("open('f')")
+    assert (error.kind, error.message) == (ErrorKind.REFUSED, "open() is not available here")
+    assert error.hint and "variables" in error.hint
+
+
+def test_a_builtin_hidden_in_one_step_is_back_in_the_next_with_a_note() -> None:
+    session = Session()
+    outcome = session.run("len = lambda x: 31337\nlen([])")
+    assert outcome.value == 31337
+    assert outcome.notes == ("len is the builtin or tool again: choose another name to keep a value",)
+    assert session.value("len([])") == 0
+
+
+def test_a_tool_cannot_be_redefined_for_later_steps() -> None:
+    session = Session()
+    session.interpreter.bind("add", lambda a, b: a + b)
+    assert session.value("def add(a, b): return 0\nadd(1, 2)") == 0
+    assert session.value("globals()['add'] = print\n1") == 1
+    assert session.value("add(1, 2)") == 3
+
+
+@pytest.mark.parametrize("source", ["def add(): pass", "add = 1", "for add in []: pass", "import math as add"])
+def test_a_protected_name_may_not_be_bound_at_module_level(source: str) -> None:
+    error = Session(protected=frozenset({"add"})).error(source)
+    assert error.message == "line 1: add is a tool that exists: call it, do not define it"
+
+
+def test_a_protected_name_is_free_inside_functions_and_as_an_attribute() -> None:
+    source = "class A:\n    def add(self, add): return add\nA().add(3)"
+    assert Session(protected=frozenset({"add"})).value(source) == 3
+
+
+def test_stop_from_another_thread_ends_an_endless_loop_that_swallows_everything() -> None:
+    session = Session(operations=10**12)
+    started = threading.Event()
+    session.interpreter.bind("started", started.set)
+
+    def stop() -> None:
+        started.wait(20)
+        session.interpreter.stop(Cause.INTERRUPT)
+
+    thread = threading.Thread(target=stop)
+    thread.start()
+    error = session.error(
+        "started()\nwhile True:\n    try:\n        while True: pass\n    except BaseException: pass\n    finally: pass"
+    )
+    thread.join()
+    assert (error.kind, error.cause) == (ErrorKind.INTERRUPTED, Cause.INTERRUPT)
+    assert session.value("1 + 1") == 2
+
+
+def test_top_level_await_works() -> None:
+    assert Session().value("import asyncio\nasync def f():\n    await asyncio.sleep(0)\n    return 7\nawait f()") == 7
+
+
+def test_a_generator_survives_a_stopped_run() -> None:
+    session = Session(operations=50_000)
+    session.run("def g():\n    n = 0\n    while True:\n        yield n\n        n += 1\nit = g()\nnext(it)")
+    assert session.error("while True: pass").cause is Cause.OPERATIONS
+    assert session.value("[next(it), next(it)]") == [1, 2]
+
+
+def test_two_interpreters_share_nothing() -> None:
+    one, two = Session(), Session()
+    one.run("x = 1\nimport json\n")
+    assert two.error("x").type == "NameError"
+    one.interpreter.stop(Cause.INTERRUPT)
+    assert two.value("sum(range(10))") == 45
+
+
+def test_without_the_guard_it_is_plain_python() -> None:
+    session = Session(guard=False)
+    assert session.value("import os\neval('1 + 1') + len(os.sep)") == 3
+    assert session.run("final_answer(5)").is_final
+
+
+def test_operations_are_counted() -> None:
+    outcome = Session().run("def f(): pass\nfor i in range(1000): f()\nwhile i: i -= 1")
+    assert 2900 < outcome.operations < 3200
+
+
+def test_a_dropped_interpreter_is_collected() -> None:
+    import weakref
+
+    session = Session()
+    session.run("x = 1")
+    gone = weakref.ref(session.interpreter)
+    del session
+    gc.collect()
+    assert gone() is None
