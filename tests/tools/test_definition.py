@@ -1,0 +1,141 @@
+"""Definitions of tools that are wrong: refused, with what to write instead."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pinjra.core.errors import ConfigurationError
+from pinjra.tools.base import Tool, tool
+
+
+class Echo(Tool):
+    name = "echo"
+    description = "Give back."
+    inputs = {"value": {"type": "any", "description": "What to give back."}}
+    output_type = "any"
+
+    def forward(self, value: Any) -> Any:
+        return value
+
+
+def no_hint(key) -> str:  # type: ignore[no-untyped-def]
+    """Do.
+
+    Args:
+        key: A key.
+    """
+    return ""
+
+
+def not_described(key: str) -> str:
+    """Do."""
+    return key
+
+
+def no_description(key: str) -> str:
+    return key
+
+
+def star(*keys: str) -> str:
+    """Do.
+
+    Args:
+        keys: Keys.
+    """
+    return ""
+
+
+def odd_hint(key: lambda: 1) -> str:  # type: ignore
+    """Do.
+
+    Args:
+        key: A key.
+    """
+    return ""
+
+
+def unknown_hint(key: Missing) -> str:  # type: ignore[name-defined]  # noqa: F821
+    """Do.
+
+    Args:
+        key: A key.
+    """
+    return ""
+
+
+@pytest.mark.parametrize(
+    ("function", "said"),
+    [
+        (no_hint, "tool 'no_hint': parameter 'key' has no type hint; write for example `key: str`"),
+        (
+            not_described,
+            "tool 'not_described': parameter 'key' is not described; add to the docstring:\n"
+            "    Args:\n        key: what to give",
+        ),
+        (
+            no_description,
+            "tool 'no_description': it has no description: begin its docstring with what it does and returns",
+        ),
+        (
+            star,
+            "tool 'star': parameter 'keys' takes any number of values; name each argument, or take one list or dict",
+        ),
+        (
+            unknown_hint,
+            "tool 'unknown_hint': a type hint names 'Missing', which cannot be found; import or define it at the "
+            "top of the module",
+        ),
+    ],
+)
+def test_a_bad_function_is_refused_with_what_to_fix(function: Any, said: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        tool(function)
+    assert str(caught.value) == said
+
+
+@pytest.mark.parametrize(
+    ("attributes", "said"),
+    [
+        ({"description": None}, "tool 'echo': description is not set; set it to a str"),
+        (
+            {"name": "two words"},
+            "tool 'two words': name 'two words' must be a Python identifier that is no keyword",
+        ),
+        ({"name": "class"}, "tool 'class': name 'class' must be a Python identifier that is no keyword"),
+        ({"inputs": ["value"]}, "tool 'echo': inputs is ['value']; set it to a dict"),
+        (
+            {"inputs": {"value": {"type": "any"}}},
+            "tool 'echo': inputs['value'] has no \"description\": add a text that tells the model what to give",
+        ),
+        (
+            {"inputs": {"value": {"type": "text", "description": ""}}},
+            "tool 'echo': inputs['value'] has the type 'text'; use one of string, boolean, integer, number, array, "
+            "object, null, any, image, audio, dataframe, file",
+        ),
+        (
+            {"inputs": {"other": {"type": "any", "description": ""}}},
+            "tool 'echo': forward(value: 'Any') -> 'Any' does not match inputs: add 'value' to inputs; "
+            "add 'other' to forward() or remove it from inputs",
+        ),
+        (
+            {"output_type": "text"},
+            "tool 'echo': output_type 'text' must be one of string, boolean, integer, number, array, object, null, "
+            "any, image, audio, dataframe, file",
+        ),
+        ({"examples": "echo(1)"}, "tool 'echo': examples is one text; make it a list of texts"),
+        ({"seconds": 0}, "tool 'echo': seconds is 0; set a number above 0, or None for no limit"),
+    ],
+)
+def test_a_bad_class_is_refused_with_what_to_fix(attributes: dict[str, Any], said: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        type("Bad", (Echo,), attributes)()
+    assert str(caught.value) == said
+
+
+def test_a_hint_that_is_no_type_is_refused_with_what_to_write() -> None:
+    with pytest.raises(
+        ConfigurationError, match=r"'key': the type hint <function .* is no type; write a class, Lit"
+    ):
+        tool(odd_hint)
