@@ -9,8 +9,12 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 
-def serve(fd_in: int, fd_out: int, *, applied: Sequence[str] = (), missing: Sequence[str] = ()) -> NoReturn:
+def serve(
+    fd_in: int, fd_out: int, *, applied: Sequence[str] = (), missing: Sequence[str] = (), children: int = -1
+) -> NoReturn:
     """Answer snippets until the stream ends."""
+    if children >= 0:
+        os.close(children)
     stream = socket.socket(fileno=fd_in).makefile("rwb")
     for line in stream:
         stream.write(json.dumps(_outcome(json.loads(line))).encode() + b"\n")

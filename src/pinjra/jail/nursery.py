@@ -254,15 +254,21 @@ class Nursery:
     ) -> NoReturn:
         """Confine this process and serve; never returns into the zygote's code."""
         try:
-            confine(self.plan, spec, self._box(group, folder, (stream, note)))
+            extra = {} if self.plan.has("pid namespace") else {"children": self._open_children()}
+            confine(self.plan, spec, self._box(group, folder, (stream, note, *extra.values())))
             _reseed()
             os.close(note)
-            self.serve(stream, stream, applied=self.plan.applied, missing=self.missing)
+            self.serve(stream, stream, applied=self.plan.applied, missing=self.missing, **extra)
         except BaseException:  # not even SystemExit may go back into the zygote's loop
             os.write(note, traceback.format_exc().encode("utf-8", "replace")[-4000:])
         os._exit(1)
 
-    def _box(self, group: cgroups.Group | None, folder: str, keep: tuple[int, int]) -> Box:
+    def _open_children(self) -> int:
+        """Return the list of this process's children, which stays readable when /proc is not: it has to end them."""
+        path = f"self/task/{os.getpid()}/children"
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC, dir_fd=self._proc)
+
+    def _box(self, group: cgroups.Group | None, folder: str, keep: tuple[int, ...]) -> Box:
         uid, gid = os.getuid(), os.getgid()
         if self.plan.by_root:
             uid = gid = capabilities.uid_for(int(os.readlink("self", dir_fd=self._proc)), self._all_uids)

@@ -37,7 +37,7 @@ from pinjra.worker.files import Files
 from pinjra.worker.host import Host, cloexec, hello
 from pinjra.worker.keeper import Keeper
 from pinjra.worker.outbox import read_some
-from pinjra.worker.processes import become_subreaper
+from pinjra.worker.processes import Sweeper, become_subreaper
 from pinjra.worker.scratch import Scratch
 
 __all__ = ["serve"]
@@ -50,6 +50,7 @@ def serve(
     applied: Sequence[str] = (),
     missing: Sequence[str] = (),
     capabilities: Sequence[str] = (),
+    children: int = -1,
 ) -> NoReturn:
     """Serve one session on a stream until it ends; never return.
 
@@ -59,8 +60,10 @@ def serve(
         fd_in, fd_out: The stream, as private close-on-exec descriptors; may be one and the same.
         applied, missing: What the jail has done, for `Hello`.
         capabilities: Besides those of every worker.
+        children: See `Sweeper.own_children`.
     """
     status = 70
+    Sweeper.own_children = children
     stderr = _private_stderr()
     try:
         os.set_blocking(fd_in, False)
