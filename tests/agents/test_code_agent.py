@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
 from pinjra.agents import ActionStep, CodeAgent, FinalAnswerStep, RunResult, TaskStep
 from pinjra.agents.errors import AgentGenerationError
-from pinjra.core.errors import ConfigurationError
+from pinjra.core.errors import ConfigurationError, SessionLost
+from pinjra.core.execution import Artifact, Execution
 from pinjra.executors.local import LocalPythonExecutor
 from pinjra.models.errors import ProviderFailed
 from pinjra.models.scripted import ScriptedModel
@@ -378,3 +380,84 @@ def test_verbosity_writes_steps_to_stderr(code_agent: Make, capsys: pytest.Captu
     shown = capsys.readouterr().err
     assert "my task" in shown
     assert "answer: 7" in shown
+
+
+def test_memory_does_not_hold_on_to_a_tools_data(code_agent: Make) -> None:
+    def size(numbers: list) -> int:
+        """Counts.
+
+        Args:
+            numbers: What to count.
+        """
+        return len(numbers)
+
+    agent = code_agent("final_answer(size(list(range(100000))))", tools=[size])
+    assert agent.run("x") == 100_000
+    step = agent.memory.steps[1]
+    assert isinstance(step, ActionStep)
+    kept = step.tool_records[0].arguments["numbers"]
+    assert isinstance(kept, str)
+    assert kept.startswith("[0, 1, 2,")
+    assert len(kept) <= 500
+
+
+def test_a_value_without_a_text_is_described(code_agent: Make) -> None:
+    agent = code_agent("10 ** 5000", "final_answer(1)")
+    assert agent.run("x") == 1
+    assert "<int: no text of it (ValueError" in last_prompt(agent)
+
+
+@pytest.mark.parametrize(
+    ("show", "task_images", "seen"),
+    [(None, (), 0), (None, (b"\x89PNG task",), 1), (True, (), 1), (False, (b"\x89PNG task",), 0)],
+)
+def test_displayed_images_are_shown_to_models_that_read_images(
+    show: bool | None, task_images: tuple, seen: int
+) -> None:
+    class Displaying(LocalPythonExecutor):
+        def run(self, code: str, *, wall_seconds: float | None = None) -> Execution:
+            done = super().run(code, wall_seconds=wall_seconds)
+            return replace(done, artifacts=(Artifact(media_type="image/png", data=b"\x89PNG plot"),))
+
+    model = code_model("1", "final_answer(1)")
+    with CodeAgent([], model, executor=lambda: Displaying([]), show_images=show, verbosity_level=0) as agent:
+        agent.run("plot", images=task_images)
+    images = [image for m in model.requests[-1].messages for image in m.images]
+    assert images.count(b"\x89PNG plot") == seen
+    assert "Displayed: artifact (image/png)" in model.requests[-1].messages[-1].content
+
+
+class Losing(LocalPythonExecutor):
+    """Loses its session at every run of code that says so."""
+
+    def run(self, code: str, *, wall_seconds: float | None = None) -> Execution:
+        if "lose" in code:
+            raise SessionLost("the worker died")
+        return super().run(code, wall_seconds=wall_seconds)
+
+
+def test_a_lost_session_is_replaced_and_the_model_is_told() -> None:
+    model = code_model("x = 1", "lose", "final_answer(x)", "final_answer(given)")
+    with CodeAgent([], model, executor=lambda: Losing([]), verbosity_level=0) as agent:
+        assert agent.run("x", additional_args={"given": 9}) == 9
+    assert "the Python session was lost (the worker died)" in model.requests[2].messages[-1].content
+    assert "NameError" in model.requests[3].messages[-1].content
+
+
+def test_sessions_lost_again_and_again_end_the_run() -> None:
+    model = code_model("lose", "lose", "lose", "lose")
+    with (
+        CodeAgent([], model, executor=lambda: Losing([]), verbosity_level=0) as agent,
+        pytest.raises(SessionLost, match="the worker died"),
+    ):
+        agent.run("x")
+    assert len(model.requests) == 3
+
+
+def test_a_lost_given_executor_is_not_replaced() -> None:
+    with (
+        Losing([]) as executor,
+        CodeAgent([], code_model("lose"), executor=executor, verbosity_level=0) as agent,
+        pytest.raises(SessionLost, match="the worker died"),
+    ):
+        agent.run("x")

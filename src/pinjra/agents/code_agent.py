@@ -17,6 +17,7 @@ from pinjra.agents.messages import MessageForm
 from pinjra.agents.observe import DEFAULT_LENGTH, describe_execution
 from pinjra.agents.sessions import ExecutorSource, Session
 from pinjra.agents.small import example_turns
+from pinjra.agents.steps import TaskStep
 from pinjra.agents.waiting import interrupting
 from pinjra.agents.wording import authorized_words, brief_signatures, signatures
 from pinjra.core.errors import ConfigurationError, PinjraError, SessionLost
@@ -53,6 +54,8 @@ class CodeAgent(Agent):
         executor: An executor to use, whose variables and end are the caller's; or a function that makes one a run.
         max_print_outputs_length: Characters of one observation that the model sees; its head and tail are kept.
         code_block_tags: What code stands between in the prompt: "markdown" or two texts. All usual wrappers are understood.
+        show_images: Show the model images that code displays; None: where the run's task came with images, as models that
+            read text only refuse them.
         use_structured_outputs_internally: Ask for {"thought", "code"} by JSON schema.
         options: As `Agent`: tools, model, instructions, managed_agents, max_steps, …
     """
@@ -72,10 +75,12 @@ class CodeAgent(Agent):
         max_print_outputs_length: int | None = None,
         code_block_tags: tuple[str, str] | Literal["markdown"] | None = None,
         use_structured_outputs_internally: bool = False,
+        show_images: bool | None = None,
         **options: Any,
     ) -> None:
         self.use_structured_outputs_internally = use_structured_outputs_internally
         self.prompt_style = getattr(model, "prompt_style", "full")
+        self.show_images = show_images
         super().__init__(tools, model, **options)
         self.additional_authorized_imports = list(additional_authorized_imports or ())
         self.code_block_tags = _tags(code_block_tags)
@@ -231,7 +236,8 @@ class CodeAgent(Agent):
             run.stop.check()
             self._replace_session(run, lost)
             raise AgentExecutionError(
-                f"the Python session was lost ({lost}); a new one was started: all variables are gone, define them again"
+                f"the Python session was lost ({lost}) and a new one was started: all variables but the given ones "
+                "are gone, define them again"
             ) from lost
         return execution
 
@@ -247,7 +253,13 @@ class CodeAgent(Agent):
         run.session = self.open_session()
         if run.session is not None:
             run.session.acquire(run)
-        self.bind_session(run, {})
+        self.bind_session(run, run.variables)
+
+    def _images(self, run: Run, execution: Execution) -> tuple[bytes, ...]:
+        """Return the displayed images that the model is to see."""
+        if self.show_images is False or (self.show_images is None and not _task_has_images(run)):
+            return ()
+        return tuple(a.data for a in execution.artifacts if a.media_type in ("image/png", "image/jpeg"))
 
     def _observed(self, run: Run, draft: Draft, execution: Execution) -> None:
         """Write into the draft what came of the code.
@@ -258,9 +270,7 @@ class CodeAgent(Agent):
         draft.notes = execution.notes
         draft.action_output = execution.value
         draft.observations = describe_execution(execution)
-        draft.observations_images = tuple(
-            a.data for a in execution.artifacts if a.media_type in ("image/png", "image/jpeg")
-        )
+        draft.observations_images = self._images(run, execution)
         if execution.error is not None:
             run.stop.check()
             error = execution.error
@@ -268,6 +278,10 @@ class CodeAgent(Agent):
                 run.note("limit", limit=error.cause.value, message=str(error))
             raise AgentExecutionError(_failure(execution))
         draft.is_final_answer = execution.is_final_answer
+
+
+def _task_has_images(run: Run) -> bool:
+    return any(isinstance(step, TaskStep) and step.task_images for step in run.memory.steps)
 
 
 _LOST_IN_A_ROW = 2  # lost sessions after which the host's or provider's fault is raised

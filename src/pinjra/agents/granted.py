@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from pinjra.agents.approval import Refuse, Replace, decided
 from pinjra.agents.errors import AgentBudgetError, AgentError
+from pinjra.agents.observe import glimpse
 from pinjra.agents.run import Run
 from pinjra.agents.steps import ToolRecord
 from pinjra.agents.waiting import abandonable, await_or_stop
@@ -18,8 +19,6 @@ from pinjra.core.errors import ToolRefused
 from pinjra.core.events import ToolCalled, ToolReturned
 
 __all__ = ["GrantedTool", "grant_all"]
-
-_SHOWN = 500  # characters of a result kept in a ToolRecord
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,18 +151,20 @@ class GrantedTool:
         self._record(call, "", message)
 
     def _succeeded(self, call: _Call, value: object) -> None:
-        try:
-            shown = value if isinstance(value, str) else repr(value)
-        except Exception as error:  # a user's __repr__ may do anything
-            shown = f"<{type(value).__name__}: its repr raised {type(error).__name__}>"
-        self._record(call, shown[:_SHOWN], "", value)
+        self._record(call, glimpse(value), "", value)
 
     def _record(self, call: _Call, shown: str, error: str, value: object = None) -> None:
         seconds = time.monotonic() - call.started
         run = self._run
+        shown_arguments = {name: _kept(argument) for name, argument in call.named.items()}
         run.add_record(
             ToolRecord(
-                call=call.id, name=self.name, arguments=call.named, result=shown, error=error, seconds=seconds
+                call=call.id,
+                name=self.name,
+                arguments=shown_arguments,
+                result=shown,
+                error=error,
+                seconds=seconds,
             )
         )
         run.emit(ToolReturned, call=call.id, name=self.name, value=value, error=error, seconds=seconds)
@@ -175,6 +176,11 @@ class GrantedTool:
 def grant_all(tools: dict[str, Callable[..., object]], run: Run) -> dict[str, GrantedTool]:
     """Return every tool as `run` may call it."""
     return {name: GrantedTool(name, tool, run) for name, tool in tools.items()}
+
+
+def _kept(argument: object) -> object:
+    """Return a small argument itself and a glimpse of any other: memory must not hold on to a tool's data."""
+    return argument if argument is None or isinstance(argument, bool | int | float) else glimpse(argument)
 
 
 def _named(

@@ -273,7 +273,6 @@ def _result(run: Run, output: object, state: RunState, error: BaseException | No
     return RunResult(
         output=output,
         state=state,
-        steps=run.memory.get_full_steps(),
         memory=run.memory,
         token_usage=run.meter.usage,
         timing=Timing(start_time=run.started, end_time=time.time()),

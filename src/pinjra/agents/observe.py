@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import reprlib
+
 from pinjra.core.execution import Execution
 from pinjra.core.values import Opaque, Record
 
-__all__ = ["as_data", "cut_middle", "describe_execution", "describe_value"]
+__all__ = ["as_data", "cut_middle", "describe_execution", "describe_value", "glimpse"]
 
+_GLIMPSE = 500
+_SHORT = reprlib.Repr()  # looks at a few items only: a list of a million costs nothing
+_SHORT.maxlist = _SHORT.maxtuple = _SHORT.maxdict = _SHORT.maxset = 20
+_SHORT.maxstring = _SHORT.maxother = _GLIMPSE
+_LONGEST = 200_000  # characters kept of a value's text; a prompt gets far less
 DEFAULT_LENGTH = 10_000  # characters of an observation in a prompt: about 2,500 tokens
 
 
@@ -32,15 +39,23 @@ def describe_execution(done: Execution) -> str:
 def describe_value(value: object) -> str:
     """Return a value as the model should read it; never raises."""
     if isinstance(value, str):
-        return value
+        return cut_middle(value, _LONGEST)
     if isinstance(value, Opaque):
         return value.repr
     if isinstance(value, Record):
         return f"{value.type}({', '.join(f'{k}={describe_value(v)}' for k, v in value.fields.items())})"
     try:
-        return repr(value)
+        return cut_middle(repr(value), _LONGEST)
     except Exception as error:  # integers of more than 4,300 digits; a tool's own objects
         return f"<{type(value).__name__}: no text of it ({type(error).__name__}: {error})>"
+
+
+def glimpse(value: object) -> str:
+    """Return a short text of a value of any size, cheaply; never raises."""
+    try:
+        return value[:_GLIMPSE] if isinstance(value, str) else _SHORT.repr(value)[:_GLIMPSE]
+    except Exception as error:  # a tool's own objects may do anything in their repr
+        return f"<{type(value).__name__}: no text of it ({type(error).__name__})>"
 
 
 def as_data(text: str, length: int) -> str:

@@ -45,7 +45,6 @@ class RunResult:
         output: The final answer: the object itself; None where there is none.
         state: "success"; "max_steps_error" (then `output` is the model's last answer); "budget_error", "interrupted" or
             "error" (then `error` says more).
-        steps: The memory's steps as plain data.
         memory: The steps themselves; `agent.resume(result.memory)` goes on with them.
         token_usage: Of the whole run, managed agents included.
         money: By the budget's price; 0 without one.
@@ -53,13 +52,17 @@ class RunResult:
 
     output: object
     state: RunState
-    steps: list[dict[str, object]] = field(repr=False)
     memory: AgentMemory = field(repr=False)
     token_usage: TokenUsage
     timing: Timing
     money: float = 0.0
     error: str = ""
     run_id: str = ""
+
+    @property
+    def steps(self) -> list[dict[str, object]]:
+        """Return the memory's steps as plain data."""
+        return self.memory.get_full_steps()
 
     def dict(self) -> dict[str, object]:
         """Return everything as a dictionary; `output` as it is."""
@@ -117,6 +120,7 @@ class Run:
         self.thread = threading.current_thread()
         self.session: Session | None = None
         self.failures = 0  # failed steps in a row
+        self.variables: dict[str, object] = {}  # what the caller gave
         self.objects: dict[str, object] = {}  # what a JSON agent's calls may name
         self._sink = sink
         self._lock = threading.Lock()

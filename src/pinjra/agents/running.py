@@ -123,6 +123,7 @@ def _driven(run: Run, order: Order) -> tuple[RunResult, BaseException | None]:
         if run.session is not None:
             run.session.acquire(run)
         try:
+            run.variables = order.variables
             agent.bind_session(run, order.variables)
             if order.memory is None:
                 task = order.task + _described(order.variables)

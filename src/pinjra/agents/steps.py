@@ -47,7 +47,7 @@ class StepError:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolRecord:
-    """One tool call that a step made. `result` is cut text, for reading; the code had the object itself."""
+    """One tool call that a step made. Long arguments and the result are cut text; the code had the objects themselves."""
 
     call: str
     name: str

@@ -110,7 +110,6 @@ def _result(outer: Run, winner: RunResult | None, error: BaseException | None) -
     return RunResult(
         output=None,
         state=stopped.get(type(error), "error"),  # type: ignore[arg-type]  # the values are RunStates
-        steps=[],
         memory=outer.memory,
         token_usage=usage,
         timing=timing,
