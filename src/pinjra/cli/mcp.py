@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import click
@@ -15,47 +14,57 @@ __all__ = ["mcp"]
 @click.command()
 @executor_options
 @click.option(
-    "--http", metavar="HOST:PORT", help="Streamable HTTP here instead of standard input and output."
+    "--http",
+    metavar="[HOST:]PORT",
+    help="Streamable HTTP at this address instead of standard input and output.",
 )
 @click.option(
-    "--allow-host", multiple=True, metavar="NAME:PORT", help="Host header to accept besides loopback's."
+    "--sessions", type=click.IntRange(min=1), default=16, show_default=True, help="Sessions open at one time."
 )
-@click.option("--max-sessions", type=click.IntRange(min=1), default=16, show_default=True)
+@click.option(
+    "--idle",
+    "idle_seconds",
+    type=click.FloatRange(min=0, min_open=True),
+    default=1800.0,
+    metavar="SECONDS",
+    show_default=True,
+    help="A session that nobody used for so long is closed.",
+)
 def mcp(
     executor: str | None,
     imports: str,
     wall_seconds: float | None,
     memory_mib: int | None,
     http: str | None,
-    allow_host: tuple[str, ...],
-    max_sessions: int,
+    sessions: int,
+    idle_seconds: float,
 ) -> None:
     """Serve `run_python` (stateful sessions, files, limits, images) over the Model Context Protocol.
 
-    HTTP clients must send the token of the environment variable PINJRA_MCP_TOKEN; only on loopback may there be none.
+    Over HTTP, clients must send the token in PINJRA_MCP_TOKEN, if it is set, as "Authorization: Bearer …"; it must be
+    set where other machines can reach the address.
     """
-    from pinjra.executors.registry import default_executor
+    import os
+
     from pinjra.server.mcp import serve
 
-    options: dict[str, Any] = {}
-    if (limits := limits_of(wall_seconds, memory_mib)) is not None:
+    options: dict[str, Any] = {"authorized_imports": names(imports), "max_sessions": sessions}
+    options["idle_seconds"] = idle_seconds
+    if executor is not None:
+        options["executor"] = executor
+    limits = limits_of(wall_seconds, memory_mib)
+    if limits is not None:
         options["limits"] = limits
-    if http is not None:
-        options["host"], options["port"] = _address(http)
-    serve(
-        "stdio" if http is None else "http",
-        executor=executor or default_executor(),
-        authorized_imports=names(imports),
-        token=os.environ.get("PINJRA_MCP_TOKEN")
-        or None,  # not an option: other users can read a command line
-        allow_hosts=allow_host,
-        max_sessions=max_sessions,
-        **options,
-    )
+    if http is None:
+        serve("stdio", **options)
+    else:
+        host, port = _address(http)
+        serve("http", host=host, port=port, token=os.environ.get("PINJRA_MCP_TOKEN") or None, **options)
 
 
 def _address(text: str) -> tuple[str, int]:
+    """Return host and port of "8000", "127.0.0.1:8000" or "[::1]:8000"."""
     host, _, port = text.rpartition(":")
     if not port.isascii() or not port.isdigit() or int(port) > 65535:
-        raise click.UsageError(f"--http must be HOST:PORT, not {text!r}")
+        raise click.BadParameter(f"{text!r} is no [HOST:]PORT", param_hint="'--http'")
     return host.strip("[]") or "127.0.0.1", int(port)
