@@ -114,12 +114,12 @@ class Bridge:
         self.calls = 0
         self.clock = clock
 
-    def end_run(self, open_calls: dict[int, bool]) -> None:
-        """Give up every call that nobody waits for any more."""
+    def end_run(self) -> None:
+        """Give up every call that is still open: its run is over and nobody waits for it."""
         with self._lock:
-            given_up = [each for each in self._open if each.call not in open_calls]
+            given_up = list(self._open)
         for each in given_up:
-            self._give_up(each, "nobody waits for it any more")
+            self._give_up(each, None)
 
     def call(self, message: Call) -> None:
         """Carry out one call; its answer is sent when it is there.
@@ -230,7 +230,7 @@ class Bridge:
 
         return lambda: asyncio.run(awaited())
 
-    def _finish(self, each: _Open, answer: Answer) -> None:
+    def _finish(self, each: _Open, answer: Answer | None) -> None:
         with each.lock:
             if each.is_answered:
                 return
@@ -238,13 +238,15 @@ class Bridge:
         with self._lock:
             self._open.discard(each)
         each.clock.leave()
+        if answer is None:
+            return
         try:
             self.answer(answer)
         except Exception:  # noqa: S110  the session ended meanwhile; its own thread says so
             pass
 
-    def _give_up(self, each: _Open, why: str) -> None:
-        self._finish(each, _failure(each.call, "TimeoutError", why))
+    def _give_up(self, each: _Open, answer: Answer | None) -> None:
+        self._finish(each, answer)
         if each.cancel is not None:
             try:
                 each.cancel()
@@ -265,7 +267,8 @@ class Bridge:
         with self._lock:
             late = [each for each in self._open if each.deadline is not None and each.deadline <= now]
         for each in late:
-            self._give_up(each, f"{each.function.name} took longer than {each.function.seconds} s")
+            why = f"{each.function.name} took longer than {each.function.seconds} s"
+            self._give_up(each, _failure(each.call, "TimeoutError", why))
 
     # ------------------------------------------------------------ objects that stay here
 
@@ -286,7 +289,7 @@ class Bridge:
     def close(self) -> None:
         """Give up everything."""
         self._handles.clear()
-        self.end_run({})
+        self.end_run()
 
 
 def _failure(call: int, kind: str, message: str) -> Answer:

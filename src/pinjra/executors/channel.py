@@ -70,10 +70,13 @@ class Channel:
             except BackendError as error:
                 self._restore(str(error))
                 continue
-            if data:
-                self._take(data)
-            else:
+            if not data:
                 self._restore("the stream ended")
+                continue
+            self._take(data)
+            # SECURITY: bytes that make no message (duplicates, parts of blobs) must not outrun the deadline.
+            if not self._waiting and deadline is not None and time.monotonic() >= deadline:
+                return None
 
     def _take(self, data: bytes) -> None:
         with self._sending:

@@ -168,7 +168,7 @@ class Link:
             raise
         finally:
             self.step = None
-            self.bridge.end_run(self.channel.connection.open_calls)
+            self.bridge.end_run()
 
     def _follow(self, step: Step) -> None:
         """Read and dispatch until the run is over and every kill is confirmed."""

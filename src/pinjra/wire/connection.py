@@ -219,6 +219,7 @@ class HostConnection:
             refuse(f"the end of another run than {self.run}")
         if not all(self.open_calls.values()):
             refuse("the end of a run that waits for the answer to a call")
+        self.open_calls.clear()
         self.state = "idle"
 
     def _on_lost(self, message: Message) -> None:
