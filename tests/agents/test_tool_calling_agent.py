@@ -248,3 +248,32 @@ def test_the_thread_count_may_be_one(json_agent: Make) -> None:
     )
     agent.run("x")
     assert agent.memory.steps[1].tool_results == ("2", "4")  # type: ignore[attr-defined]
+
+
+def test_base_tools_are_the_web_and_python_with_variables_of_each_run(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from pinjra.agents import tool_calling_agent
+    from pinjra.executors.registry import create_executor
+
+    monkeypatch.setattr(tool_calling_agent, "create_executor", lambda: create_executor("local"))
+    turns = [
+        calling(("python_interpreter", {"code": "x = 20"})),
+        calling(("python_interpreter", {"code": "x + 1"})),
+        DONE,
+        calling(("python_interpreter", {"code": "x"})),
+        DONE,
+    ]
+    with ToolCallingAgent([], ScriptedModel(turns), add_base_tools=True, verbosity_level=0) as agent:
+        assert sorted(agent.tools) == ["final_answer", "python_interpreter", "visit_webpage", "web_search"]
+        agent.run("x")
+        assert "21" in agent.memory.steps[2].tool_results[0]  # type: ignore[attr-defined]
+        agent.run("x")
+        assert "NameError" in agent.memory.steps[1].tool_results[0]  # type: ignore[attr-defined]
+
+
+def test_base_tools_of_a_code_agent_are_the_web() -> None:
+    from pinjra.agents import CodeAgent
+
+    with CodeAgent([], ScriptedModel([]), add_base_tools=True, executor_type="local") as agent:
+        assert sorted(agent.tools) == ["visit_webpage", "web_search"]

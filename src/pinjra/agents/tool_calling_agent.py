@@ -17,8 +17,13 @@ from pinjra.agents.granted import GrantedTool
 from pinjra.agents.loop import conversation
 from pinjra.agents.messages import MessageForm
 from pinjra.agents.observe import DEFAULT_LENGTH, describe_value
+from pinjra.agents.run import CURRENT_RUN
+from pinjra.agents.sessions import Session
+from pinjra.agents.waiting import interrupting
 from pinjra.agents.wording import tool_lines
 from pinjra.core.errors import ToolRefused
+from pinjra.core.execution import Execution
+from pinjra.executors.registry import create_executor
 from pinjra.models.base import Completion, Model, ToolCall
 from pinjra.tools.library.final_answer import FinalAnswerTool
 from pinjra.tools.schema import ToolSchema, json_schema
@@ -60,6 +65,7 @@ class ToolCallingAgent(Agent):
         max_print_outputs_length: int | None = None,
         **options: Any,
     ) -> None:
+        self._runs_python = False
         super().__init__(tools, model, **options)
         self.max_tool_threads = max_tool_threads or _THREADS
         self.max_print_outputs_length = max_print_outputs_length or DEFAULT_LENGTH
@@ -82,9 +88,14 @@ class ToolCallingAgent(Agent):
     def base_tools(self) -> Sequence[Tool]:
         """Return web search, web pages and Python."""
         from pinjra.agents.setup import web_tools
-        from pinjra.tools.library.python_tool import PythonTool
+        from pinjra.tools.library.python import PythonTool
 
-        return [*web_tools(), PythonTool()]
+        self._runs_python = True
+        return [*web_tools(), PythonTool(_RunPython())]
+
+    def open_session(self) -> Session | None:
+        """Return a session for the base tool that runs Python; None without it."""
+        return Session(create_executor(), owned=True) if self._runs_python else None
 
     def bind_session(self, run: Run, variables: Mapping[str, object]) -> None:
         """Keep the run's variables where its calls find them."""
@@ -149,6 +160,22 @@ class ToolCallingAgent(Agent):
         except Exception as error:  # whatever a tool of anybody's raises is for the model to see
             return AgentToolExecutionError(f"{call.name} failed: {type(error).__name__}: {error}")
         return value if call.name == "final_answer" else _kept(run, call.name, value)
+
+
+class _RunPython:
+    """Runs Python in the session of the run that calls: the base tool is one for all runs, their variables are not."""
+
+    def run(self, code: str, *, wall_seconds: float | None = None) -> Execution:
+        """Return what came of the code."""
+        run = CURRENT_RUN.get()
+        if run is None or run.session is None:
+            raise AgentError("this tool runs Python for an agent's run only")
+        executor = run.session.executor
+        with interrupting(executor.interrupt, run.stop):
+            return executor.run(code, wall_seconds=wall_seconds)
+
+    def close(self) -> None:
+        """Do nothing: sessions belong to runs."""
 
 
 class _Kept:
