@@ -46,8 +46,9 @@ def token() -> str:
 class Exec:
     """One process with its output kept from offset 0, so that reads can begin anywhere (as the vendor's do)."""
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, task: str) -> None:
         self.process = process
+        self.task = task
         self.data = {1: bytearray(), 2: bytearray()}
         self.open = {1: True, 2: True}
         self.changed = asyncio.Condition()
@@ -84,7 +85,7 @@ class Router(complete(TaskCommandRouterBase)):  # type: ignore[misc]
             start_new_session=True,
             env={"PATH": os.environ["PATH"]},
         )
-        self.execs[request.exec_id] = Exec(process)
+        self.execs[request.exec_id] = Exec(process, request.task_id)
         await stream.send_message(router.TaskExecStartResponse())
 
     async def TaskExecStdioRead(self, stream: Any) -> None:
@@ -94,7 +95,8 @@ class Router(complete(TaskCommandRouterBase)):  # type: ignore[misc]
         offset = request.offset
         while True:
             async with found.changed:
-                await found.changed.wait_for(lambda: len(found.data[which]) > offset or not found.open[which])
+                while len(found.data[which]) <= offset and found.open[which]:
+                    await found.changed.wait()
                 chunk = bytes(found.data[which][offset : offset + (1 << 16)])
             if not chunk:
                 return
@@ -153,9 +155,10 @@ class Router(complete(TaskCommandRouterBase)):  # type: ignore[misc]
         )
         await stream.send_message(answer)
 
-    def kill(self) -> None:
+    def kill(self, task: str | None = None) -> None:
+        """Kill the commands of one task; of all, without."""
         for found in self.execs.values():
-            if found.process.returncode is None:
+            if found.process.returncode is None and task in (None, found.task):
                 os.killpg(found.process.pid, signal.SIGKILL)
 
 
@@ -199,7 +202,8 @@ class Control(complete(ModalClientBase)):  # type: ignore[misc]
     async def SandboxCreateV2(self, stream: Any) -> None:
         request = await stream.recv_message()
         self.created.append(request)
-        answer = api.SandboxCreateV2Response(sandbox_id="sb-1", task_id="ta-1")
+        number = len(self.created)
+        answer = api.SandboxCreateV2Response(sandbox_id=f"sb-{number}", task_id=f"ta-{number}")
         answer.command_router_access.url = self.standin.url
         answer.command_router_access.jwt = token()
         await stream.send_message(answer)
@@ -210,14 +214,11 @@ class Control(complete(ModalClientBase)):  # type: ignore[misc]
         )
 
     async def SandboxTerminateV2(self, stream: Any) -> None:
-        await self.answer(stream, api.SandboxTerminateResponse())
-        self.terminated.append("sb-1")
-        self.standin.router.kill()
+        request = await self.answer(stream, api.SandboxTerminateResponse())
+        self.terminated.append(request.sandbox_id)
+        self.standin.router.kill(request.sandbox_id.replace("sb-", "ta-"))
 
-    async def SandboxTerminate(self, stream: Any) -> None:
-        await self.answer(stream, api.SandboxTerminateResponse())
-        self.terminated.append("sb-1")
-        self.standin.router.kill()
+    SandboxTerminate = SandboxTerminateV2
 
     async def ClientHeartbeat(self, stream: Any) -> None:
         await self.answer(stream, Empty())

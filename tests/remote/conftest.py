@@ -1,0 +1,89 @@
+"""The stand-ins as fixtures: each a real server on loopback with the vendor's real SDK against it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from pinjra.executors.base import PythonExecutor
+
+Make = Callable[..., PythonExecutor]
+
+
+@pytest.fixture(scope="session")
+def e2b_server() -> Iterator[Any]:
+    pytest.importorskip("e2b_code_interpreter", reason="the E2B SDK is not installed", exc_type=ImportError)
+    from remote_standins import standin_e2b
+
+    server = standin_e2b.E2BStandIn()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def e2b(e2b_server: Any, monkeypatch: pytest.MonkeyPatch) -> type[PythonExecutor]:
+    monkeypatch.setenv("E2B_API_URL", e2b_server.url)
+    monkeypatch.setenv("E2B_SANDBOX_URL", e2b_server.url)
+    monkeypatch.setenv("E2B_API_KEY", "e2b_" + "0" * 40)
+    from pinjra.executors.e2b import E2BExecutor
+
+    class Installed(E2BExecutor):
+        """The stand-in's sandbox is this machine: what is there need not be installed."""
+
+        def __init__(self, imports: Any = (), **options: Any) -> None:
+            super().__init__(imports, install=False, **options)
+
+    return Installed
+
+
+@pytest.fixture(scope="session")
+def modal_server() -> Iterator[Any]:
+    pytest.importorskip("modal", reason="the Modal SDK is not installed", exc_type=ImportError)
+    from remote_standins import standin_modal
+
+    server = standin_modal.ModalStandIn()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def modal(modal_server: Any, monkeypatch: pytest.MonkeyPatch) -> type[PythonExecutor]:
+    monkeypatch.setenv("MODAL_SERVER_URL", modal_server.url)
+    monkeypatch.setenv("MODAL_TOKEN_ID", "ak-x")
+    monkeypatch.setenv("MODAL_TOKEN_SECRET", "as-x")
+    from pinjra.executors.modal import ModalExecutor
+
+    return ModalExecutor
+
+
+@pytest.fixture(scope="session")
+def blaxel_server() -> Iterator[Any]:
+    pytest.importorskip("blaxel", reason="the Blaxel SDK is not installed", exc_type=ImportError)
+    from remote_standins import standin_blaxel
+
+    server = standin_blaxel.BlaxelStandIn()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def blaxel(blaxel_server: Any, monkeypatch: pytest.MonkeyPatch) -> type[PythonExecutor]:
+    monkeypatch.setenv("BL_API_KEY", "k")
+    monkeypatch.setenv("BL_WORKSPACE", "w")
+    from blaxel.core import SyncSandboxInstance
+    from blaxel.core.client.models import Metadata, Sandbox, SandboxSpec
+
+    from pinjra.executors.blaxel import BlaxelExecutor
+
+    class OnLoopback(BlaxelExecutor):
+        """The control plane's address is fixed in the SDK, so the sandbox is given."""
+
+        def __init__(self, imports: Any = (), **options: Any) -> None:
+            sandbox = SyncSandboxInstance(
+                Sandbox(metadata=Metadata(name="x"), spec=SandboxSpec()), force_url=blaxel_server.url
+            )
+            super().__init__(imports, install=False, sandbox=sandbox, **options)
+
+    return OnLoopback

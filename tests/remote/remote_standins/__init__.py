@@ -1,0 +1,1 @@
+"""Stand-ins for vendors that need an account."""

@@ -1,0 +1,115 @@
+"""Vendors' real SDKs against stand-ins on loopback that run the real worker: the whole conformance suite, and faults."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pinjra.core.errors import BackendError, ConfigurationError, SessionLost
+from pinjra.executors.conformance import limits, output, tools, values  # noqa: F401  (they fill CHECKS)
+from pinjra.executors.conformance.suite import CHECKS, Check, run_check
+
+VENDORS = ["e2b", "modal", "blaxel"]
+
+
+@pytest.mark.parametrize("vendor", VENDORS)
+@pytest.mark.parametrize("wanted", CHECKS, ids=lambda check: check.name.replace(" ", "_"))
+def test_a_vendors_sandbox_keeps_the_contract(vendor: str, wanted: Check, request: pytest.FixtureRequest):
+    result = run_check(request.getfixturevalue(vendor), wanted)
+    if result.status == "skipped":
+        pytest.skip(result.reason)
+    assert result.status == "passed", result.reason
+
+
+@pytest.mark.parametrize("vendor", ["e2b", "blaxel"])
+def test_a_stream_cut_three_times_loses_nothing_and_repeats_nothing(
+    vendor: str, request: pytest.FixtureRequest
+):
+    make = request.getfixturevalue(vendor)
+    server = request.getfixturevalue(f"{vendor}_server")
+    calls: list[int] = []
+
+    def tick(n: int) -> int:
+        calls.append(n)
+        if n in (7, 15, 23):
+            cut(server)
+        return n * 10
+
+    with make() as executor:
+        executor.send_tools({"tick": tick})
+        done = executor.run(
+            "total = 0\nfor i in range(30):\n    print('line', i)\n    total += tick(i)\ntotal"
+        )
+        assert done.error is None, done.error
+        assert done.value == sum(n * 10 for n in range(30))
+        assert done.stdout == "".join(f"line {i}\n" for i in range(30))
+        assert calls == list(range(30))
+        assert executor.run("total").value == done.value
+
+
+def cut(server: Any) -> None:
+    if hasattr(server, "cut"):
+        server.cut()
+    else:
+        server.cuts += 1
+
+
+def test_a_refused_write_is_retried_exactly_or_fails_by_name(e2b: Any, e2b_server: Any):
+    with e2b() as executor:
+        executor.run("x = 1")
+        e2b_server.processes.inputs_to_refuse = 1
+        try:
+            assert executor.run("x + 1").value == 2
+        except BackendError as error:
+            assert "injected" in str(error)
+
+
+def test_a_killed_sandbox_is_noticed_and_named(e2b: Any, e2b_server: Any):
+    with e2b() as executor:
+        executor.run("x = 1")
+        for sandbox in list(e2b_server.sandboxes):
+            e2b_server.on_loop(e2b_server.processes.kill_sandbox, sandbox)
+        with pytest.raises(SessionLost):
+            executor.run("x")
+        with pytest.raises(SessionLost):
+            executor.run("x")
+
+
+def test_a_sandbox_is_asked_for_without_the_internet_and_ended_at_close(e2b: Any, e2b_server: Any):
+    before = set(e2b_server.sandboxes)
+    with e2b() as executor:
+        (sandbox,) = set(e2b_server.sandboxes) - before
+        assert e2b_server.sandboxes[sandbox]["allow_internet_access"] is False
+        assert executor.run("1 + 1").value == 2
+    assert sandbox not in e2b_server.sandboxes
+
+
+def test_a_modal_sandbox_is_asked_for_without_a_network_and_terminated_at_close(
+    modal: Any, modal_server: Any
+):
+    with modal() as executor:
+        assert executor.run("1 + 1").value == 2
+        name = f"sb-{len(modal_server.control.created)}"
+        assert "BLOCKED" in str(modal_server.control.created[-1].definition.network_access)
+    assert name in modal_server.control.terminated
+
+
+@pytest.mark.parametrize(
+    ("vendor", "variable"), [("e2b", "E2B_API_KEY"), ("modal", "MODAL_TOKEN_ID"), ("blaxel", "BL_API_KEY")]
+)
+def test_a_missing_key_is_one_clear_line(
+    vendor: str, variable: str, request: pytest.FixtureRequest, monkeypatch: Any
+):
+    from pinjra.executors.registry import executor_class
+
+    request.getfixturevalue(vendor)
+    monkeypatch.delenv(variable)
+    with pytest.raises(ConfigurationError, match=variable):
+        executor_class(vendor)()
+    assert variable in executor_class(vendor).diagnose()
+
+
+def test_keys_are_in_no_text_of_an_executor(e2b: Any):
+    with e2b() as executor:
+        assert "0" * 40 not in repr(executor) + str(executor.guarantees) + str(executor.run("1 / 0"))
