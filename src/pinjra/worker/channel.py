@@ -98,18 +98,22 @@ class Channel:
         return len(self._waiting)
 
     def end_run(self) -> None:
-        """Close the run: from here on nothing is said in its name, and answers to its calls are dropped."""
+        """Close the run: from here on nothing is said in its name, and who still waits for an answer waits in vain."""
         with self._turn:
             self.run = 0
-            self._waiting.clear()
+            waiting, self._waiting = self._waiting, {}
+            for number, on_answer in waiting.items():
+                on_answer(Answer(call=number, error_type="RuntimeError", error_message="the run is over"))
+            self._turn.notify_all()
 
     # ------------------------------------------------------------ in
 
     def next_message(self) -> Message | None:
         """Wait for the next message that is no answer; None when the supervisor is gone."""
-        while not self._inbox:
-            if not self._read():
-                return None
+        try:
+            self.wait_for(lambda: bool(self._inbox))
+        except EOFError:
+            return None
         return self._inbox.popleft()
 
     def wait_for(self, is_done: Callable[[], bool]) -> None:
@@ -165,8 +169,8 @@ class Channel:
                 on_answer = self._waiting.pop(message.call, None)
                 if on_answer is not None:
                     on_answer(message)
-                with self._turn:
-                    self._turn.notify_all()
             else:
                 self._inbox.append(message)
+        with self._turn:
+            self._turn.notify_all()
         return bool(data)

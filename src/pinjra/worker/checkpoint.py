@@ -19,7 +19,10 @@ from collections.abc import Callable
 
 from pinjra.worker.processes import die_with_parent
 
-__all__ = ["Checkpointer", "has_threads"]
+__all__ = ["READY", "SET_ASIDE", "Checkpointer", "has_threads"]
+
+READY = b"k"  # the checkpoint is this process, and the interpreter waits for its next message
+SET_ASIDE = b"m"  # the checkpoint is this process
 
 
 def has_threads() -> bool:
@@ -52,21 +55,24 @@ class Checkpointer:
         self._tell = tell
         self._copy = 0
         self._old = 0
+        self._is_woken = False
         self._dying: list[int] = []  # killed, not reaped yet: nobody waits for them
 
-    def renew(self, *, is_wanted: bool, note: bytes = b"k") -> None:
+    def renew(self, *, is_wanted: bool, note: bytes = READY) -> bool:
         """Replace the copy by one of the present state (or by none); tell the supervisor.
 
-        Returns twice: in this process, and in the copy when it is woken.
+        Returns False in this process; and once more, True, in the copy when it is woken.
         """
+        self._is_woken = False
         self._old, self._copy = self._copy, 0
         if is_wanted and not has_threads():
             self._copy = self._fork()
-        self._tell(b"%s%d;" % (note, self._copy))
+        self._tell(b"%s%d;" % (READY if self._is_woken else note, self._copy))
         if self._old:
             _kill(self._old)
             self._dying.append(self._old)
         self._dying = [pid for pid in self._dying if not _is_reaped(pid)]
+        return self._is_woken
 
     def _fork(self) -> int:
         """Return the pid of the copy; 0 when no process can be made. In a copy that was woken: of its own copy."""
@@ -80,6 +86,7 @@ class Checkpointer:
             self._sleep()
             self._old = 0  # of the life before; the numbers may be other processes' by now
             self._dying.clear()
+            self._is_woken = True
 
     def _sleep(self) -> None:
         self._close()

@@ -38,6 +38,7 @@ from pinjra.worker.setup import Setup
 __all__ = ["Guest", "Note"]
 
 _NOTE = re.compile(rb"[~!]|([km])([0-9]{1,9});")
+_END_SECONDS = 2.0  # a killed process is gone in milliseconds, unless it hangs in a device
 _NOTE_BYTES = 64  # longer and no note: garbage
 
 
@@ -171,7 +172,11 @@ class Guest:
     def end(self) -> None:
         """Kill the interpreter, its checkpoint and everything below them."""
         self.signal(signal.SIGKILL)
+        deadline = time.monotonic() + _END_SECONDS
         self.sweep(keep=())
+        while _has_children() and time.monotonic() < deadline:
+            self.sweep(keep=())
+            time.sleep(0.001)
         self.stream.close()
         self.side.close()
         self._wake.close()
@@ -216,6 +221,14 @@ class Guest:
         return max(0.0, box_cpu_seconds(self.pid) - self.cpu_before)
 
 
+def _has_children() -> bool:
+    try:
+        os.waitpid(-1, os.WNOHANG)
+    except ChildProcessError:
+        return False
+    return True
+
+
 def _is_child(pid: int) -> bool:
     try:
         return os.waitpid(pid, os.WNOHANG) == (0, 0)
@@ -233,6 +246,5 @@ def _become_interpreter(setup: Setup) -> None:
     except BaseException:  # the process ends here whatever it was; what it was goes to the capture pipe
         traceback.print_exc()
         sys.stderr.flush()
-        time.sleep(0)
     finally:
         os._exit(status)

@@ -24,7 +24,7 @@ from pinjra.wire.codec import EncodeError, decode
 from pinjra.wire.connection import GuestConnection
 from pinjra.wire.messages import Bound, Display, Execute, Finished, GrantTools, Message, SetVariables
 from pinjra.worker.channel import Channel
-from pinjra.worker.checkpoint import Checkpointer, has_threads
+from pinjra.worker.checkpoint import SET_ASIDE, Checkpointer, has_threads
 from pinjra.worker.display import open_figures, picture, value_pictures
 from pinjra.worker.encoding import GuestEncoder
 from pinjra.worker.interrupts import Interrupts
@@ -131,7 +131,8 @@ class Loop:
 
     def _execute(self, message: Execute) -> None:
         if self._is_dirty and self._rollback:  # the last checkpoint does not have the variables that were set
-            self._checkpoint.renew(is_wanted=True, note=b"m")
+            if self._checkpoint.renew(is_wanted=True, note=SET_ASIDE):
+                return  # this is the copy, and the run that it was made for has failed
         self._used_before = _usage()[0]
         self._ring.start(message.run)
         self._channel.begin_run(message.run)

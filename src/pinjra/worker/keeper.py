@@ -146,7 +146,8 @@ class Keeper:
             self._clock.start(guest)
         elif kind == b"Answer":
             self._clock.open_calls -= 1
-        guest.is_pristine = guest.is_pristine and kind == b"GrantTools"
+        elif kind == b"SetVariables":
+            guest.is_pristine = False
         guest.out.put(message)
         if guest.out.size > self._most_unread:
             guest.kill("protocol")
@@ -197,6 +198,7 @@ class Keeper:
             self._clock.stop()
             self._wait_until_ready()
             self._is_stale = True
+            self._guest.is_pristine = False
 
     def _read_all(self) -> None:
         while data := read_some(self._guest.stream.fileno()):
