@@ -223,6 +223,34 @@ def test_a_cancelled_call_stops_the_run(place: tuple[Any, str]) -> None:
     talk(server, conversation, mode)
 
 
+def test_cancelling_a_call_that_waits_leaves_the_run_before_it_alone(place: tuple[Any, str]) -> None:
+    async def conversation(client: mcp.Client) -> None:
+        session = session_of(await client.call_tool("run_python", {"code": "x = 5"}))
+        endless = {"code": "while True: pass", "session": session, "wall_seconds": 1.5}
+        running = asyncio.ensure_future(client.call_tool("run_python", endless))
+        await client.call_tool("list_sessions", {})
+        waiting = asyncio.ensure_future(client.call_tool("run_python", {"code": "x = 6", "session": session}))
+        await client.call_tool("list_sessions", {})
+        waiting.cancel()
+        assert "interrupted" not in text_of(await running)
+        after = await client.call_tool("run_python", {"code": "x", "session": session})
+        assert "[value]\n5" in text_of(after)
+
+    server, mode = place
+    talk(server, conversation, mode)
+
+
+def test_one_client_cannot_occupy_all_of_the_server(url: str) -> None:
+    async def conversation(client: mcp.Client) -> None:
+        session = session_of(await client.call_tool("run_python", {"code": "x = 5"}))
+        endless = {"code": "while True: pass", "session": session, "wall_seconds": 1}
+        calls = [client.call_tool("run_python", endless) for _ in range(8)]
+        said = [text_of(result) for result in await asyncio.gather(*calls)]
+        assert sum("4 calls are in progress in session" in text for text in said) == 4
+
+    talk(url, conversation)
+
+
 def test_a_session_that_is_not_there_is_told(url: str) -> None:
     async def conversation(client: mcp.Client) -> None:
         result = await client.call_tool("run_python", {"code": "1", "session": "guessed"})

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pinjra.core.errors import ConfigurationError, MissingDependency
 from pinjra.core.limits import Limits
-from pinjra.server.sessions import Sessions
+from pinjra.server.sessions import MOST_CALLS, Sessions
 
 if TYPE_CHECKING:
     from mcp.server.mcpserver import MCPServer
@@ -126,7 +126,9 @@ def _server(
     said = _INSTRUCTIONS.format(executor=executor, imports=", ".join(imports) or "none")
     server = MCPServer("pinjra", title="Pinjra: a Python sandbox", instructions=said, log_level="ERROR")
     owned = transport == "stdio"
-    SandboxTools(sessions, wall_seconds=limits.wall_seconds, owned=owned, most_at_once=most).offer(server)
+    SandboxTools(
+        sessions, wall_seconds=limits.wall_seconds, owned=owned, most_at_once=most * MOST_CALLS
+    ).offer(server)
     return server
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Annotated, Any, TypeVar
@@ -207,25 +208,33 @@ class SandboxTools:
 
 
 class _Doing:
-    """One piece of work in one session, which another thread may interrupt."""
+    """One piece of work in one session, which another thread may interrupt; what only waits is not run at all."""
 
     def __init__(self, entered: AbstractContextManager[Session], work: Callable[[Session], Any]) -> None:
         self._entered = entered
         self._work = work
-        self._session: Session | None = None
+        self._lock = threading.Lock()
+        self._running: Session | None = None
         self._is_interrupted = False
 
     def run(self) -> Any:
-        with self._entered as session:
-            self._session = session
-            if self._is_interrupted:
-                return None
-            return self._work(session)
+        with self._entered as session, session.turn:
+            with self._lock:
+                if self._is_interrupted:
+                    return None
+                self._running = session
+            try:
+                return self._work(session)
+            finally:
+                with self._lock:
+                    self._running = None
 
     def interrupt(self) -> None:
-        self._is_interrupted = True
-        if self._session is not None:
-            self._session.executor.interrupt()
+        # Under the lock: the turn is still ours then, so nobody else's run in the session is hit.
+        with self._lock:
+            self._is_interrupted = True
+            if self._running is not None:
+                self._running.executor.interrupt()
 
 
 def _answer(done: Execution, session: str, was_new: bool) -> CallToolResult:

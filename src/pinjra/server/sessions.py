@@ -16,7 +16,11 @@ from pinjra.core.errors import PinjraError
 if TYPE_CHECKING:
     from pinjra.executors.base import PythonExecutor
 
-__all__ = ["Session", "SessionRefused", "Sessions"]
+__all__ = ["MOST_CALLS", "Session", "SessionRefused", "Sessions"]
+
+MOST_CALLS = (
+    4  # in progress in one session; each occupies a thread, and one client must not occupy all of them
+)
 
 _FRESH_SECONDS = 60.0  # a session used within this time is never closed to make room for another
 
@@ -32,7 +36,8 @@ class Session:
     Args:
         owner: Only the same owner finds this session again.
         is_new: Nothing was run in it yet.
-        users: Calls in progress.
+        turn: Held by the call that is working in the session; the others wait.
+        users: Calls in progress, the waiting ones included.
         used_seconds: When it was used last, on the monotonic clock.
     """
 
@@ -40,6 +45,7 @@ class Session:
     owner: str
     executor: PythonExecutor
     is_new: bool = True
+    turn: threading.Lock = field(default_factory=threading.Lock)
     users: int = 0
     used_seconds: float = field(default_factory=time.monotonic)
 
@@ -146,6 +152,10 @@ class Sessions:
                 raise SessionRefused("the server is closing")
             session = self._open.get((owner, name))
             if session is not None:
+                if session.users >= MOST_CALLS:
+                    raise SessionRefused(
+                        f"{MOST_CALLS} calls are in progress in session {name!r}; wait for them"
+                    )
                 session.users += 1
                 return session
             if not may_create:
