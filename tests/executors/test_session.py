@@ -6,10 +6,12 @@ import asyncio
 import contextvars
 import gc
 import os
+import select
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -194,6 +196,59 @@ def test_a_large_file_and_a_large_array_come_back_whole(box: PipeExecutor) -> No
     array = np.arange(1 << 20)
     box.send_variables({"array": array})
     np.testing.assert_array_equal(box.run("array").value, array)
+
+
+def test_an_interrupt_gives_up_a_tool_that_the_run_waits_for(box: PipeExecutor) -> None:
+    cancelled = threading.Event()
+
+    async def hang() -> None:
+        box.interrupt()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            cancelled.set()
+            raise
+
+    box.send_tools({"hang": hang})
+    box.run("x = 1")
+    error = box.run("x = 2\nawait hang()").error
+    assert error is not None
+    assert (error.kind, cancelled.wait(60)) == (ErrorKind.INTERRUPTED, True)
+    assert box.run("x").error is None
+
+
+def test_an_interrupt_while_a_tool_runs_on_the_callers_thread_takes_effect_when_it_returns(
+    box: PipeExecutor,
+) -> None:
+    calls: list[int] = []
+
+    def stop() -> None:
+        calls.append(1)
+        box.interrupt()
+
+    box.send_tools({"stop": stop})
+    error = box.run("while True:\n    stop()").error
+    assert error is not None
+    assert (error.kind, error.cause) == (ErrorKind.INTERRUPTED, Cause.INTERRUPT)
+
+
+def test_an_interrupt_without_a_run_does_nothing(box: PipeExecutor) -> None:
+    box.interrupt()
+    assert box.run("1").value == 1
+
+
+def test_a_killed_worker_takes_everything_below_it_along(box: PipeExecutor) -> None:
+    supervisor = box._link.channel.transport._process.pid  # type: ignore[attr-defined]
+    children = [
+        int(pid) for pid in Path(f"/proc/{supervisor}/task/{supervisor}/children").read_text().split()
+    ]
+    descriptors = [os.pidfd_open(pid) for pid in children]
+    box._link.channel.transport.kill()
+    assert children
+    for descriptor in descriptors:
+        ended, _, _ = select.select([descriptor], [], [], 60)
+        os.close(descriptor)
+        assert ended
 
 
 def test_a_killed_step_is_undone(box: PipeExecutor) -> None:
