@@ -30,7 +30,7 @@ def test_the_command_serves_over_standard_input_and_output() -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--http", "nowhere"], "HOST:PORT"),
+        (["--http", "nowhere"], "'nowhere'"),
         (["--http", "0.0.0.0:0", "--executor", "local"], "other machines can reach 0.0.0.0: set a token"),
         (["--executor", "nowhere"], "there is no executor 'nowhere'"),
     ],
