@@ -313,7 +313,7 @@ class Importer:
             raise RefusedAttribute(f"{name}.{item} is refused in the host's process: {refused}")
         module = self._load(name)
         try:
-            value = getattr(module, item)  # noqa: B009 (lazy loaders of packages answer here)
+            value = getattr(module, item)
         except AttributeError:
             return self._sub(proxy, f"{name}.{item}", item)
         # SECURITY: a module reached through another module is never given; the policy decides on its own name.

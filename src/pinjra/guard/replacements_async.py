@@ -53,7 +53,7 @@ class GuestLoop(asyncio.SelectorEventLoop):
         future = self.create_future()
         try:
             future.set_result(func(*args))
-        except Exception as error:  # noqa: BLE001 (it is the future's to raise)
+        except Exception as error:
             future.set_exception(error)
         return future
 

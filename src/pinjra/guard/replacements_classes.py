@@ -259,7 +259,7 @@ def _typing(session: Session) -> StandIns:
             return typing.runtime_checkable(cls)
         raise RefusedOperation("typing.runtime_checkable changes protocols of your own only")
 
-    made: StandIns = {name: marker for name in ("final", "override", "no_type_check")}
+    made: StandIns = dict.fromkeys(("final", "override", "no_type_check"), marker)
     return {
         **made,
         "dataclass_transform": lambda **options: marker,

@@ -209,7 +209,7 @@ def _collections(session: Session) -> StandIns:
 
     def namedtuple(typename: str, field_names: object, **options: object) -> type:
         options.setdefault("module", "__main__")
-        made = cast(Callable[..., type], collections.namedtuple)(typename, field_names, **options)  # noqa: PYI024
+        made = cast(Callable[..., type], collections.namedtuple)(typename, field_names, **options)
         for name in cast("tuple[str, ...]", made._fields):  # type: ignore[attr-defined]
             check_own_name(name)
         services.register_guest_type(made)

@@ -6,6 +6,7 @@ import importlib
 import math
 import operator
 import re
+import types
 import unicodedata
 from collections.abc import Callable
 from typing import TYPE_CHECKING, cast
@@ -178,14 +179,31 @@ def _pillow(session: Session) -> StandIns:
     return {"new": named(new, image.new)}
 
 
+def _packages(obj: object, method: object) -> set[str]:
+    """Return the top-level packages that a method and the classes of its object come from."""
+    if type(obj) is super:
+        obj = object.__getattribute__(obj, "__self__")
+    kind = obj if isinstance(obj, type) else type(obj)
+    classes = [*type.__dict__["__mro__"].__get__(kind), getattr(method, "__objclass__", None)]  # type: ignore[index]
+    modules = [type.__getattribute__(c, "__module__") for c in classes if isinstance(c, type)]
+    modules.append(getattr(method, "__module__", None))
+    return {name.partition(".")[0] for name in modules if type(name) is str}
+
+
+def _own_arguments(method: object, args: tuple[object, ...]) -> tuple[object, ...]:
+    """Return the arguments after `self`, which stands among them when the method was read from its class."""
+    return args if type(method) is types.MethodType else args[1:]
+
+
 def _expression_method(session: Session, obj: object, method: Callable[..., object]) -> Callable[..., object]:
     """Return DataFrame.eval or .query with its text checked; methods of that name of other objects as they are."""
-    if type(obj).__module__.partition(".")[0] != "pandas":
+    if "pandas" not in _packages(obj, method):
         return method
 
-    def evaluate(expr: object, *args: object, **options: object) -> object:
-        check_expression(session, expr)
-        return method(expr, *args, **{**options, "level": cast(int, options.get("level", 0)) + 1})
+    def evaluate(*args: object, **options: object) -> object:
+        # SECURITY: what is no plain str is turned into one later, by its own __str__.
+        check_expression(session, (*_own_arguments(method, args), options.get("expr"))[0])
+        return method(*args, **{**options, "level": cast(int, options.get("level", 0)) + 1})
 
     return named(evaluate, method)
 
@@ -194,7 +212,7 @@ def _named_function_method(
     session: Session, obj: object, method: Callable[..., object]
 ) -> Callable[..., object]:
     """Return agg/apply/transform with function names checked: pandas looks them up on the object and on numpy."""
-    if type(obj).__module__.partition(".")[0] != "pandas":
+    if "pandas" not in _packages(obj, method):
         return method
 
     def check(name: object) -> None:
@@ -204,31 +222,29 @@ def _named_function_method(
                 raise RefusedOperation(
                     f"{name!r} as the name of a function is refused", "pass the function itself"
                 )
+        elif isinstance(name, dict):
+            check(list(name.values()))
         elif isinstance(name, (list, tuple)):
             for one in name:
                 check(one)
-        elif isinstance(name, dict):
-            for one in name.values():
-                check(one)
 
     def apply(*args: object, **options: object) -> object:
-        for candidate in (*args[:1], options.get("func"), options.get("arg"), *options.values()):
-            check(candidate) if isinstance(candidate, (str, list, tuple, dict)) else None
+        for candidate in (*_own_arguments(method, args)[:1], options.get("func"), options.get("arg")):
+            check(candidate)
+        for pair in options.values():  # name=(column, function)
+            check(pair[1:] if isinstance(pair, tuple) else None)
         return method(*args, **options)
 
     return named(apply, method)
 
 
 def _refused_method(why: str, *owners: str) -> Callable[[Session, object, Callable[..., object]], object]:
-    """Return a guard that refuses a method on objects of the named packages (any, when none is named)."""
+    """Return a guard that refuses a method on objects of the named packages ."""
 
     def guard(session: Session, obj: object, method: Callable[..., object]) -> object:
-        kind = obj if isinstance(obj, type) else type(obj)
-        if owners and kind.__module__.partition(".")[0] not in owners:
+        if not _packages(obj, method) & set(owners):
             return method
-        raise RefusedOperation(
-            f"{kind.__name__}.{getattr(method, '__name__', 'it')} is refused in the host's process", why
-        )
+        raise RefusedOperation(f"{getattr(method, '__name__', 'this')} is refused in the host's process", why)
 
     return guard
 
@@ -248,12 +264,23 @@ def _priced_digest(session: Session, obj: object, method: Callable[..., object])
         session.services.price_bytes(2 * _items(length[0]) if length else 0)
         return method(*length)
 
-    return named(digest, method) if getattr(obj, "name", "").startswith("shake") else method
+    shakes = type(obj).__module__ in ("_hashlib", "_sha3", "_blake2") and "shake" in str(
+        getattr(obj, "name", "")
+    )
+    return named(digest, method) if shakes else method
+
+
+def _executor_method(session: Session, obj: object, method: Callable[..., object]) -> Callable[..., object]:
+    """Return run_in_executor of the guest's loops; that of their base class would start threads."""
+    own = (getattr(method, "__module__", None) or "").startswith("pinjra.")
+    if own or "asyncio" not in _packages(obj, method):
+        return method
+    raise RefusedOperation("run_in_executor of another loop is refused")
 
 
 def _resize(session: Session, obj: object, method: Callable[..., object]) -> Callable[..., object]:
     """Return an array's resize that keeps its reference check: without it, views go on into freed memory."""
-    if type(obj).__module__.partition(".")[0] != "numpy":
+    if "numpy" not in _packages(obj, method):
         return method
 
     def resize(*new_shape: object, refcheck: bool = True) -> object:
@@ -294,9 +321,16 @@ METHODS: dict[str, Guard] = {
     **dict.fromkeys(("digest", "hexdigest"), _priced_digest),
     "register": _register,
     "resize": _resize,
+    "run_in_executor": _executor_method,
     **dict.fromkeys(
-        "add_signal_handler connect_read_pipe connect_write_pipe subprocess_exec subprocess_shell".split(),
-        _refused_method("event loops here carry tasks and timers only", "asyncio", "builtins", "pinjra"),
+        [
+            "add_signal_handler",
+            "connect_read_pipe",
+            "connect_write_pipe",
+            "subprocess_exec",
+            "subprocess_shell",
+        ],
+        _refused_method("event loops here carry tasks and timers only", "asyncio", "pinjra"),
     ),
     **dict.fromkeys(("capsule", "cffi"), _refused_method("it gives memory addresses", "numpy")),
     # SECURITY: a template engine behind an attribute (Styler.env) runs text.
@@ -319,10 +353,14 @@ METHODS: dict[str, Guard] = {
 """Method name -> guard(session, object, method): what an attribute load of that name on a host object gives instead."""
 
 
+def _nothing() -> None:
+    """Stand for a value that is no method."""
+
+
 def guard_method(session: Session, obj: object, name: str, value: object) -> object:
     """Return what the guest gets for `obj.name`, whose plain value is `value`; for names in METHODS."""
-    if not session.in_process or session.services.is_guest(obj):
-        return value
+    if not session.in_process or session.services.is_guest(value) or not callable(value):
+        return value if name not in ("ctypes", "cffi", "capsule") else METHODS[name](session, obj, _nothing)
     return METHODS[name](session, obj, cast(Callable[..., object], value))
 
 

@@ -23,7 +23,7 @@ from pinjra.guard.special import Special
 
 __all__ = ["Runtime"]
 
-_VIEWS = (type({}.keys()), type({}.values()), type({}.items()))
+_VIEWS: tuple[type, ...] = (type({}.keys()), type({}.values()), type({}.items()))
 _STEADY = frozenset(
     [range, tuple, str, bytes, frozenset, set, dict, *_VIEWS]
 )  # sized; cannot grow while they are read
@@ -47,6 +47,9 @@ class Runtime:
         self.attributes.special = self.special.load
         self._files: set[str] = set()
         self.builtins = build_builtins(self, write)
+        self._real_lazy: dict[int, Callable[..., Iterator[object]]] = {
+            id(self.builtins[kind.__name__]): kind for kind in _C_LAZY
+        }
         self.builtins.update(self._guards())
 
     # --- GuardServices
@@ -167,9 +170,14 @@ class Runtime:
             "mg": attributes.match_guard,
             "spec": pricing.spec,
             "join": pricing.join,
-            **{"mul": pricing.mul, "pow": pricing.power, "lsh": pricing.shift, "mod": pricing.modulo},
-            **{"pmul": pricing.before("mul"), "ppow": pricing.before("pow")},
-            **{"plsh": pricing.before("lshift"), "pmod": pricing.before("mod")},
+            "mul": pricing.mul,
+            "pow": pricing.power,
+            "lsh": pricing.shift,
+            "mod": pricing.modulo,
+            "pmul": pricing.before("mul"),
+            "ppow": pricing.before("pow"),
+            "plsh": pricing.before("lshift"),
+            "pmod": pricing.before("mod"),
             "import": self._import,
             "from": self._import_from,
             "star": self._import_star,
@@ -207,28 +215,27 @@ class Runtime:
     def _bounded_loop(
         self, kind: Callable[..., Iterator[object]], *args: object, **kwargs: object
     ) -> Iterable[object]:
-        """Return what a loop over `enumerate(…)`, `zip(…)`, … runs over: bounded by a sized argument, or metered."""
+        """Return what a loop over `enumerate(…)`, `zip(…)`, … runs over: bounded by a sized argument, or metered.
+
+        The loop's body cannot make a list longer without a tick.
+        """
         real = self._real_lazy.get(id(kind))
         if real is None:
             return self._growing_loop(kind(*args, **kwargs))
         if not any(issubclass(type(arg), _C_LAZY) for arg in args):
             kind = real
         for arg in args:
-            if type(arg) in _STEADY and self.fuel.step(len(arg)):  # type: ignore[arg-type]
+            if type(arg) in _SIZED and self.fuel.step(len(arg)):  # type: ignore[arg-type]
                 return kind(*args, **kwargs)
         return self._metered(kind(*args, **kwargs))
-
-    @property
-    def _real_lazy(self) -> dict[int, Callable[..., Iterator[object]]]:
-        return self.__dict__.setdefault(
-            "_lazy_table", {id(self.builtins[kind.__name__]): kind for kind in _C_LAZY}
-        )
 
     def _consume(self, kind: object, /, *args: object, **kwargs: object) -> object:
         """Call `list(…)`, `set(…)`, …, `bytes(n)` or `type(name, bases, dict)`, paid for before it runs."""
         if kind is type and len(args) == 3:
             made = type(*args, **kwargs)  # type: ignore[call-overload]
-            self.attributes.register(made)
+            if made.__dict__.get("__module__") == __name__:
+                type.__setattr__(made, "__module__", "__main__")
+            self.register_guest_type(made)
             return made
         if kind is int and type(args[0]) is str:
             self.pricing.integer(len(args[0]) * 4)

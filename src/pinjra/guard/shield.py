@@ -37,15 +37,27 @@ def shield(cls: type) -> None:
     Raises:
         RefusedAttribute: An attribute hook is neither a plain function nor a host's own.
     """
-    space = type.__dict__["__dict__"].__get__(cls)  # type: ignore[index]
+    space = _space(cls)
+    # A shielded metaclass would take the assignment for its own: it steps aside.
+    metas = [
+        m for m in type.__dict__["__mro__"].__get__(type(cls)) if _space(m).get("__array_struct__") is _ABSENT
+    ]
     for name in _MEMORY:
+        for meta in metas:
+            type.__delattr__(meta, name)
         type.__setattr__(cls, name, _ABSENT)
+        for meta in metas:
+            type.__setattr__(meta, name, _ABSENT)
     for name in ("__getattr__", "__getattribute__"):
         hook = space.get(name)
         if type(hook) is types.FunctionType:
             type.__setattr__(cls, name, _without_memory(hook))
         elif hook is not None and type(hook) is not types.WrapperDescriptorType:
             raise RefusedAttribute(f"{name} must be a plain function here")
+
+
+def _space(cls: type) -> types.MappingProxyType[str, object]:
+    return type.__dict__["__dict__"].__get__(cls)  # type: ignore[index,no-any-return]
 
 
 def _without_memory(hook: Callable[[object, str], object]) -> Callable[[object, str], object]:
