@@ -34,6 +34,7 @@ class Channel:
         self._waiting: deque[Message] = deque()
         self._failure: Exception | None = None
         self._reopened = 0
+        self._unsaid = ""  # why something could not be sent
 
     def send(self, message: Message) -> None:
         """Say `message`.
@@ -62,6 +63,10 @@ class Channel:
                 return self._waiting.popleft()
             if self._failure is not None:
                 raise self._failure
+            if self._unsaid:
+                why, self._unsaid = self._unsaid, ""
+                self._restore(why)
+                continue
             left = None if deadline is None else max(0.0, deadline - time.monotonic())
             try:
                 data = self.transport.read(left)
@@ -97,9 +102,10 @@ class Channel:
         try:
             self.transport.write(data)
         except (BackendError, OSError) as error:
-            # A resumable stream keeps what was said; the reader finds the cut and sends it again.
+            # A resumable stream keeps what was said; the reader attaches again and sends it.
             if not self._may_resume:
                 raise self.lost(str(error)) from error
+            self._unsaid = str(error)
 
     def _restore(self, why: str) -> None:
         """Attach again and go on where the stream was cut, or fail for good."""
