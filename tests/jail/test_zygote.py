@@ -111,12 +111,23 @@ def test_ending_a_session_kills_all_that_it_started(zygote: Zygote) -> None:
     assert until(lambda: descendants(os.getpid()) == before)
 
 
+_BOMB = """
+import os, time
+made = 0
+for _ in range(150):
+    try:
+        if not os.fork():
+            time.sleep(60)
+            os._exit(0)
+        made += 1
+    except OSError as error:
+        result = made, error.errno
+        break
+"""
+
+
 def test_a_fork_bomb_stays_within_its_limit(session: Session) -> None:
-    code = (
-        "import os, time\nmade = 0\nfor _ in range(150):\n    try:\n        if not os.fork():\n            time.sleep(60)\n"
-        "            os._exit(0)\n        made += 1\n    except OSError as error:\n        result = made, error.errno\n        break"
-    )
-    made, errno = ask(session, code)["value"]
+    made, errno = ask(session, _BOMB)["value"]
     assert made <= SPEC.processes
     assert errno == 11
 
@@ -149,6 +160,13 @@ def test_the_scratch_folder_has_a_quota_of_files(zygote: Zygote) -> None:
     session = zygote.take(SPEC, spares=0)
     assert ask(session, "for i in range(100000):\n    open(f'f{i}', 'w').close()")["errno"] == 28
     session.end()
+
+
+def test_a_scratch_folder_without_a_quota_of_the_kernels_is_watched() -> None:
+    session = open_zygote(NAMESPACES).take(SPEC, spares=0)
+    code = "import time\nfor i in range(4):\n    open(f'big{i}', 'wb').write(bytes(8 << 20))\ntime.sleep(60)"
+    assert ask(session, code)["error"] == "the session died"
+    assert session.end()["note"] == f"disk: the scratch folder holds more than {SPEC.disk_bytes} bytes"
 
 
 def test_sessions_do_not_see_each_other(zygote: Zygote) -> None:

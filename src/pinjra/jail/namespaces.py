@@ -22,6 +22,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pinjra.jail.libc import buffer, syscall
+from pinjra.jail.quota import BYTES_AN_INODE
 
 __all__ = ["FLAGS", "build_view", "in_new_pid_namespace", "map_user", "mount_scratch", "unshare"]
 
@@ -39,7 +40,6 @@ _NOSUID, _NODEV, _NOEXEC, _BIND, _REC, _PRIVATE = 2, 4, 8, 4096, 16384, 1 << 18
 _ATTR_RDONLY, _ATTR_NOSUID, _ATTR_NODEV, _ATTR_NOEXEC = 1, 2, 4, 8
 _AT_FDCWD, _AT_RECURSIVE = -100, 0x8000
 _DETACH = 2
-_BYTES_AN_INODE = 4096  # of the scratch quota: bounds how many empty files fit
 _LINKS = ("/bin", "/lib", "/lib32", "/lib64", "/sbin")  # links into /usr on merged systems
 
 
@@ -142,7 +142,7 @@ def mount_scratch(path: str, *, disk_bytes: int | None, uid: int, gid: int) -> N
     """
     options = f"mode=700,uid={uid},gid={gid}"
     if disk_bytes is not None:
-        options += f",size={disk_bytes},nr_inodes={max(disk_bytes // _BYTES_AN_INODE, 16)}"
+        options += f",size={disk_bytes},nr_inodes={max(disk_bytes // BYTES_AN_INODE, 16)}"
     _mount("tmpfs", path, "tmpfs", _NOSUID | _NODEV | _NOEXEC, options)
 
 

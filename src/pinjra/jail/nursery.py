@@ -15,7 +15,7 @@ from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, field
 from typing import NoReturn
 
-from pinjra.jail import capabilities, cgroups, namespaces, profile, rlimits
+from pinjra.jail import capabilities, cgroups, namespaces, profile, quota, rlimits
 from pinjra.jail.confine import Box, Spec, confine
 from pinjra.jail.plan import Plan
 
@@ -42,6 +42,7 @@ class Child:
     note: int
     group: cgroups.Group | None
     folder: str
+    disk_bytes: int | None
     status: int | None = None
     memory_kills: int = 0
     message: str = ""
@@ -140,6 +141,21 @@ class Nursery:
         self._forget(child)
         return {"status": child.status, "memory_kills": child.memory_kills, "note": child.message}
 
+    def has_folders(self) -> bool:
+        """Return whether there are scratch folders whose quota nobody else enforces."""
+        return any(child.folder and child.status is None for child in self._children.values())
+
+    def enforce_quotas(self) -> None:
+        """Kill the sessions that have written more than they may."""
+        for child in self._by_process.values():
+            if (
+                child.folder
+                and child.disk_bytes is not None
+                and quota.is_exceeded(child.folder, child.disk_bytes)
+            ):
+                child.message = f"disk: the scratch folder holds more than {child.disk_bytes} bytes"
+                os.kill(child.process, signal.SIGKILL)
+
     def close(self) -> None:
         """End every session: the host is gone. With pid namespaces the kernel would do it as well."""
         for child in self._children.values():
@@ -164,7 +180,7 @@ class Nursery:
         child.status = status
         if not self.plan.has("pid namespace"):
             self._kill_orphans()
-        child.message = os.read(child.note, _SPARE_WATCH_BYTES).decode("utf-8", "replace")
+        child.message += os.read(child.note, _SPARE_WATCH_BYTES).decode("utf-8", "replace")
         os.close(child.note)
         if child.group is not None:
             child.memory_kills = child.group.out_of_memory_kills()
@@ -227,7 +243,9 @@ class Nursery:
                 guest.close()
                 os.close(writer)
             undo.pop_all()
-        child = Child(self._count, process, host, os.pidfd_open(process), reader, group, folder)
+        child = Child(
+            self._count, process, host, os.pidfd_open(process), reader, group, folder, spec.disk_bytes
+        )
         self._children[child.number] = self._by_process[process] = child
         return child
 

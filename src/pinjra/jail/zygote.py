@@ -22,6 +22,7 @@ import select
 import signal
 import socket
 import sys
+import time
 import traceback
 from collections.abc import Callable, Iterable
 from typing import NoReturn
@@ -38,6 +39,7 @@ __all__ = ["main"]
 _MAX_PACKET = 1 << 20
 _PDEATHSIG, _CHILD_SUBREAPER = 1, 36
 _IDLE_MILLISECONDS = 20  # how soon a group that was still busy is removed again
+_LOOK_MILLISECONDS = 250  # at scratch folders that have no quota of the kernel's
 
 Json = dict[str, object]
 
@@ -169,21 +171,30 @@ def _serve(host: socket.socket, nursery: Nursery, pidfd: int) -> None:
     poll = select.poll()
     for fd in (host.fileno(), pidfd, reader):
         poll.register(fd, select.POLLIN)
+    next_look = 0.0
     while True:
         has_work = nursery.wants_spares()
-        ready = {
-            fd for fd, _ in poll.poll(0 if has_work else _IDLE_MILLISECONDS if nursery.is_busy() else None)
-        }
+        ready = {fd for fd, _ in poll.poll(0 if has_work else _patience(nursery))}
         if pidfd in ready:
             return
         if reader in ready:
             os.read(reader, 4096)
         nursery.reap()
+        if nursery.has_folders() and time.monotonic() >= next_look:
+            nursery.enforce_quotas()
+            next_look = time.monotonic() + _LOOK_MILLISECONDS / 1000
         if host.fileno() in ready:
             if not _answer(host, nursery):
                 return
         elif has_work:
             nursery.add_spare()
+
+
+def _patience(nursery: Nursery) -> int | None:
+    """Return for how many milliseconds there is nothing to do unless something happens; None: for ever."""
+    if nursery.is_busy():
+        return _IDLE_MILLISECONDS
+    return _LOOK_MILLISECONDS if nursery.has_folders() else None
 
 
 def _answer(host: socket.socket, nursery: Nursery) -> bool:
