@@ -26,17 +26,20 @@ from pinjra.tools.collection import ToolCollection
 TOKEN = "a-token-of-enough-characters"
 
 
-def works(name: str) -> bool:
+def starts(name: str) -> bool:
+    """Return False only where this machine cannot have the executor; a broken one fails the tests."""
     try:
-        with create_executor(name) as executor:
-            return executor.run("1 + 1").value == 2
-    except Exception:  # whatever is wrong with it is another test's matter
+        create_executor(name).close()
+    except ExecutorUnavailable:
         return False
+    except Exception:
+        return True
+    return True
 
 
 EXECUTORS = [
-    pytest.param(name, marks=pytest.mark.skipif(not works(name), reason=f"{name} does not start here"))
-    for name in ("local", "jail")
+    "local",
+    pytest.param("jail", marks=pytest.mark.skipif(not starts("jail"), reason="no jail on this machine")),
 ]
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import mcp
 import pytest
 
-from pinjra.core.errors import ConfigurationError
+from pinjra.core.errors import ConfigurationError, ExecutorUnavailable
 from pinjra.core.limits import Limits
 from pinjra.executors.base import PythonExecutor
 from pinjra.executors.registry import create_executor
@@ -20,17 +20,20 @@ from pinjra.tools import FinalAnswerTool, PythonTool, Tool, ToolCollection, Visi
 SERVER = str(Path(__file__).with_name("mcp_server.py"))
 
 
-def works(name: str) -> bool:
+def starts(name: str) -> bool:
+    """Return False only where this machine cannot have the executor; a broken one fails the tests."""
     try:
-        with create_executor(name) as executor:
-            return executor.run("1 + 1").value == 2
-    except Exception:  # whatever is wrong with it is another test's matter
+        create_executor(name).close()
+    except ExecutorUnavailable:
         return False
+    except Exception:
+        return True
+    return True
 
 
 EXECUTORS = [
-    pytest.param(name, marks=pytest.mark.skipif(not works(name), reason=f"{name} does not start here"))
-    for name in ("local", "jail")
+    "local",
+    pytest.param("jail", marks=pytest.mark.skipif(not starts("jail"), reason="no jail on this machine")),
 ]
 
 
