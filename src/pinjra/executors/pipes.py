@@ -19,7 +19,7 @@ from pinjra.executors.transport import Transport
 __all__ = ["WORKER_COMMAND", "SubprocessExecutor", "SubprocessTransport"]
 
 WORKER_COMMAND = (sys.executable, "-I", "-u", "-m", "pinjra.worker")
-READ_BYTES = 1 << 20
+READ_BYTES = 256 << 10
 TAIL_BYTES = 4096  # of stderr, kept to say why a worker died
 WRITE_SECONDS = 30.0  # without one byte taken: a supervisor always reads, so it is stuck or hostile
 END_SECONDS = 5.0  # for a killed process to be gone

@@ -113,7 +113,7 @@ class HostConnection:
             raise InternalError(f"{kind} may not be sent in state {self.state!r}")
         self._note(kind, message)
         lane = "g" if kind in _TO_GUEST else "c"
-        data = b"".join([self._stream.number(lane, *part) for part in pack(message, raw=self._raw)])
+        data = self._stream.number_all(lane, pack(message, raw=self._raw))
         if type(message) is Init:
             self._raw = self._reader.raw = message.raw
         return data

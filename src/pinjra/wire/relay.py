@@ -49,7 +49,7 @@ class SupervisorConnection:
 
     def send(self, message: Message) -> bytes:
         """Return the bytes that say `message` to the host, on the control lane."""
-        return b"".join([self._stream.number("c", *part) for part in pack(message, raw=self._raw)])
+        return self._stream.number_all("c", pack(message, raw=self._raw))
 
     def take_reply(self) -> bytes:
         """Return what the protocol itself owes the host now (an acknowledgement, a resend); b"" for nothing."""

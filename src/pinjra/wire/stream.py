@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 
 from pinjra.wire.frames import Frame, dump, refuse
 from pinjra.wire.messages import Resume
@@ -47,6 +48,17 @@ class NumberedStream:
             self._kept.append((self.sent, data))
             self._kept_bytes += len(data)
         return data
+
+    def number_all(self, lane: str, parts: Iterable[tuple[bytes, bytes | memoryview]]) -> bytes:
+        """Return the frames of one message with their numbers; large blobs are copied once."""
+        if self.keep:
+            return b"".join([self.number(lane, rest, body) for rest, body in parts])
+        pieces: list[bytes | memoryview] = []
+        for rest, body in parts:
+            self.sent += 1
+            pieces += (b'["%s",%d,%d,' % (lane.encode(), self.sent, self.seen), rest, body)
+        self._owed_frames = self._owed_bytes = 0
+        return b"".join(pieces)
 
     def stop_keeping(self) -> None:
         """Forget what was kept: the other side will not resume."""
