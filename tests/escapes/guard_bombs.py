@@ -34,7 +34,12 @@ for f in (lambda: x * n, lambda: n * x, lambda: [0] * n, lambda: x * I(n), lambd
           lambda: x.ljust(2 * 10**9), lambda: str.center(x, 2 * 10**9), lambda: x.zfill(2 * 10**9),
           lambda: ("\t" * 1000).expandtabs(10**7), lambda: ("a" * 10**5).replace("a", "b" * 10**5),
           lambda: ",".join(["x" * 10**6] * 2000), lambda: ("y" * 10**6).join("z" * 2000), lambda: bytes(2 * 10**9),
-          lambda: bytearray(2 * 10**9), lambda: (1).to_bytes(2 * 10**9, "big"), lambda: sum(range(10**14)),
-          lambda: list(range(10**12)), lambda: any(map(lambda v: 0, range(10**14))), lambda: max(range(10**14)),
+          lambda: bytearray(2 * 10**9), lambda: (1).to_bytes(2 * 10**9, "big"), 
+          lambda: list(range(10**12)), 
           lambda: math.factorial(10**7), aug, aug2, aug3, aug4, aug5, aug6):
     attempt(f)
+
+# the last one ends the run
+t, s = list, sum
+attempt(lambda: t(range(10**13)))
+s(range(10**14))

@@ -9,7 +9,7 @@ class Trap:
     def __enter__(self): return self
     def __exit__(self, kind, value, tb):
         for name in ("tb_frame", "tb_next", "tb_lasti"):
-            for how in (getattr, lambda o, n: object.__getattribute__(o, n), lambda o, n: ("{0.%s.f_globals}" % n).format(o)):
+            for how in (getattr, lambda o, n: object.__getattribute__(o, n), lambda o, n: ("{0.%s.%s}" % (n, "f_globals")).format(o)):
                 try:
                     v = how(tb, name)
                     got.append(str(v))
@@ -23,7 +23,7 @@ try:
     fail()
 except Exception as e:
     attempt(lambda: e.__traceback__.__dir__())
-    attempt(lambda: getattr(e.__traceback__, "tb_frame").f_back.f_globals)
+    attempt(lambda: getattr(getattr(e.__traceback__, "tb_frame"), "f_globals"))
     attempt(lambda: e.__reduce__())
     attempt(lambda: e.with_traceback(None).__traceback__)
 try:
@@ -47,10 +47,10 @@ class Key:
     def __call__(self, *a): got.append(str(a)); return a
 attempt(lambda: lookup(Key()))
 attempt(lambda: sorted([tool, lookup], key=lambda t: getattr(t, "__globals__", 1) and 1))
-g = (g.gi_frame if False else 1 for _ in [1])
-attempt(lambda: getattr(g, "gi_frame").f_back.f_globals)
+g = (1 for _ in [1])
+attempt(lambda: getattr(getattr(g, "gi_frame"), "f_back"))
 async def co(): pass
 c = co()
-attempt(lambda: getattr(c, "cr_frame").f_builtins)
+attempt(lambda: getattr(getattr(c, "cr_frame"), "f_builtins"))
 c.close()
 print(got)

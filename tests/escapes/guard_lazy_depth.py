@@ -5,7 +5,7 @@ def attempt(f):
         f()
     except (Exception, RecursionError):
         pass
-def tower(wrap, n=200_000):
+def tower(wrap, n=60_000):
     it = iter([1])
     for _ in range(n):
         it = wrap(it)
@@ -16,4 +16,4 @@ for wrap in (lambda i: filter(None, i), lambda i: f(None, i), lambda i: m(lambda
              lambda i: itertools.chain.from_iterable([i]), lambda i: itertools.takewhile(bool, i),
              lambda i: itertools.starmap(max, i), lambda i: itertools.accumulate(i), lambda i: itertools.tee(i)[0]):
     attempt(lambda: tower(wrap))
-attempt(lambda: functools.reduce(lambda a, _: filter(None, a), range(200_000), [1]))
+attempt(lambda: functools.reduce(lambda a, _: filter(None, a), range(60_000), [1]))

@@ -63,7 +63,7 @@ def named():
         pass
     match gen:
         case B(f):
-            return f.f_builtins
+            return getattr(f, "f_builtins")
 def proxy():
     class A(metaclass=Yes):
         __match_args__ = ("x",)

@@ -21,7 +21,7 @@ def k(): [0 for math.sqrt in [1]]
 def l(): json.JSONEncoder.default = 1; json.JSONEncoder.encode = lambda s, o: "forged"; json.JSONEncoder.iterencode = 1
 def m(): type.__setattr__(json.JSONEncoder, "encode", lambda s, o: "forged")
 def n(): type(lookup).x = 1
-def o(): lookup.__func__.__code__ = 1
+def o(): setattr(lookup, "__code__", 1); lookup.__func__.x = 1
 def p(): functools.update_wrapper(json, tool)
 def q(): functools.update_wrapper(json.JSONEncoder, tool, assigned=("__doc__",), updated=("__dict__",))
 def r(): collections.Counter.update = 1

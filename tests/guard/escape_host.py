@@ -28,7 +28,9 @@ class Service:
 
 
 service = Service()
-def tool(a: object = None, *, _service: Service = service) -> object:  # noqa: E302
+
+
+def tool(a: object = None, *, _service: Service = service) -> object:
     return a
 
 
@@ -42,7 +44,10 @@ def main() -> None:
     out: list[str] = []
     limits = Limits(operations=20_000_000, memory_bytes=256 << 20)
     interpreter = Interpreter(
-        Policy(DEFAULT_AUTHORIZED), limits=limits, write=lambda _, text: out.append(text), guard=sys.argv[3:] != ["plain"]
+        Policy(DEFAULT_AUTHORIZED),
+        limits=limits,
+        write=lambda _, text: out.append(text),
+        guard=sys.argv[3:] != ["plain"],
     )
     if sys.argv[3:] == ["plain"]:
         interpreter.set_variable("tool", tool)
@@ -51,9 +56,15 @@ def main() -> None:
             interpreter.bind(name, function)
     outcome = interpreter.run(program)
     print("".join(out)[:100_000])
-    print("value:", type(outcome.value).__name__, repr(outcome.value)[:10_000] if _is_plain(outcome.value) else "")
+    print(
+        "value:",
+        type(outcome.value).__name__,
+        repr(outcome.value)[:10_000] if _is_plain(outcome.value) else "",
+    )
     print("error:", str(outcome.error)[:5_000])
-    after = interpreter.run("import json, math\n[len([1, 2]), json.dumps([1]), math.sqrt(9.0), str(5), sum([1, 2])]")
+    after = interpreter.run(
+        "import json, math\n[len([1, 2]), json.dumps([1]), math.sqrt(9.0), str(5), sum([1, 2])]"
+    )
     intact = after.value == [2, "[1]", 3.0, "5", 3] and json.dumps([1]) == "[1]" and Service.shared == 1
     print("HOST INTACT" if intact and os.getcwd() and folder else f"HOST CHANGED {after}")
 

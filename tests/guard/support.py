@@ -11,7 +11,9 @@ from pinjra.guard.policy import Policy
 class Session:
     """An interpreter and what it printed."""
 
-    def __init__(self, *imports: str, protected: frozenset[str] = frozenset(), guard: bool = True, **limits: int) -> None:
+    def __init__(
+        self, *imports: str, protected: frozenset[str] = frozenset(), guard: bool = True, **limits: int
+    ) -> None:
         self.printed: list[str] = []
         self.interpreter = Interpreter(
             Policy((*DEFAULT_AUTHORIZED, *imports), protected),

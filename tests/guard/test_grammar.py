@@ -10,9 +10,32 @@ import pytest
 from pinjra.guard.grammar import FIELDS
 
 _REVIEWED = Path(__file__).parents[1] / "grammar"
-_ABSTRACT = {"AST", "mod", "stmt", "expr", "expr_context", "boolop", "operator", "unaryop", "cmpop", "excepthandler"}
+_ABSTRACT = {
+    "AST",
+    "mod",
+    "stmt",
+    "expr",
+    "expr_context",
+    "boolop",
+    "operator",
+    "unaryop",
+    "cmpop",
+    "excepthandler",
+}
 _ABSTRACT |= {"pattern", "type_ignore", "type_param", "slice"}
-_OLD = {"Num", "Str", "Bytes", "NameConstant", "Ellipsis", "Index", "ExtSlice", "Suite", "AugLoad", "AugStore", "Param"}
+_OLD = {
+    "Num",
+    "Str",
+    "Bytes",
+    "NameConstant",
+    "Ellipsis",
+    "Index",
+    "ExtSlice",
+    "Suite",
+    "AugLoad",
+    "AugStore",
+    "Param",
+}
 _NOT_IN_PROGRAMS = {"FunctionType", "Interactive", "Expression", "TypeIgnore"}
 
 
@@ -28,7 +51,9 @@ def test_the_running_python_has_no_syntax_that_was_not_reviewed() -> None:
     reviewed = _reviewed(f"{sys.version_info[0]}.{sys.version_info[1]}")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        nodes = {name: getattr(ast, name) for name in dir(ast) if name not in _ABSTRACT | _OLD and name[0] != "_"}
+        nodes = {
+            name: getattr(ast, name) for name in dir(ast) if name not in _ABSTRACT | _OLD and name[0] != "_"
+        }
     found = {n: c._fields for n, c in nodes.items() if isinstance(c, type) and issubclass(c, ast.AST)}
     assert found == reviewed
 

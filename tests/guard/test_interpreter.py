@@ -4,9 +4,9 @@ import gc
 import threading
 
 import pytest
+from tests.guard.support import Session
 
 from pinjra.core.execution import Cause, ErrorKind
-from tests.guard.support import Session
 
 
 def test_the_last_expression_is_the_value() -> None:
@@ -69,7 +69,10 @@ def test_an_error_shows_line_text_and_traceback_of_the_guests_own_source() -> No
     error = session.error("a = 1\n\nhalf(a)")
     assert (error.type, error.message) == ("ZeroDivisionError", "division by zero")
     assert (error.line, error.source_line) == (3, "return y / 0")
-    assert error.traceback == "line 3: half(a)\nline 3, in half: return y / 0\nZeroDivisionError: division by zero"
+    assert (
+        error.traceback
+        == "line 3: half(a)\nline 3, in half: return y / 0\nZeroDivisionError: division by zero"
+    )
 
 
 def test_an_exception_whose_str_fails_is_reported_all_the_same() -> None:
@@ -78,7 +81,9 @@ def test_an_exception_whose_str_fails_is_reported_all_the_same() -> None:
 
 
 def test_an_exception_whose_str_loops_is_stopped_by_the_budget() -> None:
-    error = Session(operations=100_000).error("class E(Exception):\n    def __str__(self):\n        while 1: pass\nraise E")
+    error = Session(operations=100_000).error(
+        "class E(Exception):\n    def __str__(self):\n        while 1: pass\nraise E"
+    )
     assert (error.kind, error.cause) == (ErrorKind.LIMIT, Cause.OPERATIONS)
 
 
@@ -89,7 +94,14 @@ def test_a_syntax_error_names_the_line() -> None:
 
 @pytest.mark.parametrize(
     "source",
-    ["x = " + "(" * 5000, "x = " + "-" * 100_000 + "1", "x" + ".real" * 50_000, "x = 1\0", "x = '\ud800'", "1" * 9000],
+    [
+        "x = " + "(" * 5000,
+        "x = " + "-" * 100_000 + "1",
+        "x" + ".real" * 50_000,
+        "x = 1\0",
+        "x = '\ud800'",
+        "1" * 9000,
+    ],
 )
 def test_absurd_source_is_a_value_not_a_crash(source: str) -> None:
     assert Session().error(source).kind is ErrorKind.SYNTAX
@@ -126,7 +138,9 @@ def test_a_tool_cannot_be_redefined_for_later_steps() -> None:
     assert session.value("add(1, 2)") == 3
 
 
-@pytest.mark.parametrize("source", ["def add(): pass", "add = 1", "for add in []: pass", "import math as add"])
+@pytest.mark.parametrize(
+    "source", ["def add(): pass", "add = 1", "for add in []: pass", "import math as add"]
+)
 def test_a_protected_name_may_not_be_bound_at_module_level(source: str) -> None:
     error = Session(protected=frozenset({"add"})).error(source)
     assert error.message == "line 1: add is a tool that exists: call it, do not define it"
@@ -157,7 +171,10 @@ def test_stop_from_another_thread_ends_an_endless_loop_that_swallows_everything(
 
 
 def test_top_level_await_works() -> None:
-    assert Session().value("import asyncio\nasync def f():\n    await asyncio.sleep(0)\n    return 7\nawait f()") == 7
+    assert (
+        Session().value("import asyncio\nasync def f():\n    await asyncio.sleep(0)\n    return 7\nawait f()")
+        == 7
+    )
 
 
 def test_a_generator_survives_a_stopped_run() -> None:

@@ -8,13 +8,13 @@ classes are compared by identity, their hash and `__eq__` never run.
 from __future__ import annotations
 
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import cast
 
 from pinjra.guard.errors import RefusedAttribute
 from pinjra.guard.policy import UNBINDABLE_ATTRIBUTES, Kind, kind_of
 
-__all__ = ["Attributes", "class_lookup", "exact_name", "is_one"]
+__all__ = ["Attributes", "class_lookup", "exact_name", "is_one", "type_name"]
 
 _HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE (Include/object.h)
 _PLAIN_MODULES = frozenset(["abc", "enum", "typing", "contextlib", "collections.abc"])
@@ -26,16 +26,19 @@ _CODE_TYPES = (
     types.MethodWrapperType,
 )
 _GROUP_HOOKS = ("split", "__getattribute__", "__getattr__")
-_mro = type.__dict__["__mro__"].__get__
-_class_dict = type.__dict__["__dict__"].__get__
+_mro = cast(Callable[[object], tuple[type, ...]], vars(type)["__mro__"].__get__)
+_bases = cast(Callable[[object], tuple[type, ...]], vars(type)["__bases__"].__get__)
+_class_dict = cast("Callable[[object], Mapping[str, object]]", vars(type)["__dict__"].__get__)
+_flags = cast(Callable[[object], int], vars(type)["__flags__"].__get__)
+_name = cast(Callable[[object], str], vars(type)["__name__"].__get__)
 
 
-def class_lookup(cls: type, name: str) -> object:
+def class_lookup(cls: object, name: str) -> object:
     """Return what class `cls` defines under `name`, itself or in a base, without running any hook; None if nothing."""
     for base in _mro(cls):
         found = _class_dict(base).get(name)
         if found is not None:
-            return cast(object, found)
+            return found
     return None
 
 
@@ -77,11 +80,13 @@ class Attributes:
             # SECURITY: CPython before 3.12.9 crashes when `except*` gets no pair from split().
             raise RefusedAttribute("a subclass of ExceptionGroup may not define split(); define derive()")
         plain = not group and class_lookup(meta, "__hash__") is object.__dict__["__hash__"]
-        if plain and all(self._is_plain_base(base) for base in _mro(kind)):
+        if plain and all(base in self.fast or self._is_plain_base(base) for base in _bases(kind)):
             self.fast.add(kind)
 
     def _is_plain_base(self, base: type) -> bool:
-        if id(base) in self._guests or not type.__dict__["__flags__"].__get__(base) & _HEAP_TYPE:
+        if id(base) in self._guests:
+            return base in self.fast
+        if not _flags(base) & _HEAP_TYPE:
             return True
         return _class_dict(base).get("__module__") in _PLAIN_MODULES
 
@@ -108,7 +113,11 @@ class Attributes:
         ):
             return True
         bases = (*_mro(kind), *(_mro(obj) if id(obj) in self._guests else ()))
-        return not any(name in _class_dict(base) for base in bases if not self._is_plain_base(base))
+        return not any(
+            name in _class_dict(base)
+            for base in bases
+            if id(base) not in self._guests and not self._is_plain_base(base)
+        )
 
     # --- reading
 
@@ -159,9 +168,8 @@ class Attributes:
     def writable(self, obj: object, name: str) -> object:
         """Return `obj` when its attribute `name` may be set or deleted."""
         kind = kind_of(name)
-        if name in _GROUP_HOOKS and issubclass(
-            obj if issubclass(type(obj), type) else type(obj), BaseExceptionGroup
-        ):  # type: ignore[arg-type]
+        kind_of_group = cast(type, obj) if issubclass(type(obj), type) else type(obj)
+        if name in _GROUP_HOOKS and issubclass(kind_of_group, BaseExceptionGroup):
             raise RefusedAttribute(f"attribute {name!r} of an exception group cannot be changed")
         if (
             name in ("__eq__", "__hash__")
@@ -176,10 +184,11 @@ class Attributes:
                 raise RefusedAttribute(f"attribute {name!r} cannot be set")
             if kind is not Kind.PRIVATE or name[:2] == "__" or self._is_own(obj, name):
                 return obj
-        elif (
-            kind is Kind.PUBLIC
-            and name[:2] != "__"
-            or name in ("format", "obj", "__traceback__", "__cause__")
+        elif (kind is Kind.PUBLIC and name[:2] != "__") or name in (
+            "format",
+            "obj",
+            "__traceback__",
+            "__cause__",
         ):
             host_code = is_one(type(obj), _CODE_TYPES) or issubclass(type(obj), (type, types.ModuleType))
             if not host_code and not self._is_proxy(obj):
@@ -240,7 +249,7 @@ class Attributes:
 
 def _defined_by_guest(meta: type, name: str) -> bool:
     found = class_lookup(meta, name)
-    return found is not None and found is not type.__dict__.get(name)
+    return found is not None and found is not vars(type).get(name)
 
 
 def is_one(kind: type, kinds: tuple[type, ...]) -> bool:
@@ -257,7 +266,12 @@ def exact_name(name: object) -> str:
     raise TypeError(f"attribute name must be string, not '{type(name).__name__}'")
 
 
+def type_name(cls: type) -> str:
+    """Return the name of a class without asking its metaclass."""
+    return _name(cls)
+
+
 def _describe(obj: object) -> str:
     if issubclass(type(obj), type):
-        return f"class {type.__dict__['__name__'].__get__(obj)!r}"
-    return f"a {type.__dict__['__name__'].__get__(type(obj))!r} object"
+        return f"class {_name(obj)!r}"
+    return f"a {type_name(type(obj))!r} object"

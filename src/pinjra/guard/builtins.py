@@ -20,11 +20,56 @@ __all__ = ["REFUSED", "build_builtins"]
 
 _Write = Callable[[Stream, str], None]
 
-_AS_THEY_ARE = """
-abs aiter anext ascii bin bool bytearray bytes callable chr classmethod complex dict divmod float frozenset hash hex id int
-isinstance issubclass len list memoryview next object oct ord property range repr round set slice staticmethod str super
-tuple type Ellipsis False None NotImplemented True __debug__ __name__ __doc__
-""".split()
+_AS_THEY_ARE = [
+    "abs",
+    "aiter",
+    "anext",
+    "ascii",
+    "bin",
+    "bool",
+    "bytearray",
+    "bytes",
+    "callable",
+    "chr",
+    "classmethod",
+    "complex",
+    "dict",
+    "divmod",
+    "float",
+    "frozenset",
+    "hash",
+    "hex",
+    "id",
+    "int",
+    "isinstance",
+    "issubclass",
+    "len",
+    "list",
+    "memoryview",
+    "next",
+    "object",
+    "oct",
+    "ord",
+    "property",
+    "range",
+    "repr",
+    "round",
+    "set",
+    "slice",
+    "staticmethod",
+    "str",
+    "super",
+    "tuple",
+    "type",
+    "Ellipsis",
+    "False",
+    "None",
+    "NotImplemented",
+    "True",
+    "__debug__",
+    "__name__",
+    "__doc__",
+]
 
 REFUSED = {
     "open": "files are not available; keep data in variables, or use io.StringIO",
@@ -62,7 +107,23 @@ def build_builtins(runtime: Runtime, write: _Write) -> dict[str, object]:
     return table
 
 
-_NEVER = frozenset("builtins ctypes importlib io os posix nt pty runpy shutil socket subprocess sys".split())
+_NEVER = frozenset(
+    [
+        "builtins",
+        "ctypes",
+        "importlib",
+        "io",
+        "os",
+        "posix",
+        "nt",
+        "pty",
+        "runpy",
+        "shutil",
+        "socket",
+        "subprocess",
+        "sys",
+    ]
+)
 
 
 def _import_for_c(name: str, *args: object, **kwargs: object) -> object:
@@ -173,10 +234,10 @@ class Namespace(dict):  # type: ignore[type-arg]
 
     def update(self, *args: object, **kwargs: object) -> None:
         """Set each name of a mapping, checked."""
-        for key, value in dict(*args, **kwargs).items():  # type: ignore[call-overload]
+        for key, value in dict(*args, **kwargs).items():
             self[key] = value
 
-    def __ior__(self, other: object) -> Namespace:  # type: ignore[override,misc]
+    def __ior__(self, other: object) -> Namespace:
         self.update(other)
         return self
 

@@ -7,7 +7,7 @@ Names and attribute names are judged here, before anything runs; what depends on
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from pinjra.guard.errors import Violation
 from pinjra.guard.grammar import FIELDS
@@ -68,7 +68,9 @@ def _unknown(node: ast.AST, line: int) -> Iterator[Violation]:
 
 def _name(name: str | None, line: int) -> Iterator[Violation]:
     if name is not None and (name in REFUSED_NAMES or "$" in name):
-        yield Violation(line, f"the name {name!r} is not available", "use an import statement or another name")
+        yield Violation(
+            line, f"the name {name!r} is not available", "use an import statement or another name"
+        )
 
 
 def _names(*names: str | None) -> list[str]:
@@ -83,7 +85,9 @@ def _judge_name(node: ast.Name, line: int) -> Iterator[Violation]:
 
 def _judge_attribute(node: ast.Attribute, line: int) -> Iterator[Violation]:
     if kind_of(node.attr) is Kind.DENIED:
-        yield Violation(line, f"attribute {node.attr!r} is not available", "use the object's public attributes")
+        yield Violation(
+            line, f"attribute {node.attr!r} is not available", "use the object's public attributes"
+        )
     elif node.attr in UNBINDABLE_ATTRIBUTES and not isinstance(node.ctx, ast.Load):
         yield Violation(line, f"attribute {node.attr!r} can be set in a class statement only")
 
@@ -116,7 +120,7 @@ def _judge_scope(node: ast.Global | ast.Nonlocal, line: int) -> Iterator[Violati
 
 
 _BINDERS = ("FunctionDef", "AsyncFunctionDef", "ClassDef", "arg", "ExceptHandler", "MatchAs", "MatchStar")
-_JUDGES = {
+_JUDGES: dict[type[ast.AST], Callable[..., Iterator[Violation]]] = {
     ast.Name: _judge_name,
     ast.Attribute: _judge_attribute,
     ast.MatchClass: _judge_pattern,
@@ -157,6 +161,6 @@ def _bound(node: ast.AST) -> list[str]:
         return [] if isinstance(node.ctx, ast.Load) else [node.id]
     if isinstance(node, (ast.Import, ast.ImportFrom)):
         return [alias.asname or alias.name.partition(".")[0] for alias in node.names]
-    if isinstance(node, ast.arg) or isinstance(node, ast.Global):
+    if isinstance(node, (ast.arg, ast.Global)):
         return []
     return _names(getattr(node, "name", None), getattr(node, "rest", None))

@@ -70,7 +70,9 @@ def compile_plain(source: str, *, filename: str = "<guest>") -> GuardedCode:
 
 def _parse(source: str, filename: str) -> ast.Module:
     if len(source) > _SOURCE_BYTES:
-        violation = Violation(1, f"the source has {len(source):,} characters; at most {_SOURCE_BYTES:,} are taken")
+        violation = Violation(
+            1, f"the source has {len(source):,} characters; at most {_SOURCE_BYTES:,} are taken"
+        )
         raise GuardRefused((violation,))
     with _translated(filename):
         return ast.parse(source, filename)

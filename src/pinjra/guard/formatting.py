@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import re
 import string
+from _string import formatter_field_name_split  # type: ignore[import-not-found]
 from collections.abc import Callable, Mapping, Sequence
-
-from _string import formatter_field_name_split
 
 from pinjra.guard.pricing import Pricing
 
@@ -56,7 +55,9 @@ class _Walker(string.Formatter):
         self._pricing = pricing
         self._getattribute = getattribute
 
-    def get_field(self, field_name: str, args: Sequence[object], kwargs: Mapping[str, object]) -> tuple[object, str]:
+    def get_field(
+        self, field_name: str, args: Sequence[object], kwargs: Mapping[str, object]
+    ) -> tuple[object, str]:
         first, rest = formatter_field_name_split(field_name)
         if isinstance(first, int) and first >= len(args):
             raise IndexError(f"Replacement index {first} out of range for positional args tuple")

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from pinjra.core.execution import Cause, GuestError, Stream
 from pinjra.core.limits import Limits
+from pinjra.guard.attributes import type_name
 from pinjra.guard.audit import host_section
 from pinjra.guard.compiler import RESULT, GuardedCode, compile_guarded, compile_plain
 from pinjra.guard.errors import FinalAnswer, GuardRefused, GuestStop
@@ -217,7 +218,7 @@ class Interpreter:
             text = str(error)
             return text if type(text) is str else str.__str__(text)
         except BaseException as trouble:
-            return f"<{type.__dict__['__name__'].__get__(type(trouble))} while its message was made>"
+            return f"<{type_name(type(trouble))} while its message was made>"
 
     def _restore(self) -> tuple[str, ...]:
         """Drop module-level names that hide a builtin or tool, so that later steps get the real ones."""
@@ -238,10 +239,7 @@ class Interpreter:
     def _final_answer(self, *args: object, **kwargs: object) -> object:
         """End the run with this answer."""
         self._fuel.check()
-        if self._answerer is not None:
-            answer = self._answerer(*args, **kwargs)
-        else:
-            answer = _only(*args, **kwargs)
+        answer = (self._answerer or _only)(*args, **kwargs)
         self._fuel.answer(answer)
         return answer
 

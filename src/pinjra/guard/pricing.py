@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import operator
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import cast
 
 from pinjra.core.limits import Limits
@@ -39,7 +39,7 @@ class Pricing:
             "from_bytes": lambda target, args, kwargs: self.integer(8 * _length(args[0]) if args else 0),
             "expandtabs": self._price_tabs,
             "replace": self._price_replace,
-            "__format__": lambda target, args, kwargs: self.spec(args[0]) and None,
+            "__format__": lambda target, args, kwargs: self._price_spec(args[0]),
         }
         self._operators: dict[str, Callable[[object, object], None]] = {
             "mul": self.price_mul, "pow": self.price_pow, "lshift": self.price_lsh, "mod": self.price_mod
@@ -165,7 +165,8 @@ class Pricing:
             price(target, args, kwargs)
         elif len(args) >= 1:
             operands = (args[0], target) if name[2] == "r" else (target, args[0])
-            self._operators[name.strip("_").lstrip("ri") if name[2] in "ri" else name.strip("_")](*operands)
+            plain = name.strip("_")
+            self._operators[plain[1:] if plain not in self._operators else plain](*operands)
         return real(*args, **kwargs)
 
     def _price_width(self, target: object, args: tuple[object, ...], kwargs: Mapping[str, object]) -> None:
@@ -175,10 +176,10 @@ class Pricing:
 
     def _price_tabs(self, target: object, args: tuple[object, ...], kwargs: Mapping[str, object]) -> None:
         if issubclass(type(target), (str, bytes, bytearray)):
-            size = [value for value in (*args, *kwargs.values(), 8) if _integer(value)][0]
-            self.bytes(
-                cast(int, size) * cast(str, target).count("\t" if issubclass(type(target), str) else b"\t")
-            )  # type: ignore[arg-type]
+            size = next(value for value in (*args, *kwargs.values(), 8) if _integer(value))
+            text = str if issubclass(type(target), str) else type(target)
+            tabs = cast(Callable[..., int], text.count)(target, "	" if text is str else b"	")
+            self.bytes(cast(int, size) * tabs)
 
     def _price_replace(self, target: object, args: tuple[object, ...], kwargs: Mapping[str, object]) -> None:
         if len(args) > 1 and all(issubclass(type(v), (str, bytes, bytearray)) for v in (target, *args[:2])):
@@ -204,8 +205,11 @@ class Pricing:
             self.bytes(total + len(items) * _length(separator))
         return real(items)
 
-    def _meter(self, iterable: object) -> object:
+    def _meter(self, iterable: object) -> Iterator[object]:
         return self._fuel.meter(iter(iterable))  # type: ignore[call-overload]
+
+    def _price_spec(self, spec: object) -> None:
+        self.spec(spec)
 
     # --- formats
 

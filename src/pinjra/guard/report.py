@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 
 from pinjra.core.execution import Cause, ErrorKind, GuestError
+from pinjra.guard.attributes import type_name
 from pinjra.guard.errors import GuardRefused, GuestStop, RefusedOperation
 
 __all__ = ["report_exception", "report_refused", "report_stop", "report_syntax"]
@@ -87,10 +88,12 @@ def report_syntax(error: SyntaxError, source: str) -> GuestError:
 
 
 def _type_name(error: BaseException) -> str:
-    return str(type.__dict__["__name__"].__get__(type(error)))
+    return type_name(type(error))
 
 
-def _guest_frames(trace: TracebackType | None, sources: Mapping[str, str]) -> list[tuple[int, str, str | None]]:
+def _guest_frames(
+    trace: TracebackType | None, sources: Mapping[str, str]
+) -> list[tuple[int, str, str | None]]:
     """Return (line, function, text) of the guest's frames, outermost first; the innermost 20."""
     frames: list[tuple[int, str, str | None]] = []
     while trace is not None:

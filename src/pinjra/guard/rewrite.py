@@ -15,14 +15,14 @@ them `global`, so neither the guest's globals nor a metaclass's mapping can put 
 | except E: … | except E: $k(); … | a stop cannot be swallowed |
 """
 
+# ruff: noqa: N802 (the names of visitor methods are those of ast)
+
 from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import TypeVar
 
+from pinjra.guard.loops import Loops
 from pinjra.guard.operations import GUARDED, guarded_operation, is_plain
 from pinjra.guard.policy import Kind, kind_of
 
@@ -30,16 +30,8 @@ __all__ = ["RESULT", "rewrite"]
 
 RESULT = "$result"
 _NESTED = re.compile(r":[^{}]*\{")
-_Node = TypeVar("_Node", bound=ast.AST)
 _CONSUMERS = frozenset(["list", "tuple", "set", "frozenset", "dict", "bytes", "bytearray"])
 _ARITY = {"type": 3, "int": 2}
-_LAZY = frozenset(["enumerate", "zip", "map", "filter", "reversed"])
-_GROWERS = frozenset(
-    ["append", "extend", "insert", "__iadd__", "__setitem__", "update", "add", "push", "send"]
-)
-_STEADY = frozenset(
-    ["print", "len", "str", "int", "float", "isinstance", "range", "sum", "min", "max", "abs", "round"]
-)
 
 
 def rewrite(tree: ast.Module) -> ast.Module:
@@ -59,7 +51,7 @@ def _declare(body: list[ast.stmt], used: set[str]) -> None:
     if not used:
         return
     at = 0
-    for at, node in enumerate([*body, ast.Pass()]):  # noqa: B007 (the index is what is wanted)
+    for at, node in enumerate([*body, ast.Pass()]):
         future = isinstance(node, ast.ImportFrom) and node.module == "__future__"
         if not future and not (at == 0 and _is_docstring(node)):
             break
@@ -73,71 +65,8 @@ def _is_docstring(node: ast.stmt) -> bool:
     )
 
 
-class _Rewriter(ast.NodeTransformer):
-    """One pass over the tree. `_scope` is the kind of scope that code at hand runs in: m, c, f, or x (expressions
-
-    without room for temporaries: comprehensions, annotations, bases)."""
-
-    def __init__(self) -> None:
-        self.used: set[str] = set()
-        self._scope = "m"
-        self._class: str | None = None
-        self._temps = 0
-        self._future = False
-        self._in_iterable = (
-            False  # CPython allows no walrus in a comprehension's iterable, not even in a lambda there
-        )
-
-    # --- primitives
-
-    def guard(self, name: str) -> ast.Name:
-        self.used.add("$" + name)
-        return ast.Name("$" + name, ast.Load())
-
-    def call(self, name: str, *args: ast.expr) -> ast.Call:
-        return ast.Call(self.guard(name), list(args), [])
-
-    def temp(self) -> str:
-        self._temps += 1
-        self.used.add(f"${self._temps}")
-        return f"${self._temps}"
-
-    def block(self, body: Sequence[ast.stmt]) -> list[ast.stmt]:
-        result: list[ast.stmt] = []
-        for node in body:
-            new = self.visit(node)
-            result.extend(new if isinstance(new, list) else [new])
-        return result
-
-    def visit_all(self, nodes: Sequence[_Node]) -> list[_Node]:
-        return [self.visit(node) for node in nodes]
-
-    @contextmanager
-    def scope(self, kind: str) -> Iterator[None]:
-        before, self._scope = self._scope, kind
-        try:
-            yield
-        finally:
-            self._scope = before
-
-    @contextmanager
-    def _iterable_part(self) -> Iterator[None]:
-        before, self._in_iterable = self._in_iterable, True
-        try:
-            yield
-        finally:
-            self._in_iterable = before
-
-    def _roomless(self) -> str:
-        """Return the scope of expressions that run here but may not hold a walrus (defaults, bases, iterables)."""
-        return "c" if self._scope == "c" else "x"
-
-    def _mangled(self, name: str) -> str:
-        """Return `name` as the compiler will store it (Python reference, "Private name mangling")."""
-        if self._class is None or not name.startswith("__") or name.endswith("__"):
-            return name
-        stripped = self._class.lstrip("_")
-        return f"_{stripped}{name}" if stripped else name
+class _Rewriter(Loops):
+    """One pass over the tree."""
 
     # --- attributes
 
@@ -179,10 +108,6 @@ class _Rewriter(ast.NodeTransformer):
         elif method == "format" and _is_plain_format(func, node):
             node.func = ast.copy_location(ast.Attribute(func.value, "format", ast.Load()), node)  # type: ignore[attr-defined]
         return node
-
-    def generic(self, node: _Node) -> _Node:
-        result: _Node = self.generic_visit(node)  # type: ignore[assignment]
-        return result
 
     def visit_Starred(self, node: ast.Starred) -> ast.expr:
         node.value = self.visit(node.value)
@@ -240,7 +165,7 @@ class _Rewriter(ast.NodeTransformer):
                 for ctx in (ast.Load(), ast.Store())
             )
         attr: str = target.attr  # type: ignore[attr-defined]
-        return tuple(  # type: ignore[return-value]
+        return tuple(
             self.visit(ast.Attribute(ast.Name(parts[0], ast.Load()), attr, ctx))
             for ctx in (ast.Load(), ast.Store())
         )
@@ -252,84 +177,6 @@ class _Rewriter(ast.NodeTransformer):
             node.format_spec = self.generic(node.format_spec)
             if dynamic:
                 node.format_spec = self.call("spec", node.format_spec)
-        return node
-
-    # --- loops
-
-    def _iterable(self, node: ast.expr, body: Sequence[ast.AST], steady: bool) -> ast.expr:
-        """Return the guarded form of what a loop runs over."""
-        if isinstance(node, (ast.List, ast.Tuple, ast.Set, ast.Dict, ast.Constant)):
-            return self.visit(node)  # type: ignore[no-any-return]
-        if (
-            isinstance(node, ast.Call)
-            and isinstance(node.func, ast.Name)
-            and node.func.id in _LAZY
-            and node.args
-        ):
-            node = self.generic(node)
-            return ast.copy_location(ast.Call(self.guard("b"), [node.func, *node.args], node.keywords), node)
-        guard = "i" if steady and not any(_may_grow(part) for part in body) else "j"
-        return ast.copy_location(self.call(guard, self.visit(node)), node)
-
-    def visit_For(self, node: ast.For) -> ast.stmt:
-        parts = [node.target, *node.body]
-        node.iter = self._iterable(node.iter, parts, steady=True)
-        node.target = self.visit(node.target)
-        node.body, node.orelse = self.block(node.body), self.block(node.orelse)
-        return node
-
-    def visit_AsyncFor(self, node: ast.AsyncFor) -> ast.stmt:
-        node = self.generic(node)
-        node.body.insert(0, ast.copy_location(ast.Expr(self.call("t")), node))
-        return node
-
-    def visit_While(self, node: ast.While) -> ast.stmt:
-        test = self.visit(node.test)
-        endless = isinstance(node.test, ast.Constant) and bool(node.test.value)
-        node.body, node.orelse = self.block(node.body), self.block(node.orelse)
-        if node.orelse:
-            node.test = ast.copy_location(ast.BoolOp(ast.Or(), [self.call("t"), test]), node.test)
-            return node
-        leave = ast.copy_location(
-            ast.If(ast.UnaryOp(ast.Not(), test), [ast.copy_location(ast.Break(), test)], []), test
-        )
-        self.used.add("$_")
-        head = [] if endless else [leave]
-        loop = ast.For(ast.Name("$_", ast.Store()), self.guard("ticks"), [*head, *node.body], [])
-        return ast.copy_location(loop, node)
-
-    def _comprehension(
-        self, node: _Node, generators: list[ast.comprehension], results: list[ast.expr]
-    ) -> _Node:
-        steady = not isinstance(node, ast.GeneratorExp)
-        parts = [*results, *(test for generator in generators for test in generator.ifs)]
-        for index, generator in enumerate(generators):
-            with self.scope("x" if index else self._roomless()), self._iterable_part():
-                if generator.is_async:
-                    generator.iter = self.visit(generator.iter)
-                else:
-                    generator.iter = self._iterable(generator.iter, parts, steady)
-        with self.scope("x"):
-            for generator in generators:
-                generator.target = self.visit(generator.target)
-                generator.ifs = self.visit_all(generator.ifs)
-                if generator.is_async:
-                    generator.ifs.insert(0, ast.UnaryOp(ast.Not(), self.call("t")))
-        return node
-
-    def visit_ListComp(self, node: ast.ListComp) -> ast.expr:
-        self._comprehension(node, node.generators, [node.elt])
-        with self.scope("x"):
-            node.elt = self.visit(node.elt)
-        return node
-
-    visit_SetComp = visit_ListComp  # noqa: N815 (the visitor's naming)
-    visit_GeneratorExp = visit_ListComp  # noqa: N815
-
-    def visit_DictComp(self, node: ast.DictComp) -> ast.expr:
-        self._comprehension(node, node.generators, [node.key, node.value])
-        with self.scope("x"):
-            node.key, node.value = self.visit(node.key), self.visit(node.value)
         return node
 
     def visit_Assign(self, node: ast.Assign) -> ast.stmt:
@@ -356,7 +203,7 @@ class _Rewriter(ast.NodeTransformer):
         node.body = body
         return node
 
-    visit_AsyncFunctionDef = visit_FunctionDef  # noqa: N815
+    visit_AsyncFunctionDef = visit_FunctionDef  # type: ignore[assignment]  # noqa: N815
 
     def visit_Lambda(self, node: ast.Lambda) -> ast.expr:
         with self.scope(self._roomless()):
@@ -434,7 +281,8 @@ class _Rewriter(ast.NodeTransformer):
         return [ast.copy_location(statement, node) for statement in result]
 
     def _import(self, name: str, fromlist: tuple[str, ...], level: int) -> ast.expr:
-        return self.call("import", ast.Constant(name), ast.Constant(fromlist), ast.Constant(level))
+        names = ast.Constant(fromlist)  # type: ignore[arg-type]  # the compiler takes tuples
+        return self.call("import", ast.Constant(name), names, ast.Constant(level))
 
     def visit_Match(self, node: ast.Match) -> ast.stmt:
         """Before a case with positional class patterns, check what `__match_args__` of those classes names."""
@@ -469,23 +317,6 @@ def _slice_object(part: ast.expr) -> ast.expr:
     if isinstance(part, ast.Tuple):
         part.elts = [_slice_object(element) for element in part.elts]
     return part
-
-
-def _may_grow(part: ast.AST) -> bool:
-    """Return whether running `part` could make a list longer without a tick (see `fuel`)."""
-    for node in ast.walk(part):
-        if isinstance(node, ast.Call):
-            func = node.func
-            if not isinstance(func, ast.Attribute):
-                if not (isinstance(func, ast.Name) and func.id in _STEADY):
-                    return True
-            elif func.attr in _GROWERS:
-                return True
-        elif isinstance(node, (ast.Yield, ast.Await, ast.AugAssign)):
-            return True
-        elif isinstance(node, ast.Slice) and not isinstance(getattr(node, "ctx", None), ast.Load):
-            return True
-    return False
 
 
 def _is_plain_format(func: ast.expr, node: ast.Call) -> bool:

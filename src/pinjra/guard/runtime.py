@@ -1,5 +1,7 @@
 """Runtime: the guards of one interpreter, and the dict of builtins that guest code runs with. Implements GuardServices."""
 
+# ruff: noqa: D102 (the protocol `GuardServices` documents these methods)
+
 from __future__ import annotations
 
 import builtins
@@ -187,7 +189,7 @@ class Runtime:
     def _build_class(
         self, body: Callable[..., object], name: str, *bases: object, **keywords: object
     ) -> object:
-        made = builtins.__build_class__(body, name, *bases, **keywords)  # type: ignore[arg-type]
+        made = builtins.__build_class__(body, name, *bases, **keywords)
         self.attributes.register(made)
         if self.importer.has_libraries and isinstance(made, type):
             shield(made)
