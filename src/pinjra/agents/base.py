@@ -102,9 +102,7 @@ class Agent(ABC):
         if model is None:
             raise ConfigurationError(f"{type(self).__name__} needs a model: pass model=...")
         self.model = model
-        self.name = name
-        self.description = description
-        self.instructions = instructions
+        self.name, self.description, self.instructions = name, description, instructions
         self.tools = tools_by_name(tools, base=self.base_tools() if add_base_tools else ())
         self.managed_agents = managed_by_name(managed_agents or ())
         check_names(self.name, self.tools, self.managed_agents)
@@ -121,9 +119,7 @@ class Agent(ABC):
         self.return_full_result = return_full_result
         self.stream_outputs = stream_outputs
         self.budget = budget or Budget()
-        self.before_run = before_run
-        self.before_tool = before_tool
-        self.after_tool = after_tool
+        self.before_run, self.before_tool, self.after_tool = before_run, before_tool, after_tool
         self.audit = audit if audit is None or isinstance(audit, AuditLog) else AuditLog(audit)
         self.compaction = compaction
         self.keep_memory = keep_memory
