@@ -21,6 +21,7 @@ _PLAIN = (
         "What is the sum of the squares of the first 4 odd numbers?",
         "final_answer(sum(n * n for n in [1, 3, 5, 7]))",
     ),
+    ("What is the least common multiple of 12 and 18?", "import math\n\nfinal_answer(math.lcm(12, 18))"),
     (
         "Which day of the week was the 4th of July 1976?",
         'import datetime\n\nfinal_answer(datetime.date(1976, 7, 4).strftime("%A"))',
@@ -40,15 +41,18 @@ _WORDS = {
 
 
 def example_turns(tools: Mapping[str, Tool]) -> tuple[ChatMessage, ...]:
-    """Return user and assistant turns: a call, a comparison of two calls, and two without tools."""
+    """Return user and assistant turns: some without tools, then a call of each tool, then a comparison of two calls.
+
+    The turns without tools differ from each other on purpose: with only one, small models imitate it (a sum for everything).
+    """
     turns: list[ChatMessage] = []
     shown = [tool for name, tool in tools.items() if name != "final_answer"][:3]
+    for question, code in _PLAIN:
+        turns += _turn(question, code)
     for tool in shown:
         turns += _turn(f"What does {_calls(tool)[0]} give?", f"final_answer({_calls(tool)[0]})")
     if shown:
         turns += _comparison(shown[0])
-    for question, code in _PLAIN[: 1 if shown else 3]:
-        turns += _turn(question, code)
     return tuple(turns)
 
 
