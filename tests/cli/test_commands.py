@@ -251,6 +251,23 @@ def test_ctrl_c_ends_a_program_with_status_130():
     assert "Traceback" not in errors
 
 
+def test_ctrl_c_ends_a_run_with_status_130(provider):
+    environment, answers = provider
+    answers += ["```python\nprint('on')\nwhile True: pass\n```"]
+    command = [sys.executable, "-m", "pinjra", *RUN]
+    env = {**os.environ, **environment, "PYTHONUNBUFFERED": "1"}
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env
+    ) as process:
+        while process.stdout.readline() != "| on\n":
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        shown, errors = process.communicate(timeout=30)
+    assert process.returncode == 130, errors
+    assert "interrupted" in shown
+    assert "Traceback" not in errors
+
+
 def test_doctor_names_every_executor_and_the_strongest_one():
     done = pinjra("doctor", "--json")
     assert done.returncode == 0

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
-import signal
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
 from pinjra.cli import GUEST_FAILED, INTERRUPTED, LIMIT_REACHED
-from pinjra.cli.options import executor_options, limits_of, names
+from pinjra.cli.options import ctrl_c, executor_options, limits_of, names
 
 if TYPE_CHECKING:
     from pinjra.core.execution import Execution, GuestError
@@ -50,28 +47,13 @@ def execute(
     ) as box:
         if not as_json:
             box.on_output = _write
-        with _ctrl_c(box.interrupt):
+        with ctrl_c(box.interrupt):
             done = box.run(source)
     if as_json:
         print(json.dumps(_form(done)))
     else:
         _tell(done)
     return 0 if done.error is None else _STATUS.get(done.error.kind.value, GUEST_FAILED)
-
-
-@contextmanager
-def _ctrl_c(interrupt: Callable[[], None]) -> Iterator[None]:
-    """Let the first Ctrl-C end the guest's run, as a value; the second one ends the command."""
-
-    def once(number: int, frame: object) -> None:
-        signal.signal(signal.SIGINT, before)
-        interrupt()
-
-    before = signal.signal(signal.SIGINT, once)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def _read(file: TextIO | None) -> str:

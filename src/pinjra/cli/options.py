@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import click
 
-__all__ = ["chosen_model", "executor_options", "limits_of", "names"]
+__all__ = ["chosen_model", "ctrl_c", "executor_options", "limits_of", "names"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -62,3 +64,18 @@ def chosen_model(name: str | None) -> str:
         f"no model: fetch an embedded one with `pinjra models pull {DEFAULT_NAME}`, "
         "or name one with --model, such as hf:OWNER/NAME (HF_TOKEN) or openai:NAME (OPENAI_API_KEY)"
     )
+
+
+@contextmanager
+def ctrl_c(interrupt: Callable[[], None]) -> Iterator[None]:
+    """Let the first Ctrl-C end the run, in its own way; the second one ends the command."""
+
+    def once(number: int, frame: object) -> None:
+        signal.signal(signal.SIGINT, before)
+        interrupt()
+
+    before = signal.signal(signal.SIGINT, once)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

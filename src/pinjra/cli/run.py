@@ -6,16 +6,16 @@ import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import click
 
 from pinjra.cli import FAILED, GUEST_FAILED, INTERRUPTED, LIMIT_REACHED
-from pinjra.cli.options import chosen_model, executor_options, limits_of, names
+from pinjra.cli.options import chosen_model, ctrl_c, executor_options, limits_of, names
 
 if TYPE_CHECKING:
     from pinjra.agents import CodeAgent
-    from pinjra.core.events import Event
+    from pinjra.core.events import Event, FinalAnswer, RunFinished
 
 __all__ = ["View", "run", "view_for"]
 
@@ -109,41 +109,42 @@ def _tools(wanted: list[str]) -> list[Any]:
 
 def _shown(agent: CodeAgent, task: str, view: View, only_answer: bool) -> int:
     """Run, show every event, and return the exit status."""
+    from pinjra.agents import AgentError
+
+    status = None
+    try:
+        with ctrl_c(agent.interrupt):
+            for event in cast("Iterator[Event]", agent.run(task, stream=True)):
+                status = _followed(event, view, only_answer, status)
+    except AgentError:
+        if status is None:  # not told by the last event: an error before the run began
+            raise
+    return FAILED if status is None else status
+
+
+def _followed(event: Event, view: View, only_answer: bool, status: int | None) -> int | None:
+    """Show one event; return the exit status when the run has ended."""
     from pinjra.core.events import FinalAnswer, RunFinished
 
-    status = FAILED
-    for event in _events(agent, task):
-        view.show(event)
-        if isinstance(event, FinalAnswer) and event.depth == 0 and only_answer:
-            from pinjra.ui import words
-
-            print(words.answer(event.value))
-        if isinstance(event, RunFinished) and event.depth == 0:
-            status = _STATUS.get(event.state, FAILED)
-            if status and only_answer:
-                print(words_of(event), file=sys.stderr)
+    view.show(event)
+    if event.depth or not isinstance(event, FinalAnswer | RunFinished):
+        return status
+    if isinstance(event, RunFinished):
+        status = _STATUS.get(event.state, FAILED)
+    if only_answer:
+        _tell(event, status)
     return status
 
 
-def words_of(event: Any) -> str:
-    """Return how a run ended, in a line."""
+def _tell(event: FinalAnswer | RunFinished, status: int | None) -> None:
+    """Write the answer, or why there is none."""
+    from pinjra.core.events import FinalAnswer
     from pinjra.ui import words
 
-    return f"pinjra: {words.run_end(event)}"
-
-
-def _events(agent: CodeAgent, task: str) -> Iterator[Event]:
-    """Yield the run's events; Ctrl-C interrupts the run, which then ends by itself."""
-    from typing import cast
-
-    events = cast("Iterator[Event]", agent.run(task, stream=True))
-    while True:
-        try:
-            yield next(events)
-        except StopIteration:
-            return
-        except KeyboardInterrupt:
-            agent.interrupt()
+    if isinstance(event, FinalAnswer):
+        print(words.answer(event.value))
+    elif status:
+        print(f"pinjra: {words.run_end(event)}", file=sys.stderr)
 
 
 def view_for(*, as_json: bool, quiet: bool) -> AbstractContextManager[View]:
