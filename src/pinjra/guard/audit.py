@@ -25,62 +25,26 @@ __all__ = ["guest_running", "host_section", "install"]
 
 _HINT = "the host's process gives no files, processes or network to guest code; the jail executor gives a scratch folder"
 
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
+
 # Families and single events that are refused whatever their arguments.
 _FAMILIES = frozenset(
-    [
-        "ctypes",
-        "ensurepip",
-        "fcntl",
-        "ftplib",
-        "http",
-        "imaplib",
-        "msvcrt",
-        "mmap",
-        "nntplib",
-        "os",
-        "poplib",
-        "pty",
-        "resource",
-        "setopt",
-        "shutil",
-        "signal",
-        "smtplib",
-        "socket",
-        "sqlite3",
-        "subprocess",
-        "syslog",
-        "telnetlib",
-        "tempfile",
-        "urllib",
-        "webbrowser",
-        "winreg",
-        "_winapi",
-        "_posixsubprocess",
-        "cpython",
-        "_thread",
-        "pickle",
-    ]
+    _words(
+        "ctypes ensurepip fcntl ftplib http imaplib msvcrt mmap nntplib os poplib pty resource setopt shutil signal smtplib "
+        "socket sqlite3 subprocess syslog telnetlib tempfile urllib webbrowser winreg _winapi _posixsubprocess cpython "
+        "_thread pickle"
+    )
 )
 _EVENTS = frozenset(
-    [
-        "sys.settrace",
-        "sys.setprofile",
-        "sys.addaudithook",
-        "sys._current_frames",
-        "sys._current_exceptions",
-        "sys.excepthook",
-        "sys.unraisablehook",
-        "sys.remote_exec",
-        "sys.monitoring.register_callback",
-        "gc.get_objects",
-        "gc.get_referrers",
-        "gc.get_referents",
-        "builtins.input",
-        "builtins.input/result",
-        "builtins.breakpoint",
-        "code.interact",
-        "pdb.Pdb",
-    ]
+    _words(
+        "sys.settrace sys.setprofile sys.addaudithook sys._current_frames sys._current_exceptions sys.excepthook "
+        "sys.unraisablehook "
+        "sys.remote_exec sys.monitoring.register_callback gc.get_objects gc.get_referrers gc.get_referents builtins.input "
+        "builtins.input/result builtins.breakpoint code.interact pdb.Pdb"
+    )
 )
 # Reading: (event, position of the path). Allowed below the roots that libraries read while they work.
 _READS = frozenset(
@@ -88,18 +52,10 @@ _READS = frozenset(
 )
 # What only an escape does straight from a guest's frame: libraries do it from frames of their own.
 _GATES = frozenset(
-    [
-        "exec",
-        "compile",
-        "import",
-        "marshal.loads",
-        "marshal.load",
-        "code.__new__",
-        "function.__new__",
-        "object.__getattr__",
-        "object.__setattr__",
-        "object.__delattr__",
-    ]
+    _words(
+        "exec compile import marshal.loads marshal.load code.__new__ function.__new__ object.__getattr__ "
+        "object.__setattr__ object.__delattr__"
+    )
 )
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 _REAL_BUILTINS = vars(builtins)

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
-if sys.version_info >= (3, 11):
+if sys.version_info >= (3, 11):  # noqa: UP036 (the worker runs this on Python 3.10, too)
     from re import _constants as codes  # type: ignore[attr-defined]
     from re import _parser as parser  # type: ignore[attr-defined]
 else:
@@ -67,7 +67,7 @@ def _bodies(op: object, arg: object) -> list[list[tuple[object, object]]]:
 
 
 def _repeats_often(arg: object) -> bool:
-    low, high, _ = arg  # type: ignore[misc]
+    low, high = arg[0], arg[1]  # type: ignore[index]
     return bool(high == codes.MAXREPEAT or (high >= _MANY and high != low))
 
 
@@ -164,7 +164,7 @@ def _one(op: object, arg: object, flags: int) -> frozenset[str] | None:
     return None
 
 
-_CATEGORIES = {
+_CATEGORIES: dict[str, Callable[[str], bool]] = {
     "CATEGORY_DIGIT": str.isdigit,
     "CATEGORY_SPACE": str.isspace,
     "CATEGORY_WORD": lambda c: c.isalnum() or c == "_",
@@ -180,7 +180,7 @@ def _set(items: list[tuple[object, object]], flags: int) -> frozenset[str] | Non
         elif op is codes.LITERAL:
             taken |= _one(op, arg, flags) or set()
         elif op is codes.RANGE:
-            low, high = arg  # type: ignore[misc]
+            low, high = arg[0], arg[1]  # type: ignore[index]
             taken |= {c for c in _SAMPLE if low <= ord(c) <= high} | {chr(low), chr(high)}
         elif op is codes.CATEGORY:
             name = str(arg)

@@ -23,14 +23,14 @@ __all__ = ["FACTORIES", "end_loop", "guest_loop"]
 _SLICE_SECONDS = 0.02
 
 
-class _SlicedSelector(selectors.DefaultSelector):  # type: ignore[valid-type,misc]
+class _SlicedSelector(selectors.DefaultSelector):
     """Waits in slices, so that a stop of the run ends the wait."""
 
     check: Callable[[], None]
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         self.check()
-        return super().select(_SLICE_SECONDS if timeout is None else min(timeout, _SLICE_SECONDS))  # type: ignore[no-any-return]
+        return super().select(_SLICE_SECONDS if timeout is None else min(timeout, _SLICE_SECONDS))
 
 
 class GuestLoop(asyncio.SelectorEventLoop):
@@ -46,9 +46,9 @@ class GuestLoop(asyncio.SelectorEventLoop):
         with host_section():
             super().close()
 
-    def run_in_executor(
+    def run_in_executor(  # type: ignore[override]
         self, executor: object, func: Callable[..., object], *args: object
-    ) -> asyncio.Future[object]:  # type: ignore[override]
+    ) -> asyncio.Future[object]:
         """Call `func` here and now: threads would go on after the run."""
         future = self.create_future()
         try:
@@ -221,9 +221,9 @@ def _queue(session: Session) -> StandIns:
         def wait(self, timeout: float | None = None) -> bool:
             return _sliced(session, lambda seconds: threading.Condition.wait(self, seconds), timeout)
 
-    def stoppable(kind: type[queue.Queue[object]]) -> type:
+    def stoppable(kind: type) -> type:
         def init(self: queue.Queue[object], maxsize: int = 0) -> None:
-            kind.__init__(self, maxsize)
+            cast(Callable[..., None], vars(queue.Queue)["__init__"])(self, maxsize)
             self.mutex = cast(threading.Lock, Lock())
             for name in ("not_empty", "not_full", "all_tasks_done"):
                 setattr(self, name, Condition(self.mutex))
@@ -270,7 +270,7 @@ def _time(session: Session) -> StandIns:
             time.sleep(min(left, _SLICE_SECONDS))
 
     def get_clock_info(name: str) -> object:
-        info = time.get_clock_info(name)
+        info = cast(Callable[[str], object], time.get_clock_info)(name)
         namespace = cast(Callable[..., object], session.stand_ins("types")["SimpleNamespace"])
         return namespace(**vars(info))
 

@@ -16,6 +16,7 @@ from pinjra.guard import guest_module
 from pinjra.guard.errors import GuestStop, RefusedOperation
 from pinjra.guard.replacements import check_own_name, named
 from pinjra.guard.replacements_objects import is_guest_function
+from pinjra.guard.shield import class_dict, class_order
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -37,8 +38,8 @@ def _check_field_name(name: object) -> None:
 
 def _check_fields(cls: type) -> None:
     """Refuse a class whose own or inherited fields would not be plain names in generated source."""
-    for base in type.__dict__["__mro__"].__get__(cls):
-        space = type.__dict__["__dict__"].__get__(base)
+    for base in class_order(cls):
+        space = class_dict(base)
         fields = space.get(_FIELDS, {})
         if type(fields) is not dict:
             raise TypeError(f"{_FIELDS} must be made by dataclass")
@@ -50,7 +51,7 @@ def _check_fields(cls: type) -> None:
 
 def _plain_annotations(cls: type) -> None:
     """Give a class a plain dict of checked annotations, so that what is checked is what dataclass reads."""
-    space = type.__dict__["__dict__"].__get__(cls)
+    space = class_dict(cls)
     if "__annotations__" in space or "__annotate__" in space or "__annotate_func__" in space:
         notes = getattr(cls, "__annotations__", None)
         if not isinstance(notes, dict):
@@ -69,7 +70,7 @@ def _dataclasses(session: Session) -> StandIns:
             raise RefusedOperation("dataclass changes classes of your own only")
         _plain_annotations(cls)
         _check_fields(cls)
-        home = type.__dict__["__dict__"].__get__(cls).get("__module__")
+        home = class_dict(cls).get("__module__")
         type.__setattr__(cls, "__module__", guest_module.__name__)
         made = cls
         try:
@@ -93,13 +94,14 @@ def _dataclasses(session: Session) -> StandIns:
         if hasattr(kind, _FIELDS):
             return whole([(f.name, convert(getattr(obj, f.name), whole)) for f in fields_of(obj)])
         if isinstance(obj, tuple) and hasattr(kind, "_fields"):
-            return kind(*[convert(item, whole) for item in obj])
+            return cast(Callable[..., object], kind)(*[convert(item, whole) for item in obj])
         if isinstance(obj, (list, tuple)):
             return cast(Callable[..., object], kind)(convert(item, whole) for item in obj)
         if isinstance(obj, dict):
             pairs = ((convert(key, whole), convert(value, whole)) for key, value in obj.items())
             factory = getattr(obj, "default_factory", None)
-            return kind(pairs) if factory is None else cast(Callable[..., object], kind)(factory, pairs)
+            make = cast(Callable[..., object], kind)
+            return make(pairs) if factory is None else make(factory, pairs)
         return deepcopy(obj)
 
     deepcopy = cast(Callable[[object], object], session.stand_ins("copy")["deepcopy"])
@@ -226,10 +228,7 @@ def _typing(session: Session) -> StandIns:
     ) -> dict[str, object]:
         extra = {**(globalns if type(globalns) is dict else {}), **(localns if type(localns) is dict else {})}
         if isinstance(obj, type):
-            sources = [
-                type.__dict__["__dict__"].__get__(base).get("__annotations__", {})
-                for base in reversed(obj.__mro__)
-            ]
+            sources = [class_dict(base).get("__annotations__", {}) for base in reversed(obj.__mro__)]
         elif services.is_guest(obj) or is_guest_function(obj):
             sources = [getattr(obj, "__annotations__", None) or {}]
         else:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["FACTORIES"]
 
 _POINTER_BYTES = 8
-_TEE = type(itertools.tee(())[0])
+_TEE: type = type(itertools.tee(())[0])
 
 
 def _meter(session: Session) -> Callable[[object], Iterable[object]]:
@@ -81,7 +81,7 @@ def _itertools(session: Session) -> StandIns:
 
         def __new__(cls, *iterables: object) -> chain:
             depth = services.lazy(cls, *iterables)
-            made = super().__new__(cls, *iterables)
+            made = super().__new__(cls, *cast("tuple[Iterable[object], ...]", iterables))
             object.__setattr__(made, "_depth", depth)
             return made
 
@@ -130,7 +130,7 @@ def _collections(session: Session) -> StandIns:
         def extendleft(self, iterable: object) -> None:
             super().extendleft(list(self) if iterable is self else meter(iterable))
 
-        def __iadd__(self, iterable: object) -> deque:  # type: ignore[override,misc]
+        def __iadd__(self, iterable: object) -> deque:
             self.extend(iterable)
             return self
 
@@ -138,21 +138,21 @@ def _collections(session: Session) -> StandIns:
             check_repeat(len(self), times)
             return super().__mul__(cast(int, times))
 
-        __rmul__ = __mul__  # type: ignore[assignment]
+        __rmul__ = __mul__
 
-        def __imul__(self, times: object) -> collections.deque[object]:  # type: ignore[override,misc]
+        def __imul__(self, times: object) -> collections.deque[object]:  # type: ignore[override]
             check_repeat(len(self), times)
             return super().__imul__(cast(int, times))
 
     class Counter(collections.Counter[object]):
         def __init__(self, iterable: object = None, /, **counts: int) -> None:
-            super().__init__(self._metered(iterable), **counts)  # type: ignore[arg-type]
+            super().__init__(cast(Iterable[object], self._metered(iterable)), **counts)
 
         def _metered(self, iterable: object) -> object:
             return iterable if iterable is None or isinstance(iterable, dict) else meter(iterable)
 
-        def update(self, iterable: object = None, /, **counts: int) -> None:  # type: ignore[override]
-            super().update(self._metered(iterable), **counts)  # type: ignore[arg-type]
+        def update(self, iterable: object = None, /, **counts: int) -> None:
+            super().update(cast(Iterable[object], self._metered(iterable)), **counts)
 
         def elements(self) -> Iterator[object]:
             return iter(services.meter(super().elements()))
@@ -177,13 +177,13 @@ def _collections(session: Session) -> StandIns:
             plain = initlist is None or isinstance(initlist, (list, collections.UserList))
             super().__init__(cast("list[object] | None", initlist if plain else meter(initlist)))
 
-        def __mul__(self, times: object) -> UserList:  # type: ignore[override]
+        def __mul__(self, times: object) -> UserList:
             check_repeat(len(self.data), times)
             return super().__mul__(cast(int, times))
 
-        __rmul__ = __mul__  # type: ignore[assignment]
+        __rmul__ = __mul__
 
-        def __imul__(self, times: object) -> UserList:  # type: ignore[override,misc]
+        def __imul__(self, times: object) -> UserList:
             check_repeat(len(self.data), times)
             return super().__imul__(cast(int, times))
 
@@ -193,10 +193,10 @@ def _collections(session: Session) -> StandIns:
             )
 
     class UserString(collections.UserString):
-        def __mul__(self, times: object) -> UserString:  # type: ignore[override]
+        def __mul__(self, times: object) -> UserString:
             return self.__class__(services.multiply(self.data, times))
 
-        __rmul__ = __mul__  # type: ignore[assignment]
+        __rmul__ = __mul__
 
         def __mod__(self, args: object) -> UserString:
             return self.__class__(services.modulo(self.data, args))
@@ -204,7 +204,7 @@ def _collections(session: Session) -> StandIns:
         def format(self, /, *args: object, **kwargs: object) -> str:
             return services.format(str(self.data), args, kwargs)
 
-        def format_map(self, mapping: object) -> str:  # type: ignore[override]
+        def format_map(self, mapping: object) -> str:
             return services.format(str(self.data), (), mapping)
 
     def namedtuple(typename: str, field_names: object, **options: object) -> type:

@@ -1,4 +1,4 @@
-"""Stand-ins for math, operator, random, decimal, hashlib, uuid's neighbours: growth is priced, generators and contexts are own."""
+"""Stand-ins for math, operator, random, decimal and hashlib: growth is priced; generators and contexts are own."""
 
 from __future__ import annotations
 
@@ -77,7 +77,9 @@ def _math(session: Session) -> StandIns:
     def fsum(seq: object, /) -> float:
         return math.fsum(cast(Iterable[float], services.meter(seq)))
 
-    made = {f.__name__: named(f, getattr(math, f.__name__)) for f in (factorial, comb, perm, prod, lcm, fsum)}
+    made: StandIns = {
+        f.__name__: named(f, getattr(math, f.__name__)) for f in (factorial, comb, perm, prod, lcm, fsum)
+    }
     if hasattr(math, "sumprod"):
         real = cast(Callable[..., object], math.sumprod)
         made["sumprod"] = lambda p, q: real(services.meter(p), services.meter(q))
@@ -206,6 +208,7 @@ class GuestContext(decimal.Context):
         super().__setattr__(name, value)
 
     def copy(self) -> GuestContext:
+        """Return a copy of this kind."""
         made = GuestContext()
         for name in ("prec", "rounding", "Emin", "Emax", "capitals", "clamp"):
             setattr(made, name, getattr(self, name))

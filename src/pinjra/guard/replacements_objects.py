@@ -1,10 +1,10 @@
-"""Stand-ins for copy, functools and types: what reads and sets attributes by names that objects bring along."""
+"""Stand-ins for copy and types: what reads and sets attributes by names that objects bring along."""
 
 from __future__ import annotations
 
 import builtins
 import copy
-import functools
+import operator
 import types
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -81,7 +81,7 @@ class _Copier:
             return made
         if cls is tuple:
             items = tuple(self.deepcopy(item, memo) for item in cast("tuple[object, ...]", x))
-            same = all(a is b for a, b in zip(items, cast("tuple[object, ...]", x)))
+            same = all(map(operator.is_, items, cast("tuple[object, ...]", x)))
             return memo.get(id(x), x if same else items)
         if cls is dict:
             table: dict[object, object] = {}
@@ -102,7 +102,7 @@ class _Copier:
         cls = type(x)
         hook = getattr(cls, "__copy__" if memo is None else "__deepcopy__", None)
         if hook is not None:
-            if memo is not None and getattr(x, "dtype", None) == object:
+            if memo is not None and getattr(getattr(x, "dtype", None), "hasobject", False) is True:
                 raise RefusedOperation(
                     "deepcopy of an array of objects is refused", "copy the objects one by one"
                 )
@@ -137,8 +137,9 @@ class _Copier:
         state, items, pairs = (*reduced[2:5], None, None, None)[:3]
         if state is not None:
             state = self.deepcopy(state, memo) if deep else state
-            if hasattr(type(made), "__setstate__"):
-                type(made).__setstate__(made, state)
+            put = getattr(type(made), "__setstate__", None)
+            if put is not None:
+                put(made, state)
             else:
                 self._set_state(made, state)
         for item in cast(Iterable[object], items or ()):
@@ -175,160 +176,6 @@ def _copy(session: Session) -> StandIns:
         return copier.deepcopy(x, memo)
 
     return {"copy": named(shallow, copy.copy), "deepcopy": named(deep, copy.deepcopy)}
-
-
-def _functools(session: Session) -> StandIns:
-    services = session.services
-
-    class cached_property:  # noqa: N801 (the name it stands in for)
-        """A property computed once; kept in the instance's namespace, of guest classes only."""
-
-        def __init__(self, func: Callable[[object], object]) -> None:
-            self.func = func
-            self.attrname: str | None = None
-            self.__doc__ = getattr(func, "__doc__", None)
-
-        def __set_name__(self, owner: type, name: str) -> None:
-            if self.attrname is None:
-                self.attrname = name
-            elif name != self.attrname:
-                raise TypeError(
-                    f"Cannot assign the same cached_property to two different names ({self.attrname!r} and {name!r})."
-                )
-
-        def __get__(self, instance: object, owner: type | None = None) -> object:
-            if instance is None:
-                return self
-            if type(self.attrname) is not str:
-                raise TypeError("Cannot use cached_property instance without calling __set_name__ on it.")
-            # SECURITY: on a host object this would read and write private state by a name of the guest's choice.
-            if not services.is_guest_type(type(instance)):
-                raise RefusedOperation("cached_property works on instances of your own classes")
-            try:
-                cache = vars(instance)
-            except TypeError:
-                raise TypeError(
-                    f"No '__dict__' attribute on {type(instance).__name__!r} instance to cache {self.attrname!r} property."
-                ) from None
-            if self.attrname not in cache:
-                cache[self.attrname] = self.func(instance)
-            return cache[self.attrname]
-
-        __class_getitem__ = classmethod(types.GenericAlias)
-
-    cached_property.__module__, cached_property.__qualname__ = "functools", "cached_property"
-
-    def update_wrapper(
-        wrapper: object,
-        wrapped: object,
-        assigned: Iterable[object] = functools.WRAPPER_ASSIGNMENTS,
-        updated: Iterable[object] = functools.WRAPPER_UPDATES,
-    ) -> object:
-        own = services.is_guest(wrapper) or type(wrapper) in (
-            functools.partial,
-            type(functools.lru_cache(int)),
-        )
-        if not own:
-            raise RefusedOperation("functools.update_wrapper changes functions of your own only")
-        for name in assigned:
-            if type(name) is str and (name in functools.WRAPPER_ASSIGNMENTS or name[:1] != "_"):
-                try:
-                    value = (
-                        getattr(wrapped, name)
-                        if name in functools.WRAPPER_ASSIGNMENTS
-                        else services.guarded_getattr(wrapped, name)
-                    )
-                except AttributeError:
-                    continue
-                setattr(wrapper, name, value)
-        if tuple(updated) and services.is_guest(wrapped) and type(getattr(wrapped, "__dict__", None)) is dict:
-            for name, value in vars(wrapped).items():
-                check_own_name(name)
-                vars(wrapper)[name] = value
-        vars(wrapper)["__wrapped__"] = wrapped
-        return wrapper
-
-    def wraps(
-        wrapped: object,
-        assigned: object = functools.WRAPPER_ASSIGNMENTS,
-        updated: object = functools.WRAPPER_UPDATES,
-    ) -> object:
-        return functools.partial(update_wrapper, wrapped=wrapped, assigned=assigned, updated=updated)  # type: ignore[arg-type]
-
-    def total_ordering(cls: type) -> type:
-        if not services.is_guest_type(cls):
-            raise RefusedOperation("functools.total_ordering changes classes of your own only")
-        return functools.total_ordering(cls)
-
-    singledispatch = _singledispatch(session)
-
-    class singledispatchmethod:  # noqa: N801 (the name it stands in for)
-        """A method chosen by the type of its first argument."""
-
-        def __init__(self, func: Callable[..., object]) -> None:
-            if not callable(func) and not hasattr(func, "__get__"):
-                raise TypeError(f"{func!r} is not callable or a descriptor")
-            self.dispatcher = singledispatch(func)
-            self.func = func
-
-        def register(self, cls: object, method: object = None) -> object:
-            return cast(Callable[..., object], getattr(self.dispatcher, "register"))(cls, func=method)  # noqa: B009
-
-        def __get__(self, obj: object, cls: type | None = None) -> Callable[..., object]:
-            dispatch = cast(Callable[[type], object], getattr(self.dispatcher, "dispatch"))  # noqa: B009
-
-            def choose(*args: object, **kwargs: object) -> object:
-                method = dispatch(args[0].__class__)
-                bound = type(method).__get__(method, obj, cls) if hasattr(type(method), "__get__") else method
-                return cast(Callable[..., object], bound)(*args, **kwargs)
-
-            choose.register = self.register  # type: ignore[attr-defined]
-            return named(choose, self.func)
-
-        @property
-        def __isabstractmethod__(self) -> bool:
-            return bool(getattr(self.func, "__isabstractmethod__", False))
-
-    singledispatchmethod.__module__, singledispatchmethod.__qualname__ = "functools", "singledispatchmethod"
-    return {
-        "cached_property": cached_property,
-        "singledispatch": named(singledispatch, functools.singledispatch),
-        "singledispatchmethod": singledispatchmethod,
-        "total_ordering": named(total_ordering, functools.total_ordering),
-        "update_wrapper": named(update_wrapper, functools.update_wrapper),
-        "wraps": named(wraps, functools.wraps),
-    }
-
-
-def _singledispatch(session: Session) -> Callable[[Callable[..., object]], Callable[..., object]]:
-    """Return singledispatch whose register() reads annotations without evaluating text as code."""
-
-    def first_annotation(function: object) -> object:
-        from pinjra.guard.replacements_classes import resolve_hint
-
-        notes = getattr(function, "__annotations__", None) or {}
-        for name, note in notes.items():
-            if name != "return":
-                return resolve_hint(session, note, {})
-        raise TypeError(
-            f"Invalid first argument to `register()`: {function!r}. Use either `@register(some_class)` or plain `@register` on an annotated function."
-        )
-
-    def singledispatch(func: Callable[..., object]) -> Callable[..., object]:
-        made = functools.singledispatch(func)
-        inner = made.register
-
-        def register(cls: object, func: object = None) -> object:
-            if func is None and is_guest_function(cls):
-                return inner(cast(type, first_annotation(cls)), cast(Callable[..., object], cls))
-            if func is None:
-                return lambda f: register(cls, f)
-            return inner(cast(type, cls), cast(Callable[..., object], func))
-
-        made.register = register  # type: ignore[assignment,method-assign]
-        return made
-
-    return singledispatch
 
 
 class _Shown(type):
@@ -432,7 +279,7 @@ def _types(session: Session) -> StandIns:
             for key in tuple(space):
                 check_own_name(key)
 
-        cls = types.new_class(name, bases, kwds, checked)  # type: ignore[arg-type]
+        cls = types.new_class(name, bases, kwds, checked)
         cls.__module__ = "__main__"
         services.register_guest_type(cls)
         return cls
@@ -443,7 +290,7 @@ def _types(session: Session) -> StandIns:
         from pinjra.guard.audit import host_section
 
         with host_section():
-            return types.coroutine(func)  # type: ignore[arg-type]
+            return types.coroutine(func)
 
     return {
         **made,
@@ -453,4 +300,4 @@ def _types(session: Session) -> StandIns:
     }
 
 
-FACTORIES: dict[str, Factory] = {"copy": _copy, "functools": _functools, "types": _types}
+FACTORIES: dict[str, Factory] = {"copy": _copy, "types": _types}

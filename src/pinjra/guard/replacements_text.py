@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import calendar
 import csv
+import importlib
 import io
 import json
 import re
@@ -119,9 +120,8 @@ def clone(kind: type, **changes: object) -> type:
 
 def _split_field(name: str) -> tuple[int | str, list[tuple[bool, int | str]]]:
     """Return a replacement field's first name and its (is attribute, key) steps, as str.format reads them."""
-    import _string
-
-    first, rest = _string.formatter_field_name_split(name)
+    split = importlib.import_module("_string").formatter_field_name_split
+    first, rest = split(name)
     return first, list(rest)
 
 
@@ -134,13 +134,13 @@ def _textwrap(session: Session) -> StandIns:
     TextWrapper = clone(textwrap.TextWrapper, __init__=init, unicode_whitespace_trans=spaces)  # noqa: N806 (a class)
 
     def wrap(text: str, width: int = 70, **options: object) -> list[str]:
-        return TextWrapper(width=width, **options).wrap(text)
+        return cast(textwrap.TextWrapper, TextWrapper(width=width, **options)).wrap(text)
 
     def fill(text: str, width: int = 70, **options: object) -> str:
-        return TextWrapper(width=width, **options).fill(text)
+        return cast(textwrap.TextWrapper, TextWrapper(width=width, **options)).fill(text)
 
     def shorten(text: str, width: int, **options: object) -> str:
-        wrapper = TextWrapper(width=width, max_lines=1, **options)
+        wrapper = cast(textwrap.TextWrapper, TextWrapper(width=width, max_lines=1, **options))
         return wrapper.fill(" ".join(text.strip().split()))
 
     functions = (wrap, fill, shorten)
@@ -185,10 +185,10 @@ def _csv(session: Session) -> StandIns:
         return dialects[dialect]
 
     def reader(lines: object, dialect: object = "excel", **options: object) -> object:
-        return csv.reader(lines, dialect_of(dialect), **options)  # type: ignore[call-overload]
+        return cast(Callable[..., object], csv.reader)(lines, dialect_of(dialect), **options)
 
     def writer(fileobj: object, dialect: object = "excel", **options: object) -> object:
-        return csv.writer(fileobj, dialect_of(dialect), **options)  # type: ignore[call-overload]
+        return cast(Callable[..., object], csv.writer)(fileobj, dialect_of(dialect), **options)
 
     class DictReader(csv.DictReader):  # type: ignore[type-arg]
         def __init__(self, f: object, fieldnames: object = None, restkey: object = None, restval: object = None,

@@ -9,11 +9,12 @@ namespace) and its attribute hooks are not asked.
 from __future__ import annotations
 
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import cast
 
 from pinjra.guard.errors import RefusedAttribute
 
-__all__ = ["shield"]
+__all__ = ["class_dict", "class_order", "shield"]
 
 _MEMORY = frozenset(["__array_interface__", "__array_struct__", "__cuda_array_interface__"])
 
@@ -37,11 +38,9 @@ def shield(cls: type) -> None:
     Raises:
         RefusedAttribute: An attribute hook is neither a plain function nor a host's own.
     """
-    space = _space(cls)
+    space = class_dict(cls)
     # A shielded metaclass would take the assignment for its own: it steps aside.
-    metas = [
-        m for m in type.__dict__["__mro__"].__get__(type(cls)) if _space(m).get("__array_struct__") is _ABSENT
-    ]
+    metas = [m for m in class_order(type(cls)) if class_dict(m).get("__array_struct__") is _ABSENT]
     for name in _MEMORY:
         for meta in metas:
             type.__delattr__(meta, name)
@@ -56,8 +55,14 @@ def shield(cls: type) -> None:
             raise RefusedAttribute(f"{name} must be a plain function here")
 
 
-def _space(cls: type) -> types.MappingProxyType[str, object]:
-    return type.__dict__["__dict__"].__get__(cls)  # type: ignore[index,no-any-return]
+def class_dict(cls: type) -> Mapping[str, object]:
+    """Return a class's own namespace, without asking its metaclass."""
+    return cast("Mapping[str, object]", vars(type)["__dict__"].__get__(cls))
+
+
+def class_order(cls: type) -> tuple[type, ...]:
+    """Return a class's method resolution order, without asking its metaclass."""
+    return cast("tuple[type, ...]", vars(type)["__mro__"].__get__(cls))
 
 
 def _without_memory(hook: Callable[[object, str], object]) -> Callable[[object, str], object]:
@@ -67,5 +72,5 @@ def _without_memory(hook: Callable[[object, str], object]) -> Callable[[object, 
             raise AttributeError(name)
         return hook(self, name)
 
-    ask.__name__ = ask.__qualname__ = hook.__name__  # type: ignore[attr-defined]
+    ask.__name__ = ask.__qualname__ = hook.__name__
     return ask
