@@ -130,9 +130,8 @@ class Loop:
     # ------------------------------------------------------------ a run
 
     def _execute(self, message: Execute) -> None:
-        if self._is_dirty and self._rollback:  # the last checkpoint does not have the variables that were set
-            if self._checkpoint.renew(is_wanted=True, note=SET_ASIDE):
-                return  # this is the copy, and the run that it was made for has failed
+        if self._is_missing_variables() and self._checkpoint.renew(is_wanted=True, note=SET_ASIDE):
+            return  # this is the copy, and the run that it was made for has failed
         self._used_before = _usage()[0]
         self._ring.start(message.run)
         self._channel.begin_run(message.run)
@@ -144,6 +143,10 @@ class Loop:
         del finished
         self._is_dirty = False
         self._checkpoint.renew(is_wanted=self._rollback)
+
+    def _is_missing_variables(self) -> bool:
+        """Return whether the last checkpoint does not have the variables that were set from outside."""
+        return self._is_dirty and self._rollback
 
     def _finished(self, message: Execute) -> Finished:
         """Run the code; everything that may run guest code is in here."""

@@ -28,7 +28,8 @@ __all__ = [
 
 MEMORY_STATUS = 86  # exit status of an interpreter whose own bookkeeping ran out of memory
 _PDEATHSIG, _SUBREAPER = 1, 36  # prctl(2)
-_SWEEPS = 50  # a fork bomb is faster than one pass: stop at the first pass that finds nothing
+_SWEEP_SECONDS = 2.0  # a fork bomb is faster than one pass; after so long something cannot be killed at all
+_DYING_SECONDS = 0.0005
 _SIGNALS = {int(signal.SIGXCPU): "cpu", int(signal.SIGSYS): "seccomp", int(signal.SIGXFSZ): "disk"}
 _GONE = (ProcessLookupError, FileNotFoundError, PermissionError, NotADirectoryError)
 
@@ -155,27 +156,28 @@ class Sweeper:
         if self.own_children >= 0:
             return self._kill_children(frozenset(keep))
         reaped: list[Reaped] = []
-        killed = set(keep)
-        for _sweep in range(_SWEEPS):
-            victims = [
-                pid
-                for pid in self._everybody(leaf)
-                if pid not in killed and not (self._has_proc and _is_zombie(pid))
-            ]
+        kept, killed = set(keep), set[int]()
+        deadline = time.monotonic() + _SWEEP_SECONDS
+        while time.monotonic() < deadline:
+            others = [pid for pid in self._everybody(leaf) if pid not in kept]
+            others = [pid for pid in others if not (self._has_proc and _is_zombie(pid))]
+            victims = [pid for pid in others if pid not in killed]
             for number in (signal.SIGSTOP, signal.SIGKILL):
                 for pid in victims:
                     _kill(pid, number)
             killed.update(victims)
-            dead = reap()
-            reaped += dead
-            if not victims:
+            reaped += reap()
+            if not others:
                 break
+            if not victims:  # one that is about to die may hide its children: they move while we read
+                time.sleep(_DYING_SECONDS)
         return reaped
 
     def _kill_children(self, keep: frozenset[int]) -> list[Reaped]:
         """Kill the children that this process has, until no more are left to it: orphans come as their parents die."""
         reaped: list[Reaped] = []
-        for _sweep in range(_SWEEPS):
+        deadline = time.monotonic() + _SWEEP_SECONDS
+        while time.monotonic() < deadline:
             listed = os.pread(self.own_children, 1 << 16, 0).split()
             victims = [pid for pid in map(int, listed) if pid not in keep]
             for pid in victims:
@@ -199,9 +201,8 @@ class Sweeper:
         if probe == 0:
             os._exit(0)
         os.waitpid(probe, 0)
-        numbers = (
-            range(self._mark, probe) if probe > self._mark else range(2, 1 << 16)
-        )  # they start over at the end
+        low = self._mark if self._mark < probe else 2  # numbers start over at the end
+        numbers = range(low, probe)
         self._mark = probe
         return [pid for pid in numbers if _is_alive(pid)]
 

@@ -1,0 +1,81 @@
+"""Files of the scratch folder, also where guest code has laid links."""
+
+import os
+
+import pytest
+
+from pinjra.wire.messages import Done, Failed, FileData, FileList, GetFile, ListFiles, PutFile
+from pinjra.worker.scratch import Scratch, ScratchError
+
+
+@pytest.fixture
+def scratch(tmp_path):
+    folder = tmp_path / "scratch"
+    folder.mkdir()
+    made = Scratch(str(folder), 1000)
+    yield made
+    made.remove()
+
+
+def test_files_go_in_and_out_over_the_worker(host):
+    host.send(PutFile(request=1, name="a/b.txt", blobs=(b"in",)))
+    assert isinstance(host.next(Done, Failed), Done)
+    assert host.run("open('c', 'w').write('out!')\nopen('a/b.txt').read()") == "in"
+    host.send(ListFiles(request=2))
+    assert host.next(FileList).files == {"a/b.txt": 2, "c": 4}
+    host.send(GetFile(request=3, name="c"))
+    assert host.next(FileData).blobs == (b"out!",)
+    host.send(GetFile(request=4, name="none"))
+    assert host.next(Failed).kind == "not-found"
+
+
+def test_a_name_that_leaves_the_folder_is_refused(scratch):
+    for name in ("../x", "/etc/passwd", "a//b", "", "a/../../x", "nul\0", "./x"):
+        with pytest.raises(ScratchError, match="plain relative path") as caught:
+            scratch.get(name, 10)
+        assert caught.value.kind == "refused"
+
+
+def test_a_link_is_not_followed_out_of_the_folder(scratch, tmp_path):
+    (tmp_path / "secret").write_bytes(b"secret")
+    os.symlink(tmp_path / "secret", tmp_path / "scratch" / "link")
+    os.symlink(tmp_path, tmp_path / "scratch" / "folder")
+    for name in ("link", "folder/secret"):
+        with pytest.raises(ScratchError):
+            scratch.get(name, 10)
+        with pytest.raises(ScratchError):
+            scratch.put(name, b"overwritten")
+    assert (tmp_path / "secret").read_bytes() == b"secret"
+    assert scratch.sizes() == {}
+
+
+def test_a_pipe_with_the_name_of_a_file_does_not_block(scratch, tmp_path):
+    os.mkfifo(tmp_path / "scratch" / "pipe")
+    with pytest.raises(ScratchError):
+        scratch.get("pipe", 10)
+    with pytest.raises(ScratchError):
+        scratch.put("pipe", b"x")
+
+
+def test_the_quota_counts_all_files_together(scratch):
+    scratch.put("a", b"x" * 600)
+    with pytest.raises(ScratchError, match="does not fit into 1000 bytes") as caught:
+        scratch.put("b", b"x" * 600)
+    assert caught.value.kind == "quota"
+
+
+def test_clear_empties_the_folder_and_leaves_what_links_point_to(scratch, tmp_path):
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "outside" / "kept").write_bytes(b"")
+    scratch.put("a/b/c", b"1")
+    os.symlink(tmp_path / "outside", tmp_path / "scratch" / "link")
+    scratch.clear()
+    assert os.listdir(tmp_path / "scratch") == []
+    assert (tmp_path / "outside" / "kept").exists()
+
+
+def test_a_file_larger_than_asked_for_is_refused(scratch):
+    scratch.put("a", b"x" * 100)
+    with pytest.raises(ScratchError, match="larger than 99 bytes"):
+        scratch.get("a", 99)
+    assert scratch.get("a", 100) == b"x" * 100
