@@ -92,7 +92,7 @@ class LocalBridge:
             EncodeError: It is beyond the limits (the guest's fault).
         """
         if type(value) in (int, str, float, bool, type(None)) and (
-            type(value) is not str or len(cast("str", value)) < 1000
+            type(value) is not str or len(value) < 1000
         ):
             return value
         return decode(*encode(value, self._limits), resolve=self._resolve)

@@ -1,6 +1,6 @@
 """An OCI bundle, run by `runc` or `runsc` without any daemon -> a transport on its stdin and stdout.
 
-The root file system is a given folder or, without one, this machine's own Python, bound read-only into an empty root: no image, no registry.
+The root file system is a given folder or, without one, this machine's own Python, bound read-only into an empty root.
 """
 
 from __future__ import annotations
@@ -35,6 +35,25 @@ COMMAND_SECONDS = 30
 # CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET: clone(2), linux/sched.h
 NAMESPACE_FLAGS = (0x20000, 0x2000000, 0x4000000, 0x8000000, 0x10000000, 0x20000000, 0x40000000)
 SYSTEM_FOLDERS = ("/usr", "/lib", "/lib64", "/bin", "/etc/ld.so.cache", "/etc/alternatives")
+
+
+MASKED_PATHS = (
+    "/proc/kcore",
+    "/proc/keys",
+    "/proc/latency_stats",
+    "/proc/timer_list",
+    "/proc/sched_debug",
+    "/sys/firmware",
+)
+READONLY_PATHS = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
+REFUSED_CALLS = """
+    acct add_key bpf clock_adjtime clock_settime create_module delete_module fanotify_init finit_module fsconfig fsmount
+    fsopen fspick get_mempolicy init_module io_uring_enter io_uring_register io_uring_setup ioperm iopl kcmp
+    kexec_file_load kexec_load keyctl lookup_dcookie mbind mount mount_setattr move_mount move_pages name_to_handle_at
+    nfsservctl open_by_handle_at open_tree perf_event_open personality pivot_root process_madvise process_vm_readv
+    process_vm_writev ptrace query_module quotactl reboot request_key set_mempolicy setns settimeofday stime swapoff
+    swapon sysfs umount umount2 unshare uselib userfaultfd ustat vm86 vm86old
+"""
 
 
 class OciExecutor(SessionExecutor):
@@ -220,8 +239,8 @@ def bundle_config(limits: Limits, *, python: str, rootfs: str | None, cpus: floa
             "namespaces": [{"type": kind} for kind in ("pid", "network", "ipc", "uts", "mount", "cgroup")],
             "resources": resources,
             "seccomp": _seccomp(),
-            "maskedPaths": ["/proc/kcore", "/proc/keys", "/proc/latency_stats", "/proc/timer_list", "/proc/sched_debug", "/sys/firmware"],
-            "readonlyPaths": ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"],
+            "maskedPaths": list(MASKED_PATHS),
+            "readonlyPaths": list(READONLY_PATHS),
         },
     }  # fmt: skip
 
@@ -229,11 +248,11 @@ def bundle_config(limits: Limits, *, python: str, rootfs: str | None, cpus: floa
 def _mounts(disk_bytes: int, rootfs: str | None, python: str) -> list[dict[str, Any]]:
     plain = ["nosuid", "nodev", "noexec"]
     mounts = [
-        {"destination": "/proc", "type": "proc", "source": "proc", "options": plain},
-        {"destination": "/dev", "type": "tmpfs", "source": "tmpfs", "options": ["nosuid", "noexec", "mode=755", "size=64k"]},
-        {"destination": "/tmp", "type": "tmpfs", "source": "tmpfs", "options": [*plain, "mode=1777", "size=16m", "nr_inodes=1024"]},  # noqa: S108
-        {"destination": SCRATCH, "type": "tmpfs", "source": "tmpfs", "options": [*plain, "mode=1777", f"size={disk_bytes}", "nr_inodes=16384"]},
-    ]  # fmt: skip
+        _mount("/proc", "proc", plain),
+        _mount("/dev", "tmpfs", ["nosuid", "noexec", "mode=755", "size=64k"]),
+        _mount("/tmp", "tmpfs", [*plain, "mode=1777", "size=16m", "nr_inodes=1024"]),  # noqa: S108  (in the container)
+        _mount(SCRATCH, "tmpfs", [*plain, "mode=1777", f"size={disk_bytes}", "nr_inodes=16384"]),
+    ]
     if rootfs is None:
         folders = [*SYSTEM_FOLDERS, *_python_folders(python)]
         mounts[:0] = [
@@ -249,6 +268,10 @@ def _mounts(disk_bytes: int, rootfs: str | None, python: str) -> list[dict[str, 
     return mounts
 
 
+def _mount(destination: str, kind: str, options: list[str]) -> dict[str, Any]:
+    return {"destination": destination, "type": kind, "source": kind, "options": options}
+
+
 def _python_folders(python: str) -> list[str]:
     """Return where the interpreter and its libraries lie, beyond the system's folders."""
     found = {os.path.realpath(p) for p in (sys.base_prefix, sys.prefix, os.path.dirname(python))}
@@ -258,13 +281,12 @@ def _python_folders(python: str) -> list[str]:
 
 
 def _seccomp() -> dict[str, Any]:
-    """Refuse what neither Python nor the worker needs and what kernels were broken through (docker's default list as a model)."""
-    refused = ["acct", "add_key", "bpf", "clock_adjtime", "clock_settime", "create_module", "delete_module", "fanotify_init", "finit_module", "fsconfig", "fsmount", "fsopen", "fspick", "get_mempolicy", "init_module", "io_uring_enter", "io_uring_register", "io_uring_setup", "ioperm", "iopl", "kcmp", "kexec_file_load", "kexec_load", "keyctl", "lookup_dcookie", "mbind", "mount", "mount_setattr", "move_mount", "move_pages", "name_to_handle_at", "nfsservctl", "open_by_handle_at", "open_tree", "perf_event_open", "personality", "pivot_root", "process_madvise", "process_vm_readv", "process_vm_writev", "ptrace", "query_module", "quotactl", "reboot", "request_key", "set_mempolicy", "setns", "settimeofday", "stime", "swapoff", "swapon", "sysfs", "umount", "umount2", "unshare", "uselib", "userfaultfd", "ustat", "vm86", "vm86old"]
+    """Refuse what neither Python nor the worker needs, and what kernels were broken through."""
     return {
         "defaultAction": "SCMP_ACT_ALLOW",
         "architectures": ["SCMP_ARCH_X86_64"] if os.uname().machine == "x86_64" else ["SCMP_ARCH_AARCH64"],
         "syscalls": [
-            {"names": refused, "action": "SCMP_ACT_ERRNO", "errnoRet": 1},
+            {"names": REFUSED_CALLS.split(), "action": "SCMP_ACT_ERRNO", "errnoRet": 1},
             {"names": ["clone3"], "action": "SCMP_ACT_ERRNO", "errnoRet": 38},  # its flags cannot be filtered
             *[_no_clone(flag) for flag in NAMESPACE_FLAGS],
         ],
