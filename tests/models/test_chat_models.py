@@ -224,6 +224,22 @@ def test_a_failure_says_whose_fault_it_is_and_no_secret(model, stand_in, status,
     assert len(stand_in.asked) == times
 
 
+def test_secrets_among_the_options_are_kept_out_of_errors_too(stand_in):
+    pytest.importorskip("openai")
+    model = load_model(
+        "openai:m",
+        api_base=stand_in.url,
+        api_key=KEY,
+        extra_headers={"x-gateway": "walrus-555-lamp"},
+        extra_body={"aws_secret_access_key": "marmot-777-desk"},
+    )
+    said = {"error": {"message": "no: walrus-555-lamp marmot-777-desk"}}
+    stand_in.answers = [stand_in.Answer(said, status=400)]
+    with pytest.raises(RequestRefused) as caught:
+        model.generate(ASK)
+    assert "no: *** ***" in str(caught.value)
+
+
 def test_a_server_that_is_not_there_is_the_providers_fault(model, stand_in):
     stand_in.close()
     with pytest.raises(ProviderFailed):

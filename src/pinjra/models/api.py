@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -27,6 +28,8 @@ _PLAIN_OPTIONS = (
     "timeout",
     "provider",
 )
+
+_SECRET_NAME = re.compile("key|token|secret|password|credential", re.IGNORECASE)
 
 # Pieces still read after a stop sequence, for the token counts of a server that leaves the sequence in the text and ends
 # there; a server that knows no stop sequences would go on to the end of its output, so then the stream is closed.
@@ -71,7 +74,7 @@ class ApiModel(ABC):
         self.attempts = attempts
         self.retry_wait_seconds = retry_wait_seconds
         self.options = dict(options or {})
-        self._secrets = tuple(s for s in secrets if s)
+        self._secrets = (*(s for s in secrets if s), *_secret_texts(self.options))
 
     def __repr__(self) -> str:
         where = f", base_url={public_url(self.base_url)!r}" if self.base_url else ""
@@ -220,6 +223,21 @@ def public_url(url: str) -> str:
     parts = urlsplit(url)
     host = parts.netloc.rpartition("@")[2]
     return urlunsplit((parts.scheme, host, parts.path, "", ""))
+
+
+def _secret_texts(options: Mapping[str, Any]) -> list[str]:
+    """Return the texts among options that are secrets by their names, and all values of headers."""
+    found = []
+    for name, value in options.items():
+        if isinstance(value, Mapping):
+            found += (
+                [v for v in value.values() if isinstance(v, str)]
+                if "header" in name
+                else _secret_texts(value)
+            )
+        elif isinstance(value, str) and _SECRET_NAME.search(name):
+            found.append(value)
+    return found
 
 
 def _is_plain(value: object) -> bool:
