@@ -277,6 +277,20 @@ def test_run_called_on_an_event_loop_still_awaits_callbacks(code_agent: Make) ->
     assert seen == [1]
 
 
+def test_an_interrupt_while_the_session_opens_is_not_lost() -> None:
+    from pinjra.executors.local import LocalPythonExecutor
+
+    agent: CodeAgent
+
+    def make() -> LocalPythonExecutor:
+        agent.interrupt()
+        return LocalPythonExecutor([])
+
+    agent = CodeAgent([], ScriptedModel([fenced("final_answer(1)")]), executor=make, verbosity_level=0)
+    with agent, pytest.raises(AgentInterrupted):
+        agent.run("x")
+
+
 def test_an_interrupt_just_before_the_code_runs_is_not_lost(code_agent: Make) -> None:
     agent = code_agent("while True:\n    pass", before_run=lambda code, agent: agent.interrupt())
     with pytest.raises(AgentInterrupted):

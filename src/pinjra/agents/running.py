@@ -116,10 +116,10 @@ def prepare(agent: Agent, order: Order, left: LastRun | None, sink: Sink | None)
 
 def _driven(run: Run, order: Order) -> tuple[RunResult, BaseException | None]:
     agent = run.agent
-    if run.session is None:
-        run.session = agent.open_session()
-    agent.track(run, active=True)
+    agent.track(run, active=True)  # first, so that an interrupt while the session opens is not lost
     try:
+        if run.session is None:
+            run.session = agent.open_session()
         if run.session is not None:
             run.session.acquire(run)
         try:
