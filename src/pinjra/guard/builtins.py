@@ -157,23 +157,28 @@ def _refusal(name: str, hint: str) -> Callable[..., object]:
 def _consumers(runtime: Runtime) -> dict[str, object]:
     """Return the functions that run an iterable to its end in C, each with its iterable metered."""
 
-    def first(real: Callable[..., object]) -> Callable[..., object]:
-        def consume(iterable: object, /, *args: object, **kwargs: object) -> object:
-            return real(runtime.meter(iterable), *args, **kwargs)
+    steady = runtime.steady
 
-        return _like(real, consume)
+    def total(iterable: object, /, start: object = 0) -> object:
+        return sum(steady(iterable), start)  # type: ignore[call-overload]
+
+    def arrange(iterable: object, /, *, key: object = None, reverse: object = False) -> object:
+        return sorted(steady(iterable), key=key, reverse=reverse)  # type: ignore[call-overload]
 
     def extreme(real: Callable[..., object]) -> Callable[..., object]:
         def pick(*args: object, **kwargs: object) -> object:
-            return real(runtime.meter(args[0]), **kwargs) if len(args) == 1 else real(*args, **kwargs)
+            return real(steady(args[0]), **kwargs) if len(args) == 1 else real(*args, **kwargs)
 
         return _like(real, pick)
 
-    table: dict[str, object] = {
-        f.__name__: first(cast(Callable[..., object], f)) for f in (sum, any, all, sorted)
+    return {
+        "sum": _like(sum, total),
+        "sorted": _like(sorted, arrange),
+        "any": _like(any, lambda iterable, /: any(steady(iterable))),
+        "all": _like(all, lambda iterable, /: all(steady(iterable))),
+        "min": extreme(min),
+        "max": extreme(max),
     }
-    table.update({f.__name__: extreme(cast(Callable[..., object], f)) for f in (min, max)})
-    return table
 
 
 def _lazies(runtime: Runtime) -> dict[str, object]:
@@ -237,7 +242,7 @@ class Namespace(dict):  # type: ignore[type-arg]
         for key, value in dict(*args, **kwargs).items():
             self[key] = value
 
-    def __ior__(self, other: object) -> Namespace:
+    def __ior__(self, other: object) -> Namespace:  # type: ignore[misc]
         self.update(other)
         return self
 

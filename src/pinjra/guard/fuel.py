@@ -61,6 +61,7 @@ class Fuel:
         self.budget = 0
         self._ceiling = 0
         self._drained = 0  # ticks of the chunk at hand that a stop threw away
+        self.debts: list[Callable[[], int]] = []  # each hands over turns that were counted elsewhere
         self._payer = _Payer(self)
         rounds = zip(repeat(self._payer), map(attrgetter("chunk"), repeat(self._payer)))
         self.ticks: Iterator[None] = chain.from_iterable(chain.from_iterable(rounds))
@@ -72,13 +73,19 @@ class Fuel:
         self.stop = None
         self.budget = self._ceiling = self.limits.operations or _UNLIMITED
         deque(self._payer.current, maxlen=0)
+        self._settle()
         self.chunks = self.extra = self._drained = 0
 
     @property
     def used(self) -> int:
         """Return the operations of this run."""
+        self._settle()
         unused = length_hint(self._payer.current) + self._drained
         return max(0, self.chunks * (_CHUNK + 1) - unused) + self.extra
+
+    def _settle(self) -> None:
+        for debt in self.debts:
+            self.extra += debt()
 
     def pay(self) -> None:
         """Account for one chunk.
@@ -87,6 +94,7 @@ class Fuel:
             GuestStop: The budget is used up, or the run is being stopped.
         """
         self.chunks += 1
+        self._settle()
         if self.chunks * (_CHUNK + 1) + self.extra > self._ceiling:
             self.chunks -= 1
             self.refuse()

@@ -1,5 +1,7 @@
 """What every part of the rewriter shares: names of guards, scopes, temporaries; and the rewriting of loops."""
 
+# ruff: noqa: D102, N802
+
 from __future__ import annotations
 
 import ast

@@ -84,6 +84,9 @@ def _multiplication_test(left: _Operand, right: _Operand, guard: Guard) -> ast.e
         value = _literal(one.node)
         if isinstance(value, int) and -_WORD < value < _WORD:
             return _is_number(other, guard)
+    if left.atomic and right.atomic:
+        small = [_is(right, "int", guard), _is(left, "int", guard), _bounded(right, _WORD)]
+        return _or(_and(*small[_same_name(left.node, right.node) :]), _is(right, "float", guard))
     first = ast.Compare(
         _type(left.first(), guard), [ast.Is(), ast.Is()], [_type(right.first(), guard), guard("float")]
     )
@@ -91,6 +94,10 @@ def _multiplication_test(left: _Operand, right: _Operand, guard: Guard) -> ast.e
         _type(left.again(), guard), [ast.Is(), ast.Is()], [guard("int"), _type(right.again(), guard)]
     )
     return _or(first, _and(same, _bounded(right, _WORD)))
+
+
+def _same_name(one: ast.expr, other: ast.expr) -> bool:
+    return isinstance(one, ast.Name) and isinstance(other, ast.Name) and one.id == other.id
 
 
 class _Operand:

@@ -177,8 +177,8 @@ class Pricing:
     def _price_tabs(self, target: object, args: tuple[object, ...], kwargs: Mapping[str, object]) -> None:
         if issubclass(type(target), (str, bytes, bytearray)):
             size = next(value for value in (*args, *kwargs.values(), 8) if _integer(value))
-            text = str if issubclass(type(target), str) else type(target)
-            tabs = cast(Callable[..., int], text.count)(target, "	" if text is str else b"	")
+            is_text = issubclass(type(target), str)
+            tabs = str.count(cast(str, target), "\t") if is_text else bytes(cast(bytes, target)).count(b"\t")
             self.bytes(cast(int, size) * tabs)
 
     def _price_replace(self, target: object, args: tuple[object, ...], kwargs: Mapping[str, object]) -> None:

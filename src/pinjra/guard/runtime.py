@@ -1,6 +1,6 @@
 """Runtime: the guards of one interpreter, and the dict of builtins that guest code runs with. Implements GuardServices."""
 
-# ruff: noqa: D102 (the protocol `GuardServices` documents these methods)
+# ruff: noqa: D102
 
 from __future__ import annotations
 
@@ -32,6 +32,7 @@ _STEADY = frozenset(
 _SIZED = _STEADY | {list, bytearray}
 _C_LAZY = (map, filter, zip, enumerate, reversed)
 _DEPTH = 100  # levels of lazy iterators: each takes about 200 bytes of C stack, far below what overflows it
+_AT_ONCE = 4096  # turns that may be owed before they are paid: 0.1 ms
 _CONSUMERS = (list, tuple, set, frozenset, dict)
 
 
@@ -48,6 +49,7 @@ class Runtime:
         self.special = Special(self.attributes, self.pricing, self._formatting, self.importer.guarded_method)
         self.attributes.special = self.special.load
         self._files: set[str] = set()
+        self.steady = self._steady_loop()
         self.builtins = build_builtins(self, write)
         self._real_lazy: dict[int, Callable[..., Iterator[object]]] = {
             id(self.builtins[kind.__name__]): kind for kind in _C_LAZY
@@ -161,7 +163,7 @@ class Runtime:
             "t": fuel.tick,
             "ticks": fuel.ticks,
             "k": fuel.check,
-            "i": self._steady_loop(),
+            "i": self.steady,
             "j": self._growing_loop,
             "b": self._bounded_loop,
             "c": self._consume,
@@ -196,14 +198,26 @@ class Runtime:
         return made
 
     def _steady_loop(self) -> Callable[[object], Iterable[object]]:
-        step, metered, growing = self.fuel.step, self._metered, _STEADY | {list}
+        metered, growing, charge, debt = self._metered, _STEADY | {list}, self.fuel.charge, 0
+
+        def settle() -> int:
+            nonlocal debt
+            owed, debt = debt, 0
+            return owed
 
         def steady(iterable: object) -> Iterable[object]:
             """Return what a loop runs over whose body cannot make a list longer without a tick."""
-            if type(iterable) in growing and step(len(iterable)):  # type: ignore[arg-type]
-                return cast(Iterable[object], iterable)
+            nonlocal debt
+            if type(iterable) in growing:
+                turns = len(iterable)  # type: ignore[arg-type]
+                if turns < _AT_ONCE:
+                    debt += turns + 1  # one for the loop itself, or empty loops in loops would be free
+                    if debt > _AT_ONCE:
+                        charge(settle())
+                    return iterable  # type: ignore[return-value]  # cast() would cost a call
             return metered(iterable)
 
+        self.fuel.debts.append(settle)
         return steady
 
     def _growing_loop(self, iterable: object) -> Iterable[object]:
