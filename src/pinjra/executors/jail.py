@@ -16,7 +16,7 @@ from typing import Any
 from pinjra.core.errors import BackendError
 from pinjra.core.limits import Limits
 from pinjra.executors.guarantees import Guarantees
-from pinjra.executors.session import SessionExecutor
+from pinjra.executors.session import Patience, SessionExecutor
 from pinjra.guard.imports import DEFAULT_AUTHORIZED
 from pinjra.jail.client import Config, Session, Zygote, zygote_for
 from pinjra.jail.confine import Spec
@@ -25,7 +25,12 @@ __all__ = ["JailExecutor", "JailTransport"]
 
 _SERVE = "pinjra.worker.supervisor:serve"
 # What every session needs sooner or later; each is then shared memory and no time
-_PRELOAD = ("pinjra.worker.interpreter", *DEFAULT_AUTHORIZED)
+_PRELOAD = (
+    "pinjra.worker.interpreter",
+    "pinjra.guard.replacements",
+    "pinjra.guard.services",
+    *DEFAULT_AUTHORIZED,
+)
 _DEATH_SECONDS = 2.0  # a killed session is gone in milliseconds; a kernel under memory pressure takes longer
 _MOST_BYTES = 1 << 20
 
@@ -47,6 +52,8 @@ class JailExecutor(SessionExecutor):
         ConfigurationError: An unknown name in `require` or `without` (the caller's fault).
         StartupFailed: The zygote did not come up (the host's fault).
     """
+
+    PATIENCE = Patience(close_seconds=0.0)  # no goodbye: the kernel ends all of a session at once
 
     def __init__(
         self,

@@ -61,6 +61,7 @@ class Box:
         others: Processes of that uid outside the session.
         keep: Descriptors that stay open.
         parent: The zygote's process number.
+        filter: The system call filter, assembled once for all sessions.
     """
 
     scratch: str
@@ -72,6 +73,7 @@ class Box:
     group: Group | None
     keep: frozenset[int]
     parent: int
+    filter: bytes
 
 
 def confine(plan: Plan, spec: Spec, box: Box) -> None:
@@ -104,7 +106,7 @@ def confine(plan: Plan, spec: Spec, box: Box) -> None:
     prctl(38, 1)  # PR_SET_NO_NEW_PRIVS
     capabilities.drop_all()
     capabilities.forbid_inspection()
-    seccomp.apply(seccomp.policy(private_view=plan.has("mount namespace"), network=plan.network))
+    seccomp.apply(box.filter)
 
 
 def _leave_host(plan: Plan, spec: Spec, box: Box) -> None:

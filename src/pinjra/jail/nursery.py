@@ -15,9 +15,10 @@ from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, field
 from typing import NoReturn
 
-from pinjra.jail import capabilities, cgroups, namespaces, profile, quota, rlimits
+from pinjra.jail import capabilities, cgroups, namespaces, profile, quota, rlimits, seccomp
 from pinjra.jail.confine import Box, Spec, confine
 from pinjra.jail.plan import Plan
+from pinjra.jail.syscalls import machine
 
 __all__ = ["Child", "Nursery"]
 
@@ -78,6 +79,8 @@ class Nursery:
         self._pid_namespace = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
         self._process = os.getpid()
         self._all_uids = capabilities.owns_all_uids()
+        rules = seccomp.policy(private_view=self.plan.has("mount namespace"), network=self.plan.network)
+        self._filter = seccomp.assemble(rules, machine())
 
     @property
     def private_scratch(self) -> str:
@@ -303,6 +306,7 @@ class Nursery:
             group=group,
             keep=frozenset({0, 1, 2, *keep}),
             parent=self._process,
+            filter=self._filter,
         )
 
 

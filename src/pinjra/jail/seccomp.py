@@ -148,13 +148,13 @@ def is_supported() -> str:
     return ""
 
 
-def apply(rules: Policy) -> None:
-    """Put the filter on this process; it holds for all of its threads and children, for ever.
+def apply(lines: bytes) -> None:
+    """Put an assembled filter on this process; it holds for all of its threads and children, for ever.
 
     Raises:
         OSError: The kernel refused it (the machine's fault).
     """
-    program = buffer(assemble(rules, machine()))
+    program = buffer(lines)
     header = buffer(struct.pack("HxxxxxxP", len(program) // 8, ctypes.addressof(program)))
     prctl(38, 1)  # PR_SET_NO_NEW_PRIVS
     syscall("seccomp", _SET_MODE_FILTER, _FLAG_TSYNC, header)
