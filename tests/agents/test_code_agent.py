@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -338,3 +339,31 @@ def test_a_lost_given_executor_is_not_replaced() -> None:
         pytest.raises(SessionLost, match="the worker died"),
     ):
         agent.run("x")
+
+
+def test_images_may_be_paths_or_pictures(code_agent: Make, tmp_path: Path) -> None:
+    image = pytest.importorskip("PIL.Image").new("RGB", (2, 2))
+    file = tmp_path / "a.png"
+    image.save(file)
+    agent = code_agent("final_answer(1)")
+    agent.run("look", images=[image, file, str(file)])
+    (seen,) = [m.images for m in agent.model.requests[0].messages if m.images]  # type: ignore[attr-defined]
+    assert len(seen) == 3
+    assert all(data.startswith(b"\x89PNG") for data in seen)
+
+
+def test_a_model_that_fails_at_the_last_answer_leaves_words_that_say_so(code_agent: Make) -> None:
+    model = ScriptedModel([fenced("x = 1"), ProviderFailed("down")])
+    answer = code_agent(model=model, max_steps=1).run("x")
+    assert "all 1 steps are used up, and then the model failed" in str(answer)
+
+
+def test_a_kept_session_that_cannot_be_emptied_is_replaced() -> None:
+    class Dying(LocalPythonExecutor):
+        def reset(self) -> None:
+            raise SessionLost("gone")
+
+    model = code_model("x = 1\nfinal_answer(x)", "final_answer(2)")
+    with CodeAgent([], model, executor=lambda: Dying([]), verbosity_level=0) as agent:
+        assert agent.run("x") == 1
+        assert agent.run("y") == 2

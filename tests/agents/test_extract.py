@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pinjra.agents.errors import AgentParsingError
@@ -86,6 +86,7 @@ def test_structured_output_falls_back_to_fences() -> None:
     assert extract_structured("```python\nx = 1\n```").code == "x = 1"
 
 
+@settings(deadline=None)  # the machine's load is not the code's
 @given(st.text(max_size=300))
 def test_any_text_gives_code_or_the_one_error(text: str) -> None:
     try:
@@ -94,6 +95,7 @@ def test_any_text_gives_code_or_the_one_error(text: str) -> None:
         pass
 
 
+@settings(deadline=None)  # the machine's load is not the code's
 @given(st.lists(st.sampled_from(["x = 1", "print(x)", "for i in y:\n    pass", "# note", ""]), min_size=1))
 def test_a_fence_gives_back_the_code_inside_it(lines: list[str]) -> None:
     code = "\n".join(lines).strip("\n").rstrip()

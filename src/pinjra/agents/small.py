@@ -16,10 +16,11 @@ if TYPE_CHECKING:
 
 __all__ = ["example_turns"]
 
+# Each of another kind, and none a sum: what is shown twice is imitated where it does not fit.
 _PLAIN = (
     (
-        "What is the sum of the squares of the first 4 odd numbers?",
-        "final_answer(sum(n * n for n in [1, 3, 5, 7]))",
+        "Which numbers from 1 to 20 are divisible by 3 or by 7?",
+        "final_answer([n for n in range(1, 21) if n % 3 == 0 or n % 7 == 0])",
     ),
     ("What is the least common multiple of 12 and 18?", "import math\n\nfinal_answer(math.lcm(12, 18))"),
     (
@@ -27,8 +28,8 @@ _PLAIN = (
         'import datetime\n\nfinal_answer(datetime.date(1976, 7, 4).strftime("%A"))',
     ),
     (
-        "How many vowels does the word 'onomatopoeia' have?",
-        "word = 'onomatopoeia'\nfinal_answer(sum(1 for letter in word if letter in 'aeiou'))",
+        "Which letters of 'onomatopoeia' are vowels, as one word?",
+        "word = 'onomatopoeia'\nfinal_answer(''.join(letter for letter in word if letter in 'aeiou'))",
     ),
 )
 _NUMBERS = ("integer", "number")
