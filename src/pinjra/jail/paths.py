@@ -9,7 +9,7 @@ from collections.abc import Iterable
 import pinjra
 from pinjra.jail import profile
 
-__all__ = ["is_library", "readable", "scratch_for"]
+__all__ = ["is_library", "readable", "scratch_for", "unreachable"]
 
 
 def is_library(path: str) -> bool:
@@ -45,6 +45,21 @@ def readable(extra: Iterable[str], *, network: bool) -> tuple[tuple[str, ...], t
             shown[os.path.abspath(path)] = None
     shown.update(dict.fromkeys(_mapped_files(tuple(map(os.path.realpath, shown)))))
     return tuple(shown), tuple(left_out)
+
+
+def unreachable(shown: Iterable[str]) -> tuple[str, ...]:
+    """Return which of these another user cannot reach, with the reason. A private view has no such folders above."""
+    notes = []
+    for path in shown:
+        parents = [os.path.realpath(path)]
+        while parents[-1] != "/":
+            parents.append(os.path.dirname(parents[-1]))
+        closed = [
+            parent for parent in parents if not os.stat(parent).st_mode & 0o001 and os.path.isdir(parent)
+        ]
+        if closed:
+            notes.append(f"{path}: the session's user cannot read it, {closed[-1]} is closed to others")
+    return tuple(notes)
 
 
 def scratch_for(shown: Iterable[str]) -> str:

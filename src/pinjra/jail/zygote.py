@@ -103,6 +103,8 @@ def _prepare(host: socket.socket, config: Json, pidfd: int) -> Nursery:
     serve = _load(str(config["serve"]))
     notes = _preload(_strings(config, "preload"))
     shown, left_out = paths.readable(_strings(config, "readable"), network=network)
+    if chosen.by_root and not chosen.has("mount namespace"):
+        left_out += paths.unreachable(shown)
     cgroups.sweep(kernel.cgroups)
     parents = kernel.cgroups
     used = {name: folder for name, folder in parents.folders.items() if chosen.has(f"cgroup {name}")}

@@ -1,0 +1,193 @@
+"""The jail executor: what a guest with all of Python tries, what its limits do, what is promised and left behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pinjra.core.errors import ConfigurationError, ExecutorClosed
+from pinjra.core.execution import Cause, ErrorKind
+from pinjra.core.limits import Limits
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the jail is Linux's")
+if sys.platform == "linux":
+    from pinjra.executors.jail import JailExecutor
+    from pinjra.jail.plan import JailUnavailable
+
+NAMESPACES = [f"{kind} namespace" for kind in ("user", "mount", "pid", "network", "ipc", "uts", "cgroup")]
+LIMITS = Limits(memory_bytes=512 << 20, disk_bytes=8 << 20, wall_seconds=5, cpu_seconds=5, processes=16)
+OPEN = ["os", "socket", "subprocess", "ctypes", "signal", "time", "pinjra.jail.libc"]
+
+
+@pytest.fixture(scope="module", params=["namespaces", "no namespaces"])
+def without(request: pytest.FixtureRequest) -> list[str]:
+    try:
+        JailExecutor(spares=0).close()
+    except JailUnavailable as problem:  # the machine's fault; anything else is ours
+        pytest.skip(str(problem))
+    return NAMESPACES if request.param == "no namespaces" else []
+
+
+@pytest.fixture(scope="module")
+def box(without: list[str]) -> Iterator[JailExecutor]:
+    with JailExecutor(OPEN, limits=LIMITS, guard=False, without=without, spares=0) as executor:
+        yield executor
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "open('/etc/passwd').read()",
+        "import os\nos.listdir('/root')",
+        f"open({str(Path(__file__))!r}, 'a')",
+        "import socket\nsocket.create_connection(('127.0.0.1', 1), 1)",
+        "import subprocess\nsubprocess.run(['/usr/bin/id'])",
+        f"import os, signal\nos.kill({os.getpid()}, signal.SIGKILL)",
+    ],
+)
+def test_plain_python_cannot_reach_the_host(box: JailExecutor, code: str) -> None:
+    done = box.run(code)
+    assert done.error is not None
+    assert done.error.type in {"PermissionError", "FileNotFoundError", "ProcessLookupError", "OSError"}
+
+
+@pytest.mark.parametrize(
+    ("code", "kind", "cause"),
+    [
+        (
+            "from pinjra.jail.libc import syscall\nsyscall('unshare', 0x10000000)",
+            ErrorKind.CRASHED,
+            Cause.SECCOMP,
+        ),
+        ("import ctypes\nctypes.string_at(0)", ErrorKind.CRASHED, Cause.SIGNAL),
+        ("import os\nos._exit(3)", ErrorKind.CRASHED, Cause.EXIT),
+        ("while True: pass", ErrorKind.LIMIT, None),
+    ],
+)
+def test_a_step_that_kills_its_interpreter_is_undone(
+    box: JailExecutor, code: str, kind: ErrorKind, cause: Cause | None
+) -> None:
+    assert box.run("kept = 'as it was'").error is None
+    done = box.run(f"kept = 'changed'\n{code}")
+    assert done.error is not None
+    assert done.error.kind == kind
+    assert done.error.rolled_back
+    assert cause is None or done.error.cause == cause
+    assert box.run("kept").value == "as it was"
+
+
+def test_a_huge_allocation_ends_in_a_memory_error(box: JailExecutor) -> None:
+    done = box.run("x = bytearray(1 << 30)")
+    assert done.error is not None
+    assert done.error.type == "MemoryError"
+
+
+def test_a_file_larger_than_the_quota_cannot_be_written(box: JailExecutor) -> None:
+    done = box.run("with open('big', 'wb') as f:\n    for _ in range(16):\n        f.write(bytes(1 << 20))")
+    assert done.error is not None
+    assert done.error.type == "OSError"
+    box.reset()
+
+
+def test_files_go_in_and_out_of_the_scratch_folder(box: JailExecutor) -> None:
+    box.put_file("in/a.txt", b"from the host")
+    assert box.run("open('in/a.txt').read()").value == "from the host"
+    box.run("open('out.txt', 'w').write('from the guest')")
+    assert box.get_file("out.txt") == b"from the guest"
+    assert set(box.list_files()) >= {"in/a.txt", "out.txt"}
+
+
+def test_the_environment_holds_nothing_of_the_host(
+    monkeypatch: pytest.MonkeyPatch, box: JailExecutor
+) -> None:
+    assert "PATH" not in box.run("import os\nlist(os.environ)").value
+
+
+def test_guarantees_name_what_is_applied_and_what_is_not(box: JailExecutor, without: list[str]) -> None:
+    promised = box.guarantees
+    assert promised.boundary == "kernel"
+    assert "seccomp" in promised.isolation
+    assert "landlock files" in promised.isolation or "mount namespace" in promised.isolation
+    for name in without:
+        assert f"{name}: left out by the caller" in promised.missing
+    assert all(
+        (promised.memory, promised.wall, promised.disk, promised.processes, promised.network, promised.files)
+    )
+
+
+def test_the_guard_is_on_unless_it_is_switched_off(without: list[str]) -> None:
+    with JailExecutor(limits=LIMITS, without=without, spares=0) as executor:
+        done = executor.run("import os")
+        assert done.error is not None
+        assert done.error.kind == ErrorKind.REFUSED
+        assert executor.guarantees.operations == "guard"
+
+
+def test_what_cannot_be_given_is_not_started() -> None:
+    with pytest.raises(JailUnavailable, match=r"cannot give 'pid namespace' here .*left out by the caller"):
+        JailExecutor(without=NAMESPACES, require=["pid namespace"])
+    with pytest.raises(ConfigurationError, match="is no mechanism or property of the jail"):
+        JailExecutor(require=["walls"])
+
+
+def test_a_closed_executor_says_so() -> None:
+    executor = JailExecutor(limits=LIMITS, spares=0)
+    executor.close()
+    executor.close()
+    with pytest.raises(ExecutorClosed):
+        executor.run("1")
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that every user can read; pytest's own are closed."""
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
+def test_a_folder_that_the_sessions_user_cannot_reach_is_reported(tmp_path: Path) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root's sessions have another user")
+    tmp_path.chmod(0o700)
+    with JailExecutor(limits=LIMITS, python_path=[str(tmp_path)], without=NAMESPACES, spares=0) as executor:
+        start = f"{tmp_path}: the session's user cannot read it"
+        assert any(text.startswith(start) for text in executor.guarantees.missing)
+
+
+def test_modules_of_the_operator_are_shown_when_named(open_folder: Path, without: list[str]) -> None:
+    (open_folder / "ours.py").write_text("ANSWER = 42")
+    imports = ["ours"]
+    with JailExecutor(
+        imports, limits=LIMITS, preload=(), python_path=[str(open_folder)], without=without, spares=0
+    ) as seen:
+        assert seen.run("import ours\nours.ANSWER").value == 42
+    with JailExecutor(imports, limits=LIMITS, preload=(), without=without, spares=0) as unseen:
+        done = unseen.run("import ours")
+        assert done.error is not None
+        assert done.error.type == "ModuleNotFoundError"
+
+
+def test_an_unprivileged_user_gets_the_same_walls() -> None:
+    code = (
+        "import json, os, sys\n"
+        "if os.geteuid() == 0:\n    os.setgroups([]); os.setresgid(65534, 65534, 65534); os.setresuid(65534, 65534, 65534)\n"
+        "from pinjra.executors.jail import JailExecutor\n"
+        "with JailExecutor(['os'], guard=False, spares=0) as box:\n"
+        "    seen = [box.run(code) for code in ('6 * 7', 'open(\"/etc/passwd\")', 'import os\\nos.fork()')]\n"
+        "    print(json.dumps([seen[0].value, seen[1].error.type, 'capabilities dropped' in box.guarantees.isolation]))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, cwd="/")
+    if "ModuleNotFoundError" in done.stderr or "Permission denied" in done.stderr:
+        pytest.skip("the unprivileged user cannot read this checkout or interpreter")
+    assert done.returncode == 0, done.stderr
+    value, refusal, is_dropped = json.loads(done.stdout)
+    assert (value, is_dropped) == (42, True)
+    assert refusal in ("FileNotFoundError", "PermissionError")
