@@ -290,3 +290,17 @@ def test_the_hosts_loop_is_out_of_reach() -> None:
         return guest.refusal("asyncio.Future().get_loop()")
 
     assert "RefusedOperation" in asyncio.run(host()) or "no current event loop" in asyncio.run(host())
+
+
+def test_query_texts_see_the_guests_variables() -> None:
+    pytest.importorskip("pandas")
+    source = """
+import pandas as pd
+df = pd.DataFrame({"age": [10, 20]})
+k = 15
+def over():
+    limit = 12
+    return df.query("age > @limit")
+[len(df.query("age > @k")), len(over()), list(pd.eval("double = df.age * 2", target=df).double), list(df.eval("age + @k"))]
+"""
+    assert Guest("pandas").value(source) == [1, 1, [20, 40], [25, 35]]

@@ -173,7 +173,9 @@ class Importer:
         """Return what guest code gets for attribute `name` (one of METHOD_NAMES) of any object."""
         from pinjra.guard.replacements_science import guard_method
 
-        return guard_method(self.session, obj, name, getattr(obj, name))
+        value = getattr(obj, name)
+        # A proxy holds what was reviewed already.
+        return value if self.is_proxy(obj) else guard_method(self.session, obj, name, value)
 
     # ------------------------------------------------------------------ policy
 
