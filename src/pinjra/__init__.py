@@ -39,7 +39,15 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _WHERE = {
-    "pinjra.core.execution": ["Artifact", "Cause", "CodeOutput", "ErrorKind", "Execution", "GuestError", "Usage"],
+    "pinjra.core.execution": [
+        "Artifact",
+        "Cause",
+        "CodeOutput",
+        "ErrorKind",
+        "Execution",
+        "GuestError",
+        "Usage",
+    ],
     "pinjra.core.limits": ["Limits"],
     "pinjra.core.values": ["Opaque", "Record"],
     "pinjra.core.errors": [
@@ -60,13 +68,16 @@ _WHERE = {
     "pinjra.executors.local": ["LocalPythonExecutor"],
     "pinjra.executors.jail": ["JailExecutor"],
     "pinjra.tools": [
+        "DuckDuckGoSearchTool",
         "FinalAnswerTool",
+        "MCPClient",
         "PythonTool",
         "Tool",
         "ToolCollection",
         "UserInputTool",
         "VisitWebpageTool",
         "WebSearchTool",
+        "WikipediaSearchTool",
         "WikipediaTool",
         "tool",
     ],
@@ -85,7 +96,7 @@ _WHERE = {
 }
 _MODULES = {name: module for module, names in _WHERE.items() for name in names}
 
-__all__ = sorted(_MODULES)  # noqa: PLE0605
+__all__ = sorted(_MODULES)
 
 
 def __getattr__(name: str) -> object:

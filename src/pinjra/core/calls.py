@@ -110,8 +110,9 @@ def guest_exception(type_name: str, message: str) -> Exception:
     """
     import builtins
 
-    found = getattr(builtins, type_name, None) if type_name.isidentifier() else None
+    found: object = getattr(builtins, type_name, None) if type_name.isidentifier() else None
     if isinstance(found, type) and issubclass(found, Exception) and not issubclass(found, UnicodeError):
-        return found(message)
+        failure: Exception = found(message)
+        return failure
     cls = type(type_name, (ToolError,), {"__module__": "builtins"}) if type_name.isidentifier() else ToolError
     return cls(message)

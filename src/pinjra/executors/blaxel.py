@@ -1,8 +1,8 @@
 """A Blaxel sandbox -> a transport over the stdin and the log stream of one process of its sandbox API.
 
-Facts that decide things: the log stream is made of lines ("stdout:…"), so frames are lines; it replays from the process's start when
-it is opened again, so resuming needs nothing but the protocol's numbers; without `keep_alive` the sandbox sleeps in mid-run; the SDK's
-own `write_stdin` makes a new TLS context for each call, so one HTTP client is kept.
+Facts that decide things: the log stream is made of lines ("stdout:…"), so frames are lines; it replays from the process's start
+when it is opened again, so resuming needs nothing but the protocol's numbers; without `keep_alive` the sandbox sleeps in mid-run;
+the SDK's own `write_stdin` makes a new TLS context for each call, so one HTTP client is kept.
 """
 
 from __future__ import annotations

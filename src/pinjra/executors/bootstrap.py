@@ -28,13 +28,18 @@ f = os.path.join(tempfile.mkdtemp(prefix="pinjra-"), "worker.zip")
 with open(f, "wb") as z: z.write(base64.b64decode(b"".join(parts)))
 del parts, c, n
 sys.path.insert(0, f)
+sys.argv[1:] = ARGUMENTS
 runpy.run_module("pinjra.worker", run_name="__main__", alter_sys=True)
 """
 
 
-def bootstrap_code() -> str:
-    """Return the program for `python3 -I -u -c`; it waits for `bootstrap_payload` on stdin."""
-    return _CODE.strip()
+def bootstrap_code(arguments: tuple[str, ...] = ()) -> str:
+    """Return the program for `python3 -I -u -c`; it waits for `bootstrap_payload` on stdin.
+
+    Args:
+        arguments: Of the worker ("--jail").
+    """
+    return f"{_CODE.strip()}".replace("ARGUMENTS", repr(list(arguments)))
 
 
 def bootstrap_payload() -> bytes:

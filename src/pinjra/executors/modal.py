@@ -1,4 +1,7 @@
-"""A Modal sandbox -> a transport over stdin and stdout of one `exec`. Modal's streams have byte offsets: nothing is lost or repeated."""
+"""A Modal sandbox -> a transport over stdin and stdout of one `exec`.
+
+Modal's streams have byte offsets, so its client loses and repeats nothing.
+"""
 
 from __future__ import annotations
 

@@ -1,0 +1,115 @@
+"""`ssh host python3 -` -> a transport: the worker is pushed in through the connection, nothing is installed at the far end.
+
+Where the far end's kernel allows it the worker confines itself there with the jail's mechanisms that need no privilege; the
+transport asks for that with `confine`, and the session fails to start rather than start weaker than asked.
+"""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from pinjra.core.errors import ConfigurationError, MissingDependency
+from pinjra.core.limits import Limits
+from pinjra.executors.bootstrap import bootstrap_code, bootstrap_payload
+from pinjra.executors.guarantees import Guarantees
+from pinjra.executors.pipes import SubprocessTransport
+from pinjra.executors.session import SessionExecutor
+from pinjra.executors.transport import Transport
+
+__all__ = ["SshExecutor"]
+
+
+class SshExecutor(SessionExecutor):
+    """Runs guest code on another machine, as the user that ssh logs in as.
+
+    Args:
+        host: As ssh takes it: "host", "user@host", or an alias of its configuration.
+        python: The interpreter at the far end, 3.10 or later.
+        options_ssh: Further arguments of ssh ("-p", "2222", "-i", …).
+        confine: "jail": confine the worker at the far end, or fail; "none": the far end is a boundary by itself (a machine
+            made for this).
+
+    Raises:
+        MissingDependency: There is no ssh here.
+        ConfigurationError: The host could be taken for an option.
+        StartupFailed: ssh could not log in, or the far end has no such Python, or cannot confine.
+    """
+
+    def __init__(
+        self,
+        additional_authorized_imports: Iterable[str] = (),
+        *,
+        host: str = "",
+        limits: Limits = Limits(),  # noqa: B008  (frozen)
+        python: str = "python3",
+        options_ssh: Sequence[str] = (),
+        confine: str = "jail",
+        **options: Any,
+    ) -> None:
+        if not host or host.startswith("-"):
+            raise ConfigurationError(
+                f"executor ssh needs a host (executor_kwargs={{'host': 'user@machine'}}), not {host!r}"
+            )
+        if confine not in ("jail", "none"):
+            raise ConfigurationError(f"confine must be 'jail' or 'none', not {confine!r}")
+        self._ssh = _find_ssh()
+        self._host = host
+        self._confine = confine
+        remote = [
+            python,
+            "-I",
+            "-u",
+            "-c",
+            bootstrap_code(arguments=("--jail",) if confine == "jail" else ()),
+        ]
+        # BatchMode: a question on the terminal would hang for ever.
+        self._command = [
+            self._ssh, "-T", "-o", "BatchMode=yes", "-o", "ServerAliveInterval=15", *options_ssh, "--", host, shlex.join(remote),
+        ]  # fmt: skip
+        super().__init__(additional_authorized_imports, limits=limits, **options)
+
+    def _open(self) -> Transport:
+        import os
+
+        inherited = {
+            name: os.environ[name] for name in ("HOME", "PATH", "SSH_AUTH_SOCK", "USER") if name in os.environ
+        }
+        return SubprocessTransport(self._command, environment=inherited, first=bootstrap_payload())
+
+    @classmethod
+    def diagnose(cls) -> str:
+        """Say whether there is an ssh and that a host must be named."""
+        try:
+            _find_ssh()
+        except MissingDependency as error:
+            return str(error)
+        return "needs executor_kwargs={'host': 'user@machine'}"
+
+    @property
+    def guarantees(self) -> Guarantees:
+        """What the far end said it applied."""
+        confined = bool(self.hello.applied)
+        return Guarantees(
+            boundary="remote",
+            isolation=("another machine", *self.hello.applied),
+            memory="RLIMIT_AS",
+            wall="host timer, kill by the supervisor",
+            cpu="RLIMIT_CPU",
+            operations="guard" if self._guard else "",
+            disk="RLIMIT_FSIZE, supervisor's quota",
+            processes="RLIMIT_NPROC",
+            network="seccomp, Landlock" if confined else "",
+            files="scratch folder",
+            rollback="forked checkpoint" if self._rollback and "rollback" in self.hello.capabilities else "",
+            missing=self.hello.missing if confined else ("confinement at the far end: not asked for",),
+        )
+
+
+def _find_ssh() -> str:
+    found = shutil.which("ssh")
+    if found is None:
+        raise MissingDependency("ssh", "install an OpenSSH client")
+    return found
