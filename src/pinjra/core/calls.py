@@ -114,5 +114,7 @@ def guest_exception(type_name: str, message: str) -> Exception:
     if isinstance(found, type) and issubclass(found, Exception) and not issubclass(found, UnicodeError):
         failure: Exception = found(message)
         return failure
-    cls = type(type_name, (ToolError,), {"__module__": "builtins"}) if type_name.isidentifier() else ToolError
+    cls: type[ToolError] = (
+        type(type_name, (ToolError,), {"__module__": "builtins"}) if type_name.isidentifier() else ToolError
+    )
     return cls(message)
