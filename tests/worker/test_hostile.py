@@ -271,7 +271,9 @@ def test_a_forged_end_without_readiness_is_not_a_hang(host):
     host.send(Kill(cause="wall", kill=1))  # the host's own deadline
     lost = host.finish()
     assert (lost.cause, lost.kill) == ("wall", 1)
-    assert host.run("6") == 6
+    lost = host.run("6")  # the end of the supervisor's patience
+    assert (lost.cause, lost.rolled_back) == ("protocol", False)
+    assert host.run("7") == 7
 
 
 def test_a_spoiled_output_ring_kills_the_interpreter(host):

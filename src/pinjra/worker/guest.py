@@ -26,7 +26,6 @@ from pinjra.worker.processes import (
     MEMORY_STATUS,
     Death,
     Sweeper,
-    box_cpu_seconds,
     cpu_seconds,
     describe,
     reap,
@@ -218,7 +217,9 @@ class Guest:
 
     def cpu_seconds(self) -> float:
         """Return the processor time since `start_clock`, of the interpreter and all below it."""
-        return max(0.0, box_cpu_seconds(self.pid) - self.cpu_before)
+        below = set(self._sweeper.below(self.pid)) - {self.pid}
+        now = cpu_seconds(self.pid) + reaped_seconds(self.pid) + sum(map(cpu_seconds, below))
+        return max(0.0, now - self.cpu_before)
 
 
 def _has_children() -> bool:

@@ -30,7 +30,7 @@ from pinjra.worker.scratch import Scratch
 
 __all__ = ["Keeper"]
 
-READY_SECONDS = 20.0  # for a fork and a line on a socket: only a hostile or broken interpreter takes so long
+READY_SECONDS = 10.0  # for a fork and a line on a socket: only a hostile or broken interpreter takes so long
 _UNREAD_BYTES = 16 << 20  # besides one value, what an interpreter may leave unread before it is killed
 _REQUEST = re.compile(rb'"request":[0-9]+')
 _BINDINGS = (b"GrantTools", b"SetVariables")
@@ -54,6 +54,7 @@ class Keeper:
         self._kills: list[Kill] = []
         self._reset = 0
         self._loss: Death | None = None
+        self._owed: tuple[Death, bool] | None = None  # a death, and whether the host waits to hear of it
         self._is_started = False
         self._is_stale = False  # a run has finished and there is no word of its checkpoint yet
         self._ready_deadline: float | None = None
@@ -154,18 +155,27 @@ class Keeper:
 
     def interrupt(self, grace_seconds: float) -> None:
         """Stop the run in progress, gently; kill the interpreter when it has not ended after `grace_seconds`."""
-        if self._host.is_run_open:
-            if self._guest.is_ready:
-                self._guest.signal(signal.SIGINT)
+        if self._drop_held_run():
+            self._say_lost(Death("interrupt", "before it began", 0.0, 0), rolled_back=True)
+        elif self._host.is_run_open:
+            self._guest.signal(signal.SIGINT)
             self._clock.interrupt(grace_seconds)
 
     def kill(self, kill: Kill) -> None:
         """Kill the interpreter when it is at work; answer when it was, or was not."""
-        self._kills.append(kill)
-        if self._host.is_run_open or self._unbound:
+        if self._drop_held_run() or not (self._host.is_run_open or self._unbound):
+            self._answer_idle_kill(kill)
+        else:
+            self._kills.append(kill)
             self._guest.kill(kill.cause)
-        elif self._ready_deadline is None:
-            self._answer_late_kills()
+
+    def _drop_held_run(self) -> bool:
+        """Forget a run that the interpreter has not heard of; return whether there was one."""
+        if not any(kind == b"Execute" for kind, _message in self._held):
+            return False
+        self._held = [(kind, message) for kind, message in self._held if kind != b"Execute"]
+        self._host.run_over()
+        return True
 
     def reset(self, request: int) -> None:
         """Replace the interpreter by a fresh one."""
@@ -230,7 +240,9 @@ class Keeper:
         if not self._is_started:
             self._is_started = True
             self._host.send(Started())
-        self._answer_late_kills()
+        if self._owed is not None:
+            (death, is_due), self._owed = self._owed, None
+            self._tell(death, True, is_due=is_due)
         self._release()
 
     def _release(self) -> None:
@@ -256,6 +268,7 @@ class Keeper:
         self._host.interpreter_died()
         self._clock.stop()
         self._held = [] if is_due else self._held
+        self._unbound = 0
         if self._reset:
             self._after_reset()
         else:
@@ -279,13 +292,16 @@ class Keeper:
         if not was_ready and guest.is_fresh:
             why = f"the interpreter does not start ({death.cause}, {death.detail})"
             raise ProtocolViolation(why + self._capture.last_words(death))
-        rolled_back = bool(guest.checkpoint) and guest.wake()
-        if rolled_back:
+        first, self._owed = self._owed, None
+        if guest.checkpoint and guest.wake():
             self._wait_until_ready()
-        else:
-            rolled_back = guest.is_pristine
-            self._start()
-        self._unbound = 0
+            self._owed = (first[0] if first else death, is_due or bool(first and first[1]))
+            return
+        rolled_back = guest.is_pristine and first is None
+        self._start()
+        self._tell(first[0] if first else death, rolled_back, is_due=is_due or bool(first and first[1]))
+
+    def _tell(self, death: Death, rolled_back: bool, *, is_due: bool) -> None:
         if is_due:
             self._say_lost(death, rolled_back=rolled_back)
         elif not rolled_back:
@@ -303,19 +319,20 @@ class Keeper:
                 memory_peak_bytes=death.memory_peak_bytes,
             )
         )
-        self._answer_late_kills()
-
-    def _answer_late_kills(self) -> None:
-        """Answer kills that came too late for their run: nothing is to be undone."""
-        for kill in self._kills:
-            self._host.send(Lost(cause=kill.cause, kill=kill.kill, rolled_back=True))
+        for late in self._kills:
+            self._answer_idle_kill(late)
         self._kills.clear()
+
+    def _answer_idle_kill(self, kill: Kill) -> None:
+        """Answer a kill that came too late for its run, or too early: nothing is to be undone."""
+        self._host.send(Lost(cause=kill.cause, kill=kill.kill, rolled_back=True))
 
     def _after_reset(self) -> None:
         request, self._reset = self._reset, 0
         self._scratch.clear()
-        self._loss = None
-        self._unbound = 0
+        self._loss = self._owed = None
         self._start()
         self._host.send(Done(request=request))
-        self._answer_late_kills()
+        for late in self._kills:
+            self._answer_idle_kill(late)
+        self._kills.clear()

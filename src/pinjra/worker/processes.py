@@ -16,7 +16,6 @@ __all__ = [
     "Death",
     "Sweeper",
     "become_subreaper",
-    "box_cpu_seconds",
     "cpu_seconds",
     "describe",
     "die_with_parent",
@@ -75,11 +74,6 @@ def cpu_seconds(pid: int) -> float:
         return time.clock_gettime((~pid << 3) | 2)
     except (OSError, OverflowError):
         return 0.0
-
-
-def box_cpu_seconds(pid: int) -> float:
-    """Return the processor time of a process, of all below it, and of its children that have ended."""
-    return cpu_seconds(pid) + reaped_seconds(pid) + sum(map(cpu_seconds, tree(pid)))
 
 
 def reaped_seconds(pid: int) -> float:
@@ -192,8 +186,14 @@ class Sweeper:
             return tree(os.getpid(), (leaf,))
         return self._numbered() if os.getpid() == 1 else []
 
-    def _numbered(self) -> list[int]:
-        """Return the processes made since the last look, in a pid namespace of our own where no /proc is mounted.
+    def below(self, pid: int) -> list[int]:
+        """Return the processes below `pid`, or those made since the last sweep, or [] where neither can be known."""
+        if self._has_proc:
+            return tree(pid)
+        return self._numbered(is_sweep=False) if os.getpid() == 1 else []
+
+    def _numbered(self, *, is_sweep: bool = True) -> list[int]:
+        """Return the processes made since the last sweep, in a pid namespace of our own where no /proc is mounted.
 
         Numbers rise, so they are those from the last newest process to the present newest one, which is made for this.
         """
@@ -203,7 +203,7 @@ class Sweeper:
         os.waitpid(probe, 0)
         low = self._mark if self._mark < probe else 2  # numbers start over at the end
         numbers = range(low, probe)
-        self._mark = probe
+        self._mark = probe if is_sweep else self._mark
         return [pid for pid in numbers if _is_alive(pid)]
 
 
