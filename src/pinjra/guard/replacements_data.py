@@ -208,7 +208,7 @@ def _collections(session: Session) -> StandIns:
             return services.format(str(self.data), (), mapping)
 
     def namedtuple(typename: str, field_names: object, **options: object) -> type:
-        options.setdefault("module", "__main__")
+        options["module"] = "__main__"  # SECURITY: host code looks the class's module up by this name
         made = cast(Callable[..., type], collections.namedtuple)(typename, field_names, **options)
         for name in cast("tuple[str, ...]", made._fields):  # type: ignore[attr-defined]
             check_own_name(name)
