@@ -140,7 +140,7 @@ class Host:
         if self.process.poll() is None and self.connection.state != "closed":
             try:
                 self.send(Close())
-            except BrokenPipeError:  # it ended by itself
+            except (BrokenPipeError, ValueError):  # it ended by itself
                 pass
         self.process.stdin.close()
         self.process.stdout.close()
@@ -158,7 +158,7 @@ def open_host() -> Iterator[Callable[..., Host]]:
 
     yield make
     for host in hosts:
-        host.process.stdin.closed or host.close()
+        host.close()
 
 
 @pytest.fixture
