@@ -28,7 +28,7 @@ _ENVIRONMENT = {  # of the zygote, and nothing else
     "LANG": "C.UTF-8",
     "LC_ALL": "C.UTF-8",
     "PATH": "/usr/bin:/bin",
-    "HOME": "/nonexistent",
+    "HOME": "/dev/null",
     "PYTHONDONTWRITEBYTECODE": "1",
     "MALLOC_ARENA_MAX": "2",
     # threads of numerical libraries would not survive the fork, and a zygote has one thread

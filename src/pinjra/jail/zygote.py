@@ -22,9 +22,11 @@ import select
 import signal
 import socket
 import sys
+import tempfile
 import time
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import NoReturn
 
 from pinjra.core.errors import PinjraError
@@ -101,7 +103,8 @@ def _prepare(host: socket.socket, config: Json, pidfd: int) -> Nursery:
     )
     _become_first_process(chosen)
     serve = _load(str(config["serve"]))
-    notes = _preload(_strings(config, "preload"))
+    with _a_home():
+        notes = _preload(_strings(config, "preload"))
     shown, left_out = paths.readable(_strings(config, "readable"), network=network)
     if chosen.by_root and not chosen.has("mount namespace"):
         left_out += paths.unreachable(shown)
@@ -145,6 +148,14 @@ def _load(name: str) -> Callable[..., NoReturn]:
     module, _, function = name.partition(":")
     loaded: Callable[..., NoReturn] = getattr(importlib.import_module(module), function)
     return loaded
+
+
+@contextmanager
+def _a_home() -> Iterator[None]:
+    """Lend the modules a home folder for what they write while they are imported (matplotlib: its list of fonts)."""
+    with tempfile.TemporaryDirectory(prefix="pinjra-home-") as folder:
+        os.environ.update(HOME=folder, XDG_CACHE_HOME=folder, XDG_CONFIG_HOME=folder, MPLCONFIGDIR=folder)
+        yield
 
 
 def _preload(names: Iterable[str]) -> list[str]:
