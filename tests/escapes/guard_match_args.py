@@ -15,7 +15,7 @@ def plain():
         __match_args__ = ("__globals__",)
     match tool:
         case A(g):
-            return g["os"].environ
+            return sorted(g)
 def prop():
     class M(Yes):
         @property
@@ -25,7 +25,7 @@ def prop():
         pass
     match tool:
         case A(g):
-            return g["os"].environ
+            return sorted(g)
 def later():
     class M(type):
         def __instancecheck__(cls, obj):
@@ -36,26 +36,26 @@ def later():
         __match_args__ = ("x",)
     match tool:
         case A(g):
-            return g["os"].environ
+            return sorted(g)
 def called():
     A = Yes("A", (), {"__match_args__": ("__globals__",)})
     match tool:
         case A(g):
-            return g["os"].environ
+            return sorted(g)
 def aliased():
     t = type
     A = t("A", (abc.ABC,), {"__match_args__": ("__globals__",)})
     A.register(type(tool))
     match tool:
         case A(g):
-            return g["os"].environ
+            return sorted(g)
 def fields():
     @dataclasses.dataclass
     class A(metaclass=Yes):
         __annotations__ = {"__globals__": int}
     match tool:
         case A(g):
-            return g["os"].environ
+            return sorted(g)
 def named():
     A = collections.namedtuple("A", ["gi_frame"])
     gen = (x for x in [1])
@@ -78,14 +78,14 @@ def proxy():
         pass
     match tool:
         case A(g):
-            return g["os"].environ
+            return sorted(g)
 def instance_dict():
     class A(metaclass=Yes):
         __match_args__ = ("x",)
     type.__setattr__(A, "__match_args__", ("__globals__",))
     match tool:
         case A(g):
-            return g["os"].environ
+            return sorted(g)
 for f in (plain, prop, later, called, aliased, fields, named, proxy, instance_dict):
     attempt(f)
 print(got)

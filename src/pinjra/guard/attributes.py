@@ -8,6 +8,8 @@ classes are compared by identity, their hash and `__eq__` never run.
 from __future__ import annotations
 
 import types
+import typing
+import weakref
 from collections.abc import Callable, Mapping
 from typing import cast
 
@@ -17,13 +19,31 @@ from pinjra.guard.policy import UNBINDABLE_ATTRIBUTES, Kind, kind_of
 __all__ = ["Attributes", "class_lookup", "exact_name", "is_one", "type_name"]
 
 _HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE (Include/object.h)
-_PLAIN_MODULES = frozenset(["abc", "enum", "typing", "contextlib", "collections.abc"])
+_PLAIN_MODULES = frozenset(["abc", "enum", "contextlib", "collections.abc"])
+_PLAIN_CLASSES = (typing.Generic, typing.Protocol)
+# SECURITY: these forward attribute loads to another object, so a subclass would read private names of the host's.
+_FORWARDING = (
+    super,
+    types.GenericAlias,
+    weakref.ProxyType,
+    weakref.CallableProxyType,
+    type(list[int]).__mro__[-3],
+)
 _CODE_TYPES = (
     types.FunctionType,
     types.BuiltinFunctionType,
     types.MethodType,
     types.ModuleType,
     types.MethodWrapperType,
+)
+# SECURITY: set between a check and its use, these would change what class patterns and isinstance see.
+_CLASS_HOOKS = (
+    "__eq__",
+    "__hash__",
+    "__getattribute__",
+    "__getattr__",
+    "__instancecheck__",
+    "__subclasscheck__",
 )
 _GROUP_HOOKS = ("split", "__getattribute__", "__getattr__")
 _mro = cast(Callable[[object], tuple[type, ...]], vars(type)["__mro__"].__get__)
@@ -68,9 +88,10 @@ class Attributes:
             return
         kind = cast(type, cls)
         self.check_match_args(kind)
-        self._guests[id(kind)] = kind
         meta = type(kind)
         # SECURITY: a metaclass with its own hash could make a host class look like a member of the set.
+        if issubclass(kind, _FORWARDING):
+            raise RefusedAttribute(f"a class may not derive from {type_name(_mro(kind)[1])}")
         if issubclass(kind, type) and class_lookup(kind, "__hash__") is not object.__dict__["__hash__"]:
             raise RefusedAttribute(
                 "a metaclass may not define __eq__ or __hash__", "define them on the class"
@@ -79,7 +100,13 @@ class Attributes:
         if group and any(self.is_guest(class_lookup(kind, name)) for name in _GROUP_HOOKS):
             # SECURITY: CPython before 3.12.9 crashes when `except*` gets no pair from split().
             raise RefusedAttribute("a subclass of ExceptionGroup may not define split(); define derive()")
-        plain = not group and class_lookup(meta, "__hash__") is object.__dict__["__hash__"]
+        self._guests[id(kind)] = kind
+        # SECURITY: an instance of a metaclass is a class, which inherits private names of its host bases.
+        plain = (
+            not group
+            and not issubclass(kind, type)
+            and class_lookup(meta, "__hash__") is object.__dict__["__hash__"]
+        )
         if plain and all(base in self.fast or self._is_plain_base(base) for base in _bases(kind)):
             self.fast.add(kind)
 
@@ -88,7 +115,11 @@ class Attributes:
             return base in self.fast
         if not _flags(base) & _HEAP_TYPE:
             return True
-        return _class_dict(base).get("__module__") in _PLAIN_MODULES
+        plain = (
+            any(base is one for one in _PLAIN_CLASSES)
+            or _class_dict(base).get("__module__") in _PLAIN_MODULES
+        )
+        return plain and not issubclass(base, type)
 
     def is_guest_type(self, cls: object) -> bool:
         """Return whether a class was made by or for guest code."""
@@ -171,12 +202,13 @@ class Attributes:
         kind_of_group = cast(type, obj) if issubclass(type(obj), type) else type(obj)
         if name in _GROUP_HOOKS and issubclass(kind_of_group, BaseExceptionGroup):
             raise RefusedAttribute(f"attribute {name!r} of an exception group cannot be changed")
-        if (
-            name in ("__eq__", "__hash__")
-            and issubclass(type(obj), type)
-            and issubclass(cast(type, obj), type)
-        ):
-            raise RefusedAttribute("a metaclass may not define __eq__ or __hash__")
+        is_class = issubclass(type(obj), type)
+        if name in ("__class__", "__bases__") and is_class:
+            raise RefusedAttribute(f"attribute {name!r} of a class cannot be changed")
+        if name in _CLASS_HOOKS and is_class and issubclass(cast(type, obj), type):
+            raise RefusedAttribute(
+                f"attribute {name!r} of a metaclass can be set in its class statement only"
+            )
         if name in UNBINDABLE_ATTRIBUTES and issubclass(type(obj), type):
             raise RefusedAttribute(f"attribute {name!r} can be set in a class statement only")
         if self.is_guest(obj):
@@ -239,7 +271,7 @@ class Attributes:
         self.check_match_args(cls)
         meta = type(cls)
         # SECURITY: a metaclass that computes `__match_args__` could answer differently after the check.
-        hooks = ("__getattribute__", "__getattr__", "__match_args__")
+        hooks = ("__getattribute__", "__getattr__", "__match_args__", "__instancecheck__")
         if id(meta) in self._guests and any(_defined_by_guest(meta, name) for name in hooks):
             raise RefusedAttribute(
                 "a positional pattern needs a class whose metaclass has no attribute hooks"

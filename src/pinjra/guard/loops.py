@@ -1,6 +1,6 @@
 """What every part of the rewriter shares: names of guards, scopes, temporaries; and the rewriting of loops."""
 
-# ruff: noqa: D102, N802
+# ruff: noqa: D102
 
 from __future__ import annotations
 

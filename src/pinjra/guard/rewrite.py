@@ -15,7 +15,7 @@ them `global`, so neither the guest's globals nor a metaclass's mapping can put 
 | except E: … | except E: $k(); … | a stop cannot be swallowed |
 """
 
-# ruff: noqa: D102, N802
+# ruff: noqa: N802
 
 from __future__ import annotations
 

@@ -22,6 +22,7 @@ __all__ = ["Special"]
 _Handler = Callable[[object, str], object]
 _BOUND = (types.BuiltinMethodType, types.MethodWrapperType)
 _UNBOUND = (types.WrapperDescriptorType, types.MethodDescriptorType)
+_DATA = (list, dict, set, frozenset, str, bytes, bytearray, int, float, complex, bool, tuple, type(None))
 _ACCESS = {
     "__getattribute__": "getattr",
     "__getattr__": "getattr",
@@ -70,14 +71,26 @@ class Special:
 
     def _own_only(self, obj: object, name: str) -> object:
         """Return the attribute of a guest's object; host objects would show their insides."""
-        if self._attributes.is_guest(_subject(obj)):
-            return getattr(obj, name)
-        raise RefusedAttribute(f"attribute {name!r} is available on your own objects only")
+        is_guest = self._attributes.is_guest
+        refusal = RefusedAttribute(f"attribute {name!r} is available on your own objects only")
+        if not is_guest(_subject(obj)):
+            raise refusal
+        real = getattr(obj, name)
+        if not is_one(type(real), _UNBOUND):
+            return real
+
+        # SECURITY: `Mine.__reduce_ex__` is object's own function: it would take a host object.
+        def unbound(target: object, /, *args: object) -> object:
+            if not is_guest(target):
+                raise refusal
+            return cast(Callable[..., object], real)(target, *args)
+
+        return unbound
 
     def _obj(self, obj: object, name: str) -> object:
         """`AttributeError.obj` is the object that failed, which may be a host module."""
         value = getattr(obj, name)
-        if issubclass(type(obj), AttributeError) and (type(value) is types.ModuleType or callable(value)):
+        if issubclass(type(obj), AttributeError) and not is_one(type(value), _DATA):
             return value if self._attributes.is_guest(value) else None
         return value
 
@@ -86,7 +99,7 @@ class Special:
         value = getattr(obj, name)
         if self._attributes.is_guest(obj) and type(obj) is not types.MethodType:
             return value
-        data = is_one(type(value), (list, dict, set, str, bytes, bytearray, int, float, tuple))
+        data = is_one(type(value), _DATA)
         if self._attributes.is_guest(value) or (data and type(obj) is types.BuiltinMethodType):
             return value
         raise RefusedAttribute(f"attribute {name!r} is available on your own objects only")
