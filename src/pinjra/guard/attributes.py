@@ -22,12 +22,12 @@ _HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE (Include/object.h)
 _PLAIN_MODULES = frozenset(["abc", "enum", "contextlib", "collections.abc"])
 _PLAIN_CLASSES = (typing.Generic, typing.Protocol)
 # SECURITY: these forward attribute loads to another object, so a subclass would read private names of the host's.
-_FORWARDING = (
+_FORWARDING: tuple[type, ...] = (
     super,
     types.GenericAlias,
     weakref.ProxyType,
     weakref.CallableProxyType,
-    type(list[int]).__mro__[-3],
+    getattr(typing, "_BaseGenericAlias", types.GenericAlias),
 )
 _CODE_TYPES = (
     types.FunctionType,
@@ -46,8 +46,8 @@ _CLASS_HOOKS = (
     "__subclasscheck__",
 )
 _GROUP_HOOKS = ("split", "__getattribute__", "__getattr__")
-_mro = cast(Callable[[object], tuple[type, ...]], vars(type)["__mro__"].__get__)
-_bases = cast(Callable[[object], tuple[type, ...]], vars(type)["__bases__"].__get__)
+_mro = cast("Callable[[object], tuple[type, ...]]", vars(type)["__mro__"].__get__)
+_bases = cast("Callable[[object], tuple[type, ...]]", vars(type)["__bases__"].__get__)
 _class_dict = cast("Callable[[object], Mapping[str, object]]", vars(type)["__dict__"].__get__)
 _flags = cast(Callable[[object], int], vars(type)["__flags__"].__get__)
 _name = cast(Callable[[object], str], vars(type)["__name__"].__get__)
