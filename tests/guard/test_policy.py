@@ -3,11 +3,11 @@ from __future__ import annotations
 import types
 
 import pytest
+from tests.guard.support import Session
 
 from pinjra.core.execution import ErrorKind
 from pinjra.guard.errors import RefusedAttribute
 from pinjra.guard.policy import Kind, check_attribute, is_attribute_allowed, kind_of
-from tests.guard.support import Session
 
 
 @pytest.mark.parametrize("kind", [types.FrameType, types.TracebackType, types.CodeType, types.GeneratorType])
@@ -39,7 +39,11 @@ def test_a_subclass_of_str_is_no_attribute_name() -> None:
 
 
 def test_private_attributes_work_on_the_guests_own_objects() -> None:
-    source = "class A:\n    def __init__(self): self._x = 1; self.__y = 2\n    def f(self): return self._x + self.__y\nA().f() + A()._x"
+    source = """
+class A:
+    def __init__(self): self._x = 1; self.__y = 2
+    def f(self): return self._x + self.__y
+A().f() + A()._x"""
     assert Session().value(source) == 4
 
 

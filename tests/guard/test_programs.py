@@ -11,7 +11,6 @@ import types
 from pathlib import Path
 
 import pytest
-
 from tests.guard.support import Session
 
 _PROGRAMS = sorted((Path(__file__).parents[1] / "programs").glob("*.py"))
