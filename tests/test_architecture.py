@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import io
 import subprocess
 import sys
+import tokenize
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,6 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 SOURCE = ROOT / "src" / "pinjra"
 STANDARD_ONLY = ("core", "guard", "wire", "jail", "worker")
-SECURITY_CRITICAL = ("guard", "wire", "jail")
 
 # Longer than 400 lines, each with its reason.
 LONG_FILES: dict[str, str] = {}
@@ -46,13 +47,18 @@ def test_no_file_is_longer_than_a_reader_can_hold():
 
 @pytest.mark.parametrize("folder", STANDARD_ONLY)
 def test_the_box_and_what_guards_it_use_the_standard_library_only(folder):
-    optional = {"numpy", "pandas", "PIL", "matplotlib"}  # carried as values, imported only where they are already wanted
+    optional = {
+        "numpy",
+        "pandas",
+        "PIL",
+        "matplotlib",
+    }  # carried as values, imported only where they are already wanted
     for path in (SOURCE / folder).rglob("*.py"):
         for name in imports_of(path):
             top = name.partition(".")[0]
-            assert top in sys.stdlib_module_names or top == "pinjra" or (folder != "jail" and top in optional), (
-                f"{path.relative_to(ROOT)} imports {name}"
-            )
+            assert (
+                top in sys.stdlib_module_names or top == "pinjra" or (folder != "jail" and top in optional)
+            ), f"{path.relative_to(ROOT)} imports {name}"
 
 
 @pytest.mark.parametrize("folder", STANDARD_ONLY)
@@ -68,19 +74,43 @@ def test_what_runs_in_the_box_parses_on_python_3_10(folder):
         ast.parse(path.read_text(), feature_version=(3, 10))
 
 
-def test_the_security_critical_code_can_be_read_in_a_day():
-    lines = 0
-    for folder in SECURITY_CRITICAL:
-        for path in (SOURCE / folder).rglob("*.py"):
-            lines += sum(bool(line.strip()) and not line.strip().startswith("#") for line in path.read_text().splitlines())
-    assert lines <= SECURITY_LINES, lines
+def code_lines(path: Path) -> int:
+    """Return the lines that hold code: no blank lines, comments or docstrings."""
+    text = path.read_text()
+    prose: set[int] = set()
+    for node in ast.walk(ast.parse(text)):
+        has_prose = isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef))
+        if has_prose and ast.get_docstring(node, clean=False) is not None:
+            prose |= set(range(node.body[0].lineno, node.body[0].end_lineno + 1))
+    nothing = (
+        tokenize.COMMENT,
+        tokenize.NL,
+        tokenize.NEWLINE,
+        tokenize.INDENT,
+        tokenize.DEDENT,
+        tokenize.ENDMARKER,
+    )
+    found: set[int] = set()
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        if token.type not in nothing:
+            found |= set(range(token.start[0], token.end[0] + 1))
+    return len(found - prose)
 
 
-SECURITY_LINES = 6000  # guard, wire and jail together, without blank lines and comments; see docs/decisions
+# Lines of code that may stand in each folder; docs/decisions/0001-layout.md says why it is not 3,000 in all.
+MOST_CODE = {"guard": 5800, "wire": 1800, "jail": 1900}
+
+
+@pytest.mark.parametrize("folder", MOST_CODE)
+def test_the_security_critical_code_stays_small_enough_to_audit(folder):
+    lines = sum(code_lines(path) for path in (SOURCE / folder).rglob("*.py"))
+    assert lines <= MOST_CODE[folder], lines
 
 
 def fresh(code: str) -> str:
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60).stdout
+    return subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    ).stdout
 
 
 def test_importing_pinjra_loads_no_sdk_and_starts_nothing():

@@ -9,30 +9,85 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from pinjra.agents import ActionStep as ActionStep
+    from pinjra.agents import AgentBudgetError as AgentBudgetError
+    from pinjra.agents import AgentError as AgentError
+    from pinjra.agents import AgentExecutionError as AgentExecutionError
+    from pinjra.agents import AgentGenerationError as AgentGenerationError
+    from pinjra.agents import AgentInterrupted as AgentInterrupted
+    from pinjra.agents import AgentMaxStepsError as AgentMaxStepsError
+    from pinjra.agents import AgentMemory as AgentMemory
+    from pinjra.agents import AgentParsingError as AgentParsingError
+    from pinjra.agents import AgentToolCallError as AgentToolCallError
+    from pinjra.agents import AgentToolExecutionError as AgentToolExecutionError
+    from pinjra.agents import AuditLog as AuditLog
+    from pinjra.agents import Budget as Budget
     from pinjra.agents import CodeAgent as CodeAgent
+    from pinjra.agents import Compaction as Compaction
+    from pinjra.agents import FinalAnswerStep as FinalAnswerStep
+    from pinjra.agents import LogLevel as LogLevel
+    from pinjra.agents import MemoryStep as MemoryStep
+    from pinjra.agents import MultiStepAgent as MultiStepAgent
+    from pinjra.agents import PlanningStep as PlanningStep
+    from pinjra.agents import Price as Price
+    from pinjra.agents import PromptTemplates as PromptTemplates
     from pinjra.agents import RunResult as RunResult
+    from pinjra.agents import SystemPromptStep as SystemPromptStep
+    from pinjra.agents import TaskStep as TaskStep
     from pinjra.agents import ToolCallingAgent as ToolCallingAgent
+    from pinjra.agents import allow as allow
+    from pinjra.agents import refuse as refuse
+    from pinjra.agents import replace as replace
+    from pinjra.core.errors import BackendError as BackendError
+    from pinjra.core.errors import ConfigurationError as ConfigurationError
+    from pinjra.core.errors import ExecutorClosed as ExecutorClosed
+    from pinjra.core.errors import ExecutorUnavailable as ExecutorUnavailable
+    from pinjra.core.errors import InterpreterError as InterpreterError
+    from pinjra.core.errors import MissingDependency as MissingDependency
+    from pinjra.core.errors import PinjraError as PinjraError
+    from pinjra.core.errors import ProtocolViolation as ProtocolViolation
+    from pinjra.core.errors import SessionLost as SessionLost
+    from pinjra.core.errors import StartupFailed as StartupFailed
     from pinjra.core.execution import Artifact as Artifact
+    from pinjra.core.execution import Cause as Cause
     from pinjra.core.execution import CodeOutput as CodeOutput
+    from pinjra.core.execution import ErrorKind as ErrorKind
     from pinjra.core.execution import Execution as Execution
     from pinjra.core.execution import GuestError as GuestError
+    from pinjra.core.execution import Usage as Usage
     from pinjra.core.limits import Limits as Limits
+    from pinjra.core.values import Opaque as Opaque
+    from pinjra.core.values import Record as Record
     from pinjra.executors.base import PythonExecutor as PythonExecutor
+    from pinjra.executors.guarantees import Guarantees as Guarantees
     from pinjra.executors.jail import JailExecutor as JailExecutor
     from pinjra.executors.local import LocalPythonExecutor as LocalPythonExecutor
     from pinjra.executors.registry import create_executor as create_executor
+    from pinjra.executors.registry import executor_names as executor_names
     from pinjra.executors.registry import sandbox as sandbox
+    from pinjra.models import AnthropicModel as AnthropicModel
+    from pinjra.models import AzureOpenAIModel as AzureOpenAIModel
+    from pinjra.models import AzureOpenAIServerModel as AzureOpenAIServerModel
+    from pinjra.models import ChatMessage as ChatMessage
     from pinjra.models import InferenceClientModel as InferenceClientModel
+    from pinjra.models import LiteLLMModel as LiteLLMModel
     from pinjra.models import LlamaCppModel as LlamaCppModel
+    from pinjra.models import Model as Model
     from pinjra.models import OpenAIModel as OpenAIModel
+    from pinjra.models import OpenAIServerModel as OpenAIServerModel
     from pinjra.models import ScriptedModel as ScriptedModel
+    from pinjra.models import TokenUsage as TokenUsage
+    from pinjra.models import TransformersModel as TransformersModel
+    from pinjra.tools import DuckDuckGoSearchTool as DuckDuckGoSearchTool
     from pinjra.tools import FinalAnswerTool as FinalAnswerTool
+    from pinjra.tools import MCPClient as MCPClient
     from pinjra.tools import PythonTool as PythonTool
     from pinjra.tools import Tool as Tool
     from pinjra.tools import ToolCollection as ToolCollection
     from pinjra.tools import UserInputTool as UserInputTool
     from pinjra.tools import VisitWebpageTool as VisitWebpageTool
     from pinjra.tools import WebSearchTool as WebSearchTool
+    from pinjra.tools import WikipediaSearchTool as WikipediaSearchTool
     from pinjra.tools import WikipediaTool as WikipediaTool
     from pinjra.tools import tool as tool
 
@@ -83,16 +138,50 @@ _WHERE = {
     ],
     "pinjra.models": [
         "AnthropicModel",
+        "AzureOpenAIModel",
+        "AzureOpenAIServerModel",
         "ChatMessage",
         "InferenceClientModel",
         "LiteLLMModel",
         "LlamaCppModel",
         "Model",
         "OpenAIModel",
+        "OpenAIServerModel",
         "ScriptedModel",
+        "TokenUsage",
         "TransformersModel",
     ],
-    "pinjra.agents": ["CodeAgent", "RunResult", "ToolCallingAgent"],
+    "pinjra.agents": [
+        "ActionStep",
+        "AgentBudgetError",
+        "AgentError",
+        "AgentExecutionError",
+        "AgentGenerationError",
+        "AgentInterrupted",
+        "AgentMaxStepsError",
+        "AgentMemory",
+        "AgentParsingError",
+        "AgentToolCallError",
+        "AgentToolExecutionError",
+        "AuditLog",
+        "Budget",
+        "CodeAgent",
+        "Compaction",
+        "FinalAnswerStep",
+        "LogLevel",
+        "MemoryStep",
+        "MultiStepAgent",
+        "PlanningStep",
+        "Price",
+        "PromptTemplates",
+        "RunResult",
+        "SystemPromptStep",
+        "TaskStep",
+        "ToolCallingAgent",
+        "allow",
+        "refuse",
+        "replace",
+    ],
 }
 _MODULES = {name: module for module, names in _WHERE.items() for name in names}
 

@@ -13,7 +13,9 @@ from pinjra.executors.base import PythonExecutor
 def limits_of(given: dict[str, Any]) -> Limits:
     """Return our limits for the harness's ("wall_s", "memory_mb", …; "seconds" in the conformance harness)."""
     # The attack harness limits wall time, the conformance harness processor time (on a machine that others use too).
-    wall, cpu = (given["wall_s"], given["wall_s"] * 2) if "wall_s" in given else (30, given.get("seconds", 10))
+    wall, cpu = (
+        (given["wall_s"], given["wall_s"] * 2) if "wall_s" in given else (30, given.get("seconds", 10))
+    )
     return Limits(
         wall_seconds=wall,
         cpu_seconds=cpu,
