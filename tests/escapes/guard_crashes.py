@@ -39,6 +39,6 @@ class R:
     def __hash__(self): return hash(self)
 def cls():
     c = object
-    for i in range(3000): c = type("C", (c,), {})
+    for i in range(600): c = type("C", (c,), {})
 for f in (eg, eg2, deep, deep_repr, deep_eq, lambda: repr(R()), lambda: R().y, lambda: R() == 1, lambda: hash(R()), cls):
     attempt(f)

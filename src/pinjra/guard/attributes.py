@@ -7,6 +7,7 @@ classes are compared by identity, their hash and `__eq__` never run.
 
 from __future__ import annotations
 
+import sys
 import types
 import typing
 import weakref
@@ -45,6 +46,7 @@ _CLASS_HOOKS = (
     "__instancecheck__",
     "__subclasscheck__",
 )
+_GROUP: tuple[type, ...] = (BaseExceptionGroup,) if sys.version_info >= (3, 11) else ()
 _GROUP_HOOKS = ("split", "__getattribute__", "__getattr__")
 _mro = cast("Callable[[object], tuple[type, ...]]", vars(type)["__mro__"].__get__)
 _bases = cast("Callable[[object], tuple[type, ...]]", vars(type)["__bases__"].__get__)
@@ -96,7 +98,7 @@ class Attributes:
             raise RefusedAttribute(
                 "a metaclass may not define __eq__ or __hash__", "define them on the class"
             )
-        group = issubclass(kind, BaseExceptionGroup)
+        group = issubclass(kind, _GROUP)
         if group and any(self.is_guest(class_lookup(kind, name)) for name in _GROUP_HOOKS):
             # SECURITY: CPython before 3.12.9 crashes when `except*` gets no pair from split().
             raise RefusedAttribute("a subclass of ExceptionGroup may not define split(); define derive()")
@@ -200,7 +202,7 @@ class Attributes:
         """Return `obj` when its attribute `name` may be set or deleted."""
         kind = kind_of(name)
         kind_of_group = cast(type, obj) if issubclass(type(obj), type) else type(obj)
-        if name in _GROUP_HOOKS and issubclass(kind_of_group, BaseExceptionGroup):
+        if name in _GROUP_HOOKS and issubclass(kind_of_group, _GROUP):
             raise RefusedAttribute(f"attribute {name!r} of an exception group cannot be changed")
         is_class = issubclass(type(obj), type)
         if name in ("__class__", "__bases__") and is_class:
