@@ -3,18 +3,23 @@
     python bench/questions.py --model qwen2.5-coder-1.5b
     python bench/questions.py --model qwen2.5-coder-0.5b --vote 5 --executor local
 
-Half of them were looked at while the prompt was made (`tuned`), half were not (`held out`): both rates are printed.
+Three groups, whose rates are printed apart: `tuned` were looked at while the prompt was made; `held out` were not, but
+their failures were read afterwards; `fresh` were written after the prompt was frozen and asked once. The last line names
+the prompt by its hash: a figure holds for that prompt only.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
+import pinjra.agents
 from pinjra.agents import CodeAgent
 from pinjra.models.registry import load_model
 
@@ -56,7 +61,7 @@ class Question:
     text: str
     expected: object
     tools: tuple[Callable[..., object], ...] = ()
-    held_out: bool = False
+    group: str = "tuned"
 
 
 TUNED = (
@@ -78,27 +83,40 @@ TUNED = (
     Question("How many more people live in Oslo than in Bern?", 575_000, (population,)),
 )
 HELD_OUT = (
-    Question("How many of the numbers from 1 to 500 can be divided by 7 but not by 3?", 48, held_out=True),
-    Question("What is 17 factorial divided by 15 factorial?", 272, held_out=True),
-    Question("What is the median of 12, 7, 3, 25, 8, 19?", 10, held_out=True),
-    Question("Which date is 100 days after 2025-01-01? Answer as YYYY-MM-DD.", "2025-04-11", held_out=True),
-    Question("What is the hexadecimal number ff3 as a decimal number?", 4083, held_out=True),
-    Question(
-        "Sort the words pear, fig, banana and kiwi by length and give the shortest.", "fig", held_out=True
-    ),
-    Question("How many distinct letters has the word 'mississippi'?", 4, held_out=True),
-    Question("What is the square root of 7569?", 87, held_out=True),
-    Question("What is the product of the digits of 98765?", 15120, held_out=True),
-    Question("How many Sundays were there in January 2023?", 5, held_out=True),
-    Question("What do ten pens cost?", 30, (price,), held_out=True),
-    Question(
-        "What was the highest temperature measured from day 1 to day 7?", 20.0, (reading,), held_out=True
-    ),
-    Question(
-        "Do more people live in Riga than in Oslo? Answer True or False.", False, (population,), held_out=True
-    ),
+    Question("How many of the numbers from 1 to 500 can be divided by 7 but not by 3?", 48),
+    Question("What is 17 factorial divided by 15 factorial?", 272),
+    Question("What is the median of 12, 7, 3, 25, 8, 19?", 10),
+    Question("Which date is 100 days after 2025-01-01? Answer as YYYY-MM-DD.", "2025-04-11"),
+    Question("What is the hexadecimal number ff3 as a decimal number?", 4083),
+    Question("Sort the words pear, fig, banana and kiwi by length and give the shortest.", "fig"),
+    Question("How many distinct letters has the word 'mississippi'?", 4),
+    Question("What is the square root of 7569?", 87),
+    Question("What is the product of the digits of 98765?", 15120),
+    Question("How many Sundays were there in January 2023?", 5),
+    Question("What do ten pens cost?", 30, (price,)),
+    Question("What was the highest temperature measured from day 1 to day 7?", 20.0, (reading,)),
+    Question("Do more people live in Riga than in Oslo? Answer True or False.", False, (population,)),
 )
-QUESTIONS = TUNED + HELD_OUT
+FRESH = (
+    Question("How many multiples of 13 are there from 1000 to 1999?", 77),
+    Question("In how many ways can 5 people be chosen out of 12?", 792),
+    Question("What is the average of 14, 22, 9, 31 and 24?", 20),
+    Question("How many days are there from 2025-09-01 to 2025-12-25?", 115),
+    Question("Which day of the week was 1999-12-31?", "Friday"),
+    Question("What is the binary number 1101101 as a decimal number?", 109),
+    Question("How many vowels are there in 'the quick brown fox'?", 5),
+    Question("Give the initials of 'random access memory' in capital letters, as one word.", "RAM"),
+    Question("What is the sum of the squares of the numbers from 1 to 30?", 9455),
+    Question("Which is the longest of the words orange, apple, strawberry and plum?", "strawberry"),
+    Question("How many different words are there in 'to be or not to be that is the question'?", 8),
+    Question("A thing costs 350 euros without tax. What does it cost with 19 percent tax?", 416.5),
+    Question("What do seven bags cost?", 315, (price,)),
+    Question("What was the average of the temperatures measured from day 1 to day 5?", 15.6, (reading,)),
+    Question("How many people live in Oslo, Bern and Riga together?", 1_448_000, (population,)),
+    Question("Which costs more, two books or one bag? Answer book or bag.", "bag", (price,)),
+)
+GROUPS = {"tuned": TUNED, "held out": HELD_OUT, "fresh": FRESH}
+QUESTIONS = tuple(replace(q, group=group) for group, some in GROUPS.items() for q in some)
 
 
 def is_right(given: object, expected: object) -> bool:
@@ -140,7 +158,7 @@ def ask(question: Question, model: object, options: argparse.Namespace) -> dict[
         "state": state,
         "steps": len(codes),
         "seconds": round(time.perf_counter() - begun, 1),
-        "held_out": question.held_out,
+        "group": question.group,
         "code": codes[-1] if codes else "",
     }
 
@@ -148,15 +166,19 @@ def ask(question: Question, model: object, options: argparse.Namespace) -> dict[
 def report(results: Sequence[dict[str, object]], model: str, vote: int) -> str:
     """Return the rates as one line."""
     rates = []
-    for label, some in (
-        ("tuned", [r for r in results if not r["held_out"]]),
-        ("held out", [r for r in results if r["held_out"]]),
-        ("all", list(results)),
-    ):
-        rates.append(f"{label} {sum(bool(r['right']) for r in some)}/{len(some)}")
+    for group in (*GROUPS, "all"):
+        some = [r for r in results if group in ("all", r["group"])]
+        rates.append(f"{group} {sum(bool(r['right']) for r in some)}/{len(some)}")
     seconds = sorted(float(str(r["seconds"])) for r in results)
     middle = seconds[len(seconds) // 2] if seconds else 0.0
-    return f"{model}, vote of {vote}: {', '.join(rates)}; median {middle:.1f} s an answer"
+    return f"{model}, vote of {vote}: {', '.join(rates)}; median {middle:.1f} s an answer; prompt {prompt_hash()}"
+
+
+def prompt_hash() -> str:
+    """Return what names the prompt of small models: template and examples."""
+    folder = Path(pinjra.agents.__file__).parent
+    texts = [(folder / name).read_bytes() for name in ("small.py", "prompts/small.md")]
+    return hashlib.sha256(b"".join(texts)).hexdigest()[:12]
 
 
 def main() -> None:
@@ -167,11 +189,14 @@ def main() -> None:
     parser.add_argument("--max-steps", type=int, default=4)
     parser.add_argument("--vote", type=int, default=1)
     parser.add_argument("--only", default="", help="ask only questions that hold this text")
+    parser.add_argument(
+        "--group", choices=tuple(GROUPS), default=None, help="ask only questions of this group"
+    )
     parser.add_argument("--json", action="store_true", help="one JSON object a question")
     options = parser.parse_args()
     model = load_model(options.model)
     results = []
-    for question in (q for q in QUESTIONS if options.only in q.text):
+    for question in (q for q in QUESTIONS if options.only in q.text and options.group in (None, q.group)):
         results.append(ask(question, model, options))
         last = results[-1]
         if options.json:
