@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from pinjra.agents import RunResult as RunResult
     from pinjra.agents import SystemPromptStep as SystemPromptStep
     from pinjra.agents import TaskStep as TaskStep
+    from pinjra.agents import Timing as Timing
     from pinjra.agents import ToolCallingAgent as ToolCallingAgent
     from pinjra.agents import allow as allow
     from pinjra.agents import refuse as refuse
@@ -59,9 +60,13 @@ if TYPE_CHECKING:
     from pinjra.core.values import Opaque as Opaque
     from pinjra.core.values import Record as Record
     from pinjra.executors.base import PythonExecutor as PythonExecutor
+    from pinjra.executors.blaxel import BlaxelExecutor as BlaxelExecutor
+    from pinjra.executors.docker import DockerExecutor as DockerExecutor
+    from pinjra.executors.e2b import E2BExecutor as E2BExecutor
     from pinjra.executors.guarantees import Guarantees as Guarantees
     from pinjra.executors.jail import JailExecutor as JailExecutor
     from pinjra.executors.local import LocalPythonExecutor as LocalPythonExecutor
+    from pinjra.executors.modal import ModalExecutor as ModalExecutor
     from pinjra.executors.registry import create_executor as create_executor
     from pinjra.executors.registry import executor_names as executor_names
     from pinjra.executors.registry import sandbox as sandbox
@@ -77,10 +82,12 @@ if TYPE_CHECKING:
     from pinjra.models import OpenAIServerModel as OpenAIServerModel
     from pinjra.models import ScriptedModel as ScriptedModel
     from pinjra.models import TokenUsage as TokenUsage
+    from pinjra.models import ToolCall as ToolCall
     from pinjra.models import TransformersModel as TransformersModel
     from pinjra.tools import DuckDuckGoSearchTool as DuckDuckGoSearchTool
     from pinjra.tools import FinalAnswerTool as FinalAnswerTool
     from pinjra.tools import MCPClient as MCPClient
+    from pinjra.tools import PythonInterpreterTool as PythonInterpreterTool
     from pinjra.tools import PythonTool as PythonTool
     from pinjra.tools import Tool as Tool
     from pinjra.tools import ToolCollection as ToolCollection
@@ -122,10 +129,15 @@ _WHERE = {
     "pinjra.executors.registry": ["create_executor", "executor_names", "sandbox"],
     "pinjra.executors.local": ["LocalPythonExecutor"],
     "pinjra.executors.jail": ["JailExecutor"],
+    "pinjra.executors.blaxel": ["BlaxelExecutor"],
+    "pinjra.executors.docker": ["DockerExecutor"],
+    "pinjra.executors.e2b": ["E2BExecutor"],
+    "pinjra.executors.modal": ["ModalExecutor"],
     "pinjra.tools": [
         "DuckDuckGoSearchTool",
         "FinalAnswerTool",
         "MCPClient",
+        "PythonInterpreterTool",
         "PythonTool",
         "Tool",
         "ToolCollection",
@@ -149,6 +161,7 @@ _WHERE = {
         "OpenAIServerModel",
         "ScriptedModel",
         "TokenUsage",
+        "ToolCall",
         "TransformersModel",
     ],
     "pinjra.agents": [
@@ -177,6 +190,7 @@ _WHERE = {
         "RunResult",
         "SystemPromptStep",
         "TaskStep",
+        "Timing",
         "ToolCallingAgent",
         "allow",
         "refuse",

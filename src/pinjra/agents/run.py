@@ -66,17 +66,12 @@ class RunResult:
 
     def dict(self) -> dict[str, object]:
         """Return everything as a dictionary; `output` as it is."""
-        usage, timing = self.token_usage, self.timing
         return {
             "output": self.output,
             "state": self.state,
             "steps": self.steps,
-            "token_usage": {"input_tokens": usage.input_tokens, "output_tokens": usage.output_tokens},
-            "timing": {
-                "start_time": timing.start_time,
-                "end_time": timing.end_time,
-                "duration": timing.duration,
-            },
+            "token_usage": self.token_usage.dict(),
+            "timing": self.timing.dict(),
             "money": self.money,
             "error": self.error,
             "run_id": self.run_id,

@@ -33,6 +33,10 @@ class Timing:
         """Return the seconds between."""
         return self.end_time - self.start_time
 
+    def dict(self) -> dict[str, float]:
+        """Return it as a dictionary, with the duration."""
+        return {"start_time": self.start_time, "end_time": self.end_time, "duration": self.duration}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepError:
@@ -60,6 +64,12 @@ class ToolRecord:
 @dataclass(frozen=True, slots=True)
 class MemoryStep:
     """Base of all steps."""
+
+    def dict(self) -> dict[str, object]:
+        """Return the step as plain data that JSON can hold."""
+        from pinjra.agents.saved import step_to_data  # it imports this module
+
+        return step_to_data(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

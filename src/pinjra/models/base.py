@@ -89,6 +89,14 @@ class TokenUsage:
         """Return input and output together."""
         return self.input_tokens + self.output_tokens
 
+    def dict(self) -> dict[str, int]:
+        """Return it as a dictionary, with the total."""
+        return {
+            "input_tokens": self.input_tokens,
+            "output_tokens": self.output_tokens,
+            "total_tokens": self.total_tokens,
+        }
+
     def __add__(self, other: TokenUsage) -> TokenUsage:
         return TokenUsage(
             input_tokens=self.input_tokens + other.input_tokens,

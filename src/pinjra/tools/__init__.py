@@ -9,6 +9,7 @@ from pinjra.tools.base import tool as tool
 from pinjra.tools.collection import ToolCollection as ToolCollection
 from pinjra.tools.fetch import FetchFailed as FetchFailed
 from pinjra.tools.library.final_answer import FinalAnswerTool as FinalAnswerTool
+from pinjra.tools.library.python import PythonTool as PythonInterpreterTool
 from pinjra.tools.library.python import PythonTool as PythonTool
 from pinjra.tools.library.user_input import UserInputTool as UserInputTool
 from pinjra.tools.library.visit_webpage import VisitWebpageTool as VisitWebpageTool
@@ -28,6 +29,7 @@ __all__ = [
     "FetchFailed",
     "FinalAnswerTool",
     "MCPClient",
+    "PythonInterpreterTool",
     "PythonTool",
     "Tool",
     "ToolCollection",

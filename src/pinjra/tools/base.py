@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import enum
 import inspect
+import json
 import threading
 from abc import ABCMeta
 from collections.abc import Callable, Sequence
 from keyword import iskeyword
+from pathlib import Path
 from typing import Any, ClassVar, overload
 
 from pinjra.core.errors import ConfigurationError, ToolRefused
@@ -147,6 +149,27 @@ class Tool(metaclass=_Checked):
             ConfigurationError: It was made where no import reaches (inside a function, in `__main__`).
         """
         return import_path(self.name, type(self))
+
+    def to_dict(self) -> dict[str, object]:
+        """Return what the tool is as plain data: definition and import path; no source, no attributes."""
+        return {
+            "name": self.name,
+            "description": self.description,
+            "inputs": self.inputs,
+            "output_type": self.output_type,
+            "output_schema": self.output_schema,
+            "path": self.import_path,
+        }
+
+    def save(self, folder: str | Path) -> None:
+        """Write `to_dict` to `tool.json` in a folder.
+
+        Raises:
+            ConfigurationError: No import reaches the tool.
+        """
+        text = json.dumps(self.to_dict(), indent=2, default=str) + "\n"
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        (Path(folder) / "tool.json").write_text(text, encoding="utf-8")
 
     def to_code_prompt(self) -> str:
         """Return the tool as a Python signature with documentation, for agents that write code."""
