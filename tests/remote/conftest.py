@@ -87,3 +87,32 @@ def blaxel(blaxel_server: Any, monkeypatch: pytest.MonkeyPatch) -> type[PythonEx
             super().__init__(imports, install=False, sandbox=sandbox, **options)
 
     return OnLoopback
+
+
+@pytest.fixture(scope="session")
+def kubernetes_server() -> Iterator[Any]:
+    pytest.importorskip("kubernetes", reason="the Kubernetes client is not installed", exc_type=ImportError)
+    from remote_standins import standin_kubernetes
+
+    server = standin_kubernetes.KubernetesStandIn()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def kubernetes(
+    kubernetes_server: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+) -> type[PythonExecutor]:
+    monkeypatch.setenv("KUBECONFIG", str(kubernetes_server.kubeconfig(tmp_path)))
+    monkeypatch.setattr(
+        "kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(tmp_path / "kubeconfig")
+    )
+    from pinjra.executors.kubernetes import KubernetesExecutor
+
+    class Here(KubernetesExecutor):
+        """The stand-in's pods are this machine, which has no /scratch: the worker makes a folder."""
+
+        def __init__(self, imports: Any = (), **options: Any) -> None:
+            super().__init__(imports, **{"scratch": "", **options})
+
+    return Here

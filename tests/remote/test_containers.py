@@ -151,7 +151,8 @@ def test_a_killed_container_is_noticed_and_named(docker_executor: Any, daemon: s
 def test_closing_leaves_no_container_and_a_dead_hosts_are_swept(docker_executor: Any, daemon: str):
     import docker
 
-    from pinjra.executors.docker import LABEL, holder, sweep
+    from pinjra.executors.docker import LABEL, sweep
+    from pinjra.executors.leases import holder
 
     client = docker.DockerClient(base_url=daemon)
     with docker_executor() as executor:

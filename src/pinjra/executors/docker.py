@@ -26,6 +26,7 @@ from pinjra.core.errors import (
 from pinjra.core.limits import Limits
 from pinjra.executors.bootstrap import bootstrap_code, bootstrap_payload
 from pinjra.executors.guarantees import Guarantees
+from pinjra.executors.leases import holder, is_abandoned
 from pinjra.executors.session import SessionExecutor
 from pinjra.executors.transport import Transport
 
@@ -300,18 +301,10 @@ def build_image(client: Any, base_image: str, packages: tuple[str, ...]) -> str:
     return name
 
 
-def holder() -> str:
-    """Return who holds a container: enough to tell, on the same machine, that the holder is dead."""
-    return "/".join([socket.gethostname(), _boot_id(), str(os.getpid()), _start_time(os.getpid())])
-
-
 def sweep(client: Any) -> None:
     """Remove the containers that dead processes of this machine left behind."""
     for container, label in _ours(client):
-        host, boot, pid, start = [*label.split("/"), "", "", ""][:4]
-        if host != socket.gethostname() or not pid.isdigit():
-            continue
-        if boot != _boot_id() or _start_time(int(pid)) != start:
+        if is_abandoned(label):
             with contextlib.suppress(Exception):  # somebody else removed it
                 container.remove(force=True, v=True)
 
@@ -320,20 +313,3 @@ def _ours(client: Any) -> Iterator[tuple[Any, str]]:
     with contextlib.suppress(Exception):  # a container may vanish while they are listed
         for container in client.containers.list(all=True, filters={"label": LABEL}):
             yield container, container.labels.get(LABEL, "")
-
-
-def _boot_id() -> str:
-    try:
-        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
-            return file.read().strip()
-    except OSError:
-        return "unknown"
-
-
-def _start_time(pid: int) -> str:
-    """Return field 22 of /proc/PID/stat (proc(5)): with the pid it names one process of one boot; "" when there is none."""
-    try:
-        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
-            return file.read().rpartition(")")[2].split()[19]
-    except (OSError, IndexError):
-        return ""

@@ -1,0 +1,38 @@
+"""Which checks of the conformance suite a backend is given: all, or, to keep the tests quick, what its stream could break."""
+
+from __future__ import annotations
+
+import os
+
+from pinjra.executors.conformance import limits, output, tools, values  # noqa: F401  (they fill CHECKS)
+from pinjra.executors.conformance.suite import CHECKS, Check
+
+# Values, tools, kill, rollback, interrupt, files, output. PINJRA_FULL=1 gives every backend all.
+OFTEN = (
+    "the wall limit stops",
+    "interrupt stops",
+    "a step that is killed",
+    "a second and a third run",
+    "files go in and out",
+    "reset forgets",
+    "output past the limit",
+    "tools stay on the host",
+    "an async tool is awaitable",
+    "a tool may run code in a session of its own",
+    "plain values cross",
+    "arrays cross",
+)
+
+
+def chosen() -> list[Check]:
+    """Return the checks for backends that share most of their path with one that is given all."""
+    if os.environ.get("PINJRA_FULL"):
+        return CHECKS
+    found = [check for check in CHECKS if check.name.startswith(OFTEN)]
+    assert len(found) == len(OFTEN), "a check was renamed"
+    return found
+
+
+def named(check: Check) -> str:
+    """Return the check's name as a test's id."""
+    return check.name.replace(" ", "_")

@@ -1,0 +1,84 @@
+"""An ASGI app served on loopback, on a thread of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import threading
+from typing import Any
+
+import uvicorn
+
+
+class Served:
+    """`self.app` must be set before `start`."""
+
+    app: Any
+
+    def start(self) -> None:
+        self.socket = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self.socket.getsockname()[1]}"
+        self.server = uvicorn.Server(
+            uvicorn.Config(
+                self.app,
+                log_level="error",
+                lifespan="off",
+                timeout_graceful_shutdown=1,
+                ws="websockets-sansio",
+                ws_max_size=64 << 20,
+            )
+        )
+        self.loop: asyncio.AbstractEventLoop | None = None
+        self.started = threading.Event()
+        self.thread = threading.Thread(target=self.serve, daemon=True)
+        self.thread.start()
+        self.started.wait(10)
+
+    def serve(self) -> None:
+        async def main() -> None:
+            self.loop = asyncio.get_running_loop()
+            self.started.set()
+            await self.server.serve(sockets=[self.socket])
+
+        asyncio.run(main())
+
+    def on_loop(self, function: Any, *args: Any) -> Any:
+        """Return function(*args), called on the server's loop."""
+
+        async def call() -> Any:
+            return function(*args)
+
+        return asyncio.run_coroutine_threadsafe(call(), self.loop).result(10)
+
+    def cut(self) -> int:
+        """Break every WebSocket's connection in the middle; return how many there were."""
+
+        def abort() -> int:
+            found = [c for c in self.server.server_state.connections if hasattr(c, "close_sent")]
+            for connection in found:
+                connection.transport.abort()
+            return len(found)
+
+        return self.on_loop(abort)
+
+    def stop(self) -> None:
+        self.server.should_exit = True
+        self.thread.join(10)
+        self.socket.close()
+
+
+def kill_group(process: asyncio.subprocess.Process) -> None:
+    """Kill a process and its group, if it still runs."""
+    if process.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+async def spawn(*command: str) -> asyncio.subprocess.Process:
+    """Start a command as a sandbox would: a group of its own, nothing of our environment."""
+    return await asyncio.create_subprocess_exec(
+        *command, stdin=-1, stdout=-1, stderr=-1, start_new_session=True, env={"PATH": os.environ["PATH"]}
+    )
