@@ -7,7 +7,7 @@ import sys
 
 from pinjra.core.limits import Limits
 from pinjra.executors.base import PythonExecutor
-from pinjra.executors.conformance.suite import run_conformance
+from pinjra.executors.conformance import run_conformance
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -26,7 +26,6 @@ __all__ = [
     "expect",
     "failure_of",
     "run_check",
-    "run_conformance",
     "value_of",
 ]
 
@@ -88,20 +87,6 @@ def expect(actual: object, wanted: object, what: str = "") -> None:
     """Raise `CheckFailed` unless both are equal and of one type."""
     if type(actual) is not type(wanted) or actual != wanted:
         raise CheckFailed(f"{what + ': ' if what else ''}wanted {wanted!r:.500}, got {actual!r:.500}")
-
-
-def run_conformance(make: Make, *, only: Iterable[str] = ()) -> list[Result]:
-    """Return one result a check.
-
-    Args:
-        make: Called once a check, as `make(imports, limits=limits)`.
-        only: Words; checks whose name holds none of them are left out.
-    """
-    from pinjra.executors.conformance import limits, output, tools, values  # noqa: F401  (they fill CHECKS)
-
-    words = list(only)
-    chosen = [c for c in CHECKS if not words or any(word in c.name for word in words)]
-    return [run_check(make, c) for c in chosen]
 
 
 def run_check(make: Make, wanted: Check) -> Result:
