@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -116,3 +117,31 @@ def kubernetes(
             super().__init__(imports, **{"scratch": "", **options})
 
     return Here
+
+
+@pytest.fixture(scope="session")
+def daytona_server() -> Iterator[Any]:
+    pytest.importorskip("daytona", reason="the Daytona SDK is not installed", exc_type=ImportError)
+    from remote_standins import standin_daytona
+
+    server = standin_daytona.DaytonaStandIn()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def daytona(daytona_server: Any, monkeypatch: pytest.MonkeyPatch) -> type[PythonExecutor]:
+    monkeypatch.setenv("DAYTONA_API_URL", f"{daytona_server.url}/api")
+    monkeypatch.setenv("DAYTONA_API_KEY", "dtn_" + "0" * 40)
+    monkeypatch.setenv("DAYTONA_USE_DEPRECATED_POLLING", "true")  # the stand-in has no stream of events
+    from pinjra.executors.daytona import DaytonaExecutor
+
+    class Installed(DaytonaExecutor):
+        """The stand-in's sandbox is this machine: what is there need not be installed."""
+
+        def __init__(self, imports: Any = (), **options: Any) -> None:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", DeprecationWarning)  # of polling
+                super().__init__(imports, **{"install": False, **options})
+
+    return Installed

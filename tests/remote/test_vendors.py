@@ -5,16 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from remote_standins.chosen import CHECKS, chosen, named
 
 from pinjra.core.errors import BackendError, ConfigurationError, SessionLost
-from pinjra.executors.conformance import limits, output, tools, values  # noqa: F401  (they fill CHECKS)
-from pinjra.executors.conformance.suite import CHECKS, Check, run_check
+from pinjra.executors.conformance.suite import Check, run_check
 
-VENDORS = ["e2b", "modal", "blaxel"]
+GIVEN = [("e2b", c) for c in CHECKS] + [(v, c) for v in ("modal", "blaxel", "daytona") for c in chosen()]
 
 
-@pytest.mark.parametrize("vendor", VENDORS)
-@pytest.mark.parametrize("wanted", CHECKS, ids=lambda check: check.name.replace(" ", "_"))
+@pytest.mark.parametrize(("vendor", "wanted"), GIVEN, ids=[f"{v}-{named(c)}" for v, c in GIVEN])
 def test_a_vendors_sandbox_keeps_the_contract(vendor: str, wanted: Check, request: pytest.FixtureRequest):
     result = run_check(request.getfixturevalue(vendor), wanted)
     if result.status == "skipped":
@@ -22,7 +21,7 @@ def test_a_vendors_sandbox_keeps_the_contract(vendor: str, wanted: Check, reques
     assert result.status == "passed", result.reason
 
 
-@pytest.mark.parametrize("vendor", ["e2b", "blaxel"])
+@pytest.mark.parametrize("vendor", ["e2b", "blaxel", "daytona"])
 def test_a_stream_cut_three_times_loses_nothing_and_repeats_nothing(
     vendor: str, request: pytest.FixtureRequest
 ):
@@ -96,7 +95,13 @@ def test_a_modal_sandbox_is_asked_for_without_a_network_and_terminated_at_close(
 
 
 @pytest.mark.parametrize(
-    ("vendor", "variable"), [("e2b", "E2B_API_KEY"), ("modal", "MODAL_TOKEN_ID"), ("blaxel", "BL_API_KEY")]
+    ("vendor", "variable"),
+    [
+        ("e2b", "E2B_API_KEY"),
+        ("modal", "MODAL_TOKEN_ID"),
+        ("blaxel", "BL_API_KEY"),
+        ("daytona", "DAYTONA_API_KEY"),
+    ],
 )
 def test_a_missing_key_is_one_clear_line(
     vendor: str, variable: str, request: pytest.FixtureRequest, monkeypatch: Any

@@ -11,6 +11,8 @@ from pinjra.executors.package import worker_zip
 
 __all__ = ["bootstrap_code", "bootstrap_payload"]
 
+LINE_BYTES = 256 << 10  # vendors that pass input on by lines get some of a bearable length
+
 # Runs in the box, on any Python >= 3.10. The length's line is read byte by byte: nothing after the zip may be consumed.
 _CODE = """
 import base64, os, runpy, sys, tempfile
@@ -23,7 +25,9 @@ left, parts = int(n), []
 while left:
     c = os.read(0, min(left, 65536))
     if not c: sys.exit(70)
+    c = c.replace(b"\\n", b"")
     parts.append(c); left -= len(c)
+os.read(0, 1)
 f = os.path.join(tempfile.mkdtemp(prefix="pinjra-"), "worker.zip")
 with open(f, "wb") as z: z.write(base64.b64decode(b"".join(parts)))
 del parts, c, n
@@ -43,6 +47,7 @@ def bootstrap_code(arguments: tuple[str, ...] = ()) -> str:
 
 
 def bootstrap_payload() -> bytes:
-    """Return what must be written to the program first: a line with the length, then that many ASCII bytes."""
+    """Return what must be written to the program first: a line with the length, then lines with that many ASCII characters."""
     packed = base64.b64encode(worker_zip())
-    return b"%d\n" % len(packed) + packed
+    lines = [packed[start : start + LINE_BYTES] + b"\n" for start in range(0, len(packed), LINE_BYTES)]
+    return b"%d\n" % len(packed) + b"".join(lines)

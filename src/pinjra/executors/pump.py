@@ -1,4 +1,4 @@
-"""A blocking iterator of chunks (an SDK's stream) -> reads with a deadline. One daemon thread a stream."""
+"""An SDK's stream, iterated or told by callbacks -> reads with a deadline. One daemon thread a stream."""
 
 from __future__ import annotations
 
@@ -8,9 +8,13 @@ from collections.abc import Callable, Iterable
 
 from pinjra.core.errors import BackendError
 
-__all__ = ["Pump"]
+__all__ = ["Pump", "Stopped"]
 
 MOST_WAITING = 256  # chunks that may wait for the reader: SDKs give at most 64 KiB each, so 16 MiB
+
+
+class Stopped(Exception):
+    """Nobody reads any more."""
 
 
 class Pump:
@@ -20,27 +24,46 @@ class Pump:
         name: Of the thread.
         chunks: Called on the thread; yields str (ASCII) or bytes. When it ends the stream has ended; what it raises is
             raised by `read` as `BackendError`.
+        feed: Instead of `chunks`, for SDKs that call back: called on the thread with the function that takes a chunk;
+            that function waits while the reader is behind, and raises `Stopped` when nobody reads any more.
     """
 
-    def __init__(self, name: str, chunks: Callable[[], Iterable[str | bytes]]) -> None:
+    def __init__(
+        self,
+        name: str,
+        chunks: Callable[[], Iterable[str | bytes]] | None = None,
+        *,
+        feed: Callable[[Callable[[str | bytes], None]], None] | None = None,
+    ) -> None:
         self._queue: queue.Queue[bytes | BaseException | None] = queue.Queue(MOST_WAITING)
         self._ended: BaseException | bool = False
         self._closed = threading.Event()
-        self._thread = threading.Thread(target=self._run, args=(chunks,), name=f"pinjra-{name}", daemon=True)
+        self._thread = threading.Thread(
+            target=self._run, args=(chunks, feed), name=f"pinjra-{name}", daemon=True
+        )
         self._thread.start()
 
-    def _run(self, chunks: Callable[[], Iterable[str | bytes]]) -> None:
+    def _run(
+        self,
+        chunks: Callable[[], Iterable[str | bytes]] | None,
+        feed: Callable[[Callable[[str | bytes], None]], None] | None,
+    ) -> None:
         end: BaseException | None = None
         try:
-            for chunk in chunks():
-                data = chunk.encode("utf-8", "replace") if isinstance(chunk, str) else bytes(chunk)
-                if data:
-                    self._put(data)
-                if self._closed.is_set():
-                    return
+            if feed is not None:
+                feed(self._take)
+            for chunk in chunks() if chunks is not None else ():
+                self._take(chunk)
         except Exception as error:  # whatever the SDK raises ends this stream and is the reader's to see
             end = error
         self._put(end)
+
+    def _take(self, chunk: str | bytes) -> None:
+        data = chunk.encode("utf-8", "replace") if isinstance(chunk, str) else bytes(chunk)
+        if data:
+            self._put(data)
+        if self._closed.is_set():
+            raise Stopped
 
     def _put(self, item: bytes | BaseException | None) -> None:
         while not self._closed.is_set():
