@@ -4,9 +4,11 @@ Cost model: one operation a loop turn, a call of a guest function, a comprehensi
 list, sorted, …) one a step. Straight-line code is free: it is bounded by the source.
 
 How ticks are counted without running Python: `ticks` is `chain.from_iterable` over an endless C source of
-(payer, chunk, payer, chunk, …). A chunk is `repeat(None, 1023)`. The payer is an iterator whose `__next__`, reached once
+(payer, chunk, payer, chunk, …). A chunk is `repeat(True, 1023)`. The payer is an iterator whose `__next__`, reached once
 a chunk, accounts and then says StopIteration, so the chain goes on to the chunk. When the run must stop it raises
 instead; the chain keeps an iterator that raised as its active one, so every later tick raises again.
+
+A loop over something that is not paid for at once runs over `compress(it, ticks)`: one tick a step, no Python in between.
 
 What does not work: a generator as the source (an exception ends it, and every loop after that ends silently); a source
 whose own `__next__` is Python (an asynchronous exception inside it empties the chain the same way).
@@ -15,8 +17,8 @@ whose own `__next__` is Python (an asynchronous exception inside it empties the 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
-from itertools import chain, islice, repeat
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain, compress, repeat
 from operator import attrgetter, length_hint
 
 from pinjra.core.execution import Cause
@@ -36,17 +38,17 @@ class _Payer(repeat):  # type: ignore[type-arg]
     def __new__(cls, fuel: Fuel) -> _Payer:
         self = super().__new__(cls, None)
         self.fuel = fuel
-        self.chunk = repeat(None, _CHUNK)
-        self.current = repeat(None, 0)
+        self.chunk = repeat(True, _CHUNK)
+        self.current = repeat(True, 0)
         return self
 
     fuel: Fuel
-    chunk: repeat[None]
-    current: repeat[None]
+    chunk: repeat[bool]
+    current: repeat[bool]
 
     def __next__(self) -> None:
         self.fuel.pay()
-        self.current, self.chunk = self.chunk, repeat(None, _CHUNK)
+        self.current, self.chunk = self.chunk, repeat(True, _CHUNK)
         raise StopIteration
 
 
@@ -64,8 +66,8 @@ class Fuel:
         self.debts: list[Callable[[], int]] = []  # each hands over turns that were counted elsewhere
         self._payer = _Payer(self)
         rounds = zip(repeat(self._payer), map(attrgetter("chunk"), repeat(self._payer)))
-        self.ticks: Iterator[None] = chain.from_iterable(chain.from_iterable(rounds))
-        self.tick: Callable[[], None] = self.ticks.__next__
+        self.ticks: Iterator[bool] = chain.from_iterable(chain.from_iterable(rounds))
+        self.tick: Callable[[], bool] = self.ticks.__next__
         self.reset()
 
     def reset(self) -> None:
@@ -121,6 +123,16 @@ class Fuel:
         # SECURITY: without this, guest code would run on to the end of its chunk.
         deque(self._payer.current, maxlen=0)
 
+    def resume(self) -> None:
+        """Go on after a final answer: its own methods are asked what it looks like, within what is left of the budget."""
+        if isinstance(self.stop, FinalAnswer):
+            self.stop, self._ceiling = None, self.budget
+
+    def close(self) -> None:
+        """Let no guest code run until the next run: destructors, callbacks and what a host's cache may ask."""
+        if self.stop is None:
+            self.halt(GuestStop(Cause.HOST, "the run is over"))
+
     def answer(self, value: object) -> None:
         """End the run with `value`."""
         self.check()
@@ -142,48 +154,6 @@ class Fuel:
             self.refuse()
         return True
 
-    def meter(self, iterator: Iterator[object]) -> Iterator[object]:
-        """Return `iterator` with its steps paid for in chunks; lazy, nothing is read ahead."""
-        return chain.from_iterable(_Meter(self, iterator))
-
-    def meter_list(self, items: list[object]) -> Iterator[object]:
-        """Return an iterator over a list that may grow while it is read: what is there now is paid at once."""
-        iterator = iter(items)
-        n = len(items)
-        if not self.step(n):
-            return self.meter(iterator)
-        return chain.from_iterable((islice(iterator, n), _Later(self, iterator)))
-
-
-class _Meter:
-    """Source of chunks for `meter`: asks for one item, then hands out the rest of the chunk unread."""
-
-    __slots__ = ("_fuel", "_iterator", "_size")
-
-    def __init__(self, fuel: Fuel, iterator: Iterator[object]) -> None:
-        self._fuel = fuel
-        self._iterator = iterator
-        self._size = 8  # most loops are short: the chunks grow, so that those pay little
-
-    def __iter__(self) -> _Meter:
-        return self
-
-    def __next__(self) -> Iterator[object]:
-        first = next(self._iterator)
-        self._fuel.charge(self._size)
-        rest = islice(self._iterator, self._size - 1)
-        self._size = min(self._size * 2, _CHUNK + 1)
-        return chain((first,), rest)
-
-
-class _Later:
-    """A meter that is made when it is reached."""
-
-    __slots__ = ("_fuel", "_iterator")
-
-    def __init__(self, fuel: Fuel, iterator: Iterator[object]) -> None:
-        self._fuel = fuel
-        self._iterator = iterator
-
-    def __iter__(self) -> Iterator[object]:
-        return self._fuel.meter(self._iterator)
+    def meter(self, iterable: Iterable[object]) -> Iterator[object]:
+        """Return an iterator whose every step takes a tick, in C; lazy, nothing is read ahead."""
+        return compress(iterable, self.ticks)

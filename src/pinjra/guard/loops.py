@@ -132,7 +132,7 @@ class Loops(Rewriter):
         endless = isinstance(node.test, ast.Constant) and bool(node.test.value)
         node.body, node.orelse = self.block(node.body), self.block(node.orelse)
         if node.orelse:
-            node.test = ast.copy_location(ast.BoolOp(ast.Or(), [self.call("t"), test]), node.test)
+            node.test = ast.copy_location(ast.BoolOp(ast.And(), [self.call("t"), test]), node.test)
             return node
         leave = ast.copy_location(
             ast.If(ast.UnaryOp(ast.Not(), test), [ast.copy_location(ast.Break(), test)], []), test
@@ -158,7 +158,7 @@ class Loops(Rewriter):
                 generator.target = self.visit(generator.target)
                 generator.ifs = self.visit_all(generator.ifs)
                 if generator.is_async:
-                    generator.ifs.insert(0, ast.UnaryOp(ast.Not(), self.call("t")))
+                    generator.ifs.insert(0, self.call("t"))
         return node
 
     def visit_ListComp(self, node: ast.ListComp) -> ast.expr:

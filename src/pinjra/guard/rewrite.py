@@ -5,7 +5,7 @@ them `global`, so neither the guest's globals nor a metaclass's mapping can put 
 
 | source | becomes | guard |
 | --- | --- | --- |
-| def f(): …, lambda: e | $t(); …, $t() or e | a tick of the budget |
+| def f(): …, lambda: e | $t(); …, $t() and e | a tick of the budget |
 | while c: … | for $_ in $ticks: if not c: break; … | ticks, counted in C |
 | for x in e (also in comprehensions) | for x in $i(e) | pays for sized ones at once, meters the others |
 | o.x = v, del o.x, o.x += v | (o if type(o) in $G else $w(o, "x")).x = v | only the guest's own and plain data |
@@ -210,7 +210,7 @@ class _Rewriter(Loops):
             self._arguments(node.args)
         with self.scope("x" if self._in_iterable else "f"):
             node.body = ast.copy_location(
-                ast.BoolOp(ast.Or(), [self.call("t"), self.visit(node.body)]), node.body
+                ast.BoolOp(ast.And(), [self.call("t"), self.visit(node.body)]), node.body
             )
         return node
 

@@ -223,7 +223,7 @@ class Runtime:
     def _growing_loop(self, iterable: object) -> Iterable[object]:
         kind = type(iterable)
         if kind is list:
-            return self.fuel.meter_list(cast("list[object]", iterable))
+            return self.fuel.meter(cast("list[object]", iterable))
         if kind in _STEADY and self.fuel.step(len(iterable)):  # type: ignore[arg-type]
             return cast(Iterable[object], iterable)
         return self._metered(iterable)
