@@ -27,7 +27,6 @@ __all__ = [
     "RLIMITS",
     "SYSTEM_READABLE",
     "VIEW_ONLY_ALLOWED",
-    "VIEW_ONLY_CHECKED",
     "Arg",
     "NamedCheck",
 ]
@@ -144,23 +143,23 @@ NO_SUCH_CALL = ("clone3", "openat2")
 
 ALLOWED = tuple(
     """
-    read write pread64 pwrite64 readv writev preadv pwritev preadv2 pwritev2 close close_range lseek dup dup2 dup3
+    read write pread64 pwrite64 readv writev preadv pwritev close close_range lseek dup dup2 dup3
     pipe pipe2 flock fsync fdatasync ftruncate truncate fallocate fadvise64 readahead sendfile copy_file_range
     open openat creat stat fstat lstat newfstatat statx access faccessat faccessat2 getdents getdents64 getcwd chdir
-    fchdir rename renameat renameat2 mkdir mkdirat rmdir unlink unlinkat symlink symlinkat link linkat readlink
-    readlinkat umask statfs fstatfs getxattr lgetxattr fgetxattr listxattr llistxattr flistxattr
+    fchdir rename renameat mkdir mkdirat rmdir unlink unlinkat symlink symlinkat link linkat readlink readlinkat
+    umask statfs fstatfs fgetxattr flistxattr
     poll ppoll select pselect6 epoll_create epoll_create1 epoll_ctl epoll_wait epoll_pwait epoll_pwait2 eventfd
     eventfd2 timerfd_create timerfd_settime timerfd_gettime signalfd signalfd4
-    munmap mremap madvise msync brk membarrier
+    munmap mremap msync brk
     clock_gettime clock_getres clock_nanosleep nanosleep gettimeofday time times getitimer setitimer alarm
     timer_create timer_settime timer_gettime timer_getoverrun timer_delete
     rt_sigaction rt_sigprocmask rt_sigreturn rt_sigpending rt_sigsuspend rt_sigtimedwait sigaltstack
     kill tkill tgkill pause restart_syscall pidfd_open pidfd_send_signal
     fork vfork exit exit_group wait4 waitid getpid getppid gettid getuid geteuid getgid getegid getresuid getresgid
-    getgroups getpgrp getpgid getsid setpgid setsid set_tid_address set_robust_list get_robust_list rseq futex
-    futex_waitv sched_yield sched_getaffinity sched_getparam sched_getscheduler sched_get_priority_max
+    getgroups getpgrp getpgid getsid setpgid setsid set_tid_address set_robust_list rseq
+    sched_yield sched_getaffinity sched_getparam sched_getscheduler sched_get_priority_max
     sched_get_priority_min getpriority getrlimit setrlimit getrusage sysinfo uname capget getrandom getcpu
-    recvfrom recvmsg sendmsg shutdown getsockopt getsockname getpeername
+    shutdown getsockopt getsockname getpeername
     """.split()
 )
 
@@ -168,6 +167,10 @@ _PROT_EXEC, _PROT_WRITE, _MAP_ANONYMOUS = 4, 2, 0x20
 _NAMESPACES_AND_PARENT = (
     0x7E020000 | 0x00002000 | 0x00008000 | 0x00800000
 )  # CLONE_NEW*, PTRACE, PARENT, UNTRACED
+# SECURITY: MAP_HUGETLB takes from a pool that belongs to the host and that no limit of ours counts; growing mappings
+# (MAP_GROWSDOWN) are the old way to run one mapping into another
+_MAP_HUGETLB_GROWSDOWN = 0x40000 | 0x100
+_MSG_OOB, _RWF_NOWAIT, _RENAME_WHITEOUT = 1, 8, 4
 _SOCK_STREAM, _SOCK_TYPE_MASK, _AF_UNIX, _AF_INET, _AF_INET6 = 1, 0xF, 1, 2, 10
 
 CHECKED: dict[str, NamedCheck] = {
@@ -175,14 +178,33 @@ CHECKED: dict[str, NamedCheck] = {
     "clone": ((Arg(0, (0,), mask=_NAMESPACES_AND_PARENT),),),
     # SECURITY: no memory that is both made by the guest and executable; libraries are mapped from files
     "mmap": (
-        (Arg(2, (0,), mask=_PROT_EXEC),),
-        (Arg(2, (_PROT_EXEC,), mask=_PROT_EXEC | _PROT_WRITE), Arg(3, (0,), mask=_MAP_ANONYMOUS)),
+        (Arg(2, (0,), mask=_PROT_EXEC), Arg(3, (0,), mask=_MAP_HUGETLB_GROWSDOWN)),
+        (
+            Arg(2, (_PROT_EXEC,), mask=_PROT_EXEC | _PROT_WRITE),
+            Arg(3, (0,), mask=_MAP_ANONYMOUS | _MAP_HUGETLB_GROWSDOWN),
+        ),
     ),
     "mprotect": ((Arg(2, (0,), mask=_PROT_EXEC),),),
     # SECURITY: asyncio and multiprocessing want pairs. A datagram pair could be pointed at a socket of the host.
     "socketpair": ((Arg(0, (_AF_UNIX,)), Arg(1, (_SOCK_STREAM,), mask=_SOCK_TYPE_MASK)),),
-    # SECURITY: send() is sendto() without an address; an address would reach other sockets
-    "sendto": ((Arg(4, (0,), mask=0xFFFFFFFFFFFFFFFF, wide=True),),),
+    # NORMAL RANDOM SEQUENTIAL WILLNEED DONTNEED, FREE, DONTFORK DOFORK, HUGEPAGE NOHUGEPAGE, DONTDUMP DODUMP,
+    # WIPEONFORK KEEPONFORK, GUARD_INSTALL GUARD_REMOVE (stacks of threads).
+    # SECURITY: MERGEABLE shares equal pages with other processes, PAGEOUT and COLD work on the libraries' pages that
+    # everybody shares: both tell by their timing what others do
+    "madvise": ((Arg(2, (0, 1, 2, 3, 4, 8, 10, 11, 14, 15, 16, 17, 18, 19, 102, 103)),),),
+    # WAIT WAKE REQUEUE CMP_REQUEUE WAKE_OP WAIT_BITSET WAKE_BITSET, private or not, by either clock.
+    # SECURITY: the ones with priority inheritance have been a way into the kernel more than once, and nothing needs them
+    "futex": ((Arg(1, (0, 1, 3, 4, 5, 9, 10), mask=0xFFFFFFFF & ~(128 | 256)),),),
+    # SECURITY: a read that does not wait tells what is in the cache: which parts of a library others have used
+    "preadv2": ((Arg(5, (0,), mask=_RWF_NOWAIT),),),
+    "pwritev2": ((Arg(5, (0,), mask=_RWF_NOWAIT),),),
+    "renameat2": ((Arg(4, (0,), mask=_RENAME_WHITEOUT),),),  # a whiteout is a device node
+    # SECURITY: send() is sendto() without an address; an address would reach other sockets. Out-of-band data of Unix
+    # sockets was a way into the kernel (CVE-2025-38236), and no Python program sends any.
+    "sendto": ((Arg(3, (0,), mask=_MSG_OOB), Arg(4, (0,), mask=0xFFFFFFFFFFFFFFFF, wide=True)),),
+    "sendmsg": ((Arg(2, (0,), mask=_MSG_OOB),),),
+    "recvfrom": ((Arg(3, (0,), mask=_MSG_OOB),),),
+    "recvmsg": ((Arg(2, (0,), mask=_MSG_OOB),),),
     # FIONREAD FIONBIO FIOCLEX FIONCLEX, and what isatty() and os.get_terminal_size() ask: TCGETS TCGETS2 TIOCGWINSZ.
     # SECURITY: TIOCSTI types into the terminal of the host, and drivers are the widest surface of a kernel.
     "ioctl": ((Arg(1, (0x541B, 0x5421, 0x5451, 0x5450, 0x5401, 0x802C542A, 0x5413)),),),
@@ -199,15 +221,17 @@ CHECKED: dict[str, NamedCheck] = {
     "prlimit64": ((Arg(0, (0,)),), (Arg(2, (0,), mask=0xFFFFFFFFFFFFFFFF, wide=True),)),
 }
 
-# Landlock does not govern a file's mode, owner and times. Where the view of the file system is a private, read-only
-# one these touch nothing but the scratch folder; without a mount namespace they are refused.
+# Landlock does not govern a file's mode, owner, times and extended attributes. Where the view of the file system is a
+# private, read-only one these touch nothing but the scratch folder; without a mount namespace they are refused.
 VIEW_ONLY_ALLOWED = tuple(
-    "chmod fchmod fchmodat fchmodat2 chown fchown lchown fchownat utime utimes futimesat utimensat".split()
+    """
+    chmod fchmod fchmodat fchmodat2 chown fchown lchown fchownat utime utimes futimesat utimensat
+    getxattr lgetxattr listxattr llistxattr
+    """.split()
 )
-VIEW_ONLY_CHECKED: dict[str, NamedCheck] = {}
 
 # With network=True
-NETWORK_ALLOWED = ("connect", "sendmmsg", "recvmmsg")
+NETWORK_ALLOWED = ("connect",)
 NETWORK_CHECKED: dict[str, NamedCheck] = {
     "socket": ((Arg(0, (_AF_INET, _AF_INET6)), Arg(1, (1, 2), mask=_SOCK_TYPE_MASK)),),
     # SO_REUSEADDR, ERROR, SNDBUF, RCVBUF, KEEPALIVE, timeouts of SOL_SOCKET; IPPROTO_TCP; IPPROTO_IPV6's V6ONLY, RECVERR
@@ -218,5 +242,7 @@ NETWORK_CHECKED: dict[str, NamedCheck] = {
         (Arg(1, (41,)), Arg(2, (25, 26))),
         (Arg(1, (0,)), Arg(2, (11,))),
     ),
-    "sendto": ((),),  # with an address: datagrams (name lookups)
+    "sendto": ((Arg(3, (0,), mask=_MSG_OOB),),),  # with an address: datagrams (name lookups)
+    "sendmmsg": ((Arg(3, (0,), mask=_MSG_OOB),),),  # the C library's name lookups
+    "recvmmsg": ((Arg(3, (0,), mask=_MSG_OOB),),),
 }
