@@ -60,6 +60,7 @@ class Interpreter:
         self._fuel = self._runtime.fuel
         self._namespace = self._runtime.namespace
         self._builtins = self._runtime.builtins if guard else dict(vars(host_builtins))
+        self._originals = dict(self._builtins)
         self._reserved = {name for name in self._builtins if name[0] not in "$_"}
         self._answerer: Callable[..., object] | None = None
         self._sources: OrderedDict[str, str] = OrderedDict()
@@ -80,7 +81,7 @@ class Interpreter:
         self._bind(name, self._tool(function) if callable(function) else function)
 
     def _bind(self, name: str, value: object) -> None:
-        self._builtins[name] = value
+        self._builtins[name] = self._originals[name] = value
         self._reserved.add(name)
 
     def _tool(self, function: Callable[..., object]) -> Callable[..., object]:
@@ -114,6 +115,8 @@ class Interpreter:
     def run(self, source: str) -> Outcome:
         """Return what came of running `source`. Guest failures of any kind are values in it."""
         self._fuel.reset()
+        if not self._guarded:  # a thread that the last run left may have bound names since
+            self._restore()
         try:
             code = self._compiled(source)
         except GuardRefused as refused:
@@ -225,7 +228,9 @@ class Interpreter:
         namespace = self._namespace
         namespace["__builtins__"] = self._builtins
         namespace["__name__"] = "__main__"
-        if not self._guarded or self._reserved.isdisjoint(namespace):
+        if not self._guarded:  # plain Python reaches the dictionary itself
+            self._builtins.update(self._originals)
+        if self._reserved.isdisjoint(namespace):
             return ()
         hidden = sorted(self._reserved.intersection(namespace))
         for name in hidden:
