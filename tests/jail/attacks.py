@@ -91,6 +91,29 @@ REFUSED = {
     "watch files": _call("'inotify_init1', 0"),
     "lock memory": _call("'mlock', buffer(bytes(4096)), 4096"),
     "type into a terminal": "import fcntl, os\nresult = fcntl.ioctl(os.open('/dev/null', 0), 0x5412, b'x')",
+    "send out-of-band data": "import socket\na, b = socket.socketpair()\nresult = a.send(b'x', socket.MSG_OOB)",
+    "send out-of-band data by sendmsg": (
+        "import socket\na, b = socket.socketpair()\nresult = a.sendmsg([b'x'], [], socket.MSG_OOB)"
+    ),
+    "receive out-of-band data": "import socket\na, b = socket.socketpair()\nresult = a.recv(1, socket.MSG_OOB)",
+    "lend a lock its priority": _call("'futex', buffer(bytes(4)), 6, 0, None, None, 0"),
+    "wait for a lock of another priority": _call(
+        "'futex', buffer(bytes(4)), 11 | 128, 0, None, buffer(bytes(4)), 0"
+    ),
+    "use the huge pages of the host": "import mmap\nresult = len(mmap.mmap(-1, 1 << 21, flags=0x40022))",
+    "make a mapping that grows": "import mmap\nresult = len(mmap.mmap(-1, 4096, flags=0x122))",
+    "merge its pages with those of others": "import mmap\nresult = mmap.mmap(-1, 4096, flags=0x22).madvise(12)",
+    "push pages out that others share": "import mmap\nresult = mmap.mmap(-1, 4096, flags=0x22).madvise(21)",
+    "ask what is in the page cache": "import os\nresult = os.preadv(os.open(os.__file__, 0), [bytearray(9)], 0, 8)",
+    "interrupt all processors": _call("'membarrier', 2, 0, 0"),
+    "leave a whiteout": (
+        "open('w', 'w').close()\nfrom pinjra.jail.libc import syscall\n"
+        "result = syscall('renameat2', -100, b'w', -100, b'v', 4)"
+    ),
+    "read an attribute of a file of the host": "import os\nresult = os.getxattr('@FOLDER@/secret', 'user.canary')",
+    "list the attributes of a file of the host": "import os\nresult = os.listxattr('@FOLDER@/secret')",
+    "touch a device": "import os\nresult = os.utime('/dev/null')",
+    "change the mode of a device": "import os\nresult = os.chmod('/dev/null', 0)",
     "load a socket filter": "import socket\na, b = socket.socketpair()\na.setsockopt(1, 26, bytes(16))",
 }
 
@@ -131,6 +154,11 @@ KILLED_X86 = {
 
 # each must work: (snippet, its value); None: any
 WORKS = {
+    "write to a device and read from one": (
+        "with open('/dev/null', 'wb') as f: f.write(b'x')\nopen('/dev/null', 'a').close()\n"
+        "result = len(open('/dev/urandom', 'rb').read(4)) + open('/dev/zero', 'rb').read(1)[0]",
+        4,
+    ),
     "write and read in the scratch folder": (
         "open('f', 'w').write('x' * 10)\nresult = open('f').read()",
         "x" * 10,

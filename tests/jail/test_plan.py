@@ -19,6 +19,7 @@ def kernel(**changes: object) -> Kernel:
         "uid": 1000,
         "seccomp": "",
         "landlock_abi": 7,
+        "unprivileged_uid": "not started as root",
         "own_uid": "not started as root",
         "nested_user_namespace": "",
         "namespaces": dict.fromkeys(KINDS, ""),
@@ -69,13 +70,20 @@ def test_what_is_required_and_missing_is_refused(wish: str) -> None:
 
 def test_every_property_is_had_on_a_machine_with_everything() -> None:
     groups = Parents(2, {"memory": "/g", "pids": "/g"}, {}, "1")
-    rich = kernel(uid=0, own_uid="", cgroups=groups)
+    rich = kernel(uid=0, unprivileged_uid="", own_uid="", cgroups=groups)
     assert plan.make(rich, require=list(profile.PROPERTIES)).missing == ()
 
 
 def test_root_that_cannot_become_somebody_else_is_refused() -> None:
     with pytest.raises(plan.JailUnavailable, match="root's rights cannot be given up here: setgroups"):
-        plan.make(kernel(uid=0, own_uid="setgroups: Operation not permitted"))
+        plan.make(kernel(uid=0, unprivileged_uid="setgroups: Operation not permitted"))
+
+
+def test_a_uid_that_others_have_too_does_not_keep_signals_in() -> None:
+    shared = {"uid": 0, "unprivileged_uid": "", "own_uid": "shared with nobody", "landlock_abi": 5}
+    with pytest.raises(plan.JailUnavailable, match=r"'signals' here .*own uid: shared with nobody"):
+        plan.make(kernel(**shared), without=["pid namespace"])
+    assert "unprivileged uid" in plan.make(kernel(**shared)).applied
 
 
 def test_an_unknown_name_is_the_callers_fault() -> None:

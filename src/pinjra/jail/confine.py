@@ -98,6 +98,7 @@ def confine(plan: Plan, spec: Spec, box: Box) -> None:
         processes=spec.group_processes,
         reserved_bytes=reserved,
         others=box.others,
+        has_group=plan.has("cgroup memory"),
     )
     close_all_but(box.keep)
     if plan.has("landlock files"):

@@ -104,7 +104,8 @@ def build_view(readable: Iterable[str], devices: Iterable[str], scratch: str) ->
     for path in sorted(set(readable)):
         _show(path, root, _ATTR_RDONLY | _ATTR_NOSUID | _ATTR_NODEV)
     for path in devices:
-        _show(path, root, _ATTR_NOSUID | _ATTR_NOEXEC)
+        # SECURITY: read-only keeps the host's own node from being touched; writing to a device goes on all the same
+        _show(path, root, _ATTR_RDONLY | _ATTR_NOSUID | _ATTR_NOEXEC)
     for link in _LINKS:
         if os.path.islink(link) and not os.path.lexists(root + link):
             os.symlink(os.readlink(link), root + link)

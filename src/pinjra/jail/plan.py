@@ -65,8 +65,8 @@ def make(
     applied = tuple(name for name, reason in reasons.items() if not reason)
     for wish in dict.fromkeys((*profile.REQUIRED, *require)):
         _demand(wish, applied, reasons, network)
-    if kernel.uid == 0 and reasons["own uid"]:
-        raise JailUnavailable(f"root's rights cannot be given up here: {reasons['own uid']}. {_CHOICES}")
+    if kernel.uid == 0 and kernel.unprivileged_uid:  # SECURITY: never a guest that is root outside
+        raise JailUnavailable(f"root's rights cannot be given up here: {kernel.unprivileged_uid}. {_CHOICES}")
     missing = tuple(f"{name}: {reason}" for name, reason in reasons.items() if reason)
     return Plan(applied, missing, by_root=kernel.uid == 0, network=network)
 
@@ -78,6 +78,8 @@ def _reasons(kernel: Kernel, network: bool) -> dict[str, str]:
         f"cgroup {name}": "" if name in parents.folders else parents.missing.get(name, "not found")
         for name in ("memory", "pids")
     }
+    if kernel.uid == 0:
+        reasons["unprivileged uid"] = kernel.unprivileged_uid
     reasons["own uid"] = kernel.own_uid
     reasons["user namespace"] = kernel.nested_user_namespace
     reasons.update(kernel.namespaces)

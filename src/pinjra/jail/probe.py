@@ -15,13 +15,16 @@ from pinjra.jail import capabilities, cgroups, landlock, namespaces, seccomp
 
 __all__ = ["Kernel", "probe"]
 
+_SHARED_UID = "not every uid can be used here (uid_map), so the session's is shared with other processes of nobody"
+
 
 @dataclass(frozen=True)
 class Kernel:
     """What can be used here. Where a text is kept, "" means that it works, and else it is the reason why not.
 
     Args:
-        own_uid: Sessions can be given an unprivileged uid of their own.
+        unprivileged_uid: As root, a session can be given a uid without rights.
+        own_uid: ... and one that nobody else has; else it is the one called "nobody", which others may have too.
         namespaces: Name → reason. As root, what root can make; else what a user namespace of its own allows.
         nested_user_namespace: An unprivileged process can make a user namespace.
     """
@@ -29,6 +32,7 @@ class Kernel:
     uid: int
     seccomp: str
     landlock_abi: int
+    unprivileged_uid: str
     own_uid: str
     nested_user_namespace: str
     namespaces: dict[str, str] = field(default_factory=dict)
@@ -42,18 +46,19 @@ def probe() -> Kernel:
         OSError: A child could not be forked (the machine's fault).
     """
     if not sys.platform.startswith("linux"):
-        return Kernel(os.getuid(), f"the jail needs Linux, this is {sys.platform}", 0, "", "")
+        return Kernel(os.getuid(), f"the jail needs Linux, this is {sys.platform}", 0, "", "", "")
     is_root = os.geteuid() == 0
     names = [name for name in namespaces.FLAGS if name != "user namespace"]
     enter = _as_root if is_root else _as_user
     found = {name: _attempt(lambda name=name: enter(name)) for name in names}  # type: ignore[misc]
     nested = _attempt(_nested if is_root else _user_namespace)
-    own_uid = _attempt(_give_up_root) if is_root else "not started as root"
+    unprivileged_uid = _attempt(_give_up_root) if is_root else "not started as root"
     return Kernel(
         uid=os.geteuid(),
         seccomp=seccomp.is_supported(),
         landlock_abi=landlock.abi(),
-        own_uid=own_uid,
+        unprivileged_uid=unprivileged_uid,
+        own_uid=unprivileged_uid or ("" if capabilities.owns_all_uids() else _SHARED_UID),
         nested_user_namespace=nested,
         namespaces=found,
         cgroups=cgroups.find_parents(),

@@ -4,7 +4,8 @@ https://man7.org/linux/man-pages/man2/getrlimit.2.html
 
 RLIMIT_DATA (private writable memory, since Linux 4.7) turns one huge allocation into a MemoryError, which a program
 survives. RLIMIT_AS also counts what is only reserved (64 MiB for the arena of each thread), so it is wide and stops what
-RLIMIT_DATA does not see, shared mappings. Both are per process: the sum over a session is what the memory cgroup is for.
+RLIMIT_DATA does not see, shared mappings; narrower where no memory cgroup counts those. Both are per process: the sum
+over a session is what the memory cgroup is for.
 Processor time is the worker's business: it is per run.
 """
 
@@ -19,6 +20,9 @@ __all__ = ["apply", "processes_of"]
 
 _STACK_BYTES = 8 << 20  # of a thread: reserved, hardly ever used
 _RESERVABLE_BYTES = 4 << 30  # arenas and stacks of some tens of threads
+# SECURITY: without a group this is how much shared memory a process has above its limit: stacks of 32 threads and some
+# arenas (a thread that gets no arena of its own shares one)
+_RESERVABLE_WITHOUT_GROUP = 512 << 20
 
 
 def processes_of(uid: int) -> int:
@@ -40,12 +44,14 @@ def apply(
     processes: int | None,
     reserved_bytes: int,
     others: int,
+    has_group: bool,
 ) -> None:
     """Set the limits, soft and hard.
 
     Args:
         reserved_bytes: The address space that this process has before it runs guest code (libraries, preloaded modules).
         others: Processes of the same uid that are not of this session and count against the same limit.
+        has_group: A control group counts the session's memory as well.
 
     Raises:
         OSError, ValueError: The kernel refused one (the machine's fault).
@@ -54,7 +60,8 @@ def apply(
         _lower(getattr(resource, f"RLIMIT_{name}"), value)
     if memory_bytes is not None:
         _lower(resource.RLIMIT_DATA, reserved_bytes + memory_bytes)
-        _lower(resource.RLIMIT_AS, reserved_bytes + memory_bytes + _RESERVABLE_BYTES)
+        reservable = _RESERVABLE_BYTES if has_group else _RESERVABLE_WITHOUT_GROUP
+        _lower(resource.RLIMIT_AS, reserved_bytes + memory_bytes + reservable)
     if file_bytes is not None:
         _lower(resource.RLIMIT_FSIZE, file_bytes)
     if processes is not None:
