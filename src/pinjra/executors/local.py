@@ -81,7 +81,7 @@ class LocalPythonExecutor(PythonExecutor):
         listening = listen_on_main_thread(self._raise_if_stopped)
         outcome: Outcome | None = None
         try:
-            outcome = self._interpreter.run(code)
+            outcome = self._interpreter.run(code, self._cross)
         except GuestStop:  # a stop that came when the run was over already
             pass
         finally:
@@ -103,9 +103,12 @@ class LocalPythonExecutor(PythonExecutor):
             raise GuestStop(watch.cause)
 
     def _execution(self, outcome: Outcome, watch: Watch, wall_seconds: float) -> Execution:
-        error, value = outcome.error, None
-        if error is None:
-            value, error = self._cross(outcome.value)
+        error, value = outcome.error, outcome.value
+        if error is None and type(value) is _TooLarge:
+            value, error = None, GuestError(
+                kind=ErrorKind.LIMIT, type="ValueTooLarge", message=value.why, cause=Cause.VALUE,
+                hint="print or return a summary instead",
+            )  # fmt: skip
         if error is not None:
             error = _printable_error(error)
         usage = Usage(
@@ -126,15 +129,12 @@ class LocalPythonExecutor(PythonExecutor):
             notes=outcome.notes,
         )
 
-    def _cross(self, value: object) -> tuple[object, GuestError | None]:
-        """Return a copy of a guest's value that is safe in the host's hands."""
+    def _cross(self, value: object) -> object:
+        """Return a copy of a guest's value that is safe in the host's hands; called while the run is open."""
         try:
-            return self._bridge.to_host(value), None
+            return self._bridge.to_host(value)
         except EncodeError as error:
-            return None, GuestError(
-                kind=ErrorKind.LIMIT, type="ValueTooLarge", message=str(error), cause=Cause.VALUE,
-                hint="print or return a summary instead",
-            )  # fmt: skip
+            return _TooLarge(str(error))
 
     # ------------------------------------------------------------ tools, variables, files
 
@@ -248,6 +248,13 @@ class LocalPythonExecutor(PythonExecutor):
                 "files: the guest has no open()",
             ),
         )
+
+
+class _TooLarge:
+    """Stands for a value that is beyond the limits."""
+
+    def __init__(self, why: str) -> None:
+        self.why = why
 
 
 class _Output:

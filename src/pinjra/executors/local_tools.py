@@ -15,7 +15,7 @@ from pinjra.core.errors import ToolRefused
 from pinjra.core.execution import Cause
 from pinjra.core.values import Opaque
 from pinjra.executors.text import printable
-from pinjra.guard.audit import host_section
+from pinjra.guard.audit import guest_running, host_section
 from pinjra.guard.errors import GuestStop
 from pinjra.wire.codec import EncodeError, ValueLimits, decode, encode, type_name
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["LocalBridge", "ToolStub"]
 
+_REPR_CHARACTERS = 10_000
 MOST_HANDLES = 1000  # host objects that a guest may hold an Opaque of; the oldest is forgotten
 
 
@@ -56,6 +57,18 @@ class ToolStub:
 
     def __reduce__(self) -> str:
         raise TypeError("a tool cannot be pickled")
+
+
+def _describe(value: object) -> Opaque:
+    """Return what stands for `value`. Its `__repr__` is guest code: only called while the run, with its limits, is open."""
+    name = type_name(type(value))
+    try:
+        shown = str.__str__(repr(value))[:_REPR_CHARACTERS]
+    except (GuestStop, MemoryError):
+        raise
+    except BaseException as error:  # guest code raises what it likes
+        shown = f"<{name} object; its repr raised {type_name(type(error))}>"
+    return Opaque(name, printable(shown))
 
 
 class LocalBridge:
@@ -95,7 +108,7 @@ class LocalBridge:
             type(value) is not str or len(value) < 1000
         ):
             return value
-        return decode(*encode(value, self._limits), resolve=self._resolve)
+        return decode(*encode(value, self._limits, _describe), resolve=self._resolve)
 
     def _to_guest(self, value: object) -> object:
         return decode(*encode(value, self._limits, self._keep))
@@ -122,8 +135,9 @@ class LocalBridge:
             raise GuestStop(Cause.TOOL_CALLS, f"more than {limit} tool calls in one run")
         self.calls += 1
         try:
-            plain_args = tuple(self.to_host(a) for a in args)
-            plain_kwargs = {str.__str__(k): self.to_host(v) for k, v in kwargs.items()}
+            with guest_running():  # SECURITY: a `__repr__` is guest code, also on its way into a tool
+                plain_args = tuple(self.to_host(a) for a in args)
+                plain_kwargs = {str.__str__(k): self.to_host(v) for k, v in kwargs.items()}
         except EncodeError as error:
             raise guest_exception("ValueError", f"{function.name}: {error}") from None
         if function.check is not None:

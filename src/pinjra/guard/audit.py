@@ -19,7 +19,7 @@ import sysconfig
 import threading
 from types import FrameType
 
-from pinjra.guard.errors import RefusedOperation
+from pinjra.guard.errors import GuestStop, RefusedOperation
 
 __all__ = ["guest_running", "host_section", "install"]
 
@@ -41,7 +41,6 @@ _FAMILIES = frozenset(
 _EVENTS = frozenset(
     _words(
         "sys.settrace sys.setprofile sys.addaudithook sys._current_frames sys._current_exceptions sys.excepthook "
-        "sys.unraisablehook "
         "sys.remote_exec sys.monitoring.register_callback gc.get_objects gc.get_referrers gc.get_referents builtins.input "
         "builtins.input/result builtins.breakpoint code.interact pdb.Pdb"
     )
@@ -72,7 +71,22 @@ def install() -> None:
         if not _state["installed"]:
             _roots()
             sys.addaudithook(_hook)
+            _silence_guests()
             _state["installed"] = True
+
+
+def _silence_guests() -> None:
+    """Keep what a guest's destructors raise off the host's standard error."""
+    report = sys.unraisablehook
+
+    def hook(unraisable: sys.UnraisableHookArgs) -> None:
+        trace = unraisable.exc_traceback
+        while trace is not None and not _is_guest_frame(trace.tb_frame):
+            trace = trace.tb_next
+        if trace is None and not isinstance(unraisable.exc_value, GuestStop):
+            report(unraisable)
+
+    sys.unraisablehook = hook
 
 
 class guest_running:  # noqa: N801 (a context manager, read as a phrase)
@@ -102,14 +116,17 @@ class guest_running:  # noqa: N801 (a context manager, read as a phrase)
 class host_section:  # noqa: N801 (a context manager, read as a phrase)
     """Host code on behalf of the guest (a tool, the loading of a module): the hook looks away until it ends."""
 
-    __slots__ = ("_was_active",)
+    __slots__ = ("_outer", "_was_active")
 
     def __enter__(self) -> None:
         ident = threading.get_ident()
         self._was_active = ident in _active
+        self._outer = getattr(_depth, "section", 0)
+        _depth.section = id(sys._getframe(1))
         _active.discard(ident)
 
     def __exit__(self, *error: object) -> None:
+        _depth.section = self._outer
         if self._was_active:
             _active.add(threading.get_ident())
 
@@ -120,8 +137,11 @@ def is_guest_running() -> bool:
 
 
 def _hook(event: str, args: tuple[object, ...]) -> None:
-    if not _active or threading.get_ident() not in _active:
-        return
+    if threading.get_ident() not in _active:
+        # SECURITY: destructors, callbacks and generators of a guest may run whenever the host's own code does.
+        watched = event == "open" or event in _EVENTS or event.partition(".")[0] in _FAMILIES
+        if not watched or not _is_below_host(sys._getframe(1)):
+            return
     if event in _GATES and _is_guest_frame(sys._getframe(1)):
         _refuse(event, args)
     if event == "open":
@@ -135,6 +155,18 @@ def _hook(event: str, args: tuple[object, ...]) -> None:
 def _is_guest_frame(frame: FrameType | None) -> bool:
     """Return whether a frame runs guest code: only that has builtins of its own."""
     return frame is not None and frame.f_builtins is not _REAL_BUILTINS
+
+
+def _is_below_host(frame: FrameType | None) -> bool:
+    """Return whether host code that is running was called by guest code, no host section in between."""
+    section = getattr(_depth, "section", 0)
+    while frame is not None and id(frame) != section:
+        if (
+            _is_guest_frame(frame) and "$t" in frame.f_builtins
+        ):  # not a host's own exec with builtins of its choice
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _is_loading(event: str) -> bool:

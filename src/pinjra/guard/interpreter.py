@@ -6,7 +6,7 @@ import builtins as host_builtins
 import types
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pinjra.core.execution import Cause, GuestError, Stream
 from pinjra.core.limits import Limits
@@ -106,14 +106,20 @@ class Interpreter:
 
     def clear(self) -> None:
         """Forget the guest's variables; what was bound stays."""
-        self._namespace.clear()
+        with self._runtime.importer.running():  # destructors
+            self._namespace.clear()
         self._namespace["__name__"] = "__main__"
         self._namespace["__builtins__"] = self._builtins
 
     # --- runs
 
-    def run(self, source: str) -> Outcome:
-        """Return what came of running `source`. Guest failures of any kind are values in it."""
+    def run(self, source: str, convert: Callable[[object], object] | None = None) -> Outcome:
+        """Return what came of running `source`. Guest failures of any kind are values in it.
+
+        Args:
+            convert: Returns the host's copy of the value. It may run guest code (a `__repr__`), so it is called while the
+                run, with its limits, is still open; after it no guest code runs until the next run.
+        """
         self._fuel.reset()
         if not self._guarded:  # a thread that the last run left may have bound names since
             self._restore()
@@ -126,7 +132,19 @@ class Interpreter:
         if not self._guarded:
             return self._finish(code)
         with self._runtime.importer.running():
-            return self._finish(code)
+            outcome = self._finish(code)
+            return outcome if convert is None else self._converted(outcome, convert)
+
+    def _converted(self, outcome: Outcome, convert: Callable[[object], object]) -> Outcome:
+        try:
+            if outcome.error is None:
+                self._fuel.resume()
+                outcome = replace(outcome, value=convert(outcome.value))
+            # SECURITY: destructors, callbacks and generators that are closed later run on the host's time.
+            self._fuel.close()
+            return outcome
+        except GuestStop as stop:
+            return replace(outcome, value=None, error=report_stop(stop, stop, self._sources))
 
     def _finish(self, code: GuardedCode) -> Outcome:
         failure: BaseException | None = None
@@ -145,6 +163,10 @@ class Interpreter:
         caller also sends `GuestStop` as an asynchronous exception to the thread, and again until `run` has returned.
         """
         self._fuel.halt(GuestStop(cause, message))
+
+    def on_account(self, look: Callable[[], None]) -> None:
+        """Call `look` about every thousand operations: where no signal tells of a stop, it is looked for there."""
+        self._fuel.debts.append(lambda: look() or 0)
 
     def _compiled(self, source: str) -> GuardedCode:
         code = self._cache.get(source)
