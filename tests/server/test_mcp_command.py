@@ -24,7 +24,7 @@ def test_the_command_serves_over_standard_input_and_output() -> None:
             result = await client.call_tool("run_python", {"code": "2 ** 10"})
             assert result.content[0].text == "[value]\n1024\n[session main, new]"
 
-    asyncio.run(asyncio.wait_for(main(), 60))
+    asyncio.run(asyncio.wait_for(main(), 240))
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ from pinjra.executors.registry import create_executor
 from pinjra.server.mcp import serve
 from pinjra.tools.collection import ToolCollection
 
+PATIENCE_SECONDS = 240  # a server is a new Python that imports an SDK: slow where other tests hold all cores
 TOKEN = "a-token-of-enough-characters"
 
 
@@ -72,7 +73,7 @@ def talk(server: Any, conversation: Callable[[mcp.Client], Awaitable[Any]], mode
         async with mcp.Client(server, mode=mode) as client:
             return await conversation(client)
 
-    return asyncio.run(asyncio.wait_for(main(), 60))
+    return asyncio.run(asyncio.wait_for(main(), PATIENCE_SECONDS))
 
 
 def text_of(result: Any) -> str:
@@ -141,6 +142,39 @@ def test_code_runs_and_state_files_and_errors_come_back(place: tuple[Any, str]) 
         assert text_of(await client.call_tool("list_files", {"session": session})) == "no files"
         closed = await client.call_tool("close_session", {"session": session})
         assert text_of(closed) == f"session {session} is closed"
+
+    server, mode = place
+    talk(server, conversation, mode)
+
+
+def test_what_a_run_prints_is_told_while_it_runs(place: tuple[Any, str]) -> None:
+    """The program ends only after the client, having seen its first line, stops it: so the line came before the end."""
+
+    async def conversation(client: mcp.Client) -> None:
+        session = session_of(await client.call_tool("run_python", {"code": "x = 5"}))
+        seen: list[str] = []
+        told = asyncio.Event()
+
+        async def on_progress(progress: float, total: float | None, message: str | None) -> None:
+            seen.append(message or "")
+            told.set()
+
+        endless = {"code": "print('begun', flush=True)\nwhile True: pass", "session": session}
+        running = asyncio.ensure_future(
+            client.call_tool("run_python", endless, progress_callback=on_progress)
+        )
+        await told.wait()
+        assert "".join(seen) == "begun\n"
+        assert not running.done()
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+
+        seen.clear()
+        whole = {"code": "for n in range(3):\n    print(n)", "session": session}
+        result = await client.call_tool("run_python", whole, progress_callback=on_progress)
+        assert text_of(result) == f"0\n1\n2\n[session {session}]"
+        assert "".join(seen) == "0\n1\n2\n"
 
     server, mode = place
     talk(server, conversation, mode)

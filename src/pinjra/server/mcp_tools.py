@@ -19,6 +19,7 @@ from pydantic import Field
 from pinjra.core.errors import BackendError, ConfigurationError, SessionLost
 from pinjra.core.execution import Artifact, Execution
 from pinjra.core.values import Opaque
+from pinjra.server.progress import Progress
 from pinjra.server.sessions import Session, SessionRefused, Sessions
 
 __all__ = ["SandboxTools"]
@@ -87,12 +88,29 @@ class SandboxTools:
         and none of this machine's files. What goes wrong is told with the line and the reason.
         """
         wall = self._wall(wall_seconds)
+        progress = Progress(context)
 
         def work(used: Session) -> CallToolResult:
             was_new = used.is_new
-            return _answer(used.executor.run(code, wall_seconds=wall), used.name, was_new)
+            used.executor.on_output = progress.take
+            try:
+                return _answer(used.executor.run(code, wall_seconds=wall), used.name, was_new)
+            finally:
+                used.executor.on_output = None
 
-        return await self._in_session(context, session, work, may_create=True)
+        done: list[CallToolResult] = []
+        refused: list[ToolError] = []
+        async with anyio.create_task_group() as group:
+            group.start_soon(progress.send)
+            try:
+                done.append(await self._in_session(context, session, work, may_create=True))
+            except ToolError as error:  # raised outside the group, which would wrap it
+                refused.append(error)
+            finally:
+                progress.finish()
+        if refused:
+            raise refused[0]
+        return done[0]
 
     async def put_file(
         self,
