@@ -111,6 +111,18 @@ def test_ending_a_session_kills_all_that_it_started(zygote: Zygote) -> None:
     assert until(lambda: descendants(os.getpid()) == before)
 
 
+def test_a_deep_tree_ends_its_own_session_and_no_other() -> None:
+    zygote = open_zygote(NAMESPACES)
+    other, deep = zygote.take(SPEC, spares=0), zygote.take(SPEC, spares=0)
+    try:
+        ask(deep, "import os\nfor _ in range(1500):\n    os.mkdir('d')\n    os.chdir('d')\nresult = 1")
+        deep.end()
+        assert ask(other, "result = 2")["value"] == 2
+        assert zygote.is_alive()
+    finally:
+        other.end()
+
+
 _BOMB = """
 import os, time
 made = 0

@@ -15,7 +15,9 @@ from pinjra.jail import capabilities, cgroups, landlock, namespaces, seccomp
 
 __all__ = ["Kernel", "probe"]
 
-_SHARED_UID = "not every uid can be used here (uid_map), so the session's is shared with other processes of nobody"
+_SHARED_UID = (
+    "not every uid can be used here (uid_map), so the session's is shared with other processes of nobody"
+)
 
 
 @dataclass(frozen=True)

@@ -1,31 +1,105 @@
-"""A folder and a quota -> whether it holds more. For sessions whose scratch folder is not a tmpfs of its own.
+"""A folder and a quota -> whether it holds more, and its end. For sessions whose scratch folder is not a tmpfs of its own.
 
 The zygote looks a few times a second, from outside. What a guest can write between two looks is bounded only by the
-speed of the disk and by RLIMIT_FSIZE for each file: `missing` says that this is weaker than a tmpfs with a size.
+speed of the disk and by RLIMIT_FSIZE for each file; files that it has removed and still holds open are not seen at all.
+`missing` says that this is weaker than a tmpfs with a size.
+
+The tree is the guest's, this process is not: links are not followed, and neither the depth of the tree nor the length
+of its paths may cost more than a few descriptors and no recursion (a tree 2,000 folders deep once ended the zygote).
 """
 
 from __future__ import annotations
 
 import os
+import stat
+from itertools import count
 
-__all__ = ["BYTES_AN_INODE", "is_exceeded"]
+__all__ = ["BYTES_AN_INODE", "is_exceeded", "remove"]
 
 BYTES_AN_INODE = 4096  # of the quota: bounds how many empty files fit, and how long a look takes
+_MOST_DEPTH = 64  # one descriptor each; a deeper tree is made only to be in the way
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC  # SECURITY: a link would lead out
 
 
 def is_exceeded(folder: str, disk_bytes: int) -> bool:
-    """Return whether the files below `folder` take more room, or are more, than the quota allows.
-
-    Links are not followed: the tree is the guest's, this process is not.
-    """
+    """Return whether the files below `folder` take more room, are more, or lie deeper than the quota allows."""
     left, entries = disk_bytes, max(disk_bytes // BYTES_AN_INODE, 16)
-    for _, folders, files, fd in os.fwalk(folder, follow_symlinks=False, onerror=None):
-        for name in (*folders, *files):
+    open_folders = [os.open(folder, _FOLDER)]
+    names = [iter(os.listdir(open_folders[0]))]
+    try:
+        while names:
+            name = next(names[-1], None)
+            if name is None:
+                names.pop()
+                os.close(open_folders.pop())
+                continue
             entries -= 1
             try:
-                left -= os.stat(name, dir_fd=fd, follow_symlinks=False).st_blocks * 512
+                found = os.stat(name, dir_fd=open_folders[-1], follow_symlinks=False)
+                left -= found.st_blocks * 512
+                if stat.S_ISDIR(found.st_mode):
+                    open_folders.append(os.open(name, _FOLDER, dir_fd=open_folders[-1]))
+                    names.append(iter(os.listdir(open_folders[-1])))
+            except (
+                PermissionError
+            ):  # SECURITY: a folder that can be written and not listed would hide what is in it
+                return True
             except OSError:
                 continue  # removed meanwhile
-            if left < 0 or entries < 0:
+            if left < 0 or entries < 0 or len(names) > _MOST_DEPTH:
                 return True
+    finally:
+        for fd in open_folders:
+            os.close(fd)
     return False
+
+
+def remove(folder: str) -> None:
+    """Remove `folder` and all below it, when nobody writes there any more. What cannot be removed is left.
+
+    Folders are moved up before they are emptied, so that no depth is too great.
+    """
+    try:
+        root = os.open(folder, _FOLDER)
+    except OSError:
+        return
+    numbers = count()
+    try:
+        while below := _unlink_files(root):
+            for name in below:
+                if not _empty(root, name, numbers):
+                    return
+    finally:
+        os.close(root)
+    try:
+        os.rmdir(folder)
+    except OSError:
+        return
+
+
+def _empty(root: int, name: str, numbers: count[int]) -> bool:
+    """Move the folders in `name` to `root` and remove it; False when that does not work."""
+    try:
+        os.chmod(name, 0o700, dir_fd=root)  # not a link: `_unlink_files` has seen to that
+        fd = os.open(name, _FOLDER, dir_fd=root)
+        try:
+            for inner in _unlink_files(fd):
+                os.chmod(inner, 0o700, dir_fd=fd)  # a folder that cannot be written cannot be moved
+                os.rename(inner, f".{next(numbers)}-{os.urandom(8).hex()}", src_dir_fd=fd, dst_dir_fd=root)
+        finally:
+            os.close(fd)
+        os.rmdir(name, dir_fd=root)
+    except OSError:
+        return False
+    return True
+
+
+def _unlink_files(folder: int) -> list[str]:
+    """Remove everything in `folder` that is no folder; return the folders."""
+    below = []
+    for name in os.listdir(folder):
+        if stat.S_ISDIR(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):
+            below.append(name)
+        else:
+            os.unlink(name, dir_fd=folder)
+    return below

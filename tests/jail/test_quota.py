@@ -1,0 +1,76 @@
+"""A hostile tree in a scratch folder that has no quota of the kernel's: seen, bounded, removed."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from pinjra.jail import quota
+
+DEPTH = 1500  # beyond the interpreter's recursion limit, the descriptors of a process, and the longest path
+
+
+@pytest.fixture
+def deep(tmp_path: Path) -> Path:
+    folder = tmp_path / "deep"
+    folder.mkdir()
+    here = os.open(folder, os.O_RDONLY)
+    for _ in range(DEPTH):
+        os.mkdir("d", dir_fd=here)
+        below = os.open("d", os.O_RDONLY, dir_fd=here)
+        os.close(here)
+        here = below
+    os.close(here)
+    return folder
+
+
+def test_a_tree_that_is_too_deep_to_walk_is_beyond_every_quota(deep: Path) -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    assert quota.is_exceeded(str(deep), 1 << 40)
+    assert len(os.listdir("/proc/self/fd")) == before
+    quota.remove(str(deep))
+
+
+def test_a_tree_of_any_depth_is_removed(deep: Path) -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    quota.remove(str(deep))
+    assert not deep.exists()
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_removing_follows_no_links_and_opens_closed_folders(tmp_path: Path) -> None:
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "outside" / "kept").touch()
+    folder = tmp_path / "tree"
+    (folder / "a" / "b").mkdir(parents=True)
+    (folder / "a" / "link").symlink_to(tmp_path / "outside")
+    (folder / "link").symlink_to(tmp_path / "outside")
+    (folder / "a" / "b" / "f").touch()
+    (folder / "a" / "b").chmod(0)
+    (folder / "a").chmod(0o300)
+    quota.remove(str(folder))
+    assert not folder.exists()
+    assert (tmp_path / "outside" / "kept").exists()
+
+
+def test_bytes_and_entries_count_links_do_not(tmp_path: Path) -> None:
+    (tmp_path / "big").write_bytes(bytes(1 << 20))
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    (tree / "link").symlink_to(tmp_path)
+    assert not quota.is_exceeded(str(tree), 1 << 19)
+    (tree / "f").write_bytes(b"x" * (1 << 20))
+    assert quota.is_exceeded(str(tree), 1 << 19)
+    assert not quota.is_exceeded(str(tree), 1 << 21)
+    for number in range(600):
+        (tree / str(number)).touch()
+    assert quota.is_exceeded(str(tree), 2 << 20)  # 512 entries
+    assert not quota.is_exceeded(str(tree), 4 << 20)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may list every folder")
+def test_a_folder_that_cannot_be_listed_counts_as_too_much(tmp_path: Path) -> None:
+    (tmp_path / "hidden").mkdir(0o300)
+    assert quota.is_exceeded(str(tmp_path), 1 << 40)
