@@ -1,0 +1,96 @@
+"""File names from the host -> bytes in the scratch folder, and back, where the process itself cannot leave the folder.
+
+For boxes that resolve every path below the folder whatever links guest code has laid (WASI's preopened folders). Elsewhere
+`scratch` walks the path itself; WASI has no descriptors of folders that Python could walk with.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+
+from pinjra.wire.messages import Done, Failed, FileData, FileList, GetFile, ListFiles, Message, PutFile
+
+__all__ = ["Folder"]
+
+_FILE_BYTES = 72 << 20  # below what one message may carry (wire.frames.WireLimits)
+_MAX_FILES = 10_000  # names in one listing
+_MAX_DEPTH = 32
+
+
+class Folder:
+    """Answers the host's requests for files.
+
+    Args:
+        path: An existing folder.
+        quota_bytes: What all files together may hold after a `PutFile`; None for no quota.
+    """
+
+    def __init__(self, path: str, quota_bytes: float | None) -> None:
+        self._path = path
+        self._quota = quota_bytes
+
+    def answer(self, message: PutFile | GetFile | ListFiles) -> Message:
+        """Carry out a request; return what to answer."""
+        request = message.request
+        try:
+            if isinstance(message, PutFile):
+                return self._put(message)
+            if isinstance(message, GetFile):
+                return self._get(message)
+            return FileList(request=request, files=dict(self._sizes()))
+        except (OSError, ValueError) as error:
+            return Failed(request=request, kind="refused", message=f"{type(error).__name__}: {error}"[:500])
+
+    def _put(self, message: PutFile) -> Message:
+        data = message.blobs[0] if message.blobs else b""
+        used = sum(size for _name, size in self._sizes())
+        if self._quota is not None and used + len(data) > self._quota:
+            why = f"{message.name!r} ({len(data)} bytes) does not fit into {int(self._quota)} bytes"
+            return Failed(request=message.request, kind="quota", message=why)
+        path = self._below(message.name)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        if os.path.lexists(path) and not stat.S_ISREG(os.lstat(path).st_mode):
+            return Failed(request=message.request, kind="refused", message=f"{message.name!r} is no file")
+        with open(path, "wb") as stream:
+            stream.write(data)
+        return Done(request=message.request)
+
+    def _get(self, message: GetFile) -> Message:
+        path = self._below(message.name)
+        try:
+            is_file = stat.S_ISREG(os.lstat(path).st_mode)
+        except OSError:
+            is_file = False
+        if not is_file:
+            why = f"{message.name!r}: no such regular file"
+            return Failed(request=message.request, kind="not-found", message=why)
+        with open(path, "rb") as stream:
+            data = stream.read(_FILE_BYTES + 1)
+        if len(data) > _FILE_BYTES:
+            why = f"{message.name!r} is larger than {_FILE_BYTES} bytes"
+            return Failed(request=message.request, kind="refused", message=why)
+        return FileData(request=message.request, blobs=(data,))
+
+    def _below(self, name: str) -> str:
+        parts = name.split("/")
+        if any(part in ("", ".", "..") for part in parts) or "\0" in name or len(parts) > _MAX_DEPTH:
+            raise ValueError(f"not a plain relative path: {name!r}")
+        return "/".join((self._path, *parts))
+
+    def _sizes(self) -> Iterator[tuple[str, int]]:
+        """Yield relative name and size of each regular file, at most 10,000 of them."""
+        count = 0
+        for folder, folders, names in os.walk(self._path):
+            for name in names:
+                path = os.path.join(folder, name)
+                found = os.lstat(path)
+                if not stat.S_ISREG(found.st_mode):
+                    continue
+                yield os.path.relpath(path, self._path).encode("utf-8", "replace").decode(), found.st_size
+                count += 1
+                if count >= _MAX_FILES:
+                    return
+            if folder.count("/") - self._path.count("/") >= _MAX_DEPTH:
+                folders.clear()
