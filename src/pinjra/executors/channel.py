@@ -51,6 +51,11 @@ class Channel:
             if message.call in self.connection.open_calls:
                 self._write(self.connection.send(message))
 
+    @property
+    def has_waiting(self) -> bool:
+        """Whether `receive` returns a message at once."""
+        return bool(self._waiting)
+
     def receive(self, deadline: float | None) -> Message | None:
         """Return the next message; None when none came until `deadline` (of `time.monotonic`).
 

@@ -173,10 +173,13 @@ class Link:
     def _follow(self, step: Step) -> None:
         """Read and dispatch until the run is over and every kill is confirmed."""
         connection = self.channel.connection
-        while not step.is_over or connection.open_kills:
+        # What came in one piece with the end is this run's too: a kill's answer must not be taken for the next one's.
+        while not step.is_over or connection.open_kills or self.channel.has_waiting:
             now = time.monotonic()
             self._hold_deadlines(step, now)
-            deadlines = (step.kill_deadline, step.wall_deadline(), self.bridge.next_deadline())
+            # A deadline that has passed and was acted on would make the wait for the kill's answer a busy one.
+            own = step.kill_deadline or step.wall_deadline()
+            deadlines = (own, self.bridge.next_deadline())
             nearest = min([at for at in deadlines if at is not None], default=now + LOOK_SECONDS)
             message = self.channel.receive(min(nearest, now + LOOK_SECONDS))
             if message is not None:
