@@ -18,6 +18,7 @@ from types import FrameType
 
 from pinjra.core.execution import Cause
 from pinjra.core.limits import Limits
+from pinjra.executors.ceiling import Ceiling
 
 __all__ = ["WATCHDOG", "Watch", "Watchdog"]
 
@@ -36,7 +37,7 @@ class Watch:
     """
 
     __slots__ = (
-        "_clock", "_cpu_end", "_inline", "_limits", "_lock", "_memory_end", "_open", "_opened", "_wall_end",
+        "_ceiling", "_clock", "_cpu_end", "_inline", "_limits", "_lock", "_memory_end", "_open", "_opened", "_wall_end",
         "cause", "stop", "thread", "tool_seconds",
     )  # fmt: skip
 
@@ -56,6 +57,7 @@ class Watch:
         if limits.cpu_seconds is not None and self._clock is not None:
             self._cpu_end = time.clock_gettime(self._clock) + limits.cpu_seconds
         self._memory_end: int | None = None
+        self._ceiling = Ceiling(limits.memory_bytes)
 
     @contextmanager
     def tool(self, *, inline: bool) -> Iterator[None]:
@@ -63,6 +65,8 @@ class Watch:
         with self._lock:
             self._inline += inline
             self._open += 1
+            if inline:
+                self._ceiling.lift()
             if self._open == 1:
                 self._opened = time.monotonic()
         cpu_before = time.clock_gettime(self._clock) if inline and self._clock is not None else 0.0
@@ -89,6 +93,17 @@ class Watch:
         """Take what the process had before the run as the base of the memory limit."""
         if self._limits.memory_bytes is not None and self._memory_end is None:
             self._memory_end = resident_bytes + self._limits.memory_bytes
+
+    def lower_ceiling(self) -> None:
+        """Let the kernel hold the memory limit too, while the guest's code runs."""
+        with self._lock:
+            if not self._inline:
+                self._ceiling.lower()
+
+    def lift_ceiling(self) -> None:
+        """Undo `lower_ceiling`."""
+        with self._lock:
+            self._ceiling.lift()
 
     def find_cause(self, now: float, resident_bytes: int | None) -> Cause | None:
         """Return the limit that is reached and may be acted on now, or None."""
@@ -144,6 +159,7 @@ class Watchdog:
 
     def remove(self, watch: Watch) -> None:
         """End to watch a run."""
+        watch.lift_ceiling()
         with self._lock:
             self._watches.discard(watch)
             self._last = time.monotonic()
@@ -176,6 +192,7 @@ class Watchdog:
                 watch.set_memory_base(resident)
             cause = watch.find_cause(now, resident)
             if cause is None:
+                self._lower_ceiling(watch)
                 continue
             with self._lock:
                 if watch not in self._watches:
@@ -183,6 +200,11 @@ class Watchdog:
                 watch.cause = cause
                 watch.stop(cause)  # again at every look: a stop may be lost in a destructor
                 nudge(watch.thread)
+
+    def _lower_ceiling(self, watch: Watch) -> None:
+        with self._lock:
+            if watch in self._watches:
+                watch.lower_ceiling()
 
 
 WATCHDOG = Watchdog()
