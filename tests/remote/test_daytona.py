@@ -46,7 +46,7 @@ def test_a_failed_installation_is_an_error_and_leaves_no_sandbox(
 
 def test_a_refused_sandbox_is_told_with_the_vendors_words(daytona: Any, daytona_server: Any):
     daytona_server.refusals = [503]
-    with pytest.raises(StartupFailed, match="Daytona did not start a sandbox.*no sandbox"):
+    with pytest.raises(StartupFailed, match=r"Daytona did not start a sandbox.*no sandbox"):
         daytona()
 
 

@@ -14,8 +14,9 @@ __all__ = ["bootstrap_code", "bootstrap_payload"]
 LINE_BYTES = 256 << 10  # vendors that pass input on by lines get some of a bearable length
 
 # Runs in the box, on any Python >= 3.10. The length's line is read byte by byte: nothing after the zip may be consumed.
+# The zip stays in memory: nothing is left on the far machine, and a confined worker needs no file to import from.
 _CODE = """
-import base64, os, runpy, sys, tempfile
+import base64, importlib.util, io, os, sys, zipfile
 n = b""
 while not n.endswith(b"\\n"):
     c = os.read(0, 1)
@@ -28,12 +29,27 @@ while left:
     c = c.replace(b"\\n", b"")
     parts.append(c); left -= len(c)
 os.read(0, 1)
-f = os.path.join(tempfile.mkdtemp(prefix="pinjra-"), "worker.zip")
-with open(f, "wb") as z: z.write(base64.b64decode(b"".join(parts)))
-del parts, c, n
-sys.path.insert(0, f)
+z = zipfile.ZipFile(io.BytesIO(base64.b64decode(b"".join(parts))))
+class Packed:
+    files = {name: z.read(name) for name in z.namelist()}
+    def where(self, name):
+        base = "pinjra/" + name[7:].replace(".", "/") if name != "pinjra" else "pinjra"
+        return next((p for p in (base + "/__init__.py", base + ".py") if p in self.files), "")
+    def find_spec(self, name, path=None, target=None):
+        where = self.where(name) if name.partition(".")[0] == "pinjra" else ""
+        if where:
+            return importlib.util.spec_from_loader(name, self, origin=where, is_package=where.endswith("/__init__.py"))
+    def create_module(self, spec): return None
+    def exec_module(self, module):
+        where = self.where(module.__name__)
+        module.__file__ = "/dev/null/" + where
+        exec(compile(self.files[where], module.__file__, "exec", dont_inherit=True), module.__dict__)
+    def get_source(self, name): return self.files[self.where(name)].decode()
+sys.meta_path.insert(0, Packed())
+del parts, c, n, z
 sys.argv[1:] = ARGUMENTS
-runpy.run_module("pinjra.worker", run_name="__main__", alter_sys=True)
+from pinjra.worker.__main__ import main
+main()
 """
 
 

@@ -27,6 +27,7 @@ from pinjra.core.limits import Limits
 from pinjra.executors.bootstrap import bootstrap_code, bootstrap_payload
 from pinjra.executors.guarantees import Guarantees
 from pinjra.executors.leases import holder, is_abandoned
+from pinjra.executors.link import Patience
 from pinjra.executors.session import SessionExecutor
 from pinjra.executors.transport import Transport
 
@@ -54,6 +55,8 @@ class DockerExecutor(SessionExecutor):
         ExecutorUnavailable: No daemon answers.
         StartupFailed: The container did not start.
     """
+
+    PATIENCE = Patience(start_seconds=60.0, interrupt_seconds=0.2, kill_seconds=2.0, close_seconds=1.0)
 
     def __init__(
         self,
@@ -110,7 +113,7 @@ class DockerExecutor(SessionExecutor):
             ),
             memory="cgroup",
             wall="host timer, kill",
-            cpu="RLIMIT_CPU",
+            cpu="measured by the supervisor",
             operations="guard" if self._guard else "",
             disk="tmpfs size",
             processes="cgroup pids",

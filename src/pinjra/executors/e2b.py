@@ -19,6 +19,7 @@ from pinjra.core.limits import Limits
 from pinjra.executors.bootstrap import bootstrap_code, bootstrap_payload
 from pinjra.executors.distributions import distributions_for
 from pinjra.executors.guarantees import Guarantees
+from pinjra.executors.link import Patience
 from pinjra.executors.pump import Pump
 from pinjra.executors.session import SessionExecutor
 from pinjra.executors.transport import Transport
@@ -45,6 +46,8 @@ class E2BExecutor(SessionExecutor):
         ConfigurationError: There is no key.
         StartupFailed: The sandbox or an installation failed.
     """
+
+    PATIENCE = Patience(start_seconds=120.0, interrupt_seconds=0.5, kill_seconds=5.0, close_seconds=2.0)
 
     def __init__(
         self,
@@ -120,12 +123,12 @@ class E2BExecutor(SessionExecutor):
         return Guarantees(
             boundary="remote",
             isolation=("microVM of E2B",),
-            memory="RLIMIT_AS in the sandbox",
+            memory="RLIMIT_DATA in the sandbox",
             wall="host timer, kill by the supervisor",
-            cpu="RLIMIT_CPU",
+            cpu="measured by the supervisor",
             operations="guard" if self._guard else "",
             disk="RLIMIT_FSIZE, supervisor's quota",
-            processes="RLIMIT_NPROC",
+            processes="counted by the supervisor",
             network="" if self._allow_internet else "blocked by the vendor",
             files="scratch folder in the sandbox",
             rollback="forked checkpoint",

@@ -21,6 +21,7 @@ from pinjra.core.errors import ExecutorUnavailable, MissingDependency, StartupFa
 from pinjra.core.limits import Limits
 from pinjra.executors.bootstrap import bootstrap_code, bootstrap_payload
 from pinjra.executors.guarantees import Guarantees
+from pinjra.executors.link import Patience
 from pinjra.executors.pipes import SubprocessTransport
 from pinjra.executors.session import SessionExecutor
 from pinjra.executors.transport import Transport
@@ -70,6 +71,8 @@ class OciExecutor(SessionExecutor):
         ExecutorUnavailable: Containers need root here.
         StartupFailed: The container did not start; what the runtime said is in the message.
     """
+
+    PATIENCE = Patience(start_seconds=60.0, interrupt_seconds=0.2, kill_seconds=2.0, close_seconds=1.0)
 
     def __init__(
         self,
@@ -131,7 +134,7 @@ class OciExecutor(SessionExecutor):
             ),
             memory="cgroup",
             wall="host timer, kill",
-            cpu="RLIMIT_CPU",
+            cpu="measured by the supervisor",
             operations="guard" if self._guard else "",
             disk="tmpfs size",
             processes="cgroup pids",

@@ -6,6 +6,7 @@ transport asks for that with `confine`, and the session fails to start rather th
 
 from __future__ import annotations
 
+import os
 import shlex
 import shutil
 from collections.abc import Iterable, Sequence
@@ -15,6 +16,7 @@ from pinjra.core.errors import ConfigurationError, MissingDependency
 from pinjra.core.limits import Limits
 from pinjra.executors.bootstrap import bootstrap_code, bootstrap_payload
 from pinjra.executors.guarantees import Guarantees
+from pinjra.executors.link import Patience
 from pinjra.executors.pipes import SubprocessTransport
 from pinjra.executors.session import SessionExecutor
 from pinjra.executors.transport import Transport
@@ -37,6 +39,8 @@ class SshExecutor(SessionExecutor):
         ConfigurationError: The host could be taken for an option.
         StartupFailed: ssh could not log in, or the far end has no such Python, or cannot confine.
     """
+
+    PATIENCE = Patience(start_seconds=60.0, interrupt_seconds=0.5, kill_seconds=3.0, close_seconds=2.0)
 
     def __init__(
         self,
@@ -63,17 +67,15 @@ class SshExecutor(SessionExecutor):
             "-I",
             "-u",
             "-c",
-            bootstrap_code(arguments=("--jail",) if confine == "jail" else ()),
+            bootstrap_code(arguments=_jail_arguments(limits) if confine == "jail" else ()),
         ]
-        # BatchMode: a question on the terminal would hang for ever.
-        self._command = [
-            self._ssh, "-T", "-o", "BatchMode=yes", "-o", "ServerAliveInterval=15", *options_ssh, "--", host, shlex.join(remote),
-        ]  # fmt: skip
+        # BatchMode: a question on the terminal would hang for ever. ServerAlive: a dead line is noticed within 45 s.
+        settings = ("BatchMode=yes", "ServerAliveInterval=15", "ServerAliveCountMax=3")
+        flags = [part for setting in settings for part in ("-o", setting)]
+        self._command = [self._ssh, "-T", *flags, *options_ssh, "--", host, shlex.join(remote)]
         super().__init__(additional_authorized_imports, limits=limits, **options)
 
     def _open(self) -> Transport:
-        import os
-
         inherited = {
             name: os.environ[name] for name in ("HOME", "PATH", "SSH_AUTH_SOCK", "USER") if name in os.environ
         }
@@ -95,17 +97,22 @@ class SshExecutor(SessionExecutor):
         return Guarantees(
             boundary="remote",
             isolation=("another machine", *self.hello.applied),
-            memory="RLIMIT_AS",
+            memory="RLIMIT_DATA",
             wall="host timer, kill by the supervisor",
-            cpu="RLIMIT_CPU",
+            cpu="measured by the supervisor",
             operations="guard" if self._guard else "",
             disk="RLIMIT_FSIZE, supervisor's quota",
-            processes="RLIMIT_NPROC",
+            processes="RLIMIT_NPROC" if confined else "counted by the supervisor",
             network="seccomp, Landlock" if confined else "",
             files="scratch folder",
             rollback="forked checkpoint" if self._rollback and "rollback" in self.hello.capabilities else "",
             missing=self.hello.missing if confined else ("confinement at the far end: not asked for",),
         )
+
+
+def _jail_arguments(limits: Limits) -> tuple[str, ...]:
+    numbers = (limits.memory_bytes, limits.disk_bytes, limits.processes)
+    return ("--jail", *(str(number or 0) for number in numbers))
 
 
 def _find_ssh() -> str:

@@ -1,0 +1,149 @@
+"""A real sshd on loopback: the contract over ssh, the jail at the far end, and what it says when it cannot be had.
+
+As root the server is fetched and started by `scripts/sshd-for-tests`; elsewhere, and where that fails, these tests skip.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from remote_standins.chosen import chosen, named
+
+from pinjra.core.errors import ConfigurationError, SessionLost, StartupFailed
+from pinjra.executors.conformance.suite import Check, run_check
+
+SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "sshd-for-tests"
+NEEDED = ("apt-get", "dpkg", "unshare", "ssh", "ssh-keygen")
+FAR_PYTHON = "/usr/bin/python3"
+
+pytestmark = [
+    pytest.mark.root,
+    pytest.mark.skipif(os.geteuid() != 0, reason="an ssh server of our own needs root here"),
+    pytest.mark.skipif(not Path(FAR_PYTHON).exists(), reason=f"there is no {FAR_PYTHON} for the far end"),
+]
+
+
+@pytest.fixture(scope="session")
+def sshd() -> Iterator[tuple[Path, int]]:
+    """The folder with the key, and the port."""
+    missing = [name for name in NEEDED if shutil.which(name) is None]
+    if missing:
+        pytest.skip(f"not installed: {', '.join(missing)}")
+    kept = os.environ.get("PINJRA_TEST_SSHD")
+    folder = Path(kept or tempfile.mkdtemp(prefix="pinjra-sshd-"))
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    server = subprocess.Popen(
+        [str(SCRIPT), str(folder), str(port)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        said = []
+        for line in server.stdout:
+            said.append(line)
+            if "Server listening" in line:
+                break
+        else:
+            pytest.skip(f"no ssh server: {''.join(said)[-300:]}")
+        yield folder, port
+    finally:
+        if server.poll() is None:
+            os.killpg(server.pid, signal.SIGKILL)
+        server.wait()
+        server.stdout.close()
+        if not kept:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def ssh(sshd: tuple[Path, int]) -> type[Any]:
+    from pinjra.executors.ssh import SshExecutor
+
+    folder, port = sshd
+    flags = ["-F", "none", "-i", str(folder / "key"), "-p", str(port), "-o", "StrictHostKeyChecking=no"]
+    flags += ["-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR"]
+
+    class Here(SshExecutor):
+        def __init__(self, imports: Any = (), **options: Any) -> None:
+            settings = {"host": "visitor@127.0.0.1", "python": FAR_PYTHON, "options_ssh": flags, **options}
+            super().__init__(imports, **settings)
+
+    return Here
+
+
+@pytest.mark.parametrize("wanted", chosen(), ids=named)
+def test_a_far_machine_keeps_the_contract(ssh: Any, wanted: Check):
+    if "numpy" in wanted.imports:
+        pytest.skip("the system's Python at the far end has no numpy")
+    result = run_check(ssh, wanted)
+    if result.status == "skipped":
+        pytest.skip(result.reason)
+    assert result.status == "passed", result.reason
+
+
+def test_the_worker_confines_itself_at_the_far_end(ssh: Any):
+    with ssh(guard=False) as executor:
+        isolation = executor.guarantees.isolation
+        assert {"landlock files", "seccomp", "rlimits", "capabilities dropped"} <= set(isolation)
+        assert executor.guarantees.network
+        for code in (
+            "open('/etc/passwd').read()",
+            "import os; os.listdir('/home')",
+            "open('/tmp/new', 'w')",
+            "import socket; socket.create_connection(('127.0.0.1', 22), 1)",
+            "import socket; socket.socket(socket.AF_UNIX)",
+            "import os; os.execv('/bin/sh', ['sh', '-c', 'true'])",
+            "import os; os.kill(os.getppid(), 0) or os.kill(1, 0)",
+        ):
+            assert executor.run(code).error is not None, code
+        status = executor.run("open('here', 'w').write('x'); open('here').read()").value
+        assert status == "x"
+        assert executor.run("import os; os.getuid()").value == 4242
+        foreign = "[k for k in os.environ if k.startswith(('SSH', 'USER', 'LOGNAME', 'PATH', 'SHELL'))]"
+        assert executor.run(foreign).value == []
+
+
+def test_without_confinement_the_guarantees_say_so(ssh: Any):
+    with ssh(confine="none", guard=False) as executor:
+        assert executor.guarantees.network == ""
+        assert executor.guarantees.missing == ("confinement at the far end: not asked for",)
+        assert executor.run("len(open('/etc/passwd').read()) > 0").value is True
+
+
+def test_a_connection_that_ends_is_a_loss(ssh: Any):
+    with ssh() as executor:
+        executor.run("x = 1")
+        transport = executor._link.channel.transport
+        executor.send_tools({"hang_up": transport.kill})
+        with pytest.raises(SessionLost):
+            executor.run("hang_up()\nx")
+        executor.reset()
+        assert executor.run("1 + 1").value == 2
+
+
+def test_a_login_that_is_refused_is_told_with_sshs_words(ssh: Any):
+    with pytest.raises(StartupFailed, match="Permission denied"):
+        ssh(host="nobody@127.0.0.1")
+
+
+def test_a_far_end_without_that_python_is_told(ssh: Any):
+    with pytest.raises(StartupFailed, match=r"exit status 127.*no-such-python"):
+        ssh(python="/no-such-python")
+
+
+def test_a_host_that_could_be_an_option_is_refused(ssh: Any):
+    with pytest.raises(ConfigurationError, match="needs a host"):
+        ssh(host="-oProxyCommand=id")
