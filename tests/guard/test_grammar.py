@@ -71,10 +71,11 @@ def test_an_unknown_field_is_refused() -> None:
 
     class Extended(ast.Pass):
         _fields = ("extra",)
+        _field_types = {"extra": object}
 
     Extended.__name__ = "Pass"
     tree = ast.parse("pass")
-    tree.body[0] = Extended(lineno=1, col_offset=0)
+    tree.body[0] = Extended(extra=None, lineno=1, col_offset=0)
     assert "does not know" in check(tree, Policy())[0].message
 
 

@@ -83,7 +83,8 @@ def test_only_what_is_authorised_is_imported(source: str) -> None:
 def test_what_lies_behind_a_module_is_not_given(source: str) -> None:
     error = Guest("numpy", "pandas").interpreter.run(source).error
     assert error is not None
-    assert error.type.startswith("Refused")
+    # Where this Python's module has no such name there is nothing to refuse.
+    assert error.type.startswith("Refused") or "has no attribute" in error.message
 
 
 def test_a_dotted_import_binds_a_holder_of_the_authorised_part_only() -> None:
