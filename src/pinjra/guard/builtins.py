@@ -188,7 +188,7 @@ def _lazies(runtime: Runtime) -> dict[str, object]:
         def new(cls: type, *args: object, **kwargs: object) -> object:
             depth = runtime.lazy(cls, *args[skip:])
             self = real.__new__(cls, *args, **kwargs)
-            if type(self) is made:
+            if type(self) is made and depth > 1:
                 object.__setattr__(self, "_depth", depth)
             return self
 

@@ -9,10 +9,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TypeVar
 
-__all__ = ["Loops", "Rewriter"]
+__all__ = ["LAZY", "Loops", "Rewriter"]
 
 _Node = TypeVar("_Node", bound=ast.AST)
-_LAZY = frozenset(["enumerate", "zip", "map", "filter", "reversed"])
+LAZY = frozenset(["enumerate", "zip", "map", "filter", "reversed"])
 _GROWERS = frozenset(
     ["append", "extend", "insert", "__iadd__", "__setitem__", "update", "add", "push", "send"]
 )
@@ -103,15 +103,12 @@ class Loops(Rewriter):
         if (
             isinstance(node, ast.Call)
             and isinstance(node.func, ast.Name)
-            and node.func.id in _LAZY
+            and node.func.id in LAZY
             and node.args
         ):
             node = self.generic(node)
-            if steady and not any(_may_grow(part) for part in body):
-                return ast.copy_location(
-                    ast.Call(self.guard("b"), [node.func, *node.args], node.keywords), node
-                )
-            return ast.copy_location(self.call("j", node), node)
+            lazy = "e" if steady and not any(_may_grow(part) for part in body) else "b"
+            return ast.copy_location(ast.Call(self.guard(lazy), [node.func, *node.args], node.keywords), node)
         guard = "i" if steady and not any(_may_grow(part) for part in body) else "j"
         return ast.copy_location(self.call(guard, self.visit(node)), node)
 

@@ -22,7 +22,7 @@ from __future__ import annotations
 import ast
 import re
 
-from pinjra.guard.loops import Loops
+from pinjra.guard.loops import LAZY, Loops
 from pinjra.guard.operations import GUARDED, guarded_operation, is_plain
 from pinjra.guard.policy import Kind, kind_of
 
@@ -99,6 +99,9 @@ class _Rewriter(Loops):
             if func.id in _CONSUMERS or _ARITY.get(func.id) == len(node.args):
                 node.args.insert(0, node.func)
                 node.func = self.guard("c")
+            elif func.id in LAZY:
+                node.args.insert(0, node.func)
+                node.func = self.guard("z")
         elif (
             method == "join" and len(node.args) == 1 and not node.keywords and isinstance(node.func, ast.Call)
         ):

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import builtins
 import types
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import cast
 
 from pinjra.core.execution import Stream
@@ -18,6 +18,7 @@ from pinjra.guard.errors import RefusedOperation
 from pinjra.guard.formatting import Formatting
 from pinjra.guard.fuel import Fuel
 from pinjra.guard.imports import Importer
+from pinjra.guard.metering import C_LAZY, SIZED, Metering
 from pinjra.guard.policy import REFUSED_NAMES, Policy
 from pinjra.guard.pricing import Pricing
 from pinjra.guard.shield import shield
@@ -25,14 +26,7 @@ from pinjra.guard.special import Special
 
 __all__ = ["Runtime"]
 
-_VIEWS: tuple[type, ...] = (type({}.keys()), type({}.values()), type({}.items()))
-_STEADY = frozenset(
-    [range, tuple, str, bytes, frozenset, set, dict, *_VIEWS]
-)  # sized; cannot grow while they are read
-_SIZED = _STEADY | {list, bytearray}
-_C_LAZY = (map, filter, zip, enumerate, reversed)
 _DEPTH = 100  # levels of lazy iterators: each takes about 200 bytes of C stack, far below what overflows it
-_AT_ONCE = 4096  # turns that may be owed before they are paid: 0.1 ms
 _CONSUMERS = (list, tuple, set, frozenset, dict)
 
 
@@ -49,11 +43,9 @@ class Runtime:
         self.special = Special(self.attributes, self.pricing, self._formatting, self.importer.guarded_method)
         self.attributes.special = self.special.load
         self._files: set[str] = set()
-        self.steady = self._steady_loop()
+        self.metering = Metering(self.fuel, self._metered, self.attributes.is_guest_type)
+        self.steady = self.metering.steady
         self.builtins = build_builtins(self, write)
-        self._real_lazy: dict[int, Callable[..., Iterator[object]]] = {
-            id(self.builtins[kind.__name__]): kind for kind in _C_LAZY
-        }
         self.builtins.update(self._guards())
 
     # --- GuardServices
@@ -72,7 +64,7 @@ class Runtime:
 
     def meter(self, iterable: object) -> Iterable[object]:
         kind = type(iterable)
-        if kind in _SIZED and self.fuel.step(len(iterable)):  # type: ignore[arg-type]
+        if kind in SIZED and self.fuel.step(len(iterable)):  # type: ignore[arg-type]
             return cast(Iterable[object], iterable)
         if kind is range:
             # SECURITY: a consumer in C could not be stopped: the whole range is paid before it starts.
@@ -81,11 +73,15 @@ class Runtime:
         return self._metered(iterable)
 
     def _metered(self, iterable: object) -> Iterable[object]:
-        """Return a lazy stand-in; guest generators and iterators pay for themselves."""
-        if type(iterable) is types.GeneratorType and iterable.gi_code.co_filename in self._files:
+        """Return a lazy stand-in; generators and guest iterators pay for themselves.
+
+        A host's generator does not, but runs Python at each step, where a stop gets in. Asking whose it is (`gi_code`)
+        raises an audit event: five times the price of the loop itself.
+        """
+        if type(iterable) is types.GeneratorType:
             return iterable
         iterator = iter(cast(Iterable[object], iterable))
-        if type(iterator) is types.GeneratorType and iterator.gi_code.co_filename in self._files:
+        if type(iterator) is types.GeneratorType:
             return iterator
         if self.attributes.is_guest_type(type(iterator)):
             step = class_lookup(type(iterator), "__next__")
@@ -100,7 +96,7 @@ class Runtime:
         return depth
 
     def _depth(self, iterable: object) -> int:
-        if not issubclass(type(iterable), _C_LAZY):
+        if not issubclass(type(iterable), C_LAZY):
             return 0
         try:
             return cast(int, object.__getattribute__(iterable, "_depth"))
@@ -149,13 +145,15 @@ class Runtime:
         return self.namespace
 
     def own_file(self, filename: str) -> None:
-        """Take code of `filename` as the guest's: its generators tick by themselves."""
+        """Take code of `filename` as the guest's."""
         self._files.add(filename)
 
     # --- guards
 
     def _guards(self) -> dict[str, object]:
         pricing, attributes, fuel = self.pricing, self.attributes, self.fuel
+        shown = {cast(type, self.builtins[kind.__name__]): kind for kind in C_LAZY}
+        fixed, bounded, make = self.metering.lazies(shown)
         exact = {kind.__name__: kind for kind in (type, int, float, slice)}
         table: dict[str, object] = {
             **exact,
@@ -164,10 +162,12 @@ class Runtime:
             "ticks": fuel.ticks,
             "k": fuel.check,
             "i": self.steady,
-            "j": self._growing_loop,
-            "b": self._bounded_loop,
-            "c": self._consume,
-            "m": self._unpacked,
+            "j": self.metering.growing,
+            "e": fixed,
+            "b": bounded,
+            "z": make,
+            "c": self.metering.consumer(self._consume, self.meter),
+            "m": self.metering.unpacking(self.meter),
             "x": self.special.load,
             "p": attributes.private,
             "w": attributes.writable,
@@ -197,54 +197,6 @@ class Runtime:
             shield(made)
         return made
 
-    def _steady_loop(self) -> Callable[[object], Iterable[object]]:
-        metered, growing, charge, debt = self._metered, _STEADY | {list}, self.fuel.charge, 0
-
-        def settle() -> int:
-            nonlocal debt
-            owed, debt = debt, 0
-            return owed
-
-        def steady(iterable: object) -> Iterable[object]:
-            """Return what a loop runs over whose body cannot make a list longer without a tick."""
-            nonlocal debt
-            if type(iterable) in growing:
-                turns = len(iterable)  # type: ignore[arg-type]
-                if turns < _AT_ONCE:
-                    debt += turns + 1  # one for the loop itself, or empty loops in loops would be free
-                    if debt > _AT_ONCE:
-                        charge(settle())
-                    return iterable  # type: ignore[return-value]  # cast() would cost a call
-            return metered(iterable)
-
-        self.fuel.debts.append(settle)
-        return steady
-
-    def _growing_loop(self, iterable: object) -> Iterable[object]:
-        kind = type(iterable)
-        if kind is list:
-            return self.fuel.meter(cast("list[object]", iterable))
-        if kind in _STEADY and self.fuel.step(len(iterable)):  # type: ignore[arg-type]
-            return cast(Iterable[object], iterable)
-        return self._metered(iterable)
-
-    def _bounded_loop(
-        self, kind: Callable[..., Iterator[object]], *args: object, **kwargs: object
-    ) -> Iterable[object]:
-        """Return what a loop over `enumerate(…)`, `zip(…)`, … runs over: bounded by a sized argument, or metered.
-
-        The loop's body cannot make a list longer without a tick.
-        """
-        real = self._real_lazy.get(id(kind))
-        if real is None:
-            return self._growing_loop(kind(*args, **kwargs))
-        if not any(issubclass(type(arg), _C_LAZY) for arg in args):
-            kind = real
-        for arg in args:
-            if type(arg) in _SIZED and self.fuel.step(len(arg)):  # type: ignore[arg-type]
-                return kind(*args, **kwargs)
-        return self._metered(kind(*args, **kwargs))
-
     def _consume(self, kind: object, /, *args: object, **kwargs: object) -> object:
         """Call `list(…)`, `set(…)`, …, `bytes(n)` or `type(name, bases, dict)`, paid for before it runs."""
         if kind is type and len(args) == 3:
@@ -262,17 +214,9 @@ class Runtime:
                 args = (self.meter(args[0]) if hasattr(type(args[0]), "__iter__") else args[0], *args[1:])
         elif len(args) == 1 and any(kind is consumer for consumer in _CONSUMERS):
             argument = args[0]
-            if kind is not dict or issubclass(type(argument), (*_C_LAZY, types.GeneratorType)):
+            if kind is not dict or issubclass(type(argument), (*C_LAZY, types.GeneratorType)):
                 return kind(self.meter(argument), **kwargs)  # type: ignore[operator]
         return cast(Callable[..., object], kind)(*args, **kwargs)
-
-    def _unpacked(self, iterable: object) -> Iterable[object]:
-        """Return what `*x`, `a, *b = x` and `yield from x` run over."""
-        if type(iterable) in _SIZED or self.attributes.is_guest_type(type(iterable)):
-            return cast(Iterable[object], iterable)
-        if type(iterable) is types.CoroutineType or not hasattr(type(iterable), "__iter__"):
-            return cast(Iterable[object], iterable)
-        return self.meter(iterable)
 
     # --- imports
 
