@@ -286,6 +286,13 @@ class Bridge:
         """Return the object that `opaque` stands for when it is ours, else `opaque`."""
         return self._handles.get(opaque.handle, opaque) if opaque.handle else opaque
 
+    def inherit(self, parent: Bridge) -> None:
+        """Run what `parent` runs, and know the objects that the guest of a forked session holds."""
+        self.functions.update(parent.functions)
+        with parent._lock:
+            self._handles.update(parent._handles)
+            self._next_handle = parent._next_handle
+
     def close(self) -> None:
         """Give up everything."""
         self._handles.clear()

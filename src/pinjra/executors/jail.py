@@ -6,19 +6,17 @@ The mechanisms are `pinjra.jail`; this file only asks its zygote for a session a
 from __future__ import annotations
 
 import os
-import select
-import signal
 import sys
-import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
-from pinjra.core.errors import BackendError
+from pinjra.core.errors import ExecutorUnavailable
 from pinjra.core.limits import Limits
 from pinjra.executors.guarantees import Guarantees
+from pinjra.executors.jailed import Box, JailTransport
 from pinjra.executors.session import Patience, SessionExecutor
 from pinjra.guard.imports import DEFAULT_AUTHORIZED
-from pinjra.jail.client import Config, Session, Zygote, zygote_for
+from pinjra.jail.client import Config, Zygote, zygote_for
 from pinjra.jail.confine import Spec
 
 __all__ = ["JailExecutor", "JailTransport"]
@@ -31,8 +29,6 @@ _PRELOAD = (
     "pinjra.guard.services",
     *DEFAULT_AUTHORIZED,
 )
-_DEATH_SECONDS = 2.0  # a killed session is gone in milliseconds; a kernel under memory pressure takes longer
-_MOST_BYTES = 1 << 20
 
 
 class JailExecutor(SessionExecutor):
@@ -88,7 +84,13 @@ class JailExecutor(SessionExecutor):
             disk_bytes=_whole(self.limits.disk_bytes),
             processes=_whole(self.limits.processes),
         )
-        return JailTransport(self._zygote.take(spec, spares=self._spares))
+        return JailTransport(Box(self._zygote.take(spec, spares=self._spares)))
+
+    def _open_fork(self, ask: Callable[[], None]) -> JailTransport:
+        transport = self._link.channel.transport
+        if not isinstance(transport, JailTransport) or "fork" not in self.hello.capabilities:
+            raise ExecutorUnavailable("this session cannot be forked: its supervisor offers no such thing")
+        return transport.branch(ask)
 
     @classmethod
     def diagnose(cls) -> str:
@@ -115,125 +117,10 @@ class JailExecutor(SessionExecutor):
             processes="cgroup pids, RLIMIT_NPROC" if "cgroup pids" in applied else "RLIMIT_NPROC",
             network="" if self._config.network else "no sockets (seccomp), " + _network(applied),
             files="private read-only view, Landlock" if "mount namespace" in applied else "Landlock",
-            rollback="forked checkpoint",
+            rollback="forked checkpoint" if self._rollback else "",
+            fork="copy of the process, in the same box" if "fork" in self.hello.capabilities else "",
             missing=self._zygote.missing,
         )
-
-
-class JailTransport:
-    """The socket of one session."""
-
-    eight_bit_clean = True
-
-    def __init__(self, session: Session) -> None:
-        self._session = session
-        self._stream = session.stream
-        self._stream.setblocking(False)
-        self._reading = threading.Lock()
-        self._ending = threading.Lock()
-        self._death = ""
-        self._is_closed = False
-
-    def read(self, timeout_seconds: float | None) -> bytes:
-        """Return the next bytes; b"" when the session is dead or closed.
-
-        Raises:
-            TimeoutError: Nothing came in time.
-        """
-        with self._reading:
-            if self._is_closed:
-                return b""
-            try:
-                return self._stream.recv(_MOST_BYTES)
-            except BlockingIOError:
-                pass
-            except OSError:
-                return b""
-            self._wait(select.POLLIN, timeout_seconds)
-            try:
-                return self._stream.recv(_MOST_BYTES)
-            except BlockingIOError:
-                raise TimeoutError("nothing came from the session in time") from None
-            except OSError:
-                return b""
-
-    def write(self, data: bytes) -> None:
-        """Send all of `data`.
-
-        Raises:
-            BackendError: The session is dead.
-        """
-        rest = memoryview(data)
-        while rest:
-            try:
-                rest = rest[self._stream.send(rest) :]
-            except BlockingIOError:
-                self._wait(select.POLLOUT, None)  # ends also when the session dies: `kill` is the deadline
-            except OSError as error:
-                raise BackendError(f"the session is gone: {error}") from error
-
-    def _wait(self, event: int, timeout_seconds: float | None) -> None:
-        """Return when the stream is ready or has ended.
-
-        Raises:
-            TimeoutError: Neither, in time.
-        """
-        poll = select.poll()
-        poll.register(self._stream.fileno(), event)
-        if not poll.poll(None if timeout_seconds is None else max(timeout_seconds, 0.0) * 1000):
-            raise TimeoutError("the session's stream is not ready in time")
-
-    def reopen(self) -> bool:
-        """Return False: a socket of this machine does not break."""
-        return False
-
-    def kill(self) -> None:
-        """Kill the session's first process; the kernel kills the others with it."""
-        with self._ending:
-            if self._session.pidfd >= 0:
-                try:
-                    signal.pidfd_send_signal(self._session.pidfd, signal.SIGKILL)
-                except ProcessLookupError:
-                    return  # it is dead already
-
-    def close(self) -> None:
-        """Kill the session and wait until nothing of it is left."""
-        self.kill()
-        with self._reading:  # a reader wakes at the end of the stream, and must not meet another's descriptor
-            self._is_closed = True
-            self._end()
-
-    def describe_death(self) -> str:
-        """Return how the session's first process ended, and why where that is known; "" while it lives."""
-        with self._ending:
-            pidfd = self._session.pidfd
-            if pidfd < 0:
-                return self._death
-            poll = select.poll()
-            poll.register(pidfd, select.POLLIN)
-            if not poll.poll(_DEATH_SECONDS * 1000):
-                return ""
-        with self._reading:
-            self._is_closed = True
-            self._end()
-        return self._death
-
-    def _end(self) -> None:
-        with self._ending:
-            how = self._session.end()
-            if how:
-                self._death = _words(how)
-
-
-def _words(how: dict[str, object]) -> str:
-    """Return a sentence about a wait status."""
-    if how.get("memory_kills"):
-        return "out of memory: killed by the kernel for its cgroup"
-    status = how.get("status")
-    code = os.waitstatus_to_exitcode(status) if isinstance(status, int) else 0
-    said = str(how.get("note") or "").strip()
-    words = f"signal {-code}" if code < 0 else f"exit status {code}"
-    return f"{words}: {said}" if said else words
 
 
 def _third_party(imports: Iterable[str]) -> tuple[str, ...]:

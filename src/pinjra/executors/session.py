@@ -279,7 +279,7 @@ class SessionExecutor(PythonExecutor):
             copy = object.__new__(type(self))
             copy.__dict__.update(self.__dict__)
             copy._start(lambda: self._open_fork(self._fork_worker))
-            copy._link.bridge.functions.update(link.bridge.functions)
+            copy._link.bridge.inherit(link.bridge)
             return copy
 
     def _fork_worker(self) -> None:

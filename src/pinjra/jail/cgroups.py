@@ -86,6 +86,18 @@ class Group:
     version: int
     places: tuple[Place, ...]
     memory: Place | None
+    limits: tuple[tuple[Place, str, int], ...] = ()
+
+    def widen(self, sessions: int) -> None:
+        """Multiply the limits: so many sessions live in the group now.
+
+        Raises:
+            OSError: The kernel refused (the machine's fault).
+        """
+        for place, file, limit in self.limits:
+            if self.version == 1 and file == _V1_FILES["memory"]:  # with swap it may not be below without
+                place.try_write("memory.memsw.limit_in_bytes", str(limit * sessions))
+            place.write(file, str(limit * sessions))
 
     def enter(self) -> None:
         """Put this process, and so all that it will start, into the group.
@@ -140,6 +152,7 @@ class Maker:
         files = _V2_FILES if version == 2 else _V1_FILES
         name = f"{_NAME}-{self._parents.maker}-{number}"
         places: dict[str, Place] = {}
+        limits: list[tuple[Place, str, int]] = []
         memory = None
         # pids first: the wait for a process to be moved is then 5 ms instead of 9, and the second move is free
         for controller, limit in (("pids", processes), ("memory", memory_bytes)):
@@ -150,10 +163,11 @@ class Maker:
                 os.mkdir(name, dir_fd=self._opened[folder])
                 places[folder] = Place(self._opened[folder], name)
             places[folder].write(files[controller], str(limit))
+            limits.append((places[folder], files[controller], limit))
             if controller == "memory":
                 memory = places[folder]
                 _forbid_swap(memory, version, limit)
-        return Group(version, tuple(places.values()), memory)
+        return Group(version, tuple(places.values()), memory, tuple(limits))
 
 
 def find_parents() -> Parents:

@@ -81,6 +81,11 @@ class Session:
     pidfd: int
     is_warm: bool
 
+    def widen(self, sessions: int) -> None:
+        """Let the box use what so many sessions may: it has been forked."""
+        if self.pidfd >= 0:
+            self.zygote.request({"op": "widen", "box": self.number, "sessions": sessions})
+
     def end(self) -> dict[str, object]:
         """Kill the session where it lives, clean up behind it, say how it ended. Once."""
         pidfd, self.pidfd = self.pidfd, -1

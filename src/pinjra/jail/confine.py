@@ -95,7 +95,7 @@ def confine(plan: Plan, spec: Spec, box: Box) -> None:
     rlimits.apply(
         memory_bytes=spec.memory_bytes,
         file_bytes=None if plan.has("scratch tmpfs") else spec.disk_bytes,
-        processes=spec.group_processes,
+        processes=_most_processes(spec, has_group=plan.has("cgroup pids")),
         reserved_bytes=reserved,
         others=box.others,
         has_group=plan.has("cgroup memory"),
@@ -108,6 +108,12 @@ def confine(plan: Plan, spec: Spec, box: Box) -> None:
     capabilities.drop_all()
     capabilities.forbid_inspection()
     seccomp.apply(box.filter)
+
+
+def _most_processes(spec: Spec, *, has_group: bool) -> int | None:
+    """Return RLIMIT_NPROC. Where the group counts more exactly, there is room for forked sessions; each widens the group."""
+    own = spec.group_processes
+    return own if own is None or not has_group else own * profile.SESSIONS
 
 
 def _leave_host(plan: Plan, spec: Spec, box: Box) -> None:

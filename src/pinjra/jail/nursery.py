@@ -144,6 +144,12 @@ class Nursery:
         self._forget(child)
         return {"status": child.status, "memory_kills": child.memory_kills, "note": child.message}
 
+    def widen(self, number: int, sessions: int) -> None:
+        """Let session `number` have the memory and processes of so many, because it was forked."""
+        child = self._children.get(number)
+        if child is not None and child.group is not None:
+            child.group.widen(sessions)
+
     def has_folders(self) -> bool:
         """Return whether there are scratch folders whose quota nobody else enforces."""
         return any(child.folder and child.status is None for child in self._children.values())

@@ -25,6 +25,7 @@ __all__ = [
     "PROPERTIES",
     "REQUIRED",
     "RLIMITS",
+    "SESSIONS",
     "SYSTEM_READABLE",
     "VIEW_ONLY_ALLOWED",
     "Arg",
@@ -114,6 +115,7 @@ NEVER_READABLE = (
 ENVIRONMENT = {"LANG": "C.UTF-8"}  # and HOME, TMPDIR: the scratch folder
 
 # ---------------------------------------------------------------------------------------------------- hard limits
+SESSIONS = 32  # in one box: the first and those forked off it; each takes seven descriptors of the supervisor (NOFILE)
 # name of resource.RLIMIT_x -> value, besides address space, processes and file size, which come from `Limits`
 RLIMITS = {
     "CORE": 0,  # a core file would hold the session's memory

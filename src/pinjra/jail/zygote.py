@@ -8,6 +8,7 @@ have it as parent-death signal).
 Messages are JSON, one a packet (SOCK_SEQPACKET):
     {"op": "take", "spec": {...}, "spares": n}  -> {"box": n, "warm": bool}
                                                    with two descriptors: the host's end of the stream, a pidfd
+    {"op": "widen", "box": n, "sessions": n}    -> {}
     {"op": "end", "box": n}                     -> {"status": wait status, "memory_kills": n, "note": "..."}
 """
 
@@ -222,6 +223,9 @@ def _answer(host: socket.socket, nursery: Nursery) -> bool:
     try:
         if request["op"] == "take":
             _hand_over(host, nursery, request)
+        elif request["op"] == "widen":
+            nursery.widen(_number(request["box"]), _number(request["sessions"]))
+            host.send(b"{}")
         else:
             host.send(json.dumps(nursery.end(_number(request["box"]))).encode())
     except OSError as error:  # no more processes or descriptors: this session's loss, not that of the others

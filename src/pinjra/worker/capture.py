@@ -42,6 +42,19 @@ class Capture:
             os.close(nothing)
         return cls(*readers)
 
+    @classmethod
+    def branch(cls) -> tuple[Capture, tuple[int, int]]:
+        """Return another pair of reading ends, and the writing ends, which become 1 and 2 of another interpreter."""
+        readers, writers = zip(*(os.pipe() for _stream in range(2)), strict=True)
+        for fd in readers:
+            os.set_blocking(fd, False)
+        return cls(*readers), (writers[0], writers[1])
+
+    def close(self) -> None:
+        """Close the reading ends."""
+        for fd in self.fds:
+            os.close(fd)
+
     def read(self, allow: Callable[[str], str] | None) -> list[Captured]:
         """Return what was written since the last look, as far as the run may still print.
 

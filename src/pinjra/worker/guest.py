@@ -8,8 +8,12 @@ by the dead process is left in them.
 
 from __future__ import annotations
 
+import errno
+import mmap
 import os
 import re
+import resource
+import select
 import signal
 import socket
 import sys
@@ -21,6 +25,7 @@ from dataclasses import dataclass
 from pinjra.core.limits import Limits
 from pinjra.wire.messages import Init
 from pinjra.worker import interpreter
+from pinjra.worker.checkpoint import BRANCH, WAKE
 from pinjra.worker.outbox import Outbox, read_some
 from pinjra.worker.processes import (
     MEMORY_STATUS,
@@ -31,12 +36,14 @@ from pinjra.worker.processes import (
     reap,
     reaped_seconds,
 )
-from pinjra.worker.ring import RingReader, make_ring
-from pinjra.worker.setup import Setup
+from pinjra.worker.ring import RingReader, make_ring, make_sent_ring
+from pinjra.worker.setup import Place, Setup
 
 __all__ = ["Guest", "Note"]
 
 _NOTE = re.compile(rb"[~!]|([km])([0-9]{1,9});")
+_FIRST_NOTE = re.compile(rb"p([1-9][0-9]{0,8});")
+_ANSWER_MILLISECONDS = 2000  # for two forks; only a hostile checkpoint takes so long
 _END_SECONDS = 2.0  # a killed process is gone in milliseconds, unless it hangs in a device
 _NOTE_BYTES = 64  # longer and no note: garbage
 
@@ -54,14 +61,18 @@ class Note:
 class Guest:
     """One interpreter and those that take its place."""
 
-    def __init__(self, init: Init, limits: Limits, scratch: str) -> None:
+    def __init__(self, init: Init, place: Place, ring: mmap.mmap, sweeper: Sweeper) -> None:
+        limits = Limits(**init.limits)  # type: ignore[arg-type]
         self._init = init
-        self._scratch = scratch
+        self._place = place
         self._memory_bytes = limits.memory_bytes
-        self._map = make_ring()
-        self._sweeper = Sweeper()
-        self.ring = RingReader(self._map, limits.output_bytes)
+        self._map = ring
+        self._sweeper = sweeper
+        sweeper.members.append(self)
+        self.ring = RingReader(ring, limits.output_bytes)
         self.pid = 0
+        self.session = 0
+        """The process session of everything that it starts, unless guest code makes another, setsid(2)."""
         self.checkpoint = 0
         self.is_ready = False
         self.is_fresh = True
@@ -74,7 +85,9 @@ class Guest:
         self.cpu_before = 0.0
         """What it had used before the run in progress."""
         self._notes = b""
-        self._dead: dict[int, Death] = {}
+        self._death: Death | None = None
+        self._wake: socket.socket | None = None
+        self._sockets: tuple[socket.socket, ...] = ()
 
     # ------------------------------------------------------------ start and end
 
@@ -82,10 +95,12 @@ class Guest:
         """Fork a fresh interpreter from this process, which never ran guest code."""
         self.ring.discard()
         self._open_sockets()
+        if self._wake is not None:
+            self._wake.close()
         self._wake, wake = socket.socketpair()
         setup = Setup(
             init=self._init,
-            scratch=self._scratch,
+            place=self._place,
             grants=grants,
             supervisor=os.getpid(),
             stream=self._their_stream,
@@ -99,6 +114,7 @@ class Guest:
         wake.close()
         self._close_theirs()
         self._begin(pid)
+        self.session = pid
         self.is_pristine = self.is_fresh = True
 
     def wake(self) -> bool:
@@ -110,7 +126,7 @@ class Guest:
         self.ring.discard()
         self._open_sockets()
         try:
-            socket.send_fds(self._wake, [b"w"], [self._their_stream.fileno(), self._their_side.fileno()])
+            socket.send_fds(self._waker, [WAKE], [self._their_stream.fileno(), self._their_side.fileno()])
         except OSError:
             return False
         finally:
@@ -118,6 +134,78 @@ class Guest:
         self._begin(pid)
         self.is_fresh = False
         return True
+
+    @property
+    def has_siblings(self) -> bool:
+        """Whether other sessions live in the box."""
+        return any(member is not self for member in self._sweeper.members)
+
+    def branch(self, place: Place) -> Guest:
+        """Return a copy of this interpreter that works at `place`: not started yet where a fresh one is the same.
+
+        Raises:
+            OSError: As `branch_off`.
+        """
+        if self.is_pristine:
+            return Guest(self._init, place, make_ring(), self._sweeper)
+        ring, fd = make_sent_ring(place.scratch)
+        copy = Guest(self._init, place, ring, self._sweeper)
+        try:
+            copy.branch_off(self, fd)
+        except OSError:
+            copy.end()
+            raise
+        finally:
+            os.close(fd)
+        return copy
+
+    def branch_off(self, parent: Guest, ring: int) -> None:
+        """Become a copy of `parent`, made by its checkpoint, which sleeps on.
+
+        Args:
+            ring: Descriptor of the memory that is this one's ring.
+
+        Raises:
+            OSError: The checkpoint does not answer, or no process can be made.
+        """
+        self.ring.discard()
+        self._open_sockets()
+        self._wake, wake = socket.socketpair()
+        theirs = [self._their_stream.fileno(), self._their_side.fileno(), wake.fileno(), ring]
+        try:
+            socket.send_fds(
+                parent._waker, [BRANCH + os.fsencode(self._place.scratch)], [*theirs, *self._place.captured]
+            )
+        finally:
+            wake.close()
+            self._close_theirs()
+        pid = self._hear_pid()
+        # SECURITY: the guest names its process. Only a child of ours that is nobody else's can be one.
+        if any(pid in (each.pid, each.checkpoint) for each in self._sweeper.members) or not _is_child(pid):
+            raise OSError(errno.ESRCH, "the copy is none")
+        self._begin(pid)
+        self.session = pid
+        self.is_fresh = self.is_pristine = False
+
+    def _hear_pid(self) -> int:
+        """Return the number that a new copy says first on its side socket."""
+        said = b""
+        poll = select.poll()
+        poll.register(self.side.fileno(), select.POLLIN)
+        while len(said) < _NOTE_BYTES and poll.poll(_ANSWER_MILLISECONDS):
+            piece = read_some(self.side.fileno(), 1)  # one byte: what comes behind it is for `notes`
+            if not piece:
+                break
+            said += piece
+            if (found := _FIRST_NOTE.fullmatch(said)) is not None:
+                return int(found[1])
+        raise OSError(errno.ECHILD, "the checkpoint made no copy of itself")
+
+    @property
+    def _waker(self) -> socket.socket:
+        if self._wake is None:
+            raise OSError(errno.ESRCH, "there is no interpreter")
+        return self._wake
 
     def _begin(self, pid: int) -> None:
         self.pid = pid
@@ -130,6 +218,7 @@ class Guest:
     def _open_sockets(self) -> None:
         self.stream, self._their_stream = socket.socketpair()
         self.side, self._their_side = socket.socketpair()
+        self._sockets = (self.stream, self.side)
         self.stream.setblocking(False)
         self.side.setblocking(False)
         self.out = Outbox(self.stream.fileno())
@@ -155,13 +244,12 @@ class Guest:
         self.sweep(keep=(self.checkpoint,))
         self.stream.close()
         self.side.close()
-        death = self._dead.pop(self.pid, None) or Death("signal", "it is gone", 0.0, 0)
-        self._dead.clear()
+        death, self._death = self._death or Death("signal", "it is gone", 0.0, 0), None
         return death
 
     def sweep(self, keep: Iterable[int]) -> None:
-        """Kill every process of the box but this one and `keep`."""
-        self._note_deaths(self._sweeper.kill_all_but(keep, self.checkpoint))
+        """Kill every process of the box but this one, `keep`, and those of its other sessions."""
+        self._sweeper.kill_all_but(keep, self)
 
     def settle(self) -> None:
         """Kill what a run left behind; take the state of the clocks before the next one."""
@@ -170,29 +258,31 @@ class Guest:
 
     def end(self) -> None:
         """Kill the interpreter, its checkpoint and everything below them."""
-        self.signal(signal.SIGKILL)
+        if self.pid:
+            self.signal(signal.SIGKILL)
         deadline = time.monotonic() + _END_SECONDS
         self.sweep(keep=())
-        while _has_children() and time.monotonic() < deadline:
+        while len(self._sweeper.members) == 1 and _has_children() and time.monotonic() < deadline:
             self.sweep(keep=())
             time.sleep(0.001)
-        self.stream.close()
-        self.side.close()
-        self._wake.close()
+        self._sweeper.members.remove(self)
+        for each in (*self._sockets, self._wake):
+            if each is not None:
+                each.close()
 
     # ------------------------------------------------------------ what it says
 
     def has_died(self) -> bool:
-        """Reap what has ended; return whether the interpreter was among it."""
-        self._note_deaths(reap())
-        return self.pid in self._dead
+        """Reap what has ended; return whether the interpreter was among it, now or in a sweep."""
+        self._sweeper.note(reap())
+        return self._death is not None
 
-    def _note_deaths(self, dead: Iterable[tuple[int, int, object]]) -> None:
-        for pid, status, usage in dead:
-            if pid == self.pid:
-                self._dead[pid] = describe(status, usage, self._memory_bytes, self.asked)  # type: ignore[arg-type]
-            elif pid == self.checkpoint:
-                self.checkpoint = 0
+    def note_death(self, pid: int, status: int, usage: resource.struct_rusage) -> None:
+        """See `Member`."""
+        if pid == self.pid:
+            self._death = describe(status, usage, self._memory_bytes, self.asked)
+        elif pid == self.checkpoint:
+            self.checkpoint = 0
 
     def notes(self) -> list[Note]:
         """Return what the interpreter said on the side socket. Garbage is passed over: only the guest can have sent it."""
@@ -217,7 +307,7 @@ class Guest:
 
     def cpu_seconds(self) -> float:
         """Return the processor time since `start_clock`, of the interpreter and all below it."""
-        below = set(self._sweeper.below(self.pid)) - {self.pid}
+        below = set(self._sweeper.below(self.pid, self)) - {self.pid}
         now = cpu_seconds(self.pid) + reaped_seconds(self.pid) + sum(map(cpu_seconds, below))
         return max(0.0, now - self.cpu_before)
 

@@ -6,6 +6,8 @@ import os
 import platform
 import re
 import select
+import socket
+import stat
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -18,6 +20,7 @@ from pinjra.worker.outbox import Outbox, read_some
 __all__ = ["Host", "hello", "kind_of"]
 
 _BACKLOG_BYTES = 4 << 20  # unwritten bytes from which the interpreter is not read any more
+_READ_BYTES = 1 << 20
 _LAST_SECONDS = 1.0  # for the last words on a stream that the host may not read any more
 _KIND = re.compile(rb'\["g",(?:[0-9]+,[0-9]+,)?"([A-Z][A-Za-z]*)"')
 
@@ -56,6 +59,8 @@ class Host:
 
     def __init__(self, fd_in: int, fd_out: int) -> None:
         self.fd_in = fd_in
+        self._socket = _as_socket(fd_in) if fd_in == fd_out else None
+        self._passed: list[int] = []
         self._out = Outbox(fd_out)
         self._connection = _Connection()
         self._is_ended = False
@@ -103,7 +108,7 @@ class Host:
         Raises:
             ProtocolViolation: From the iterator: the host does not speak the protocol.
         """
-        data = read_some(self.fd_in, 1 << 20)
+        data = self._read()
         if data is None:
             return
         if not data:
@@ -111,6 +116,34 @@ class Host:
             return
         yield from self._connection.receive_data(data)
         self._out.put(self._connection.take_reply())
+
+    def _read(self) -> bytes | None:
+        if self._socket is None:
+            return read_some(self.fd_in, _READ_BYTES)
+        try:
+            data, fds, _flags, _address = socket.recv_fds(self._socket, _READ_BYTES, 1)
+        except BlockingIOError:
+            return None
+        except OSError:
+            return b""
+        self._passed += fds
+        return data
+
+    @property
+    def can_pass_streams(self) -> bool:
+        """Whether the host can send another stream on this one."""
+        return self._socket is not None
+
+    def take_passed(self) -> int:
+        """Return the descriptor of the stream that the host has sent; -1 for none."""
+        return self._passed.pop(0) if self._passed else -1
+
+    def close(self) -> None:
+        """Let go of the stream."""
+        for fd in self._passed:
+            os.close(fd)
+        if self._socket is not None:
+            self._socket.close()
 
     def send(self, message: Message) -> None:
         """Say `message` on the control lane."""
@@ -140,6 +173,17 @@ class Host:
         """Forget what the dead interpreter did not finish to say."""
         self._connection.interpreter_died()
         self.is_mid_message = False
+
+
+def _as_socket(fd: int) -> socket.socket | None:
+    """Return `fd` as a stream socket of this machine; None when it is none."""
+    if not stat.S_ISSOCK(os.fstat(fd).st_mode):
+        return None
+    found = socket.socket(fileno=fd)
+    if found.family == socket.AF_UNIX:
+        return found
+    found.detach()
+    return None
 
 
 def cloexec(fd: int) -> int:

@@ -9,6 +9,7 @@ import resource
 import signal
 import socket
 import sys
+import tempfile
 import time
 import warnings
 from collections.abc import Iterator
@@ -24,15 +25,15 @@ from pinjra.wire.codec import EncodeError, decode
 from pinjra.wire.connection import GuestConnection
 from pinjra.wire.messages import Bound, Display, Execute, Finished, GrantTools, Message, SetVariables
 from pinjra.worker.channel import Channel
-from pinjra.worker.checkpoint import SET_ASIDE, Checkpointer, has_threads
+from pinjra.worker.checkpoint import SET_ASIDE, Branch, Checkpointer, has_threads
 from pinjra.worker.display import open_figures, picture, value_pictures
 from pinjra.worker.encoding import GuestEncoder
 from pinjra.worker.interrupts import Interrupts
 from pinjra.worker.outcomes import error_fields, out_of_memory, stopped, too_large
 from pinjra.worker.output import GuestStream
 from pinjra.worker.processes import MEMORY_STATUS, die_with_parent, limit_memory
-from pinjra.worker.ring import RingWriter
-from pinjra.worker.setup import Setup
+from pinjra.worker.ring import RingWriter, map_ring
+from pinjra.worker.setup import Place, Setup
 from pinjra.worker.stubs import Bridge
 
 __all__ = ["main"]
@@ -44,6 +45,9 @@ _KEPT_VARIABLES = (
     "LD_LIBRARY_PATH",
     "TZ",
     "SSL_CERT_FILE",
+    "HOME",
+    "TMPDIR",
+    "MPLCONFIGDIR",
 )  # a Python may not start, or not agree, without them
 
 
@@ -83,7 +87,12 @@ class Loop:
             display=self._display,
         )
         self._checkpoint = Checkpointer(
-            setup.wake, setup.supervisor, self._close_sockets, self._take_over, self._note
+            setup.wake,
+            setup.supervisor,
+            self._close_sockets,
+            self._take_over,
+            self._branch_off,
+            self._note,
         )
         sys.stdout = GuestStream(0, self._ring.write)
         sys.stderr = GuestStream(1, self._ring.write)
@@ -102,6 +111,9 @@ class Loop:
     def _carry_out(self, message: Message) -> None:
         if isinstance(message, Execute):
             self._execute(message)
+        elif isinstance(message, GrantTools) and not message.request:
+            self._is_dirty = False  # the supervisor's own: it wants a checkpoint of the present state
+            self._checkpoint.renew(is_wanted=True)
         elif isinstance(message, GrantTools):
             self._channel.send(Bound(request=message.request, problem=self._bind(message)))
         elif isinstance(message, SetVariables):
@@ -110,6 +122,7 @@ class Loop:
     # ------------------------------------------------------------ tools and variables
 
     def _bind(self, message: GrantTools) -> str:
+        self._is_dirty = self._is_dirty or self._checkpoint.has_copy
         for name, tool in message.tools.items():
             stub = self._bridge.stub(name, str(tool.get("doc", "")), is_async=tool.get("async") is True)
             self._interpreter.bind(name, stub)
@@ -145,7 +158,7 @@ class Loop:
         self._checkpoint.renew(is_wanted=self._rollback)
 
     def _is_missing_variables(self) -> bool:
-        """Return whether the last checkpoint does not have the variables that were set from outside."""
+        """Return whether the last checkpoint does not have the variables or tools that came since."""
         return self._is_dirty and self._rollback
 
     def _finished(self, message: Execute) -> Finished:
@@ -243,6 +256,12 @@ class Loop:
         self._side = side
         self._ring.take_over()
 
+    def _branch_off(self, branch: Branch) -> None:
+        self._channel.attach(branch.stream)
+        self._side = branch.side
+        self._ring.take_over(map_ring(branch.ring))
+        _settle_down(Place(branch.scratch, branch.captured))
+
 
 def _settle_in(setup: Setup) -> None:
     """Become a process of its own: no descriptor but three sockets, no environment, no signal of the supervisor's terminal."""
@@ -250,9 +269,9 @@ def _settle_in(setup: Setup) -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     os.setsid()
     die_with_parent(setup.supervisor)
+    _settle_down(setup.place)
     _close_all_but(setup.stream.fileno(), setup.side.fileno(), setup.wake.fileno())
-    os.chdir(setup.scratch)
-    _set_environment(setup.scratch)
+    _keep_environment()
     warnings.filterwarnings("ignore", message=".*(fork|FigureCanvasAgg is non-interactive)")
     limits = setup.init.limits
     limit_memory(limits.get("memory_bytes"), limits.get("disk_bytes"))
@@ -271,15 +290,21 @@ def _close_all_but(*kept: int) -> None:
     os.closerange(low, max(low, min(soft if soft > 0 else 65536, 1 << 20)))
 
 
-def _set_environment(scratch: str) -> None:
+def _settle_down(place: Place) -> None:
+    """Make a scratch folder the place where this process works, and two pipes what it prints to."""
+    for number, fd in enumerate(place.captured, 1):
+        os.dup2(fd, number)
+        os.close(fd)
+    os.chdir(place.scratch)
+    os.environ.update(HOME=place.scratch, TMPDIR=place.scratch, MPLCONFIGDIR=place.scratch)
+    tempfile.tempdir = None
+
+
+def _keep_environment() -> None:
     kept = {name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ}
     os.environ.clear()
-    os.environ.update(
-        kept, HOME=scratch, TMPDIR=scratch, LANG="C.UTF-8", MPLBACKEND="Agg", MPLCONFIGDIR=scratch
-    )
-    os.environ.update(
-        OPENBLAS_NUM_THREADS="1", OMP_NUM_THREADS="1"
-    )  # threads of C code: a fork would lose them
+    # threads of C code: a fork would lose them
+    os.environ.update(kept, LANG="C.UTF-8", MPLBACKEND="Agg", OPENBLAS_NUM_THREADS="1", OMP_NUM_THREADS="1")
 
 
 def _nap() -> None:

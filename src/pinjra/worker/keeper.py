@@ -15,10 +15,12 @@ import re
 import select
 import signal
 import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 from pinjra.core.errors import ProtocolViolation
 from pinjra.core.limits import Limits
-from pinjra.wire.messages import Done, Init, Kill, Lost, Started
+from pinjra.wire.messages import Done, Kill, Lost, Started
 from pinjra.worker.capture import Capture
 from pinjra.worker.clock import RunClock
 from pinjra.worker.guest import Guest
@@ -27,29 +29,41 @@ from pinjra.worker.outbox import read_some
 from pinjra.worker.printing import Printing
 from pinjra.worker.processes import Death
 from pinjra.worker.scratch import Scratch
+from pinjra.worker.setup import Place
 
-__all__ = ["Keeper"]
+__all__ = ["Keeper", "Origin"]
 
 READY_SECONDS = 10.0  # for a fork and a line on a socket: only a hostile or broken interpreter takes so long
 _UNREAD_BYTES = 16 << 20  # besides one value, what an interpreter may leave unread before it is killed
 _REQUEST = re.compile(rb'"request":[0-9]+')
 _BINDINGS = (b"GrantTools", b"SetVariables")
+_COPY_YOURSELF = b'["g","GrantTools",{"request":0,"tools":{}}]\n'  # the host's requests have numbers from 1
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What a session begins with: an interpreter, or one to be started, and the tools that it is to know."""
+
+    guest: Guest
+    grants: Mapping[bytes, bytes] = field(default_factory=dict)
 
 
 class Keeper:
     """The interpreter of a session, whichever process it is at the moment."""
 
-    def __init__(self, host: Host, capture: Capture, init: Init, limits: Limits, scratch: Scratch) -> None:
+    def __init__(
+        self, host: Host, capture: Capture, limits: Limits, scratch: Scratch, origin: Origin
+    ) -> None:
         self._host = host
         self._capture = capture
         self._scratch = scratch
-        self._guest = Guest(init, limits, scratch.path)
+        self._guest = origin.guest
         self._clock = RunClock(limits)
         self._printing = Printing(host, capture, self._guest.ring)
         self._most_unread = _UNREAD_BYTES + int(limits.value_bytes or 0)
         self._held: list[tuple[bytes, bytes]] = []  # (kind, message), while the interpreter is not ready
         self._blobs: list[bytes] = []  # frames of a message that is not whole yet
-        self._grants: dict[bytes, bytes] = {}
+        self._grants = dict(origin.grants)
         self._unbound = 0  # bindings that are not answered
         self._kills: list[Kill] = []
         self._reset = 0
@@ -57,8 +71,14 @@ class Keeper:
         self._owed: tuple[Death, bool] | None = None  # a death, and whether the host waits to hear of it
         self._is_started = False
         self._is_stale = False  # a run has finished and there is no word of its checkpoint yet
+        self._is_dirty = False  # tools or variables came since the last checkpoint
+        self._when_copied: Callable[[bool], None] | None = None
+        self._is_copy_asked = False
         self._ready_deadline: float | None = None
-        self._start()
+        if self._guest.pid:
+            self._wait_until_ready()
+        else:
+            self._start()
 
     def _start(self) -> None:
         self._guest.start(b"".join(self._grants.values()))
@@ -70,6 +90,10 @@ class Keeper:
     def end(self) -> None:
         """Kill the interpreter and everything below it; remove the scratch folder."""
         self._guest.end()
+        if (
+            self._guest.has_siblings
+        ):  # the box goes on: files of a session that is over are memory for nothing
+            self._scratch.clear()
         self._scratch.remove()
 
     # ------------------------------------------------------------ the poll loop's questions
@@ -130,6 +154,7 @@ class Keeper:
         if kind == b"GrantTools":
             self._grants[_REQUEST.sub(b"", message)] = message
         self._unbound += kind in _BINDINGS
+        self._is_dirty = self._is_dirty or kind in _BINDINGS
         if self._ready_deadline is not None or self._held:
             self._held.append((kind, message))
         else:
@@ -184,6 +209,35 @@ class Keeper:
         self._guest.checkpoint = 0  # it goes with everything else that the interpreter leaves
         self._guest.kill("host")
 
+    # ------------------------------------------------------------ branches
+
+    def when_copied(self, tell: Callable[[bool], None]) -> None:
+        """Call `tell` when there is a copy of the interpreter as it is now (True), or is none to be had (False)."""
+        self._when_copied, self._is_copy_asked = tell, False
+        if self._ready_deadline is None:
+            self._tell_copied()
+
+    def _tell_copied(self) -> None:
+        if self._when_copied is None:
+            return
+        guest = self._guest
+        if guest.is_pristine or self._is_copy_asked or (guest.checkpoint and not self._is_dirty):
+            tell, self._when_copied = self._when_copied, None
+            tell(guest.is_pristine or guest.checkpoint > 0)
+        else:
+            self._is_copy_asked = True
+            guest.out.put(_COPY_YOURSELF)
+            self._wait_until_ready()
+
+    def origin(self, place: Place) -> Origin:
+        """Return what another keeper begins with to have a copy of this session; to be called when `when_copied` told.
+
+        Raises:
+            OSError: No process can be made, or the interpreter does not make it.
+        """
+        guest = self._guest.branch(place)
+        return Origin(guest, dict(self._grants))
+
     # ------------------------------------------------------------ from the interpreter
 
     def _drain(self, *, everything: bool = True) -> None:
@@ -221,6 +275,7 @@ class Keeper:
             else:
                 self._read_all()  # the end of the run was sent before the note, on the other socket
                 self._guest.checkpoint, self._is_stale = note.checkpoint, False
+                self._is_dirty = self._is_dirty and not note.checkpoint
                 if note.is_ready:
                     self._now_ready()
 
@@ -244,6 +299,8 @@ class Keeper:
             (death, is_due), self._owed = self._owed, None
             self._tell(death, True, is_due=is_due)
         self._release()
+        if self._ready_deadline is None:
+            self._tell_copied()
 
     def _release(self) -> None:
         held, self._held = self._held, []

@@ -10,10 +10,12 @@ import sys
 import time
 from collections.abc import Container, Iterable
 from dataclasses import dataclass
+from typing import Protocol
 
 __all__ = [
     "MEMORY_STATUS",
     "Death",
+    "Member",
     "Sweeper",
     "become_subreaper",
     "cpu_seconds",
@@ -121,15 +123,30 @@ def _children(pid: int) -> list[int]:
 
 
 def _is_alive(pid: int) -> bool:
+    """Return whether this is a process, and not the number of a thread: kill(2) takes that too, and kills the whole process."""
     try:
-        os.kill(pid, 0)
+        os.close(os.pidfd_open(pid))
     except OSError:
         return False
     return True
 
 
+class Member(Protocol):
+    """One of the interpreters that share the box. Its processes are known by their numbers and by their session, setsid(2)."""
+
+    pid: int
+    checkpoint: int
+    session: int
+
+    def note_death(self, pid: int, status: int, usage: resource.struct_rusage) -> None:
+        """Take note when it was one of its two processes that ended."""
+
+
 class Sweeper:
     """Ends the processes of the box, wherever the guest has put them.
+
+    A box has one interpreter, and one more for each session that was forked off it. A process with a session of its own
+    (setsid) cannot be told to belong to one of them: it ends with the next run of any of them.
 
     What does not work: killing the process group (a guest leaves it), or each process once (a fork bomb outruns one pass).
     """
@@ -138,73 +155,97 @@ class Sweeper:
     """A descriptor of this process's `children` file in /proc, opened before /proc was taken away; -1: there is none."""
 
     def __init__(self) -> None:
+        self.members: list[Member] = []
         self._has_proc = os.path.isdir("/proc/self/task")
         self._mark = 2
+        self._survivors: list[int] = []
 
-    def kill_all_but(self, keep: Iterable[int], leaf: int = 0) -> list[Reaped]:
-        """Kill every process of the box but this one and `keep`; return those that were reaped.
+    def note(self, dead: Iterable[Reaped]) -> None:
+        """Tell each interpreter of the box what has ended."""
+        for pid, status, usage in dead:
+            for member in self.members:
+                member.note_death(pid, status, usage)
 
-        Args:
-            leaf: One of those to keep that has nothing below it (a checkpoint sleeps).
-        """
+    def kill_all_but(self, keep: Iterable[int], own: Member) -> None:
+        """Kill every process of the box but this one, `keep`, and those of the other members; note those that were reaped."""
         if self.own_children >= 0:
-            return self._kill_children(frozenset(keep))
-        reaped: list[Reaped] = []
+            self._kill_children(frozenset(keep), own)
+            return
         kept, killed = set(keep), set[int]()
         deadline = time.monotonic() + _SWEEP_SECONDS
         while time.monotonic() < deadline:
-            others = [pid for pid in self._everybody(leaf) if pid not in kept]
+            others = [pid for pid in self._everybody() if pid not in kept and not self._is_foreign(pid, own)]
             others = [pid for pid in others if not (self._has_proc and _is_zombie(pid))]
             victims = [pid for pid in others if pid not in killed]
             for number in (signal.SIGSTOP, signal.SIGKILL):
                 for pid in victims:
                     _kill(pid, number)
             killed.update(victims)
-            reaped += reap()
+            self._survivors = [pid for pid in self._survivors if pid not in killed]
+            self.note(reap())
             if not others:
                 break
             if not victims:  # one that is about to die may hide its children: they move while we read
                 time.sleep(_DYING_SECONDS)
-        return reaped
 
-    def _kill_children(self, keep: frozenset[int]) -> list[Reaped]:
+    def _kill_children(self, keep: frozenset[int], own: Member) -> None:
         """Kill the children that this process has, until no more are left to it: orphans come as their parents die."""
-        reaped: list[Reaped] = []
         deadline = time.monotonic() + _SWEEP_SECONDS
         while time.monotonic() < deadline:
             listed = os.pread(self.own_children, 1 << 16, 0).split()
-            victims = [pid for pid in map(int, listed) if pid not in keep]
+            victims = [pid for pid in map(int, listed) if pid not in keep and not self._is_foreign(pid, own)]
             for pid in victims:
                 _kill(pid, signal.SIGKILL)
-            reaped += [os.wait4(pid, 0) for pid in victims]
+            self.note([os.wait4(pid, 0) for pid in victims])
             if not victims:
                 break
-        return reaped
 
-    def _everybody(self, leaf: int) -> list[int]:
+    def _is_foreign(self, pid: int, own: Member) -> bool:
+        """Return whether a process belongs to another member than `own`."""
+        others = [member for member in self.members if member is not own]
+        if not others:
+            return False
+        try:
+            session = os.getsid(pid)
+        except OSError:  # it is gone
+            session = 0
+        return any(pid in (other.pid, other.checkpoint) or session == other.session for other in others)
+
+    def _everybody(self) -> list[int]:
         if self._has_proc:
-            return tree(os.getpid(), (leaf,))
+            return tree(os.getpid(), [member.checkpoint for member in self.members])
         return self._numbered() if os.getpid() == 1 else []
 
-    def below(self, pid: int) -> list[int]:
+    def below(self, pid: int, own: Member) -> list[int]:
         """Return the processes below `pid`, or those made since the last sweep, or [] where neither can be known."""
         if self._has_proc:
             return tree(pid)
-        return self._numbered(is_sweep=False) if os.getpid() == 1 else []
+        if os.getpid() != 1:
+            return []
+        return [found for found in self._newer(self._probe()) if not self._is_foreign(found, own)]
 
-    def _numbered(self, *, is_sweep: bool = True) -> list[int]:
-        """Return the processes made since the last sweep, in a pid namespace of our own where no /proc is mounted.
+    def _numbered(self) -> list[int]:
+        """Return all processes, in a pid namespace of our own where no /proc is mounted.
 
-        Numbers rise, so they are those from the last newest process to the present newest one, which is made for this.
+        Numbers rise, so they are those that the last sweep found alive, and from the newest process of then to the
+        present newest one, which is made for this.
         """
-        probe = os.fork()
-        if probe == 0:
-            os._exit(0)
-        os.waitpid(probe, 0)
+        probe = self._probe()
+        found = [*filter(_is_alive, self._survivors), *self._newer(probe)]
+        self._mark, self._survivors = probe, found
+        return found
+
+    def _newer(self, probe: int) -> list[int]:
         low = self._mark if self._mark < probe else 2  # numbers start over at the end
-        numbers = range(low, probe)
-        self._mark = probe if is_sweep else self._mark
-        return [pid for pid in numbers if _is_alive(pid)]
+        return [pid for pid in range(low, probe) if _is_alive(pid)]
+
+    def _probe(self) -> int:
+        """Return the number of the newest process."""
+        pid = os.fork()
+        if pid == 0:
+            os._exit(0)
+        os.waitpid(pid, 0)
+        return pid
 
 
 def _kill(pid: int, number: int) -> None:

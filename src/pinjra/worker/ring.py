@@ -19,12 +19,14 @@ from __future__ import annotations
 import _thread
 import codecs
 import mmap
+import os
 import struct
+import tempfile
 from collections.abc import Callable
 
 from pinjra.core.errors import ProtocolViolation
 
-__all__ = ["DRAIN_NOW", "NEW_TEXT", "RingReader", "RingWriter", "make_ring"]
+__all__ = ["DRAIN_NOW", "NEW_TEXT", "RingReader", "RingWriter", "make_ring", "make_sent_ring", "map_ring"]
 
 RING_BYTES = (
     128 << 10
@@ -44,6 +46,38 @@ _SWITCH = (b"\xff0", b"\xff1")
 def make_ring() -> mmap.mmap:
     """Return an empty ring, shared with every process forked from this one."""
     return mmap.mmap(-1, RING_BYTES)
+
+
+def make_sent_ring(folder: str) -> tuple[mmap.mmap, int]:
+    """Return an empty ring, and the descriptor by which a process that runs already can map it.
+
+    Args:
+        folder: Where it lies, without a name. Its pages are taken now: one that is missing later would be a SIGBUS.
+
+    Raises:
+        OSError: There is no room.
+    """
+    with tempfile.TemporaryFile(dir=folder) as file:
+        os.posix_fallocate(file.fileno(), 0, RING_BYTES)
+        return mmap.mmap(file.fileno(), RING_BYTES), os.dup(file.fileno())
+
+
+def map_ring(fd: int) -> mmap.mmap:
+    """Return the ring of `fd`, and close that.
+
+    SECURITY: no descriptor of it stays open, by which guest code could cut the file: a touch of the ring would be a
+    SIGBUS in the supervisor. `mmap` keeps a duplicate, which is the lowest free number.
+    """
+    duplicate = os.dup(fd)
+    os.close(duplicate)
+    ring = mmap.mmap(fd, RING_BYTES)
+    os.close(duplicate)
+    os.close(fd)
+    _KEPT.append(ring)  # never closed: it would close whatever has the number by then
+    return ring
+
+
+_KEPT: list[mmap.mmap] = []
 
 
 class RingWriter:
@@ -73,9 +107,10 @@ class RingWriter:
         self._stream = -1
         _NUMBER.pack_into(self._ring, _RUN, run)
 
-    def take_over(self) -> None:
-        """Begin at the start of a ring that the supervisor has emptied."""
+    def take_over(self, ring: mmap.mmap | None = None) -> None:
+        """Begin at the start of a ring that the supervisor has emptied, of another one if that is given."""
         self._written = 0
+        self._ring = ring or self._ring
 
     def write(self, stream: int, text: str) -> None:
         """Add text of stream 0 (stdout) or 1 (stderr)."""

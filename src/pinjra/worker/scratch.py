@@ -12,11 +12,13 @@ import stat
 import tempfile
 from collections.abc import Iterator
 
-__all__ = ["Scratch", "ScratchError"]
+__all__ = ["BRANCH_PREFIX", "Scratch", "ScratchError"]
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _MAX_FILES = 10_000  # names in one listing
 _MAX_DEPTH = 32
+BRANCH_PREFIX = ".branch-"
+"""Of the folders, below the scratch folder of a session, that are those of sessions forked off it."""
 
 
 class ScratchError(Exception):
@@ -33,12 +35,13 @@ class Scratch:
     Args:
         path: An existing folder, or "" to make one (removed by `remove`).
         quota_bytes: What all files together may hold after a `put`; None for no quota.
+        is_ours: `remove` removes it. None: when it was made here.
     """
 
-    def __init__(self, path: str, quota_bytes: float | None) -> None:
-        self._is_ours = not path
+    def __init__(self, path: str, quota_bytes: float | None, *, is_ours: bool | None = None) -> None:
+        self.is_ours = not path if is_ours is None else is_ours
         self.path = path or tempfile.mkdtemp(prefix="pinjra-")
-        self._quota = quota_bytes
+        self.quota_bytes = quota_bytes
         self._root = os.open(self.path, _FOLDER)
 
     def put(self, name: str, data: bytes) -> None:
@@ -49,9 +52,9 @@ class Scratch:
             small.
         """
         parts = _parts(name)
-        if self._quota is not None and sum(self.sizes().values()) + len(data) > self._quota:
+        if self.quota_bytes is not None and sum(self.sizes().values()) + len(data) > self.quota_bytes:
             raise ScratchError(
-                "quota", f"{name!r} ({len(data)} bytes) does not fit into {int(self._quota)} bytes"
+                "quota", f"{name!r} ({len(data)} bytes) does not fit into {int(self.quota_bytes)} bytes"
             )
         folder = self._open_folder(parts[:-1], make=True)
         try:
@@ -97,14 +100,15 @@ class Scratch:
         return found
 
     def clear(self) -> None:
-        """Remove everything in the folder."""
+        """Remove everything in the folder but the folders of branches."""
         for entry in os.listdir(self._root):
-            self._remove_entry(entry)
+            if not entry.startswith(BRANCH_PREFIX):
+                self._remove_entry(entry)
 
     def remove(self) -> None:
         """Remove the folder when it is ours; otherwise leave it as it is."""
         os.close(self._root)
-        if self._is_ours:
+        if self.is_ours:
             shutil.rmtree(self.path, ignore_errors=True)
 
     def _remove_entry(self, entry: str) -> None:
@@ -119,6 +123,8 @@ class Scratch:
     def _walk(self, folder: int, prefix: str, depth: int) -> Iterator[tuple[str, int]]:
         with os.scandir(folder) as entries:
             for entry in entries:
+                if folder == self._root and entry.name.startswith(BRANCH_PREFIX):
+                    continue
                 if entry.is_dir(follow_symlinks=False):
                     yield from self._walk_below(folder, entry.name, prefix, depth)
                 elif entry.is_file(follow_symlinks=False):

@@ -8,7 +8,20 @@ from dataclasses import dataclass
 
 from pinjra.wire.messages import Init
 
-__all__ = ["Setup"]
+__all__ = ["Place", "Setup"]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where an interpreter works.
+
+    Args:
+        scratch: The path of its scratch folder.
+        captured: What its descriptors 1 and 2 are to be; () where they are that already.
+    """
+
+    scratch: str
+    captured: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -16,7 +29,7 @@ class Setup:
     """What the interpreter is told by the fork itself."""
 
     init: Init
-    scratch: str
+    place: Place
     grants: bytes  # the GrantTools messages of earlier interpreters, to be carried out without an answer
     supervisor: int
     stream: socket.socket

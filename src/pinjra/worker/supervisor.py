@@ -1,7 +1,6 @@
-"""The stream to the host <-> the session. Owns the stream, never runs guest code, ends everything when the host is gone.
+"""The streams to the host <-> the sessions of the box. Owns them, never runs guest code, ends everything when the host is gone.
 
-One thread, one poll loop. Every control message of the host has one method `_on_…`; the guest's lane goes to the
-`Keeper`.
+One thread, one poll loop, one process for the box: its first session, and those that were forked off it.
 """
 
 from __future__ import annotations
@@ -11,34 +10,14 @@ import select
 import signal
 import time
 import traceback
-from collections.abc import Callable, Sequence
-from typing import NoReturn, TypeVar
+from collections.abc import Sequence
+from typing import NoReturn
 
-from pinjra.core.errors import ProtocolViolation
-from pinjra.core.limits import Limits
-from pinjra.wire.messages import (
-    Close,
-    Failed,
-    Fork,
-    GetFile,
-    Init,
-    Interrupt,
-    Kill,
-    ListFiles,
-    Message,
-    Ping,
-    Pong,
-    PutFile,
-    Reset,
-)
-from pinjra.wire.relay import Relay
 from pinjra.worker.capture import Capture
-from pinjra.worker.files import Files
 from pinjra.worker.host import Host, cloexec, hello
-from pinjra.worker.keeper import Keeper
 from pinjra.worker.outbox import read_some
 from pinjra.worker.processes import Sweeper, become_subreaper
-from pinjra.worker.scratch import Scratch
+from pinjra.worker.session import Session
 
 __all__ = ["serve"]
 
@@ -52,7 +31,7 @@ def serve(
     capabilities: Sequence[str] = (),
     children: int = -1,
 ) -> NoReturn:
-    """Serve one session on a stream until it ends; never return.
+    """Serve one session on a stream, and those forked off it, until all have ended; never return.
 
     Called in a process of its own, single-threaded, which is confined already where it is to be confined.
 
@@ -68,8 +47,13 @@ def serve(
     try:
         os.set_blocking(fd_in, False)
         os.set_blocking(fd_out, False)
-        supervisor = Supervisor(Host(fd_in, fd_out), Capture.install())
-        supervisor.host.send(hello(applied, missing, capabilities, has_rollback=become_subreaper()))
+        host = Host(fd_in, fd_out)
+        has_rollback = become_subreaper()
+        if has_rollback and host.can_pass_streams:
+            capabilities = (*capabilities, "fork")
+        supervisor = Supervisor()
+        said = hello(applied, missing, capabilities, has_rollback=has_rollback)
+        supervisor.add(Session(host, Capture.install(), said, sweeper=Sweeper(), add=supervisor.add))
         supervisor.run()
         status = 0
     except BaseException:  # our bug: said where the operator looks, since descriptor 2 is the guest's now
@@ -80,128 +64,60 @@ def serve(
 
 
 class Supervisor:
-    """One session, seen from the process that owns the stream."""
+    """All sessions of the box."""
 
-    def __init__(self, host: Host, capture: Capture) -> None:
-        self.host = host
-        self._capture = capture
+    def __init__(self) -> None:
+        self._sessions: list[Session] = []
         self._wakeup = _wakeup_pipe()
-        self._is_over = False
-        self._keeper: Keeper | None = None
-        self._files: Files | None = None
 
-    # ------------------------------------------------------------ the loop
+    def add(self, session: Session) -> None:
+        """Serve one more session."""
+        self._sessions.append(session)
 
     def run(self) -> None:
-        """Serve until the host says `Close` or its stream ends."""
+        """Serve until every session has ended."""
         try:
-            while not self._is_over and not self.host.is_gone:
-                for fd, _events in self._wait():
-                    self._handle(fd)
-                if self._keeper is not None:
-                    self._keeper.on_time(time.monotonic())
-        except ProtocolViolation as error:
-            self.host.send(Failed(request=0, kind="error", message=str(error)))
+            while self._sessions:
+                owners, poll = self._watch()
+                for fd, _events in poll.poll(self._patience()):
+                    self._handle(fd, owners)
+                now = time.monotonic()
+                for session in self._sessions:
+                    session.on_time(now)
+                self._part_with_ended()
         finally:
-            if self._keeper is not None:
-                self._keeper.end()
-            self.host.flush_briefly()
+            for session in self._sessions:
+                session.end()
 
-    def _wait(self) -> list[tuple[int, int]]:
-        masks = {**self.host.masks(), self._wakeup: select.POLLIN}
-        deadline = None
-        if self._keeper is not None:
-            masks.update(self._keeper.masks())
-            deadline = self._keeper.deadline
+    def _watch(self) -> tuple[dict[int, Session], select.poll]:
         poll = select.poll()
-        for fd, mask in masks.items():
-            poll.register(fd, mask)
-        return poll.poll(None if deadline is None else max(0.0, (deadline - time.monotonic()) * 1000 + 0.5))
+        poll.register(self._wakeup, select.POLLIN)
+        owners: dict[int, Session] = {}
+        for session in self._sessions:
+            for fd, mask in session.masks().items():
+                poll.register(fd, mask)
+                owners[fd] = session
+        return owners, poll
 
-    def _handle(self, fd: int) -> None:
-        self.host.flush()
-        if fd == self.host.fd_in:
-            self._from_host()
-        elif fd == self._wakeup:
+    def _patience(self) -> float | None:
+        """Return the milliseconds until something is due; None for ever."""
+        deadline = min(
+            (at for session in self._sessions if (at := session.deadline) is not None), default=None
+        )
+        return None if deadline is None else max(0.0, (deadline - time.monotonic()) * 1000 + 0.5)
+
+    def _handle(self, fd: int, owners: dict[int, Session]) -> None:
+        if fd == self._wakeup:
             read_some(self._wakeup)
-            if self._keeper is not None:
-                self._keeper.on_child_ended()
-        elif self._keeper is not None:
-            self._keeper.on_readable(fd)
+            for session in self._sessions:
+                session.on_child_ended()
+        else:
+            owners[fd].handle(fd)
 
-    # ------------------------------------------------------------ from the host
-
-    def _from_host(self) -> None:
-        for event in self.host.receive():
-            if isinstance(event, Relay):
-                _there(self._keeper).pass_on(event.data)
-            else:
-                handler = _HANDLERS.get(type(event))
-                if handler is not None:
-                    handler(self, event)
-        if self._keeper is not None:
-            self._keeper.host_spoke()
-
-    def _on_init(self, message: Message) -> None:
-        if not isinstance(message, Init):
-            return
-        try:
-            limits = Limits(**message.limits)  # type: ignore[arg-type]
-            scratch = Scratch(message.scratch, limits.disk_bytes)
-        except (TypeError, ValueError, OSError) as error:
-            raise ProtocolViolation(f"Init cannot be carried out: {error}") from error
-        self._files = Files(scratch)
-        self._keeper = Keeper(self.host, self._capture, message, limits, scratch)
-
-    def _on_interrupt(self, message: Message) -> None:
-        if isinstance(message, Interrupt):
-            _there(self._keeper).interrupt(message.grace_seconds)
-
-    def _on_kill(self, message: Message) -> None:
-        if isinstance(message, Kill):
-            _there(self._keeper).kill(message)
-
-    def _on_file(self, message: Message) -> None:
-        self.host.send(_there(self._files).answer(message))
-
-    def _on_reset(self, message: Message) -> None:
-        if isinstance(message, Reset):
-            _there(self._keeper).reset(message.request)
-
-    def _on_fork(self, message: Message) -> None:
-        if isinstance(message, Fork):
-            why = "this worker cannot fork a session"
-            self.host.send(Failed(request=message.request, kind="refused", message=why))
-
-    def _on_ping(self, message: Message) -> None:
-        if isinstance(message, Ping):
-            self.host.send(Pong(request=message.request))
-
-    def _on_close(self, _message: Message) -> None:
-        self._is_over = True
-
-
-_HANDLERS: dict[type[Message], Callable[[Supervisor, Message], None]] = {
-    Init: Supervisor._on_init,
-    Interrupt: Supervisor._on_interrupt,
-    Kill: Supervisor._on_kill,
-    PutFile: Supervisor._on_file,
-    GetFile: Supervisor._on_file,
-    ListFiles: Supervisor._on_file,
-    Reset: Supervisor._on_reset,
-    Fork: Supervisor._on_fork,
-    Ping: Supervisor._on_ping,
-    Close: Supervisor._on_close,
-}
-
-_Part = TypeVar("_Part")
-
-
-def _there(part: _Part | None) -> _Part:
-    """Return a part of the session, which `Init` has set up (the connection refuses everything before it)."""
-    if part is None:
-        raise ProtocolViolation("the first message is Init")
-    return part
+    def _part_with_ended(self) -> None:
+        for session in [session for session in self._sessions if session.has_ended]:
+            self._sessions.remove(session)
+            session.end()
 
 
 def _private_stderr() -> int:
