@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
 import warnings
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +17,8 @@ import pytest
 from pinjra.executors.base import PythonExecutor
 
 Make = Callable[..., PythonExecutor]
+SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "docker-for-tests"
+IMAGE = "pinjra-test:python"
 
 
 @pytest.fixture(scope="session")
@@ -145,3 +153,77 @@ def daytona(daytona_server: Any, monkeypatch: pytest.MonkeyPatch) -> type[Python
                 super().__init__(imports, **{"install": False, **options})
 
     return Installed
+
+
+@pytest.fixture(scope="session")
+def tools_folder() -> Iterator[Path]:
+    """A folder with runc and dockerd, kept between runs where the environment names one."""
+    kept = os.environ.get("PINJRA_TEST_DOCKER")
+    folder = Path(kept or tempfile.mkdtemp(prefix="pinjra-docker-"))
+    yield folder
+    if not kept:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def prepare(folder: Path, *flags: str) -> dict[str, str]:
+    """Return the environment that the script prints, or skip."""
+    if os.geteuid() != 0:
+        pytest.skip("containers need root here")
+    if shutil.which("apt-get") is None:
+        pytest.skip("no apt-get to fetch a docker daemon with")
+    done = subprocess.run(
+        [str(SCRIPT), str(folder), *flags], capture_output=True, text=True, timeout=300, check=False
+    )
+    if done.returncode:
+        pytest.skip(f"no container runtime: {done.stderr.strip()[-300:]}")
+    shown = subprocess.run(
+        ["bash", "-c", done.stdout + "env -0"], capture_output=True, text=True, check=True
+    ).stdout
+    found = dict(line.partition("=")[::2] for line in shown.split("\0") if line)
+    return {"PATH": found["PATH"], "DOCKER_HOST": found["DOCKER_HOST"]}
+
+
+@pytest.fixture(scope="session")
+def daemon(tools_folder: Path) -> Iterator[str]:
+    """The address of a daemon that has the test image."""
+    pytest.importorskip("docker", reason="the docker SDK is not installed")
+    import docker
+    from remote_standins import rootfs
+
+    environment = prepare(tools_folder)
+    client = docker.DockerClient(base_url=environment["DOCKER_HOST"])
+    try:
+        client.images.get(IMAGE)
+    except docker.errors.ImageNotFound:
+        packed = tools_folder / "root.tar"
+        import numpy
+
+        if not rootfs.build(packed, Path(numpy.__file__).parents[1]):
+            pytest.skip("no system Python to make an image of")
+        client.api.import_image_from_file(str(packed), repository="pinjra-test", tag="python")
+    client.close()
+    yield environment["DOCKER_HOST"]
+    if os.environ.get("PINJRA_TEST_DOCKER"):
+        return  # whoever named the folder keeps its daemon
+    pid = int((tools_folder / "state" / "pid").read_text())
+    os.kill(pid, signal.SIGTERM)
+    (tools_folder / "state" / "docker.sock").unlink(missing_ok=True)
+
+
+@pytest.fixture
+def docker_executor(daemon: str) -> type[Any]:
+    from pinjra.executors.docker import DockerExecutor
+
+    class Here(DockerExecutor):
+        def __init__(self, imports: Any = (), **options: Any) -> None:
+            super().__init__(imports, image=IMAGE, base_url=daemon, **options)
+
+    return Here
+
+
+@pytest.fixture
+def oci_executor(tools_folder: Path, monkeypatch: pytest.MonkeyPatch) -> type[Any]:
+    monkeypatch.setenv("PATH", prepare(tools_folder, "--no-daemon")["PATH"])
+    from pinjra.executors.oci import OciExecutor
+
+    return OciExecutor

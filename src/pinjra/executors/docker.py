@@ -11,7 +11,6 @@ import io
 import os
 import re
 import select
-import socket
 import uuid
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -87,6 +86,11 @@ class DockerExecutor(SessionExecutor):
         transport = DockerTransport(self._client, self._image, settings)
         transport.write(bootstrap_payload())
         return transport
+
+    def close(self) -> None:
+        """End the session, remove its container, and close the connections to the daemon."""
+        super().close()
+        self._client.close()
 
     @classmethod
     def diagnose(cls) -> str:
@@ -189,13 +193,15 @@ class DockerTransport:
         self._buffer = bytearray()
         self._stderr = bytearray()
         self._container: Any = None
+        self._holder: Any = None
+        self._socket: Any = None
         try:
             self._container = client.containers.create(image, **settings)
             attached = client.api.attach_socket(
                 self._container.id, params={"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}
             )
             self._holder = attached  # closing the SDK's object closes the socket
-            self._socket: socket.socket = getattr(attached, "_sock", attached)
+            self._socket = getattr(attached, "_sock", attached)
             self._container.start()
         except Exception as error:
             self.close()
@@ -252,8 +258,9 @@ class DockerTransport:
 
     def close(self) -> None:
         """Remove the container."""
-        with contextlib.suppress(Exception):
-            self._holder.close()
+        for attached in (self._socket, self._holder):
+            with contextlib.suppress(Exception):
+                attached.close()
         if self._container is not None:
             with contextlib.suppress(Exception):
                 self._container.remove(force=True, v=True)
