@@ -57,7 +57,7 @@ def stock(item: str) -> int:
     Args:
         item: The item's name, such as "pen".
     """
-    return {"pen": 120, "book": 35, "bag": 8}[item]
+    return {"pen": 120, "book": 35, "bag": 8}[item.removesuffix("s")]
 
 
 def read_a_page(model: Model, executor: str) -> None:
@@ -73,7 +73,7 @@ def read_a_page(model: Model, executor: str) -> None:
         with agent:
             show(
                 agent,
-                f"Visit http://{address}/lincoln and give the line of the page that has 'Favourite pet' in it.",
+                f"Which lines of the page http://{address}/lincoln start with '*'?",
             )
             show(agent, f"How many times does the page http://{address}/lincoln say 'Lincoln'?")
 
@@ -92,8 +92,8 @@ def manage(model: Model, executor: str) -> None:
         [], model, managed_agents=[clerk], executor_type=executor, max_steps=4, verbosity_level=0
     )
     with agent:
+        show(agent, "How many bags are in the warehouse?")
         show(agent, "How many pens and books are in the warehouse together?")
-        show(agent, "Ask the clerk how many bags there are, and give that number times 100.")
 
 
 def show(agent: CodeAgent, task: str) -> None:

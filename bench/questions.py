@@ -17,11 +17,10 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
-import pinjra.agents
 from pinjra.agents import CodeAgent
 from pinjra.models.registry import load_model
+from pinjra.models.scripted import ScriptedModel
 
 PRICES = {"pen": 3, "book": 12, "bag": 45}
 POPULATIONS = {"Oslo": 709_000, "Bern": 134_000, "Riga": 605_000}
@@ -175,10 +174,12 @@ def report(results: Sequence[dict[str, object]], model: str, vote: int) -> str:
 
 
 def prompt_hash() -> str:
-    """Return what names the prompt of small models: template and examples."""
-    folder = Path(pinjra.agents.__file__).parent
-    texts = [(folder / name).read_bytes() for name in ("small.py", "prompts/small.md")]
-    return hashlib.sha256(b"".join(texts)).hexdigest()[:12]
+    """Return what names the prompt of small models, with one tool: the system prompt and the examples."""
+    model = ScriptedModel([])
+    model.prompt_style = "small"
+    agent = CodeAgent([price], model, executor_type="local")
+    texts = [agent.system_prompt, *(message.content for message in agent.message_form().examples)]
+    return hashlib.sha256("\n".join(texts).encode()).hexdigest()[:12]
 
 
 def main() -> None:

@@ -125,3 +125,19 @@ def test_a_vote_has_one_budget(code_agent: Make) -> None:
 def test_equal_answers_are_counted_as_one(code_agent: Make) -> None:
     model = small("final_answer('Paris ')", "final_answer('London')", "final_answer('paris')")
     assert code_agent(model=model, vote=3).run("x") == "Paris "
+
+
+def test_members_of_the_team_are_shown_to_be_asked_whole_questions(code_agent: Make) -> None:
+    clerk = code_agent("final_answer(8)", name="clerk", description="Knows the stock.")
+    model = small('final_answer(clerk("How many bags are there?"))')
+    agent = code_agent(model=model, managed_agents=[clerk])
+    assert agent.run("How many bags?") == 8
+    shown = [message.content for message in model.requests[0].messages]
+    assert any('final_answer(clerk("How many chairs are in the hall?"))' in content for content in shown)
+
+
+def test_a_small_member_of_a_team_gets_the_task_and_nothing_around_it(code_agent: Make) -> None:
+    model = small("final_answer(8)")
+    clerk = code_agent(model=model, name="clerk", description="Knows the stock.")
+    code_agent("final_answer(clerk('How many bags are there?'))", managed_agents=[clerk]).run("x")
+    assert model.requests[0].messages[-2].content == "How many bags are there?"

@@ -171,7 +171,8 @@ class CodeAgent(Agent):
         length = self.max_print_outputs_length
         if not self.is_small:
             return MessageForm(length=length)
-        return MessageForm(length=length, failures=False, fenced=True, examples=example_turns(self.tools))
+        examples = example_turns(self.tools, self.managed_agents)
+        return MessageForm(length=length, failures=False, fenced=True, examples=examples)
 
     # ------------------------------------------------------------------ a step
 

@@ -30,7 +30,7 @@ def call_managed(agent: Agent, task: str, additional_args: dict[str, object] | N
 def _call(agent: Agent, task: str, additional_args: dict[str, object] | None, *, keep: bool) -> object:
     words = agent.template("managed_agent")
     order = running.Order(
-        task=render(words["task"], name=agent.name or "", task=task),
+        task=_task(agent, words["task"], task),
         max_steps=agent.max_steps,
         reset=not keep,
         keep=keep,
@@ -39,6 +39,12 @@ def _call(agent: Agent, task: str, additional_args: dict[str, object] | None, *,
     result, error = running.execute(agent, order)
     answer = running.outcome(result, error, full=False)
     return _report(agent, words["report"], answer, result)
+
+
+def _task(agent: Agent, template: str, task: str) -> str:
+    if getattr(agent, "is_small", False) and template == shipped("managed_task"):
+        return task  # small models lose the task among words about it
+    return render(template, name=agent.name or "", task=task)
 
 
 def _report(agent: Agent, template: str, answer: object, result: RunResult) -> object:

@@ -6,7 +6,7 @@ compares two calls, five or six. So the turns are built from the tools' own `exa
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from pinjra.models.base import ChatMessage
@@ -41,8 +41,10 @@ _WORDS = {
 }
 
 
-def example_turns(tools: Mapping[str, Tool]) -> tuple[ChatMessage, ...]:
+def example_turns(tools: Mapping[str, Tool], team: Iterable[str] = ()) -> tuple[ChatMessage, ...]:
     """Return user and assistant turns: some without tools, then a call of each tool, then a comparison of two calls.
+
+    Members of the team are shown to be asked whole questions: without that, small models pass them a word.
 
     The turns without tools differ from each other on purpose: with only one, small models imitate it (a sum for everything).
     """
@@ -54,6 +56,15 @@ def example_turns(tools: Mapping[str, Tool]) -> tuple[ChatMessage, ...]:
         turns += _turn(f"What does {_calls(tool)[0]} give?", f"final_answer({_calls(tool)[0]})")
     if shown:
         turns += _comparison(shown[0])
+    for name in list(team)[:2]:
+        turns += _turn(
+            "How many chairs are in the hall?", f'final_answer({name}("How many chairs are in the hall?"))'
+        )
+        turns += _turn(
+            f"Ask {name} how many chairs and how many tables there are, and add the two.",
+            f'chairs = {name}("How many chairs are there?")\ntables = {name}("How many tables are there?")\n'
+            "final_answer(chairs + tables)",
+        )
     return tuple(turns)
 
 

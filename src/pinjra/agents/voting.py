@@ -1,6 +1,7 @@
 """Several independent attempts at one task -> the answer that most of them give.
 
-Small models gain by it (0.5B: 26 of 42 tasks alone, 34 with a vote of five); attempts are counted on one budget.
+Small models gain little by it (0.5B: 26 of 42 questions alone, 28 with a vote of five, at three times the time; see
+`bench/questions.py`). Attempts are counted on one budget.
 """
 
 from __future__ import annotations
