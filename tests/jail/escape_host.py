@@ -1,0 +1,204 @@
+"""A host that runs hostile programs in the jail, without the guard, next to canaries; prints what came of each as JSON.
+
+python escape_host.py '{"uid": null, "without": [], "programs": ["…/jail_x.py"]}'
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import secrets
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+from pinjra.core.errors import PinjraError
+from pinjra.core.execution import Execution
+from pinjra.core.limits import Limits
+from pinjra.executors.jail import JailExecutor
+
+LIMITS = Limits(
+    wall_seconds=1.5,
+    cpu_seconds=10,
+    memory_bytes=192 << 20,
+    disk_bytes=8 << 20,
+    processes=16,
+    value_bytes=1 << 20,
+)
+GRACE_SECONDS = 6.0  # a shared machine; a hang is a minute
+FREE_BYTES = 64 << 20
+
+
+class Canaries:
+    """Things of the host that a guest must not reach."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.secret = secrets.token_hex(12)
+        self.env_name = "CANARY_" + secrets.token_hex(4).upper()
+        os.environ[self.env_name] = self.secret
+        for name in ("vault", "scratch"):
+            (folder / name).mkdir()
+        folder.chmod(0o777)
+        (folder / "scratch").chmod(0o777)
+        self.vault = folder / "vault" / "secret.txt"
+        self.vault.write_text(self.secret)
+        self.vault.chmod(0o666)
+        self.reached: list[str] = []
+        self.port = 0
+        for family, kind, address in (
+            (socket.AF_INET, socket.SOCK_STREAM, ("127.0.0.1", 0)),
+            (socket.AF_UNIX, socket.SOCK_DGRAM, str(folder / "scratch" / "host.sock")),
+            (socket.AF_UNIX, socket.SOCK_DGRAM, f"\0host-{self.env_name}"),
+        ):
+            self._listen(family, kind, address)
+        (folder / "scratch" / "host.sock").chmod(0o777)
+        self.bystander = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+        self.before = self._state()
+
+    def _listen(self, family: int, kind: int, address: object) -> None:
+        server = socket.socket(family, kind)
+        server.bind(address)  # type: ignore[arg-type]
+        if kind == socket.SOCK_STREAM:
+            server.listen()
+            self.port = server.getsockname()[1]
+        wait = server.accept if kind == socket.SOCK_STREAM else lambda: server.recv(9)
+        threading.Thread(target=lambda: (wait(), self.reached.append(str(address))), daemon=True).start()
+
+    def fill_in(self, code: str) -> str:
+        names = {
+            "SECRET_FILE": self.vault,
+            "PWN_FILE": self.folder / "pwned.txt",
+            "SCRATCH_DIR": self.folder / "scratch",
+            "PORT": self.port,
+            "ENV_NAME": self.env_name,
+        }
+        return re.sub(r"\{\{(\w+)\}\}", lambda match: str(names[match[1]]), code)
+
+    def _state(self) -> dict[str, object]:
+        """Return what the host looks like: its files with their contents, modes and times, and its processes."""
+        files = {}
+        for path in sorted(self.folder.rglob("*")):
+            found = path.lstat()
+            files[str(path)] = [found.st_mode, found.st_uid, found.st_mtime_ns, found.st_nlink]
+        device = os.stat("/dev/null")
+        return {
+            "files": files,
+            "text": self.vault.read_text(),
+            "device": [device.st_mode, device.st_uid],
+            "bystander": self.bystander.poll(),
+        }
+
+    def changes(self, said: str) -> list[str]:
+        """Return what a program has touched, and what it has said that it must not know."""
+        now = self._state()
+        changed = [name for name, value in self.before.items() if now[name] != value]
+        changed += [f"reached {name}" for name in self.reached]
+        self.reached.clear()
+        self.before = now
+        return changed + ([f"knows {self.secret}"] if self.secret in said else [])
+
+
+class Plain:
+    """No jail: shows that the canaries see what there is to be seen."""
+
+    def run(self, code: str) -> Execution:
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+        return Execution(stdout=done.stdout, stderr=done.stderr)
+
+    def close(self) -> None:
+        return
+
+
+def below() -> set[int]:
+    """Return the processes below this one that are alive."""
+    found: set[int] = set()
+    queue = [os.getpid()]
+    while queue:
+        for task in Path(f"/proc/{queue.pop()}/task").glob("*/children"):
+            try:
+                children = set(map(int, task.read_text().split()))
+            except OSError:
+                continue
+            found |= children
+            queue += children
+    return found
+
+
+def free_bytes() -> int:
+    room = os.statvfs(tempfile.gettempdir())
+    return room.f_bavail * room.f_frsize
+
+
+def attack(code: str, canaries: Canaries, without: list[str]) -> dict[str, object]:
+    box = (
+        Plain()
+        if without == ["jail"]
+        else JailExecutor(["*"], guard=False, limits=LIMITS, without=without, spares=0)
+    )
+    processes, free = below(), free_bytes()
+    sandbox = {int(name) for name in map(str, processes)}
+    start = time.monotonic()
+    try:
+        done = box.run(canaries.fill_in(code))
+        said = f"{done.value!r} {done.logs} {done.error}"
+        how = (
+            ""
+            if done.error is None
+            else f"{done.error.kind.value} {done.error.cause and done.error.cause.value}"
+        )
+    except PinjraError as error:  # the session is gone: its own loss
+        said = how = f"{type(error).__name__}: {error}"
+    took = time.monotonic() - start
+    most = len(below() - sandbox)
+    box.close()
+    left = _left_of(box_before=sandbox)
+    breaches = canaries.changes(said)
+    if took > (LIMITS.wall_seconds or 0) + GRACE_SECONDS:
+        breaches.append(f"came back after {took:.1f} s")
+    if most > (LIMITS.processes or 0) + 4:
+        breaches.append(f"{most} processes")
+    if left:
+        breaches.append(f"processes {left} are left")
+    if free - free_bytes() > FREE_BYTES:
+        breaches.append(f"{free - free_bytes()} bytes are gone")
+    return {"breaches": breaches, "how": how, "seconds": round(took, 2), "said": said[:2000]}
+
+
+def _left_of(box_before: set[int]) -> list[int]:
+    """Return the processes of a closed session that do not end; its own first process is among `box_before`."""
+    deadline = time.monotonic() + 5
+    while left := sorted(below() - box_before):
+        if time.monotonic() > deadline:
+            return left
+        threading.Event().wait(0.01)
+    return []
+
+
+def main() -> None:
+    order = json.loads(sys.argv[1])
+    if order["uid"] is not None:
+        os.setgroups([])
+        os.setresgid(order["uid"], order["uid"], order["uid"])
+        os.setresuid(order["uid"], order["uid"], order["uid"])
+    with tempfile.TemporaryDirectory() as folder:
+        canaries = Canaries(Path(folder))
+        outcomes = {}
+        for name in order["programs"]:
+            outcomes[name] = attack(Path(name).read_text(), canaries, order["without"])
+        works = None
+        if order["without"] != ["jail"]:
+            with JailExecutor(guard=False, limits=LIMITS, without=order["without"], spares=0) as box:
+                works = box.run("1 + 1").value
+        canaries.bystander.kill()
+        canaries.bystander.wait()
+        print(json.dumps({"outcomes": outcomes, "works": works}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,61 @@
+"""Hostile programs with all of Python and no guard, in the real jail; only the canaries judge."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from .test_attacks import MODES
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the jail is Linux's")
+
+PROGRAMS = sorted((Path(__file__).parents[1] / "escapes").glob("jail_*.py"))
+HOST = Path(__file__).with_name("escape_host.py")
+
+
+@cache
+def report(mode: str) -> dict[str, object]:
+    uid, without = MODES[mode]
+    if uid == 0 and os.geteuid() != 0:
+        pytest.skip("needs root")
+    drop = uid if os.geteuid() == 0 and uid else None
+    order = json.dumps({"uid": drop, "without": without, "programs": list(map(str, PROGRAMS))})
+    done = subprocess.run([sys.executable, str(HOST), order], capture_output=True, text=True, timeout=400)
+    if "Permission denied" in done.stderr and drop:
+        pytest.skip("the unprivileged user cannot read this checkout or interpreter")
+    assert done.returncode == 0, f"the host died: {done.returncode} {done.stderr[-3000:]}"
+    return json.loads(done.stdout)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("program", PROGRAMS, ids=lambda path: path.stem)
+def test_no_program_reaches_a_canary(program: Path, mode: str) -> None:
+    outcome = report(mode)["outcomes"][str(program)]
+    assert outcome["breaches"] == [], outcome
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_after_all_of_them_the_jail_works(mode: str) -> None:
+    assert report(mode)["works"] == 2
+
+
+def test_the_canaries_see_an_escape_when_there_is_one(tmp_path: Path) -> None:
+    program = tmp_path / "open.py"
+    program.write_text(
+        "import os, socket\nprint(open('{{SECRET_FILE}}').read())\nopen('{{PWN_FILE}}', 'w').close()\n"
+        "socket.create_connection(('127.0.0.1', {{PORT}}))\nif not os.fork():\n    os.close(1); os.close(2)\n"
+        "    import time; time.sleep(20)\n"
+    )
+    order = json.dumps({"uid": None, "without": ["jail"], "programs": [str(program)]})
+    done = subprocess.run([sys.executable, str(HOST), order], capture_output=True, text=True, timeout=100)
+    (outcome,) = json.loads(done.stdout)["outcomes"].values()
+    found = " ".join(outcome["breaches"])
+    assert "files" in found
+    assert "reached ('127.0.0.1', 0)" in found
+    assert "knows " in found
