@@ -207,13 +207,12 @@ class E2BTransport:
         self._pump.close()
 
     def describe_death(self) -> str:
-        """Return the end of stderr, or whether the sandbox still runs."""
-        words = self._stderr.strip()[-500:]
+        """Return whether the sandbox still runs, and the end of stderr."""
+        words = []
         with contextlib.suppress(Exception):
-            words = words or (
-                "the sandbox still runs" if self._sandbox.is_running() else "the sandbox is gone"
-            )
-        return words
+            words.append("the sandbox still runs" if self._sandbox.is_running() else "the sandbox is gone")
+        words.append(self._stderr.strip()[-500:])
+        return "; ".join(word for word in words if word)
 
 
 def _sdk() -> Any:

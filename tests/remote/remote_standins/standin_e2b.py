@@ -34,14 +34,15 @@ READ_BYTES = 32 << 10  # envd reads output in chunks of 32 KiB
 class Command:
     """One process, and who listens to it. What it prints while nobody does is dropped, as envd does."""
 
-    def __init__(self, sandbox: str, process: asyncio.subprocess.Process) -> None:
+    def __init__(self, sandbox: str, process: asyncio.subprocess.Process, service: Processes) -> None:
         self.sandbox = sandbox
         self.process = process
+        self.service = service
         self.listeners: set[asyncio.Queue[Any]] = set()
         self.end: Any = None
 
     async def read(self, stream: asyncio.StreamReader, name: str) -> None:
-        while data := await stream.read(READ_BYTES):
+        while data := await stream.read(self.service.piece_bytes):
             for queue in list(self.listeners):
                 queue.put_nowait(Oneof("data", pb.ProcessEvent.DataEvent(output=Oneof(name, data))))
 
@@ -68,6 +69,7 @@ class Processes(Process):
         self.commands: dict[int, Command] = {}
         self.tasks: set[asyncio.Task[None]] = set()
         self.inputs_to_refuse = 0
+        self.piece_bytes = READ_BYTES  # less: output comes in crumbs
 
     async def start(self, request: Any, context: Any) -> AsyncIterator[Any]:
         sandbox = context.request_headers.get("e2b-sandbox-id", "")
@@ -76,7 +78,7 @@ class Processes(Process):
             config.cmd, *config.args, stdin=-1, stdout=-1, stderr=-1, start_new_session=True,
             env={"PATH": os.environ["PATH"]},
         )  # fmt: skip
-        command = self.commands[process.pid] = Command(sandbox, process)
+        command = self.commands[process.pid] = Command(sandbox, process, self)
         queue: asyncio.Queue[Any] = asyncio.Queue()
         command.listeners.add(queue)
         task = asyncio.create_task(command.run())
@@ -118,8 +120,11 @@ class Processes(Process):
             self.inputs_to_refuse -= 1
             raise ConnectError(Code.INTERNAL, "injected fault")
         command = self.find(request.process)
-        command.process.stdin.write(request.input.input.value)
-        await command.process.stdin.drain()
+        try:
+            command.process.stdin.write(request.input.input.value)
+            await command.process.stdin.drain()
+        except ConnectionError:
+            raise ConnectError(Code.INTERNAL, "error writing to stdin: broken pipe") from None
         return pb.SendInputResponse()
 
     async def send_signal(self, request: Any, context: Any) -> Any:
@@ -151,6 +156,7 @@ class E2BStandIn:
         self.processes = Processes()
         self.sandboxes: dict[str, dict[str, Any]] = {}
         self.requests: list[tuple[str, str]] = []
+        self.refusals: list[int] = []  # HTTP status of the next answers to a creation
         envd = ProcessASGIApplication(self.processes, codecs=[ENVD_JSON_CODEC], read_max_bytes=8 << 20)
         rest = Starlette(
             routes=[
@@ -159,7 +165,7 @@ class E2BStandIn:
                 Route("/sandboxes/{id}", self.info, methods=["GET"]),
                 Route("/sandboxes/{id}/timeout", self.timeout, methods=["POST"]),
                 Route("/sandboxes/{id}/network", self.network, methods=["PUT"]),
-                Route("/health", lambda _: Response(status_code=204)),
+                Route("/health", self.health),
             ]
         )
 
@@ -206,7 +212,20 @@ class E2BStandIn:
         self.thread.join(10)
         self.socket.close()
 
+    async def health(self, request: Request) -> Response:
+        known = request.headers.get("e2b-sandbox-id", "") in self.sandboxes
+        return Response(status_code=204 if known else 502)  # what the vendor's proxy says of one that is gone
+
+    def expire(self, sandbox: str) -> None:
+        """End a sandbox as the end of its lifetime does."""
+        self.sandboxes.pop(sandbox, None)
+        self.processes.kill_sandbox(sandbox)
+
     async def create(self, request: Request) -> Response:
+        if self.refusals:
+            return JSONResponse(
+                {"code": 503, "message": "injected: no capacity"}, status_code=self.refusals.pop(0)
+            )
         self.requests.append(("create", request.headers.get("x-api-key", "")))
         sandbox = f"i{uuid.uuid4().hex[:12]}"
         self.sandboxes[sandbox] = await request.json()
