@@ -101,3 +101,62 @@ def test_with_the_network_the_namespace_is_not_promised() -> None:
 
 def test_an_unavailable_jail_is_an_unavailable_executor() -> None:
     assert issubclass(plan.JailUnavailable, ExecutorUnavailable)
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"seccomp": "no seccomp filters"}, "'syscalls' here (seccomp: no seccomp filters"),
+        (
+            {"landlock_abi": 0, "nested_user_namespace": "refused"},
+            "landlock files: the kernel has no Landlock",
+        ),
+        (
+            {"landlock_abi": 5, "nested_user_namespace": "refused"},
+            "landlock scopes: the kernel has Landlock ABI 5",
+        ),
+        (
+            {"landlock_abi": 5, "namespaces": {**dict.fromkeys(KINDS, ""), "pid namespace": "refused"}},
+            "pid namespace: refused",
+        ),
+    ],
+)
+def test_a_refusal_names_what_is_missing_and_the_choices(changes: dict[str, object], named: str) -> None:
+    with pytest.raises(plan.JailUnavailable) as caught:
+        plan.make(kernel(**changes))
+    assert named in str(caught.value)
+    assert "Choices: " in str(caught.value)
+    assert 'executor_type="docker"' in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "mechanism", ["seccomp", "landlock files", "mount namespace", "cgroup pids", "rlimits"]
+)
+def test_a_mechanism_that_is_required_and_left_out_is_refused(mechanism: str) -> None:
+    with pytest.raises(plan.JailUnavailable, match=f"{mechanism}: left out by the caller"):
+        plan.make(kernel(), require=[mechanism], without=[mechanism])
+
+
+def test_the_doctor_says_why_there_is_no_jail(monkeypatch: pytest.MonkeyPatch) -> None:
+    from pinjra.executors import jail as executor
+    from pinjra.executors.doctor import diagnose
+
+    def refuse(_config: object) -> None:
+        plan.make(kernel(seccomp="the kernel has no seccomp filters"))
+
+    monkeypatch.setattr(
+        executor, "zygote_for", refuse
+    )  # this machine has them: only the probe's result is another
+    found = diagnose("jail")
+    assert not found.is_available
+    assert "'syscalls' here (seccomp: the kernel has no seccomp filters)" in found.problem
+    assert "Choices: " in found.problem
+
+
+def test_without_its_rules_landlock_keeps_no_signals_in() -> None:
+    chosen = plan.make(kernel(), without=["landlock files"])
+    assert not any(name.startswith("landlock") for name in chosen.applied)
+    with pytest.raises(
+        plan.JailUnavailable, match=r"'signals' here .*landlock scopes: no Landlock rules: left out"
+    ):
+        plan.make(kernel(), without=["landlock files", "pid namespace"])

@@ -1,0 +1,199 @@
+"""Limits of sessions without the guard, by their cause: with all namespaces, and with none."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from pinjra.core.execution import Cause, GuestError
+from pinjra.core.limits import Limits
+from pinjra.executors.jail import JailExecutor
+
+from .test_attacks import NAMESPACES
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the jail is Linux's")
+
+GROUPS = ["cgroup memory", "cgroup pids"]
+MODES: dict[str, list[str]] = {
+    "all": [],
+    "no group": GROUPS,
+    "no namespaces": NAMESPACES,
+    "rlimits only": [*NAMESPACES, *GROUPS],
+}
+Open = Callable[..., JailExecutor]
+
+
+@pytest.fixture
+def opened(request: pytest.FixtureRequest) -> Iterator[Open]:
+    boxes: list[JailExecutor] = []
+
+    def make(without: list[str], **limits: float) -> JailExecutor:
+        base: dict[str, float] = {
+            "wall_seconds": 1.5,
+            "memory_bytes": 192 << 20,
+            "disk_bytes": 8 << 20,
+            "processes": 16,
+        }
+        boxes.append(
+            JailExecutor(["*"], guard=False, limits=Limits(**{**base, **limits}), without=without, spares=0)  # type: ignore[arg-type]
+        )
+        return boxes[-1]
+
+    yield make
+    for box in boxes:
+        box.close()
+
+
+def failure(box: JailExecutor, code: str) -> GuestError:
+    box.run("kept = 1")
+    error = box.run(code).error
+    assert error is not None
+    return error
+
+
+WALL = {
+    "a pattern that backtracks": "import re\nre.match('(a+)+$', 'a' * 40 + 'b')",
+    "a large number": "len(str(10**10**8))",
+    "a sum": "sum(range(10**14))",
+    "sleep": "import time\ntime.sleep(60)",
+    "a queue": "import queue\nqueue.Queue().get()",
+    "a loop in C": "import itertools, collections\ncollections.deque(itertools.repeat(1), maxlen=0)",
+    "swallowed exceptions": (
+        "while True:\n    try:\n        while True: pass\n    except BaseException: pass"
+    ),
+    "a fork bomb": (
+        "import os\nfor _ in range(150):\n    try:\n        if os.fork() == 0:\n            while True: pass\n"
+        "    except OSError: pass\nwhile True: pass"
+    ),
+}
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("what", WALL)
+def test_the_wall_limit_ends(what: str, mode: str, opened: Open) -> None:
+    box = opened(MODES[mode])
+    error = failure(box, WALL[what])
+    assert (error.cause, error.rolled_back) == (Cause.WALL, True)
+    assert box.run("kept").value == 1
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(
+    "code", ["x = bytearray(1 << 30)", "x = []\nwhile True: x.append(bytearray(1 << 20))"]
+)
+def test_memory_of_one_process_is_limited(code: str, mode: str, opened: Open) -> None:
+    error = failure(opened(MODES[mode], wall_seconds=30), code)
+    assert error.cause is Cause.MEMORY
+
+
+@pytest.mark.parametrize("mode", ["no group", "rlimits only"])
+def test_shared_memory_is_limited_where_no_group_counts_it(mode: str, opened: Open) -> None:
+    error = failure(opened(MODES[mode]), "import mmap\nm = mmap.mmap(-1, 2 << 30)")
+    assert "Cannot allocate memory" in error.message
+
+
+@pytest.mark.parametrize("mode", ["all", "no namespaces"])
+def test_shared_memory_is_limited_by_the_group(mode: str, opened: Open) -> None:
+    box = opened(MODES[mode], wall_seconds=30)
+    if "cgroup memory" not in box.guarantees.isolation:
+        pytest.skip("no memory group here")
+    code = "import mmap\nm = mmap.mmap(-1, 1 << 30)\nfor at in range(0, len(m), 4096): m[at] = 1"
+    assert failure(box, code).cause is Cause.MEMORY
+
+
+@pytest.mark.parametrize("mode", ["all", "no group"])
+@pytest.mark.parametrize(
+    "code",
+    [
+        "open('big', 'wb').write(bytes(64 << 20))",
+        "for n in range(40): open(f'f{n}', 'wb').write(bytes(1 << 20))",
+        "for n in range(9999): open(f'f{n}', 'wb').close()",
+        "import os\nfor n in range(40):\n    f = os.open('f', 66)\n    os.write(f, bytes(1 << 20))\n    os.unlink('f')",
+    ],
+)
+def test_the_scratch_folder_is_full_at_its_quota(code: str, mode: str, opened: Open) -> None:
+    error = failure(opened(MODES[mode], wall_seconds=30), code)
+    assert error.type == "OSError"
+    assert "No space left" in error.message or "File too large" in error.message
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import threading, time\nfor _ in range(99): threading.Thread(target=time.sleep, args=(9,), daemon=True).start()",
+        "import os, time\nfor _ in range(99):\n    if os.fork() == 0: time.sleep(9)",
+    ],
+)
+def test_processes_and_threads_are_limited(code: str, mode: str, opened: Open) -> None:
+    error = failure(opened(MODES[mode], wall_seconds=30), code)
+    assert error.type in ("RuntimeError", "BlockingIOError") or error.cause is Cause.PROCESSES
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_processor_time_of_threads_is_limited(mode: str, opened: Open) -> None:
+    code = "import threading\ndef f():\n    while True: pass\nfor _ in range(3): threading.Thread(target=f).start()\nf()"
+    assert failure(opened(MODES[mode], wall_seconds=60, cpu_seconds=0.5), code).cause is Cause.CPU
+
+
+@pytest.mark.xfail(strict=True, reason="the interpreter names only MemoryError as a limit's exception")
+@pytest.mark.parametrize(
+    ("code", "cause"),
+    [
+        ("for n in range(40): open(f'f{n}', 'wb').write(bytes(1 << 20))", Cause.DISK),
+        ("import os, time\nfor _ in range(99):\n    if os.fork() == 0: time.sleep(9)", Cause.PROCESSES),
+    ],
+)
+def test_an_error_that_comes_of_a_limit_names_it(code: str, cause: Cause, opened: Open) -> None:
+    assert failure(opened(MODES["all"], wall_seconds=30), code).cause is cause
+
+
+_CHILDREN = (
+    "import os, time\nfor _ in range(3):\n    if os.fork() == 0:\n        while True: pass\ntime.sleep(60)"
+)
+
+
+@pytest.mark.parametrize("mode", ["all", "no group"])
+def test_processor_time_of_children_is_limited(mode: str, opened: Open) -> None:
+    assert failure(opened(MODES[mode], wall_seconds=60, cpu_seconds=0.5), _CHILDREN).cause is Cause.CPU
+
+
+@pytest.mark.xfail(
+    strict=True, reason="without a pid namespace the supervisor cannot name the interpreter's children"
+)
+def test_processor_time_of_children_is_limited_without_a_pid_namespace(opened: Open) -> None:
+    box = opened(MODES["no namespaces"], wall_seconds=3, cpu_seconds=0.5)
+    assert failure(box, _CHILDREN).cause is Cause.CPU
+
+
+_LEFTOVER = (
+    "import os, time\nr, w = os.pipe()\nif os.fork() == 0:\n    os.setsid()\n    os.close(r)\n    while True: time.sleep(1)\n"
+    "os.close(w)\nos.set_blocking(r, False)"
+)
+_IS_ALIVE = "try:\n    alive = os.read(r, 1) != b''\nexcept BlockingIOError:\n    alive = True\nalive"
+
+
+def test_what_a_run_left_behind_is_ended(opened: Open) -> None:
+    box = opened(MODES["all"])
+    assert box.run(_LEFTOVER).error is None
+    box.run("0")
+    assert box.run(_IS_ALIVE).value is False
+
+
+@pytest.mark.xfail(strict=True, reason="without a pid namespace it lives until its interpreter ends")
+def test_what_a_run_left_behind_is_ended_without_a_pid_namespace(opened: Open) -> None:
+    box = opened(MODES["no namespaces"])
+    assert box.run(_LEFTOVER).error is None
+    box.run("0")
+    assert box.run(_IS_ALIVE).value is False
+
+
+@pytest.mark.parametrize("mode", ["no namespaces", "rlimits only"])
+def test_a_supervisor_that_the_guest_stops_costs_the_guest_its_session(mode: str, opened: Open) -> None:
+    from pinjra.core.errors import SessionLost
+
+    box = opened(MODES[mode])
+    with pytest.raises(SessionLost, match="wall"):
+        box.run("import os, signal\nos.kill(os.getppid(), signal.SIGSTOP)\nwhile True: pass")
