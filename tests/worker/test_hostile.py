@@ -331,6 +331,7 @@ def test_the_end_of_the_stream_ends_everything_also_in_the_middle_of_a_run(host)
 
 def test_a_supervisor_that_is_killed_takes_the_interpreter_with_it(host):
     host.run("1")
+    host.set(x=1)  # carried out when the checkpoint is made
     below = processes_of(host)
     assert len(below) == 2
     host.process.kill()

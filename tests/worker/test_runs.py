@@ -1,5 +1,8 @@
 """Runs, values, variables and output, over the real worker."""
 
+import os
+import re
+
 import pytest
 
 from pinjra.wire.messages import Done, Execute, Finished, Output, Ping, Pong, Reset
@@ -154,9 +157,14 @@ def test_requests_may_follow_each_other_without_waiting(host):
         host.send(Execute(run=run, code=f"x += {run}\nx"))
         host.connection.state = "idle"  # this host waits for nothing
     host.connection.state, host.connection.run = "running", 1
-    for run, value in ((1, 2), (2, 4), (3, 7)):
-        host.connection.state, host.connection.run = "running", run
-        assert host.next(Finished).value == value
+    data = b""
+    while data.count(b'"Finished"') < 3:  # read by hand: our own connection takes one run at a time
+        data += os.read(host.process.stdout.fileno(), 1 << 16)
+    assert re.findall(rb'"Finished",\{"run":(\d),"value":(\d+)', data) == [
+        (b"1", b"2"),
+        (b"2", b"4"),
+        (b"3", b"7"),
+    ]
 
 
 def test_pong_comes_during_a_run(host):

@@ -67,6 +67,14 @@ class Place:
         except OSError:
             return
 
+    def open(self, file: str) -> int:
+        """Return a descriptor to read one control file again and again.
+
+        Raises:
+            OSError: There is none.
+        """
+        return os.open(f"{self.name}/{file}", os.O_RDONLY | os.O_CLOEXEC, dir_fd=self.parent)
+
     def read(self, file: str) -> str:
         """Return a control file's text; "" where there is none."""
         try:
@@ -86,6 +94,7 @@ class Group:
     version: int
     places: tuple[Place, ...]
     memory: Place | None
+    processes: Place | None = None
     limits: tuple[tuple[Place, str, int], ...] = ()
 
     def widen(self, sessions: int) -> None:
@@ -153,7 +162,7 @@ class Maker:
         name = f"{_NAME}-{self._parents.maker}-{number}"
         places: dict[str, Place] = {}
         limits: list[tuple[Place, str, int]] = []
-        memory = None
+        memory = pids = None
         # pids first: the wait for a process to be moved is then 5 ms instead of 9, and the second move is free
         for controller, limit in (("pids", processes), ("memory", memory_bytes)):
             folder = self._parents.folders.get(controller)
@@ -164,10 +173,12 @@ class Maker:
                 places[folder] = Place(self._opened[folder], name)
             places[folder].write(files[controller], str(limit))
             limits.append((places[folder], files[controller], limit))
+            if controller == "pids":
+                pids = places[folder]
             if controller == "memory":
                 memory = places[folder]
                 _forbid_swap(memory, version, limit)
-        return Group(version, tuple(places.values()), memory, tuple(limits))
+        return Group(version, tuple(places.values()), memory, pids, tuple(limits))
 
 
 def find_parents() -> Parents:

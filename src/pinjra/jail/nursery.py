@@ -282,6 +282,8 @@ class Nursery:
         """Confine this process and serve; never returns into the zygote's code."""
         try:
             extra = {} if self.plan.has("pid namespace") else {"children": self._open_children()}
+            if group is not None and group.processes is not None:
+                extra["tasks"] = group.processes.open("pids.current")
             confine(self.plan, spec, self._box(group, folder, (stream, note, *extra.values())))
             _reseed()
             os.close(note)

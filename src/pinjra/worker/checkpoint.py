@@ -95,6 +95,8 @@ class Checkpointer:
         Returns False in this process; and once more, True, in the copy when it is woken.
         """
         self._is_woken = False
+        # before the supervisor looks what is there besides us
+        self._dying = [pid for pid in self._dying if not _is_reaped(pid)]
         self._old, self._copy = self._copy, 0
         if is_wanted and not has_threads():
             self._copy = self._fork()
@@ -102,7 +104,6 @@ class Checkpointer:
         if self._old:
             _kill(self._old)
             self._dying.append(self._old)
-        self._dying = [pid for pid in self._dying if not _is_reaped(pid)]
         return self._is_woken
 
     def _fork(self) -> int:

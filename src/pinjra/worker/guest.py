@@ -86,6 +86,7 @@ class Guest:
         """What it had used before the run in progress."""
         self._notes = b""
         self._death: Death | None = None
+        self._old = 0  # the checkpoint before; the interpreter ends it
         self._wake: socket.socket | None = None
         self._sockets: tuple[socket.socket, ...] = ()
 
@@ -253,7 +254,9 @@ class Guest:
 
     def settle(self) -> None:
         """Kill what a run left behind; take the state of the clocks before the next one."""
-        self.sweep(keep=(self.pid, self.checkpoint))
+        old, self._old = self._old, self.checkpoint
+        if not self._sweeper.is_quiet(self, old):
+            self.sweep(keep=(self.pid, self.checkpoint, old))
         self._reaped_before = reaped_seconds(self.pid)
 
     def end(self) -> None:

@@ -154,6 +154,9 @@ class Sweeper:
     own_children = -1
     """A descriptor of this process's `children` file in /proc, opened before /proc was taken away; -1: there is none."""
 
+    tasks = -1
+    """A descriptor of the file in which the kernel counts the box's processes and threads; -1: it does not."""
+
     def __init__(self) -> None:
         self.members: list[Member] = []
         self._has_proc = os.path.isdir("/proc/self/task")
@@ -165,6 +168,19 @@ class Sweeper:
         for pid, status, usage in dead:
             for member in self.members:
                 member.note_death(pid, status, usage)
+
+    def is_quiet(self, member: Member, dying: int) -> bool:
+        """Return whether there is certainly nothing but this process, those of `member` and perhaps `dying`; cheaply.
+
+        Args:
+            dying: A process that was killed and may be there still.
+        """
+        if self.tasks < 0 or len(self.members) != 1:
+            return False
+        count = int(os.pread(self.tasks, 32, 0))
+        # SECURITY: counted first, then looked at one by one: one that ends in between makes the count too high, never too low
+        ours = 1 + sum(map(_is_alive, {member.pid, member.checkpoint, dying} - {0}))
+        return count <= ours
 
     def kill_all_but(self, keep: Iterable[int], own: Member) -> None:
         """Kill every process of the box but this one, `keep`, and those of the other members; note those that were reaped."""

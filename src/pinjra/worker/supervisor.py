@@ -30,6 +30,7 @@ def serve(
     missing: Sequence[str] = (),
     capabilities: Sequence[str] = (),
     children: int = -1,
+    tasks: int = -1,
 ) -> NoReturn:
     """Serve one session on a stream, and those forked off it, until all have ended; never return.
 
@@ -39,10 +40,10 @@ def serve(
         fd_in, fd_out: The stream, as private close-on-exec descriptors; may be one and the same.
         applied, missing: What the jail has done, for `Hello`.
         capabilities: Besides those of every worker.
-        children: See `Sweeper.own_children`.
+        children, tasks: See `Sweeper.own_children` and `Sweeper.tasks`.
     """
     status = 70
-    Sweeper.own_children = children
+    Sweeper.own_children, Sweeper.tasks = children, tasks
     stderr = _private_stderr()
     try:
         os.set_blocking(fd_in, False)
