@@ -12,9 +12,11 @@ import pytest
 from pinjra.agents import (
     ActionStep,
     AgentInterrupted,
+    Budget,
     CodeAgent,
     FinalAnswerStep,
     PlanningStep,
+    Price,
     ToolCallingAgent,
 )
 from pinjra.core.events import (
@@ -354,3 +356,18 @@ def test_a_check_that_raises_says_why(code_agent: Make) -> None:
     assert agent.run("x") == "one"
     seen = agent.model.requests[-1].messages[-1].content  # type: ignore[attr-defined]
     assert "check must_be_text failed with ValueError: give a text" in seen
+
+
+def test_steps_and_runs_say_what_they_cost(code_agent: Callable[..., CodeAgent]) -> None:
+    price = Price(input_per_million=1e6, output_per_million=2e6)  # a token read costs 1, one written 2
+    team = code_agent("final_answer(1)", name="helper", description="Helps.")
+    agent = code_agent("final_answer(helper('x'))", managed_agents=[team], budget=Budget(price=price))
+    events = list(agent.events("x"))
+    steps = [event for event in events if isinstance(event, StepFinished)]
+    assert [event.depth for event in steps] == [1, 0]
+    for event in steps:
+        assert event.money == event.input_tokens + 2 * event.output_tokens > 0
+    assert [e.money for e in events if isinstance(e, RunFinished)] == [
+        steps[0].money,
+        steps[0].money + steps[1].money,
+    ]

@@ -155,3 +155,17 @@ def test_a_value_whose_repr_fails_is_shown_all_the_same():
 
     event = e.ToolReturned(**TOP, call="c", name="t", value=Bad())
     assert plain([event]) == "← t → <Bad: its repr raised RuntimeError> (0.0 s)\n"
+
+
+def test_the_cost_is_shown_where_prices_were_given():
+    events = [
+        e.StepFinished(**TOP, step=1, seconds=2, input_tokens=1200, output_tokens=30, money=0.00123),
+        e.RunFinished(**TOP, state="success", seconds=3, input_tokens=1200, output_tokens=30, money=1.5),
+    ]
+    assert plain(events).splitlines() == [
+        "[step 1: 2.0 s, 1,200 tokens read, 30 written, cost 0.0012]",
+        "[boss: 3.0 s, 1,200 tokens read, 30 written, cost 1.50]",
+    ]
+    assert "cost 1.50" in live(events)
+    assert [line["money"] for line in machine(events)] == [0.00123, 1.5]
+    assert "cost" not in plain(RUN)

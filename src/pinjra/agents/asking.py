@@ -44,7 +44,7 @@ def ask(
     except Exception as error:  # whatever a model of anybody's raises
         name = getattr(model, "model_id", type(model).__name__)
         raise AgentGenerationError(f"the model {name} failed: {type(error).__name__}: {error}") from error
-    run.meter.add_usage(done.usage, run.options.budget.price)
+    run.meter.add_usage(done.usage, run.price)
     return done
 
 

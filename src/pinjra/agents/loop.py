@@ -6,7 +6,7 @@ import inspect
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 from pinjra.agents.asking import ask
 from pinjra.agents.compaction import compact
@@ -31,9 +31,6 @@ from pinjra.agents.steps import (
 from pinjra.agents.templates import render
 from pinjra.core.events import FinalAnswer, PlanMade, RunFinished, RunStarted, StepFinished, StepStarted
 from pinjra.models.base import ChatMessage, TokenUsage, ToolCall
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["Draft", "conversation", "drive"]
 
@@ -89,6 +86,7 @@ def drive(run: Run) -> tuple[RunResult, BaseException | None]:
         input_tokens=usage.input_tokens,
         output_tokens=usage.output_tokens,
         seconds=result.timing.duration,
+        money=result.money,
     )
     return result, error
 
@@ -172,6 +170,7 @@ def _announce(run: Run, step: ActionStep) -> None:
         input_tokens=step.token_usage.input_tokens,
         output_tokens=step.token_usage.output_tokens,
         seconds=step.timing.duration,
+        money=run.price.of(step.token_usage) if run.price else 0.0,
         record=step,
     )
 

@@ -14,7 +14,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TypeVar, cast
 
-from pinjra.agents.budget import Budget, Meter
+from pinjra.agents.budget import Budget, Meter, Price
 from pinjra.agents.errors import AgentBudgetError, AgentError
 from pinjra.agents.steps import NestedRun, Timing, ToolRecord
 from pinjra.agents.stop import Stop
@@ -126,6 +126,12 @@ class Run:
     def label(self) -> str:
         """Return the agent's name, or its class's."""
         return self.agent.name or type(self.agent).__name__
+
+    @property
+    def price(self) -> Price | None:
+        """Return what the model costs: by the own budget's price, or that of a run above."""
+        own = self.options.budget.price
+        return own if own is not None or self.parent is None else self.parent.price
 
     @property
     def audit(self) -> AuditLog | None:

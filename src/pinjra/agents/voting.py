@@ -58,6 +58,7 @@ def execute_vote(
         input_tokens=result.token_usage.input_tokens,
         output_tokens=result.token_usage.output_tokens,
         seconds=result.timing.duration,
+        money=result.money,
     )
     if order.keep:
         agent.last_runs.keep(LastRun(result.memory, None), continued=False)

@@ -14,7 +14,7 @@ from pinjra.cli import FAILED, GUEST_FAILED, INTERRUPTED, LIMIT_REACHED
 from pinjra.cli.options import chosen_model, ctrl_c, executor_options, limits_of, names
 
 if TYPE_CHECKING:
-    from pinjra.agents import CodeAgent
+    from pinjra.agents import CodeAgent, Price
     from pinjra.core.events import Event, FinalAnswer, RunFinished
 
 __all__ = ["View", "run", "view_for"]
@@ -55,6 +55,11 @@ class View(Protocol):
     "--vote", type=click.IntRange(min=1), default=1, help="Attempts; the answer that most give is taken."
 )
 @click.option(
+    "--price",
+    metavar="IN,OUT",
+    help="What a million tokens read and written cost: shows the cost of the run.",
+)
+@click.option(
     "--save", type=click.Path(dir_okay=False, path_type=Path), help="Write the run for `pinjra replay`."
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line for each event.")
@@ -79,8 +84,9 @@ def _agent(
     tools: str,
     max_steps: int,
     vote: int,
+    price: str | None,
 ) -> CodeAgent:
-    from pinjra.agents import CodeAgent
+    from pinjra.agents import Budget, CodeAgent
     from pinjra.models.registry import load_model
 
     limits = limits_of(wall_seconds, memory_mib)
@@ -92,9 +98,22 @@ def _agent(
         executor_kwargs={} if limits is None else {"limits": limits},
         max_steps=max_steps,
         vote=vote,
+        budget=Budget(price=_price(price)),
         verbosity_level=0,
         stream_outputs=True,
     )
+
+
+def _price(text: str | None) -> Price | None:
+    from pinjra.agents import Price
+
+    if text is None:
+        return None
+    try:
+        read, written = (float(part) for part in text.split(","))
+    except ValueError:
+        raise click.UsageError(f"--price wants two numbers, as in 2.5,10, not {text!r}") from None
+    return Price(input_per_million=read, output_per_million=written)
 
 
 def _tools(wanted: list[str]) -> list[Any]:

@@ -109,6 +109,7 @@ class StepFinished(Event):
     Args:
         observation: What the model will see of it.
         error: Type and message; "" when it went well.
+        money: What its completions cost, by the price of the agent's budget; 0 without one.
         record: The memory's own step (`pinjra.agents.ActionStep`).
     """
 
@@ -118,6 +119,7 @@ class StepFinished(Event):
     input_tokens: int = 0
     output_tokens: int = 0
     seconds: float = 0.0
+    money: float = 0.0
     record: object = field(default=None, repr=False)
 
 
@@ -130,7 +132,7 @@ class FinalAnswer(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunFinished(Event):
-    """A run ended. `state` is that of its `RunResult`; the token counts include managed agents."""
+    """A run ended. `state` is that of its `RunResult`; tokens and money include managed agents."""
 
     state: str
     output: object = field(default=None, repr=False)
@@ -138,3 +140,4 @@ class RunFinished(Event):
     input_tokens: int = 0
     output_tokens: int = 0
     seconds: float = 0.0
+    money: float = 0.0

@@ -43,6 +43,7 @@ class LiveView:
         self._doing = "starting"
         self._tail = ""
         self._tokens = 0
+        self._money = 0.0
         self._begun: dict[tuple[str, str], str] = {}
         self._spinner = Spinner("dots", style="cyan")
         self._live = Live(console=console, transient=True, refresh_per_second=8, get_renderable=self._now)
@@ -75,7 +76,8 @@ class LiveView:
 
     def _now(self) -> RenderableType:
         seconds = time.monotonic() - self._started
-        line = Text(f" {self._doing} · {seconds:.0f} s · {self._tokens:,} tokens", style="dim")
+        cost = f" · cost {words.money(self._money)}" if self._money else ""
+        line = Text(f" {self._doing} · {seconds:.0f} s · {self._tokens:,} tokens{cost}", style="dim")
         if self._tail:
             line.append(f" · {self._tail}", style="dim italic")
         line.truncate(max(10, self._console.width - 4), overflow="ellipsis")
@@ -135,6 +137,7 @@ class LiveView:
         if event.error:
             self._say(event, f"✗ {event.error}", "red")
         self._tokens += event.input_tokens + event.output_tokens
+        self._money += event.money
         self._say(event, words.step_end(event), "dim")
 
     def _final_answer(self, event: e.FinalAnswer) -> None:

@@ -6,7 +6,7 @@ from pinjra.agents.observe import cut_middle, describe_value
 from pinjra.core.events import RunFinished, StepFinished, ToolCalled, ToolReturned
 from pinjra.ui.clean import clean
 
-__all__ = ["answer", "call", "returned", "run_end", "short", "step_end"]
+__all__ = ["answer", "call", "money", "returned", "run_end", "short", "step_end"]
 
 _SHORT_CHARACTERS = 200
 _ANSWER_CHARACTERS = 20_000
@@ -38,20 +38,26 @@ def returned(event: ToolReturned) -> str:
 
 def step_end(event: StepFinished) -> str:
     """Return a step's figures."""
-    return f"step {event.step}: {_figures(event.seconds, event.input_tokens, event.output_tokens)}"
+    return f"step {event.step}: {_figures(event)}"
 
 
 def run_end(event: RunFinished) -> str:
     """Return a run's figures and how it ended, where that was not well."""
-    figures = f"{clean(event.agent)}: {_figures(event.seconds, event.input_tokens, event.output_tokens)}"
+    figures = f"{clean(event.agent)}: {_figures(event)}"
     if event.state == "success":
         return figures
     why = f": {clean(event.error)}" if event.error else ""
     return f"{figures}, ended with {event.state}{why}"
 
 
-def _figures(seconds: float, read: int, written: int) -> str:
-    return f"{seconds:.1f} s, {read:,} tokens read, {written:,} written"
+def money(amount: float) -> str:
+    """Return an amount in the currency of the given price: small ones with enough digits to be seen."""
+    return f"{amount:.2f}" if amount >= 0.1 else f"{amount:.2g}"
+
+
+def _figures(event: StepFinished | RunFinished) -> str:
+    figures = f"{event.seconds:.1f} s, {event.input_tokens:,} tokens read, {event.output_tokens:,} written"
+    return f"{figures}, cost {money(event.money)}" if event.money else figures
 
 
 def _repr(value: object) -> str:
