@@ -86,6 +86,7 @@ class Instance:
                 data = b""
             self._hear(self, data or b"")
             if not data:
+                pipe.close()
                 return
 
     # ------------------------------------------------------------ how it is

@@ -50,7 +50,7 @@ class Folder:
             why = f"{message.name!r} ({len(data)} bytes) does not fit into {int(self._quota)} bytes"
             return Failed(request=message.request, kind="quota", message=why)
         path = self._below(message.name)
-        os.makedirs(os.path.dirname(path), exist_ok=True)
+        self._make_folders(message.name)
         if os.path.lexists(path) and not stat.S_ISREG(os.lstat(path).st_mode):
             return Failed(request=message.request, kind="refused", message=f"{message.name!r} is no file")
         with open(path, "wb") as stream:
@@ -72,6 +72,13 @@ class Folder:
             why = f"{message.name!r} is larger than {_FILE_BYTES} bytes"
             return Failed(request=message.request, kind="refused", message=why)
         return FileData(request=message.request, blobs=(data,))
+
+    def _make_folders(self, name: str) -> None:
+        path = self._path
+        for part in name.split("/")[:-1]:  # os.makedirs would ask for "/", which is not there
+            path = f"{path}/{part}"
+            if not os.path.isdir(path):
+                os.mkdir(path)
 
     def _below(self, name: str) -> str:
         parts = name.split("/")

@@ -18,7 +18,9 @@ import select
 import socket
 import sys
 import time
+import traceback
 from dataclasses import replace
+from types import TracebackType
 from typing import cast
 
 from pinjra.core.execution import Cause, ErrorKind, GuestError
@@ -60,6 +62,7 @@ from pinjra.worker.stubs import Bridge
 __all__ = ["main"]
 
 LOOK_SECONDS = 0.05  # between two looks for a stop, and until what was printed is on its way
+RESERVE_BYTES = 4 << 20  # that guest code cannot fill: without it the next message could not be read
 PRINTED_CHARS = 8192  # that may wait for more
 _FILES = (PutFile, GetFile, ListFiles)
 _WORDS = {
@@ -192,11 +195,12 @@ class Loop:
             display=self._display,
         )
         self._looked = 0.0
+        self._reserve = bytearray(RESERVE_BYTES)
         self._stops.tell = self._interpreter.stop  # type: ignore[method-assign]
         self._interpreter.on_account(self._look_now_and_then)
         line.files = Folder(scratch, self._limits.disk_bytes)
-        sys.stdout = GuestStream(0, self._printed.write_number)
-        sys.stderr = GuestStream(1, self._printed.write_number)
+        sys.excepthook = _to_the_owner
+        sys.stdout, sys.stderr = (_Stream(number, self._printed) for number in (0, 1))
         waits.adapt(line.look, line.has_input, self._is_stopped, self._printed.flush)
 
     def _is_stopped(self) -> bool:
@@ -249,9 +253,23 @@ class Loop:
         self._stops.end_run()
         self._printed.flush()
         self._line.end_run()
+        self._printed.begin(0)
         self._line.send(finished)
 
     def _finished(self, message: Execute) -> Finished:
+        finished = self._ran(message)
+        if finished.error is not None and finished.error.get("cause") == Cause.MEMORY.value:
+            self._reserve = (
+                bytearray()
+            )  # room for the messages and the run in which the guest may let go of some
+        elif not self._reserve:
+            try:
+                self._reserve = bytearray(RESERVE_BYTES)
+            except MemoryError:
+                pass
+        return finished
+
+    def _ran(self, message: Execute) -> Finished:
         """Run the code; everything that may run guest code is in here."""
         outcome: Outcome | None = None
         try:
@@ -318,6 +336,23 @@ def _failure(run: int, error: GuestError, outcome: Outcome | None) -> Finished:
         operations=None if outcome is None else outcome.operations,
         notes=() if outcome is None else outcome.notes,
     )
+
+
+def _to_the_owner(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Say how this process ends where its owner looks; `sys.stderr` is the guest's."""
+    traceback.print_exception(kind, error, trace, file=sys.__stderr__)
+
+
+class _Stream(GuestStream):
+    """A stream whose `flush` says at once what was printed."""
+
+    def __init__(self, number: int, printed: Printed) -> None:
+        super().__init__(number, printed.write_number)
+        self._printed = printed
+
+    def flush(self) -> None:
+        """Say what was printed."""
+        self._printed.flush()
 
 
 class Printed:

@@ -1,0 +1,20 @@
+"""The shipped conformance suite on CPython for WASI, one test a check."""
+
+from __future__ import annotations
+
+import pytest
+
+from pinjra.executors.conformance import limits, output, tools, values  # noqa: F401  (they fill CHECKS)
+from pinjra.executors.conformance.suite import CHECKS, Check, run_check
+from pinjra.executors.wasm import WasmExecutor
+
+LACKING = {"rollback", "fork"}
+
+
+@pytest.mark.parametrize("wanted", CHECKS, ids=lambda check: check.name.replace(" ", "_"))
+def test_wasm_keeps_the_contract(wanted: Check):
+    result = run_check(WasmExecutor, wanted)
+    if set(wanted.needs) & LACKING:
+        assert result.status == "skipped"
+        pytest.skip(result.reason)
+    assert result.status == "passed", result.reason
