@@ -33,6 +33,9 @@ class Rewriter(ast.NodeTransformer):
         self._scope = "m"
         self._class: str | None = None
         self._temps = 0
+        # The first parameter of the function at hand, where it always names one object (see `subjects`).
+        self._subject: str | None = None
+        self._subject_used = False
         self._future = False
         # CPython allows no walrus in a comprehension's iterable, not even in a lambda there.
         self._in_iterable = False
@@ -45,6 +48,11 @@ class Rewriter(ast.NodeTransformer):
 
     def call(self, name: str, *args: ast.expr) -> ast.Call:
         return ast.Call(self.guard(name), list(args), [])
+
+    def tick(self) -> ast.stmt:
+        """Return `for $_ in $ticks: break`: a tick without a call."""
+        self.used.add("$_")
+        return ast.For(ast.Name("$_", ast.Store()), self.guard("ticks"), [ast.Break()], [])
 
     def temp(self) -> str:
         self._temps += 1
@@ -63,11 +71,12 @@ class Rewriter(ast.NodeTransformer):
 
     @contextmanager
     def scope(self, kind: str) -> Iterator[None]:
-        before, self._scope = self._scope, kind
+        before = self._scope, self._subject
+        self._scope, self._subject = kind, None
         try:
             yield
         finally:
-            self._scope = before
+            self._scope, self._subject = before
 
     @contextmanager
     def _iterable_part(self) -> Iterator[None]:

@@ -24,6 +24,8 @@ C_LAZY = (map, filter, zip, enumerate, reversed)
 _AT_ONCE = 4096  # turns that may be owed before they are paid: 0.1 ms
 _PIECE = 65_536  # turns of a long range that are paid together: 1 ms
 _CONSUMERS = frozenset([list, tuple, set, frozenset])
+_HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE (Include/object.h)
+_flags = cast(Callable[[object], int], vars(type)["__flags__"].__get__)
 
 Loop = Callable[[object], Iterable[object]]
 
@@ -40,6 +42,7 @@ class Metering:
         self._fuel = fuel
         self._metered = metered
         self._is_guest_type = is_guest_type
+        self._lazies: frozenset[type] = frozenset()
         self.steady, self.growing, self._owe = self._loops()
 
     def _loops(self) -> tuple[Loop, Loop, Callable[[int], None]]:
@@ -89,6 +92,10 @@ class Metering:
         if type(iterable) is GeneratorType:
             return iterable
         if type(iterable) is not range:
+            kind = type(iterable)
+            # Static types and the stand-ins of map, zip, … are no guest's class: nothing else needs to be asked.
+            if kind in self._lazies or not _flags(kind) & _HEAP_TYPE:
+                return compress(cast(Iterable[object], iterable), self._fuel.ticks)
             return self._metered(iterable)
         pieces = (iterable[at : at + _PIECE] for at in range(0, len(iterable), _PIECE))
         return chain.from_iterable(map(self._paid, pieces))
@@ -104,10 +111,11 @@ class Metering:
             shown: The guest's classes of those names, and the real ones behind them.
         """
         ticks, growing, owe = self._fuel.ticks, self.growing, self._owe
-        real_of = {id(kind): real for kind, real in shown.items()}
+        real_of = {**shown}
+        self._lazies = frozenset(shown)
 
         def bounded(kind: Callable[..., Iterator[object]], /, *args: object, **named: object) -> object:
-            real = real_of.get(id(kind))
+            real = real_of.get(kind) if type(kind) is type else None
             if real is None:
                 return growing(kind(*args, **named))
             for arg in args:
@@ -116,7 +124,7 @@ class Metering:
             return compress(real(*args, **named), ticks)
 
         def fixed(kind: Callable[..., Iterator[object]], /, *args: object, **named: object) -> object:
-            real = real_of.get(id(kind))
+            real = real_of.get(kind) if type(kind) is type else None
             if real is None or named:
                 return bounded(kind, *args, **named)
             turns = _AT_ONCE
@@ -131,7 +139,7 @@ class Metering:
             return real(*args)
 
         def make(kind: Callable[..., Iterator[object]], /, *args: object, **named: object) -> object:
-            real = real_of.get(id(kind))
+            real = real_of.get(kind) if type(kind) is type else None
             if real is None or named:
                 return kind(*args, **named)
             for arg in args:

@@ -15,7 +15,8 @@ __all__ = ["GUARDED", "guarded_operation", "is_plain"]
 
 GUARDED: dict[type[ast.operator], str] = {ast.Mult: "mul", ast.Pow: "pow", ast.LShift: "lsh", ast.Mod: "mod"}
 _SMALL = 16  # a sequence may grow by this factor unpriced: the same as four doublings by `+`
-_WORD = 1 << 62  # an int below this is one machine word: multiplying by it costs linear time
+_WORD = 1 << 62  # an int below this is two machine words: multiplying by it costs linear time
+_DIGIT = (1 << 30) - 1  # the largest int that CPython compares without a call
 _SHIFT = 4096  # bits that a shift may add unpriced
 _WIDTH = re.compile(r"%[^a-zA-Z%]*(\d{5,}|\*)")
 
@@ -32,7 +33,10 @@ def is_plain(op: ast.operator, left: ast.expr, right: ast.expr) -> bool:
         return isinstance(rv, int) and rv < _SHIFT
     if isinstance(op, ast.Pow):
         return isinstance(lv, float) or isinstance(rv, float) or (_small(lv, 1 << 16) and _small(rv, 64))
-    return isinstance(lv, float) or isinstance(rv, float) or _small(lv, _SMALL + 1) or _small(rv, _SMALL + 1)
+    if isinstance(lv, float) or isinstance(rv, float):
+        return True
+    known = isinstance(lv, (int, str, bytes)) or isinstance(left, (ast.List, ast.Tuple))
+    return (known and _small(rv, _SMALL + 1)) or (_small(lv, _SMALL + 1) and rv is not None)
 
 
 def _literal(node: ast.expr) -> object:
@@ -66,11 +70,12 @@ def guarded_operation(node: ast.BinOp, guard: Guard, temp: Temp | None, names_ho
     elif isinstance(node.op, ast.Pow):
         if not left.cheap or not (_small(_literal(node.right), 5) and right.atomic):
             return call
-        test = _or(_is(left, "float", guard), _and(_is(left, "int", guard), _bounded(left, _WORD)))
+        test = _or(_is(left, "float", guard), _and(_is(left, "int", guard), *_bounded(left)))
     elif isinstance(node.op, ast.LShift):
         if not (isinstance(node.right, ast.Name) and left.atomic and names_hold):
             return call
-        test = _and(_is(right, "int", guard), _bounded(right, _SHIFT))
+        few = ast.Compare(right.again(), [ast.Lt()], [ast.Constant(_SHIFT)])
+        test = _and(_is(right, "int", guard), few)
     elif not left.cheap or not right.cheap:
         return call
     else:
@@ -85,15 +90,14 @@ def _multiplication_test(left: _Operand, right: _Operand, guard: Guard) -> ast.e
         if isinstance(value, int) and -_WORD < value < _WORD:
             return _is_number(other, guard)
     if left.atomic and right.atomic:
-        small = [_is(right, "int", guard), _is(left, "int", guard), _bounded(right, _WORD)]
-        return _or(_and(*small[_same_name(left.node, right.node) :]), _is(right, "float", guard))
-    first = ast.Compare(
-        _type(left.first(), guard), [ast.Is(), ast.Is()], [_type(right.first(), guard), guard("float")]
-    )
-    same = ast.Compare(
-        _type(left.again(), guard), [ast.Is(), ast.Is()], [guard("int"), _type(right.again(), guard)]
-    )
-    return _or(first, _and(same, _bounded(right, _WORD)))
+        tests = [_is(left, "int", guard), _is(right, "int", guard), *_bounded(right)]
+        both = _and(*tests[_same_name(left.node, right.node) :])
+        if _same_name(left.node, right.node):
+            return _or(_is(right, "float", guard), both)
+        return _or(_is(right, "float", guard), both, _is(left, "float", guard))
+    first = ast.Compare(_type(left.first(), guard), [ast.Is()], [_type(right.first(), guard)])
+    word = _and(_is(right, "int", guard), *_bounded(right))
+    return _and(first, _or(_is(right, "float", guard), word))
 
 
 def _same_name(one: ast.expr, other: ast.expr) -> bool:
@@ -138,9 +142,13 @@ def _is_number(operand: _Operand, guard: Guard) -> ast.expr:
     return _or(_is(operand, "int", guard), _is(operand, "float", guard))
 
 
-def _bounded(operand: _Operand, bound: int) -> ast.expr:
-    limits: list[ast.expr] = [operand.again(), ast.Constant(bound)]
-    return ast.Compare(ast.UnaryOp(ast.USub(), ast.Constant(bound)), [ast.Lt(), ast.Lt()], limits)
+def _bounded(operand: _Operand) -> list[ast.expr]:
+    """Return tests that a known int is one digit of CPython's: two comparisons without a call."""
+    low = ast.UnaryOp(ast.USub(), ast.Constant(_DIGIT))
+    return [
+        ast.Compare(operand.again(), [ast.Lt()], [ast.Constant(_DIGIT)]),
+        ast.Compare(operand.again(), [ast.Gt()], [low]),
+    ]
 
 
 def _or(*tests: ast.expr) -> ast.expr:

@@ -21,6 +21,7 @@ __all__ = ["Pricing"]
 _FREE = 1 << 16  # results below this many bytes are not worth a question
 _UNLIMITED = 1 << 40
 _INTEGER_BITS = 1 << 22  # 1.26 million decimal digits: dividing two of these takes a few seconds
+_WORD = 1 << 62  # multiplying by an int below this costs linear time
 _WORK = 1 << 8  # machine-word steps of big-integer work that count as one operation (about 50 ns)
 _WIDTH = re.compile(r"%(?:\([^)]*\))?[-+ #0]*(\d+|\*)?(?:\.(\d+|\*))?")
 _DIGITS = re.compile(r"\d+")
@@ -119,11 +120,18 @@ class Pricing:
 
     def mul(self, left: object, right: object) -> object:
         """Return `left * right`, priced."""
+        kind = type(right)
+        if kind is float or (
+            kind is int is type(left) and -_WORD < right < _WORD  # type: ignore[operator]
+        ):
+            return left * right  # type: ignore[operator]
         self.price_mul(left, right)
         return operator.mul(left, right)
 
     def power(self, base: object, exponent: object, modulus: object = None) -> object:
         """Return `pow(base, exponent, modulus)`, priced."""
+        if type(base) is float and modulus is None:
+            return base**exponent  # type: ignore[operator]
         self.price_pow(base, exponent, modulus)
         return operator.pow(base, exponent) if modulus is None else pow(base, exponent, modulus)  # type: ignore[call-overload]
 
@@ -134,6 +142,8 @@ class Pricing:
 
     def modulo(self, left: object, right: object) -> object:
         """Return `left % right`, priced."""
+        if type(left) is int or type(left) is float:
+            return left % right  # type: ignore[operator]
         self.price_mod(left, right)
         return operator.mod(left, right)
 
@@ -142,7 +152,8 @@ class Pricing:
         price = self._operators[name]
 
         def priced(left: object, right: object) -> object:
-            price(left, right)
+            if type(left) is not float and type(right) is not float:
+                price(left, right)
             return right
 
         return priced
