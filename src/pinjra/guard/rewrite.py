@@ -5,14 +5,15 @@ them `global`, so neither the guest's globals nor a metaclass's mapping can put 
 
 | source | becomes | guard |
 | --- | --- | --- |
-| def f(): …, lambda: e | $t(); …, $t() and e | a tick of the budget |
+| def f(): …, lambda: e | for $_ in $ticks: break; …, $t() and e | a tick of the budget |
 | while c: … | for $_ in $ticks: if not c: break; … | ticks, counted in C |
 | for x in e (also in comprehensions) | for x in $i(e) | pays for sized ones at once, meters the others |
 | o.x = v, del o.x, o.x += v | (o if type(o) in $G else $w(o, "x")).x = v | only the guest's own and plain data |
+| self.x = v, self._x, twice or more | $own = type(self) in $G; (self if $own else $w(self, "x")).x = v | asked once a call |
 | o._x | (o if type(o) in $G else $p(o, "_x"))._x | only the guest's own |
 | o.format, o.__dict__, … | $x(o, "format") | a safe version of the attribute |
 | a * b, a ** b, a << b, a % b | see `operations` | priced before it runs |
-| except E: … | except E: $k(); … | a stop cannot be swallowed |
+| except E: … | except E: for $_ in $ticks: break; … | a stop cannot be swallowed |
 """
 
 # ruff: noqa: N802
@@ -25,6 +26,7 @@ import re
 from pinjra.guard.loops import LAZY, Loops
 from pinjra.guard.operations import GUARDED, guarded_operation, is_plain
 from pinjra.guard.policy import Kind, kind_of
+from pinjra.guard.subjects import subject_of
 
 __all__ = ["RESULT", "rewrite"]
 
@@ -34,12 +36,17 @@ _CONSUMERS = frozenset(["list", "tuple", "set", "frozenset", "dict", "bytes", "b
 _ARITY = {"type": 3, "int": 2}
 
 
-def rewrite(tree: ast.Module) -> ast.Module:
-    """Return the guarded tree; the value of a last expression is stored as `$result`. Changes `tree`."""
+def rewrite(tree: ast.Module, *, libraries: bool = False) -> ast.Module:
+    """Return the guarded tree; the value of a last expression is stored as `$result`. Changes `tree`.
+
+    Args:
+        libraries: Native libraries share the process: calls that make classes are watched (see `births`).
+    """
     if tree.body and isinstance(tree.body[-1], ast.Expr):
         last = tree.body[-1]
         tree.body[-1] = ast.copy_location(ast.Assign([ast.Name(RESULT, ast.Store())], last.value), last)
     rewriter = _Rewriter()
+    rewriter.libraries = libraries
     rewriter.used.add(RESULT)
     tree.body = rewriter.block(tree.body)
     _declare(tree.body, rewriter.used)
@@ -68,6 +75,8 @@ def _is_docstring(node: ast.stmt) -> bool:
 class _Rewriter(Loops):
     """One pass over the tree."""
 
+    libraries = False
+
     # --- attributes
 
     def visit_Attribute(self, node: ast.Attribute) -> ast.expr:
@@ -83,11 +92,18 @@ class _Rewriter(Loops):
         inline = guard == "p" or name[:2] != "__"
         slow = self.call(guard, node.value, ast.Constant(name))
         if isinstance(node.value, ast.Name) and self._scope != "c" and kind is not Kind.SPECIAL and inline:
-            test = ast.Compare(self.call("type", node.value), [ast.In()], [self.guard("G")])
+            test = self._own_test(node.value)
             node.value = ast.copy_location(ast.IfExp(test, node.value, slow), node)
         else:
             node.value = ast.copy_location(slow, node)
         return node
+
+    def _own_test(self, name: ast.Name) -> ast.expr:
+        """Return a test that `name` is a plain object of the guest's; of a method's `self`, known since it began."""
+        if name.id == self._subject:
+            self._subject_used = True
+            return ast.Name("$own", ast.Load())
+        return ast.Compare(self.call("type", name), [ast.In()], [self.guard("G")])
 
     # --- calls, operators, formats
 
@@ -99,7 +115,7 @@ class _Rewriter(Loops):
             if func.id in _CONSUMERS or _ARITY.get(func.id) == len(node.args):
                 node.args.insert(0, node.func)
                 node.func = self.guard("c")
-            elif func.id in LAZY:
+            elif func.id in LAZY and not (self.libraries and func.id == "map"):
                 node.args.insert(0, node.func)
                 node.func = self.guard("z")
         elif (
@@ -110,7 +126,21 @@ class _Rewriter(Loops):
                 node.func, node.args = self.guard("join"), joined
         elif method == "format" and _is_plain_format(func, node):
             node.func = ast.copy_location(ast.Attribute(func.value, "format", ast.Load()), node)  # type: ignore[attr-defined]
+        if self.libraries and (len(node.args) > 1 or any(isinstance(arg, ast.Starred) for arg in node.args)):
+            self._watched(node)
         return node
+
+    def _watched(self, node: ast.Call) -> None:
+        """f(a, b) -> (f if type(f) is $function else $f(f))(a, b)"""
+        func = node.func
+        if isinstance(func, ast.Name) and func.id[:1] == "$":
+            return
+        slow = self.call("f", func)
+        if isinstance(func, ast.Name) and self._scope != "c":
+            own = ast.Compare(self.call("type", func), [ast.Is()], [self.guard("function")])
+            node.func = ast.copy_location(ast.IfExp(own, func, slow), func)
+        else:
+            node.func = ast.copy_location(slow, func)
 
     def visit_Starred(self, node: ast.Starred) -> ast.expr:
         node.value = self.visit(node.value)
@@ -199,10 +229,20 @@ class _Rewriter(Loops):
                 node.returns = self.visit(node.returns)
             if hasattr(node, "type_params"):
                 node.type_params = self.visit_all(node.type_params)
+        outer = self._subject_used
         with self.scope("f"):
-            tick = ast.copy_location(ast.Expr(self.call("t")), node)
+            self._subject, self._subject_used = subject_of(node), False
+            subject = self._subject
             body = self.block(node.body)
-        body.insert(1 if _is_docstring(body[0]) else 0, tick)
+            first: list[ast.stmt] = [self.tick()]
+            if self._subject_used and subject is not None:
+                test = ast.Compare(
+                    self.call("type", ast.Name(subject, ast.Load())), [ast.In()], [self.guard("G")]
+                )
+                first.append(ast.Assign([ast.Name("$own", ast.Store())], test))
+        self._subject_used = outer
+        at = 1 if _is_docstring(body[0]) else 0
+        body[at:at] = [ast.copy_location(statement, node) for statement in first]
         node.body = body
         return node
 
@@ -255,7 +295,7 @@ class _Rewriter(Loops):
 
     def visit_ExceptHandler(self, node: ast.ExceptHandler) -> ast.AST:
         node = self.generic(node)
-        node.body.insert(0, ast.copy_location(ast.Expr(self.call("k")), node))
+        node.body.insert(0, ast.copy_location(self.tick(), node))
         return node
 
     def visit_Import(self, node: ast.Import) -> list[ast.stmt]:
