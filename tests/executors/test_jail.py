@@ -191,3 +191,17 @@ def test_an_unprivileged_user_gets_the_same_walls() -> None:
     value, refusal, is_dropped = json.loads(done.stdout)
     assert (value, is_dropped) == (42, True)
     assert refusal in ("FileNotFoundError", "PermissionError")
+
+
+def test_an_image_or_figure_that_is_the_value_arrives_as_an_artifact() -> None:
+    pytest.importorskip("PIL")
+    pytest.importorskip("matplotlib")
+    with JailExecutor(["PIL.*", "matplotlib.*"], limits=LIMITS, spares=0) as executor:
+        image = executor.run("from PIL import Image\nImage.new('RGB', (4, 4))")
+        figure = executor.run(
+            "import matplotlib.pyplot as plt\nfigure = plt.figure()\nplt.plot([1, 2])\nfigure"
+        )
+    for done in (image, figure):
+        assert done.error is None
+        assert [artifact.media_type for artifact in done.artifacts] == ["image/png"]
+        assert done.artifacts[0].data.startswith(b"\x89PNG")

@@ -79,8 +79,8 @@ def _ask(value: object, cls: type, name: str) -> object:
 
 
 def value_pictures(value: object) -> list[Picture]:
-    """Return what there is to see of a run's value. Values that cross as what they are (images, tables) are shown by the host."""
-    found = _own_picture(value, type(value)) if _is_guest_made(value) else _figure(value)
+    """Return what there is to see of a run's value: a figure, an image, what its class draws. Tables are the host's."""
+    found = _own_picture(value, type(value)) if _is_guest_made(value) else _figure(value) or _image(value)
     pyplot = sys.modules.get("matplotlib.pyplot")
     if pyplot is not None and found is not None and hasattr(value, "savefig"):
         pyplot.close(value)  # it is not shown twice
