@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from remote_standins.sshd import ssh as ssh
+from remote_standins.sshd import sshd as sshd
 
 from pinjra.executors.base import PythonExecutor
 

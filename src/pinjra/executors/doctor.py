@@ -8,7 +8,21 @@ from pinjra.core.errors import PinjraError
 from pinjra.executors.guarantees import Guarantees
 from pinjra.executors.registry import executor_class, executor_names
 
-__all__ = ["Diagnosis", "diagnose", "diagnose_all"]
+__all__ = ["COLUMNS", "Diagnosis", "diagnose", "diagnose_all", "guarantee_row"]
+
+COLUMNS = (
+    "boundary",
+    "isolation",
+    "network",
+    "memory",
+    "disk",
+    "processes",
+    "wall",
+    "cpu",
+    "rollback",
+    "fork",
+    "files",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,3 +68,13 @@ def diagnose(name: str) -> Diagnosis:
 def diagnose_all() -> list[Diagnosis]:
     """Return one diagnosis an executor, in the registry's order."""
     return [diagnose(name) for name in executor_names()]
+
+
+def guarantee_row(name: str, guarantees: Guarantees) -> str:
+    """Return one line of a Markdown table: what an executor enforces, by `COLUMNS`."""
+    cells = []
+    for column in COLUMNS:
+        value = getattr(guarantees, column)
+        text = ", ".join(value) if isinstance(value, tuple) else value
+        cells.append((text or "–").replace("|", "/"))
+    return f"| `{name}` | {' | '.join(cells)} |"

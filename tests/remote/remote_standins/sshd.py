@@ -1,0 +1,75 @@
+"""A real ssh server on loopback, as fixtures; skips, with the reason, where there cannot be one."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+SCRIPT = Path(__file__).resolve().parents[3] / "scripts" / "sshd-for-tests"
+NEEDED = ("apt-get", "dpkg", "unshare", "ssh", "ssh-keygen")
+FAR_PYTHON = "/usr/bin/python3"
+
+
+@pytest.fixture(scope="session")
+def sshd() -> Iterator[tuple[Path, int]]:
+    """The folder with the key, and the port."""
+    if os.geteuid() != 0:
+        pytest.skip("an ssh server of our own needs root here")
+    if not Path(FAR_PYTHON).exists():
+        pytest.skip(f"there is no {FAR_PYTHON} for the far end")
+    missing = [name for name in NEEDED if shutil.which(name) is None]
+    if missing:
+        pytest.skip(f"not installed: {', '.join(missing)}")
+    kept = os.environ.get("PINJRA_TEST_SSHD")
+    folder = Path(kept or tempfile.mkdtemp(prefix="pinjra-sshd-"))
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    server = subprocess.Popen(
+        [str(SCRIPT), str(folder), str(port)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        said = []
+        for line in server.stdout:
+            said.append(line)
+            if "Server listening" in line:
+                break
+        else:
+            pytest.skip(f"no ssh server: {''.join(said)[-300:]}")
+        yield folder, port
+    finally:
+        if server.poll() is None:
+            os.killpg(server.pid, signal.SIGKILL)
+        server.wait()
+        server.stdout.close()
+        if not kept:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def ssh(sshd: tuple[Path, int]) -> type[Any]:
+    from pinjra.executors.ssh import SshExecutor
+
+    folder, port = sshd
+    flags = ["-F", "none", "-i", str(folder / "key"), "-p", str(port), "-o", "StrictHostKeyChecking=no"]
+    flags += ["-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR"]
+
+    class Here(SshExecutor):
+        def __init__(self, imports: Any = (), **options: Any) -> None:
+            settings = {"host": "visitor@127.0.0.1", "python": FAR_PYTHON, "options_ssh": flags, **options}
+            super().__init__(imports, **settings)
+
+    return Here
