@@ -360,13 +360,27 @@ def test_series_and_indexes_come_back() -> None:
     pd.testing.assert_series_equal(cross(series), series)
     for index in (pd.RangeIndex(3), pd.Index(["a"], name="x"), pd.date_range("2020", periods=2, tz="UTC")):
         pd.testing.assert_index_equal(cross(index), index, exact="equiv")
-    assert list(cross(pd.Series(pd.Categorical(["x", "y", "x"])))) == ["x", "y", "x"]
-    assert cross([pd.NaT, pd.NA, pd.Timestamp("2020-01-01"), pd.Timedelta("1s")]) == [
-        None,
-        None,
-        dt.datetime(2020, 1, 1),
-        dt.timedelta(seconds=1),
-    ]
+    kinds = pd.Series(pd.Categorical(["x", "y", "x"], ["y", "x", "z"], ordered=True))
+    pd.testing.assert_series_equal(cross(kinds), kinds)
+    assert cross(pd.date_range("2020", periods=3, freq="B")).freqstr == "B"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        pd.NaT,
+        pd.NA,
+        pd.Timestamp("2020-01-01 00:00:00.000000001"),
+        pd.Timestamp("2020-01-01", tz="Europe/Oslo"),
+        pd.Timedelta("-1ns"),
+        pd.Timedelta("3 days"),
+        np.dtype("int16"),
+        np.dtype("O"),
+    ],
+    ids=repr,
+)
+def test_single_values_of_data_libraries_look_the_same(value: object) -> None:
+    assert repr(cross(value)) == repr(value)
 
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "1", "P", "CMYK", "F"])

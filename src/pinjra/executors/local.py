@@ -104,9 +104,10 @@ class LocalPythonExecutor(PythonExecutor):
 
     def _execution(self, outcome: Outcome, watch: Watch, wall_seconds: float) -> Execution:
         error, value = outcome.error, outcome.value
-        if error is None and type(value) is _TooLarge:
-            value, error = None, GuestError(
-                kind=ErrorKind.LIMIT, type="ValueTooLarge", message=value.why, cause=Cause.VALUE,
+        if error is None and isinstance(value, _TooLarge):
+            why, value = value.why, None
+            error = GuestError(
+                kind=ErrorKind.LIMIT, type="ValueTooLarge", message=why, cause=Cause.VALUE,
                 hint="print or return a summary instead",
             )  # fmt: skip
         if error is not None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from pinjra.guard.check import check
 from pinjra.guard.errors import GuardRefused, Violation
+from pinjra.guard.imports import has_libraries
 from pinjra.guard.policy import Policy
 from pinjra.guard.rewrite import RESULT, rewrite
 
@@ -48,7 +49,7 @@ def compile_guarded(source: str, policy: Policy, *, filename: str = "<guest>") -
         if violations:
             raise GuardRefused(violations)
         with _deep():
-            tree = rewrite(tree)
+            tree = rewrite(tree, libraries=has_libraries(policy))
         code = _compile(tree, filename)
     return GuardedCode(code, source, filename)
 

@@ -36,7 +36,12 @@ if TYPE_CHECKING:
     from pinjra.guard.policy import Policy
     from pinjra.guard.services import GuardServices
 
-__all__ = ["DEFAULT_AUTHORIZED", "Importer"]
+__all__ = ["DEFAULT_AUTHORIZED", "Importer", "has_libraries"]
+
+
+def has_libraries(policy: Policy) -> bool:
+    """Return whether modules beyond the reviewed ones may be loaded into the host's process."""
+    return policy.in_process and not {*DEFAULT_AUTHORIZED, *PUBLIC}.issuperset(policy.authorized_imports)
 
 
 class ModuleProxy:
@@ -99,7 +104,7 @@ class Importer:
 
         self._authorized = frozenset(policy.authorized_imports)
         self._in_process = policy.in_process
-        self.has_libraries = self._in_process and not self._authorized <= {*DEFAULT_AUTHORIZED, *PUBLIC}
+        self.has_libraries = has_libraries(policy)
         self._proxies: dict[str, ModuleProxy] = {}
         self._names: dict[int, str] = {}
         self._shown: dict[str, dict[str, object]] = {}

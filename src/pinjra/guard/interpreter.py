@@ -166,7 +166,12 @@ class Interpreter:
 
     def on_account(self, look: Callable[[], None]) -> None:
         """Call `look` about every thousand operations: where no signal tells of a stop, it is looked for there."""
-        self._fuel.debts.append(lambda: look() or 0)
+
+        def none() -> int:
+            look()
+            return 0
+
+        self._fuel.debts.append(none)
 
     def _compiled(self, source: str) -> GuardedCode:
         code = self._cache.get(source)

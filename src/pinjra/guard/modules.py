@@ -49,7 +49,9 @@ _TYPING += (
 _TYPING += (
     " SupportsBytes SupportsComplex SupportsFloat SupportsIndex SupportsInt SupportsRound TYPE_CHECKING Text"
 )
-_TYPING += " TextIO Tuple Type TypeAlias TypeAliasType TypeGuard TypeIs TypeVar TypeVarTuple TypedDict Union Unpack"
+_TYPING += (
+    " TextIO Tuple Type TypeAlias TypeAliasType TypeGuard TypeIs TypeVar TypeVarTuple TypedDict Union Unpack"
+)
 _TYPING += " T T_co T_contra KT VT VT_co V_co CT_co"
 _TYPING += (
     " ValuesView assert_never assert_type cast dataclass_transform final get_args get_origin get_type_hints"

@@ -13,6 +13,7 @@ from pinjra.core.execution import Stream
 from pinjra.core.limits import Limits
 from pinjra.guard import policy as policies
 from pinjra.guard.attributes import Attributes, class_lookup
+from pinjra.guard.births import Births
 from pinjra.guard.builtins import build_builtins
 from pinjra.guard.errors import RefusedOperation
 from pinjra.guard.formatting import Formatting
@@ -26,6 +27,7 @@ from pinjra.guard.special import Special
 
 __all__ = ["Runtime"]
 
+_SHORT = 1 << 16  # characters that a replacement may make unpriced
 _DEPTH = 100  # levels of lazy iterators: each takes about 200 bytes of C stack, far below what overflows it
 _CONSUMERS = (list, tuple, set, frozenset, dict)
 
@@ -42,6 +44,7 @@ class Runtime:
         self._formatting = Formatting(self.pricing, self.attributes.getattr)
         self.special = Special(self.attributes, self.pricing, self._formatting, self.importer.guarded_method)
         self.attributes.special = self.special.load
+        self.births = Births(self.register_guest_type)
         self._files: set[str] = set()
         self.metering = Metering(self.fuel, self._metered, self.attributes.is_guest_type)
         self.steady = self.metering.steady
@@ -169,11 +172,14 @@ class Runtime:
             "c": self.metering.consumer(self._consume, self.meter),
             "m": self.metering.unpacking(self.meter),
             "x": self.special.load,
+            "f": self.births.call,
+            "function": types.FunctionType,
             "p": attributes.private,
             "w": attributes.writable,
             "mg": attributes.match_guard,
             "spec": pricing.spec,
             "join": pricing.join,
+            "replace": self._replace,
             "mul": pricing.mul,
             "pow": pricing.power,
             "lsh": pricing.shift,
@@ -191,16 +197,19 @@ class Runtime:
     def _build_class(
         self, body: Callable[..., object], name: str, *bases: object, **keywords: object
     ) -> object:
-        made = builtins.__build_class__(body, name, *bases, **keywords)
-        self.attributes.register(made)
-        if self.importer.has_libraries and isinstance(made, type):
-            shield(made)
+        if not self.importer.has_libraries:
+            made = builtins.__build_class__(body, name, *bases, **keywords)
+            self.attributes.register(made)
+            return made
+        made = self.births.build(body, name, *bases, **keywords)
+        if isinstance(made, type):
+            self.register_guest_type(made)
         return made
 
     def _consume(self, kind: object, /, *args: object, **kwargs: object) -> object:
         """Call `list(…)`, `set(…)`, …, `bytes(n)` or `type(name, bases, dict)`, paid for before it runs."""
         if kind is type and len(args) == 3:
-            made = type(*args, **kwargs)  # type: ignore[call-overload]
+            made = cast(type, self.births.make(type, args, kwargs))
             if made.__dict__.get("__module__") == __name__:
                 type.__setattr__(made, "__module__", "__main__")
             self.register_guest_type(made)
@@ -217,6 +226,12 @@ class Runtime:
             if kind is not dict or issubclass(type(argument), (*C_LAZY, types.GeneratorType)):
                 return kind(self.meter(argument), **kwargs)  # type: ignore[operator]
         return cast(Callable[..., object], kind)(*args, **kwargs)
+
+    def _replace(self, target: object, old: object, new: object) -> object:
+        """Return `target.replace(old, new)`; of short strings without a detour."""
+        if type(target) is str and type(old) is str and type(new) is str and len(target) * len(new) < _SHORT:
+            return target.replace(old, new)
+        return cast(Callable[..., object], self.special.load(target, "replace"))(old, new)
 
     # --- imports
 

@@ -14,9 +14,9 @@ from typing import cast
 
 from pinjra.guard.errors import RefusedAttribute
 
-__all__ = ["class_dict", "class_order", "shield"]
+__all__ = ["MEMORY", "class_dict", "class_order", "shield", "without_memory"]
 
-_MEMORY = frozenset(["__array_interface__", "__array_struct__", "__cuda_array_interface__"])
+MEMORY = frozenset(["__array_interface__", "__array_struct__", "__cuda_array_interface__"])
 
 
 class _Absent:
@@ -41,7 +41,7 @@ def shield(cls: type) -> None:
     space = class_dict(cls)
     # A shielded metaclass would take the assignment for its own: it steps aside.
     metas = [m for m in class_order(type(cls)) if class_dict(m).get("__array_struct__") is _ABSENT]
-    for name in _MEMORY:
+    for name in MEMORY:
         for meta in metas:
             type.__delattr__(meta, name)
         type.__setattr__(cls, name, _ABSENT)
@@ -50,7 +50,8 @@ def shield(cls: type) -> None:
     for name in ("__getattr__", "__getattribute__"):
         hook = space.get(name)
         if type(hook) is types.FunctionType:
-            type.__setattr__(cls, name, _without_memory(hook))
+            if hook.__globals__ is not globals():
+                type.__setattr__(cls, name, without_memory(hook))
         elif hook is not None and type(hook) is not types.WrapperDescriptorType:
             raise RefusedAttribute(f"{name} must be a plain function here")
 
@@ -65,10 +66,12 @@ def class_order(cls: type) -> tuple[type, ...]:
     return cast("tuple[type, ...]", vars(type)["__mro__"].__get__(cls))
 
 
-def _without_memory(hook: Callable[[object, str], object]) -> Callable[[object, str], object]:
+def without_memory(hook: Callable[[object, str], object]) -> Callable[[object, str], object]:
+    """Return an attribute hook of a guest's that is not asked for memory."""
+
     def ask(self: object, name: str) -> object:
         # SECURITY: the address would be read and written by native code.
-        if name in _MEMORY:
+        if name in MEMORY:
             raise AttributeError(name)
         return hook(self, name)
 

@@ -38,6 +38,7 @@ def learn() -> None:
     scalars: set[type] = {np.dtype(code).type for code in "?bBhHiIlLqQefdFDSU"}
     register(scalars | {np.datetime64, np.timedelta64}, encode_scalar)
     register([np.ndarray], encode_array)
+    register({type(np.dtype(code)) for code in "?bBhHiIlLqQefdFDSUOMm"}, _encode_dtype)
 
 
 def encode_array(encoder: Encoder, value: np.ndarray, depth: int) -> Value:
@@ -46,6 +47,13 @@ def encode_array(encoder: Encoder, value: np.ndarray, depth: int) -> Value:
     if value.dtype.hasobject or _DTYPE.fullmatch(code) is None:
         return encoder.opaque(value, depth)
     return ["nd", code, list(value.shape), encoder.blob(value.tobytes())]
+
+
+def _encode_dtype(encoder: Encoder, value: np.dtype, depth: int) -> Value:
+    if value.str != "|O" and _DTYPE.fullmatch(value.str) is None:
+        return encoder.opaque(value, depth)
+    encoder.spend(1, len(value.str))
+    return ["nt", value.str]
 
 
 def encode_scalar(encoder: Encoder, value: np.generic, depth: int) -> Value:
@@ -115,4 +123,13 @@ def _take_scalar(decoder: Decoder, tree: list[Value], depth: int) -> object:
     return array[0]
 
 
-DECODE: Mapping[str, DecodeHandler] = {"nd": _take_array, "ns": _take_scalar}
+def _take_dtype(_decoder: Decoder, tree: list[Value], _depth: int) -> object:
+    _tag, code = tree
+    try:
+        import numpy as np
+    except ImportError:
+        return Opaque("dtype", f"dtype({code!r:.40})")
+    return np.dtype("O") if code == "|O" else np.dtype(check_dtype(code))
+
+
+DECODE: Mapping[str, DecodeHandler] = {"nd": _take_array, "ns": _take_scalar, "nt": _take_dtype}

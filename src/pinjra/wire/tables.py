@@ -5,6 +5,7 @@ A column is `[form, …]`: "a" an array, "t" UTC times with a zone, "v" values w
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ __all__ = ["DECODE", "learn"]
 _NULLABLE = frozenset(
     ["boolean", "string", "Float32", "Float64", *(f"{s}Int{n}" for s in ("", "U") for n in (8, 16, 32, 64))]
 )
+_FREQUENCY = 20  # characters: "W-SUN", "15min"
 _ROWS = 1 << 27  # a range index costs nothing to send
 _known: list[object] = []
 
@@ -37,9 +39,23 @@ def learn() -> None:
     register([pd.Series], _series)
     register([pd.Index, pd.RangeIndex, pd.MultiIndex, pd.DatetimeIndex, pd.TimedeltaIndex], _index_value)
     register([pd.CategoricalIndex], _index_value)
-    register([pd.Timestamp], lambda e, v, d: e.add(v.to_pydatetime(warn=False), d))
-    register([pd.Timedelta], lambda e, v, d: e.add(v.to_pytimedelta(), d))
-    register([type(pd.NaT), type(pd.NA)], lambda e, _v, d: e.add(None, d))
+    register([pd.Timestamp], _timestamp)
+    register([pd.Timedelta], _timedelta)
+    register([type(pd.NaT)], lambda e, _v, _d: ["pn", "NaT"])
+    register([type(pd.NA)], lambda e, _v, _d: ["pn", "NA"])
+
+
+def _timestamp(encoder: Encoder, value: pd.Timestamp, depth: int) -> Value:
+    """Return the plain time, and what it lacks: nanoseconds and the unit."""
+    plain = encoder.add(value.to_pydatetime(warn=False), depth + 1)
+    return ["pt", plain, int(value.nanosecond), str(value.unit)]
+
+
+def _timedelta(encoder: Encoder, value: pd.Timedelta, depth: int) -> Value:
+    if str(value.unit) != "ns":
+        return ["pd", encoder.add(value.to_pytimedelta(), depth + 1), 0, str(value.unit)]
+    whole_ones, rest = divmod(int(value.value), 1000)
+    return ["pd", encoder.add(datetime.timedelta(microseconds=whole_ones), depth + 1), rest, "ns"]
 
 
 def _column(encoder: Encoder, values: pd.Series | pd.Index, depth: int) -> Value:
@@ -51,7 +67,9 @@ def _column(encoder: Encoder, values: pd.Series | pd.Index, depth: int) -> Value
         naive = times.tz_localize(None).to_numpy()
         return ["t", encoder.add(naive, depth + 2), str(dtype.tz)]
     if name == "category":
-        return _column(encoder, values.astype(dtype.categories.dtype), depth)
+        codes = values.cat.codes.to_numpy() if hasattr(values, "cat") else values.codes
+        kinds = _column(encoder, dtype.categories, depth + 1)
+        return ["k", encoder.add(codes, depth + 2), kinds, bool(dtype.ordered)]
     items = [None if item is _na() else item for item in values.astype(object).tolist()]
     return ["v", encoder.add(items, depth + 2), name if name in _NULLABLE else ""]
 
@@ -70,7 +88,9 @@ def _index(encoder: Encoder, index: pd.Index, depth: int) -> Value:
         return ["range", *parts, encoder.add(index.name, depth + 2)]
     if isinstance(index, pd.MultiIndex):
         return ["multi", encoder.add(index.tolist(), depth + 2), encoder.add(list(index.names), depth + 2)]
-    return ["one", _column(encoder, index, depth + 1), encoder.add(index.name, depth + 2)]
+    freq = getattr(index, "freqstr", None)
+    step = freq if type(freq) is str and len(freq) <= _FREQUENCY else ""
+    return ["one", _column(encoder, index, depth + 1), encoder.add(index.name, depth + 2), step]
 
 
 def _index_value(encoder: Encoder, value: pd.Index, depth: int) -> Value:
@@ -102,6 +122,9 @@ def _take_column(decoder: Decoder, tree: Value, depth: int) -> object:
         return values
     if form == "t":
         return pd.Series(pd.DatetimeIndex(values, tz="UTC").tz_convert(text(tree[2], 64)))
+    if form == "k":
+        kinds = pd.Index(_take_column(decoder, tree[2], depth + 1))
+        return pd.Series(pd.Categorical.from_codes(values, kinds, ordered=tree[3] is True))
     dtype = text(tree[2], 20)
     if form != "v" or type(values) is not list or (dtype and dtype not in _NULLABLE):
         refuse("not a column", tree)
@@ -121,7 +144,11 @@ def _take_index(decoder: Decoder, tree: Value, depth: int) -> pd.Index:
         return pd.MultiIndex.from_tuples(tuples, names=names)
     if tree[0] != "one":
         refuse("not an index", tree)
-    return pd.Index(_take_column(decoder, tree[1], depth), name=decoder.value(tree[2], depth))
+    index = pd.Index(_take_column(decoder, tree[1], depth), name=decoder.value(tree[2], depth))
+    freq = text(tree[3], _FREQUENCY)
+    if freq and isinstance(index, (pd.DatetimeIndex, pd.TimedeltaIndex)):
+        index.freq = freq  # pandas checks that the times keep it
+    return index
 
 
 def _take_frame(decoder: Decoder, tree: list[Value], depth: int) -> object:
@@ -164,7 +191,38 @@ def _with_pandas(what: str, handler: DecodeHandler) -> DecodeHandler:
     return take
 
 
+def _take_time(decoder: Decoder, tree: list[Value], depth: int) -> object:
+    """Return a Timestamp or Timedelta; without pandas the plain time, to the microsecond."""
+    tag, plain, nanoseconds, unit = tree
+    value = decoder.value(plain, depth)
+    kind = datetime.datetime if tag == "pt" else datetime.timedelta
+    if type(value) is not kind:
+        refuse("not a time", tree)
+    try:
+        import pandas as pd
+    except ImportError:
+        return value
+    rest = pd.Timedelta(whole(nanoseconds, 0, 999), unit="ns")
+    if text(unit, 2) not in ("s", "ms", "us", "ns"):
+        refuse("not a unit of time", unit)
+    made = pd.Timestamp(value) if tag == "pt" else pd.Timedelta(value)
+    return made.as_unit("ns") + rest if nanoseconds else made.as_unit(str(unit))
+
+
+def _take_missing(_decoder: Decoder, tree: list[Value], _depth: int) -> object:
+    """Return NaT or NA; None without pandas."""
+    _tag, name = tree
+    try:
+        import pandas as pd
+    except ImportError:
+        return None
+    return {"NaT": pd.NaT, "NA": pd.NA}[text(name, 3)]
+
+
 DECODE: Mapping[str, DecodeHandler] = {
+    "pt": _take_time,
+    "pd": _take_time,
+    "pn": _take_missing,
     "df": _with_pandas("DataFrame", _take_frame),
     "se": _with_pandas("Series", _take_series),
     "ix": _with_pandas("Index", lambda decoder, tree, depth: _take_index(decoder, tree[1], depth)),
