@@ -20,6 +20,8 @@ __all__ = ["REFUSED", "build_builtins"]
 
 _Write = Callable[[Stream, str], None]
 
+_SHORT = 1 << 16  # characters that a replacement may make unpriced
+
 _AS_THEY_ARE = [
     "abs",
     "aiter",
@@ -102,6 +104,7 @@ def build_builtins(runtime: Runtime, write: _Write) -> dict[str, object]:
     table["format"] = _like(
         format, lambda value, spec="", /: format(value, cast(str, runtime.pricing.spec(spec)))
     )
+    table["$replace"] = _replacer(runtime)
     table["__name__"] = "builtins"
     table["__import__"] = _import_for_c
     return table
@@ -135,6 +138,18 @@ def _import_for_c(name: str, *args: object, **kwargs: object) -> object:
     if name.partition(".")[0] in _NEVER:
         raise RefusedOperation(f"import of {name} is not available here")
     return builtins.__import__(name, *args, **kwargs)  # type: ignore[arg-type]
+
+
+def _replacer(runtime: Runtime) -> Callable[..., object]:
+    """Return `target.replace(old, new)` as a function: short strings without a detour, others priced."""
+    load = runtime.special.load
+
+    def replace(target: object, old: object, new: object) -> object:
+        if type(target) is str and type(old) is str and type(new) is str and len(target) * len(new) < _SHORT:
+            return target.replace(old, new)
+        return cast(Callable[..., object], load(target, "replace"))(old, new)
+
+    return replace
 
 
 def _like(real: object, stand_in: Callable[..., object]) -> Callable[..., object]:

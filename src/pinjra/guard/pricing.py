@@ -212,7 +212,10 @@ class Pricing:
             return real(iterable)
         items = iterable if type(iterable) is list or type(iterable) is tuple else list(self._meter(iterable))
         if len(items) * _length(separator) > _FREE or len(items) > 8:
-            total = sum(map(len, items)) if all(map(_is_text, map(type, items))) else 0
+            try:
+                total = sum(map(str.__len__ if type(separator) is str else _length, items))
+            except TypeError:  # an item is no str: join itself will say so
+                total = 0
             self.bytes(total + len(items) * _length(separator))
         return real(items)
 
@@ -230,10 +233,6 @@ class Pricing:
             for digits in _DIGITS.findall(spec):
                 self.bytes(int(digits[:20]))
         return spec
-
-
-def _is_text(kind: type) -> bool:
-    return kind is str or kind is bytes
 
 
 def _integer(value: object) -> bool:

@@ -124,6 +124,9 @@ class _Rewriter(Loops):
             joined = [node.func.args[0], *node.args]
             if not isinstance(node.args[0], ast.Starred):
                 node.func, node.args = self.guard("join"), joined
+        elif method == "replace" and _has_two(node) and isinstance(node.func, ast.Call):
+            target = node.func.args[0]
+            node.func, node.args = self.guard("replace"), [target, *node.args]
         elif method == "format" and _is_plain_format(func, node):
             node.func = ast.copy_location(ast.Attribute(func.value, "format", ast.Load()), node)  # type: ignore[attr-defined]
         if self.libraries and (len(node.args) > 1 or any(isinstance(arg, ast.Starred) for arg in node.args)):
@@ -350,6 +353,13 @@ class _Rewriter(Loops):
         node.subject = self.visit(node.subject)
         node.cases = cases
         return node
+
+
+def _has_two(node: ast.Call) -> bool:
+    """Return whether a call has exactly two arguments, both by position."""
+    return (
+        len(node.args) == 2 and not node.keywords and not any(isinstance(a, ast.Starred) for a in node.args)
+    )
 
 
 def _slice_object(part: ast.expr) -> ast.expr:

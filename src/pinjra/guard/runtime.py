@@ -27,7 +27,6 @@ from pinjra.guard.special import Special
 
 __all__ = ["Runtime"]
 
-_SHORT = 1 << 16  # characters that a replacement may make unpriced
 _DEPTH = 100  # levels of lazy iterators: each takes about 200 bytes of C stack, far below what overflows it
 _CONSUMERS = (list, tuple, set, frozenset, dict)
 
@@ -179,7 +178,6 @@ class Runtime:
             "mg": attributes.match_guard,
             "spec": pricing.spec,
             "join": pricing.join,
-            "replace": self._replace,
             "mul": pricing.mul,
             "pow": pricing.power,
             "lsh": pricing.shift,
@@ -226,12 +224,6 @@ class Runtime:
             if kind is not dict or issubclass(type(argument), (*C_LAZY, types.GeneratorType)):
                 return kind(self.meter(argument), **kwargs)  # type: ignore[operator]
         return cast(Callable[..., object], kind)(*args, **kwargs)
-
-    def _replace(self, target: object, old: object, new: object) -> object:
-        """Return `target.replace(old, new)`; of short strings without a detour."""
-        if type(target) is str and type(old) is str and type(new) is str and len(target) * len(new) < _SHORT:
-            return target.replace(old, new)
-        return cast(Callable[..., object], self.special.load(target, "replace"))(old, new)
 
     # --- imports
 
