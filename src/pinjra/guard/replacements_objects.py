@@ -61,7 +61,7 @@ class _Copier:
     def deepcopy(self, x: object, memo: object = None, _nil: object = None) -> object:
         memory: dict[int, object] = memo if type(memo) is dict else {}
         cls = type(x)
-        if cls in _ATOMIC or issubclass(cls, type):
+        if (cls in _ATOMIC and cls is not slice) or issubclass(cls, type):
             return x
         if id(x) in memory:
             return memory[id(x)]
