@@ -10,11 +10,18 @@ from typing import NoReturn
 
 
 def serve(
-    fd_in: int, fd_out: int, *, applied: Sequence[str] = (), missing: Sequence[str] = (), children: int = -1
+    fd_in: int,
+    fd_out: int,
+    *,
+    applied: Sequence[str] = (),
+    missing: Sequence[str] = (),
+    children: int = -1,
+    tasks: int = -1,
 ) -> NoReturn:
     """Answer snippets until the stream ends."""
-    if children >= 0:
-        os.close(children)
+    for fd in (children, tasks):
+        if fd >= 0:
+            os.close(fd)
     stream = socket.socket(fileno=fd_in).makefile("rwb")
     for line in stream:
         stream.write(json.dumps(_outcome(json.loads(line))).encode() + b"\n")

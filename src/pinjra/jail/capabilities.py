@@ -41,7 +41,7 @@ def become(uid: int) -> None:
     Raises:
         OSError: Not permitted (the machine's fault).
     """
-    os.setgroups([])
+    os.setgroups([])  # SECURITY: files that a group of root may read would be open to it
     os.setresgid(uid, uid, uid)
     os.setresuid(uid, uid, uid)
 

@@ -88,7 +88,7 @@ def confine(plan: Plan, spec: Spec, box: Box) -> None:
     reserved = _reserved_bytes(box.process)
     _leave_host(plan, spec, box)
     if not plan.has("pid namespace"):
-        _die_with(box.parent)
+        _die_with(box.parent)  # SECURITY: else a session may outlive its host
     os.chdir(box.scratch)
     os.umask(0o077)
     _empty_environment(box.scratch)
@@ -100,14 +100,14 @@ def confine(plan: Plan, spec: Spec, box: Box) -> None:
         others=box.others,
         has_group=plan.has("cgroup memory"),
     )
-    close_all_but(box.keep)
+    close_all_but(box.keep)  # SECURITY: a descriptor that stays open is a way around every rule below
     if plan.has("landlock files"):
         readable = ("/",) if plan.has("mount namespace") else box.readable
         landlock.apply(readable, (box.scratch,), profile.DEVICES, network=plan.network)
-    prctl(38, 1)  # PR_SET_NO_NEW_PRIVS
+    prctl(38, 1)  # PR_SET_NO_NEW_PRIVS. SECURITY: a set-id program would give rights back
     capabilities.drop_all()
-    capabilities.forbid_inspection()
-    seccomp.apply(box.filter)
+    capabilities.forbid_inspection()  # SECURITY: the session's other processes could read this one's memory
+    seccomp.apply(box.filter)  # SECURITY: last, and before the first byte of the host is read
 
 
 def _most_processes(spec: Spec, *, has_group: bool) -> int | None:

@@ -31,7 +31,7 @@ _CREATE_VERSION = 1
 _RULE_PATH_BENEATH = 1
 
 _READ = _READ_FILE | _READ_DIR
-# No execution anywhere; no device nodes and no sockets in the scratch folder.
+# SECURITY: no execution anywhere; no device nodes and no sockets in the scratch folder.
 _SCRATCH = _FILE_RIGHTS & ~(1 | _MAKE_CHAR | _MAKE_BLOCK | _MAKE_SOCK | _IOCTL_DEV)
 
 
@@ -67,7 +67,9 @@ def apply(readable: Iterable[str], writable: Iterable[str], devices: Iterable[st
             for path in paths:
                 _add(ruleset, path, rights & handled)
         prctl(38, 1)  # PR_SET_NO_NEW_PRIVS
-        syscall("landlock_restrict_self", ruleset, 0)
+        syscall(
+            "landlock_restrict_self", ruleset, 0
+        )  # SECURITY: from here on the rules hold, for all children too
     finally:
         os.close(ruleset)
 

@@ -115,6 +115,7 @@ def build_view(readable: Iterable[str], devices: Iterable[str], scratch: str) ->
     os.chdir("/")
     syscall("umount2", b"/.old", _DETACH)  # SECURITY: the host's file system is gone from this namespace
     os.rmdir("/.old")
+    # SECURITY: the view's own root takes no files either
     _set_attributes("/", _ATTR_RDONLY | _ATTR_NOSUID | _ATTR_NODEV | _ATTR_NOEXEC, recursive=False)
 
 
@@ -141,6 +142,7 @@ def mount_scratch(path: str, *, disk_bytes: int | None, uid: int, gid: int) -> N
     Raises:
         OSError: Not permitted (the machine's fault).
     """
+    # SECURITY: noexec (below): what a guest wrote is never mapped executable
     options = f"mode=700,uid={uid},gid={gid}"
     if disk_bytes is not None:
         options += f",size={disk_bytes},nr_inodes={max(disk_bytes // BYTES_AN_INODE, 16)}"

@@ -111,9 +111,8 @@ def _without_their_base(reasons: dict[str, str], *, by_root: bool) -> None:
         for name in reasons:
             if name.endswith(" namespace") and not reasons[name]:
                 reasons[name] = f"no user namespace: {reasons['user namespace']}"
-    if reasons[
-        "landlock files"
-    ]:  # SECURITY: one rule set holds all three; what is not applied must not be promised
+    # SECURITY: one rule set holds all three; what is not applied must not be promised
+    if reasons["landlock files"]:
         for name in ("landlock tcp", "landlock scopes"):
             reasons[name] = reasons[name] or f"no Landlock rules: {reasons['landlock files']}"
     if reasons["mount namespace"]:

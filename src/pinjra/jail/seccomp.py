@@ -93,7 +93,7 @@ def assemble(rules: Policy, name: str) -> bytes:
     for call, alternatives in sorted(rules.checked.items()):
         if call in numbers:
             _add_check(program, numbers[call], alternatives)
-    program.add(_RETURN, _ERRNO | errno.EPERM)
+    program.add(_RETURN, _ERRNO | errno.EPERM)  # SECURITY: what no list names is refused
     return b"".join(program.lines)
 
 
