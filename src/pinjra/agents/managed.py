@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pinjra.agents import running
+from pinjra.agents.errors import AgentToolCallError
 from pinjra.agents.memory import describe_step
 from pinjra.agents.observe import describe_value
-from pinjra.agents.run import RunResult
+from pinjra.agents.run import CURRENT_RUN, RunResult
 from pinjra.agents.templates import render, shipped
 
 if TYPE_CHECKING:
@@ -20,7 +21,15 @@ def call_managed(agent: Agent, task: str, additional_args: dict[str, object] | N
     """Return the answer of a managed agent: the object itself, or the text of a report template or summary.
 
     Where the agent keeps its memory, calls wait for each other; else each has a run of its own.
+
+    Raises:
+        AgentToolCallError: The agent works on the run that calls it: that would never end.
     """
+    above = CURRENT_RUN.get()
+    while above is not None:
+        if above.agent is agent:
+            raise AgentToolCallError(f"{above.label} is called by itself; answer without it")
+        above = above.parent
     if not agent.keep_memory:
         return _call(agent, task, additional_args, keep=False)
     with agent.calls_lock:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from pinjra.agents.observe import DEFAULT_LENGTH, as_data
+from pinjra.agents.observe import DEFAULT_LENGTH, as_data, cut_middle
 from pinjra.agents.steps import (
     ActionStep,
     CompactionStep,
@@ -18,6 +18,7 @@ from pinjra.models.base import ChatMessage
 
 __all__ = ["MessageForm", "estimate_tokens", "to_messages"]
 
+_LONGEST_ANSWER = 100_000  # characters shown of what a model wrote: more than any writes that is not looping
 _RETRY = "Find the cause and try another way; do not repeat the same code."
 
 
@@ -103,6 +104,7 @@ def _action(step: ActionStep, form: MessageForm) -> list[ChatMessage]:
     if step.tool_calls:
         return _calls(step, form)
     written = f"```python\n{step.code_action}\n```" if form.fenced and step.code_action else step.model_output
+    written = cut_middle(written, _LONGEST_ANSWER)
     messages = [ChatMessage(role="assistant", content=written)] if written else []
     seen = _observation(step, form)
     if seen or step.observations_images:
@@ -118,7 +120,8 @@ def _observation(step: ActionStep, form: MessageForm) -> str:
 
 
 def _calls(step: ActionStep, form: MessageForm) -> list[ChatMessage]:
-    messages = [ChatMessage(role="assistant", content=step.model_output, tool_calls=step.tool_calls)]
+    written = cut_middle(step.model_output, _LONGEST_ANSWER)
+    messages = [ChatMessage(role="assistant", content=written, tool_calls=step.tool_calls)]
     results = step.tool_results or ("",) * len(step.tool_calls)
     for call, result in zip(step.tool_calls, results, strict=False):
         messages.append(ChatMessage(role="tool", content=as_data(result, form.length), tool_call_id=call.id))

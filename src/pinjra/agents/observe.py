@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import reprlib
 
 from pinjra.core.execution import Execution
@@ -9,6 +10,7 @@ from pinjra.core.values import Opaque, Record
 
 __all__ = ["as_data", "cut_middle", "describe_execution", "describe_value", "glimpse"]
 
+_MARK = re.compile(r"<(?P<rest>\s*/?\s*observation)", re.IGNORECASE)
 _GLIMPSE = 500
 _SHORT = reprlib.Repr()  # looks at a few items only: a list of a million costs nothing
 _SHORT.maxlist = _SHORT.maxtuple = _SHORT.maxdict = _SHORT.maxset = 20
@@ -60,8 +62,8 @@ def glimpse(value: object) -> str:
 
 def as_data(text: str, length: int) -> str:
     """Return text for a prompt: cut, and marked as data that is not to be obeyed."""
-    # SECURITY: output must not be able to close the mark and go on as if the user spoke.
-    safe = text.replace("</observation", "<\\/observation").replace("<observation", "<\\observation")
+    # SECURITY: output must not be able to close the mark and go on as if the user spoke; readers forgive case and spaces.
+    safe = _MARK.sub(r"<\\\g<rest>", text)
     return f"<observation>\n{cut_middle(safe, length)}\n</observation>"
 
 
