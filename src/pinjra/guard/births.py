@@ -38,6 +38,10 @@ _TAKER_NAMES |= {"call_soon", "call_later", "call_at", "call_soon_threadsafe", "
 _NAME_DEPTH = 4
 
 
+# Methods of these make no classes and call nothing with more than one argument: most calls that are watched.
+_PLAIN = frozenset([dict, list, str, set, tuple, int, float, bytes, bytearray])
+
+
 class Births:
     """The watch over one interpreter's classes.
 
@@ -50,6 +54,8 @@ class Births:
 
     def call(self, function: Callable[..., object]) -> Callable[..., object]:
         """Return `function`, or what does the same and shields the class that it makes."""
+        if type(function) is types.BuiltinMethodType and type(function.__self__) in _PLAIN:
+            return function
         if _makes_classes(function):
             return lambda *args, **kwargs: self.make(function, args, kwargs)
         if type(function) is enum.EnumMeta or issubclass(type(function), enum.EnumMeta):
