@@ -21,7 +21,7 @@ LONG = Limits(wall_seconds=20)
 
 
 class OddExecutor(SubprocessExecutor):
-    PATIENCE = Patience(start_seconds=20.0, kill_seconds=1.0)
+    PATIENCE = Patience(start_seconds=20.0, kill_seconds=1.0, recovery_seconds=1.0)
 
     def __init__(self, behaviour: str, *, limits: Limits = LONG) -> None:
         self.behaviour = behaviour
@@ -32,11 +32,21 @@ class OddExecutor(SubprocessExecutor):
         return self.transport
 
 
+class JustInTime(OddExecutor):
+    """Its host gives a run back as soon as its limit is over."""
+
+    PATIENCE = Patience(start_seconds=20.0, kill_seconds=0.0, recovery_seconds=20.0)
+
+
 SHORT = Limits(wall_seconds=0.2)
 
 
 def test_a_worker_that_does_not_confirm_a_kill_is_killed_and_the_loss_says_why() -> None:
     with OddExecutor("deaf", limits=SHORT) as box:
+        error = box.run("x").error  # in time for the caller, who is not to wait for a worker
+        assert error is not None
+        assert (error.cause, error.rolled_back, error.state_lost) == (Cause.WALL, False, False)
+        assert "the session's next use waits for that" in error.message
         with pytest.raises(SessionLost, match=r"was to be ended \(wall\)") as caught:
             box.run("x")
         assert caught.value.cause is Cause.WALL
@@ -44,6 +54,16 @@ def test_a_worker_that_does_not_confirm_a_kill_is_killed_and_the_loss_says_why()
             box.run("y")
         assert again.value.cause is Cause.WALL
         assert box.transport.describe_death() == "signal 9"
+
+
+def test_a_kill_that_is_confirmed_late_costs_the_answer_no_time_and_the_session_nothing() -> None:
+    with JustInTime("polite", limits=SHORT) as box:
+        for _ in range(2):
+            error = box.run("x").error
+            assert error is not None
+            assert (error.kind, error.cause, error.state_lost) == (ErrorKind.LIMIT, Cause.WALL, False)
+        with box._in_use() as link:
+            assert link.channel.connection.open_kills == set()
 
 
 def test_the_wall_limit_is_a_value_when_the_worker_keeps_up() -> None:

@@ -65,13 +65,15 @@ class Patience:
     Args:
         start_seconds: For its hello and its first interpreter.
         interrupt_seconds: For guest code to end by itself after an interrupt.
-        kill_seconds: For a kill to be confirmed, before everything is killed; more where the stream is slow.
+        kill_seconds: For a kill to be confirmed, before the caller has its answer without; more where the stream is slow.
+        recovery_seconds: For a late confirmation, which the session's next use waits for, before everything is killed.
         close_seconds: For the worker to end its processes by itself.
     """
 
     start_seconds: float = 60.0
     interrupt_seconds: float = 0.2
     kill_seconds: float = 0.4
+    recovery_seconds: float = 10.0
     close_seconds: float = 1.0
 
 
@@ -94,6 +96,9 @@ class Link:
         self._patience = patience
         self._requests = itertools.count(1)
         self._kills = itertools.count(1)
+        self._recovery: tuple[Cause, float] | None = (
+            None  # of a run that was given back before its kill was confirmed
+        )
         self._answers: dict[int, Message | None] = {}  # None: waited for
         self._binding: set[int] = set()  # requests that the interpreter answers, so that its death ends them
 
@@ -175,6 +180,8 @@ class Link:
         connection = self.channel.connection
         # What came in one piece with the end is this run's too: a kill's answer must not be taken for the next one's.
         while not step.is_over or connection.open_kills or self.channel.has_waiting:
+            if step.is_given_back:
+                return
             now = time.monotonic()
             self._hold_deadlines(step, now)
             # A deadline that has passed and was acted on would make the wait for the kill's answer a busy one.
@@ -189,7 +196,7 @@ class Link:
         self.bridge.expire(now)
         if step.kill_deadline is not None:
             if now >= step.kill_deadline:
-                self._give_up(step)
+                self._give_back(step, now)
             return
         wall, interrupt = step.wall_deadline(), step.interrupt_deadline
         if interrupt is not None and now >= interrupt:
@@ -202,13 +209,30 @@ class Link:
         step.kill_deadline = time.monotonic() + self._patience.kill_seconds
         self.channel.send(Kill(cause=cause.value, kill=next(self._kills)))
 
-    def _give_up(self, step: Step) -> None:
-        cause = step.kill_cause or Cause.HOST
-        self.channel.transport.kill()
-        raise SessionLost(
-            f"the run was to be ended ({cause.value}) and its worker did not confirm it; all of it was killed",
-            cause,
-        )
+    def _give_back(self, step: Step, now: float) -> None:
+        """End the run for the caller, who was promised an answer in time; a busy machine confirms the kill later."""
+        step.is_given_back = True
+        self._recovery = step.kill_cause or Cause.HOST, now + self._patience.recovery_seconds
+
+    def recover(self) -> None:
+        """Wait for the end of a run that was given back. The caller holds the lock.
+
+        Raises:
+            SessionLost: Its kill is not confirmed, or its variables could not be restored.
+            ProtocolViolation: A hostile worker.
+        """
+        if self._recovery is None:
+            return
+        cause, deadline = self._recovery
+        while self.channel.connection.open_kills:
+            if time.monotonic() >= deadline:
+                self.channel.transport.kill()
+                why = "and its worker did not confirm it; all of it was killed"
+                raise SessionLost(f"the run was to be ended ({cause.value}) {why}", cause)
+            message = self.channel.receive(deadline)
+            if message is not None:
+                self._dispatch(message)
+        self._recovery = None
 
     def _abandon(self, step: Step) -> None:
         try:

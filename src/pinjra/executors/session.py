@@ -166,6 +166,7 @@ class SessionExecutor(PythonExecutor):
             link.check()
             link.require_idle()
             try:
+                link.recover()
                 yield link
             except (SessionLost, ProtocolViolation) as error:
                 link.note_loss(error)
@@ -181,6 +182,8 @@ class SessionExecutor(PythonExecutor):
             wall = self.limits.wall_seconds if wall_seconds is None else wall_seconds
             step = Step(self.limits, wall, self.on_output)
             link.run(step, code)
+            if step.is_given_back and self._closed:
+                raise ExecutorClosed("this executor was closed while it was in use")
             return step.execution(link.bridge)
 
     def interrupt(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import cast
 
 from pinjra.core.errors import ProtocolViolation
@@ -64,6 +65,7 @@ class Step:
         self.is_interrupted = False
         self.kill_cause: Cause | None = None
         self.kill_deadline: float | None = None  # when the worker must have said `Lost`
+        self.is_given_back = False  # to the caller, before the worker has confirmed its end
         self.interrupt_deadline: float | None = None  # when an interrupt becomes a kill
 
     @property
@@ -132,6 +134,8 @@ class Step:
                 value = Decoder(ended.blobs, bridge.resolve).take(ended.value)
         elif ended is not None:
             error = self._lost_error(ended)
+        elif self.is_given_back:
+            error = self._unconfirmed_error(self.kill_cause or Cause.HOST)
         return Execution(
             value=value,
             stdout="".join(self._text["stdout"]),
@@ -159,19 +163,24 @@ class Step:
             cause = self.kill_cause or Cause(message.cause)
         except ValueError:
             raise ProtocolViolation(f"unknown cause {message.cause!r:.60}") from None
+        detail = f" ({printable(message.detail)[:500]})" if message.detail else ""
+        error = self._ended_error(cause, detail + "; " + (_ROLLED if message.rolled_back else _EMPTY))
+        return replace(error, rolled_back=message.rolled_back, state_lost=not message.rolled_back)
+
+    def _unconfirmed_error(self, cause: Cause) -> GuestError:
+        """Return the error of a run whose worker has not confirmed yet that it has ended."""
+        return self._ended_error(cause, "; " + _RECOVERING)
+
+    def _ended_error(self, cause: Cause, rest: str) -> GuestError:
         values = {name: getattr(self._limits, name) for name in Limits.__slots__} | {
             "wall_seconds": self._wall
         }
-        words = _WORDS.get(cause, "the interpreter died").format(**values)
-        detail = f" ({printable(message.detail)[:500]})" if message.detail else ""
         kind = ErrorKind.LIMIT if cause in _LIMITS else ErrorKind.CRASHED
         return GuestError(
             kind=ErrorKind.INTERRUPTED if cause is Cause.INTERRUPT else kind,
             type=_TYPES.get(cause, "InterpreterDied" if kind is ErrorKind.CRASHED else "LimitReached"),
-            message=words + detail + ("; " + (_ROLLED if message.rolled_back else _EMPTY)),
+            message=_WORDS.get(cause, "the interpreter died").format(**values) + rest,
             cause=cause,
-            rolled_back=message.rolled_back,
-            state_lost=not message.rolled_back,
         )
 
     def _guest_error(self, fields: dict[str, str | int | bool | None]) -> GuestError:
@@ -199,6 +208,7 @@ class Step:
 
 _TYPES = {Cause.WALL: "TimeoutError", Cause.MEMORY: "MemoryError", Cause.INTERRUPT: "KeyboardInterrupt"}
 _ROLLED = "the variables are again as they were before this step"
+_RECOVERING = "the worker is still ending it: the session's next use waits for that, and fails if the variables are lost"
 _EMPTY = "the session's variables are lost; it goes on empty"
 
 
