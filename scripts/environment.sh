@@ -38,7 +38,8 @@ prepare_environment() {
   if [ "$(cat "$stamp.${1:+check}" 2>/dev/null)" != "$wanted" ]; then
     say "Installing Pinjra${1:+ and $1}"
     "$PYTHON" -m pip install --quiet --disable-pip-version-check --progress-bar on ${1:+-r "$1"} -e . 2>&1 | grep -v '^WARNING: Location' >&2 || true
-    "$PYTHON" -c 'import pinjra, rich, click' || { say "Installing failed; see above."; exit 1; }
+    "$PYTHON" -c 'import pinjra, rich, click' 2>/dev/null \
+      || { say "Installing failed: pip could not get the packages (see above). Check the network, or set PIP_INDEX_URL."; exit 1; }
     echo "$wanted" >"$stamp.${1:+check}"
   fi
 }

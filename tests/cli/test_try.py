@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -19,3 +22,27 @@ def test_wrong_arguments_show_the_usage_and_have_status_2(arguments, tmp_path):
     assert done.stdout == ""
     assert 'scripts/try "QUESTION" --small' in done.stderr
     assert "Installing" not in done.stderr
+
+
+def test_without_a_package_index_it_says_what_to_check(tmp_path):
+    home = tmp_path / "pinjra"
+    shutil.copytree(TRY.parent, home / "scripts")
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(TRY.parents[1] / name, home)
+    subprocess.run([sys.executable, "-m", "venv", home / ".venv"], check=True, timeout=120)
+    env = {
+        **os.environ,
+        "PIP_INDEX_URL": "http://127.0.0.1:9/simple",
+        "PIP_RETRIES": "0",
+        "PIP_CONFIG_FILE": os.devnull,
+    }
+    env.pop("PIP_EXTRA_INDEX_URL", None)
+    done = subprocess.run(
+        [home / "scripts" / "try", "question"], capture_output=True, text=True, timeout=120, env=env
+    )
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[0] == "Installing Pinjra"  # the environment that was there is used
+    assert (
+        "pip could not get the packages (see above). Check the network, or set PIP_INDEX_URL." in done.stderr
+    )
+    assert "Traceback" not in done.stderr
