@@ -9,6 +9,8 @@ import sys
 import mcp
 import pytest
 
+from .test_mcp_server import stdio_parameters, talk, text_of
+
 PINJRA = [sys.executable, "-m", "pinjra"]
 
 
@@ -42,3 +44,16 @@ def test_bad_input_is_one_clear_line_and_exit_status_2(arguments: list[str], sai
     assert done.returncode == 2
     assert said in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_the_number_of_sessions_is_bounded() -> None:
+    async def conversation(client: mcp.Client) -> None:
+        for name in ("a", "b"):
+            await client.call_tool("run_python", {"code": "1", "session": name})
+        refused = await client.call_tool("run_python", {"code": "1", "session": "c"})
+        assert refused.is_error
+        assert "2 sessions are open, the most that this server allows" in text_of(refused)
+        await client.call_tool("close_session", {"session": "a"})
+        assert not (await client.call_tool("run_python", {"code": "1", "session": "c"})).is_error
+
+    talk(stdio_parameters(executor="local", max_sessions=2), conversation)

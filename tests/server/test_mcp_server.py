@@ -299,19 +299,6 @@ def test_a_session_that_is_not_there_is_told(url: str) -> None:
     talk(url, conversation)
 
 
-def test_the_number_of_sessions_is_bounded() -> None:
-    async def conversation(client: mcp.Client) -> None:
-        for name in ("a", "b"):
-            await client.call_tool("run_python", {"code": "1", "session": name})
-        refused = await client.call_tool("run_python", {"code": "1", "session": "c"})
-        assert refused.is_error
-        assert "2 sessions are open, the most that this server allows" in text_of(refused)
-        await client.call_tool("close_session", {"session": "a"})
-        assert not (await client.call_tool("run_python", {"code": "1", "session": "c"})).is_error
-
-    talk(stdio_parameters(executor="local", max_sessions=2), conversation)
-
-
 def test_wrong_arguments_are_told(place: tuple[Any, str]) -> None:
     async def conversation(client: mcp.Client) -> None:
         for name, arguments in [
