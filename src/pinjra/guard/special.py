@@ -11,11 +11,12 @@ import types
 from collections.abc import Callable
 from typing import cast
 
-from pinjra.guard.attributes import Attributes, exact_name, is_one
+from pinjra.guard.attributes import Attributes, exact_name, is_one, type_name
 from pinjra.guard.errors import RefusedAttribute
 from pinjra.guard.formatting import Formatting
 from pinjra.guard.modules import METHOD_NAMES
 from pinjra.guard.pricing import Pricing
+from pinjra.guard.shield import class_order
 
 __all__ = ["Special"]
 
@@ -23,6 +24,7 @@ _Handler = Callable[[object, str], object]
 _BOUND = (types.BuiltinMethodType, types.MethodWrapperType)
 _UNBOUND = (types.WrapperDescriptorType, types.MethodDescriptorType)
 _DATA = (list, dict, set, frozenset, str, bytes, bytearray, int, float, complex, bool, tuple, type(None))
+_TYPE_MRO = vars(type)["mro"]
 _ACCESS = {
     "__getattribute__": "getattr",
     "__getattr__": "getattr",
@@ -54,6 +56,8 @@ class Special:
             "obj": self._obj,
             "__dict__": self._dict,
             "__annotations__": self._annotations,
+            **dict.fromkeys(("__bases__", "__base__", "__mro__"), self._family),
+            "mro": self._order,
             "__self__": self._behind,
             "__func__": self._behind,
             "__wrapped__": self._behind,
@@ -86,6 +90,38 @@ class Special:
             return cast(Callable[..., object], real)(target, *args)
 
         return unbound
+
+    def _family(self, obj: object, name: str) -> object:
+        """Return bases without the real classes behind stand-ins, which are bounded where those are not."""
+        value = getattr(obj, name)
+        if not issubclass(type(obj), type):
+            return value
+        order = class_order(cast(type, obj))
+        if type(value) is tuple:
+            shown = tuple(base for base in value if not self._is_behind(base, order))
+            return shown if shown or not value else (object,)
+        while self._is_behind(value, order):
+            value = class_order(cast(type, value))[1]
+        return value
+
+    def _order(self, obj: object, name: str) -> object:
+        """Return `mro` of a class, which shows what `__mro__` does."""
+        real = getattr(obj, name)
+        if issubclass(type(obj), type) and is_one(type(real), _BOUND):
+            return lambda: list(cast("tuple[object, ...]", self._family(obj, "__mro__")))
+        if real is _TYPE_MRO:
+            return lambda cls, /: list(cast("tuple[object, ...]", self._family(cls, "__mro__")))
+        return real
+
+    def _is_behind(self, cls: object, order: tuple[type, ...]) -> bool:
+        """Return whether a host class of the same name stands before `cls`."""
+        for one in order:
+            if one is cls:
+                return False
+            same = issubclass(type(cls), type) and type_name(one) == type_name(cast(type, cls))
+            if same and not self._attributes.is_guest_type(one):
+                return True
+        return False
 
     def _obj(self, obj: object, name: str) -> object:
         """`AttributeError.obj` is the object that failed, which may be a host module."""
