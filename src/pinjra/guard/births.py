@@ -47,15 +47,28 @@ class Births:
 
     Args:
         register: Takes a new class as the guest's own.
+        namespace: The guest's globals: what its own functions are told by.
     """
 
-    def __init__(self, register: Callable[[type], None]) -> None:
+    def __init__(self, register: Callable[[type], None], namespace: dict[str, object]) -> None:
         self._register = register
+        self._namespace = namespace
 
     def call(self, function: Callable[..., object]) -> Callable[..., object]:
         """Return `function`, or what does the same and shields the class that it makes."""
-        if type(function) is types.BuiltinMethodType and type(function.__self__) in _PLAIN:
-            return function
+        kind = type(function)
+        if kind is types.MethodType:
+            inner = cast(types.MethodType, function).__func__
+            if type(inner) is types.FunctionType and inner.__globals__ is self._namespace:
+                return function  # the guest's own: what it calls is watched in its own code
+        elif kind is types.BuiltinMethodType:
+            if type(function.__self__) in _PLAIN:  # type: ignore[attr-defined]
+                return function
+        elif kind is types.FunctionType:
+            if cast(types.FunctionType, function).__globals__ is self._namespace:
+                return function
+        elif kind is type and cast(type, function).__base__ is object and function not in (type, *_TAKERS):
+            return function  # neither a metaclass nor what calls one later
         if _makes_classes(function):
             return lambda *args, **kwargs: self.make(function, args, kwargs)
         if type(function) is enum.EnumMeta or issubclass(type(function), enum.EnumMeta):

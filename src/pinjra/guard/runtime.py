@@ -43,7 +43,7 @@ class Runtime:
         self._formatting = Formatting(self.pricing, self.attributes.getattr)
         self.special = Special(self.attributes, self.pricing, self._formatting, self.importer.guarded_method)
         self.attributes.special = self.special.load
-        self.births = Births(self.register_guest_type)
+        self.births = Births(self.register_guest_type, self.namespace)
         self._files: set[str] = set()
         self.metering = Metering(self.fuel, self._metered, self.attributes.is_guest_type)
         self.steady = self.metering.steady
