@@ -69,7 +69,9 @@ class BlaxelStandIn:
             Route("/process/{name}/kill", self.kill, methods=["DELETE"]),
         ]
         self.socket = socket.create_server(("127.0.0.1", 0))
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # inherited; asyncio sets it for proto 6 only
+        self.socket.setsockopt(
+            socket.IPPROTO_TCP, socket.TCP_NODELAY, 1
+        )  # inherited; asyncio sets it for proto 6 only
         self.url = f"http://127.0.0.1:{self.socket.getsockname()[1]}"
         config = uvicorn.Config(
             Starlette(routes=routes), log_level="error", lifespan="off", timeout_graceful_shutdown=1

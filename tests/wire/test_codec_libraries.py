@@ -1,0 +1,122 @@
+"""Values of numpy, pandas and Pillow <-> trees: arrays, tables and pictures come back as they are."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from pinjra.core.values import Opaque
+from pinjra.wire.codec import decode, encode
+from pinjra.wire.frames import WireLimits, dump, load
+
+
+def cross(value: object) -> object:
+    tree, blobs = encode(value)
+    return decode(load(dump(tree), WireLimits()), blobs)
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.arange(12.0).reshape(3, 4),
+        np.arange(12).reshape(3, 4).T,
+        np.array(5),
+        np.zeros((0, 3), dtype=np.int8),
+        np.array([True, False]),
+        np.array(["a", "bcd"]),
+        np.array([b"x"]),
+        np.array(["2020-01-01", "NaT"], dtype="M8[s]"),
+        np.array([1, 2], dtype=">i4"),
+        np.array([1j], dtype=np.complex64),
+        np.arange(5, dtype=np.float16)[::2],
+    ],
+    ids=lambda a: a.dtype.str,
+)
+def test_arrays_come_back_and_may_be_written(array: np.ndarray) -> None:
+    found = cross(array)
+    assert isinstance(found, np.ndarray)
+    np.testing.assert_array_equal(found, array)
+    assert (found.dtype, found.flags.writeable) == (array.dtype, True)
+
+
+@pytest.mark.parametrize(
+    "scalar", [np.float64(1.5), np.int8(-3), np.bool_(True), np.datetime64("2020-01-01"), np.complex64(1j)]
+)
+def test_numpy_scalars_come_back(scalar: np.generic) -> None:
+    assert (type(cross(scalar)), cross(scalar)) == (type(scalar), scalar)
+
+
+def test_arrays_of_objects_do_not_cross() -> None:
+    assert isinstance(cross(np.array([object()])), Opaque)
+    assert isinstance(cross(np.zeros(1, dtype=[("a", "f8")])), Opaque)
+
+
+def table() -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "i": [1, 2, 3],
+            "f": [1.0, np.nan, 3.0],
+            "s": ["a", None, "c"],
+            "b": [True, False, True],
+            "t": pd.date_range("2020", periods=3),
+            "z": pd.date_range("2020", periods=3, tz="Europe/Berlin"),
+            "n": pd.array([1, None, 3], dtype="Int64"),
+            "S": pd.array(["a", None, "b"], dtype="string"),
+            "o": [[1], {"a": 2}, (3,)],
+        },
+        index=pd.Index(["p", "q", "r"], name="key"),
+    )
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        table(),
+        table().set_index(["i", "s"]),
+        pd.DataFrame(),
+        pd.DataFrame({"a": []}),
+        pd.DataFrame([[1, 2]], columns=["a", "a"]),
+        pd.DataFrame([[1, 2]], columns=pd.MultiIndex.from_tuples([("x", 1), ("y", 2)])),
+        table().loc[["q"]],
+    ],
+)
+def test_tables_come_back(frame: pd.DataFrame) -> None:
+    pd.testing.assert_frame_equal(cross(frame), frame, check_column_type=False)
+
+
+def test_series_and_indexes_come_back() -> None:
+    series = pd.Series([1, 2], index=[5, 6], name="n")
+    pd.testing.assert_series_equal(cross(series), series)
+    for index in (pd.RangeIndex(3), pd.Index(["a"], name="x"), pd.date_range("2020", periods=2, tz="UTC")):
+        pd.testing.assert_index_equal(cross(index), index, exact="equiv")
+    kinds = pd.Series(pd.Categorical(["x", "y", "x"], ["y", "x", "z"], ordered=True))
+    pd.testing.assert_series_equal(cross(kinds), kinds)
+    assert cross(pd.date_range("2020", periods=3, freq="B")).freqstr == "B"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        pd.NaT,
+        pd.NA,
+        pd.Timestamp("2020-01-01 00:00:00.000000001"),
+        pd.Timestamp("2020-01-01", tz="Europe/Oslo"),
+        pd.Timedelta("-1ns"),
+        pd.Timedelta("3 days"),
+        np.dtype("int16"),
+        np.dtype("O"),
+    ],
+    ids=repr,
+)
+def test_single_values_of_data_libraries_look_the_same(value: object) -> None:
+    assert repr(cross(value)) == repr(value)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "1", "P", "CMYK", "F"])
+def test_pictures_come_back_as_png(mode: str) -> None:
+    found = cross(Image.new(mode, (5, 4)))
+    assert isinstance(found, Image.Image)
+    assert (found.size, found.format) == ((5, 4), "PNG")
+    found.load()
