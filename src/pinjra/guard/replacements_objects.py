@@ -40,7 +40,9 @@ _ATOMIC = (
 
 def is_guest_function(function: object) -> bool:
     """Return whether a plain function was made by guest code: those run with the guarded builtins."""
-    return type(function) is types.FunctionType and function.__builtins__ is not vars(builtins)  # type: ignore[attr-defined]
+    return type(function) is types.FunctionType and getattr(function, "__builtins__", None) is not vars(
+        builtins
+    )
 
 
 class _Copier:
