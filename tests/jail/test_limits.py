@@ -195,5 +195,8 @@ def test_a_supervisor_that_the_guest_stops_costs_the_guest_its_session(mode: str
     from pinjra.core.errors import SessionLost
 
     box = opened(MODES[mode])
+    done = box.run("import os, signal\nos.kill(os.getppid(), signal.SIGSTOP)\nwhile True: pass")
+    assert done.error is not None
+    assert done.error.cause is Cause.WALL
     with pytest.raises(SessionLost, match="wall"):
-        box.run("import os, signal\nos.kill(os.getppid(), signal.SIGSTOP)\nwhile True: pass")
+        box.run("1")

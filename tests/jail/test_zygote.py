@@ -117,7 +117,8 @@ def test_a_deep_tree_ends_its_own_session_and_no_other() -> None:
     try:
         ask(deep, "import os\nfor _ in range(1500):\n    os.mkdir('d')\n    os.chdir('d')\nresult = 1")
         deep.end()
-        assert ask(other, "result = 2")["value"] == 2
+        answer = ask(other, "result = 2")
+        assert answer["value"] == 2, answer
         assert zygote.is_alive()
     finally:
         other.end()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import socket
 import sys
@@ -197,7 +196,7 @@ class Nursery:
             if not child.group.remove():
                 self._groups.append(child.group)
         if child.folder:
-            shutil.rmtree(child.folder, ignore_errors=True)
+            quota.remove(child.folder)
         for spec, spares in self._spares.items():
             if child in spares:  # a spare that died: the next would die too, and the one after it
                 spares.remove(child)
@@ -241,7 +240,7 @@ class Nursery:
                 else tempfile.mkdtemp(prefix=f"pinjra-jail-{self._process}-")
             )
             if folder:
-                undo.callback(shutil.rmtree, folder, ignore_errors=True)
+                undo.callback(quota.remove, folder)
             host, guest = socket.socketpair()
             undo.callback(host.close)
             reader, writer = os.pipe2(os.O_CLOEXEC)
