@@ -1,5 +1,7 @@
 # Sourced by scripts/try and scripts/check: finds a Python, makes or reuses a virtual environment. Sets PYTHON.
 
+CONSTRAINTS=requirements/constraints.txt
+
 say() { printf '%s\n' "$*" >&2; }
 
 supported() { "$1" -c 'import sys; sys.exit(not ((3, 11) <= sys.version_info[:2] < (3, 15)))' 2>/dev/null; }
@@ -34,10 +36,10 @@ prepare_environment() {
     "$base" -m venv .venv
   fi
   local stamp=.venv/pinjra-installed wanted
-  wanted=$(cat pyproject.toml ${1:+"$1"} | cksum)
+  wanted=$(cat pyproject.toml ${1:+"$1" "$CONSTRAINTS"} | cksum)
   if [ "$(cat "$stamp.${1:+check}" 2>/dev/null)" != "$wanted" ]; then
     say "Installing Pinjra${1:+ and $1}"
-    "$PYTHON" -m pip install --quiet --disable-pip-version-check --progress-bar on ${1:+-r "$1"} -e . 2>&1 | grep -v '^WARNING: Location' >&2 || true
+    "$PYTHON" -m pip install --quiet --disable-pip-version-check --progress-bar on ${1:+-c "$CONSTRAINTS" -r "$1"} -e . 2>&1 | grep -v '^WARNING: Location' >&2 || true
     "$PYTHON" -c 'import pinjra, rich, click' 2>/dev/null \
       || { say "Installing failed: pip could not get the packages (see above). Check the network, or set PIP_INDEX_URL."; exit 1; }
     echo "$wanted" >"$stamp.${1:+check}"
@@ -48,16 +50,17 @@ prepare_environment() {
 install_optional() {
   [ -f "$1" ] || return 0
   local stamp; stamp=.venv/pinjra-optional.$(basename "$1")
-  [ "$(cat "$stamp" 2>/dev/null)" = "$(cksum <"$1")" ] && return 0
+  local wanted; wanted=$(cat "$1" "$CONSTRAINTS" | cksum)
+  [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ] && return 0
   say "Installing the optional SDKs of $1 (their tests skip where one cannot be had)"
-  if ! "$PYTHON" -m pip install --quiet --disable-pip-version-check -r "$1" 2>/tmp/pinjra-optional.$$; then
+  if ! "$PYTHON" -m pip install --quiet --disable-pip-version-check -c "$CONSTRAINTS" -r "$1" 2>/tmp/pinjra-optional.$$; then
     local line
     grep -v '^#' "$1" | while read -r line; do
-      [ -z "$line" ] || "$PYTHON" -m pip install --quiet --disable-pip-version-check "$line" 2>/dev/null || say "  not installed: $line"
+      [ -z "$line" ] || "$PYTHON" -m pip install --quiet --disable-pip-version-check -c "$CONSTRAINTS" "$line" 2>/dev/null || say "  not installed: $line"
     done
   fi
   rm -f /tmp/pinjra-optional.$$
-  cksum <"$1" >"$stamp"
+  echo "$wanted" >"$stamp"
 }
 
 # other_pythons: one path for each other supported minor version on this machine.

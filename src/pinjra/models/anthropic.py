@@ -106,9 +106,7 @@ class AnthropicModel(ApiModel):
         return body
 
     def _sdk_errors(self) -> tuple[type[Exception], ...]:
-        import httpx
-
-        return (self._sdk.AnthropicError, httpx.HTTPError)
+        return (self._sdk.AnthropicError,)
 
 
 def _turns(messages: Sequence[ChatMessage]) -> list[dict[str, Any]]:

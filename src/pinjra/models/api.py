@@ -11,7 +11,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from pinjra.models.base import ChatMessage, Completion, JsonSchema, ModelDelta, PromptStyle, ToolSchema
 from pinjra.models.chat_form import Accumulator, completion_of, request_form
-from pinjra.models.retry import blame, retrying
+from pinjra.models.retry import blame, client_errors, retrying
 from pinjra.models.stops import StopCutter
 
 __all__ = ["ApiModel", "ChatApiModel", "Question", "public_url"]
@@ -143,7 +143,7 @@ class ApiModel(ABC):
 
     @abstractmethod
     def _sdk_errors(self) -> tuple[type[Exception], ...]:
-        """Return the classes of errors that the SDK raises for a failing request."""
+        """Return the SDK's own classes of errors for a failing request (its HTTP client's are known already)."""
 
     def _opened(self, question: Question) -> tuple[Iterator[str | Completion], str | Completion | None]:
         pieces = self._stream(question)
@@ -181,7 +181,7 @@ class ApiModel(ABC):
         """Return the result of `call`; the SDK's errors become ours."""
         try:
             return call()
-        except self._sdk_errors() as error:
+        except (*self._sdk_errors(), *client_errors()) as error:
             blamed = blame(error, repr(self), self._secrets)
         # SECURITY: raised outside of the handler, so that the SDK's error (with what the server wrote) is not chained.
         raise blamed

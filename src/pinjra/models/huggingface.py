@@ -80,7 +80,6 @@ class InferenceClientModel(ChatApiModel):
         return self._client.chat_completion(**where, **body)
 
     def _sdk_errors(self) -> tuple[type[Exception], ...]:
-        import httpx
         from huggingface_hub.errors import HfHubHTTPError, InferenceTimeoutError, TextGenerationError
 
-        return (HfHubHTTPError, InferenceTimeoutError, TextGenerationError, httpx.HTTPError)
+        return (HfHubHTTPError, InferenceTimeoutError, TextGenerationError)

@@ -83,9 +83,7 @@ class OpenAIModel(ChatApiModel):
         return self._client.chat.completions.create(model=self.model_id, **body)
 
     def _sdk_errors(self) -> tuple[type[Exception], ...]:
-        import httpx
-
-        return (self._sdk.OpenAIError, httpx.HTTPError)
+        return (self._sdk.OpenAIError,)
 
 
 class AzureOpenAIModel(OpenAIModel):

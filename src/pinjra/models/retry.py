@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from pinjra.models.errors import AuthenticationFailed, ModelError, ProviderFailed, RateLimited, RequestRefused
 
-__all__ = ["blame", "redact", "retrying"]
+__all__ = ["blame", "client_errors", "redact", "retrying"]
 
 T = TypeVar("T")
+
+# The root of each HTTP client's errors. SDKs change their client between versions and let its errors through.
+_CLIENT_ERRORS = (("httpx", "HTTPError"), ("httpx2", "HTTPError"), ("requests", "RequestException"))
 
 _LONGEST_WAIT_SECONDS = 60.0  # a provider that asks for more is reported instead of waited for
 _MESSAGE_CHARACTERS = 2000
@@ -48,6 +52,13 @@ def _is_worth_a_retry(error: BaseException) -> bool:
     if isinstance(error, RateLimited) and (error.retry_after_seconds or 0) > _LONGEST_WAIT_SECONDS:
         return False
     return isinstance(error, ModelError) and error.retryable
+
+
+def client_errors() -> tuple[type[Exception], ...]:
+    """Return the base class of errors of every HTTP client that is loaded in this process."""
+    loaded = ((sys.modules.get(module), name) for module, name in _CLIENT_ERRORS)
+    found = (getattr(module, name, None) for module, name in loaded)
+    return tuple(kind for kind in found if isinstance(kind, type) and issubclass(kind, Exception))
 
 
 def blame(error: Exception, who: str, secrets: Sequence[str] = ()) -> ModelError:
