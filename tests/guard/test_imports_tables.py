@@ -12,7 +12,7 @@ from pinjra.guard.imports import DEFAULT_AUTHORIZED
 from pinjra.guard.interpreter import Interpreter
 from pinjra.guard.modules import METHOD_NAMES, PUBLIC, SUBMODULES
 from pinjra.guard.policy import Policy
-from pinjra.guard.replacements_science import METHODS
+from pinjra.guard.replacements.science import METHODS
 
 GATES = [
     getattr(builtins, name)

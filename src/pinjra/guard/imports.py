@@ -2,7 +2,7 @@
 
 A proxy holds real classes and functions (so `is`, isinstance, subclassing and `except` work) and nothing else: no modules that
 were not authorised, no gates, no dunders. It is frozen. Where a real function would walk attributes, evaluate text, change host
-state or explode, the proxy holds a stand-in (see `replacements.py` and its neighbours).
+state or explode, the proxy holds a stand-in (see `replacements/`).
 
 Proxies belong to one importer (one session): what one guest does to one is never seen by another.
 
@@ -164,19 +164,19 @@ class Importer:
 
     def new_event_loop(self) -> asyncio.AbstractEventLoop:
         """Return a loop for a program that awaits at its top level; whoever runs it closes it."""
-        from pinjra.guard.replacements_async import guest_loop
+        from pinjra.guard.replacements.coroutines import guest_loop
 
         return guest_loop(self.session)
 
     def end_event_loop(self, loop: asyncio.AbstractEventLoop) -> None:
         """Cancel what is left on a loop and close it."""
-        from pinjra.guard.replacements_async import end_loop
+        from pinjra.guard.replacements.coroutines import end_loop
 
         end_loop(loop)
 
     def guarded_method(self, obj: object, name: str) -> object:
         """Return what guest code gets for attribute `name` (one of METHOD_NAMES) of any object."""
-        from pinjra.guard.replacements_science import guard_method
+        from pinjra.guard.replacements.science import guard_method
 
         value = getattr(obj, name)
         # A proxy holds what was reviewed already.

@@ -3,7 +3,7 @@
 Each line is a decision. A name that is not in a module's line is not given, whatever the module holds (`random._os`,
 `queue.threading`, names of later Pythons). A name in the line that the running Python lacks is left out. Names that need a
 stand-in (they walk attributes, evaluate text, open files, change host state, or can explode) are in the line here and made
-in `replacements*.py`; a comment says so.
+in `replacements/`; a comment says so.
 
 Rules for whoever adds a module: ask of each name whether it (a) reads or sets attributes by a dynamic name, (b) imports,
 evaluates or unpickles, (c) opens files, processes or sockets, (d) changes state that the host shares, (e) can be consumed
@@ -351,7 +351,7 @@ REFUSED_NAMES: dict[str, dict[str, str]] = {
     "contextvars": {},
 }
 
-# Attributes of host objects whose load goes through a guard of `replacements_science.METHODS`, on any object.
+# Attributes of host objects whose load goes through a guard of `replacements.science.METHODS`, on any object.
 METHOD_NAMES = frozenset(
     _words(
         "add_signal_handler agg aggregate apply capsule cffi compile_expression connect_read_pipe connect_write_pipe "

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, cast
 from pinjra.guard import guest_module
 from pinjra.guard.errors import GuestStop, RefusedOperation
 from pinjra.guard.replacements import check_own_name, named
-from pinjra.guard.replacements_objects import is_guest_function
+from pinjra.guard.replacements.objects import is_guest_function
 from pinjra.guard.shield import class_dict, class_order
 
 if TYPE_CHECKING:

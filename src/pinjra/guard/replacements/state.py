@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, cast
 
 from pinjra.guard.errors import RefusedOperation
 from pinjra.guard.replacements import Keeper, named
-from pinjra.guard.replacements_numbers import own_context
-from pinjra.guard.replacements_objects import is_guest_function
+from pinjra.guard.replacements.numeric import own_context
+from pinjra.guard.replacements.objects import is_guest_function
 
 if TYPE_CHECKING:
     from pinjra.guard.replacements import Factory, Session, StandIns

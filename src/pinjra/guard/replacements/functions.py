@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 
 from pinjra.guard.errors import RefusedOperation
 from pinjra.guard.replacements import check_own_name, named
-from pinjra.guard.replacements_objects import is_guest_function
+from pinjra.guard.replacements.objects import is_guest_function
 
 if TYPE_CHECKING:
     from pinjra.guard.replacements import Factory, Session, StandIns
@@ -146,7 +146,7 @@ def _singledispatch(session: Session) -> Callable[[Callable[..., object]], Calla
     """Return singledispatch whose register() reads annotations without evaluating text as code."""
 
     def first_annotation(function: object) -> object:
-        from pinjra.guard.replacements_classes import resolve_hint
+        from pinjra.guard.replacements.classes import resolve_hint
 
         notes = getattr(function, "__annotations__", None) or {}
         for name, note in notes.items():

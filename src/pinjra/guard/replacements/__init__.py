@@ -66,7 +66,7 @@ class Session:
     def loaded(self, module: str) -> None:
         """Note that the guest now has this module, so that its shared state is kept apart."""
         with host_section():
-            from pinjra.guard.replacements_state import KEEPERS
+            from pinjra.guard.replacements.state import KEEPERS
         for name, (owner, make) in KEEPERS.items():
             if (
                 (module == owner or module.startswith(owner + "."))
@@ -133,29 +133,29 @@ def _put_loops_back(aside: tuple[object, ...]) -> None:
 @functools.cache
 def _factories() -> dict[str, tuple[Factory, ...]]:
     """Return module name -> factories, gathered from the neighbours."""
-    from pinjra.guard import (
-        replacements_async,
-        replacements_classes,
-        replacements_data,
-        replacements_functools,
-        replacements_numbers,
-        replacements_objects,
-        replacements_science,
-        replacements_state,
-        replacements_text,
+    from pinjra.guard.replacements import (
+        classes,
+        coroutines,
+        data,
+        functions,
+        numeric,
+        objects,
+        science,
+        state,
+        text,
     )
 
     found: dict[str, tuple[Factory, ...]] = {}
     for neighbour in (
-        replacements_async,
-        replacements_classes,
-        replacements_data,
-        replacements_functools,
-        replacements_numbers,
-        replacements_objects,
-        replacements_science,
-        replacements_state,
-        replacements_text,
+        coroutines,
+        classes,
+        data,
+        functions,
+        numeric,
+        objects,
+        science,
+        state,
+        text,
     ):
         for module, factory in neighbour.FACTORIES.items():
             found[module] = (*found.get(module, ()), factory)
