@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, cast
 from pinjra.core.execution import Stream
 from pinjra.guard.attributes import is_one
 from pinjra.guard.errors import RefusedOperation
+from pinjra.guard.modules import words
 from pinjra.guard.policy import REFUSED_NAMES, Kind, kind_of
 
 if TYPE_CHECKING:
@@ -22,56 +23,12 @@ _Write = Callable[[Stream, str], None]
 
 _SHORT = 1 << 16  # characters that a replacement may make unpriced
 
-_AS_THEY_ARE = [
-    "abs",
-    "aiter",
-    "anext",
-    "ascii",
-    "bin",
-    "bool",
-    "bytearray",
-    "bytes",
-    "callable",
-    "chr",
-    "classmethod",
-    "complex",
-    "dict",
-    "divmod",
-    "float",
-    "frozenset",
-    "hash",
-    "hex",
-    "id",
-    "int",
-    "isinstance",
-    "issubclass",
-    "len",
-    "list",
-    "memoryview",
-    "next",
-    "object",
-    "oct",
-    "ord",
-    "property",
-    "range",
-    "repr",
-    "round",
-    "set",
-    "slice",
-    "staticmethod",
-    "str",
-    "super",
-    "tuple",
-    "type",
-    "Ellipsis",
-    "False",
-    "None",
-    "NotImplemented",
-    "True",
-    "__debug__",
-    "__name__",
-    "__doc__",
-]
+_AS_THEY_ARE = words(
+    "abs aiter anext ascii bin bool bytearray bytes callable chr classmethod complex dict divmod float "
+    "frozenset hash hex id int isinstance issubclass len list memoryview next object oct ord property "
+    "range repr round set slice staticmethod str super tuple type Ellipsis False None NotImplemented True "
+    "__debug__ __name__ __doc__"
+)
 
 REFUSED = {
     "open": "files are not available; keep data in variables, or use io.StringIO",
@@ -110,23 +67,7 @@ def build_builtins(runtime: Runtime, write: _Write) -> dict[str, object]:
     return table
 
 
-_NEVER = frozenset(
-    [
-        "builtins",
-        "ctypes",
-        "importlib",
-        "io",
-        "os",
-        "posix",
-        "nt",
-        "pty",
-        "runpy",
-        "shutil",
-        "socket",
-        "subprocess",
-        "sys",
-    ]
-)
+_NEVER = frozenset(words("builtins ctypes importlib io os posix nt pty runpy shutil socket subprocess sys"))
 
 
 def _import_for_c(name: str, *args: object, **kwargs: object) -> object:

@@ -20,10 +20,12 @@ __all__ = [
     "REFUSED_IN_PROCESS",
     "REFUSED_NAMES",
     "SUBMODULES",
+    "words",
 ]
 
 
-def _words(text: str) -> tuple[str, ...]:
+def words(text: str) -> tuple[str, ...]:
+    """Return the words of a table's line."""
     return tuple(text.split())
 
 
@@ -100,14 +102,14 @@ _RANDOM = "Random SystemRandom betavariate binomialvariate choice choices expova
 _RANDOM += " getstate lognormvariate normalvariate paretovariate randbytes randint random randrange sample seed setstate"
 _RANDOM += " shuffle triangular uniform vonmisesvariate weibullvariate"
 
-_STAT = " ".join(f"S_IF{n}" for n in _words("BLK CHR DIR DOOR IFO LNK MT PORT REG SOCK WHT"))
-_STAT += " " + " ".join(f"S_IS{n}" for n in _words("BLK CHR DIR DOOR FIFO GID LNK PORT REG SOCK UID VTX WHT"))
+_STAT = " ".join(f"S_IF{n}" for n in words("BLK CHR DIR DOOR IFO LNK MT PORT REG SOCK WHT"))
+_STAT += " " + " ".join(f"S_IS{n}" for n in words("BLK CHR DIR DOOR FIFO GID LNK PORT REG SOCK UID VTX WHT"))
 _STAT += " S_IMODE S_ENFMT S_IEXEC S_IREAD S_IWRITE S_IRGRP S_IROTH S_IRUSR S_IRWXG S_IRWXO S_IRWXU S_IWGRP S_IWOTH"
 _STAT += " S_IWUSR S_IXGRP S_IXOTH S_IXUSR ST_ATIME ST_CTIME ST_DEV ST_GID ST_INO ST_MODE ST_MTIME ST_NLINK ST_SIZE"
 _STAT += " ST_UID UF_APPEND UF_COMPRESSED UF_HIDDEN UF_IMMUTABLE UF_NODUMP UF_NOUNLINK UF_OPAQUE SF_APPEND SF_ARCHIVED"
 _STAT += " SF_IMMUTABLE SF_NOUNLINK SF_SNAPSHOT filemode " + " ".join(
     f"FILE_ATTRIBUTE_{n}"
-    for n in _words(
+    for n in words(
         "ARCHIVE COMPRESSED DEVICE DIRECTORY ENCRYPTED HIDDEN INTEGRITY_STREAM NORMAL NOT_CONTENT_INDEXED "
         "NO_SCRUB_DATA OFFLINE READONLY REPARSE_POINT SPARSE_FILE SYSTEM TEMPORARY VIRTUAL"
     )
@@ -282,18 +284,18 @@ _LATER = "it acts after the run is over; the jail executor gives it"
 _TEXT = "it runs text, pickles or names; the jail executor gives it"
 REFUSED_IN_PROCESS: dict[str, str] = {
     **dict.fromkeys(
-        _words("ctypes cffi gc inspect_internals mmap tracemalloc faulthandler sqlite3 weakref"), _MEMORY
+        words("ctypes cffi gc inspect_internals mmap tracemalloc faulthandler sqlite3 weakref"), _MEMORY
     ),
-    **dict.fromkeys(_words("atexit threading sched concurrent socketserver"), _LATER),
+    **dict.fromkeys(words("atexit threading sched concurrent socketserver"), _LATER),
     **dict.fromkeys(
-        _words(
+        words(
             "builtins posix nt signal subprocess multiprocessing resource fcntl termios pty tty pwd grp spwd crypt nis syslog "
             "readline locale select selectors logging webbrowser curses msvcrt winreg winsound asyncore asynchat"
         ),
         _PROCESS,
     ),
     **dict.fromkeys(
-        _words(
+        words(
             "pickle cPickle marshal shelve dbm copyreg dill cloudpickle joblib jsonpickle code codeop runpy pdb bdb trace "
             "timeit cProfile profile pstats doctest unittest pytest pkgutil imp site zipimport zipapp pydoc py_compile "
             "compileall venv ensurepip pip setuptools distutils pkg_resources lib2to3 idlelib test tkinter turtle wsgiref "
@@ -311,29 +313,29 @@ _FILES = "it reads or writes files past the audit hook"
 _STATE = "it changes state that the host shares"
 REFUSED_NAMES: dict[str, dict[str, str]] = {
     "numpy": {
-        **dict.fromkeys(_words("fromfile memmap DataSource fromregex"), _FILES),
+        **dict.fromkeys(words("fromfile memmap DataSource fromregex"), _FILES),
         **dict.fromkeys(
-            _words("add_docstring add_newdoc add_newdoc_ufunc deprecate lookfor safe_eval test"), _STATE
+            words("add_docstring add_newdoc add_newdoc_ufunc deprecate lookfor safe_eval test"), _STATE
         ),
         **dict.fromkeys(
-            _words("set_numeric_ops setbufsize seterrcall seterrobj info who source show_config"), _STATE
+            words("set_numeric_ops setbufsize seterrcall seterrobj info who source show_config"), _STATE
         ),
     },
-    "numpy.random": dict.fromkeys(_words("set_bit_generator get_bit_generator bit_generator test"), _STATE),
-    "numpy.ma": dict.fromkeys(_words("mrecords testutils"), _STATE),
+    "numpy.random": dict.fromkeys(words("set_bit_generator get_bit_generator bit_generator test"), _STATE),
+    "numpy.ma": dict.fromkeys(words("mrecords testutils"), _STATE),
     "pandas": {
-        **dict.fromkeys(_words("read_pickle to_pickle"), _PICKLE),
-        **dict.fromkeys(_words("HDFStore read_hdf read_orc read_parquet read_feather read_xml"), _FILES),
-        **dict.fromkeys(_words("read_clipboard show_versions test set_eng_float_format"), _STATE),
+        **dict.fromkeys(words("read_pickle to_pickle"), _PICKLE),
+        **dict.fromkeys(words("HDFStore read_hdf read_orc read_parquet read_feather read_xml"), _FILES),
+        **dict.fromkeys(words("read_clipboard show_versions test set_eng_float_format"), _STATE),
     },
     "pandas.api.extensions": dict.fromkeys(
-        _words(
+        words(
             "register_dataframe_accessor register_index_accessor register_series_accessor register_extension_dtype"
         ),
         _STATE,
     ),
     "PIL.Image": dict.fromkeys(
-        _words(
+        words(
             "register_open register_mime register_save register_save_all register_extension register_extensions "
             "register_decoder register_encoder preinit init core"
         ),
@@ -353,7 +355,7 @@ REFUSED_NAMES: dict[str, dict[str, str]] = {
 
 # Attributes of host objects whose load goes through a guard of `replacements.science.METHODS`, on any object.
 METHOD_NAMES = frozenset(
-    _words(
+    words(
         "add_signal_handler agg aggregate apply capsule cffi compile_expression connect_read_pipe connect_write_pipe "
         "ctypes ctypeslib digest eval evaluate from_string get_stack get_template getrandbits hexdigest print_stack "
         "query randbytes register resize run_in_executor subprocess_exec subprocess_shell to_feather to_hdf to_orc "

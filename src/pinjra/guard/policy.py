@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from pinjra.guard.errors import RefusedAttribute
-from pinjra.guard.modules import METHOD_NAMES
+from pinjra.guard.modules import METHOD_NAMES, words
 
 __all__ = ["REFUSED_NAMES", "Kind", "Policy", "check_attribute", "is_attribute_allowed", "kind_of"]
 
@@ -32,216 +32,40 @@ class Kind(Enum):
     DENIED = "denied"
 
 
-_PUBLIC_DUNDERS = frozenset(
-    f"__{name}__"
-    for name in [
-        "abs",
-        "add",
-        "aenter",
-        "aexit",
-        "aiter",
-        "alloc",
-        "and",
-        "anext",
-        "args",
-        "await",
-        "bool",
-        "bytes",
-        "call",
-        "cause",
-        "ceil",
-        "class",
-        "class_getitem",
-        "cmp",
-        "complex",
-        "contains",
-        "context",
-        "copy",
-        "deepcopy",
-        "delete",
-        "delitem",
-        "divmod",
-        "doc",
-        "enter",
-        "eq",
-        "exit",
-        "float",
-        "floor",
-        "floordiv",
-        "fspath",
-        "ge",
-        "get",
-        "getitem",
-        "gt",
-        "hash",
-        "iadd",
-        "iand",
-        "ifloordiv",
-        "ilshift",
-        "imatmul",
-        "index",
-        "init",
-        "init_subclass",
-        "instancecheck",
-        "int",
-        "invert",
-        "ior",
-        "irshift",
-        "isub",
-        "iter",
-        "itruediv",
-        "ixor",
-        "le",
-        "len",
-        "length_hint",
-        "lt",
-        "matmul",
-        "members",
-        "missing",
-        "name",
-        "ne",
-        "neg",
-        "new",
-        "next",
-        "notes",
-        "or",
-        "orig_bases",
-        "origin",
-        "parameters",
-        "pos",
-        "post_init",
-        "prepare",
-        "qualname",
-        "radd",
-        "rand",
-        "rdivmod",
-        "repr",
-        "reversed",
-        "rfloordiv",
-        "rmatmul",
-        "ror",
-        "round",
-        "rrshift",
-        "rshift",
-        "rsub",
-        "rtruediv",
-        "rxor",
-        "set",
-        "set_name",
-        "setitem",
-        "sizeof",
-        "slots",
-        "str",
-        "sub",
-        "subclasscheck",
-        "subclasshook",
-        "suppress_context",
-        "text_signature",
-        "traceback",
-        "truediv",
-        "trunc",
-        "type_params",
-        "unpacked",
-        "version",
-        "xor",
-        "abstractmethods",
-        "isabstractmethod",
-        "dataclass_fields",
-        "dataclass_params",
-        "match_args",
-        "module",
-        "all",
-        "final",
-        "override",
-        "no_type_check",
-        "itemsize",
-        "getnewargs",
-        "debug",
-        "bound",
-        "constraints",
-        "covariant",
-        "contravariant",
-        "metadata",
-        "supertype",
-        "required_keys",
-        "optional_keys",
-        "total",
-        "value",
-        "name_",
-        "typing_subst",
-        "typing_is_unpacked_typevartuple",
-        "annotate",
-        "static_attributes",
-        "firstlineno",
-        "signature",
-    ]
+_DUNDERS = (
+    "abs add aenter aexit aiter alloc and anext args await bool bytes call cause ceil class class_getitem "
+    "cmp complex contains context copy deepcopy delete delitem divmod doc enter eq exit float floor "
+    "floordiv fspath ge get getitem gt hash iadd iand ifloordiv ilshift imatmul index init init_subclass "
+    "instancecheck int invert ior irshift isub iter itruediv ixor le len length_hint lt matmul members "
+    "missing name ne neg new next notes or orig_bases origin parameters pos post_init prepare qualname "
+    "radd rand rdivmod repr reversed rfloordiv rmatmul ror round rrshift rshift rsub rtruediv rxor set "
+    "set_name setitem sizeof slots str sub subclasscheck subclasshook suppress_context text_signature "
+    "traceback truediv trunc type_params unpacked version xor abstractmethods isabstractmethod "
+    "dataclass_fields dataclass_params match_args module all final override no_type_check itemsize "
+    "getnewargs debug bound constraints covariant contravariant metadata supertype required_keys "
+    "optional_keys total value name_ typing_subst typing_is_unpacked_typevartuple annotate "
+    "static_attributes firstlineno signature"
 )
+_PUBLIC_DUNDERS = frozenset(f"__{name}__" for name in words(_DUNDERS))
 
 # Underscored names that their libraries document for everybody (namedtuple, Enum).
 _PUBLIC_PRIVATES = frozenset(
-    [
-        "_",
-        "_replace",
-        "_asdict",
-        "_fields",
-        "_make",
-        "_field_defaults",
-        "_value_",
-        "_name_",
-        "_missing_",
-        "_order_",
-        "_generate_next_value_",
-        "_ignore_",
-        "_numeric_repr_",
-        "_field_types",
-    ]
+    words(
+        "_ _replace _asdict _fields _make _field_defaults _value_ _name_ _missing_ _order_ "
+        "_generate_next_value_ _ignore_ _numeric_repr_ _field_types "
+    )
 )
 
 _ARITHMETIC = frozenset(
     f"__{side}{name}__" for name in ("mul", "pow", "lshift", "mod") for side in ("", "r", "i")
 )
-_SIZED = frozenset(
-    [
-        "ljust",
-        "rjust",
-        "center",
-        "zfill",
-        "expandtabs",
-        "join",
-        "replace",
-        "to_bytes",
-        "from_bytes",
-        "__format__",
-    ]
-)
+_SIZED = frozenset(words("ljust rjust center zfill expandtabs join replace to_bytes from_bytes __format__ "))
 _GUARDED = frozenset(
-    [
-        "format",
-        "format_map",
-        "obj",
-        "__dict__",
-        "__self__",
-        "__func__",
-        "__wrapped__",
-        "__annotations__",
-        "__getattribute__",
-        "__setattr__",
-        "__delattr__",
-        "__getattr__",
-        "__bases__",
-        "__base__",
-        "__mro__",
-        "mro",
-        "__reduce__",
-        "__reduce_ex__",
-        "__dir__",
-        "__getstate__",
-        "__setstate__",
-        "__subclasses__",
-        "__defaults__",
-        "__kwdefaults__",
-        "__weakref__",
-    ]
+    words(
+        "format format_map obj __dict__ __self__ __func__ __wrapped__ __annotations__ __getattribute__ "
+        "__setattr__ __delattr__ __getattr__ __bases__ __base__ __mro__ mro __reduce__ __reduce_ex__ __dir__ "
+        "__getstate__ __setstate__ __subclasses__ __defaults__ __kwdefaults__ __weakref__ "
+    )
 )
 _SPECIAL = _ARITHMETIC | _SIZED | _GUARDED | METHOD_NAMES
 
@@ -250,59 +74,21 @@ def _internals() -> frozenset[str]:
     """Return the names by which frames, tracebacks, code and generators show what is behind them, on this Python."""
     kinds = (types.FrameType, types.TracebackType, types.CodeType, types.GeneratorType, types.CoroutineType)
     names = {name for kind in (*kinds, types.AsyncGeneratorType) for name in dir(kind) if name[:1] != "_"}
-    harmless = {
-        "tb_lineno",
-        "tb_next",
-        "tb_lasti",
-        "gi_running",
-        "gi_suspended",
-        "cr_running",
-        "cr_suspended",
-    }
+    harmless = {*words("tb_lineno tb_next tb_lasti gi_running gi_suspended cr_running cr_suspended")}
     return frozenset(name for name in names if "_" in name) - harmless - {"ag_running", "ag_suspended"}
 
 
 # SECURITY: by any of these, guest code would reach the host's globals, frames or code.
-_DENIED = _internals() | {
-    *("__globals__", "__code__", "__closure__", "__builtins__", "__loader__", "__spec__", "__import__"),
-    *(
-        "__objclass__",
-        "__array_interface__",
-        "__array_struct__",
-        "__path__",
-        "__file__",
-        "__cached__",
-        "__package__",
-    ),
-    *(
-        "f_back",
-        "f_globals",
-        "f_locals",
-        "f_builtins",
-        "f_code",
-        "tb_frame",
-        "gi_frame",
-        "gi_code",
-        "gi_yieldfrom",
-    ),
-    *("cr_frame", "cr_code", "cr_await", "cr_origin", "ag_frame", "ag_code", "ag_await", "__thisclass__"),
-    *(
-        "__self_class__",
-        "__basicsize__",
-        "__dictoffset__",
-        "__weakrefoffset__",
-        "__build_class__",
-        "__conditional__",
-    ),
-    *(
-        "cell_contents",
-        "__evaluate__",
-        "evaluate_value",
-        "evaluate_bound",
-        "evaluate_constraints",
-        "func_globals",
-    ),
-}
+_DENIED = _internals().union(
+    words(
+        "__globals__ __code__ __closure__ __builtins__ __loader__ __spec__ __import__ __objclass__ "
+        "__array_interface__ __array_struct__ __path__ __file__ __cached__ __package__ f_back f_globals "
+        "f_locals f_builtins f_code tb_frame gi_frame gi_code gi_yieldfrom cr_frame cr_code cr_await "
+        "cr_origin ag_frame ag_code ag_await __thisclass__ __self_class__ __basicsize__ __dictoffset__ "
+        "__weakrefoffset__ __build_class__ __conditional__ cell_contents __evaluate__ evaluate_value "
+        "evaluate_bound evaluate_constraints func_globals "
+    )
+)
 
 REFUSED_NAMES = frozenset(["__builtins__", "__import__", "__loader__", "__spec__", "__build_class__"])
 """Names that source may neither read nor bind."""
