@@ -58,7 +58,7 @@ def test_the_running_python_has_no_syntax_that_was_not_reviewed() -> None:
     assert found == reviewed
 
 
-@pytest.mark.parametrize("version", ["3.11", "3.12", "3.13", "3.14"])
+@pytest.mark.parametrize("version", ["3.11", "3.12", "3.13", "3.14", "3.15"])
 def test_every_reviewed_node_and_field_is_in_the_guards_table(version: str) -> None:
     for name, fields in _reviewed(version).items():
         if name not in _NOT_IN_PROGRAMS:
@@ -89,3 +89,15 @@ def test_an_unknown_node_is_refused() -> None:
     tree = ast.parse("pass")
     tree.body[0] = Defer(lineno=1, col_offset=0)
     assert check(tree, Policy())[0].message == "Defer is syntax that the guard does not know"
+
+
+def test_syntax_of_newer_pythons_that_no_guard_stands_behind_is_refused() -> None:
+    from pinjra.guard.check import check
+    from pinjra.guard.policy import Policy
+
+    lazy = ast.parse("import json")
+    lazy.body[0].is_lazy = 1  # `lazy import json`, Python 3.15
+    assert check(lazy, Policy())[0].message == "lazy imports are not available"
+    unpacking = ast.parse("{d: d for d in dicts}")
+    del unpacking.body[0].value.value  # `{**d for d in dicts}`, Python 3.15
+    assert check(unpacking, Policy())[0].message == "unpacking in a dict comprehension is not available"

@@ -100,6 +100,8 @@ def _judge_pattern(node: ast.MatchClass, line: int) -> Iterator[Violation]:
 
 
 def _judge_import(node: ast.Import | ast.ImportFrom, line: int) -> Iterator[Violation]:
+    if getattr(node, "is_lazy", 0):  # Python 3.15: the module would be loaded where no guard stands
+        yield Violation(line, "lazy imports are not available", "use a plain import statement")
     for alias in node.names:
         yield from _name(alias.asname or alias.name.partition(".")[0], line)
         if isinstance(node, ast.ImportFrom) and kind_of(alias.name) is Kind.DENIED:
@@ -114,6 +116,11 @@ def _judge_binder(node: ast.AST, line: int) -> Iterator[Violation]:
             yield from _name(value, line)
 
 
+def _judge_dict_comprehension(node: ast.DictComp, line: int) -> Iterator[Violation]:
+    if getattr(node, "value", None) is None:  # Python 3.15: {**d for d in dicts}
+        yield Violation(line, "unpacking in a dict comprehension is not available", "use a loop and update()")
+
+
 def _judge_scope(node: ast.Global | ast.Nonlocal, line: int) -> Iterator[Violation]:
     for name in node.names:
         yield from _name(name, line)
@@ -126,6 +133,7 @@ _JUDGES: dict[type[ast.AST], Callable[..., Iterator[Violation]]] = {
     ast.MatchClass: _judge_pattern,
     ast.Import: _judge_import,
     ast.ImportFrom: _judge_import,
+    ast.DictComp: _judge_dict_comprehension,
     ast.Global: _judge_scope,
     ast.Nonlocal: _judge_scope,
     **{

@@ -1,4 +1,4 @@
-"""Grammar: the closed table of syntax nodes and fields that the guard knows (reviewed up to Python 3.14). Data only.
+"""Grammar: the closed table of syntax nodes and fields that the guard knows (reviewed up to Python 3.15). Data only.
 
 A node or field that is not here is refused, so a new Python adds syntax only after `tests/grammar` was reviewed.
 """
@@ -35,8 +35,8 @@ GeneratorExp: elt generators
 Global: names
 If: test body orelse
 IfExp: test body orelse
-Import: names
-ImportFrom: module names level
+Import: names is_lazy
+ImportFrom: module names level is_lazy
 Interpolation: value str conversion format_spec
 JoinedStr: values
 Lambda: args body
