@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from pinjra.core.execution import Cause, GuestError
+from pinjra.core.execution import Cause, ErrorKind, GuestError
 from pinjra.core.limits import Limits
 from pinjra.executors.jail import JailExecutor
 
@@ -138,7 +138,7 @@ def test_processor_time_of_threads_is_limited(mode: str, opened: Open) -> None:
     assert failure(opened(MODES[mode], wall_seconds=60, cpu_seconds=0.5), code).cause is Cause.CPU
 
 
-@pytest.mark.xfail(strict=True, reason="the interpreter names only MemoryError as a limit's exception")
+@pytest.mark.parametrize("mode", ["all", "no group"])
 @pytest.mark.parametrize(
     ("code", "cause"),
     [
@@ -146,8 +146,21 @@ def test_processor_time_of_threads_is_limited(mode: str, opened: Open) -> None:
         ("import os, time\nfor _ in range(99):\n    if os.fork() == 0: time.sleep(9)", Cause.PROCESSES),
     ],
 )
-def test_an_error_that_comes_of_a_limit_names_it(code: str, cause: Cause, opened: Open) -> None:
-    assert failure(opened(MODES["all"], wall_seconds=30), code).cause is cause
+def test_an_error_that_comes_of_a_limit_names_it(code: str, cause: Cause, mode: str, opened: Open) -> None:
+    error = failure(opened(MODES[mode], wall_seconds=30), code)
+    assert (error.kind, error.cause) == (ErrorKind.LIMIT, cause)
+
+
+@pytest.mark.parametrize("mode", ["no namespaces", "rlimits only"])
+def test_a_file_beyond_the_quota_names_it_where_no_tmpfs_has_a_size(mode: str, opened: Open) -> None:
+    error = failure(opened(MODES[mode], wall_seconds=30), "open('big', 'wb').write(bytes(64 << 20))")
+    assert (error.kind, error.cause) == (ErrorKind.LIMIT, Cause.DISK)
+
+
+def test_a_read_that_would_wait_is_no_limit(opened: Open) -> None:
+    code = "import os\nr, w = os.pipe()\nos.set_blocking(r, False)\nos.read(r, 1)"
+    error = failure(opened(MODES["all"]), code)
+    assert (error.kind, error.type, error.cause) == (ErrorKind.EXCEPTION, "BlockingIOError", None)
 
 
 _CHILDREN = (
@@ -155,17 +168,21 @@ _CHILDREN = (
 )
 
 
-@pytest.mark.parametrize("mode", ["all", "no group"])
+@pytest.mark.parametrize("mode", MODES)
 def test_processor_time_of_children_is_limited(mode: str, opened: Open) -> None:
     assert failure(opened(MODES[mode], wall_seconds=60, cpu_seconds=0.5), _CHILDREN).cause is Cause.CPU
 
 
-@pytest.mark.xfail(
-    strict=True, reason="without a pid namespace the supervisor cannot name the interpreter's children"
+_GENERATIONS = (
+    "import os, time\nwhile True:\n    if os.fork() == 0:\n        end = time.process_time() + 0.3\n"
+    "        while time.process_time() < end: pass\n        os._exit(0)\n    os.wait()"
 )
-def test_processor_time_of_children_is_limited_without_a_pid_namespace(opened: Open) -> None:
-    box = opened(MODES["no namespaces"], wall_seconds=3, cpu_seconds=0.5)
-    assert failure(box, _CHILDREN).cause is Cause.CPU
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_processor_time_of_children_that_were_waited_for_is_limited(mode: str, opened: Open) -> None:
+    box = opened(MODES[mode], wall_seconds=60, cpu_seconds=1.0)
+    assert failure(box, _GENERATIONS).cause is Cause.CPU
 
 
 _LEFTOVER = (
@@ -175,19 +192,42 @@ _LEFTOVER = (
 _IS_ALIVE = "try:\n    alive = os.read(r, 1) != b''\nexcept BlockingIOError:\n    alive = True\nalive"
 
 
-def test_what_a_run_left_behind_is_ended(opened: Open) -> None:
-    box = opened(MODES["all"])
+@pytest.mark.parametrize("mode", MODES)
+def test_what_a_run_left_behind_is_ended(mode: str, opened: Open) -> None:
+    box = opened(MODES[mode])
     assert box.run(_LEFTOVER).error is None
     box.run("0")
     assert box.run(_IS_ALIVE).value is False
 
 
-@pytest.mark.xfail(strict=True, reason="without a pid namespace it lives until its interpreter ends")
-def test_what_a_run_left_behind_is_ended_without_a_pid_namespace(opened: Open) -> None:
-    box = opened(MODES["no namespaces"])
-    assert box.run(_LEFTOVER).error is None
+_HIDDEN = (
+    "import os, time, signal\nr, w = os.pipe()\nif os.fork() == 0:\n    os.close(r)\n"
+    "    from pinjra.jail.libc import prctl\n    prctl(1, 0)\n    prctl(36, 1)\n    os.setsid()\n"
+    "    for _ in range(3):\n        if os.fork():\n            break\n        os.setsid()\n"
+    "    while True: time.sleep(1)\nos.close(w)\nos.set_blocking(r, False)"
+)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_what_a_run_left_behind_cannot_hide_behind_reapers_of_its_own(mode: str, opened: Open) -> None:
+    box = opened(MODES[mode])
+    assert box.run(_HIDDEN).error is None
     box.run("0")
     assert box.run(_IS_ALIVE).value is False
+
+
+@pytest.mark.parametrize("mode", ["all", "no namespaces"])
+def test_a_kill_for_memory_far_below_the_limit_is_named_so(mode: str, opened: Open) -> None:
+    """Children hold most of the memory, so the interpreter's own part is small whoever the kernel picks."""
+    box = opened(MODES[mode], wall_seconds=30)
+    if "cgroup memory" not in box.guarantees.isolation:
+        pytest.skip("no memory group here")
+    code = (
+        "import mmap, os, signal\nfor part in (100, 90, 80):\n    if part < 100 and os.fork(): continue\n"
+        "    m = mmap.mmap(-1, part << 20)\n    for at in range(0, len(m), 4096): m[at] = 1\n"
+        "    if part < 100: signal.pause()\nsignal.pause()"
+    )
+    assert failure(box, code).cause is Cause.MEMORY
 
 
 @pytest.mark.parametrize("mode", ["no namespaces", "rlimits only"])

@@ -24,12 +24,12 @@ class Alone:
     """What was applied to this process.
 
     Args:
-        children: Descriptor of the list of this process's children: afterwards there is no /proc.
+        newest: Descriptor of the file that tells the newest process: afterwards there is no /proc.
     """
 
     applied: tuple[str, ...]
     missing: tuple[str, ...]
-    children: int
+    newest: int
 
 
 def confine_alone(spec: Spec) -> Alone:
@@ -43,15 +43,15 @@ def confine_alone(spec: Spec) -> Alone:
     chosen = _plan(kernel)
     scratch = tempfile.mkdtemp(prefix="pinjra-jail-")
     process = os.open("/proc", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    children = os.open(f"/proc/self/task/{os.getpid()}/children", os.O_RDONLY | os.O_CLOEXEC)
+    newest = os.open("/proc/loadavg", os.O_RDONLY | os.O_CLOEXEC)
     try:
         shown, left_out = paths.readable((), network=False)
         left_out += paths.unreachable(shown) if chosen.by_root else ()
-        confine(chosen, spec, _box(chosen, scratch, shown, process, frozenset({0, 1, 2, children})))
+        confine(chosen, spec, _box(chosen, scratch, shown, process, frozenset({0, 1, 2, newest})))
     except BaseException:
         shutil.rmtree(scratch, ignore_errors=True)
         raise
-    return Alone(chosen.applied, (*chosen.missing, *left_out), children)
+    return Alone(chosen.applied, (*chosen.missing, *left_out), newest)
 
 
 def _plan(kernel: Kernel) -> plan.Plan:

@@ -20,6 +20,7 @@ _NAME = "pinjra"
 # v2: (file, its value when unlimited) by controller
 _V2_FILES = {"memory": "memory.max", "pids": "pids.max"}
 _V1_FILES = {"memory": "memory.limit_in_bytes", "pids": "pids.max"}
+_KILLS = {1: "memory.oom_control", 2: "memory.events"}  # by version: where "oom_kill" stands
 
 
 @dataclass(frozen=True)
@@ -117,13 +118,24 @@ class Group:
         for place in self.places:
             place.write("cgroup.procs", "0")
 
+    def counters(self) -> dict[str, int]:
+        """Return descriptors of what the kernel counts: "tasks" of the group, "kills" for its memory; of what there is.
+
+        Raises:
+            OSError: The kernel does not have such a file (the machine's fault).
+        """
+        found = {}
+        if self.processes is not None:
+            found["tasks"] = self.processes.open("pids.current")
+        if self.memory is not None:
+            found["kills"] = self.memory.open(_KILLS[self.version])
+        return found
+
     def out_of_memory_kills(self) -> int:
         """Return how many processes the kernel killed in the group because its memory was used up."""
         if self.memory is None:
             return 0
-        for line in self.memory.read(
-            "memory.events" if self.version == 2 else "memory.oom_control"
-        ).splitlines():
+        for line in self.memory.read(_KILLS[self.version]).splitlines():
             key, _, value = line.partition(" ")
             if key == "oom_kill":
                 return int(value)

@@ -280,9 +280,8 @@ class Nursery:
     ) -> NoReturn:
         """Confine this process and serve; never returns into the zygote's code."""
         try:
-            extra = {} if self.plan.has("pid namespace") else {"children": self._open_children()}
-            if group is not None and group.processes is not None:
-                extra["tasks"] = group.processes.open("pids.current")
+            extra = {"newest": os.open("loadavg", os.O_RDONLY | os.O_CLOEXEC, dir_fd=self._proc)}
+            extra.update(group.counters() if group is not None else {})
             confine(self.plan, spec, self._box(group, folder, (stream, note, *extra.values())))
             _reseed()
             os.close(note)
@@ -290,11 +289,6 @@ class Nursery:
         except BaseException:  # not even SystemExit may go back into the zygote's loop
             os.write(note, traceback.format_exc().encode("utf-8", "replace")[-4000:])
         os._exit(1)
-
-    def _open_children(self) -> int:
-        """Return the list of this process's children, which stays readable when /proc is not: it has to end them."""
-        path = f"self/task/{os.getpid()}/children"
-        return os.open(path, os.O_RDONLY | os.O_CLOEXEC, dir_fd=self._proc)
 
     def _box(self, group: cgroups.Group | None, folder: str, keep: tuple[int, ...]) -> Box:
         uid, gid = os.getuid(), os.getgid()

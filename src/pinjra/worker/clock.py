@@ -1,8 +1,8 @@
 """Time -> the cause for which a run is to be killed, measured where the guest cannot reach it.
 
-Processor time is read from outside (the clock of another process), not left to RLIMIT_CPU: that limit counts per
-process, a guest can raise its own soft limit, and lowering the hard one cannot be undone for the next run. The wall
-limit is the host's business, which knows how much of it went into tools; here is only the backstop for a host that
+Processor time is read from outside (the clock of another process). RLIMIT_CPU is only behind it: that limit counts per
+process, a guest without the guard can raise its own soft limit, and lowering the hard one cannot be undone for the next
+run. The wall limit is the host's business, which knows how much of it went into tools; here is only the backstop for a host that
 has vanished.
 """
 
@@ -18,6 +18,7 @@ from pinjra.worker.processes import tree
 __all__ = ["RunClock"]
 
 _LOOK_SECONDS = 0.02  # between two looks at the processor time when the limit is near
+_LONGEST_LOOK_SECONDS = 0.1  # what a child that ends between two looks had used is not known everywhere
 _COUNT_SECONDS = 0.05  # between two counts of processes, where the kernel tells them
 _SILENCE_SECONDS = 60.0  # added to twice the wall limit before a silent host counts as gone
 
@@ -47,7 +48,7 @@ class RunClock:
         self.stop()
         guest.start_clock()
         if self._limits.cpu_seconds is not None:
-            self._cpu_at = now + self._limits.cpu_seconds / self._processors
+            self._cpu_at = now + min(_LONGEST_LOOK_SECONDS, self._limits.cpu_seconds / self._processors)
         if self._limits.processes is not None:
             self._count_at = now + _COUNT_SECONDS
         self.host_spoke()
@@ -89,7 +90,7 @@ class RunClock:
         left = (self._limits.cpu_seconds or 0.0) - guest.cpu_seconds()
         if left <= 0:
             return "cpu"
-        self._cpu_at = now + max(_LOOK_SECONDS, left / self._processors)
+        self._cpu_at = now + max(_LOOK_SECONDS, min(_LONGEST_LOOK_SECONDS, left / self._processors))
         return ""
 
     def _has_too_many(self, guest: Guest) -> bool:

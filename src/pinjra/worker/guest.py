@@ -30,7 +30,6 @@ from pinjra.worker.outbox import Outbox, read_some
 from pinjra.worker.processes import (
     MEMORY_STATUS,
     Death,
-    Sweeper,
     cpu_seconds,
     describe,
     reap,
@@ -38,6 +37,7 @@ from pinjra.worker.processes import (
 )
 from pinjra.worker.ring import RingReader, make_ring, make_sent_ring
 from pinjra.worker.setup import Place, Setup
+from pinjra.worker.sweeper import Spent, Sweeper
 
 __all__ = ["Guest", "Note"]
 
@@ -84,6 +84,8 @@ class Guest:
         self._reaped_before = 0.0
         self.cpu_before = 0.0
         """What it had used before the run in progress."""
+        self._spent = Spent()
+        self._kills_before: int | None = None
         self._notes = b""
         self._death: Death | None = None
         self._old = 0  # the checkpoint before; the interpreter ends it
@@ -114,6 +116,7 @@ class Guest:
             _become_interpreter(setup)
         wake.close()
         self._close_theirs()
+        self._sweeper.check(pid)
         self._begin(pid)
         self.session = pid
         self.is_pristine = self.is_fresh = True
@@ -283,7 +286,10 @@ class Guest:
     def note_death(self, pid: int, status: int, usage: resource.struct_rusage) -> None:
         """See `Member`."""
         if pid == self.pid:
-            self._death = describe(status, usage, self._memory_bytes, self.asked)
+            kills, before = self._sweeper.memory_kills(), self._kills_before
+            is_out = None if kills is None else kills > (before or 0)
+            self._death = describe(status, usage, self._memory_bytes, self.asked, out_of_memory=is_out)
+            self._kills_before = kills
         elif pid == self.checkpoint:
             self.checkpoint = 0
 
@@ -307,11 +313,16 @@ class Guest:
     def start_clock(self) -> None:
         """Begin to count the processor time of a run."""
         self.cpu_before = cpu_seconds(self.pid) + self._reaped_before
+        self._spent = Spent()
+        self._kills_before = self._sweeper.memory_kills()
 
     def cpu_seconds(self) -> float:
         """Return the processor time since `start_clock`, of the interpreter and all below it."""
         below = set(self._sweeper.below(self.pid, self)) - {self.pid}
-        now = cpu_seconds(self.pid) + reaped_seconds(self.pid) + sum(map(cpu_seconds, below))
+        reaped = reaped_seconds(self.pid)
+        # where /proc tells what its ended children had used, they must not count twice
+        others = sum(map(cpu_seconds, below)) if reaped else self._spent.seconds(below)
+        now = cpu_seconds(self.pid) + reaped + others
         return max(0.0, now - self.cpu_before)
 
 

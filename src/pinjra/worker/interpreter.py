@@ -13,9 +13,8 @@ import tempfile
 import time
 import warnings
 from collections.abc import Iterator
-from dataclasses import replace
 
-from pinjra.core.execution import Cause, ErrorKind, GuestError
+from pinjra.core.execution import GuestError
 from pinjra.core.limits import Limits
 from pinjra.guard.errors import GuestStop
 from pinjra.guard.imports import DEFAULT_AUTHORIZED
@@ -29,9 +28,9 @@ from pinjra.worker.checkpoint import SET_ASIDE, Branch, Checkpointer, has_thread
 from pinjra.worker.display import open_figures, picture, value_pictures
 from pinjra.worker.encoding import GuestEncoder
 from pinjra.worker.interrupts import Interrupts
-from pinjra.worker.outcomes import error_fields, out_of_memory, stopped, too_large
+from pinjra.worker.outcomes import error_fields, named, out_of_memory, stopped, too_large
 from pinjra.worker.output import GuestStream
-from pinjra.worker.processes import MEMORY_STATUS, die_with_parent, limit_memory
+from pinjra.worker.processes import MEMORY_STATUS, die_with_parent, limit_memory, limit_processor
 from pinjra.worker.ring import RingWriter, map_ring
 from pinjra.worker.setup import Place, Setup
 from pinjra.worker.stubs import Bridge
@@ -146,6 +145,7 @@ class Loop:
         if self._is_missing_variables() and self._checkpoint.renew(is_wanted=True, note=SET_ASIDE):
             return  # this is the copy, and the run that it was made for has failed
         self._used_before = _usage()[0]
+        limit_processor(self._limits.cpu_seconds)
         self._ring.start(message.run)
         self._channel.begin_run(message.run)
         self._interrupts.begin_run()
@@ -196,12 +196,10 @@ class Loop:
         )
 
     def _failure(self, run: int, error: GuestError, outcome: Outcome | None) -> Finished:
-        if error.type == "MemoryError" and error.kind is ErrorKind.EXCEPTION:
-            error = replace(error, kind=ErrorKind.LIMIT, cause=Cause.MEMORY)
         used, peak = _usage()
         return Finished(
             run=run,
-            error=error_fields(error),
+            error=error_fields(named(error)),
             operations=None if outcome is None else outcome.operations,
             cpu_seconds=max(0.0, used - self._used_before),
             memory_peak_bytes=peak,

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+import errno
+import os
+import re
+from dataclasses import fields, replace
 from enum import Enum
 
 from pinjra.core.execution import Cause, ErrorKind, GuestError
 from pinjra.guard.errors import GuestStop
 
-__all__ = ["error_fields", "out_of_memory", "stopped", "too_large"]
+__all__ = ["error_fields", "named", "out_of_memory", "stopped", "too_large"]
 
 _TEXT_CHARS = 10_000  # message and traceback of one error
+_NUMBER = re.compile(r"\[Errno (\d+)\]")  # how str() of an OSError begins
+_CAUSES = {
+    errno.ENOSPC: Cause.DISK,
+    errno.EDQUOT: Cause.DISK,
+    errno.EFBIG: Cause.DISK,
+    errno.ENOMEM: Cause.MEMORY,
+}
 
 Field = str | int | bool | None
 
@@ -33,6 +43,36 @@ def _plain(value: object) -> Field:
     if isinstance(value, int):
         return value
     return str(value)[:_TEXT_CHARS]
+
+
+def named(error: GuestError) -> GuestError:
+    """Return `error`, with the limit that it comes of where it comes of one."""
+    cause = _cause_of(error) if error.kind is ErrorKind.EXCEPTION else None
+    return error if cause is None else replace(error, kind=ErrorKind.LIMIT, cause=cause)
+
+
+def _cause_of(error: GuestError) -> Cause | None:
+    if error.type == "MemoryError":
+        return Cause.MEMORY
+    if error.type == "RuntimeError" and error.message == "can't start new thread":
+        return None if _can_fork() else Cause.PROCESSES
+    found = _NUMBER.match(error.message)
+    number = int(found[1]) if found is not None else 0
+    if number == errno.EAGAIN and error.type in ("BlockingIOError", "OSError"):
+        # a read that would have to wait has the same number: whether it is the limit shows in another try
+        return None if _can_fork() else Cause.PROCESSES
+    return _CAUSES.get(number)
+
+
+def _can_fork() -> bool:
+    try:
+        pid = os.fork()
+    except OSError:
+        return False
+    if pid == 0:
+        os._exit(0)
+    os.waitpid(pid, 0)
+    return True
 
 
 def stopped(stop: GuestStop) -> GuestError:

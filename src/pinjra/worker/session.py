@@ -35,10 +35,10 @@ from pinjra.worker.files import Files
 from pinjra.worker.guest import Guest
 from pinjra.worker.host import Host
 from pinjra.worker.keeper import Keeper, Origin
-from pinjra.worker.processes import Sweeper
 from pinjra.worker.ring import make_ring
 from pinjra.worker.scratch import Scratch, ScratchError
 from pinjra.worker.setup import Place
+from pinjra.worker.sweeper import Sweeper
 
 __all__ = ["Session"]
 

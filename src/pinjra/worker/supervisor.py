@@ -16,8 +16,9 @@ from typing import NoReturn
 from pinjra.worker.capture import Capture
 from pinjra.worker.host import Host, cloexec, hello
 from pinjra.worker.outbox import read_some
-from pinjra.worker.processes import Sweeper, become_subreaper
+from pinjra.worker.processes import become_subreaper
 from pinjra.worker.session import Session
+from pinjra.worker.sweeper import Sweeper
 
 __all__ = ["serve"]
 
@@ -29,8 +30,9 @@ def serve(
     applied: Sequence[str] = (),
     missing: Sequence[str] = (),
     capabilities: Sequence[str] = (),
-    children: int = -1,
+    newest: int = -1,
     tasks: int = -1,
+    kills: int = -1,
 ) -> NoReturn:
     """Serve one session on a stream, and those forked off it, until all have ended; never return.
 
@@ -40,10 +42,10 @@ def serve(
         fd_in, fd_out: The stream, as private close-on-exec descriptors; may be one and the same.
         applied, missing: What the jail has done, for `Hello`.
         capabilities: Besides those of every worker.
-        children, tasks: See `Sweeper.own_children` and `Sweeper.tasks`.
+        newest, tasks, kills: Descriptors to read; see `Sweeper`.
     """
     status = 70
-    Sweeper.own_children, Sweeper.tasks = children, tasks
+    Sweeper.newest, Sweeper.tasks, Sweeper.kills = newest, tasks, kills
     stderr = _private_stderr()
     try:
         os.set_blocking(fd_in, False)
