@@ -24,36 +24,69 @@ _REPLACEMENTS = {
 }
 _POSITIONS = frozenset(["lineno", "col_offset", "end_lineno", "end_col_offset"])
 _MAX_VIOLATIONS = 20
+# Fields that hold text or numbers.
+_TEXT_NAMES = """
+arg asname attr conversion id is_async is_lazy
+kind kwd_attrs level module rest simple str type_comment
+"""
+_TEXTS = frozenset(_TEXT_NAMES.split())
+# Contexts and operators.
+_LEAVES = frozenset(
+    getattr(ast, name)
+    for name, fields in FIELDS.items()
+    if not fields and hasattr(ast, name) and not getattr(ast, name)._fields
+)
+_SUSPECT = REFUSED_NAMES | {"__name__", "__module__"}
+_known: dict[type[ast.AST], tuple[str, ...]] = {}
 
 
 def check(tree: ast.Module, policy: Policy) -> tuple[Violation, ...]:
     """Return what the policy does not allow in `tree`, first line first; at most 20."""
     found: list[Violation] = []
-    for node, line in _walk(tree):
-        found.extend(_unknown(node, line))
-        judge = _JUDGES.get(type(node))
-        if judge is not None:
+    line = 1
+    todo: list[ast.AST | None] = [tree]
+    for node in todo:  # grows as it goes
+        if node is None:  # `{**d}` has no key, an argument no default
+            continue
+        kind, space = type(node), node.__dict__
+        line = space.get("lineno", line)
+        fields = _known.get(kind)
+        if fields is None and (fields := _reviewed(kind)) is None:
+            found.extend(_unknown(node, line))
+            continue
+        judge = _JUDGES.get(kind)
+        if judge is not None and not (kind is ast.Name and _is_harmless(space["id"])):
             found.extend(judge(node, line))
         if len(found) >= _MAX_VIOLATIONS:
             break
+        for name in fields:
+            value = space.get(name)
+            if type(value) is list:
+                todo.extend(value)
+            elif value is not None and type(value) not in _LEAVES:
+                todo.append(value)
     if policy.protected:
         found.extend(_protected(tree.body, policy.protected))
     return tuple(sorted(found[:_MAX_VIOLATIONS], key=lambda violation: violation.line))
 
 
-def _walk(tree: ast.AST) -> Iterator[tuple[ast.AST, int]]:
-    """Yield every node with the nearest line number at or above it."""
-    todo: list[tuple[ast.AST, int]] = [(tree, 1)]
-    while todo:
-        node, line = todo.pop()
-        line = getattr(node, "lineno", line)
-        yield node, line
-        for name in node._fields:
-            value = getattr(node, name, None)
-            if isinstance(value, ast.AST):
-                todo.append((value, line))
-            elif isinstance(value, list):
-                todo.extend((item, line) for item in value if isinstance(item, ast.AST))
+def _is_harmless(name: str) -> bool:
+    """Return what most names are, cheaply."""
+    return name not in _SUSPECT and "$" not in name
+
+
+def _reviewed(kind: type[ast.AST]) -> tuple[str, ...] | None:
+    """Return the fields of this class of node that hold nodes; None where somebody has to review it first."""
+    fields = FIELDS.get(kind.__name__)
+    if fields is None or not fields.issuperset(kind._fields) or not _POSITIONS.issuperset(kind._attributes):
+        return None
+    hidden = _TEXTS if kind.__name__ == "TypeAlias" else _TEXTS | {"name"}
+    if issubclass(kind, (ast.Global, ast.Nonlocal)):
+        hidden = hidden | {"names"}
+    elif issubclass(kind, (ast.Constant, ast.MatchSingleton)):
+        hidden = hidden | {"value"}
+    _known[kind] = tuple(name for name in kind._fields if name not in hidden)
+    return _known[kind]
 
 
 def _unknown(node: ast.AST, line: int) -> Iterator[Violation]:

@@ -1,13 +1,16 @@
 """What every part of the rewriter shares: names of guards, scopes, temporaries; and the rewriting of loops."""
 
-# ruff: noqa: D102
+# ruff: noqa: D102, N802
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import TypeVar, cast, overload
+
+from pinjra.guard.subjects import Subjects
+from pinjra.guard.tree import child_fields
 
 __all__ = ["LAZY", "Loops", "Rewriter"]
 
@@ -19,10 +22,11 @@ _GROWERS = frozenset(
 _STEADY = frozenset(
     ["print", "len", "str", "int", "float", "isinstance", "range", "sum", "min", "max", "abs", "round"]
 )
+_GROWING = (ast.Yield, ast.Await, ast.AugAssign)
 
 
-class Rewriter(ast.NodeTransformer):
-    """One pass over the tree.
+class Rewriter:
+    """One pass over the tree: `visit_X` for each class X of nodes that becomes something else.
 
     `_scope` is the kind of scope that code at hand runs in: m(odule), c(lass), f(unction), or x: expressions without
     room for temporaries (comprehensions, annotations, bases).
@@ -33,12 +37,13 @@ class Rewriter(ast.NodeTransformer):
         self._scope = "m"
         self._class: str | None = None
         self._temps = 0
-        # The first parameter of the function at hand, where it always names one object (see `subjects`).
-        self._subject: str | None = None
-        self._subject_used = False
+        # Of the functions around the code at hand, innermost last; None where code runs in a scope of its own.
+        self._functions: list[Subjects] = []
+        self._subjects: Subjects | None = None
         self._future = False
         # CPython allows no walrus in a comprehension's iterable, not even in a lambda there.
         self._in_iterable = False
+        self._methods: dict[type[ast.AST], Callable[..., ast.AST]] = {}
 
     # --- primitives
 
@@ -59,24 +64,46 @@ class Rewriter(ast.NodeTransformer):
         self.used.add(f"${self._temps}")
         return f"${self._temps}"
 
-    def block(self, body: Sequence[ast.stmt]) -> list[ast.stmt]:
-        result: list[ast.stmt] = []
+    def block(self, body: Sequence[_Node]) -> list[_Node]:
+        """Return the rewritten nodes; a statement may become several."""
+        result: list[_Node] = []
         for node in body:
-            new = self.visit(node)
-            result.extend(new if isinstance(new, list) else [new])
+            new: object = node if node is None else self.visit(node)  # `{**d}` has no key
+            if type(new) is list:
+                result.extend(new)
+            else:
+                result.append(cast(_Node, new))
         return result
 
-    def visit_all(self, nodes: Sequence[_Node]) -> list[_Node]:
-        return [self.visit(node) for node in nodes]
+    def bound(self, *names: str | None) -> None:
+        """Note that code of the function at hand binds these names."""
+        if self._functions:
+            self._functions[-1].bound.update(name for name in names if name)
+
+    def visit_Name(self, node: ast.Name) -> ast.expr:
+        if self._functions and type(node.ctx) is not ast.Load:
+            self._functions[-1].bound.add(node.id)
+        return node
+
+    def visit_Nonlocal(self, node: ast.Nonlocal) -> ast.stmt:
+        for function in self._functions:
+            function.bound.update(node.names)
+        return node
+
+    def visit_MatchAs(self, node: ast.AST) -> ast.AST:
+        self.bound(getattr(node, "name", None), getattr(node, "rest", None))
+        return self.generic(node)
+
+    visit_MatchStar = visit_MatchMapping = visit_MatchAs  # noqa: N815 (the visitor's naming)
 
     @contextmanager
     def scope(self, kind: str) -> Iterator[None]:
-        before = self._scope, self._subject
-        self._scope, self._subject = kind, None
+        before = self._scope, self._subjects
+        self._scope, self._subjects = kind, None
         try:
             yield
         finally:
-            self._scope, self._subject = before
+            self._scope, self._subjects = before
 
     @contextmanager
     def _iterable_part(self) -> Iterator[None]:
@@ -97,9 +124,30 @@ class Rewriter(ast.NodeTransformer):
         stripped = self._class.lstrip("_")
         return f"_{stripped}{name}" if stripped else name
 
+    @overload
+    def visit(self, node: ast.expr) -> ast.expr: ...
+
+    @overload
+    def visit(self, node: _Node) -> _Node: ...
+
+    def visit(self, node: ast.AST) -> ast.AST:
+        kind = type(node)
+        method = self._methods.get(kind)
+        if method is None:
+            method = self._methods[kind] = getattr(self, "visit_" + kind.__name__, self.generic)
+        return method(node)
+
     def generic(self, node: _Node) -> _Node:
-        result: _Node = self.generic_visit(node)  # type: ignore[assignment]
-        return result
+        """Rewrite the parts of `node` in their places."""
+        space = node.__dict__
+        for name in child_fields(type(node)):
+            value = space.get(name)
+            if type(value) is list:
+                if value:
+                    space[name] = self.block(value)
+            elif value is not None:
+                space[name] = self.visit(value)
+        return node
 
 
 class Loops(Rewriter):
@@ -108,7 +156,7 @@ class Loops(Rewriter):
     def _iterable(self, node: ast.expr, body: Sequence[ast.AST], steady: bool) -> ast.expr:
         """Return the guarded form of what a loop runs over."""
         if isinstance(node, (ast.List, ast.Tuple, ast.Set, ast.Dict, ast.Constant)):
-            return self.visit(node)  # type: ignore[no-any-return]
+            return self.visit(node)
         if (
             isinstance(node, ast.Call)
             and isinstance(node.func, ast.Name)
@@ -162,7 +210,7 @@ class Loops(Rewriter):
         with self.scope("x"):
             for generator in generators:
                 generator.target = self.visit(generator.target)
-                generator.ifs = self.visit_all(generator.ifs)
+                generator.ifs = self.block(generator.ifs)
                 if generator.is_async:
                     generator.ifs.insert(0, self.call("t"))
         return node
@@ -173,8 +221,7 @@ class Loops(Rewriter):
             node.elt = self.visit(node.elt)
         return node
 
-    visit_SetComp = visit_ListComp  # type: ignore[assignment]  # noqa: N815 (the visitor's naming)
-    visit_GeneratorExp = visit_ListComp  # type: ignore[assignment]  # noqa: N815
+    visit_SetComp = visit_GeneratorExp = visit_ListComp  # noqa: N815 (the visitor's naming)
 
     def visit_DictComp(self, node: ast.DictComp) -> ast.expr:
         self._comprehension(node, node.generators, [node.key, node.value])
@@ -185,16 +232,23 @@ class Loops(Rewriter):
 
 def _may_grow(part: ast.AST) -> bool:
     """Return whether running `part` could make a list longer without a tick (see `fuel`)."""
-    for node in ast.walk(part):
-        if isinstance(node, ast.Call):
-            func = node.func
-            if not isinstance(func, ast.Attribute):
-                if not (isinstance(func, ast.Name) and func.id in _STEADY):
+    todo: list[ast.AST] = [part]
+    for node in todo:  # grows as it goes
+        kind = type(node)
+        if kind is ast.Call:
+            func = node.func  # type: ignore[attr-defined]
+            if type(func) is ast.Attribute:
+                if func.attr in _GROWERS:
                     return True
-            elif func.attr in _GROWERS:
+            elif not (type(func) is ast.Name and func.id in _STEADY):
                 return True
-        elif isinstance(node, (ast.Yield, ast.Await, ast.AugAssign)) or (
-            isinstance(node, ast.Slice) and not isinstance(getattr(node, "ctx", None), ast.Load)
-        ):
+        elif kind in _GROWING or (kind is ast.Slice and not isinstance(getattr(node, "ctx", None), ast.Load)):
             return True
+        space = node.__dict__
+        for name in child_fields(kind):
+            value = space.get(name)
+            if type(value) is list:
+                todo.extend([item for item in value if item is not None])
+            elif value is not None:
+                todo.append(value)
     return False

@@ -11,13 +11,14 @@ import ast
 import re
 from collections.abc import Callable
 
-__all__ = ["GUARDED", "guarded_operation", "is_plain"]
+__all__ = ["GUARDED", "guarded_operation", "is_plain", "is_plain_format", "is_short"]
 
 GUARDED: dict[type[ast.operator], str] = {ast.Mult: "mul", ast.Pow: "pow", ast.LShift: "lsh", ast.Mod: "mod"}
 _SMALL = 16  # a sequence may grow by this factor unpriced: the same as four doublings by `+`
 _WORD = 1 << 62  # an int below this is two machine words: multiplying by it costs linear time
 _DIGIT = (1 << 30) - 1  # the largest int that CPython compares without a call
 _SHIFT = 4096  # bits that a shift may add unpriced
+_NESTED = re.compile(r":[^{}]*\{")
 _WIDTH = re.compile(r"%[^a-zA-Z%]*(\d{5,}|\*)")
 
 Guard = Callable[[str], ast.Name]
@@ -157,3 +158,27 @@ def _or(*tests: ast.expr) -> ast.expr:
 
 def _and(*tests: ast.expr) -> ast.expr:
     return ast.BoolOp(ast.And(), list(tests))
+
+
+def is_plain_format(func: ast.expr, node: ast.Call) -> bool:
+    """Return whether the call is `"literal".format(…)` whose fields are bare names and numbers."""
+    if not (isinstance(func, ast.Attribute) and isinstance(func.value, ast.Constant)):
+        return False
+    template = func.value.value
+    return type(template) is str and not set("[.") & set(template) and _is_short_text(template)
+
+
+def is_short(spec: ast.expr) -> bool:
+    """Return whether a format spec is literal text without a large width."""
+    values = spec.values if isinstance(spec, ast.JoinedStr) else [spec]
+    return all(isinstance(v, ast.Constant) and _is_short_text(str(v.value)) for v in values)
+
+
+def _is_short_text(text: str) -> bool:
+    return _NESTED.search(text) is None and not any(
+        run.isdigit() and len(run) > 4 for run in _digit_runs(text)
+    )
+
+
+def _digit_runs(text: str) -> list[str]:
+    return "".join(c if c.isdigit() else " " for c in text).split()

@@ -9,7 +9,7 @@ them `global`, so neither the guest's globals nor a metaclass's mapping can put 
 | while c: … | for $_ in $ticks: if not c: break; … | ticks, counted in C |
 | for x in e (also in comprehensions) | for x in $i(e) | pays for sized ones at once, meters the others |
 | o.x = v, del o.x, o.x += v | (o if type(o) in $G else $w(o, "x")).x = v | only the guest's own and plain data |
-| self.x = v, self._x, twice or more | $own = type(self) in $G; (self if $own else $w(self, "x")).x = v | asked once a call |
+| self.x = v, self._x, twice or more | $oself = self if type(self) in $G else $W(self); $oself.x = v | asked once a call |
 | o._x | (o if type(o) in $G else $p(o, "_x"))._x | only the guest's own |
 | o.format, o.__dict__, … | $x(o, "format") | a safe version of the attribute |
 | a * b, a ** b, a << b, a % b | see `operations` | priced before it runs |
@@ -21,17 +21,16 @@ them `global`, so neither the guest's globals nor a metaclass's mapping can put 
 from __future__ import annotations
 
 import ast
-import re
 
 from pinjra.guard.loops import LAZY, Loops
-from pinjra.guard.operations import GUARDED, guarded_operation, is_plain
+from pinjra.guard.operations import GUARDED, guarded_operation, is_plain, is_plain_format, is_short
 from pinjra.guard.policy import Kind, kind_of
-from pinjra.guard.subjects import subject_of
+from pinjra.guard.subjects import Subjects
+from pinjra.guard.tree import locate
 
 __all__ = ["RESULT", "rewrite"]
 
 RESULT = "$result"
-_NESTED = re.compile(r":[^{}]*\{")
 _CONSUMERS = frozenset(["list", "tuple", "set", "frozenset", "dict", "bytes", "bytearray"])
 _ARITY = {"type": 3, "int": 2}
 
@@ -50,7 +49,8 @@ def rewrite(tree: ast.Module, *, libraries: bool = False) -> ast.Module:
     rewriter.used.add(RESULT)
     tree.body = rewriter.block(tree.body)
     _declare(tree.body, rewriter.used)
-    return ast.fix_missing_locations(tree)
+    locate(tree)
+    return tree
 
 
 def _declare(body: list[ast.stmt], used: set[str]) -> None:
@@ -88,22 +88,30 @@ class _Rewriter(Loops):
                 return ast.copy_location(self.call("x", node.value, ast.Constant(name)), node)
             if kind is not Kind.PRIVATE:
                 return node
-        guard = "p" if isinstance(node.ctx, ast.Load) else "w"
-        inline = guard == "p" or name[:2] != "__"
-        slow = self.call(guard, node.value, ast.Constant(name))
-        if isinstance(node.value, ast.Name) and self._scope != "c" and kind is not Kind.SPECIAL and inline:
-            test = self._own_test(node.value)
-            node.value = ast.copy_location(ast.IfExp(test, node.value, slow), node)
+        reads = isinstance(node.ctx, ast.Load)
+        if (
+            isinstance(node.value, ast.Name)
+            and self._scope != "c"
+            and kind is not Kind.SPECIAL
+            and (reads or name[:2] != "__")
+        ):
+            if self._subjects is None or not self._subjects.defer(node):
+                self._ask(node)
         else:
+            slow = self.call("p" if reads else "w", node.value, ast.Constant(name))
             node.value = ast.copy_location(slow, node)
         return node
 
-    def _own_test(self, name: ast.Name) -> ast.expr:
-        """Return a test that `name` is a plain object of the guest's; of a method's `self`, known since it began."""
-        if name.id == self._subject:
-            self._subject_used = True
-            return ast.Name("$own", ast.Load())
-        return ast.Compare(self.call("type", name), [ast.In()], [self.guard("G")])
+    def _ask(self, node: ast.Attribute) -> None:
+        """o.x = v -> (o if type(o) in $G else $w(o, "x")).x = v"""
+        guard = "p" if isinstance(node.ctx, ast.Load) else "w"
+        node.value = self._own(
+            node.value, self.call(guard, node.value, ast.Constant(self._mangled(node.attr)))
+        )
+
+    def _own(self, obj: ast.expr, other: ast.expr) -> ast.expr:
+        """Return `obj` where it is a plain object of the guest's, else `other`."""
+        return ast.IfExp(ast.Compare(self.call("type", obj), [ast.In()], [self.guard("G")]), obj, other)
 
     # --- calls, operators, formats
 
@@ -127,7 +135,7 @@ class _Rewriter(Loops):
         elif method == "replace" and _has_two(node) and isinstance(node.func, ast.Call):
             target = node.func.args[0]
             node.func, node.args = self.guard("replace"), [target, *node.args]
-        elif method == "format" and _is_plain_format(func, node):
+        elif method == "format" and is_plain_format(func, node):
             node.func = ast.copy_location(ast.Attribute(func.value, "format", ast.Load()), node)  # type: ignore[attr-defined]
         if self.libraries and (len(node.args) > 1 or any(isinstance(arg, ast.Starred) for arg in node.args)):
             self._watched(node)
@@ -201,15 +209,15 @@ class _Rewriter(Loops):
                 for ctx in (ast.Load(), ast.Store())
             )
         attr: str = target.attr  # type: ignore[attr-defined]
-        return tuple(
-            self.visit(ast.Attribute(ast.Name(parts[0], ast.Load()), attr, ctx))
-            for ctx in (ast.Load(), ast.Store())
+        load, store = (
+            ast.Attribute(ast.Name(parts[0], ast.Load()), attr, ctx) for ctx in (ast.Load(), ast.Store())
         )
+        return self.visit(load), self.visit(store)
 
     def visit_FormattedValue(self, node: ast.FormattedValue) -> ast.expr:
         node.value = self.visit(node.value)
         if node.format_spec is not None:
-            dynamic = not _is_short(node.format_spec)
+            dynamic = not is_short(node.format_spec)
             node.format_spec = self.generic(node.format_spec)
             if dynamic:
                 node.format_spec = self.call("spec", node.format_spec)
@@ -225,31 +233,30 @@ class _Rewriter(Loops):
     # --- scopes
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.stmt:
-        node.decorator_list = self.visit_all(node.decorator_list)
+        node.decorator_list = self.block(node.decorator_list)
         with self.scope(self._roomless()):
             self._arguments(node.args)
             if node.returns is not None and not self._future:
                 node.returns = self.visit(node.returns)
             if hasattr(node, "type_params"):
-                node.type_params = self.visit_all(node.type_params)
-        outer = self._subject_used
+                node.type_params = self.block(node.type_params)
+        subjects = Subjects(node.args)
+        self.bound(node.name)
+        self._functions.append(subjects)
         with self.scope("f"):
-            self._subject, self._subject_used = subject_of(node), False
-            subject = self._subject
+            self._subjects = subjects
             body = self.block(node.body)
-            first: list[ast.stmt] = [self.tick()]
-            if self._subject_used and subject is not None:
-                test = ast.Compare(
-                    self.call("type", ast.Name(subject, ast.Load())), [ast.In()], [self.guard("G")]
-                )
-                first.append(ast.Assign([ast.Name("$own", ast.Store())], test))
-        self._subject_used = outer
+            first = [
+                self.tick(),
+                *subjects.settle(lambda name: self._own(name, self.call("W", name)), self._ask),
+            ]
+        self._functions.pop()
         at = 1 if _is_docstring(body[0]) else 0
         body[at:at] = [ast.copy_location(statement, node) for statement in first]
         node.body = body
         return node
 
-    visit_AsyncFunctionDef = visit_FunctionDef  # type: ignore[assignment]  # noqa: N815
+    visit_AsyncFunctionDef = visit_FunctionDef  # noqa: N815
 
     def visit_Lambda(self, node: ast.Lambda) -> ast.expr:
         with self.scope(self._roomless()):
@@ -261,7 +268,7 @@ class _Rewriter(Loops):
         return node
 
     def _arguments(self, args: ast.arguments) -> None:
-        args.defaults = self.visit_all(args.defaults)
+        args.defaults = self.block(args.defaults)
         args.kw_defaults = [default and self.visit(default) for default in args.kw_defaults]
         every = [*args.posonlyargs, *args.args, args.vararg, *args.kwonlyargs, args.kwarg]
         for arg in every:
@@ -272,7 +279,7 @@ class _Rewriter(Loops):
         if not self._future:
             with self.scope(self._roomless()):
                 node.annotation = self.visit(node.annotation)
-        node.target = self.visit(node.target)
+        node.target = self.visit(node.target)  # type: ignore[assignment]
         node.value = node.value and self.visit(node.value)
         return node
 
@@ -281,11 +288,12 @@ class _Rewriter(Loops):
             return self.generic(node)
 
     def visit_ClassDef(self, node: ast.ClassDef) -> ast.stmt:
-        node.decorator_list = self.visit_all(node.decorator_list)
+        node.decorator_list = self.block(node.decorator_list)
         with self.scope(self._roomless()):
-            node.bases, node.keywords = self.visit_all(node.bases), self.visit_all(node.keywords)
+            node.bases, node.keywords = self.block(node.bases), self.block(node.keywords)
             if hasattr(node, "type_params"):
-                node.type_params = self.visit_all(node.type_params)
+                node.type_params = self.block(node.type_params)
+        self.bound(node.name)
         outer, outer_class = self.used, self._class
         self.used, self._class = set(), node.name
         with self.scope("c"):
@@ -297,6 +305,7 @@ class _Rewriter(Loops):
     # --- exceptions, imports, match
 
     def visit_ExceptHandler(self, node: ast.ExceptHandler) -> ast.AST:
+        self.bound(node.name)
         node = self.generic(node)
         node.body.insert(0, ast.copy_location(self.tick(), node))
         return node
@@ -306,6 +315,7 @@ class _Rewriter(Loops):
         for alias in node.names:
             value: ast.expr = self._import(alias.name, (), 0)
             top, *rest = alias.name.split(".")
+            self.bound(alias.asname or top)
             for part in rest if alias.asname else ():
                 value = self.call("x", value, ast.Constant(part))
             result.append(ast.Assign([ast.Name(alias.asname or top, ast.Store())], value))
@@ -323,6 +333,7 @@ class _Rewriter(Loops):
         result: list[ast.stmt] = [ast.Assign([ast.Name(module, ast.Store())], fetch)]
         for alias in node.names:
             value = self.call("from", ast.Name(module, ast.Load()), ast.Constant(alias.name))
+            self.bound(alias.asname or alias.name)
             result.append(ast.Assign([ast.Name(alias.asname or alias.name, ast.Store())], value))
         return [ast.copy_location(statement, node) for statement in result]
 
@@ -370,27 +381,3 @@ def _slice_object(part: ast.expr) -> ast.expr:
     if isinstance(part, ast.Tuple):
         part.elts = [_slice_object(element) for element in part.elts]
     return part
-
-
-def _is_plain_format(func: ast.expr, node: ast.Call) -> bool:
-    """Return whether the call is `"literal".format(…)` whose fields are bare names and numbers."""
-    if not (isinstance(func, ast.Attribute) and isinstance(func.value, ast.Constant)):
-        return False
-    template = func.value.value
-    return type(template) is str and not set("[.") & set(template) and _is_short_text(template)
-
-
-def _is_short(spec: ast.expr) -> bool:
-    """Return whether a format spec is literal text without a large width."""
-    values = spec.values if isinstance(spec, ast.JoinedStr) else [spec]
-    return all(isinstance(v, ast.Constant) and _is_short_text(str(v.value)) for v in values)
-
-
-def _is_short_text(text: str) -> bool:
-    return _NESTED.search(text) is None and not any(
-        run.isdigit() and len(run) > 4 for run in _digit_runs(text)
-    )
-
-
-def _digit_runs(text: str) -> list[str]:
-    return "".join(c if c.isdigit() else " " for c in text).split()
