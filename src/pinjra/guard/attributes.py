@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from typing import cast
 
 from pinjra.guard.errors import RefusedAttribute
+from pinjra.guard.modules import words
 from pinjra.guard.policy import UNBINDABLE_ATTRIBUTES, Kind, kind_of
 
 __all__ = ["Attributes", "class_lookup", "exact_name", "is_one", "type_name"]
@@ -62,6 +63,34 @@ def class_lookup(cls: object, name: str) -> object:
         if found is not None:
             return found
     return None
+
+
+# CPython raises audit events for these, which are refused where they come from a guest's frame.
+_WATCHED_WRITES = frozenset(words("__class__ __name__ __qualname__ __doc__ __defaults__ __kwdefaults__"))
+
+
+class _Written:
+    """A guest's object while one of `_WATCHED_WRITES` is set on it: the host sets it."""
+
+    __slots__ = ("_is_guest_type", "_target")
+
+    def __init__(self, target: object, is_guest_type: Callable[[object], bool]) -> None:
+        object.__setattr__(self, "_target", target)
+        object.__setattr__(self, "_is_guest_type", is_guest_type)
+
+    def __getattribute__(self, name: str) -> object:
+        return getattr(object.__getattribute__(self, "_target"), name)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        target = object.__getattribute__(self, "_target")
+        # SECURITY: a guest's object in a host's class would be that class's, with state of the guest's choice.
+        another = name == "__class__" and issubclass(type(value), type) and type(target) is not value
+        if another and not object.__getattribute__(self, "_is_guest_type")(value):
+            raise RefusedAttribute("__class__ can be set to a class of your own only")
+        setattr(target, name, value)
+
+    def __delattr__(self, name: str) -> None:
+        delattr(object.__getattribute__(self, "_target"), name)
 
 
 class Attributes:
@@ -125,7 +154,12 @@ class Attributes:
 
     def is_guest_type(self, cls: object) -> bool:
         """Return whether a class was made by or for guest code."""
-        return id(cls) in self._guests or (id(type(cls)) in self._guests and issubclass(type(cls), type))
+        if id(cls) in self._guests:
+            return True
+        if not issubclass(type(cls), type):
+            return False
+        # A class in the making is not registered yet: its guest metaclass, or guest base, tells.
+        return id(type(cls)) in self._guests or any(id(base) in self._guests for base in _mro(cls) or ())
 
     def is_guest(self, obj: object) -> bool:
         """Return whether `obj` is the guest's class, function or method, or an instance of its class."""
@@ -216,6 +250,8 @@ class Attributes:
         if self.is_guest(obj):
             if kind is Kind.DENIED or (name == "__dict__" and issubclass(type(obj), type)):
                 raise RefusedAttribute(f"attribute {name!r} cannot be set")
+            if name in _WATCHED_WRITES:
+                return _Written(obj, self.is_guest_type)
             if kind is not Kind.PRIVATE or name[:2] == "__" or self._is_own(obj, name):
                 return obj
         elif (kind is Kind.PUBLIC and name[:2] != "__") or name in (

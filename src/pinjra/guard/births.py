@@ -7,7 +7,9 @@ of its bases (`__init_subclass__`, `__set_name__`) runs before it is returned. S
 
 from __future__ import annotations
 
+import abc
 import builtins
+import contextlib
 import enum
 import functools
 import itertools
@@ -36,6 +38,8 @@ _TAKER_NAMES = frozenset(
 )
 _TAKER_NAMES |= {"call_soon", "call_later", "call_at", "call_soon_threadsafe", "run_in_executor", "to_thread"}
 _NAME_DEPTH = 4
+_BIRTH = "$birth"
+_PLAIN_METAS = (type, abc.ABCMeta)
 
 
 # Methods of these make no classes and call nothing with more than one argument: most calls that are watched.
@@ -48,11 +52,15 @@ class Births:
     Args:
         register: Takes a new class as the guest's own.
         namespace: The guest's globals: what its own functions are told by.
+        shields: Native libraries share the process.
     """
 
-    def __init__(self, register: Callable[[type], None], namespace: dict[str, object]) -> None:
+    def __init__(
+        self, register: Callable[[type], None], namespace: dict[str, object], *, shields: bool = True
+    ) -> None:
         self._register = register
         self._namespace = namespace
+        self._shields = shields
 
     def call(self, function: Callable[..., object]) -> Callable[..., object]:
         """Return `function`, or what does the same and shields the class that it makes."""
@@ -95,7 +103,10 @@ class Births:
         chosen: list[Callable[..., object]] = []
 
         def make(name: str, bases: tuple[type, ...], space: dict[str, object], **options: object) -> object:
-            return chosen[0](name, bases, _shielded(space), **options)
+            ready = _shielded(space) if self._shields else space
+            if any(chosen[0] is plain for plain in _PLAIN_METAS):
+                ready = {_BIRTH: _Birth(self._register), **cast("dict[str, object]", ready)}
+            return chosen[0](name, bases, ready, **options)
 
         def prepare(name: str, bases: tuple[type, ...], **options: object) -> object:
             meta, space, _ = types.prepare_class(name, bases, {**explicit, **options})
@@ -104,6 +115,19 @@ class Births:
 
         make.__prepare__ = prepare  # type: ignore[attr-defined]
         return builtins.__build_class__(body, name, *bases, **{**keywords, "metaclass": make})
+
+
+class _Birth:
+    """Registers a class as soon as it is there: before `__set_name__` and `__init_subclass__` of the guest see it."""
+
+    def __init__(self, register: Callable[[type], None]) -> None:
+        self._register = register
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        type.__delattr__(owner, name)
+        # What is refused is refused once the class is made: CPython before 3.12 wraps what is raised here.
+        with contextlib.suppress(RefusedAttribute):
+            self._register(owner)
 
 
 def _makes_classes(function: object) -> bool:

@@ -58,7 +58,10 @@ _TYPING += " T T_co T_contra KT VT VT_co V_co CT_co"
 _TYPING += (
     " ValuesView assert_never assert_type cast dataclass_transform final get_args get_origin get_type_hints"
 )
-_TYPING += " get_protocol_members is_protocol is_typeddict no_type_check overload override runtime_checkable"
+_TYPING += (
+    " ForwardRef clear_overloads get_overloads get_protocol_members is_protocol is_typeddict no_type_check"
+)
+_TYPING += " no_type_check_decorator overload override runtime_checkable"
 
 _ASYNCIO = (
     "ALL_COMPLETED FIRST_COMPLETED FIRST_EXCEPTION Barrier BoundedSemaphore BrokenBarrierError CancelledError"
@@ -217,7 +220,7 @@ PUBLIC: dict[str, str] = {
     "time": _TIME,
     # Types that would build code, frames or modules can be compared and tested against, not called.
     "types": _TYPES,
-    # get_type_hints does not evaluate strings as code; overload registers nothing; reveal_type and ForwardRef are not given.
+    # get_type_hints evaluates text as guest code; overload registers in the session; reveal_type writes on the host.
     "typing": _TYPING,
     "unicodedata": "UCD bidirectional category combining decimal decomposition digit east_asian_width is_normalized isxidstart "
     "isxidcontinue lookup mirrored name normalize numeric ucd_3_2_0 unidata_version",

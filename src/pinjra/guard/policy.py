@@ -44,7 +44,8 @@ _DUNDERS = (
     "dataclass_fields dataclass_params match_args module all final override no_type_check itemsize "
     "getnewargs debug bound constraints covariant contravariant metadata supertype required_keys "
     "optional_keys total value name_ typing_subst typing_is_unpacked_typevartuple annotate "
-    "static_attributes firstlineno signature"
+    "static_attributes firstlineno signature "
+    "forward_arg forward_evaluated forward_value forward_is_argument forward_is_class"
 )
 _PUBLIC_DUNDERS = frozenset(f"__{name}__" for name in words(_DUNDERS))
 

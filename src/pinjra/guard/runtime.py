@@ -4,9 +4,8 @@
 
 from __future__ import annotations
 
-import builtins
 import types
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import cast
 
 from pinjra.core.execution import Stream
@@ -15,8 +14,8 @@ from pinjra.guard import policy as policies
 from pinjra.guard.attributes import Attributes, class_lookup
 from pinjra.guard.births import Births
 from pinjra.guard.builtins import build_builtins
+from pinjra.guard.compiler import RESULT, compile_guarded
 from pinjra.guard.errors import RefusedOperation
-from pinjra.guard.foreign import foreign
 from pinjra.guard.formatting import Formatting
 from pinjra.guard.fuel import Fuel
 from pinjra.guard.imports import Importer
@@ -37,6 +36,7 @@ class Runtime:
 
     def __init__(self, policy: Policy, limits: Limits, write: Callable[[Stream, str], None]) -> None:
         self.namespace: dict[str, object] = {}
+        self._policy = policy
         self.fuel = Fuel(limits)
         self.pricing = Pricing(limits, self.fuel)
         self.importer = Importer(policy, services=self)
@@ -44,7 +44,7 @@ class Runtime:
         self._formatting = Formatting(self.pricing, self.attributes.getattr)
         self.special = Special(self.attributes, self.pricing, self._formatting, self.importer.guarded_method)
         self.attributes.special = self.special.load
-        self.births = Births(self.register_guest_type, self.namespace)
+        self.births = Births(self.register_guest_type, self.namespace, shields=self.importer.has_libraries)
         self._files: set[str] = set()
         self.metering = Metering(self.fuel, self._metered, self.attributes.is_guest_type)
         self.steady = self.metering.steady
@@ -127,6 +127,18 @@ class Runtime:
     def format(self, template: str, args: tuple[object, ...], kwargs: object) -> str:
         return self._formatting.format(template, *args, **cast("dict[str, object]", kwargs))
 
+    def evaluate(self, text: str, names: Mapping[str, object]) -> object:
+        code = compile_guarded(f"({text}\n)", self._policy)
+        # SECURITY: a name of a guard, or of the builtins, must not stand before the real one.
+        space = {
+            key: item
+            for key, item in names.items()
+            if type(key) is str and "$" not in key and key not in REFUSED_NAMES
+        }
+        space["__builtins__"] = self.builtins
+        exec(code.code, space)  # noqa: S102 (checked and rewritten as all guest code is)
+        return space[RESULT]
+
     def stopped(self) -> bool:
         return self.fuel.stop is not None
 
@@ -176,7 +188,6 @@ class Runtime:
             "function": types.FunctionType,
             "p": attributes.private,
             "w": attributes.writable,
-            "W": foreign(attributes),
             "mg": attributes.match_guard,
             "spec": pricing.spec,
             "join": pricing.join,
@@ -197,10 +208,6 @@ class Runtime:
     def _build_class(
         self, body: Callable[..., object], name: str, *bases: object, **keywords: object
     ) -> object:
-        if not self.importer.has_libraries:
-            made = builtins.__build_class__(body, name, *bases, **keywords)
-            self.attributes.register(made)
-            return made
         made = self.births.build(body, name, *bases, **keywords)
         if isinstance(made, type):
             self.register_guest_type(made)

@@ -8,7 +8,7 @@ pass `check_attribute` first, because `__match_args__` reads attributes by those
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol
 
 __all__ = ["GuardServices"]
@@ -86,6 +86,10 @@ class GuardServices(Protocol):
 
     def format(self, template: str, args: tuple[object, ...], kwargs: object) -> str:
         """Return `template.format(*args, **kwargs)` under the attribute policy."""
+        ...
+
+    def evaluate(self, text: str, names: Mapping[str, object]) -> object:
+        """Return the value of an expression that the guest wrote as text (an annotation), compiled and run as guest code."""
         ...
 
     def stopped(self) -> bool:

@@ -23,7 +23,22 @@ __all__ = ["Special"]
 _Handler = Callable[[object, str], object]
 _BOUND = (types.BuiltinMethodType, types.MethodWrapperType)
 _UNBOUND = (types.WrapperDescriptorType, types.MethodDescriptorType)
-_DATA = (list, dict, set, frozenset, str, bytes, bytearray, int, float, complex, bool, tuple, type(None))
+_DATA = (
+    list,
+    dict,
+    set,
+    frozenset,
+    str,
+    bytes,
+    bytearray,
+    int,
+    float,
+    complex,
+    bool,
+    tuple,
+    type(None),
+    object,
+)
 _TYPE_MRO = vars(type)["mro"]
 _ACCESS = {
     "__getattribute__": "getattr",
@@ -107,11 +122,18 @@ class Special:
     def _order(self, obj: object, name: str) -> object:
         """Return `mro` of a class, which shows what `__mro__` does."""
         real = getattr(obj, name)
-        if issubclass(type(obj), type) and is_one(type(real), _BOUND):
-            return lambda: list(cast("tuple[object, ...]", self._family(obj, "__mro__")))
-        if real is _TYPE_MRO:
-            return lambda cls, /: list(cast("tuple[object, ...]", self._family(cls, "__mro__")))
-        return real
+        if is_one(type(real), _BOUND) and issubclass(type(_subject(obj)), type):
+            return lambda: self._linear(cast(type, _subject(obj)))
+        return self._linear if real is _TYPE_MRO else real
+
+    def _linear(self, cls: type, /) -> list[object]:
+        """Return `type.mro(cls)`; a class in the making has no order yet, and needs what stands behind its bases too."""
+        if class_order(cls) is not None:
+            return list(cast("tuple[object, ...]", self._family(cls, "__mro__")))
+        order = type.mro(cls)
+        if any(self._is_behind(one, tuple(order)) for one in order):
+            raise RefusedAttribute("a metaclass with an mro() of its own cannot order these bases")
+        return cast("list[object]", order)
 
     def _is_behind(self, cls: object, order: tuple[type, ...]) -> bool:
         """Return whether a host class of the same name stands before `cls`."""
@@ -126,8 +148,9 @@ class Special:
     def _obj(self, obj: object, name: str) -> object:
         """`AttributeError.obj` is the object that failed, which may be a host module."""
         value = getattr(obj, name)
-        if issubclass(type(obj), AttributeError) and not is_one(type(value), _DATA):
-            return value if self._attributes.is_guest(value) else None
+        foreign = not is_one(type(value), _DATA) and not self._attributes.is_guest(value)
+        if foreign and issubclass(type(obj), AttributeError):
+            raise RefusedAttribute("attribute 'obj' of AttributeError is available for your own objects only")
         return value
 
     def _behind(self, obj: object, name: str) -> object:

@@ -1,10 +1,8 @@
-"""Stand-ins for abc, contextlib, dataclasses, enum and typing: what makes, marks and annotates classes."""
+"""Stand-ins for abc, contextlib, dataclasses and enum: what makes and marks classes."""
 
 from __future__ import annotations
 
 import abc
-import ast
-import builtins
 import contextlib
 import dataclasses
 import keyword
@@ -23,7 +21,7 @@ if TYPE_CHECKING:
 
     from pinjra.guard.replacements import Factory, Session, StandIns
 
-__all__ = ["FACTORIES", "resolve_hint"]
+__all__ = ["FACTORIES"]
 
 _FIELDS = "__dataclass_fields__"
 
@@ -159,123 +157,6 @@ def _dataclasses(session: Session) -> StandIns:
     }
 
 
-def resolve_hint(session: Session, note: object, extra: Mapping[str, object]) -> object:
-    """Return what a string annotation names, without running it as code; other annotations as they are.
-
-    Raises:
-        NameError: A name in it is not bound.
-        TypeError: It is not made of names, attributes, subscripts, `|`, tuples, lists and constants.
-    """
-    text = (
-        note
-        if type(note) is str
-        else getattr(note, "__forward_arg__", None)
-        if type(note) is typing.ForwardRef
-        else None
-    )
-    if type(text) is not str:
-        return None if note is None else note
-    return _Hint(session, {**session.services.guest_globals(), **extra}).value(
-        ast.parse(text.strip(), mode="eval").body
-    )
-
-
-class _Hint(ast.NodeVisitor):
-    """Value of an annotation's tree, read under the attribute policy."""
-
-    def __init__(self, session: Session, names: Mapping[str, object]) -> None:
-        self.services = session.services
-        self.names = names
-
-    def value(self, node: ast.AST) -> object:
-        if isinstance(node, ast.Constant):
-            return type(None) if node.value is None else node.value
-        if isinstance(node, ast.Name):
-            return self._name(node.id)
-        if isinstance(node, ast.Attribute):
-            return self.services.guarded_getattr(self.value(node.value), node.attr)
-        if isinstance(node, ast.Subscript):
-            index = self._index(node.slice)
-            return cast("dict[object, object]", self.value(node.value))[index]
-        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):
-            return cast(int, self.value(node.left)) | cast(int, self.value(node.right))
-        if isinstance(node, ast.List):
-            return [self.value(item) for item in node.elts]
-        raise TypeError(f"annotation {ast.unparse(node)!r:.100} is more than a name of a type")
-
-    def _index(self, node: ast.AST) -> object:
-        return (
-            tuple(self._index(item) for item in node.elts)
-            if isinstance(node, ast.Tuple)
-            else self.value(node)
-        )
-
-    def _name(self, name: str) -> object:
-        if name in self.names and not name.startswith("__"):
-            return self.names[name]
-        kinds = ("int float str bytes bool complex list dict set frozenset tuple type object range slice property "
-                 "bytearray memoryview BaseException Exception")  # fmt: skip
-        if name in kinds.split():
-            return getattr(builtins, name)
-        raise NameError(f"name {name!r} is not defined")
-
-
-def _typing(session: Session) -> StandIns:
-    services = session.services
-
-    def get_type_hints(
-        obj: object, globalns: object = None, localns: object = None, include_extras: bool = False
-    ) -> dict[str, object]:
-        extra = {**(globalns if type(globalns) is dict else {}), **(localns if type(localns) is dict else {})}
-        if isinstance(obj, type):
-            sources = [class_dict(base).get("__annotations__", {}) for base in reversed(obj.__mro__)]
-        elif services.is_guest(obj) or is_guest_function(obj):
-            sources = [getattr(obj, "__annotations__", None) or {}]
-        else:
-            raise RefusedOperation("typing.get_type_hints reads functions and classes of your own only")
-        hints: dict[str, object] = {}
-        for source in sources:
-            for name, note in source.items() if type(source) is dict else ():
-                hint = resolve_hint(session, note, extra)
-                hints[name] = type(None) if hint is None else hint
-        return hints if include_extras else {name: _strip(hint) for name, hint in hints.items()}
-
-    def overload(func: object) -> object:
-        def overloaded(*args: object, **kwargs: object) -> object:
-            raise NotImplementedError(
-                "You should not call an overloaded function. A series of @overload-decorated functions outside a stub module "
-                "should always be followed by an implementation that is not @overload-ed."
-            )
-
-        return overloaded
-
-    def marker(obj: object) -> object:
-        """Return `obj` as it is: a mark for type checkers."""
-        return obj
-
-    def runtime_checkable(cls: object) -> object:
-        if isinstance(cls, type) and services.is_guest_type(cls):
-            return typing.runtime_checkable(cls)
-        raise RefusedOperation("typing.runtime_checkable changes protocols of your own only")
-
-    made: StandIns = dict.fromkeys(("final", "override", "no_type_check"), marker)
-    return {
-        **made,
-        "dataclass_transform": lambda **options: marker,
-        "get_type_hints": named(get_type_hints, typing.get_type_hints),
-        "overload": named(overload, typing.overload),
-        "runtime_checkable": named(runtime_checkable, typing.runtime_checkable),
-    }
-
-
-def _strip(hint: object) -> object:
-    """Return a hint without Annotated, Required and NotRequired around it."""
-    origin = typing.get_origin(hint)
-    if origin in (typing.Annotated, getattr(typing, "Required", ()), getattr(typing, "NotRequired", ())):
-        return _strip(typing.get_args(hint)[0])
-    return hint
-
-
 def _abc(session: Session) -> StandIns:
     def abstractmethod(funcobj: object) -> object:
         if type(funcobj) in (type(len), type(abstractmethod)) and not is_guest_function(funcobj):
@@ -309,5 +190,4 @@ FACTORIES: dict[str, Factory] = {
     "abc": _abc,
     "contextlib": _contextlib,
     "dataclasses": _dataclasses,
-    "typing": _typing,
 }

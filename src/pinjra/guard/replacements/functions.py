@@ -146,12 +146,12 @@ def _singledispatch(session: Session) -> Callable[[Callable[..., object]], Calla
     """Return singledispatch whose register() reads annotations without evaluating text as code."""
 
     def first_annotation(function: object) -> object:
-        from pinjra.guard.replacements.classes import resolve_hint
+        from pinjra.guard.replacements.hints import Hints
 
         notes = getattr(function, "__annotations__", None) or {}
         for name, note in notes.items():
             if name != "return":
-                return resolve_hint(session, note, {})
+                return Hints(session, session.services.guest_globals()).value(note)
         raise TypeError(
             f"Invalid first argument to `register()`: {function!r}. Use either `@register(some_class)` or plain "
             "`@register` on an annotated function."
