@@ -16,6 +16,7 @@ from pinjra.guard.births import Births
 from pinjra.guard.builtins import build_builtins
 from pinjra.guard.compiler import RESULT, compile_guarded
 from pinjra.guard.errors import RefusedOperation
+from pinjra.guard.foreign import foreign
 from pinjra.guard.formatting import Formatting
 from pinjra.guard.fuel import Fuel
 from pinjra.guard.imports import Importer
@@ -188,6 +189,7 @@ class Runtime:
             "function": types.FunctionType,
             "p": attributes.private,
             "w": attributes.writable,
+            "W": foreign(attributes),
             "mg": attributes.match_guard,
             "spec": pricing.spec,
             "join": pricing.join,
