@@ -150,9 +150,12 @@ def daytona(daytona_server: Any, monkeypatch: pytest.MonkeyPatch) -> type[Python
         """The stand-in's sandbox is this machine: what is there need not be installed."""
 
         def __init__(self, imports: Any = (), **options: Any) -> None:
+            super().__init__(imports, **{"install": False, **options})
+
+        def _open(self) -> Any:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", DeprecationWarning)  # of polling
-                super().__init__(imports, **{"install": False, **options})
+                return super()._open()
 
     return Installed
 

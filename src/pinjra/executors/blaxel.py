@@ -29,6 +29,8 @@ from pinjra.executors.transport import Transport
 __all__ = ["BlaxelExecutor", "BlaxelTransport"]
 
 STDIN_CHUNK_BYTES = 512 << 10
+LONGEST_LINE = 2 << 20  # characters: twice a frame's longest line
+TAIL_CHARACTERS = 4096  # of stderr, kept to say why a worker died
 
 
 class BlaxelExecutor(SessionExecutor):
@@ -179,17 +181,11 @@ class BlaxelTransport:
         with self._http.stream("GET", url, timeout=httpx.Timeout(30.0, read=None)) as response:
             if response.status_code != 200:
                 raise BackendError(f"no log stream: HTTP {response.status_code}")
-            rest = ""
-            for chunk in response.iter_text():
-                *lines, rest = (rest + chunk).split("\n")
-                kept = []
-                for line in lines:
-                    if line.startswith("stdout:"):
-                        kept.append(line[7:])
-                    elif line.startswith("stderr:"):
-                        self._stderr = (self._stderr + line[7:] + "\n")[-4096:]
-                if kept:
-                    yield "\n".join(kept) + "\n"
+            for kind, text in _by_stream(response.iter_text()):
+                if kind == "stdout":
+                    yield text
+                else:
+                    self._stderr = (self._stderr + text)[-TAIL_CHARACTERS:]
 
     def read(self, timeout_seconds: float | None) -> bytes:
         """Return the next bytes of stdout; see `Transport.read`."""
@@ -250,6 +246,21 @@ class BlaxelTransport:
             found = self._sandbox.process.get(self._name)
             words = f"{found.status}, exit status {found.exit_code} {words}".strip()
         return words
+
+
+def _by_stream(chunks: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Yield ("stdout" or "stderr", text) of a log whose lines say which they are; other lines are the vendor's own."""
+    rest = ""
+    for chunk in chunks:
+        *lines, rest = (rest + chunk).split("\n")
+        for line in lines:
+            kind, mark, text = line.partition(":")
+            if mark and kind in ("stdout", "stderr"):
+                yield kind, text + "\n"
+        # SECURITY: a line without an end is not collected for ever; as it is, the reader of frames refuses it.
+        if len(rest) > LONGEST_LINE:
+            yield "stdout", rest
+            rest = ""
 
 
 def _sdk() -> Any:

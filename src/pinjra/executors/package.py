@@ -25,12 +25,18 @@ _MAIN = "from pinjra.worker.__main__ import main\n\nmain()\n"
 
 
 @cache
-def worker_zip() -> bytes:
-    """Return the worker as a zip: `core`, `guard`, `wire`, `jail` and `worker`, importable as `pinjra`, and runnable."""
+def worker_zip(main: bytes = b"") -> bytes:
+    """Return the worker as a zip: `core`, `guard`, `wire`, `jail` and `worker`, importable as `pinjra`, and runnable.
+
+    Args:
+        main: Source of `pinjra.worker.__main__` instead of the worker's own (another worker, to test the host).
+    """
     files = {"__main__.py": _MAIN.encode(), "pinjra/__init__.py": _INIT.encode()}
     root = resources.files("pinjra")
     for layer in _LAYERS:
         files.update(_files(root / layer, f"pinjra/{layer}"))
+    if main:
+        files["pinjra/worker/__main__.py"] = main
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
         for name in sorted(files):

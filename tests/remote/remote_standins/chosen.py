@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 
-from pinjra.executors.conformance import limits, output, tools, values  # noqa: F401  (they fill CHECKS)
-from pinjra.executors.conformance.suite import CHECKS, Check
+from pinjra.executors.conformance import CHECKS, Check
 
-# Values, tools, kill, rollback, interrupt, files, output. PINJRA_FULL=1 gives every backend all.
+# Values, tools, kill, rollback, interrupt, files, output, hostile frames. PINJRA_FULL=1 gives every backend all.
 OFTEN = (
     "the wall limit stops",
     "interrupt stops",
@@ -20,7 +19,12 @@ OFTEN = (
     "an async tool is awaitable",
     "a tool may run code in a session of its own",
     "plain values cross",
-    "arrays cross",
+    "large values cross",
+    "tables cross",
+    "images cross",
+    "lies of a worker",
+    "frames that are replayed",
+    "guest code that writes on the workers own stream",
 )
 
 

@@ -12,7 +12,18 @@ import sys
 import tarfile
 from pathlib import Path
 
-WANTED_PACKAGES = ("numpy", "numpy.libs")  # so that arrays cross; left out where the machine has none
+# So that arrays, tables and images cross; left out where the machine has none.
+WANTED_PACKAGES = (
+    "numpy",
+    "numpy.libs",
+    "pandas",
+    "dateutil",
+    "pytz",
+    "tzdata",
+    "six.py",
+    "PIL",
+    "pillow.libs",
+)
 SKIPPED = {"test", "tests", "idlelib", "tkinter", "lib2to3", "ensurepip", "__pycache__", "turtledemo"}
 
 
@@ -52,7 +63,7 @@ def build(target: Path, site_packages: Path | None = None) -> bool:
         folders += [
             (site_packages / p, f"/usr/local/lib/{library.name}/dist-packages/{p}")
             for p in WANTED_PACKAGES
-            if (site_packages / p).is_dir()
+            if (site_packages / p).exists()
         ]
     for folder, inside in folders:
         for path in walk(folder):
@@ -74,7 +85,7 @@ def build(target: Path, site_packages: Path | None = None) -> bool:
 
 def walk(folder: Path) -> list[Path]:
     """Return the regular files below `folder` that a running Python may need."""
-    found = []
+    found = [folder] if folder.is_file() else []
     for root, names, files in os.walk(folder):
         names[:] = [n for n in names if n not in SKIPPED and n not in ("site-packages", "dist-packages")]
         found += [Path(root) / f for f in files if not f.endswith((".a", ".pyc"))]

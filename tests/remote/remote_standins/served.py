@@ -7,10 +7,15 @@ import contextlib
 import os
 import signal
 import socket
+import sys
 import threading
+from pathlib import Path
 from typing import Any
 
 import uvicorn
+
+# Nothing of ours goes in but where the Python with the packages is that values of theirs need.
+ENVIRONMENT = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
 
 
 class Served:
@@ -83,5 +88,5 @@ def kill_group(process: asyncio.subprocess.Process) -> None:
 async def spawn(*command: str) -> asyncio.subprocess.Process:
     """Start a command as a sandbox would: a group of its own, nothing of our environment."""
     return await asyncio.create_subprocess_exec(
-        *command, stdin=-1, stdout=-1, stderr=-1, start_new_session=True, env={"PATH": os.environ["PATH"]}
+        *command, stdin=-1, stdout=-1, stderr=-1, start_new_session=True, env=ENVIRONMENT
     )

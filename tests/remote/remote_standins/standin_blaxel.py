@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
-import signal
-import socket
-import threading
 from collections.abc import AsyncIterator
 from typing import Any
 
-import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
+
+from remote_standins.served import Served, kill_group, spawn
 
 
 class Process:
@@ -55,7 +51,7 @@ class Process:
         }  # fmt: skip
 
 
-class BlaxelStandIn:
+class BlaxelStandIn(Served):
     """The server, on a thread."""
 
     def __init__(self) -> None:
@@ -68,30 +64,12 @@ class BlaxelStandIn:
             Route("/process/{name}/stdin", self.stdin, methods=["POST"]),
             Route("/process/{name}/kill", self.kill, methods=["DELETE"]),
         ]
-        self.socket = socket.create_server(("127.0.0.1", 0))
-        self.socket.setsockopt(
-            socket.IPPROTO_TCP, socket.TCP_NODELAY, 1
-        )  # inherited; asyncio sets it for proto 6 only
-        self.url = f"http://127.0.0.1:{self.socket.getsockname()[1]}"
-        config = uvicorn.Config(
-            Starlette(routes=routes), log_level="error", lifespan="off", timeout_graceful_shutdown=1
-        )
-        self.server = uvicorn.Server(config)
-        self.thread = threading.Thread(
-            target=lambda: asyncio.run(self.server.serve(sockets=[self.socket])), daemon=True
-        )
-        self.thread.start()
+        self.app = Starlette(routes=routes)
+        self.start()
 
     async def exec(self, request: Request) -> Response:
         body = await request.json()
-        process = await asyncio.create_subprocess_shell(
-            "exec " + body["command"],
-            stdin=-1,
-            stdout=-1,
-            stderr=-1,
-            start_new_session=True,
-            env={"PATH": os.environ["PATH"]},
-        )
+        process = await spawn("/bin/sh", "-c", "exec " + body["command"])
         found = Process(process, body["name"], body["command"])
         self.processes[body["name"]] = found
         return JSONResponse(found.describe())
@@ -128,14 +106,10 @@ class BlaxelStandIn:
 
     async def kill(self, request: Request) -> Response:
         found = self.processes[request.path_params["name"]]
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(found.process.pid, signal.SIGKILL)
+        kill_group(found.process)
         return JSONResponse({"message": "ok"})
 
     def close(self) -> None:
         for found in self.processes.values():
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(found.process.pid, signal.SIGKILL)
-        self.server.should_exit = True
-        self.thread.join(10)
-        self.socket.close()
+            self.on_loop(kill_group, found.process)
+        self.stop()

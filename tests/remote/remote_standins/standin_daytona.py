@@ -16,7 +16,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from remote_standins.served import Served, kill_group
+from remote_standins.served import Served, kill_group, spawn
 
 MARKERS = {"stdout": b"\x01\x01\x01", "stderr": b"\x02\x02\x02"}
 BOX = "/toolbox/{box}/process"
@@ -130,7 +130,7 @@ class DaytonaStandIn(Served):
     async def start_command(self, request: Request) -> Response:
         asked = await request.json()
         assert asked["suppressInputEcho"], "without it the log would hold what is written"
-        process = await spawn_shell(asked["command"])
+        process = await spawn("/bin/sh", "-c", asked["command"])
         name = str(uuid.uuid4())
         self.commands[name] = Command(request.path_params["box"], process)
         return JSONResponse({"cmdId": name}, status_code=202)
@@ -170,10 +170,3 @@ class DaytonaStandIn(Served):
                 sent += len(chunk)
                 await socket.send_bytes(chunk)
             await socket.close(1000)
-
-
-async def spawn_shell(command: str) -> asyncio.subprocess.Process:
-    """Start a command line."""
-    from remote_standins.served import spawn
-
-    return await spawn("/bin/sh", "-c", command)

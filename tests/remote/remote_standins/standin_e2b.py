@@ -8,15 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-import signal
-import socket
-import threading
 import uuid
 from collections.abc import AsyncIterator
 from typing import Any
 
-import uvicorn
 from connectrpc.code import Code
 from connectrpc.errors import ConnectError
 from e2b.envd.client_shared import ENVD_JSON_CODEC
@@ -27,6 +22,8 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+
+from remote_standins.served import Served, kill_group, spawn
 
 READ_BYTES = 32 << 10  # envd reads output in chunks of 32 KiB
 
@@ -74,10 +71,7 @@ class Processes(Process):
     async def start(self, request: Any, context: Any) -> AsyncIterator[Any]:
         sandbox = context.request_headers.get("e2b-sandbox-id", "")
         config = request.process
-        process = await asyncio.create_subprocess_exec(
-            config.cmd, *config.args, stdin=-1, stdout=-1, stderr=-1, start_new_session=True,
-            env={"PATH": os.environ["PATH"]},
-        )  # fmt: skip
+        process = await spawn(config.cmd, *config.args)
         command = self.commands[process.pid] = Command(sandbox, process, self)
         queue: asyncio.Queue[Any] = asyncio.Queue()
         command.listeners.add(queue)
@@ -135,9 +129,8 @@ class Processes(Process):
 
     def kill_sandbox(self, sandbox: str) -> None:
         for command in self.commands.values():
-            if command.sandbox == sandbox and command.process.returncode is None:
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(command.process.pid, signal.SIGKILL)
+            if command.sandbox == sandbox:
+                kill_group(command.process)
 
     def cut(self) -> int:
         """Break every listener's stream; return how many there were."""
@@ -149,7 +142,7 @@ class Processes(Process):
         return len(queues)
 
 
-class E2BStandIn:
+class E2BStandIn(Served):
     """The server, on a thread; `url` serves control plane and all sandboxes."""
 
     def __init__(self) -> None:
@@ -175,35 +168,8 @@ class E2BStandIn:
             else:
                 await rest(scope, receive, send)
 
-        self.socket = socket.create_server(("127.0.0.1", 0))
-        self.socket.setsockopt(
-            socket.IPPROTO_TCP, socket.TCP_NODELAY, 1
-        )  # inherited; asyncio sets it for proto 6 only
-        self.url = f"http://127.0.0.1:{self.socket.getsockname()[1]}"
-        self.server = uvicorn.Server(
-            uvicorn.Config(app, log_level="error", lifespan="off", timeout_graceful_shutdown=1)
-        )
-        self.loop: asyncio.AbstractEventLoop | None = None
-        self.started = threading.Event()
-        self.thread = threading.Thread(target=self.serve, daemon=True)
-        self.thread.start()
-        self.started.wait(10)
-
-    def serve(self) -> None:
-        async def main() -> None:
-            self.loop = asyncio.get_running_loop()
-            self.started.set()
-            await self.server.serve(sockets=[self.socket])
-
-        asyncio.run(main())
-
-    def on_loop(self, function: Any, *args: Any) -> Any:
-        """Return function(*args), called on the server's loop."""
-
-        async def call() -> Any:
-            return function(*args)
-
-        return asyncio.run_coroutine_threadsafe(call(), self.loop).result(10)
+        self.app = app
+        self.start()
 
     def cut(self) -> int:
         return self.on_loop(self.processes.cut)
@@ -211,9 +177,7 @@ class E2BStandIn:
     def close(self) -> None:
         for sandbox in list(self.sandboxes):
             self.on_loop(self.processes.kill_sandbox, sandbox)
-        self.server.should_exit = True
-        self.thread.join(10)
-        self.socket.close()
+        self.stop()
 
     async def health(self, request: Request) -> Response:
         known = request.headers.get("e2b-sandbox-id", "") in self.sandboxes

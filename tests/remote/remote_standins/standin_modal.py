@@ -8,8 +8,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-import os
-import signal
 import socket
 import threading
 import time
@@ -22,6 +20,8 @@ from modal_proto import api_pb2 as api
 from modal_proto import task_command_router_pb2 as router
 from modal_proto.api_grpc import ModalClientBase
 from modal_proto.task_command_router_grpc import TaskCommandRouterBase
+
+from remote_standins.served import kill_group, spawn
 
 
 def complete(base: type) -> type:
@@ -77,14 +77,7 @@ class Router(complete(TaskCommandRouterBase)):  # type: ignore[misc]
 
     async def TaskExecStart(self, stream: Any) -> None:
         request = await stream.recv_message()
-        process = await asyncio.create_subprocess_exec(
-            *request.command_args,
-            stdin=-1,
-            stdout=-1,
-            stderr=-1,
-            start_new_session=True,
-            env={"PATH": os.environ["PATH"]},
-        )
+        process = await spawn(*request.command_args)
         self.execs[request.exec_id] = Exec(process, request.task_id)
         await stream.send_message(router.TaskExecStartResponse())
 
@@ -158,8 +151,8 @@ class Router(complete(TaskCommandRouterBase)):  # type: ignore[misc]
     def kill(self, task: str | None = None) -> None:
         """Kill the commands of one task; of all, without."""
         for found in self.execs.values():
-            if found.process.returncode is None and task in (None, found.task):
-                os.killpg(found.process.pid, signal.SIGKILL)
+            if task in (None, found.task):
+                kill_group(found.process)
 
 
 class Control(complete(ModalClientBase)):  # type: ignore[misc]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-# The four files of checks fill CHECKS when they are imported.
+# The files of checks fill CHECKS when they are imported.
+from pinjra.executors.conformance import data as data
+from pinjra.executors.conformance import hostile as hostile
 from pinjra.executors.conformance import limits as limits
 from pinjra.executors.conformance import output as output
 from pinjra.executors.conformance import tools as tools

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal
+from weakref import WeakKeyDictionary
 
 from pinjra.core.execution import ErrorKind, Execution
 from pinjra.core.limits import Limits
@@ -21,7 +22,9 @@ __all__ = [
     "Check",
     "CheckFailed",
     "Make",
+    "NotHere",
     "Result",
+    "another",
     "check",
     "expect",
     "failure_of",
@@ -37,6 +40,10 @@ CHECK_LIMITS = Limits(wall_seconds=20, memory_bytes=1 << 30)
 
 class CheckFailed(AssertionError):
     """An executor does not keep the contract."""
+
+
+class NotHere(Exception):
+    """A check does not apply to this executor; the message says why."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +73,7 @@ class Result:
 
 
 CHECKS: list[Check] = []
+_MAKES: WeakKeyDictionary[PythonExecutor, Make] = WeakKeyDictionary()
 
 
 def check(
@@ -94,16 +102,24 @@ def run_check(make: Make, wanted: Check) -> Result:
     started = time.monotonic()
     try:
         with make(list(wanted.imports), limits=wanted.limits) as executor:
+            _MAKES[executor] = make
             missing = [need for need in wanted.needs if not getattr(executor.guarantees, need)]
             if missing:
                 return Result(
                     name=wanted.name, status="skipped", reason=f"not guaranteed here: {', '.join(missing)}"
                 )
             wanted.function(executor)
+    except NotHere as why:
+        return Result(name=wanted.name, status="skipped", reason=str(why))
     except Exception as error:
         reason = f"{type(error).__name__}: {error}"
         return Result(name=wanted.name, status="failed", reason=reason, seconds=time.monotonic() - started)
     return Result(name=wanted.name, status="passed", seconds=time.monotonic() - started)
+
+
+def another(executor: PythonExecutor, imports: Iterable[str] = ()) -> PythonExecutor:
+    """Return one more session of the backend that a check was given."""
+    return _MAKES[executor](list(imports), limits=executor.limits)
 
 
 def value_of(executor: PythonExecutor, code: str) -> object:

@@ -6,9 +6,18 @@ import threading
 import time
 from dataclasses import replace
 
+from pinjra.core.errors import ToolRefused
 from pinjra.core.values import Opaque
 from pinjra.executors.base import PythonExecutor
-from pinjra.executors.conformance.suite import CHECK_LIMITS, CheckFailed, check, expect, failure_of, value_of
+from pinjra.executors.conformance.suite import (
+    CHECK_LIMITS,
+    CheckFailed,
+    another,
+    check,
+    expect,
+    failure_of,
+    value_of,
+)
 
 
 @check()
@@ -23,6 +32,10 @@ def tools_stay_on_the_host_and_keep_their_state(executor: PythonExecutor) -> Non
     expect(value_of(executor, "[lookup(k, times=2) for k in 'ab']"), ["AA", "BB"])
     expect([c[0] for c in calls], ["a", "b"])
     expect(value_of(executor, "lookup('z')"), "Z")
+    for code in ("lookup.__closure__[0].cell_contents", "str(lookup) + repr(lookup)", "vars(lookup)"):
+        seen = executor.run(code)
+        if secret in f"{seen.value} {seen.logs} {seen.error}":
+            raise CheckFailed(f"{code!r} shows what the tool closes over")
 
 
 @check()
@@ -42,6 +55,38 @@ def a_tool_sees_and_gives_plain_data(executor: PythonExecutor) -> None:
         raise CheckFailed(f"the tool saw {seen!r}")
     value_of(executor, "r = take(1)\nr[0]['a'] = 99\nr.append(2)")
     expect(rows, [{"a": 1}], "the host's own rows")
+
+
+class _Protocol:
+    """A tool as the Model Context Protocol has them: a schema checked before the call, content blocks as the answer."""
+
+    description = "Return the weather of a city."
+
+    def __init__(self) -> None:
+        self.asked: list[object] = []
+
+    def check_arguments(self, args: tuple[object, ...], kwargs: dict[str, object]) -> None:
+        """Refuse all but one city."""
+        if args or set(kwargs) != {"city"} or not isinstance(kwargs["city"], str):
+            raise ToolRefused(f"wanted city: string, got {sorted(kwargs)}")
+
+    def __call__(self, **arguments: object) -> dict[str, object]:
+        """Return what a server would."""
+        self.asked.append(arguments["city"])
+        blocks = [{"type": "text", "text": "11 °C"}, {"type": "image", "data": b"\x89PNG"}]
+        return {"content": blocks, "structuredContent": {"degrees": 11}, "isError": False}
+
+
+@check()
+def a_tool_with_a_schema_of_its_own_answers_in_blocks(executor: PythonExecutor) -> None:
+    weather = _Protocol()
+    executor.send_tools({"weather": weather})
+    code = "a = weather(city='Oslo')\n(a['content'][0]['text'], a['content'][1]['data'], a['structuredContent']['degrees'])"
+    expect(value_of(executor, code), ("11 °C", b"\x89PNG", 11))
+    done = failure_of(executor, "weather(town='Oslo')")
+    if "wanted city" not in str(done.error):
+        raise CheckFailed(f"the schema's words are not in {done.error}")
+    expect(weather.asked, ["Oslo"])
 
 
 @check()
@@ -97,6 +142,23 @@ def tool_calls_are_limited(executor: PythonExecutor) -> None:
     expect(count[0], 5)
 
 
+@check()
+def a_tool_that_takes_longer_than_its_own_time_is_given_up(executor: PythonExecutor) -> None:
+    over = threading.Event()
+
+    def stuck() -> None:
+        over.wait(60)
+
+    stuck.seconds = 0.5  # type: ignore[attr-defined]
+    executor.send_tools({"stuck": stuck})
+    try:
+        code = "try:\n    stuck()\nexcept TimeoutError as e:\n    r = str(e)\nr"
+        expect(value_of(executor, code), "stuck took longer than 0.5 s")
+    finally:
+        over.set()
+    expect(value_of(executor, "1 + 1"), 2)
+
+
 @check(limits=replace(CHECK_LIMITS, wall_seconds=1.0))
 def time_in_a_tool_is_not_guest_time(executor: PythonExecutor) -> None:
     def slow() -> str:
@@ -111,7 +173,7 @@ def time_in_a_tool_is_not_guest_time(executor: PythonExecutor) -> None:
 def a_tool_may_run_code_in_a_session_of_its_own(executor: PythonExecutor) -> None:
     # What a managed agent does: a call from generated code starts a second session of the same backend.
     def nested(n: int) -> object:
-        with type(executor)() as inner:
+        with another(executor) as inner:
             return value_of(inner, f"{n} * 2")
 
     executor.send_tools({"nested": nested})
