@@ -62,24 +62,45 @@ class Births:
         self._namespace = namespace
         self._shields = shields
 
-    def call(self, function: Callable[..., object]) -> Callable[..., object]:
-        """Return `function`, or what does the same and shields the class that it makes."""
-        kind = type(function)
-        if kind is types.MethodType:
-            inner = cast(types.MethodType, function).__func__
-            if type(inner) is types.FunctionType and inner.__globals__ is self._namespace:
-                return function  # the guest's own: what it calls is watched in its own code
-        elif kind is types.BuiltinMethodType:
-            if type(function.__self__) in _PLAIN:  # type: ignore[attr-defined]
+    def watch(self) -> Callable[[Callable[..., object]], Callable[..., object]]:
+        """Return what takes a function that is about to be called, and returns it, or what does the same and shields.
+
+        A closure: it runs before every call with several arguments whose function is looked up in an object.
+        """
+        namespace, slow = self._namespace, self._watched
+        # SECURITY: classes whose metaclass is `type` and functions of modules only: these are hashed by identity.
+        known: set[object] = set()
+
+        def watched(function: Callable[..., object]) -> Callable[..., object]:
+            kind = type(function)
+            if kind is types.MethodType:
+                inner = function.__func__  # type: ignore[attr-defined]
+                if type(inner) is types.FunctionType and inner.__globals__ is namespace:
+                    return function  # the guest's own: what it calls is watched in its own code
+            elif kind is types.BuiltinMethodType:
+                owner = type(function.__self__)  # type: ignore[attr-defined]
+                if owner in _PLAIN:
+                    return function
+                if owner is types.ModuleType:
+                    if function in known:
+                        return function
+                    if slow(function) is function:
+                        known.add(function)
+            elif kind is type:
+                if function in known:
+                    return function
+                if slow(function) is function:
+                    known.add(function)
+            elif kind is types.FunctionType and function.__globals__ is namespace:
                 return function
-        elif kind is types.FunctionType:
-            if cast(types.FunctionType, function).__globals__ is self._namespace:
-                return function
-        elif kind is type and cast(type, function).__base__ is object and function not in (type, *_TAKERS):
-            return function  # neither a metaclass nor what calls one later
+            return slow(function)
+
+        return watched
+
+    def _watched(self, function: Callable[..., object]) -> Callable[..., object]:
         if _makes_classes(function):
             return lambda *args, **kwargs: self.make(function, args, kwargs)
-        if type(function) is enum.EnumMeta or issubclass(type(function), enum.EnumMeta):
+        if issubclass(type(function), enum.EnumMeta):
             return lambda *args, **kwargs: function(
                 *_named(args), **cast("dict[str, object]", _named(kwargs))
             )

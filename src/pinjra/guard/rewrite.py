@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import ast
 
+from pinjra.guard.calls import WATCHED_BUILTINS, may_make_a_class
 from pinjra.guard.loops import LAZY, Loops
 from pinjra.guard.operations import GUARDED, guarded_operation, is_plain, is_plain_format, is_short
 from pinjra.guard.policy import Kind, kind_of
@@ -137,7 +138,7 @@ class _Rewriter(Loops):
             node.func, node.args = self.guard("replace"), [target, *node.args]
         elif method == "format" and is_plain_format(func, node):
             node.func = ast.copy_location(ast.Attribute(func.value, "format", ast.Load()), node)  # type: ignore[attr-defined]
-        if self.libraries and (len(node.args) > 1 or any(isinstance(arg, ast.Starred) for arg in node.args)):
+        if self.libraries and may_make_a_class(node):
             self._watched(node)
         return node
 
@@ -148,7 +149,9 @@ class _Rewriter(Loops):
             return
         slow = self.call("f", func)
         if isinstance(func, ast.Name) and self._scope != "c":
-            own = ast.Compare(self.call("type", func), [ast.Is()], [self.guard("function")])
+            own: ast.expr = ast.Compare(self.call("type", func), [ast.Is()], [self.guard("function")])
+            if func.id in WATCHED_BUILTINS:
+                own = ast.Compare(func, [ast.Is()], [self.guard(func.id)])
             node.func = ast.copy_location(ast.IfExp(own, func, slow), func)
         else:
             node.func = ast.copy_location(slow, func)

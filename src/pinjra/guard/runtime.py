@@ -170,7 +170,8 @@ class Runtime:
         pricing, attributes, fuel = self.pricing, self.attributes, self.fuel
         shown = {cast(type, self.builtins[kind.__name__]): kind for kind in C_LAZY}
         fixed, bounded, make = self.metering.lazies(shown)
-        exact = {kind.__name__: kind for kind in (type, int, float, slice)}
+        exact: dict[str, object] = {kind.__name__: kind for kind in (type, int, float, slice, range)}
+        exact |= {function.__name__: function for function in (isinstance, issubclass, divmod, round)}
         table: dict[str, object] = {
             **exact,
             "G": attributes.fast,
@@ -185,7 +186,7 @@ class Runtime:
             "c": self.metering.consumer(self._consume, self.meter),
             "m": self.metering.unpacking(self.meter),
             "x": self.special.load,
-            "f": self.births.call,
+            "f": self.births.watch(),
             "function": types.FunctionType,
             "p": attributes.private,
             "w": attributes.writable,
