@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import subprocess
 import sys
 import tempfile
@@ -81,6 +82,27 @@ def test_a_step_that_kills_its_interpreter_is_undone(
     assert done.error.rolled_back
     assert cause is None or done.error.cause == cause
     assert box.run("kept").value == "as it was"
+
+
+def test_a_step_that_is_undone_leaves_the_random_numbers_as_they_were(box: JailExecutor) -> None:
+    numbers = random.Random(7)
+    assert box.run("import os, random\nrandom.seed(7)\nrandom.random()").value == numbers.random()
+    assert box.run("random.random()\nos._exit(3)").error is not None
+    assert box.run("random.random()").value == numbers.random()
+
+
+def test_processes_that_guest_code_forks_have_random_numbers_of_their_own(box: JailExecutor) -> None:
+    code = """
+import os, random
+reader, writer = os.pipe()
+for _ in range(2):
+    if not os.fork():
+        os.write(writer, repr(random.random()).encode().ljust(32))
+        os._exit(0)
+    os.wait()
+{random.random(), *map(float, os.read(reader, 64).split())}
+"""
+    assert len(box.run(code).value) == 3
 
 
 def test_a_huge_allocation_ends_in_a_memory_error(box: JailExecutor) -> None:

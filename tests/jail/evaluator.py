@@ -15,13 +15,11 @@ def serve(
     *,
     applied: Sequence[str] = (),
     missing: Sequence[str] = (),
-    children: int = -1,
-    tasks: int = -1,
+    **descriptors: int,
 ) -> NoReturn:
     """Answer snippets until the stream ends."""
-    for fd in (children, tasks):
-        if fd >= 0:
-            os.close(fd)
+    for fd in descriptors.values():
+        os.close(fd)
     stream = socket.socket(fileno=fd_in).makefile("rwb")
     for line in stream:
         stream.write(json.dumps(_outcome(json.loads(line))).encode() + b"\n")

@@ -7,12 +7,12 @@ system calls and signals are closed, or `JailUnavailable` says which mechanism i
 from __future__ import annotations
 
 import os
-import shutil
+import sys
 import tempfile
 from dataclasses import dataclass
 
-from pinjra.jail import capabilities, paths, plan, profile, rlimits, seccomp
-from pinjra.jail.confine import Box, Spec, confine
+from pinjra.jail import capabilities, paths, plan, profile, quota, rlimits, seccomp
+from pinjra.jail.confine import Box, Spec, confine, forget_signals
 from pinjra.jail.probe import Kernel, probe
 from pinjra.jail.syscalls import machine
 
@@ -47,9 +47,11 @@ def confine_alone(spec: Spec) -> Alone:
     try:
         shown, left_out = paths.readable((), network=False)
         left_out += paths.unreachable(shown) if chosen.by_root else ()
+        forget_signals()
+        sys.argv[:] = [""]
         confine(chosen, spec, _box(chosen, scratch, shown, process, frozenset({0, 1, 2, newest})))
     except BaseException:
-        shutil.rmtree(scratch, ignore_errors=True)
+        quota.remove(scratch)
         raise
     return Alone(chosen.applied, (*chosen.missing, *left_out), newest)
 

@@ -39,7 +39,8 @@ _ENVIRONMENT = {  # of the zygote, and nothing else
     "MPLBACKEND": "Agg",
 }
 _BOOT = (
-    "import sys; sys.path.append(sys.argv[2]); from pinjra.jail.zygote import main; main(int(sys.argv[1]))"
+    "import sys; sys.path.append(sys.argv[2]); from pinjra.core import forks; forks.hold_back(); "
+    "from pinjra.jail.zygote import main; main(int(sys.argv[1]))"
 )
 _START_SECONDS = 60.0  # importing pandas on a busy machine takes some
 _END_SECONDS = 5.0

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import tempfile
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from pinjra.jail.cgroups import Group
 from pinjra.jail.libc import prctl, syscall
 from pinjra.jail.plan import Plan
 
-__all__ = ["Box", "Spec", "confine"]
+__all__ = ["Box", "Spec", "close_all_but", "confine", "forget_signals", "set_environment"]
 
 _PDEATHSIG = 1
 _SESSION_NAMESPACES = (
@@ -82,7 +81,6 @@ def confine(plan: Plan, spec: Spec, box: Box) -> None:
     Raises:
         OSError, ValueError: A step did not work; the caller must end this process at once.
     """
-    _forget_signals()
     if box.group is not None:
         box.group.enter()
     reserved = _reserved_bytes(box.process)
@@ -91,7 +89,8 @@ def confine(plan: Plan, spec: Spec, box: Box) -> None:
         _die_with(box.parent)  # SECURITY: else a session may outlive its host
     os.chdir(box.scratch)
     os.umask(0o077)
-    _empty_environment(box.scratch)
+    if os.environ.get("HOME") != box.scratch:
+        set_environment(box.scratch)
     rlimits.apply(
         memory_bytes=spec.memory_bytes,
         file_bytes=None if plan.has("scratch tmpfs") else spec.disk_bytes,
@@ -141,8 +140,8 @@ def _furnish(plan: Plan, spec: Spec, box: Box) -> None:
         syscall("sethostname", b"jail", 4)
 
 
-def _forget_signals() -> None:
-    """Give every signal what a fresh Python gives it, and block none: neither the host's nor the zygote's choices stay."""
+def forget_signals() -> None:
+    """Give every signal what a fresh Python gives it, and block none: the choices of whoever started this process do not stay."""
     signal.set_wakeup_fd(-1)
     for number in signal.valid_signals():
         if number not in (signal.SIGKILL, signal.SIGSTOP) and signal.getsignal(number) not in (
@@ -172,10 +171,10 @@ def _reserved_bytes(process: int) -> int:
         os.close(fd)
 
 
-def _empty_environment(scratch: str) -> None:
+def set_environment(scratch: str) -> None:
+    """Have the environment of a session, and nothing else in it."""
     os.environ.clear()
     os.environ.update(profile.ENVIRONMENT, HOME=scratch, TMPDIR=scratch)
-    sys.argv[:] = [""]
     tempfile.tempdir = None  # it remembers where the zygote's lie
 
 

@@ -14,6 +14,7 @@ from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, field
 from typing import NoReturn
 
+from pinjra.core import forks
 from pinjra.jail import capabilities, cgroups, namespaces, profile, quota, rlimits, seccomp
 from pinjra.jail.confine import Box, Spec, confine
 from pinjra.jail.plan import Plan
@@ -270,7 +271,7 @@ class Nursery:
         """Return the session's first process, in a pid namespace of its own where there is one."""
         is_first = self.plan.has("pid namespace")
         with namespaces.in_new_pid_namespace(self._pid_namespace) if is_first else nullcontext():
-            process = os.fork()
+            process = forks.fork()
             if process == 0:
                 self._become_session(spec, group, folder, guest.detach(), note)
         return process
@@ -280,6 +281,8 @@ class Nursery:
     ) -> NoReturn:
         """Confine this process and serve; never returns into the zygote's code."""
         try:
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             extra = {"newest": os.open("loadavg", os.O_RDONLY | os.O_CLOEXEC, dir_fd=self._proc)}
             extra.update(group.counters() if group is not None else {})
             confine(self.plan, spec, self._box(group, folder, (stream, note, *extra.values())))
@@ -312,7 +315,8 @@ class Nursery:
 
 
 def _reseed() -> None:
-    """Give this session random numbers of its own; Python's `random` does it by itself after a fork."""
-    numpy = sys.modules.get("numpy")
-    if numpy is not None:
-        numpy.random.seed()
+    """Give this session random numbers of its own."""
+    for name in ("random", "numpy.random"):
+        module = sys.modules.get(name)
+        if module is not None:
+            module.seed()

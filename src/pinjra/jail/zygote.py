@@ -30,9 +30,10 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import NoReturn
 
+from pinjra.core import forks
 from pinjra.core.errors import PinjraError
 from pinjra.jail import cgroups, namespaces, paths, plan, profile
-from pinjra.jail.confine import Spec, close_all_but
+from pinjra.jail.confine import Spec, close_all_but, forget_signals, set_environment
 from pinjra.jail.libc import prctl
 from pinjra.jail.nursery import Nursery
 from pinjra.jail.probe import probe
@@ -49,10 +50,7 @@ Json = dict[str, object]
 
 def main(control: int) -> NoReturn:
     """Serve the host at the other end of `control` until it is gone. Never returns."""
-    signal.signal(
-        signal.SIGCHLD, signal.SIG_DFL
-    )  # a host may have had it ignored, and so no child to wait for
-    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    forget_signals()  # a host may have had SIGCHLD ignored, and so no child to wait for
     close_all_but({0, 1, 2, control})
     host = socket.socket(fileno=control)
     status = 0
@@ -119,6 +117,9 @@ def _prepare(host: socket.socket, config: Json, pidfd: int) -> Nursery:
     nursery = Nursery(chosen, serve, (*chosen.missing, *left_out, *notes), shown, scratch, maker)
     if chosen.has("mount namespace"):
         namespaces.build_view(shown, profile.DEVICES, scratch)
+    forget_signals()  # what the modules have set
+    sys.argv[:] = [""]
+    set_environment(nursery.private_scratch)
     gc.collect()
     gc.freeze()  # what is imported now stays shared with the sessions
     return nursery
@@ -136,7 +137,7 @@ def _become_first_process(chosen: plan.Plan) -> None:
     if not chosen.has("pid namespace"):
         prctl(_CHILD_SUBREAPER, 1)
         return
-    child = os.fork()
+    child = forks.fork()
     if child:
         close_all_but({0, 1, 2})
         _, status = os.waitpid(child, 0)
@@ -169,6 +170,7 @@ def _preload(names: Iterable[str]) -> list[str]:
             notes.append(f"preload of {name}: {type(error).__name__}: {error}")
     threads = len(os.listdir("/proc/self/task"))
     if threads > 1:
+        forks.run_always()
         notes.append(f"a preloaded module started {threads - 1} threads; they do not exist in sessions")
     return notes
 

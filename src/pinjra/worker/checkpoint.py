@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from pinjra.core.forks import fork
 from pinjra.worker.processes import die_with_parent
 
 __all__ = ["BRANCH", "READY", "SET_ASIDE", "WAKE", "Branch", "Checkpointer", "has_threads"]
@@ -110,7 +111,7 @@ class Checkpointer:
         """Return the pid of the copy; 0 when no process can be made. In a copy that was woken: of its own copy."""
         while True:
             try:
-                pid = os.fork()
+                pid = fork()
             except OSError:  # the limit of processes, or of memory
                 return 0
             if pid:
@@ -141,7 +142,7 @@ class Checkpointer:
     def _is_branch(self, fds: list[int]) -> bool:
         """Make a copy that is the supervisor's child; return whether this is it."""
         try:
-            between = os.fork()
+            between = fork()
         except OSError:  # the limit of processes, or of memory: the supervisor sees the end of the sockets
             between = -1
         if between:
@@ -151,7 +152,7 @@ class Checkpointer:
                 os.waitpid(between, 0)
             return False
         try:
-            if os.fork():
+            if fork():
                 os._exit(0)
         except OSError:
             os._exit(1)

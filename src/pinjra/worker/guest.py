@@ -22,6 +22,7 @@ import traceback
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from pinjra.core.forks import fork
 from pinjra.core.limits import Limits
 from pinjra.wire.messages import Init
 from pinjra.worker import interpreter
@@ -111,7 +112,7 @@ class Guest:
             wake=wake,
             ring=self._map,
         )
-        pid = os.fork()
+        pid = fork()
         if pid == 0:
             _become_interpreter(setup)
         wake.close()

@@ -259,6 +259,7 @@ class Loop:
         self._side = branch.side
         self._ring.take_over(map_ring(branch.ring))
         _settle_down(Place(branch.scratch, branch.captured))
+        _reseed()
 
 
 def _settle_in(setup: Setup) -> None:
@@ -273,7 +274,11 @@ def _settle_in(setup: Setup) -> None:
     warnings.filterwarnings("ignore", message=".*(fork|FigureCanvasAgg is non-interactive)")
     limits = setup.init.limits
     limit_memory(limits.get("memory_bytes"), limits.get("disk_bytes"))
-    random.seed()  # SECURITY: sessions forked from one zygote must not share their random numbers
+    _reseed()  # SECURITY: sessions forked from one zygote must not share their random numbers
+
+
+def _reseed() -> None:
+    random.seed()
     numpy_random = sys.modules.get("numpy.random")
     if numpy_random is not None:
         numpy_random.seed()

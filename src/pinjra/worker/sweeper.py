@@ -20,7 +20,7 @@ from collections.abc import Iterable
 from itertools import chain
 from typing import Protocol
 
-from pinjra.jail.forks import fork
+from pinjra.core.forks import fork
 from pinjra.worker.processes import Reaped, cpu_seconds, is_zombie, reap, tree
 
 __all__ = ["Member", "Spent", "Sweeper"]
