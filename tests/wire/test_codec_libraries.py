@@ -7,8 +7,10 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from pinjra.core.errors import ProtocolViolation
 from pinjra.core.values import Opaque
 from pinjra.wire.codec import decode, encode
+from pinjra.wire.coding import EncodeError
 from pinjra.wire.frames import WireLimits, dump, load
 
 
@@ -120,3 +122,50 @@ def test_pictures_come_back_as_png(mode: str) -> None:
     assert isinstance(found, Image.Image)
     assert (found.size, found.format) == ((5, 4), "PNG")
     found.load()
+
+
+_PRIME = (1 << 61) - 1  # hash() of every multiple is 0
+
+
+def test_tables_with_crafted_hash_collisions_cost_the_host_no_time():
+    ints = [["i", f"{k * _PRIME:x}"] for k in range(16, 30_016)]
+    with pytest.raises(ProtocolViolation, match="collisions"):
+        decode(["ix", ["multi", ["l", *[["t", each] for each in ints]], ["l", None]]])
+    codes, kinds = ["v", ["l", *range(30_000)], ""], ["v", ["l", *ints], ""]
+    column = ["k", codes[1], kinds, False]
+    found = decode(["se", None, column, ["range", 0, 30_000, 1, None]])
+    assert (found.dtype, found[3]) == (object, 19 * _PRIME)  # plain values: categories would be hashed
+
+
+def test_codes_of_many_categories_are_checked():
+    kinds = ["v", ["l", *map(str, range(10_000))], ""]
+    good = ["se", None, ["k", ["l", 3, 9999, -1], kinds, False], ["range", 0, 3, 1, None]]
+    assert decode(good).isna().tolist() == [False, False, True]
+    for code in (10_000, -2, 1 << 40):
+        bad = ["se", None, ["k", ["l", code], kinds, False], ["range", 0, 1, 1, None]]
+        with pytest.raises(ProtocolViolation):
+            decode(bad)
+
+
+def test_tables_of_very_many_columns_do_not_cross():
+    tree = ["df", ["range", 0, 20_000, 1, None], [["v", ["l", 0], ""]] * 20_000, ["range", 0, 1, 1, None]]
+    with pytest.raises(ProtocolViolation, match="columns"):
+        decode(tree)
+    with pytest.raises(EncodeError, match="columns"):
+        encode(pd.DataFrame([[0] * 20_000]))
+
+
+@pytest.mark.parametrize(
+    "zone", ["dateutil//etc/hostname", "dateutil/Europe/Berlin", "../x", "/etc/x", "tzlocal()"]
+)
+def test_no_name_of_a_time_zone_makes_the_host_open_a_file_of_the_guests_choice(zone: str) -> None:
+    times = np.array(["2020-01-01"], dtype="datetime64[ns]").tobytes()
+    tree = ["se", None, ["t", ["nd", "<M8[ns]", [1], 0], zone], ["range", 0, 1, 1, None]]
+    with pytest.raises(ProtocolViolation, match="not a time zone"):
+        decode(tree, (times,))
+
+
+def test_an_index_of_tuples_comes_back_with_what_is_missing() -> None:
+    index = pd.MultiIndex.from_tuples([("b", 1), ("a", None), (None, 2.5), ("b", 1)], names=["x", None])
+    tree, blobs = encode(index)
+    pd.testing.assert_index_equal(decode(tree, blobs), index)

@@ -29,6 +29,7 @@ __all__ = ["Decoder", "EncodeError", "Encoder", "ValueLimits"]
 INLINE_CHARS = 4096  # longer strings travel as blobs: a tree's line stays short
 INLINE_BYTES = 256
 REPR_CHARS = 10_000
+COLUMNS = 1 << 13  # of all tables in one message: pandas takes a tenth of a millisecond and more for each
 COLLISIONS = 1000  # equal hashes in one set or dict: a million would block the host for hours (they cost n²)
 
 EncodeHandler = Callable[..., Value]  # (encoder, value, depth)
@@ -84,6 +85,7 @@ class Encoder:
         self._opaque = opaque
         self._items = 0
         self._bytes = 0
+        self._columns = 0
         self._active: set[int] = set()
         self._blobs: list[bytes] = []
 
@@ -114,6 +116,12 @@ class Encoder:
         most = self._limits.value_bytes
         if most is not None and self._bytes > most:
             raise EncodeError(f"a value of more than {most} bytes; return less, or a file")
+
+    def spend_columns(self, count: int) -> None:
+        """Charge for columns of tables."""
+        self._columns += count
+        if self._columns > COLUMNS:
+            raise EncodeError(f"tables of more than {COLUMNS} columns together; return less, or a file")
 
     def blob(self, data: bytes) -> int:
         """Keep `data` beside the tree and return its position."""
@@ -189,6 +197,7 @@ class Decoder:
     ) -> None:
         self._blobs: list[bytes | None] = list(blobs)
         self._depth = depth
+        self._columns = 0
         self.resolve = resolve
 
     def take(self, tree: Value) -> object:
@@ -218,6 +227,16 @@ class Decoder:
                 refuse("a value nested too deep")
             return {key: self.value(item, depth + 1) for key, item in tree.items()}
         return tree
+
+    def count_columns(self, count: int) -> None:
+        """Count columns of tables, each of which costs more than its bytes tell.
+
+        Raises:
+            ProtocolViolation: They are too many (the worker's fault).
+        """
+        self._columns += count
+        if self._columns > COLUMNS:
+            refuse(f"tables of more than {COLUMNS} columns together")
 
     def values(self, tree: list[Value], depth: int) -> list[object]:
         """Return the values after the tag."""

@@ -6,11 +6,12 @@ A column is `[form, …]`: "a" an array, "t" UTC times with a zone, "v" values w
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from pinjra.core.values import Opaque
-from pinjra.wire.coding import DecodeHandler, Decoder, Encoder, loaded, register, text, whole
+from pinjra.wire.coding import DecodeHandler, Decoder, Encoder, hashables, loaded, register, text, whole
 from pinjra.wire.frames import refuse
 from pinjra.wire.messages import Value
 
@@ -24,6 +25,10 @@ _NULLABLE = frozenset(
 )
 _FREQUENCY = 20  # characters: "W-SUN", "15min"
 _ROWS = 1 << 27  # a range index costs nothing to send
+# SECURITY: pandas hashes categories without a seed, crafted ones cost n²: more of them come as plain values
+_CATEGORIES = 1 << 13
+# SECURITY: by other names ("dateutil//home/…") pandas opens files
+_ZONE = re.compile(r"(?!dateutil)[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+){0,2}|UTC[+-]\d\d:\d\d(:\d\d)?")
 _known: list[object] = []
 
 
@@ -59,10 +64,11 @@ def _timedelta(encoder: Encoder, value: pd.Timedelta, depth: int) -> Value:
 
 
 def _column(encoder: Encoder, values: pd.Series | pd.Index, depth: int) -> Value:
+    encoder.spend_columns(1)
     dtype, name = values.dtype, str(values.dtype)
     if type(dtype).__module__.startswith("numpy") and dtype.kind in "biufcmM":
         return ["a", encoder.add(values.to_numpy(), depth + 2)]
-    if name.startswith("datetime64[") and "," in name:
+    if name.startswith("datetime64[") and "," in name and _ZONE.fullmatch(str(dtype.tz)):
         times = values.dt.tz_convert("UTC").dt if hasattr(values, "dt") else values.tz_convert("UTC")
         naive = times.tz_localize(None).to_numpy()
         return ["t", encoder.add(naive, depth + 2), str(dtype.tz)]
@@ -83,6 +89,7 @@ def _na() -> object:
 def _index(encoder: Encoder, index: pd.Index, depth: int) -> Value:
     import pandas as pd
 
+    encoder.spend_columns(1)
     if type(index) is pd.RangeIndex:
         parts: list[Value] = [int(index.start), int(index.stop), int(index.step)]
         return ["range", *parts, encoder.add(index.name, depth + 2)]
@@ -114,6 +121,7 @@ def _take_column(decoder: Decoder, tree: Value, depth: int) -> object:
 
     if type(tree) is not list or not tree:
         refuse("not a column", tree)
+    decoder.count_columns(1)
     form = tree[0]
     values = decoder.value(tree[1], depth + 1)
     if not hasattr(values, "__len__"):
@@ -121,14 +129,59 @@ def _take_column(decoder: Decoder, tree: Value, depth: int) -> object:
     if form == "a":
         return values
     if form == "t":
-        return pd.Series(pd.DatetimeIndex(values, tz="UTC").tz_convert(text(tree[2], 64)))
+        if _ZONE.fullmatch(text(tree[2], 64)) is None:
+            refuse("not a time zone", tree[2])
+        return pd.Series(pd.DatetimeIndex(values, tz="UTC").tz_convert(tree[2]))
     if form == "k":
-        kinds = pd.Index(_take_column(decoder, tree[2], depth + 1))
-        return pd.Series(pd.Categorical.from_codes(values, kinds, ordered=tree[3] is True))
+        return _take_categories(values, _take_column(decoder, tree[2], depth + 1), ordered=tree[3] is True)
     dtype = text(tree[2], 20)
     if form != "v" or type(values) is not list or (dtype and dtype not in _NULLABLE):
         refuse("not a column", tree)
     return pd.Series(values, dtype=dtype or object)
+
+
+def _take_categories(codes: object, kinds: object, *, ordered: bool) -> pd.Series:
+    """Return a column of categories; its plain values where there are too many kinds of them."""
+    import pandas as pd
+
+    known = pd.Series(kinds)
+    places = pd.Series(codes)
+    if len(known) <= _CATEGORIES:
+        return pd.Series(pd.Categorical.from_codes(codes, pd.Index(known), ordered=ordered))
+    if places.dtype.kind != "i" or places.min() < -1 or places.max() >= len(known):
+        refuse("codes of no category")
+    return known.reindex(places).set_axis(range(len(places))) if (places < 0).any() else known.take(places)
+
+
+def _take_tuples(tuples: object, names: object) -> pd.MultiIndex:
+    """Return an index of tuples, whose levels are counted here: `hashables` looks at what pandas would not."""
+    import pandas as pd
+
+    if type(tuples) is not list or type(names) is not list:
+        refuse("not an index of tuples")
+    if not all(type(each) is tuple and len(each) == len(names) for each in tuples):
+        refuse("an index of tuples of another length")
+    found = [_level(column) for column in zip(*tuples)] or [([], [])] * len(names)  # noqa: B905 (Python 3.10)
+    levels = [pd.Index(kinds, tupleize_cols=False) for kinds, _codes in found]
+    return pd.MultiIndex(
+        levels=levels, codes=[codes for _kinds, codes in found], names=names, verify_integrity=False
+    )
+
+
+def _level(column: Sequence[object]) -> tuple[list[object], list[int]]:
+    """Return the different values of a column, in order where they have one, and the place of each; -1 for a missing one."""
+    import pandas as pd
+
+    missing = {id(None), id(pd.NaT), id(pd.NA)}
+    present = [value for value in column if id(value) not in missing and value == value]  # not a NaN
+    kinds = list(dict.fromkeys(hashables(present)))
+    try:
+        kinds.sort()
+    except TypeError:  # of types that have no order, as pandas leaves them
+        pass
+    places = {value: place for place, value in enumerate(kinds)}
+    is_missing = [id(value) in missing or value != value for value in column]
+    return kinds, [-1 if gone else places[value] for value, gone in zip(column, is_missing)]  # noqa: B905
 
 
 def _take_index(decoder: Decoder, tree: Value, depth: int) -> pd.Index:
@@ -136,12 +189,12 @@ def _take_index(decoder: Decoder, tree: Value, depth: int) -> pd.Index:
 
     if type(tree) is not list or not tree:
         refuse("not an index", tree)
+    decoder.count_columns(1)
     if tree[0] == "range":
         start, stop, step = (whole(part, -_ROWS, _ROWS) for part in tree[1:4])
         return pd.RangeIndex(start, stop, step, name=decoder.value(tree[4], depth))
     if tree[0] == "multi":
-        tuples, names = decoder.value(tree[1], depth), decoder.value(tree[2], depth)
-        return pd.MultiIndex.from_tuples(tuples, names=names)
+        return _take_tuples(decoder.value(tree[1], depth), decoder.value(tree[2], depth))
     if tree[0] != "one":
         refuse("not an index", tree)
     index = pd.Index(_take_column(decoder, tree[1], depth), name=decoder.value(tree[2], depth))
