@@ -298,14 +298,10 @@ class Attributes:
         """Return whether only real instances of `cls` match it, so that private names in a pattern are the guest's."""
         return type(cls) is type
 
-    def match_guard(self, classes: Callable[[], object]) -> bool:
-        """Check the class of a positional pattern just before it is matched; always False."""
-        try:
-            cls = classes()
-        except NameError:  # the pattern itself will say so, if it is reached
-            return False
+    def match_guard(self, cls: object) -> object:
+        """Return the class of a positional pattern, checked just before it is matched; what is no class, as it is."""
         if not issubclass(type(cls), type):
-            return False
+            return False if cls is None else cls
         self.check_match_args(cls)
         meta = type(cls)
         # SECURITY: a metaclass that computes `__match_args__` could answer differently after the check.
@@ -314,7 +310,7 @@ class Attributes:
             raise RefusedAttribute(
                 "a positional pattern needs a class whose metaclass has no attribute hooks"
             )
-        return False
+        return cls
 
 
 def _defined_by_guest(meta: type, name: str) -> bool:

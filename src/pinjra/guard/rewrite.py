@@ -345,20 +345,20 @@ class _Rewriter(Loops):
         return self.call("import", ast.Constant(name), names, ast.Constant(level))
 
     def visit_Match(self, node: ast.Match) -> ast.stmt:
-        """Before a case with positional class patterns, check what `__match_args__` of those classes names."""
+        """Before a case with positional class patterns, check what `__match_args__` of those classes names.
+
+        SECURITY: what was checked is what is matched: an expression asked twice may give another class the second time.
+        """
         cases: list[ast.match_case] = []
         for case in node.cases:
-            classes = [
-                part.cls
-                for part in ast.walk(case.pattern)
-                if isinstance(part, ast.MatchClass) and part.patterns
-            ]
-            for cls in classes:
-                arguments = ast.arguments(posonlyargs=[], args=[], kwonlyargs=[], kw_defaults=[], defaults=[])
-                probe = self.call("mg", ast.Lambda(arguments, cls))
-                cases.append(
-                    ast.match_case(ast.copy_location(ast.MatchAs(), case.pattern), probe, [ast.Pass()])
-                )
+            for part in ast.walk(case.pattern):
+                if isinstance(part, ast.MatchClass) and part.patterns:
+                    name = self.temp()
+                    kept = ast.NamedExpr(ast.Name(name, ast.Store()), self.call("mg", self.visit(part.cls)))
+                    probe = ast.Compare(kept, [ast.Is()], [ast.Constant(None)])
+                    part.cls = ast.copy_location(ast.Name(name, ast.Load()), part.cls)
+                    anything = ast.copy_location(ast.MatchAs(), case.pattern)
+                    cases.append(ast.match_case(anything, probe, [ast.Pass()]))
             if case.guard is not None:
                 case.guard = self.visit(case.guard)
             case.pattern = self.visit(case.pattern)
