@@ -29,6 +29,7 @@ class GuardedCode:
     code: types.CodeType
     source: str
     filename: str
+    temporaries: tuple[str, ...] = ()  # names of the rewriter's own, to be forgotten after the run
 
     @property
     def is_coroutine(self) -> bool:
@@ -51,7 +52,10 @@ def compile_guarded(source: str, policy: Policy, *, filename: str = "<guest>") -
         with _deep():
             tree = rewrite(tree, libraries=has_libraries(policy))
         code = _compile(tree, filename)
-    return GuardedCode(code, source, filename)
+    declared = [name for node in tree.body if isinstance(node, ast.Global) for name in node.names]
+    return GuardedCode(
+        code, source, filename, tuple(name for name in declared if name[0] == "$" and name[1:].isdigit())
+    )
 
 
 def compile_plain(source: str, *, filename: str = "<guest>") -> GuardedCode:

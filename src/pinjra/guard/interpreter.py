@@ -154,6 +154,8 @@ class Interpreter:
             BaseException
         ) as error:  # SECURITY: nothing that guest code raises may leave, SystemExit included
             failure = error
+        for name in code.temporaries:
+            self._namespace.pop(name, None)
         return self._outcome(failure)
 
     def stop(self, cause: Cause, message: str = "") -> None:

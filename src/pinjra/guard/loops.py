@@ -28,8 +28,9 @@ _GROWING = (ast.Yield, ast.Await, ast.AugAssign)
 class Rewriter:
     """One pass over the tree: `visit_X` for each class X of nodes that becomes something else.
 
-    `_scope` is the kind of scope that code at hand runs in: m(odule), c(lass), f(unction), or x: expressions without
-    room for temporaries (comprehensions, annotations, bases).
+    `_scope` is the kind of scope that code at hand runs in: m(odule), c(lass), f(unction), g(athering comprehension in one of
+    these but a class), generator expre(s)sion there, or x: expressions without room for temporaries (iterables, annotations,
+    bases, anything but functions in a class).
     """
 
     def __init__(self) -> None:
@@ -197,35 +198,43 @@ class Loops(Rewriter):
         return ast.copy_location(loop, node)
 
     def _comprehension(
-        self, node: _Node, generators: list[ast.comprehension], results: list[ast.expr]
-    ) -> _Node:
+        self, node: ast.expr, generators: list[ast.comprehension], results: list[ast.expr], first: str
+    ) -> None:
+        """Rewrite all but the results; `first` is the scope that the first iterable is evaluated in."""
         steady = not isinstance(node, ast.GeneratorExp)
         parts = [*results, *(test for generator in generators for test in generator.ifs)]
         for index, generator in enumerate(generators):
-            with self.scope("x" if index else self._roomless()), self._iterable_part():
+            with self.scope("x" if index else first), self._iterable_part():
                 if generator.is_async:
                     generator.iter = self.visit(generator.iter)
                 else:
                     generator.iter = self._iterable(generator.iter, parts, steady)
-        with self.scope("x"):
-            for generator in generators:
-                generator.target = self.visit(generator.target)
-                generator.ifs = self.block(generator.ifs)
-                if generator.is_async:
-                    generator.ifs.insert(0, self.call("t"))
-        return node
+        for generator in generators:
+            generator.target = self.visit(generator.target)
+            generator.ifs = self.block(generator.ifs)
+            if generator.is_async:
+                generator.ifs.insert(0, self.call("t"))
+
+    def _inner(self, kind: str) -> str:
+        """Return the scope of a comprehension's elements, whose walrus binds in the scope around it."""
+        return kind if self._scope in "fmgs" and not self._in_iterable else "x"
 
     def visit_ListComp(self, node: ast.ListComp) -> ast.expr:
-        self._comprehension(node, node.generators, [node.elt])
-        with self.scope("x"):
+        kind, first = (
+            "s" if isinstance(node, ast.GeneratorExp) or self._scope == "s" else "g",
+            self._roomless(),
+        )
+        with self.scope(self._inner(kind)):
+            self._comprehension(node, node.generators, [node.elt], first)
             node.elt = self.visit(node.elt)
         return node
 
     visit_SetComp = visit_GeneratorExp = visit_ListComp  # noqa: N815 (the visitor's naming)
 
     def visit_DictComp(self, node: ast.DictComp) -> ast.expr:
-        self._comprehension(node, node.generators, [node.key, node.value])
-        with self.scope("x"):
+        kind, first = "s" if self._scope == "s" else "g", self._roomless()
+        with self.scope(self._inner(kind)):
+            self._comprehension(node, node.generators, [node.key, node.value], first)
             node.key, node.value = self.visit(node.key), self.visit(node.value)
         return node
 

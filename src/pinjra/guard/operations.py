@@ -55,11 +55,14 @@ def _narrow(template: str | bytes) -> bool:
     return _WIDTH.search(text) is None
 
 
-def guarded_operation(node: ast.BinOp, guard: Guard, temp: Temp | None, names_hold: bool) -> ast.expr:
+def guarded_operation(
+    node: ast.BinOp, guard: Guard, temp: Temp | None, *, names_hold: bool, single: bool
+) -> ast.expr:
     """Return `node` with its test, or a call of the guard function.
 
     Args:
         temp: Makes a fresh name for a temporary; None where the scope has no room for any.
+        single: At most one temporary.
         names_hold: Loading a name twice gives the same object (not so in a class body, whose mapping may be a guest's).
     """
     call = ast.Call(guard(GUARDED[type(node.op)]), [node.left, node.right], [])
@@ -77,7 +80,7 @@ def guarded_operation(node: ast.BinOp, guard: Guard, temp: Temp | None, names_ho
             return call
         few = ast.Compare(right.again(), [ast.Lt()], [ast.Constant(_SHIFT)])
         test = _and(_is(right, "int", guard), few)
-    elif not left.cheap or not right.cheap:
+    elif not left.cheap or not right.cheap or (single and not left.atomic and not right.atomic):
         return call
     else:
         test = _multiplication_test(left, right, guard)

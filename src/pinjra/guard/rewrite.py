@@ -98,21 +98,26 @@ class _Rewriter(Loops):
         ):
             if self._subjects is None or not self._subjects.defer(node):
                 self._ask(node)
+        elif self._scope in "fm" and kind is not Kind.SPECIAL and (reads or name[:2] != "__"):
+            held = self.temp()
+            stored = ast.NamedExpr(ast.Name(held, ast.Store()), node.value)
+            node.value = ast.copy_location(ast.Name(held, ast.Load()), node)
+            self._ask(node, stored)
         else:
             slow = self.call("p" if reads else "w", node.value, ast.Constant(name))
             node.value = ast.copy_location(slow, node)
         return node
 
-    def _ask(self, node: ast.Attribute) -> None:
-        """o.x = v -> (o if type(o) in $G else $w(o, "x")).x = v"""
+    def _ask(self, node: ast.Attribute, first: ast.expr | None = None) -> None:
+        """o.x = v -> (o if type(o) in $G else $w(o, "x")).x = v; `first` is evaluated where the type is asked."""
         guard = "p" if isinstance(node.ctx, ast.Load) else "w"
-        node.value = self._own(
-            node.value, self.call(guard, node.value, ast.Constant(self._mangled(node.attr)))
-        )
+        name = ast.Constant(self._mangled(node.attr))
+        node.value = self._own(node.value, self.call(guard, node.value, name), first)
 
-    def _own(self, obj: ast.expr, other: ast.expr) -> ast.expr:
+    def _own(self, obj: ast.expr, other: ast.expr, first: ast.expr | None = None) -> ast.expr:
         """Return `obj` where it is a plain object of the guest's, else `other`."""
-        return ast.IfExp(ast.Compare(self.call("type", obj), [ast.In()], [self.guard("G")]), obj, other)
+        test = ast.Compare(self.call("type", first or obj), [ast.In()], [self.guard("G")])
+        return ast.IfExp(test, obj, other)
 
     # --- calls, operators, formats
 
@@ -171,8 +176,11 @@ class _Rewriter(Loops):
         node = self.generic(node)
         if plain:
             return node
-        temp = self.temp if self._scope == "f" else None
-        return ast.copy_location(guarded_operation(node, self.guard, temp, self._scope != "c"), node)
+        temp = self.temp if self._scope in "fmgs" else None
+        # A generator may be read by turns with another of its kind: nothing may run between a temporary's two uses.
+        single = self._scope == "s"
+        new = guarded_operation(node, self.guard, temp, names_hold=self._scope != "c", single=single)
+        return ast.copy_location(new, node)
 
     def visit_AugAssign(self, node: ast.AugAssign) -> ast.stmt | list[ast.stmt]:
         if type(node.op) not in GUARDED or is_plain(node.op, ast.Name("_", ast.Load()), node.value):
