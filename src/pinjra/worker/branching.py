@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import secrets
-import shutil
 import stat
 
+from pinjra.jail import quota
 from pinjra.worker.scratch import BRANCH_PREFIX, Scratch, ScratchError
 
 __all__ = ["copy_scratch"]
@@ -33,10 +33,10 @@ def copy_scratch(source: Scratch) -> Scratch:
         copier.copy(os.open(source.path, _FOLDER), os.open(path, _FOLDER), 0)
         return Scratch(path, source.quota_bytes, is_ours=True)
     except OSError as error:
-        shutil.rmtree(path, ignore_errors=True)
+        quota.remove(path)
         raise ScratchError("error", f"the scratch files cannot be copied: {error.strerror}") from error
     except ScratchError:
-        shutil.rmtree(path, ignore_errors=True)
+        quota.remove(path)
         raise
 
 

@@ -125,8 +125,8 @@ class Guest:
     def wake(self) -> bool:
         """Let the checkpoint take over; False when there is none that could."""
         pid, self.checkpoint = self.checkpoint, 0
-        # SECURITY: the guest names its checkpoint. Only a child of ours, which an orphan becomes, can be one.
-        if pid <= 1 or not _is_child(pid):
+        # SECURITY: the guest names its checkpoint. Only a child of ours, which an orphan becomes, can be one, and nobody else's.
+        if self._sweeper.is_anothers(pid, self) or not _is_child(pid):
             return False
         self.ring.discard()
         self._open_sockets()
@@ -137,6 +137,7 @@ class Guest:
         finally:
             self._close_theirs()
         self._begin(pid)
+        self.signal(signal.SIGCONT)  # guest code may have stopped it
         self.is_fresh = False
         return True
 
@@ -186,7 +187,7 @@ class Guest:
             self._close_theirs()
         pid = self._hear_pid()
         # SECURITY: the guest names its process. Only a child of ours that is nobody else's can be one.
-        if any(pid in (each.pid, each.checkpoint) for each in self._sweeper.members) or not _is_child(pid):
+        if self._sweeper.is_anothers(pid, self) or not _is_child(pid):
             raise OSError(errno.ESRCH, "the copy is none")
         self._begin(pid)
         self.session = pid

@@ -188,7 +188,9 @@ class Keeper:
 
     def kill(self, kill: Kill) -> None:
         """Kill the interpreter when it is at work; answer when it was, or was not."""
-        if self._drop_held_run() or not (self._host.is_run_open or self._unbound):
+        if self._owed is not None and self._owed[1]:
+            self._kills.append(kill)  # it is dead, which is told when its checkpoint is up
+        elif self._drop_held_run() or not (self._host.is_run_open or self._unbound):
             self._answer_idle_kill(kill)
         else:
             self._kills.append(kill)

@@ -7,10 +7,11 @@ before guest code ran.
 from __future__ import annotations
 
 import os
-import shutil
 import stat
 import tempfile
 from collections.abc import Iterator
+
+from pinjra.jail import quota
 
 __all__ = ["BRANCH_PREFIX", "Scratch", "ScratchError"]
 
@@ -109,12 +110,15 @@ class Scratch:
         """Remove the folder when it is ours; otherwise leave it as it is."""
         os.close(self._root)
         if self.is_ours:
-            shutil.rmtree(self.path, ignore_errors=True)
+            quota.remove(self.path)  # no depth of the guest's is too great for it
 
     def _remove_entry(self, entry: str) -> None:
         try:
             if stat.S_ISDIR(os.stat(entry, dir_fd=self._root, follow_symlinks=False).st_mode):
-                shutil.rmtree(os.path.join(self.path, entry), ignore_errors=True)
+                os.chmod(
+                    entry, 0o700, dir_fd=self._root
+                )  # not a link: it was a folder, and its owner's processes are dead
+                quota.remove(os.path.join(self.path, entry))
             else:
                 os.unlink(entry, dir_fd=self._root)
         except OSError:

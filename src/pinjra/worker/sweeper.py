@@ -124,6 +124,11 @@ class Sweeper:
         known = {os.getpid(), pid, own.pid, own.checkpoint}
         return [found for found in self._watched if found not in known and not self._is_foreign(found, own)]
 
+    def is_anothers(self, pid: int, own: Member) -> bool:
+        """Return whether a number that a guest has told names no process, or one of another member than `own`."""
+        others = [member for member in self.members if member is not own]
+        return pid <= 1 or any(pid in (other.pid, other.checkpoint) for other in others)
+
     # ------------------------------------------------------------ the end
 
     def kill_all_but(self, keep: Iterable[int], own: Member) -> None:
@@ -161,7 +166,7 @@ class Sweeper:
             session = os.getsid(pid)
         except OSError:  # it is gone
             session = 0
-        return any(pid in (other.pid, other.checkpoint) or session == other.session for other in others)
+        return self.is_anothers(pid, own) or any(session == other.session for other in others)
 
     def _everybody(self) -> tuple[int, list[int]]:
         """Return the newest process, and all of the box that run."""
