@@ -15,6 +15,7 @@ from pinjra.guard.attributes import Attributes, exact_name, is_one, type_name
 from pinjra.guard.errors import RefusedAttribute
 from pinjra.guard.formatting import Formatting
 from pinjra.guard.modules import METHOD_NAMES
+from pinjra.guard.policy import Kind, kind_of
 from pinjra.guard.pricing import Pricing
 from pinjra.guard.shield import class_order
 
@@ -149,7 +150,10 @@ class Special:
         """`AttributeError.obj` is the object that failed, which may be a host module."""
         value = getattr(obj, name)
         foreign = not is_one(type(value), _DATA) and not self._attributes.is_guest(value)
-        if foreign and issubclass(type(obj), AttributeError):
+        # SECURITY: the class's own descriptor would give what an instance does not.
+        subject = _subject(obj)
+        holder = subject if issubclass(type(subject), type) else type(subject)
+        if foreign and issubclass(cast(type, holder), AttributeError):
             raise RefusedAttribute("attribute 'obj' of AttributeError is available for your own objects only")
         return value
 
@@ -203,11 +207,18 @@ class Special:
 
     def _real_getattr(self, real: Callable[..., object], target: object, name: object) -> object:
         text = exact_name(name)
-        instance = type(target) in self._attributes.fast and not issubclass(type(target), type)
-        if instance and text != "__dict__":
-            return real(text)
-        self._attributes.getattr(target, text)
-        return real(text) if text[:2] != "__" else self._attributes.getattr(target, text)
+        kind = kind_of(text)
+        own = type(target) in self._attributes.fast and not issubclass(type(target), type)
+        if kind is Kind.SPECIAL and not (own and text != "__dict__" and self._is_harmless(real, text)):
+            return self.load(target, text)
+        if kind is Kind.DENIED or (kind is Kind.PRIVATE and not own):
+            self._attributes.getattr(target, text)
+        return real(text)
+
+    def _is_harmless(self, real: Callable[..., object], name: str) -> bool:
+        """Return whether a guarded name of the guest's own object is no method of a builtin class."""
+        # SECURITY: `object.__getattribute__(text, "format")` is str's own method, which walks attributes.
+        return not is_one(type(real(name)), (*_BOUND, *_UNBOUND))
 
     def _real_setattr(
         self, real: Callable[..., object], target: object, name: object, value: object
@@ -267,4 +278,5 @@ def _is_open(key: object, item: object, guest: bool) -> bool:
     """Return whether a class dict's entry may be shown: slots of host classes bypass the guards."""
     if guest:
         return not is_one(type(item), (types.GetSetDescriptorType, types.WrapperDescriptorType))
-    return type(key) is str and key[:1] != "_"
+    # SECURITY: tracebacks, frames and generators keep descriptors, and str its `format`, under names without underscore.
+    return type(key) is str and key[:1] != "_" and kind_of(key) is Kind.PUBLIC
