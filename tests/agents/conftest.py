@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from remote_standins.page import page as page
 
 from pinjra.agents import Agent, CodeAgent, ToolCallingAgent
 from pinjra.models.base import Completion, ToolCall

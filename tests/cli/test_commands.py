@@ -281,10 +281,22 @@ def test_doctor_names_every_executor_and_the_strongest_one():
     assert pinjra("doctor", "--best").stdout.strip() in by_name
 
 
-def test_doctor_opens_a_session_for_real():
-    done = pinjra("doctor", "--live", "local")
-    assert done.returncode == 0
-    assert done.stdout.startswith("local: works (open ")
+def test_doctor_runs_the_conformance_suite_for_real():
+    words = ["--only", "plain values", "--only", "agent", "--only", "lies"]
+    done = pinjra("doctor", "--live", "local", *words)
+    lines = done.stdout.splitlines()
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert lines[0].startswith("local: opens (run ")
+    assert [line.split()[0] for line in lines[2:-1]] == ["skipped", "passed", "passed", "passed"]
+    assert lines[-1] == "3 passed, 0 failed, 1 skipped"
+
+
+def test_doctor_says_by_its_exit_status_that_a_check_failed():
+    settings = ["--set", 'protected=["x"]', "--only", "the value of the last expression"]
+    done = pinjra("doctor", "--live", "local", *settings)
+    assert done.returncode == 4
+    assert done.stdout.splitlines()[-2].startswith("failed ")
+    assert done.stdout.splitlines()[-1] == "0 passed, 1 failed, 0 skipped"
 
 
 def test_models_are_listed_with_their_pins(tmp_path):

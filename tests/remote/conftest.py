@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from remote_standins.page import page as page
 from remote_standins.sshd import ssh as ssh
 from remote_standins.sshd import sshd as sshd
 

@@ -8,17 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from remote_standins.chosen import FIXTURES
 
 from pinjra.core.errors import ExecutorUnavailable
 from pinjra.executors.doctor import COLUMNS, guarantee_row
 from pinjra.executors.registry import BUILTIN, executor_class
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "remote.md"
-FIXTURES = {
-    "docker": "docker_executor",
-    "oci": "oci_executor",
-    **{name: name for name in ("e2b", "modal", "blaxel", "daytona", "kubernetes", "ssh")},
-}
 
 
 @pytest.mark.parametrize("name", BUILTIN)

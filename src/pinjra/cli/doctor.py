@@ -6,7 +6,7 @@ import json
 import platform
 import sys
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -28,23 +28,36 @@ _ENFORCED = (
     "fork",
 )
 _STRONGEST_FIRST = ("jail", "docker", "wasm", "local")
-_PROBE = "total = sum(range(101))\nprint('output')\ntotal"
 
 
 @click.command()
 @click.option(
     "--live",
     metavar="NAME",
-    help="Open a session of this executor, run a line in it, and say how long it took.",
+    help="Run the conformance suite on this executor for real, with your account. Exit status 4: a check failed.",
+)
+@click.option(
+    "--only", metavar="WORD", multiple=True, help="With --live: only checks with this in their name."
+)
+@click.option(
+    "--set",
+    "settings",
+    metavar="NAME=VALUE",
+    multiple=True,
+    help="With --live: a parameter of the executor (host=…).",
 )
 @click.option("--best", is_flag=True, help="Print only the name of the strongest executor of this machine.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
-def doctor(live: str | None, best: bool, as_json: bool) -> int:
+@click.option("--json", "as_json", is_flag=True, help="One JSON object; with --live one a line.")
+def doctor(
+    live: str | None, only: tuple[str, ...], settings: tuple[str, ...], best: bool, as_json: bool
+) -> int:
     """Say what this machine supports, per executor, and what to install for the rest."""
     from pinjra.executors.doctor import diagnose_all
 
     if live is not None:
-        return _live(live, as_json)
+        from pinjra.cli.live import options_of, run_live
+
+        return run_live(live, options_of(settings), only, as_json=as_json)
     if best:
         print(_best())
         return 0
@@ -98,38 +111,6 @@ def _tell(diagnosis: Diagnosis) -> None:
         print(f"    {name:11} {getattr(given, name) or 'not enforced'}")
     for missing in given.missing:
         print(f"    missing     {missing}")
-
-
-def _live(name: str, as_json: bool) -> int:
-    """Open a session for real; an executor that cannot is told by the error that it raises."""
-    import time
-
-    from pinjra.executors.registry import create_executor
-
-    begun = time.perf_counter()
-    with create_executor(name) as box:
-        opened = time.perf_counter()
-        done = box.run(_PROBE)
-        ran = time.perf_counter()
-        guarantees = box.guarantees
-    closed = time.perf_counter()
-    seconds = {"open": opened - begun, "run": ran - opened, "close": closed - ran}
-    works = done.error is None and done.value == 5050 and done.stdout == "output\n"
-    if as_json:
-        figures: dict[str, Any] = {
-            "name": name,
-            "works": works,
-            "seconds": seconds,
-            "guarantees": asdict(guarantees),
-        }
-        print(json.dumps({**figures, "error": str(done.error or "")}))
-    else:
-        times = ", ".join(f"{what} {value * 1000:.1f} ms" for what, value in seconds.items())
-        print(f"{name}: {'works' if works else f'does not work: {done.error or done}'} ({times})")
-        print(f"boundary: {guarantees.boundary}; {', '.join(guarantees.isolation)}")
-        if not works:
-            print("the session opened but gave a wrong result", file=sys.stderr)
-    return 0 if works else 4
 
 
 def _weights() -> dict[str, str]:

@@ -40,3 +40,11 @@ def chosen() -> list[Check]:
 def named(check: Check) -> str:
     """Return the check's name as a test's id."""
     return check.name.replace(" ", "_")
+
+
+FIXTURES = {
+    "docker": "docker_executor",
+    "oci": "oci_executor",
+    **{name: name for name in ("e2b", "modal", "blaxel", "daytona", "kubernetes", "ssh")},
+}
+"""Executor -> the fixture that gives its class, for those that need a daemon, a server or an SDK."""

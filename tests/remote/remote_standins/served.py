@@ -85,8 +85,8 @@ def kill_group(process: asyncio.subprocess.Process) -> None:
             os.killpg(process.pid, signal.SIGKILL)
 
 
-async def spawn(*command: str) -> asyncio.subprocess.Process:
+async def spawn(*command: str, home: str = "/") -> asyncio.subprocess.Process:
     """Start a command as a sandbox would: a group of its own, nothing of our environment."""
     return await asyncio.create_subprocess_exec(
-        *command, stdin=-1, stdout=-1, stderr=-1, start_new_session=True, env=ENVIRONMENT
+        *command, stdin=-1, stdout=-1, stderr=-1, start_new_session=True, env={**ENVIRONMENT, "HOME": home}
     )

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import tempfile
 import uuid
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 from connectrpc.code import Code
@@ -23,7 +25,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from remote_standins.served import Served, kill_group, spawn
+from remote_standins.served import ENVIRONMENT, Served, kill_group, spawn
 
 READ_BYTES = 32 << 10  # envd reads output in chunks of 32 KiB
 
@@ -66,12 +68,15 @@ class Processes(Process):
         self.commands: dict[int, Command] = {}
         self.tasks: set[asyncio.Task[None]] = set()
         self.inputs_to_refuse = 0
+        # envd's shells are login shells, which set a PATH of their own.
+        self.home = tempfile.TemporaryDirectory(prefix="pinjra-e2b-")
+        Path(self.home.name, ".bash_profile").write_text(f"export PATH={ENVIRONMENT['PATH']}\n")
         self.piece_bytes = READ_BYTES  # less: output comes in crumbs
 
     async def start(self, request: Any, context: Any) -> AsyncIterator[Any]:
         sandbox = context.request_headers.get("e2b-sandbox-id", "")
         config = request.process
-        process = await spawn(config.cmd, *config.args)
+        process = await spawn(config.cmd, *config.args, home=self.home.name)
         command = self.commands[process.pid] = Command(sandbox, process, self)
         queue: asyncio.Queue[Any] = asyncio.Queue()
         command.listeners.add(queue)
@@ -178,6 +183,7 @@ class E2BStandIn(Served):
         for sandbox in list(self.sandboxes):
             self.on_loop(self.processes.kill_sandbox, sandbox)
         self.stop()
+        self.processes.home.cleanup()
 
     async def health(self, request: Request) -> Response:
         known = request.headers.get("e2b-sandbox-id", "") in self.sandboxes

@@ -16,16 +16,10 @@ from pinjra.executors.conformance.suite import Check as Check
 from pinjra.executors.conformance.suite import CheckFailed as CheckFailed
 from pinjra.executors.conformance.suite import Make as Make
 from pinjra.executors.conformance.suite import Result as Result
+from pinjra.executors.conformance.suite import each_result as each_result
 from pinjra.executors.conformance.suite import run_check as run_check
 
 
 def run_conformance(make: Make, *, only: Iterable[str] = ()) -> list[Result]:
-    """Return one result a check.
-
-    Args:
-        make: Called once a check, as `make(imports, limits=limits)`.
-        only: Words; checks whose name holds none of them are left out.
-    """
-    words = list(only)
-    chosen = [c for c in CHECKS if not words or any(word in c.name for word in words)]
-    return [run_check(make, c) for c in chosen]
+    """Return one result a check; see `each_result`."""
+    return list(each_result(make, only=only))

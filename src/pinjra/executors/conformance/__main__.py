@@ -7,7 +7,7 @@ import sys
 
 from pinjra.core.limits import Limits
 from pinjra.executors.base import PythonExecutor
-from pinjra.executors.conformance import run_conformance
+from pinjra.executors.conformance import each_result
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -30,13 +30,10 @@ def main(arguments: list[str] | None = None) -> int:
             executor_kwargs={**given, "limits": limits},
         )
 
-    results = run_conformance(make, only=options.only)
-    for result in results:
-        print(
-            f"{result.status:8} {result.seconds:6.2f} s  {result.name}"
-            + (f"  ({result.reason})" if result.reason else "")
-        )
-    counts = {status: sum(r.status == status for r in results) for status in ("passed", "failed", "skipped")}
+    counts = {"passed": 0, "failed": 0, "skipped": 0}
+    for result in each_result(make, only=options.only):
+        counts[result.status] += 1
+        print(result, flush=True)
     print(", ".join(f"{count} {status}" for status, count in counts.items()))
     return 1 if counts["failed"] else 0
 

@@ -7,7 +7,7 @@ reason. A check gets a fresh executor; it fails by raising anything.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 from weakref import WeakKeyDictionary
@@ -15,6 +15,7 @@ from weakref import WeakKeyDictionary
 from pinjra.core.execution import ErrorKind, Execution
 from pinjra.core.limits import Limits
 from pinjra.executors.base import PythonExecutor
+from pinjra.executors.text import printable
 
 __all__ = [
     "CHECKS",
@@ -26,6 +27,7 @@ __all__ = [
     "Result",
     "another",
     "check",
+    "each_result",
     "expect",
     "failure_of",
     "run_check",
@@ -70,6 +72,11 @@ class Result:
     status: Literal["passed", "failed", "skipped"]
     reason: str = ""
     seconds: float = 0.0
+
+    def __str__(self) -> str:
+        """Return a line for a terminal."""
+        why = f"  ({' '.join(printable(self.reason).split())})" if self.reason else ""
+        return f"{self.status:8} {self.seconds:6.2f} s  {self.name}{why}"
 
 
 CHECKS: list[Check] = []
@@ -120,6 +127,22 @@ def run_check(make: Make, wanted: Check) -> Result:
 def another(executor: PythonExecutor, imports: Iterable[str] = ()) -> PythonExecutor:
     """Return one more session of the backend that a check was given."""
     return _MAKES[executor](list(imports), limits=executor.limits)
+
+
+def each_result(
+    make: Make, *, only: Iterable[str] = (), checks: Iterable[Check] | None = None
+) -> Iterator[Result]:
+    """Yield one result a check, each as it is there.
+
+    Args:
+        make: Called once a check, as `make(imports, limits=limits)`.
+        only: Words; checks whose name holds none of them are left out.
+        checks: None: all of `CHECKS`.
+    """
+    words = list(only)
+    for wanted in CHECKS if checks is None else checks:
+        if not words or any(word in wanted.name for word in words):
+            yield run_check(make, wanted)
 
 
 def value_of(executor: PythonExecutor, code: str) -> object:
