@@ -109,7 +109,8 @@ class Channel:
         except (BackendError, OSError) as error:
             # A resumable stream keeps what was said; the reader attaches again and sends it.
             if not self._may_resume:
-                raise self.lost(str(error)) from error
+                # A violation that came behind the message that is answered here has killed the worker already.
+                raise self._failure or self.lost(str(error)) from error
             self._unsaid = str(error)
 
     def _restore(self, why: str) -> None:

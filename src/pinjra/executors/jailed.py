@@ -92,6 +92,8 @@ class JailTransport:
         self._box = box
         self._stream = box.stream if stream is None else stream
         self._stream.setblocking(False)
+        self._readable = select.poll()
+        self._readable.register(self._stream, select.POLLIN)
         self._reading = threading.Lock()
         self._closing = threading.Lock()
         self._passing: socket.socket | None = None
@@ -107,13 +109,7 @@ class JailTransport:
         with self._reading:
             if self._is_closed:
                 return b""
-            try:
-                return self._stream.recv(_MOST_BYTES)
-            except BlockingIOError:
-                pass
-            except OSError:
-                return b""
-            self._wait(select.POLLIN, timeout_seconds)
+            _wait(self._readable, timeout_seconds)
             try:
                 return self._stream.recv(_MOST_BYTES)
             except BlockingIOError:
@@ -132,7 +128,9 @@ class JailTransport:
             try:
                 rest = rest[self._send(rest) :]
             except BlockingIOError:
-                self._wait(select.POLLOUT, None)  # ends also when the session dies: `kill` is the deadline
+                poll = select.poll()
+                poll.register(self._stream, select.POLLOUT)
+                _wait(poll, None)  # ends also when the session dies: `kill` is the deadline
             except OSError as error:
                 raise BackendError(f"the session is gone: {error}") from error
 
@@ -163,17 +161,6 @@ class JailTransport:
             self._passing = None
             theirs.close()
         return JailTransport(self._box, ours)
-
-    def _wait(self, event: int, timeout_seconds: float | None) -> None:
-        """Return when the stream is ready or has ended.
-
-        Raises:
-            TimeoutError: Neither, in time.
-        """
-        poll = select.poll()
-        poll.register(self._stream.fileno(), event)
-        if not poll.poll(None if timeout_seconds is None else max(timeout_seconds, 0.0) * 1000):
-            raise TimeoutError("the session's stream is not ready in time")
 
     def reopen(self) -> bool:
         """Return False: a socket of this machine does not break."""
@@ -223,6 +210,16 @@ class JailTransport:
     def describe_death(self) -> str:
         """Return how the box ended, and why where that is known; "" while it lives."""
         return self._box.bury() if self._box.has_died() else ""
+
+
+def _wait(poll: select.poll, timeout_seconds: float | None) -> None:
+    """Return when the stream is ready or has ended.
+
+    Raises:
+        TimeoutError: Neither, in time.
+    """
+    if not poll.poll(None if timeout_seconds is None else max(timeout_seconds, 0.0) * 1000):
+        raise TimeoutError("the session's stream is not ready in time")
 
 
 def _words(how: dict[str, object]) -> str:

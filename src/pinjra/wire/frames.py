@@ -16,7 +16,7 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NamedTuple, NoReturn
+from typing import NamedTuple, NoReturn, cast
 
 from pinjra.core.errors import ProtocolViolation
 
@@ -112,30 +112,22 @@ class FrameReader:
             raise
 
     def _next(self) -> Frame | None:
-        while True:
-            if self._waiting is not None:
-                return self._with_body(self._waiting)
-            line = self._line()
-            if line is None:
+        buffer = self._buffer
+        while self._waiting is None:
+            end = buffer.find(b"\n", self._scanned)
+            # SECURITY: a line is measured before it is copied or parsed.
+            if (end if end >= 0 else len(buffer)) > LINE_BYTES:
+                refuse(f"a line of more than {LINE_BYTES} bytes", bytes(buffer[:80]))
+            if end < 0:
+                self._scanned = len(buffer)
                 return None
-            if not line:
-                continue
-            frame = self._head(line)
+            line = bytes(buffer[:end])
+            del buffer[: end + 1]
+            self._scanned = 0
+            frame = self._head(line) if line else None
             if frame is not None and not self._wanted:
                 return frame
-
-    def _line(self) -> bytes | None:
-        end = self._buffer.find(b"\n", self._scanned)
-        # SECURITY: a line is measured before it is copied or parsed.
-        if (end if end >= 0 else len(self._buffer)) > LINE_BYTES:
-            refuse(f"a line of more than {LINE_BYTES} bytes", bytes(self._buffer[:80]))
-        if end < 0:
-            self._scanned = len(self._buffer)
-            return None
-        line = bytes(self._buffer[:end])
-        del self._buffer[: end + 1]
-        self._scanned = 0
-        return line
+        return self._with_body(self._waiting)
 
     def _numbered(self, line: bytes) -> Frame | None:
         if self.lenient and not _is_json(line):
@@ -182,7 +174,7 @@ def _refuse_constant(text: str) -> NoReturn:
     refuse("not JSON", text)
 
 
-_decode = json.JSONDecoder(parse_constant=_refuse_constant).decode
+_decode = json.JSONDecoder(parse_constant=_refuse_constant).raw_decode
 
 
 def load(text: bytes, limits: WireLimits) -> object:
@@ -198,9 +190,12 @@ def load(text: bytes, limits: WireLimits) -> object:
     if opens > limits.depth or opens + text.count(b",") > limits.items:
         _check_shape(text, limits)
     try:
-        return _decode(text.decode("ascii"))
+        tree, end = _decode(text.decode("ascii"))
     except (ValueError, RecursionError) as error:  # ValueError: no JSON, or an integer of too many digits
         refuse(f"not JSON ({type(error).__name__})", text)
+    if end != len(text):
+        refuse("more than one JSON value", text)
+    return cast("object", tree)
 
 
 def _is_json(line: bytes) -> bool:

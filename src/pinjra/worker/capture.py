@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import os
+import select
 from collections.abc import Callable
 
 from pinjra.wire.messages import Captured
@@ -22,9 +23,12 @@ class Capture:
 
     def __init__(self, out: int, err: int) -> None:
         self.fds = (out, err)
+        self._poll = select.poll()
         decoder = codecs.getincrementaldecoder("utf-8")
         self._streams = {out: ("stdout", decoder("replace")), err: ("stderr", decoder("replace"))}
         self._last = b""
+        for fd in self.fds:
+            self._poll.register(fd, select.POLLIN)
 
     @classmethod
     def install(cls) -> Capture:
@@ -62,7 +66,8 @@ class Capture:
             allow: Cuts a text to the run's allowance; None when there is no session yet.
         """
         messages = []
-        for fd, (stream, decoder) in self._streams.items():
+        for fd, _events in self._poll.poll(0):  # one question for both: nearly always there is nothing
+            stream, decoder = self._streams[fd]
             for _turn in range(_READS):
                 data = read_some(fd, 1 << 16)
                 if not data:

@@ -18,6 +18,7 @@ from collections.abc import Callable
 from pinjra.wire.connection import GuestConnection
 from pinjra.wire.messages import Answer, Call, Message
 from pinjra.worker.interrupts import Interrupts
+from pinjra.worker.outbox import READ_BYTES
 
 __all__ = ["Channel"]
 
@@ -35,6 +36,7 @@ class Channel:
         self._interrupts = interrupts
         self._send_lock = threading.Lock()
         self._turn = threading.Condition(threading.Lock())
+        self._waiters = 0  # threads that wait for their turn, or are about to look whether they must
         self._main = _thread.get_ident()
         self.attach(stream)
         self.run = 0
@@ -44,6 +46,8 @@ class Channel:
     def attach(self, stream: socket.socket) -> None:
         """Speak over this socket from now on, and forget what the one before had half said."""
         self._stream = stream
+        self._poll = select.poll()
+        self._poll.register(stream, select.POLLIN)
         self._connection = GuestConnection()
         self._inbox: deque[Message] = deque()
         self._waiting: dict[int, Callable[[Answer], None]] = {}
@@ -124,9 +128,13 @@ class Channel:
         """
         while True:
             with self._turn:
-                while not is_done() and self._has_leader:
-                    self._turn.wait()
-                if is_done():
+                self._waiters += 1
+                try:
+                    while not (done := is_done()) and self._has_leader:
+                        self._turn.wait()
+                finally:
+                    self._waiters -= 1
+                if done:
                     return
                 self._has_leader = True
             self._lead(is_done)
@@ -146,22 +154,26 @@ class Channel:
                 return
             self._has_leader = True
         try:
-            poll = select.poll()
-            poll.register(self._stream, select.POLLIN)
-            if poll.poll(0):
+            if self._poll.poll(0):
                 self._read()
         finally:
             self._resign()
 
     def _resign(self) -> None:
-        with self._turn:
-            self._has_leader = False
-            self._turn.notify_all()
+        self._has_leader = False
+        self._wake_waiters()
+
+    def _wake_waiters(self) -> None:
+        if self._waiters:
+            with self._turn:
+                self._turn.notify_all()
 
     def _read(self) -> bool:
         """Wait for some bytes and hand out the messages that they complete; False at the end of the stream."""
+        # poll(2) first: a read(2) that waits is woken in vain when the other side takes what we have written.
+        self._poll.poll()
         try:
-            data = os.read(self._stream.fileno(), 1 << 18)
+            data = os.read(self._stream.fileno(), READ_BYTES)
         except ConnectionResetError:
             return False
         for message in self._connection.receive_data(data):
@@ -171,6 +183,5 @@ class Channel:
                     on_answer(message)
             else:
                 self._inbox.append(message)
-        with self._turn:
-            self._turn.notify_all()
+        self._wake_waiters()
         return bool(data)

@@ -80,6 +80,8 @@ def _ask(value: object, cls: type, name: str) -> object:
 
 def value_pictures(value: object) -> list[Picture]:
     """Return what there is to see of a run's value: a figure, an image, what its class draws. Tables are the host's."""
+    if value is None:
+        return []
     found = _own_picture(value, type(value)) if _is_guest_made(value) else _figure(value) or _image(value)
     pyplot = sys.modules.get("matplotlib.pyplot")
     if pyplot is not None and found is not None and hasattr(value, "savefig"):

@@ -75,6 +75,8 @@ class Guest:
         self.session = 0
         """The process session of everything that it starts, unless guest code makes another, setsid(2)."""
         self.checkpoint = 0
+        self.makes_copies = init.rollback
+        """After each run it makes a checkpoint, and says so."""
         self.is_ready = False
         self.is_fresh = True
         """It was started, not woken."""

@@ -15,12 +15,11 @@ from collections.abc import Iterator, Sequence
 from pinjra.wire.messages import PROTOCOL, Hello, Message
 from pinjra.wire.pack import pack
 from pinjra.wire.relay import Relay, SupervisorConnection
-from pinjra.worker.outbox import Outbox, read_some
+from pinjra.worker.outbox import READ_BYTES, Outbox, read_some
 
 __all__ = ["Host", "hello", "kind_of"]
 
 _BACKLOG_BYTES = 4 << 20  # unwritten bytes from which the interpreter is not read any more
-_READ_BYTES = 1 << 20
 _LAST_SECONDS = 1.0  # for the last words on a stream that the host may not read any more
 _KIND = re.compile(rb'\["g",(?:[0-9]+,[0-9]+,)?"([A-Z][A-Za-z]*)"')
 
@@ -119,9 +118,9 @@ class Host:
 
     def _read(self) -> bytes | None:
         if self._socket is None:
-            return read_some(self.fd_in, _READ_BYTES)
+            return read_some(self.fd_in)
         try:
-            data, fds, _flags, _address = socket.recv_fds(self._socket, _READ_BYTES, 1)
+            data, fds, _flags, _address = socket.recv_fds(self._socket, READ_BYTES, 1)
         except BlockingIOError:
             return None
         except OSError:

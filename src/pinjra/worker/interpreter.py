@@ -155,7 +155,8 @@ class Loop:
         self._channel.send(finished)
         del finished
         self._is_dirty = False
-        self._checkpoint.renew(is_wanted=self._rollback)
+        if self._rollback or self._checkpoint.has_copy:
+            self._checkpoint.renew(is_wanted=self._rollback)
 
     def _is_missing_variables(self) -> bool:
         """Return whether the last checkpoint does not have the variables or tools that came since."""

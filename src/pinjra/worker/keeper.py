@@ -101,10 +101,13 @@ class Keeper:
     def masks(self) -> dict[int, int]:
         """Return descriptor → what to poll for. A host that does not read stops us, and then the interpreter."""
         guest, reads = self._guest, 0 if self._host.is_full else select.POLLIN
+        out, err = self._capture.fds
         return {
+            # First, since poll(2) keeps the order: the end of a run is taken before the note that comes behind it.
+            guest.out.fd: reads | select.POLLOUT if guest.out.size else reads,
             guest.side.fileno(): select.POLLIN,
-            guest.stream.fileno(): reads | (select.POLLOUT if guest.out.size else 0),
-            **dict.fromkeys(self._capture.fds, reads),
+            out: reads,
+            err: reads,
         }
 
     @property
@@ -131,7 +134,7 @@ class Keeper:
             self._printing.drain_capture()
         elif fd == guest.side.fileno():
             self._take_notes()
-        elif fd == guest.stream.fileno():
+        elif fd == guest.out.fd:
             guest.out.flush()
             data = None if self._host.is_full else read_some(fd)
             if data:
@@ -261,10 +264,16 @@ class Keeper:
         except ProtocolViolation:
             self._guest.kill("protocol")
         if was_open and not self._host.is_run_open:
-            self._clock.stop()
-            self._wait_until_ready()
+            self._run_ended()
+
+    def _run_ended(self) -> None:
+        self._clock.stop()
+        self._wait_until_ready()
+        self._guest.is_pristine = False
+        if self._guest.makes_copies or self._guest.checkpoint:
             self._is_stale = True
-            self._guest.is_pristine = False
+        else:  # there is nothing that the interpreter makes or ends before it takes the next message
+            self._now_ready()
 
     def _read_all(self) -> None:
         while data := read_some(self._guest.stream.fileno()):
@@ -275,7 +284,8 @@ class Keeper:
             if note.checkpoint is None:
                 self._poked(urgent=note.urgent)
             else:
-                self._read_all()  # the end of the run was sent before the note, on the other socket
+                if self._host.is_run_open:
+                    self._read_all()  # the end of the run was sent before the note, on the other socket
                 self._guest.checkpoint, self._is_stale = note.checkpoint, False
                 self._is_dirty = self._is_dirty and not note.checkpoint
                 if note.is_ready:

@@ -1,12 +1,15 @@
-"""Bytes -> a descriptor that must not block."""
+"""Bytes <-> descriptors that must not block."""
 
 from __future__ import annotations
 
 import os
 from collections import deque
 
-__all__ = ["Outbox", "read_some"]
+__all__ = ["READ_BYTES", "Outbox", "read_some"]
 
+READ_BYTES = (
+    64 << 10
+)  # of one read: for more, malloc(3) asks the kernel for fresh pages, and gives them back, each time
 _PIECE = 1 << 20
 
 
@@ -52,7 +55,7 @@ class Outbox:
         self.size = 0
 
 
-def read_some(fd: int, size: int = 1 << 18) -> bytes | None:
+def read_some(fd: int, size: int = READ_BYTES) -> bytes | None:
     """Return what can be read now; b"" at the end, None when there is nothing."""
     try:
         return os.read(fd, size)

@@ -182,7 +182,8 @@ class RingReader:
     def start(self) -> None:
         """Begin a run: a fresh allowance. What was printed between the runs is dropped."""
         self.drain()
-        self._decoders = _decoders()
+        if self.run_bytes:
+            self._decoders = _decoders()
         self.run_bytes = 0
         self._is_cut = False
 

@@ -72,6 +72,9 @@ class Supervisor:
     def __init__(self) -> None:
         self._sessions: list[Session] = []
         self._wakeup = _wakeup_pipe()
+        self._poll = select.poll()
+        self._watched: list[tuple[Session, dict[int, int]]] = []
+        self._owners: dict[int, Session] = {}
 
     def add(self, session: Session) -> None:
         """Serve one more session."""
@@ -81,46 +84,53 @@ class Supervisor:
         """Serve until every session has ended."""
         try:
             while self._sessions:
-                owners, poll = self._watch()
-                for fd, _events in poll.poll(self._patience()):
-                    self._handle(fd, owners)
-                now = time.monotonic()
-                for session in self._sessions:
-                    session.on_time(now)
+                self._watch()
+                deadline = self._deadline()
+                for fd, _events in self._poll.poll(_patience(deadline)):
+                    self._handle(fd)
+                if deadline is not None and (now := time.monotonic()) >= deadline:
+                    for session in self._sessions:
+                        session.on_time(now)
                 self._part_with_ended()
         finally:
             for session in self._sessions:
                 session.end()
 
-    def _watch(self) -> tuple[dict[int, Session], select.poll]:
-        poll = select.poll()
-        poll.register(self._wakeup, select.POLLIN)
-        owners: dict[int, Session] = {}
-        for session in self._sessions:
-            for fd, mask in session.masks().items():
-                poll.register(fd, mask)
-                owners[fd] = session
-        return owners, poll
+    def _watch(self) -> None:
+        """Poll for what the sessions want to hear of; they say so in each turn and nearly always the same."""
+        watched = [(session, session.masks()) for session in self._sessions]
+        if watched == self._watched:
+            return
+        self._watched = watched
+        self._poll, self._owners = select.poll(), {}
+        self._poll.register(self._wakeup, select.POLLIN)
+        for session, masks in watched:
+            for fd, mask in masks.items():
+                self._poll.register(fd, mask)
+                self._owners[fd] = session
 
-    def _patience(self) -> float | None:
-        """Return the milliseconds until something is due; None for ever."""
-        deadline = min(
-            (at for session in self._sessions if (at := session.deadline) is not None), default=None
-        )
-        return None if deadline is None else max(0.0, (deadline - time.monotonic()) * 1000 + 0.5)
+    def _deadline(self) -> float | None:
+        """Return when something is due; None for never."""
+        times = [at for session in self._sessions if (at := session.deadline) is not None]
+        return min(times) if times else None
 
-    def _handle(self, fd: int, owners: dict[int, Session]) -> None:
+    def _handle(self, fd: int) -> None:
         if fd == self._wakeup:
             read_some(self._wakeup)
             for session in self._sessions:
                 session.on_child_ended()
         else:
-            owners[fd].handle(fd)
+            self._owners[fd].handle(fd)
 
     def _part_with_ended(self) -> None:
         for session in [session for session in self._sessions if session.has_ended]:
             self._sessions.remove(session)
             session.end()
+
+
+def _patience(deadline: float | None) -> float | None:
+    """Return the milliseconds until `deadline`."""
+    return None if deadline is None else max(0.0, (deadline - time.monotonic()) * 1000 + 0.5)
 
 
 def _private_stderr() -> int:
