@@ -22,7 +22,7 @@ from typing import Any, NoReturn
 
 from pinjra.executors.wasm_engine import engine, on_deep_stack, starter
 
-__all__ = ["DISK_STATUS", "STATUS", "TRAP_STATUS", "Settings", "main"]
+__all__ = ["DISK_STATUS", "STATUS", "TRAP_STATUS", "Settings", "first_line", "main"]
 
 DISK_STATUS = 77  # exit status: the scratch folder holds more than its quota
 TRAP_STATUS = 78  # exit status: the instance trapped (its stack, an abort)
@@ -44,6 +44,7 @@ class Settings:
         options: Of Python's command line.
         worker: The folder with the worker's zip.
         library: Folders that are read, each with its path for the guest.
+        python: The guest's version, told to the host.
         scratch: The folder for files.
         status: A file of `STATUS.size` bytes that this process keeps up to date.
         memory_bytes: Of linear memory; None: what the format allows (4 GiB).
@@ -54,6 +55,7 @@ class Settings:
     options: tuple[str, ...]
     worker: str
     library: tuple[tuple[str, str], ...]
+    python: str
     scratch: str
     status: str
     memory_bytes: int | None
@@ -63,12 +65,13 @@ class Settings:
 
 def main() -> NoReturn:
     """Run the instance that stdin describes, and end with it."""
-    settings = Settings(**json.loads(_first_line()))
+    settings = Settings(**json.loads(first_line()))
     words = bytearray()
     start = prepare(settings, words)
     ticker = Ticker(settings)
     applied, missing = confine(settings) if settings.confine else ((), ("left out by the caller",))
-    os.write(1, json.dumps({"applied": applied, "missing": missing}).encode() + b"\n")
+    report = {"applied": applied, "missing": missing, "python": settings.python, "platform": "wasi"}
+    os.write(1, json.dumps(report).encode() + b"\n")
     threading.Thread(target=ticker.run, daemon=True).start()
     status = on_deep_stack(start)
     if status and words:
@@ -76,7 +79,8 @@ def main() -> NoReturn:
     os._exit(status)
 
 
-def _first_line() -> bytes:
+def first_line() -> bytes:
+    """Return the first line of stdin, and read nothing behind it; ends this process when there is none."""
     line = b""
     while not line.endswith(b"\n"):  # byte by byte: what follows is the guest's
         byte = os.read(0, 1)

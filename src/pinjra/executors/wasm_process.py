@@ -2,61 +2,91 @@
 
 from __future__ import annotations
 
-import json
-import mmap
 import os
 import queue
+import re
 import subprocess
-import sys
 import threading
-from collections.abc import Callable
-from dataclasses import asdict
-from pathlib import Path
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
 
 from pinjra.core.errors import StartupFailed
-from pinjra.executors.wasm_host import STATUS, Settings
+from pinjra.executors.wasm_host import DISK_STATUS, TRAP_STATUS
 
-__all__ = ["Instance"]
+__all__ = ["Instance", "Launch", "Meter"]
 
-COMMAND = (sys.executable, "-I", "-u", "-m", "pinjra.executors.wasm_host")
+_OUT_OF_MEMORY = re.compile(
+    "heap out of memory|memory allocation of|Zone Allocation failed"
+)  # as V8 and Rust say it
 _READ_BYTES = 64 << 10
 _END_SECONDS = 5.0  # for a killed process to be gone
 _TAIL_BYTES = 4096
+_WORDS_CHARS = 400  # the end of a traceback tells more than its beginning, and an error's message is cut
+
+
+class Meter(Protocol):
+    """Looks at one process from the outside."""
+
+    def used(self, pid: int) -> tuple[float, int]:
+        """Return processor seconds and most resident bytes, as of the last look."""
+
+    def settle(self, pid: int) -> None:
+        """Set the limits that are relative to what the process takes before guest code runs."""
+
+    def close(self) -> None:
+        """Free what is held."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Launch:
+    """How one process is started.
+
+    Args:
+        stdin: What it is told first.
+        report: What it would say first, where it does not say it itself: a line of JSON.
+        environment: Besides what every process of the system needs.
+    """
+
+    command: tuple[str, ...]
+    meter: Meter
+    stdin: bytes = b""
+    report: bytes = b""
+    environment: Mapping[str, str] = field(default_factory=dict)
 
 
 class Instance:
     """One process with one instance in it.
 
     Args:
-        settings: Of the instance; the status file is made here.
+        launch: How it is started.
         hear: Called on a thread of its own with (this object, bytes), b"" at the end; may block to slow the guest down.
 
     Raises:
         StartupFailed: The process cannot be started.
     """
 
-    def __init__(self, settings: Settings, hear: Callable[[Instance, bytes], None]) -> None:
+    def __init__(self, launch: Launch, hear: Callable[[Instance, bytes], None]) -> None:
         self._hear = hear
-        Path(settings.status).write_bytes(bytes(STATUS.size))
-        with open(settings.status, "rb") as file:
-            self._status = mmap.mmap(file.fileno(), STATUS.size, access=mmap.ACCESS_READ)
+        self._meter = launch.meter
         environment = {name: os.environ[name] for name in ("SYSTEMROOT",) if name in os.environ}
         try:
-            self._process = subprocess.Popen(  # noqa: S603  (our own module, by a fixed command)
-                COMMAND,
+            self._process = subprocess.Popen(  # noqa: S603  (our own command, no shell)
+                launch.command,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 bufsize=0,
-                env=environment,
+                env={**environment, **launch.environment},
                 start_new_session=True,
             )
         except OSError as error:
-            raise StartupFailed(f"{COMMAND[0]!r} cannot be started: {error}") from error
+            raise StartupFailed(f"{launch.command[0]!r} cannot be started: {error}") from error
         self._unsent: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self.unsent_bytes = 0
-        self.write(json.dumps(asdict(settings)).encode() + b"\n")
-        for work in (self._write_all, self._read_all):
+        if launch.stdin:
+            self.write(launch.stdin)
+        for work in (self._write_all, lambda: self._read_all(launch.report)):
             threading.Thread(target=work, name="pinjra-wasm", daemon=True).start()
 
     # ------------------------------------------------------------ the stream
@@ -77,7 +107,9 @@ class Instance:
                 return  # it died; who reads hears of it
             self.unsent_bytes -= len(data)
 
-    def _read_all(self) -> None:
+    def _read_all(self, report: bytes) -> None:
+        if report:
+            self._hear(self, report)
         pipe = self._process.stdout
         while pipe is not None:
             try:
@@ -92,9 +124,12 @@ class Instance:
     # ------------------------------------------------------------ how it is
 
     def used(self) -> tuple[float, int]:
-        """Return processor seconds and most resident bytes, as of the last look (every 50 ms)."""
-        seconds, peak = STATUS.unpack(self._status[:])
-        return float(seconds), int(peak)
+        """Return processor seconds and most resident bytes, as of the last look."""
+        return self._meter.used(self._process.pid)
+
+    def settle(self) -> None:
+        """Set the limits that wait until the process is up."""
+        self._meter.settle(self._process.pid)
 
     def kill(self) -> None:
         """Kill the process, at once, and reap it."""
@@ -109,12 +144,24 @@ class Instance:
         except subprocess.TimeoutExpired:  # in the kernel's hands
             return None
 
+    def explain_end(self) -> tuple[str, str]:
+        """Return the cause of a death that nobody wanted, in the words of `Lost`, and what is known of it."""
+        status = self.exit_status()
+        words = self.last_words()
+        detail = f"exit status {status}" + (f": {words}" if words else "")
+        cause = {DISK_STATUS: "disk", TRAP_STATUS: "signal"}.get(status or 0, "exit")
+        if status is not None and status < 0:
+            cause, detail = "signal", f"signal {-status}"
+        if _OUT_OF_MEMORY.search(words) and cause == "signal":
+            cause = "memory"
+        return cause, detail
+
     def last_words(self) -> str:
         """Return what it wrote to stderr, once it has ended."""
         if self._process.stderr is None or self._process.returncode is None:
             return ""
         said = self._process.stderr.read(_TAIL_BYTES) or b""
-        return said.decode("utf-8", "replace").strip()[-1000:]
+        return said.decode("utf-8", "replace").strip()[-_WORDS_CHARS:]
 
     def close(self) -> None:
         """Kill the process and close the pipes, once nobody reads them any more."""
@@ -122,4 +169,4 @@ class Instance:
         for pipe in (self._process.stdin, self._process.stderr):
             if pipe is not None:
                 pipe.close()
-        self._status.close()
+        self._meter.close()

@@ -23,10 +23,8 @@ from typing import Any
 
 from pinjra.core.errors import ProtocolViolation, StartupFailed
 from pinjra.core.limits import Limits
-from pinjra.executors.wasm_host import DISK_STATUS, TRAP_STATUS, Settings
 from pinjra.executors.wasm_lane import Lane, plain, stop_message
-from pinjra.executors.wasm_parts import Parts
-from pinjra.executors.wasm_process import Instance
+from pinjra.executors.wasm_process import Instance, Launch
 from pinjra.wire.frames import WireLimits
 from pinjra.wire.messages import (
     PROTOCOL,
@@ -71,16 +69,15 @@ class Supervisor:
     """A session's instances, one at a time, and its folder.
 
     Args:
-        parts: What instances are started from.
-        confine: See `wasm_host.Settings`.
+        launcher: Says how the instance of a number is started in the session's folder.
 
     Raises:
         StartupFailed: The first instance does not come up.
     """
 
-    def __init__(self, parts: Parts, limits: Limits, *, confine: bool = True) -> None:
+    def __init__(self, launcher: Callable[[Path, int], Launch], limits: Limits) -> None:
         self._limits = limits
-        self._parts = parts
+        self._launcher = launcher
         most = None if limits.value_bytes is None else limits.value_bytes + UNREAD_BYTES
         self._lane = Lane(WireLimits(message_bytes=most or 1 << 30))
         self._most_unread = most
@@ -102,7 +99,6 @@ class Supervisor:
         self._files: set[int] = set()  # requests that the instance answers
         self._held: list[Message] = []  # until the fresh instance is up: the next run's time is its own
         self._report = b""
-        self._confine = confine
         self._cpu_before = 0.0
         self._instance = self._start()
 
@@ -112,20 +108,7 @@ class Supervisor:
         self._started += 1
         self._report = b""
         self._is_up = False
-        instance = Instance(
-            Settings(
-                module=str(self._parts.module),
-                options=self._parts.options,
-                worker=str(self._parts.worker),
-                library=self._parts.library,
-                scratch=str(self._folder / "scratch"),
-                status=str(self._folder / f"status{self._started}"),
-                memory_bytes=self._limits.memory_bytes,
-                disk_bytes=self._limits.disk_bytes,
-                confine=self._confine,
-            ),
-            self._hear,
-        )
+        instance = Instance(self._launcher(self._folder, self._started), self._hear)
         if self._init is not None:
             instance.write(plain(self._init))
             if self._lane.grants.tools:
@@ -193,8 +176,8 @@ class Supervisor:
             self._say(
                 Hello(
                     protocol=PROTOCOL,
-                    python=self._parts.python,
-                    platform="wasi",
+                    python=said["python"],
+                    platform=said["platform"],
                     capabilities=("raw",),
                     applied=tuple(said["applied"]),
                     missing=tuple(said["missing"]),
@@ -208,6 +191,7 @@ class Supervisor:
                 self._is_started = True
                 self._say(Started())
             self._is_up = True
+            self._instance.settle()
             for held in self._held:
                 self._say(held)
             self._held.clear()
@@ -229,12 +213,7 @@ class Supervisor:
             self._kills.clear()
 
     def _on_death(self) -> None:
-        status = self._instance.exit_status()
-        words = self._instance.last_words()
-        detail = f"exit status {status}" + (f": {words}" if words else "")
-        cause = {DISK_STATUS: "disk", TRAP_STATUS: "signal"}.get(status or 0, "exit")
-        if status is not None and status < 0:
-            cause, detail = "signal", f"signal {-status}"
+        cause, detail = self._instance.explain_end()
         if self._is_up:
             self._lose(self._stop.cause if self._stop else cause, detail)
             return

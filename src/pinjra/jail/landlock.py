@@ -20,7 +20,7 @@ from pinjra.jail.libc import buffer, prctl, syscall
 __all__ = ["abi", "apply"]
 
 # linux/landlock.h
-_WRITE_FILE, _READ_FILE, _READ_DIR = 1 << 1, 1 << 2, 1 << 3
+_EXECUTE, _WRITE_FILE, _READ_FILE, _READ_DIR = 1, 1 << 1, 1 << 2, 1 << 3
 _MAKE_CHAR, _MAKE_SOCK, _MAKE_BLOCK = 1 << 6, 1 << 9, 1 << 11
 _TRUNCATE, _IOCTL_DEV = 1 << 14, 1 << 15
 _FILE_RIGHTS_BY_ABI = {1: (1 << 13) - 1, 2: (1 << 14) - 1, 3: (1 << 15) - 1, 4: (1 << 15) - 1}
@@ -31,8 +31,8 @@ _CREATE_VERSION = 1
 _RULE_PATH_BENEATH = 1
 
 _READ = _READ_FILE | _READ_DIR
-# SECURITY: no execution anywhere; no device nodes and no sockets in the scratch folder.
-_SCRATCH = _FILE_RIGHTS & ~(1 | _MAKE_CHAR | _MAKE_BLOCK | _MAKE_SOCK | _IOCTL_DEV)
+# SECURITY: nothing in it is run; no device nodes and no sockets in the scratch folder.
+_SCRATCH = _FILE_RIGHTS & ~(_EXECUTE | _MAKE_CHAR | _MAKE_BLOCK | _MAKE_SOCK | _IOCTL_DEV)
 
 
 def abi() -> int:
@@ -43,13 +43,21 @@ def abi() -> int:
         return 0
 
 
-def apply(readable: Iterable[str], writable: Iterable[str], devices: Iterable[str], *, network: bool) -> None:
+def apply(
+    readable: Iterable[str],
+    writable: Iterable[str],
+    devices: Iterable[str],
+    *,
+    network: bool,
+    executable: Iterable[str] = (),
+) -> None:
     """Confine this process for ever: `readable` for reading, `writable` for everything but execution, nothing else.
 
     Args:
         readable, writable: Files or folders with all below them; one that does not exist is left out.
         devices: Files that may be read and written, not truncated or controlled.
         network: TCP stays open (the scopes hold nevertheless).
+        executable: Files that may be run and read (a program that this process becomes, and its loader).
 
     Raises:
         OSError: The kernel refused (the machine's fault).
@@ -63,7 +71,12 @@ def apply(readable: Iterable[str], writable: Iterable[str], devices: Iterable[st
         attributes += struct.pack("Q", _SCOPES)
     ruleset = syscall("landlock_create_ruleset", buffer(attributes), len(attributes), 0)
     try:
-        for paths, rights in ((readable, _READ), (writable, _SCRATCH), (devices, _READ_FILE | _WRITE_FILE)):
+        for paths, rights in (
+            (readable, _READ),
+            (writable, _SCRATCH),
+            (devices, _READ_FILE | _WRITE_FILE),
+            (executable, _EXECUTE | _READ_FILE),
+        ):
             for path in paths:
                 _add(ruleset, path, rights & handled)
         prctl(38, 1)  # PR_SET_NO_NEW_PRIVS
@@ -84,7 +97,7 @@ def _add(ruleset: int, path: str, rights: int) -> None:
         raise
     try:
         if not stat.S_ISDIR(os.fstat(beneath).st_mode):
-            rights &= _READ_FILE | _WRITE_FILE | _TRUNCATE
+            rights &= _EXECUTE | _READ_FILE | _WRITE_FILE | _TRUNCATE
         rule = buffer(struct.pack("=Qi", rights, beneath))
         syscall("landlock_add_rule", ruleset, _RULE_PATH_BENEATH, rule, 0)
     finally:

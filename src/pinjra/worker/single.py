@@ -19,6 +19,7 @@ import socket
 import sys
 import time
 import traceback
+from collections.abc import Callable
 from dataclasses import replace
 from types import TracebackType
 from typing import cast
@@ -64,6 +65,7 @@ __all__ = ["main"]
 LOOK_SECONDS = 0.05  # between two looks for a stop, and until what was printed is on its way
 RESERVE_BYTES = 4 << 20  # that guest code cannot fill: without it the next message could not be read
 PRINTED_CHARS = 8192  # that may wait for more
+HasInput = Callable[[float], bool]
 _FILES = (PutFile, GetFile, ListFiles)
 _WORDS = {
     Cause.WALL: "the run took longer than its time limit",
@@ -72,18 +74,25 @@ _WORDS = {
 }
 
 
-def main(scratch: str) -> None:
+def main(scratch: str, has_input: HasInput | None = None) -> None:
     """Serve one session on the standard descriptors until they end.
 
     Args:
         scratch: The folder for files, as this process sees it.
+        has_input: Returns whether descriptor 0 has something, waiting at most so many seconds, where poll() cannot.
     """
-    line = Line()
+    line = Line(has_input or _poll)
     first = line.next_message()
     if isinstance(first, Init):
         loop = Loop(first, line, scratch)
         line.send(Bound(request=0))
         loop.run()
+
+
+def _poll(seconds: float) -> bool:
+    poll = select.poll()
+    poll.register(0, select.POLLIN)
+    return bool(poll.poll(max(0.0, seconds) * 1000))
 
 
 class _Stdio:
@@ -110,7 +119,8 @@ class _Connection(GuestConnection):
 class Line(Channel):
     """The stream to the owner."""
 
-    def __init__(self) -> None:
+    def __init__(self, has_input: HasInput) -> None:
+        self.has_input = has_input
         self.stops = Stops()
         self.files: Folder | None = None
         super().__init__(cast(socket.socket, _Stdio()), self.stops)
@@ -119,12 +129,6 @@ class Line(Channel):
         """Speak over this stream."""
         super().attach(stream)
         self._connection = _Connection()
-
-    def has_input(self, seconds: float) -> bool:
-        """Return whether there is something to read, waiting for it at most `seconds`."""
-        poll = select.poll()
-        poll.register(0, select.POLLIN)
-        return bool(poll.poll(max(0.0, seconds) * 1000))
 
     def look(self, seconds: float = 0.0) -> None:
         """Take what comes within `seconds`; between messages of ours only."""
