@@ -9,7 +9,11 @@ from __future__ import annotations
 
 import ast
 
-__all__ = ["WATCHED_BUILTINS", "may_make_a_class"]
+__all__ = ["DIRECT", "WATCHED_BUILTINS", "is_paid", "may_make_a_class"]
+
+# Builtins with a metered stand-in, whose real one may be called where the arguments are paid for by themselves.
+DIRECT = frozenset(["sum", "min", "max", "any", "all", "sorted"])
+_PAID = (ast.GeneratorExp, ast.ListComp, ast.SetComp, ast.DictComp, ast.List, ast.Tuple, ast.Set, ast.Dict)
 
 # Builtins that are told by identity, because they are called with several arguments often.
 WATCHED_BUILTINS = frozenset(["isinstance", "issubclass", "range", "divmod", "round"])
@@ -32,3 +36,12 @@ def _is_inert(arg: ast.expr) -> bool:
     if isinstance(arg, ast.UnaryOp) and isinstance(arg.op, ast.USub):
         arg = arg.operand
     return isinstance(arg, ast.Constant) and not isinstance(arg.value, str)
+
+
+def is_paid(node: ast.Call) -> bool:
+    """Return whether a consumer is called with a comprehension, whose steps pay, or with several values to choose from."""
+    args = node.args
+    if any(isinstance(arg, ast.Starred) for arg in args):
+        return False
+    several = isinstance(node.func, ast.Name) and node.func.id in ("min", "max") and len(args) > 1
+    return several or (len(args) > 0 and isinstance(args[0], _PAID))

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import TypeVar, cast, overload
 
 from pinjra.guard.subjects import Subjects
-from pinjra.guard.tree import child_fields
+from pinjra.guard.tree import LOAD, child_fields
 
 __all__ = ["LAZY", "Loops", "Rewriter"]
 
@@ -22,6 +22,8 @@ _GROWERS = frozenset(
 _STEADY = frozenset(
     ["print", "len", "str", "int", "float", "isinstance", "range", "sum", "min", "max", "abs", "round"]
 )
+_FREE_TURNS = 64  # turns of nested loops over displays and literal ranges that are free: less than paying for the loop costs
+_MANY = 1 << 20
 _GROWING = (ast.Yield, ast.Await, ast.AugAssign)
 
 
@@ -44,6 +46,8 @@ class Rewriter:
         self._future = False
         # CPython allows no walrus in a comprehension's iterable, not even in a lambda there.
         self._in_iterable = False
+        # How often code at hand may run for one payment, by loops whose turns are free.
+        self._free = 1
         self._methods: dict[type[ast.AST], Callable[..., ast.AST]] = {}
 
     # --- primitives
@@ -99,12 +103,13 @@ class Rewriter:
 
     @contextmanager
     def scope(self, kind: str) -> Iterator[None]:
-        before = self._scope, self._subjects
+        before = self._scope, self._subjects, self._free
         self._scope, self._subjects = kind, None
+        self._free = 1 if kind == "f" else self._free
         try:
             yield
         finally:
-            self._scope, self._subjects = before
+            self._scope, self._subjects, self._free = before
 
     @contextmanager
     def _iterable_part(self) -> Iterator[None]:
@@ -155,9 +160,17 @@ class Loops(Rewriter):
     """Loops and comprehensions: what they run over is metered, `while` becomes a loop over ticks."""
 
     def _iterable(self, node: ast.expr, body: Sequence[ast.AST], steady: bool) -> ast.expr:
-        """Return the guarded form of what a loop runs over."""
-        if isinstance(node, (ast.List, ast.Tuple, ast.Set, ast.Dict, ast.Constant)):
-            return self.visit(node)
+        """Return the guarded form of what a loop runs over, and note whether its turns are paid.
+
+        A few over displays or literal numbers are free: the source bounds them, also where such loops are nested.
+        """
+        turns, self._free = self._free * max(1, _turns(node)), 1
+        if turns <= _FREE_TURNS:
+            self._free = turns
+            if not isinstance(node, ast.Call):
+                return self.visit(node)
+            real = ast.Compare(ast.Name("range", LOAD), [ast.Is()], [self.guard("range")])
+            return ast.copy_location(ast.IfExp(real, node, self.call("i", node)), node)
         if (
             isinstance(node, ast.Call)
             and isinstance(node.func, ast.Name)
@@ -171,10 +184,12 @@ class Loops(Rewriter):
         return ast.copy_location(self.call(guard, self.visit(node)), node)
 
     def visit_For(self, node: ast.For) -> ast.stmt:
-        parts = [node.target, *node.body]
+        parts, before = [node.target, *node.body], self._free
         node.iter = self._iterable(node.iter, parts, steady=True)
         node.target = self.visit(node.target)
-        node.body, node.orelse = self.block(node.body), self.block(node.orelse)
+        node.body = self.block(node.body)
+        self._free = before
+        node.orelse = self.block(node.orelse)
         return node
 
     def visit_AsyncFor(self, node: ast.AsyncFor) -> ast.stmt:
@@ -185,7 +200,10 @@ class Loops(Rewriter):
     def visit_While(self, node: ast.While) -> ast.stmt:
         test = self.visit(node.test)
         endless = isinstance(node.test, ast.Constant) and bool(node.test.value)
-        node.body, node.orelse = self.block(node.body), self.block(node.orelse)
+        before, self._free = self._free, 1
+        node.body = self.block(node.body)
+        self._free = before
+        node.orelse = self.block(node.orelse)
         if node.orelse:
             node.test = ast.copy_location(ast.BoolOp(ast.And(), [self.call("t"), test]), node.test)
             return node
@@ -209,6 +227,8 @@ class Loops(Rewriter):
                     generator.iter = self.visit(generator.iter)
                 else:
                     generator.iter = self._iterable(generator.iter, parts, steady)
+                free = self._free
+            self._free = free
         for generator in generators:
             generator.target = self.visit(generator.target)
             generator.ifs = self.block(generator.ifs)
@@ -237,6 +257,20 @@ class Loops(Rewriter):
             self._comprehension(node, node.generators, [node.key, node.value], first)
             node.key, node.value = self.visit(node.key), self.visit(node.value)
         return node
+
+
+def _turns(node: ast.expr) -> int:
+    """Return how often a loop over this turns where the source tells (a display, `range` of literal numbers), else many."""
+    if isinstance(node, (ast.List, ast.Tuple, ast.Set)) and not any(
+        isinstance(e, ast.Starred) for e in node.elts
+    ):
+        return len(node.elts)
+    if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "range"):
+        return _MANY
+    numbers = [arg.value for arg in node.args if isinstance(arg, ast.Constant) and type(arg.value) is int]
+    if not 1 <= len(numbers) == len(node.args) <= 2 or node.keywords:
+        return _MANY
+    return min(max(0, numbers[-1] - (numbers[0] if len(numbers) == 2 else 0)), _MANY)
 
 
 def _may_grow(part: ast.AST) -> bool:

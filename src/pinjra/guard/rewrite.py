@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import ast
 
-from pinjra.guard.calls import WATCHED_BUILTINS, may_make_a_class
+from pinjra.guard.calls import DIRECT, WATCHED_BUILTINS, is_paid, may_make_a_class
 from pinjra.guard.loops import LAZY, Loops
 from pinjra.guard.operations import GUARDED, guarded_operation, is_plain, is_plain_format, is_short
 from pinjra.guard.policy import Kind, kind_of
@@ -126,6 +126,8 @@ class _Rewriter(Loops):
         method = func.attr if isinstance(func, ast.Attribute) else None
         node = self.generic(node)
         if isinstance(func, ast.Name) and node.args:
+            if func.id in _CONSUMERS and is_paid(node):
+                return node
             if func.id in _CONSUMERS or _ARITY.get(func.id) == len(node.args):
                 node.args.insert(0, node.func)
                 node.func = self.guard("c")
@@ -145,6 +147,9 @@ class _Rewriter(Loops):
             node.func = ast.copy_location(ast.Attribute(func.value, "format", ast.Load()), node)  # type: ignore[attr-defined]
         if self.libraries and may_make_a_class(node):
             self._watched(node)
+        if isinstance(func, ast.Name) and func.id in DIRECT and is_paid(node):
+            real = ast.Compare(func, [ast.Is()], [self.guard("g" + func.id)])
+            node.func = ast.copy_location(ast.IfExp(real, self.guard("r" + func.id), node.func), func)
         return node
 
     def _watched(self, node: ast.Call) -> None:

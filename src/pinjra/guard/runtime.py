@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import builtins
 import types
 from collections.abc import Callable, Iterable, Mapping
 from typing import cast
@@ -14,6 +15,7 @@ from pinjra.guard import policy as policies
 from pinjra.guard.attributes import Attributes, class_lookup
 from pinjra.guard.births import Births
 from pinjra.guard.builtins import build_builtins
+from pinjra.guard.calls import DIRECT
 from pinjra.guard.compiler import RESULT, compile_guarded
 from pinjra.guard.errors import RefusedOperation
 from pinjra.guard.foreign import foreign
@@ -183,6 +185,8 @@ class Runtime:
             "e": fixed,
             "b": bounded,
             "z": make,
+            **{"g" + name: self.builtins[name] for name in DIRECT},
+            **{"r" + name: getattr(builtins, name) for name in DIRECT},
             "c": self.metering.consumer(self._consume, self.meter),
             "m": self.metering.unpacking(self.meter),
             "x": self.special.load,
