@@ -96,10 +96,11 @@ def test_processes_that_guest_code_forks_have_random_numbers_of_their_own(box: J
 import os, random
 reader, writer = os.pipe()
 for _ in range(2):
-    if not os.fork():
+    child = os.fork()
+    if not child:
         os.write(writer, repr(random.random()).encode().ljust(32))
         os._exit(0)
-    os.wait()
+    os.waitpid(child, 0)
 {random.random(), *map(float, os.read(reader, 64).split())}
 """
     assert len(box.run(code).value) == 3

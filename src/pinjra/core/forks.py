@@ -9,6 +9,7 @@ A checkpoint must not: it is the state before a run, with its random numbers.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 
 __all__ = ["fork", "hold_back", "run_always"]
@@ -55,4 +56,7 @@ def _register(**hooks: _Hook) -> None:
 def _run(hooks: list[_Hook]) -> None:
     if not _is_ours:
         for hook in list(hooks):
-            hook()
+            try:
+                hook()
+            except Exception:  # the fork has happened: it is printed, and the others are called, as Python does
+                sys.excepthook(*sys.exc_info())

@@ -43,6 +43,7 @@ __all__ = ["main"]
 _MAX_PACKET = 1 << 20
 _PDEATHSIG, _CHILD_SUBREAPER = 1, 36
 _IDLE_MILLISECONDS = 20  # how soon a group that was still busy is removed again
+_SPARE_MILLISECONDS = 25  # of silence before a spare is made: what has just been opened goes first
 _LOOK_MILLISECONDS = 250  # at scratch folders that have no quota of the kernel's
 
 Json = dict[str, object]
@@ -190,7 +191,7 @@ def _serve(host: socket.socket, nursery: Nursery, pidfd: int) -> None:
     next_look = 0.0
     while True:
         has_work = nursery.wants_spares()
-        ready = {fd for fd, _ in poll.poll(0 if has_work else _patience(nursery))}
+        ready = {fd for fd, _ in poll.poll(_SPARE_MILLISECONDS if has_work else _patience(nursery))}
         if pidfd in ready:
             return
         if reader in ready:
@@ -202,7 +203,7 @@ def _serve(host: socket.socket, nursery: Nursery, pidfd: int) -> None:
         if host.fileno() in ready:
             if not _answer(host, nursery):
                 return
-        elif has_work:
+        elif not ready:
             nursery.add_spare()
 
 

@@ -16,20 +16,16 @@ import resource
 import select
 import signal
 import socket
-import sys
 import time
-import traceback
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from pinjra.core.forks import fork
 from pinjra.core.limits import Limits
 from pinjra.wire.messages import Init
-from pinjra.worker import interpreter
 from pinjra.worker.checkpoint import BRANCH, WAKE
+from pinjra.worker.newborn import Newborn
 from pinjra.worker.outbox import Outbox, read_some
 from pinjra.worker.processes import (
-    MEMORY_STATUS,
     Death,
     cpu_seconds,
     describe,
@@ -60,12 +56,24 @@ class Note:
 
 
 class Guest:
-    """One interpreter and those that take its place."""
+    """One interpreter and those that take its place.
 
-    def __init__(self, init: Init, place: Place, ring: mmap.mmap, sweeper: Sweeper) -> None:
+    Args:
+        newborn: To be the first of them, with this ring.
+    """
+
+    def __init__(
+        self,
+        init: Init,
+        place: Place,
+        ring: mmap.mmap,
+        sweeper: Sweeper,
+        newborn: Newborn | None = None,
+    ) -> None:
         limits = Limits(**init.limits)  # type: ignore[arg-type]
         self._init = init
         self._place = place
+        self._newborn = newborn
         self._memory_bytes = limits.memory_bytes
         self._map = ring
         self._sweeper = sweeper
@@ -98,30 +106,21 @@ class Guest:
     # ------------------------------------------------------------ start and end
 
     def start(self, grants: bytes) -> None:
-        """Fork a fresh interpreter from this process, which never ran guest code."""
+        """Let a newborn of this process, which never ran guest code, be the interpreter."""
         self.ring.discard()
-        self._open_sockets()
         if self._wake is not None:
             self._wake.close()
-        self._wake, wake = socket.socketpair()
-        setup = Setup(
-            init=self._init,
-            place=self._place,
-            grants=grants,
-            supervisor=os.getpid(),
-            stream=self._their_stream,
-            side=self._their_side,
-            wake=wake,
-            ring=self._map,
-        )
-        pid = fork()
-        if pid == 0:
-            _become_interpreter(setup)
-        wake.close()
-        self._close_theirs()
-        self._sweeper.check(pid)
-        self._begin(pid)
-        self.session = pid
+        newborn, self._newborn = self._newborn, None
+        if newborn is not None and not newborn.is_alive:
+            newborn.close()
+            newborn = None
+        if newborn is None:
+            newborn = Newborn(self._map, self._sweeper, self._place.captured)
+        self._wake = newborn.wake
+        self._attach(newborn.stream, newborn.side)
+        self.out.put(Setup(self._init, self._place.scratch, grants).pack())
+        self._begin(newborn.pid)
+        self.session = newborn.pid
         self.is_pristine = self.is_fresh = True
 
     def wake(self) -> bool:
@@ -224,9 +223,12 @@ class Guest:
         self.cpu_before = 0.0
 
     def _open_sockets(self) -> None:
-        self.stream, self._their_stream = socket.socketpair()
-        self.side, self._their_side = socket.socketpair()
-        self._sockets = (self.stream, self.side)
+        stream, self._their_stream = socket.socketpair()
+        side, self._their_side = socket.socketpair()
+        self._attach(stream, side)
+
+    def _attach(self, stream: socket.socket, side: socket.socket) -> None:
+        self.stream, self.side = self._sockets = stream, side
         self.stream.setblocking(False)
         self.side.setblocking(False)
         self.out = Outbox(self.stream.fileno())
@@ -343,17 +345,3 @@ def _is_child(pid: int) -> bool:
         return os.waitpid(pid, os.WNOHANG) == (0, 0)
     except ChildProcessError:
         return False
-
-
-def _become_interpreter(setup: Setup) -> None:
-    status = 70  # EX_SOFTWARE of sysexits.h: our bug
-    try:
-        interpreter.main(setup)
-        status = 0
-    except MemoryError:
-        status = MEMORY_STATUS
-    except BaseException:  # the process ends here whatever it was; what it was goes to the capture pipe
-        traceback.print_exc()
-        sys.stderr.flush()
-    finally:
-        os._exit(status)

@@ -6,13 +6,14 @@ import gc
 import os
 import random
 import resource
+import select
 import signal
 import socket
 import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from pinjra.core.execution import GuestError
 from pinjra.core.limits import Limits
@@ -32,13 +33,14 @@ from pinjra.worker.outcomes import error_fields, named, out_of_memory, stopped, 
 from pinjra.worker.output import GuestStream
 from pinjra.worker.processes import MEMORY_STATUS, die_with_parent, limit_memory, limit_processor
 from pinjra.worker.ring import RingWriter, map_ring
-from pinjra.worker.setup import Place, Setup
+from pinjra.worker.setup import Birth, Place, Setup
 from pinjra.worker.stubs import Bridge
 
 __all__ = ["main"]
 
 _STREAMS = {"stdout": 0, "stderr": 1}
 _NAP_SECONDS = 0.0005  # between two looks at a full ring
+_IDLE_MILLISECONDS = 20  # a host that opens a session has spoken by then: this process is a spare
 _KEPT_VARIABLES = (
     "PATH",
     "LD_LIBRARY_PATH",
@@ -50,11 +52,23 @@ _KEPT_VARIABLES = (
 )  # a Python may not start, or not agree, without them
 
 
-def main(setup: Setup) -> None:
-    """Be the interpreter of a session until the supervisor is gone."""
-    _settle_in(setup)
+def main(birth: Birth, rehearse: Callable[[], None]) -> None:
+    """Be the interpreter of a session until the supervisor is gone.
+
+    Args:
+        rehearse: Called when nothing has come for a moment.
+    """
+    _settle_in(birth)
+    if not _has_come(birth.stream):
+        rehearse()
+    setup = Setup.receive(birth.stream)
+    if setup is None:  # the host has not said anything
+        return
     try:
-        Loop(setup).run()
+        limits = setup.init.limits
+        limit_memory(limits.get("memory_bytes"), limits.get("disk_bytes"))
+        _settle_down(Place(setup.scratch))
+        Loop(birth, setup).run()
     except MemoryError:  # our own bookkeeping did not fit any more
         os._exit(MEMORY_STATUS)
 
@@ -62,16 +76,16 @@ def main(setup: Setup) -> None:
 class Loop:
     """The interpreter's state, and one method per message."""
 
-    def __init__(self, setup: Setup) -> None:
+    def __init__(self, birth: Birth, setup: Setup) -> None:
         init = setup.init
         self._limits = Limits(**init.limits)  # type: ignore[arg-type]
         self._rollback = init.rollback
         self._is_dirty = False
         self._used_before = 0.0
-        self._side = setup.side
+        self._side = birth.side
         self._interrupts = Interrupts(lambda cause: self._interpreter.stop(cause))
-        self._channel = Channel(setup.stream, self._interrupts)
-        self._ring = RingWriter(setup.ring, self._note, _nap, self._limits.output_bytes)
+        self._channel = Channel(birth.stream, self._interrupts)
+        self._ring = RingWriter(birth.ring, self._note, _nap, self._limits.output_bytes)
         self._encoder = GuestEncoder(self._limits.value_bytes)
         self._bridge = Bridge(self._channel, self._interrupts, self._encoder)
         self._interpreter = Interpreter(
@@ -86,8 +100,8 @@ class Loop:
             display=self._display,
         )
         self._checkpoint = Checkpointer(
-            setup.wake,
-            setup.supervisor,
+            birth.wake,
+            birth.supervisor,
             self._close_sockets,
             self._take_over,
             self._branch_off,
@@ -105,9 +119,10 @@ class Loop:
         gc.freeze()
         self._note(b"k0;")  # ready; a fresh interpreter needs no checkpoint
         while (message := self._channel.next_message()) is not None:
-            self._carry_out(message)
+            self.carry_out(message)
 
-    def _carry_out(self, message: Message) -> None:
+    def carry_out(self, message: Message) -> None:
+        """Do what one message says."""
         if isinstance(message, Execute):
             self._execute(message)
         elif isinstance(message, GrantTools) and not message.request:
@@ -263,18 +278,22 @@ class Loop:
         _reseed()
 
 
-def _settle_in(setup: Setup) -> None:
+def _has_come(stream: socket.socket) -> bool:
+    poll = select.poll()
+    poll.register(stream, select.POLLIN)
+    return bool(poll.poll(_IDLE_MILLISECONDS))
+
+
+def _settle_in(birth: Birth) -> None:
     """Become a process of its own: no descriptor but three sockets, no environment, no signal of the supervisor's terminal."""
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     os.setsid()
-    die_with_parent(setup.supervisor)
-    _settle_down(setup.place)
-    _close_all_but(setup.stream.fileno(), setup.side.fileno(), setup.wake.fileno())
+    die_with_parent(birth.supervisor)
+    _print_to(birth.captured)
+    _close_all_but(birth.stream.fileno(), birth.side.fileno(), birth.wake.fileno())
     _keep_environment()
     warnings.filterwarnings("ignore", message=".*(fork|FigureCanvasAgg is non-interactive)")
-    limits = setup.init.limits
-    limit_memory(limits.get("memory_bytes"), limits.get("disk_bytes"))
     _reseed()  # SECURITY: sessions forked from one zygote must not share their random numbers
 
 
@@ -296,12 +315,16 @@ def _close_all_but(*kept: int) -> None:
 
 def _settle_down(place: Place) -> None:
     """Make a scratch folder the place where this process works, and two pipes what it prints to."""
-    for number, fd in enumerate(place.captured, 1):
-        os.dup2(fd, number)
-        os.close(fd)
+    _print_to(place.captured)
     os.chdir(place.scratch)
     os.environ.update(HOME=place.scratch, TMPDIR=place.scratch, MPLCONFIGDIR=place.scratch)
     tempfile.tempdir = None
+
+
+def _print_to(captured: tuple[int, ...]) -> None:
+    for number, fd in enumerate(captured, 1):
+        os.dup2(fd, number)
+        os.close(fd)
 
 
 def _keep_environment() -> None:

@@ -35,6 +35,7 @@ from pinjra.worker.files import Files
 from pinjra.worker.guest import Guest
 from pinjra.worker.host import Host
 from pinjra.worker.keeper import Keeper, Origin
+from pinjra.worker.newborn import Newborn
 from pinjra.worker.ring import make_ring
 from pinjra.worker.scratch import Scratch, ScratchError
 from pinjra.worker.setup import Place
@@ -73,6 +74,7 @@ class Session:
         self._keeper: Keeper | None = None
         self._files: Files | None = None
         host.send(hello)
+        self._newborn = None if origin is not None else self._make_newborn()
 
     # ------------------------------------------------------------ the poll loop's questions
 
@@ -131,9 +133,18 @@ class Session:
         if self._origin is not None:
             for fd in self._origin[2]:
                 os.close(fd)
+        if self._newborn is not None:
+            self._newborn.end()
         self._capture.close()
         self.host.flush_briefly()
         self.host.close()
+
+    def _make_newborn(self) -> Newborn | None:
+        """Return the process that will be the interpreter; None when there is none to be had: `Init` will tell why."""
+        try:
+            return Newborn(make_ring(), self._sweeper)
+        except OSError:
+            return None
 
     # ------------------------------------------------------------ from the host
 
@@ -163,7 +174,9 @@ class Session:
         if self._origin is not None:
             return self._origin[0], self._origin[1]
         scratch = Scratch(init.scratch, limits.disk_bytes)
-        return Origin(Guest(init, Place(scratch.path), make_ring(), self._sweeper)), scratch
+        newborn, self._newborn = self._newborn, None
+        ring = make_ring() if newborn is None else newborn.ring
+        return Origin(Guest(init, Place(scratch.path), ring, self._sweeper, newborn)), scratch
 
     def _on_interrupt(self, message: Message) -> None:
         if isinstance(message, Interrupt):
