@@ -27,3 +27,21 @@ for evil in (Bad, Private):
         except Exception:
             pass
 escaped = bool(got)
+import abc, fractions
+class Good:
+    __match_args__ = ("x",)
+class Late(Good, abc.ABC):
+    _numerator: object
+    @classmethod
+    def __subclasshook__(cls, other): return True
+class Changes:
+    def __eq__(self, other):
+        dataclass(Late)
+        return True
+class V: v = 1
+try:
+    match [Changes(), fractions.Fraction(1, 2)]:
+        case [V.v, Late(found)]: got.append(found)
+except Exception:
+    pass
+escaped = bool(got)

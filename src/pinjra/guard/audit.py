@@ -122,7 +122,7 @@ class host_section:  # noqa: N801 (a context manager, read as a phrase)
         ident = threading.get_ident()
         self._was_active = ident in _active
         self._outer = getattr(_depth, "section", 0)
-        _depth.section = id(sys._getframe(1))
+        _depth.section = id(sys._getframe().f_back)
         _active.discard(ident)
 
     def __exit__(self, *error: object) -> None:
@@ -140,9 +140,9 @@ def _hook(event: str, args: tuple[object, ...]) -> None:
     if threading.get_ident() not in _active:
         # SECURITY: destructors, callbacks and generators of a guest may run whenever the host's own code does.
         watched = event == "open" or event in _EVENTS or event.partition(".")[0] in _FAMILIES
-        if not watched or not _is_below_host(sys._getframe(1)):
+        if not watched or not _is_below_host(sys._getframe().f_back):
             return
-    if event in _GATES and _is_guest_frame(sys._getframe(1)):
+    if event in _GATES and _is_guest_frame(sys._getframe().f_back):
         _refuse(event, args)
     if event == "open":
         _check_open(*args[:3])
@@ -176,7 +176,7 @@ def _is_loading(event: str) -> bool:
 
 def _is_importing() -> bool:
     """Return whether a module is being loaded on this thread (libraries load parts of theirs late)."""
-    frame: FrameType | None = sys._getframe(1)
+    frame: FrameType | None = sys._getframe().f_back
     while frame is not None and not _is_guest_frame(frame):
         if frame.f_code.co_filename == "<frozen importlib._bootstrap>":
             return True

@@ -12,6 +12,7 @@ copying modules (their functions keep their globals).
 
 from __future__ import annotations
 
+import copy
 import importlib
 import sys
 import types
@@ -86,6 +87,8 @@ def _copied(value: object) -> object:
         return {key: _copied(item) for key, item in value.items()}
     if kind is list and isinstance(value, list):
         return [_copied(item) for item in value]
+    if kind.__module__ in ("uuid", "calendar") and not isinstance(value, type):
+        return copy.copy(value)  # `UUID.__init__(NAMESPACE_DNS, int=0)` writes into it
     if (kind is set and isinstance(value, set)) or (kind is bytearray and isinstance(value, bytearray)):
         return value.copy()
     return value

@@ -29,81 +29,66 @@ def words(text: str) -> tuple[str, ...]:
     return tuple(text.split())
 
 
-_PATH = "basename commonpath commonprefix dirname isabs join normcase normpath split splitdrive splitext splitroot"
-_PATH += " altsep curdir defpath devnull extsep pardir pathsep sep supports_unicode_filenames"
+_PATH = """
+basename commonpath commonprefix dirname isabs join normcase normpath split splitdrive splitext splitroot
+altsep curdir defpath devnull extsep pardir pathsep sep supports_unicode_filenames
+"""
 
-_ABC = "AsyncGenerator AsyncIterable AsyncIterator Awaitable Buffer ByteString Callable Collection Container Coroutine"
-_ABC += " Generator Hashable ItemsView Iterable Iterator KeysView Mapping MappingView MutableMapping MutableSequence"
-_ABC += " MutableSet Reversible Sequence Set Sized ValuesView"
+_ABC = """
+AsyncGenerator AsyncIterable AsyncIterator Awaitable Buffer ByteString Callable Collection Container
+Coroutine Generator Hashable ItemsView Iterable Iterator KeysView Mapping MappingView MutableMapping
+MutableSequence MutableSet Reversible Sequence Set Sized ValuesView
+"""
 
-_TYPING = "AbstractSet Annotated Any AnyStr AsyncContextManager AsyncGenerator AsyncIterable AsyncIterator Awaitable"
-_TYPING += " BinaryIO ByteString Callable ChainMap ClassVar Collection Concatenate Container ContextManager Coroutine"
-_TYPING += " Counter DefaultDict Deque Dict Final FrozenSet Generator Generic Hashable IO ItemsView Iterable Iterator"
-_TYPING += (
-    " KeysView List Literal LiteralString Mapping MappingView Match MutableMapping MutableSequence MutableSet"
-)
-_TYPING += (
-    " NamedTuple Never NewType NoDefault NoReturn NotRequired Optional OrderedDict ParamSpec ParamSpecArgs"
-)
-_TYPING += (
-    " ParamSpecKwargs Pattern Protocol ReadOnly Required Reversible Self Sequence Set Sized SupportsAbs"
-)
-_TYPING += (
-    " SupportsBytes SupportsComplex SupportsFloat SupportsIndex SupportsInt SupportsRound TYPE_CHECKING Text"
-)
-_TYPING += (
-    " TextIO Tuple Type TypeAlias TypeAliasType TypeGuard TypeIs TypeVar TypeVarTuple TypedDict Union Unpack"
-)
-_TYPING += " T T_co T_contra KT VT VT_co V_co CT_co"
-_TYPING += (
-    " ValuesView assert_never assert_type cast dataclass_transform final get_args get_origin get_type_hints"
-)
-_TYPING += (
-    " ForwardRef clear_overloads get_overloads get_protocol_members is_protocol is_typeddict no_type_check"
-)
-_TYPING += " no_type_check_decorator overload override runtime_checkable"
+_TYPING = """
+AbstractSet Annotated Any AnyStr AsyncContextManager AsyncGenerator AsyncIterable AsyncIterator Awaitable
+BinaryIO ByteString Callable ChainMap ClassVar Collection Concatenate Container ContextManager Coroutine
+Counter DefaultDict Deque Dict Final FrozenSet Generator Generic Hashable IO ItemsView Iterable Iterator
+KeysView List Literal LiteralString Mapping MappingView Match MutableMapping MutableSequence MutableSet
+NamedTuple Never NewType NoDefault NoReturn NotRequired Optional OrderedDict ParamSpec ParamSpecArgs
+ParamSpecKwargs Pattern Protocol ReadOnly Required Reversible Self Sequence Set Sized SupportsAbs
+SupportsBytes SupportsComplex SupportsFloat SupportsIndex SupportsInt SupportsRound TYPE_CHECKING Text
+TextIO Tuple Type TypeAlias TypeAliasType TypeGuard TypeIs TypeVar TypeVarTuple TypedDict Union Unpack T
+T_co T_contra KT VT VT_co V_co CT_co ValuesView assert_never assert_type cast dataclass_transform final
+get_args get_origin get_type_hints ForwardRef clear_overloads get_overloads get_protocol_members
+is_protocol is_typeddict no_type_check no_type_check_decorator overload override runtime_checkable
+"""
 
-_ASYNCIO = (
-    "ALL_COMPLETED FIRST_COMPLETED FIRST_EXCEPTION Barrier BoundedSemaphore BrokenBarrierError CancelledError"
-)
-_ASYNCIO += (
-    " Condition Event Future InvalidStateError LifoQueue Lock PriorityQueue Queue QueueEmpty QueueFull"
-)
-_ASYNCIO += (
-    " QueueShutDown Runner Semaphore Task TaskGroup Timeout TimeoutError all_tasks as_completed create_task"
-)
-_ASYNCIO += " current_task ensure_future gather get_event_loop get_running_loop iscoroutine iscoroutinefunction isfuture"
-_ASYNCIO += " new_event_loop run set_event_loop shield sleep timeout timeout_at to_thread wait wait_for"
+_ASYNCIO = """
+ALL_COMPLETED FIRST_COMPLETED FIRST_EXCEPTION Barrier BoundedSemaphore BrokenBarrierError CancelledError
+Condition Event Future InvalidStateError LifoQueue Lock PriorityQueue Queue QueueEmpty QueueFull
+QueueShutDown Runner Semaphore Task TaskGroup Timeout TimeoutError all_tasks as_completed create_task
+current_task ensure_future gather get_event_loop get_running_loop iscoroutine iscoroutinefunction isfuture
+new_event_loop run set_event_loop shield sleep timeout timeout_at to_thread wait wait_for
+"""
 
-_DECIMAL = (
-    "BasicContext Clamped Context ConversionSyntax Decimal DecimalException DecimalTuple DefaultContext"
-)
-_DECIMAL += (
-    " DivisionByZero DivisionImpossible DivisionUndefined ExtendedContext FloatOperation HAVE_CONTEXTVAR"
-)
-_DECIMAL += (
-    " HAVE_THREADS Inexact InvalidContext InvalidOperation MAX_EMAX MAX_PREC MIN_EMIN MIN_ETINY Overflow"
-)
-_DECIMAL += (
-    " ROUND_05UP ROUND_CEILING ROUND_DOWN ROUND_FLOOR ROUND_HALF_DOWN ROUND_HALF_EVEN ROUND_HALF_UP ROUND_UP"
-)
-_DECIMAL += " Rounded Subnormal Underflow getcontext localcontext setcontext"
+_DECIMAL = """
+BasicContext Clamped Context ConversionSyntax Decimal DecimalException DecimalTuple DefaultContext
+DivisionByZero DivisionImpossible DivisionUndefined ExtendedContext FloatOperation HAVE_CONTEXTVAR
+HAVE_THREADS Inexact InvalidContext InvalidOperation MAX_EMAX MAX_PREC MIN_EMIN MIN_ETINY Overflow
+ROUND_05UP ROUND_CEILING ROUND_DOWN ROUND_FLOOR ROUND_HALF_DOWN ROUND_HALF_EVEN ROUND_HALF_UP ROUND_UP
+Rounded Subnormal Underflow getcontext localcontext setcontext
+"""
 
-_MATH = "acos acosh asin asinh atan atan2 atanh cbrt ceil comb copysign cos cosh degrees dist e erf erfc exp exp2 expm1"
-_MATH += " fabs factorial floor fma fmax fmin fmod frexp fsum gamma gcd hypot inf isclose isfinite isinf isnan isqrt lcm"
-_MATH += " isnormal issubnormal signbit ldexp lgamma log log10 log1p log2 modf nan nextafter perm pi pow prod radians"
-_MATH += " remainder sin sinh sqrt sumprod tan tanh tau trunc ulp"
+_MATH = """
+acos acosh asin asinh atan atan2 atanh cbrt ceil comb copysign cos cosh degrees dist e erf erfc exp exp2
+expm1 fabs factorial floor fma fmax fmin fmod frexp fsum gamma gcd hypot inf isclose isfinite isinf isnan
+isqrt lcm isnormal issubnormal signbit ldexp lgamma log log10 log1p log2 modf nan nextafter perm pi pow
+prod radians remainder sin sinh sqrt sumprod tan tanh tau trunc ulp
+"""
 
-_OPERATOR = (
-    "abs add and_ attrgetter call concat contains countOf delitem eq floordiv ge getitem gt iadd iand iconcat"
-)
-_OPERATOR += " ifloordiv ilshift imatmul imod imul index indexOf inv invert ior ipow irshift is_ is_none is_not is_not_none"
-_OPERATOR += " isub itemgetter itruediv ixor le length_hint lshift lt matmul methodcaller mod mul ne neg not_ or_ pos pow"
-_OPERATOR += " rshift setitem sub truediv truth xor"
+_OPERATOR = """
+abs add and_ attrgetter call concat contains countOf delitem eq floordiv ge getitem gt iadd iand iconcat
+ifloordiv ilshift imatmul imod imul index indexOf inv invert ior ipow irshift is_ is_none is_not
+is_not_none isub itemgetter itruediv ixor le length_hint lshift lt matmul methodcaller mod mul ne neg not_
+or_ pos pow rshift setitem sub truediv truth xor
+"""
 
-_RANDOM = "Random SystemRandom betavariate binomialvariate choice choices expovariate gammavariate gauss getrandbits"
-_RANDOM += " getstate lognormvariate normalvariate paretovariate randbytes randint random randrange sample seed setstate"
-_RANDOM += " shuffle triangular uniform vonmisesvariate weibullvariate"
+_RANDOM = """
+Random SystemRandom betavariate binomialvariate choice choices expovariate gammavariate gauss getrandbits
+getstate lognormvariate normalvariate paretovariate randbytes randint random randrange sample seed
+setstate shuffle triangular uniform vonmisesvariate weibullvariate
+"""
 
 _STAT = " ".join(f"S_IF{n}" for n in words("BLK CHR DIR DOOR IFO LNK MT PORT REG SOCK WHT"))
 _STAT += " " + " ".join(f"S_IS{n}" for n in words("BLK CHR DIR DOOR FIFO GID LNK PORT REG SOCK UID VTX WHT"))
@@ -118,24 +103,21 @@ _STAT += " SF_IMMUTABLE SF_NOUNLINK SF_SNAPSHOT filemode " + " ".join(
     )
 )
 
-_TIME = "CLOCK_BOOTTIME CLOCK_MONOTONIC CLOCK_MONOTONIC_RAW CLOCK_PROCESS_CPUTIME_ID CLOCK_REALTIME CLOCK_TAI"
-_TIME += " CLOCK_THREAD_CPUTIME_ID altzone asctime clock_getres clock_gettime clock_gettime_ns ctime daylight"
-_TIME += (
-    " get_clock_info gmtime localtime mktime monotonic monotonic_ns perf_counter perf_counter_ns process_time"
-)
-_TIME += " process_time_ns sleep strftime strptime struct_time thread_time thread_time_ns time time_ns timezone tzname"
+_TIME = """
+CLOCK_BOOTTIME CLOCK_MONOTONIC CLOCK_MONOTONIC_RAW CLOCK_PROCESS_CPUTIME_ID CLOCK_REALTIME CLOCK_TAI
+CLOCK_THREAD_CPUTIME_ID altzone asctime clock_getres clock_gettime clock_gettime_ns ctime daylight
+get_clock_info gmtime localtime mktime monotonic monotonic_ns perf_counter perf_counter_ns process_time
+process_time_ns sleep strftime strptime struct_time thread_time thread_time_ns time time_ns timezone
+tzname
+"""
 
-_TYPES = (
-    "AsyncGeneratorType BuiltinFunctionType BuiltinMethodType CellType ClassMethodDescriptorType CodeType"
-)
-_TYPES += (
-    " CoroutineType DynamicClassAttribute EllipsisType FrameType FunctionType GeneratorType GenericAlias"
-)
-_TYPES += (
-    " GetSetDescriptorType LambdaType MappingProxyType MemberDescriptorType MethodDescriptorType MethodType"
-)
-_TYPES += " MethodWrapperType ModuleType NoneType NotImplementedType SimpleNamespace TracebackType UnionType"
-_TYPES += " WrapperDescriptorType coroutine get_original_bases new_class prepare_class resolve_bases"
+_TYPES = """
+AsyncGeneratorType BuiltinFunctionType BuiltinMethodType CellType ClassMethodDescriptorType CodeType
+CoroutineType DynamicClassAttribute EllipsisType FrameType FunctionType GeneratorType GenericAlias
+GetSetDescriptorType LambdaType MappingProxyType MemberDescriptorType MethodDescriptorType MethodType
+MethodWrapperType ModuleType NoneType NotImplementedType SimpleNamespace TracebackType UnionType
+WrapperDescriptorType coroutine get_original_bases new_class prepare_class resolve_bases
+"""
 
 PUBLIC: dict[str, str] = {
     # ABC.register on host classes: guarded method "register". update_abstractmethods: guest classes only.
@@ -240,30 +222,23 @@ PUBLIC: dict[str, str] = {
     "warnings": "catch_warnings filterwarnings resetwarnings simplefilter warn",
 }
 
-DEFAULT_AUTHORIZED: tuple[str, ...] = tuple(
-    sorted(
-        set(PUBLIC)
-        - {"importlib", "inspect", "os", "os.path", "sys", "warnings"}
-        - {
-            "html.entities",
-            "html.parser",
-            "json.decoder",
-            "json.encoder",
-            "string.templatelib",
-            "collections.abc",
-        }
-    )
-)
+_ON_REQUEST = """
+importlib inspect os os.path sys warnings html.entities html.parser json.decoder json.encoder string.templatelib collections.abc
+"""
+DEFAULT_AUTHORIZED: tuple[str, ...] = tuple(sorted({*PUBLIC} - {*_ON_REQUEST.split()}))
 
 # Sub-namespaces that belong to a package's public face: they come with the package.
 _NUMPY = "char dtypes emath exceptions fft linalg ma polynomial random rec strings typing"
 _POLY = "chebyshev hermite hermite_e laguerre legendre polynomial"
-_PIL = "ExifTags Image ImageChops ImageColor ImageDraw ImageEnhance ImageFile ImageFilter ImageFont ImageMath ImageMorph"
-_PIL += " ImageOps ImagePalette ImageSequence ImageStat ImageTransform PngImagePlugin TiffTags UnidentifiedImageError"
-_MATPLOTLIB = "animation artist axes axis cm collections colors container dates figure font_manager gridspec image legend"
-_MATPLOTLIB += (
-    " lines markers patches path patheffects projections pyplot scale style table text ticker transforms tri"
-)
+_PIL = """
+ExifTags Image ImageChops ImageColor ImageDraw ImageEnhance ImageFile ImageFilter ImageFont ImageMath
+ImageMorph ImageOps ImagePalette ImageSequence ImageStat ImageTransform PngImagePlugin TiffTags
+UnidentifiedImageError
+"""
+_MATPLOTLIB = """
+animation artist axes axis cm collections colors container dates figure font_manager gridspec image legend
+lines markers patches path patheffects projections pyplot scale style table text ticker transforms tri
+"""
 
 SUBMODULES: dict[str, frozenset[str]] = {
     "collections": frozenset({"abc"}),
@@ -281,80 +256,66 @@ SUBMODULES: dict[str, frozenset[str]] = {
 }
 
 # In this process nothing would stand behind these: they act on the process itself, past attributes, or later.
-_PROCESS = "the process that runs you is the host's own; the jail executor gives it"
-_MEMORY = "it reaches the host's memory or objects; the jail executor gives it"
-_LATER = "it acts after the run is over; the jail executor gives it"
-_TEXT = "it runs text, pickles or names; the jail executor gives it"
-REFUSED_IN_PROCESS: dict[str, str] = {
-    **dict.fromkeys(
-        words("ctypes cffi gc inspect_internals mmap tracemalloc faulthandler sqlite3 weakref"), _MEMORY
-    ),
-    **dict.fromkeys(words("atexit threading sched concurrent socketserver"), _LATER),
-    **dict.fromkeys(
-        words(
-            "builtins posix nt signal subprocess multiprocessing resource fcntl termios pty tty pwd grp spwd crypt nis syslog "
-            "readline locale select selectors logging webbrowser curses msvcrt winreg winsound asyncore asynchat"
-        ),
-        _PROCESS,
-    ),
-    **dict.fromkeys(
-        words(
-            "pickle cPickle marshal shelve dbm copyreg dill cloudpickle joblib jsonpickle code codeop runpy pdb bdb trace "
-            "timeit cProfile profile pstats doctest unittest pytest pkgutil imp site zipimport zipapp pydoc py_compile "
-            "compileall venv ensurepip pip setuptools distutils pkg_resources lib2to3 idlelib test tkinter turtle wsgiref "
-            "xmlrpc modulefinder dis opcode symtable jinja2 mako numexpr numba cython psutil pinjra antigravity rlcompleter "
-            "annotationlib cmd linecache traceback lldb gdb IPython ipykernel execnet greenlet gevent rpyc dask"
-        ),
-        _TEXT,
-    ),
+_WHY = {
+    "process": "the process that runs you is the host's own; the jail executor gives it",
+    "memory": "it reaches the host's memory or objects; the jail executor gives it",
+    "later": "it acts after the run is over; the jail executor gives it",
+    "text": "it runs text, pickles or names; the jail executor gives it",
+    "unpickles": "it unpickles",
+    "files": "it reads or writes files past the audit hook",
+    "state": "it changes state that the host shares",
+    "evaluates": "it evaluates text",
+    "trees": "its trees are for compile, which is not given; ast.literal_eval is",
 }
-del REFUSED_IN_PROCESS["inspect_internals"]
+_MODULES = """
+memory: ctypes cffi gc mmap tracemalloc faulthandler sqlite3 weakref
+later: atexit threading sched concurrent socketserver
+process: builtins posix nt signal subprocess multiprocessing resource fcntl termios pty tty pwd grp spwd crypt nis
+  syslog readline locale select selectors logging webbrowser curses msvcrt winreg winsound asyncore asynchat
+text: pickle cPickle marshal shelve dbm copyreg dill cloudpickle joblib jsonpickle code codeop runpy pdb bdb trace
+  timeit cProfile profile pstats doctest unittest pytest pkgutil imp site zipimport zipapp pydoc py_compile compileall
+  venv ensurepip pip setuptools distutils pkg_resources lib2to3 idlelib test tkinter turtle wsgiref xmlrpc
+  modulefinder dis opcode symtable jinja2 mako numexpr numba cython psutil pinjra antigravity rlcompleter
+  annotationlib cmd linecache traceback lldb gdb IPython ipykernel execnet greenlet gevent rpyc dask
+"""
 
-# Never, in-process, of a module that the user authorised: name -> why.
-_PICKLE = "it unpickles"
-_FILES = "it reads or writes files past the audit hook"
-_STATE = "it changes state that the host shares"
-REFUSED_NAMES: dict[str, dict[str, str]] = {
-    "numpy": {
-        **dict.fromkeys(words("fromfile memmap DataSource fromregex"), _FILES),
-        **dict.fromkeys(
-            words("add_docstring add_newdoc add_newdoc_ufunc deprecate lookfor safe_eval test"), _STATE
-        ),
-        **dict.fromkeys(
-            words("set_numeric_ops setbufsize seterrcall seterrobj info who source show_config"), _STATE
-        ),
-    },
-    "numpy.random": dict.fromkeys(words("set_bit_generator get_bit_generator bit_generator test"), _STATE),
-    "numpy.ma": dict.fromkeys(words("mrecords testutils"), _STATE),
-    "pandas": {
-        **dict.fromkeys(words("read_pickle to_pickle"), _PICKLE),
-        **dict.fromkeys(words("HDFStore read_hdf read_orc read_parquet read_feather read_xml"), _FILES),
-        **dict.fromkeys(words("read_clipboard show_versions test set_eng_float_format"), _STATE),
-    },
-    "pandas.api.extensions": dict.fromkeys(
-        words(
-            "register_dataframe_accessor register_index_accessor register_series_accessor register_extension_dtype"
-        ),
-        _STATE,
-    ),
-    "PIL.Image": dict.fromkeys(
-        words(
-            "register_open register_mime register_save register_save_all register_extension register_extensions "
-            "register_decoder register_encoder preinit init core"
-        ),
-        _STATE,
-    ),
-    "PIL.ImageMath": dict.fromkeys(["eval", "unsafe_eval"], "it evaluates text"),
-    "PIL.ImageFile": dict.fromkeys(["PyCodec", "PyDecoder", "PyEncoder"], _STATE),
-    "ast": dict.fromkeys(["parse"], "its trees are for compile, which is not given; ast.literal_eval is"),
-    "shutil": dict.fromkeys(["register_archive_format", "register_unpack_format"], _STATE),
-    "codecs": dict.fromkeys(["register", "register_error", "unregister"], _STATE),
-    "socket": dict.fromkeys(["setdefaulttimeout", "fromfd", "socket_fromfd", "dup"], _STATE),
-    "mimetypes": dict.fromkeys(["init", "add_type"], _STATE),
-    "urllib.request": dict.fromkeys(["install_opener"], _STATE),
-    "tempfile": dict.fromkeys(["tempdir"], _STATE),
-    "contextvars": {},
-}
+# Never, in-process, of a module that the user authorised.
+_NAMES = """
+numpy files: fromfile memmap DataSource fromregex
+numpy state: add_docstring add_newdoc add_newdoc_ufunc deprecate lookfor safe_eval test set_numeric_ops setbufsize
+  seterrcall seterrobj info who source show_config
+numpy.random state: set_bit_generator get_bit_generator bit_generator test
+numpy.ma state: mrecords testutils
+pandas unpickles: read_pickle to_pickle
+pandas files: HDFStore read_hdf read_orc read_parquet read_feather read_xml
+pandas state: read_clipboard show_versions test set_eng_float_format
+pandas.api.extensions state: register_dataframe_accessor register_index_accessor register_series_accessor
+  register_extension_dtype
+PIL.Image state: register_open register_mime register_save register_save_all register_extension register_extensions
+  register_decoder register_encoder preinit init core
+PIL.ImageMath evaluates: eval unsafe_eval
+PIL.ImageFile state: PyCodec PyDecoder PyEncoder
+ast trees: parse
+shutil state: register_archive_format register_unpack_format
+codecs state: register register_error unregister
+socket state: setdefaulttimeout fromfd socket_fromfd dup
+mimetypes state: init add_type
+urllib.request state: install_opener
+tempfile state: tempdir
+"""
+
+
+def _rows(table: str) -> list[tuple[str, list[str]]]:
+    """Return (head, words) of each row; a row goes on in lines that begin with a space."""
+    rows = [line.partition(":") for line in table.replace("\n ", "").strip().splitlines()]
+    return [(head, names.split()) for head, _, names in rows]
+
+
+REFUSED_IN_PROCESS: dict[str, str] = {name: _WHY[why] for why, names in _rows(_MODULES) for name in names}
+REFUSED_NAMES: dict[str, dict[str, str]] = {}
+for _head, _names in _rows(_NAMES):
+    _module, _why = _head.split()
+    REFUSED_NAMES.setdefault(_module, {}).update(dict.fromkeys(_names, _WHY[_why]))
 
 # Attributes of host objects whose load goes through a guard of `replacements.science.METHODS`, on any object.
 METHOD_NAMES = frozenset(

@@ -65,7 +65,7 @@ _GUARDED = frozenset(
     words(
         "format format_map obj __dict__ __self__ __func__ __wrapped__ __annotations__ __getattribute__ "
         "__setattr__ __delattr__ __getattr__ __bases__ __base__ __mro__ mro __reduce__ __reduce_ex__ __dir__ "
-        "__getstate__ __setstate__ __subclasses__ __defaults__ __kwdefaults__ __weakref__ "
+        "__getstate__ __setstate__ __subclasses__ __defaults__ __kwdefaults__ __weakref__ __set_name__ __init_subclass__ "
     )
 )
 _SPECIAL = _ARITHMETIC | _SIZED | _GUARDED | METHOD_NAMES

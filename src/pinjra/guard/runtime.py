@@ -156,6 +156,9 @@ class Runtime:
     def is_guest_type(self, cls: type) -> bool:
         return self.attributes.is_guest_type(cls)
 
+    def own_classes(self) -> set[type]:
+        return self.attributes.fast
+
     def is_guest(self, obj: object) -> bool:
         return self.attributes.is_guest(obj)
 

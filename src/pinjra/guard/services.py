@@ -112,6 +112,10 @@ class GuardServices(Protocol):
         """Return whether `cls` was made by or for guest code. Never calls guest methods."""
         ...
 
+    def own_classes(self) -> set[type]:
+        """Return the guest's classes that have nothing of the host's in them; a live set, hashed by identity."""
+        ...
+
     def is_guest(self, obj: object) -> bool:
         """Return whether `obj` is a guest's class, function, method, or an instance of its class."""
         ...

@@ -25,21 +25,8 @@ _Handler = Callable[[object, str], object]
 _BOUND = (types.BuiltinMethodType, types.MethodWrapperType)
 _UNBOUND = (types.WrapperDescriptorType, types.MethodDescriptorType)
 _DATA = (
-    list,
-    dict,
-    set,
-    frozenset,
-    str,
-    bytes,
-    bytearray,
-    int,
-    float,
-    complex,
-    bool,
-    tuple,
-    type(None),
-    object,
-)
+    list, dict, set, frozenset, str, bytes, bytearray, int, float, complex, bool, tuple, type(None), object
+)  # fmt: skip
 _TYPE_MRO = vars(type)["mro"]
 _ACCESS = {
     "__getattribute__": "getattr",
@@ -77,6 +64,8 @@ class Special:
             "__self__": self._behind,
             "__func__": self._behind,
             "__wrapped__": self._behind,
+            "__set_name__": self._hook,
+            "__init_subclass__": self._hook,
             "__dir__": lambda obj, name: getattr(obj, name),
             "__weakref__": lambda obj, name: getattr(obj, name),
             **dict.fromkeys(_ACCESS, self._access),
@@ -106,6 +95,22 @@ class Special:
             return cast(Callable[..., object], real)(target, *args)
 
         return unbound
+
+    def _hook(self, obj: object, name: str) -> object:
+        """Return a hook of class creation that acts on the guest's own classes only: enum's members delete and set by name."""
+        real, guest = getattr(obj, name), self._attributes.is_guest
+        if guest(real) or (
+            name == "__init_subclass__" and (guest(_subject(obj)) or is_one(type(real), _BOUND))
+        ):
+            return real
+
+        def call(*args: object, **kwargs: object) -> object:
+            classes = [arg for arg in args if issubclass(type(arg), type)]
+            if name == "__init_subclass__" or not all(map(guest, classes)):
+                raise RefusedAttribute(f"{name} works on your own classes only")
+            return cast(Callable[..., object], real)(*args, **kwargs)
+
+        return call
 
     def _family(self, obj: object, name: str) -> object:
         """Return bases without the real classes behind stand-ins, which are bounded where those are not."""

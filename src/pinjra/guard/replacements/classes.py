@@ -6,14 +6,16 @@ import abc
 import contextlib
 import dataclasses
 import keyword
+import types
 import typing
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, cast
 
 from pinjra.guard import guest_module
 from pinjra.guard.errors import GuestStop, RefusedOperation
+from pinjra.guard.policy import Kind, kind_of
 from pinjra.guard.replacements import check_own_name, named
-from pinjra.guard.replacements.objects import is_guest_function
+from pinjra.guard.replacements.generated import asking_dataclass
 from pinjra.guard.shield import class_dict, class_order
 
 if TYPE_CHECKING:
@@ -29,7 +31,7 @@ _FIELDS = "__dataclass_fields__"
 def _check_field_name(name: object) -> None:
     """Refuse a field name that is no plain identifier: dataclasses writes it into the source of methods."""
     # SECURITY: exact str; a subclass may lie about isidentifier and still be formatted as something else.
-    if type(name) is not str or not name.isidentifier() or keyword.iskeyword(name):
+    if type(name) is not str or not name.isidentifier() or keyword.iskeyword(name) or name.endswith("__"):
         raise TypeError(f"Field names must be valid identifiers: {name!r:.100}")
     check_own_name(name)
 
@@ -63,6 +65,12 @@ def _plain_annotations(cls: type) -> None:
 def _dataclasses(session: Session) -> StandIns:
     services = session.services
 
+    def check(obj: object) -> None:
+        if not services.is_guest_type(type(obj)):
+            raise RefusedOperation("a dataclass's methods work on objects of your own classes only")
+
+    decorate = asking_dataclass(services.own_classes(), check)
+
     def process(cls: object, options: dict[str, object]) -> type:
         if not isinstance(cls, type) or not services.is_guest_type(cls):
             raise RefusedOperation("dataclass changes classes of your own only")
@@ -72,10 +80,14 @@ def _dataclasses(session: Session) -> StandIns:
         type.__setattr__(cls, "__module__", guest_module.__name__)
         made = cls
         try:
-            made = cast(Callable[..., type], dataclasses.dataclass)(cls, **options)
+            made = decorate(cls, **options)
         finally:
             for one in {cls, made}:
                 type.__setattr__(one, "__module__", home if type(home) is str else "__main__")
+        names = cast("tuple[str, ...]", class_dict(made).get("__match_args__", ()))
+        # SECURITY: what is no real instance may match such a class; its private names would be read.
+        if type(made) is not type and any(kind_of(name) is not Kind.PUBLIC for name in names):
+            type.__setattr__(made, "__match_args__", ())
         if made is not cls:
             services.register_guest_type(made)
         return made
@@ -159,14 +171,21 @@ def _dataclasses(session: Session) -> StandIns:
 
 def _abc(session: Session) -> StandIns:
     def abstractmethod(funcobj: object) -> object:
-        if type(funcobj) in (type(len), type(abstractmethod)) and not is_guest_function(funcobj):
+        host = (type, types.FunctionType, types.BuiltinFunctionType, types.MethodType)
+        if issubclass(type(funcobj), host) and not session.services.is_guest(funcobj):
             raise RefusedOperation("abc.abstractmethod marks functions of your own only")
         return abc.abstractmethod(cast(Callable[..., object], funcobj))
 
     def update_abstractmethods(cls: type) -> type:
         return abc.update_abstractmethods(cls) if session.services.is_guest_type(cls) else cls
 
+    def marking(kind: type) -> type:
+        body = {"__init__": lambda self, function: vars(kind)["__init__"](self, abstractmethod(function))}
+        return type(kind.__name__, (kind,), {**body, "__module__": "abc"})
+
     return {
+        "abstractclassmethod": marking(abc.abstractclassmethod),
+        "abstractstaticmethod": marking(abc.abstractstaticmethod),
         "abstractmethod": named(abstractmethod, abc.abstractmethod),
         "update_abstractmethods": update_abstractmethods,
     }

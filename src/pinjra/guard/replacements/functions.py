@@ -81,7 +81,8 @@ def _functools(session: Session) -> StandIns:
                     )
                 except AttributeError:
                     continue
-                setattr(wrapper, name, value)
+                # SECURITY: the annotations of a host's function are its own dict.
+                setattr(wrapper, name, dict(value) if type(value) is dict else value)
         if tuple(updated) and services.is_guest(wrapped) and type(getattr(wrapped, "__dict__", None)) is dict:
             for name, value in vars(wrapped).items():
                 check_own_name(name)

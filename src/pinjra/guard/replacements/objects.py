@@ -19,23 +19,9 @@ if TYPE_CHECKING:
 __all__ = ["FACTORIES", "is_guest_function"]
 
 _ATOMIC = (
-    *(
-        type(None),
-        int,
-        float,
-        bool,
-        complex,
-        str,
-        bytes,
-        type,
-        range,
-        slice,
-        property,
-        type(...),
-        type(NotImplemented),
-    ),
-    *(types.FunctionType, types.BuiltinFunctionType),
-)
+    type(None), int, float, bool, complex, str, bytes, type, range, slice, property, type(...), type(NotImplemented),
+    types.FunctionType, types.BuiltinFunctionType,
+)  # fmt: skip
 
 
 def is_guest_function(function: object) -> bool:
@@ -213,15 +199,22 @@ def _shown(real: type) -> type:
 def _namespace(session: Session) -> type:
     """Return SimpleNamespace in Python: CPython's takes any name as an attribute, also those that source cannot spell."""
 
+    def own(obj: object) -> None:
+        # SECURITY: `SimpleNamespace.__init__(json.loads, …)` would write into the host's function.
+        if not session.services.is_guest_type(type(obj)):
+            raise TypeError("a SimpleNamespace is needed")
+
     class SimpleNamespace:
         """A simple attribute-based namespace."""
 
         def __init__(self, mapping: object = (), /, **names: object) -> None:
+            own(self)
             for name, value in {**dict(cast("dict[str, object]", mapping)), **names}.items():
                 check_own_name(name)
                 vars(self)[name] = value
 
         def __repr__(self) -> str:
+            own(self)
             kind = "namespace" if type(self) is SimpleNamespace else type(self).__name__
             with _reprs(id(self)) as again:
                 if again:
@@ -229,7 +222,7 @@ def _namespace(session: Session) -> type:
                 return f"{kind}({', '.join(f'{name}={value!r}' for name, value in vars(self).items())})"
 
         def __eq__(self, other: object) -> bool:
-            if not isinstance(other, SimpleNamespace):
+            if not isinstance(other, SimpleNamespace) or not isinstance(self, SimpleNamespace):
                 return NotImplemented
             return vars(self) == vars(other)
 
