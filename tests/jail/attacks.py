@@ -106,6 +106,10 @@ REFUSED = {
     "push pages out that others share": "import mmap\nresult = mmap.mmap(-1, 4096, flags=0x22).madvise(21)",
     "ask what is in the page cache": "import os\nresult = os.preadv(os.open(os.__file__, 0), [bytearray(9)], 0, 8)",
     "interrupt all processors": _call("'membarrier', 2, 0, 0"),
+    "reserve room beyond the end of a file": (
+        "import os\nfrom pinjra.jail.libc import syscall\n"
+        "result = syscall('fallocate', os.open('r', os.O_RDWR | os.O_CREAT), 1, 0, 1 << 34)"
+    ),
     "leave a whiteout": (
         "open('w', 'w').close()\nfrom pinjra.jail.libc import syscall\n"
         "result = syscall('renameat2', -100, b'w', -100, b'v', 4)"

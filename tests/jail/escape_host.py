@@ -32,6 +32,9 @@ LIMITS = Limits(
 )
 GRACE_SECONDS = 6.0  # a shared machine; a hang is a minute
 FREE_BYTES = 64 << 20
+HELD_BYTES = (
+    4 << 30
+)  # while the session lives: without a tmpfs 256 descriptors may hold removed files of the quota's size
 
 
 class Canaries:
@@ -155,7 +158,7 @@ def attack(code: str, canaries: Canaries, without: list[str]) -> dict[str, objec
     except PinjraError as error:  # the session is gone: its own loss
         said = how = f"{type(error).__name__}: {error}"
     took = time.monotonic() - start
-    most = len(below() - sandbox)
+    most, held = len(below() - sandbox), free - free_bytes()
     box.close()
     left = _left_of(box_before=sandbox)
     breaches = canaries.changes(said)
@@ -165,6 +168,8 @@ def attack(code: str, canaries: Canaries, without: list[str]) -> dict[str, objec
         breaches.append(f"{most} processes")
     if left:
         breaches.append(f"processes {left} are left")
+    if held > HELD_BYTES:
+        breaches.append(f"{held} bytes were held")
     if free - free_bytes() > FREE_BYTES:
         breaches.append(f"{free - free_bytes()} bytes are gone")
     return {"breaches": breaches, "how": how, "seconds": round(took, 2), "said": said[:2000]}

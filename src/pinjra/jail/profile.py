@@ -146,7 +146,7 @@ NO_SUCH_CALL = ("clone3", "openat2")
 ALLOWED = tuple(
     """
     read write pread64 pwrite64 readv writev preadv pwritev close close_range lseek dup dup2 dup3
-    pipe pipe2 flock fsync fdatasync ftruncate truncate fallocate fadvise64 readahead sendfile copy_file_range
+    pipe pipe2 flock fsync fdatasync ftruncate truncate fadvise64 readahead sendfile copy_file_range
     open openat creat stat fstat lstat newfstatat statx access faccessat faccessat2 getdents getdents64 getcwd chdir
     fchdir rename renameat mkdir mkdirat rmdir unlink unlinkat symlink symlinkat link linkat readlink readlinkat
     umask statfs fstatfs fgetxattr flistxattr
@@ -186,6 +186,8 @@ CHECKED: dict[str, NamedCheck] = {
             Arg(3, (0,), mask=_MAP_ANONYMOUS | _MAP_HUGETLB_GROWSDOWN),
         ),
     ),
+    # SECURITY: room that is reserved beyond the end of a file is not bounded by RLIMIT_FSIZE (FALLOC_FL_KEEP_SIZE)
+    "fallocate": ((Arg(1, (0,)),),),
     "mprotect": ((Arg(2, (0,), mask=_PROT_EXEC),),),
     # SECURITY: asyncio and multiprocessing want pairs. A datagram pair could be pointed at a socket of the host.
     "socketpair": ((Arg(0, (_AF_UNIX,)), Arg(1, (_SOCK_STREAM,), mask=_SOCK_TYPE_MASK)),),
