@@ -74,3 +74,16 @@ def test_bytes_and_entries_count_links_do_not(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_listed_counts_as_too_much(tmp_path: Path) -> None:
     (tmp_path / "hidden").mkdir(0o300)
     assert quota.is_exceeded(str(tmp_path), 1 << 40)
+
+
+def test_removing_may_be_done_bit_by_bit(tmp_path: Path) -> None:
+    tree = tmp_path / "tree"
+    for name in ("a/b/c", "d"):
+        (tree / name).mkdir(parents=True)
+        for number in range(20):
+            (tree / name / str(number)).touch()
+    assert quota.remove(str(tree), seconds=-1) is False
+    assert tree.exists()
+    assert quota.remove(str(tree)) is True
+    assert not tree.exists()
+    assert quota.remove(str(tree)) is True

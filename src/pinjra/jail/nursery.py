@@ -24,6 +24,8 @@ __all__ = ["Child", "Nursery"]
 
 _MAX_KINDS = 4  # different specs for which spares are kept at one time; the oldest kind is given up
 _SPARE_WATCH_BYTES = 1 << 16
+# SECURITY: a guest's files may take the disk ten seconds to remove; the other sessions must not wait for that
+_REMOVE_SECONDS, _SLICE_SECONDS = 0.2, 0.02
 
 
 @dataclass
@@ -71,6 +73,7 @@ class Nursery:
     _spares: dict[Spec, deque[Child]] = field(default_factory=dict)
     _wanted: dict[Spec, int] = field(default_factory=dict)
     _groups: list[cgroups.Group] = field(default_factory=list)  # still to be removed
+    _folders: list[str] = field(default_factory=list)  # the same
     _count: int = 0
 
     def __post_init__(self) -> None:
@@ -118,7 +121,7 @@ class Nursery:
 
     def is_busy(self) -> bool:
         """Return whether something is left to clean that could not be cleaned yet."""
-        return bool(self._groups)
+        return bool(self._groups or self._folders)
 
     def reap(self) -> None:
         """Take note of all that died, and clean up behind it."""
@@ -131,6 +134,7 @@ class Nursery:
                 break
             self._bury(process, status)
         self._groups = [group for group in self._groups if not group.remove()]
+        self._folders = [folder for folder in self._folders if not quota.remove(folder, _SLICE_SECONDS)]
 
     def end(self, number: int) -> dict[str, object]:
         """Kill session `number` if it is alive, wait for it, clean up behind it, and say how it ended."""
@@ -174,6 +178,8 @@ class Nursery:
             self.end(number)
         for group in self._groups:
             group.remove()
+        for folder in self._folders:
+            quota.remove(folder)
 
     def _give_up(self, spec: Spec) -> None:
         """Keep no spares for `spec` any more."""
@@ -196,8 +202,8 @@ class Nursery:
             child.group.kill()
             if not child.group.remove():
                 self._groups.append(child.group)
-        if child.folder:
-            quota.remove(child.folder)
+        if child.folder and not quota.remove(child.folder, _REMOVE_SECONDS):
+            self._folders.append(child.folder)
         for spec, spares in self._spares.items():
             if child in spares:  # a spare that died: the next would die too, and the one after it
                 spares.remove(child)

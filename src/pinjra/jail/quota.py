@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import stat
+import time
 from itertools import count
 
 __all__ = ["BYTES_AN_INODE", "is_exceeded", "remove"]
@@ -54,36 +55,52 @@ def is_exceeded(folder: str, disk_bytes: int) -> bool:
     return False
 
 
-def remove(folder: str) -> None:
-    """Remove `folder` and all below it, when nobody writes there any more. What cannot be removed is left.
+class _Later(Exception):
+    """The time is over."""
 
-    Folders are moved up before they are emptied, so that no depth is too great.
+
+def remove(folder: str, seconds: float = float("inf")) -> bool:
+    """Remove `folder` and all below it, when nobody writes there any more; False when the time did not suffice (ask again).
+
+    Folders are moved up before they are emptied, so that no depth is too great. What cannot be removed is left.
+
+    Args:
+        seconds: Removing waits for the disk, which may discard each block before it answers: whoever has other things to
+            do does it bit by bit.
     """
+    deadline = time.monotonic() + seconds
     try:
         root = os.open(folder, _FOLDER)
     except OSError:
-        return
-    numbers = count()
+        return True
     try:
-        while below := _unlink_files(root):
-            for name in below:
-                if not _empty(root, name, numbers):
-                    return
+        _remove_below(root, deadline)
+        os.rmdir(folder)
+    except _Later:
+        return False
+    except OSError:  # what is in the way stays
+        return True
     finally:
         os.close(root)
-    try:
-        os.rmdir(folder)
-    except OSError:
-        return
+    return True
 
 
-def _empty(root: int, name: str, numbers: count[int]) -> bool:
+def _remove_below(root: int, deadline: float) -> None:
+    """Remove what is in `root`, as far as that works."""
+    numbers = count()
+    while below := _unlink_files(root, deadline):
+        for name in below:
+            if not _empty(root, name, numbers, deadline):
+                return
+
+
+def _empty(root: int, name: str, numbers: count[int], deadline: float) -> bool:
     """Move the folders in `name` to `root` and remove it; False when that does not work."""
     try:
         os.chmod(name, 0o700, dir_fd=root)  # not a link: `_unlink_files` has seen to that
         fd = os.open(name, _FOLDER, dir_fd=root)
         try:
-            for inner in _unlink_files(fd):
+            for inner in _unlink_files(fd, deadline):
                 os.chmod(inner, 0o700, dir_fd=fd)  # a folder that cannot be written cannot be moved
                 os.rename(inner, f".{next(numbers)}-{os.urandom(8).hex()}", src_dir_fd=fd, dst_dir_fd=root)
         finally:
@@ -94,10 +111,12 @@ def _empty(root: int, name: str, numbers: count[int]) -> bool:
     return True
 
 
-def _unlink_files(folder: int) -> list[str]:
+def _unlink_files(folder: int, deadline: float) -> list[str]:
     """Remove everything in `folder` that is no folder; return the folders."""
     below = []
     for name in os.listdir(folder):
+        if time.monotonic() > deadline:
+            raise _Later
         if stat.S_ISDIR(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):
             below.append(name)
         else:
