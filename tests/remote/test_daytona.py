@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pinjra.core.errors import BackendError, SessionLost, StartupFailed
+from pinjra.core.errors import StartupFailed
 from pinjra.executors.daytona import INPUT_BYTES, _whole_lines
 
 
@@ -42,33 +42,6 @@ def test_a_failed_installation_is_an_error_and_leaves_no_sandbox(
     with pytest.raises(StartupFailed, match="installing yeaml in the sandbox failed: injected: no such"):
         daytona(["yeaml"], install=True)
     assert daytona_server.sandboxes == {}
-
-
-def test_a_refused_sandbox_is_told_with_the_vendors_words(daytona: Any, daytona_server: Any):
-    daytona_server.refusals = [503]
-    with pytest.raises(StartupFailed, match=r"Daytona did not start a sandbox.*no sandbox"):
-        daytona()
-
-
-def test_a_killed_sandbox_is_noticed_and_named(daytona: Any, daytona_server: Any):
-    with daytona() as executor:
-        executor.run("x = 1")
-        (box,) = daytona_server.sandboxes
-        daytona_server.on_loop(daytona_server.kill, box)
-        with pytest.raises(SessionLost, match="137"):
-            executor.run("x")
-
-
-def test_a_refused_input_is_sent_again_exactly_or_fails_by_name(daytona: Any, daytona_server: Any):
-    with daytona() as executor:
-        executor.run("x = 1")
-        daytona_server.inputs_to_refuse = 1
-        try:
-            assert executor.run("x + 1").value == 2
-        except BackendError as error:
-            assert "injected" in str(error)
-        finally:
-            daytona_server.inputs_to_refuse = 0
 
 
 def test_input_is_cut_at_the_ends_of_lines_only():

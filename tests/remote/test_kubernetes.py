@@ -29,7 +29,7 @@ def quiet(kubernetes_server: Any) -> Iterator[Any]:
     """The server without injected faults, before and after."""
     yield kubernetes_server
     kubernetes_server.next_phase = {}
-    kubernetes_server.refusals = []
+    kubernetes_server.faults.clear()
 
 
 def test_a_pod_is_asked_for_with_nothing_that_it_does_not_need(kubernetes: Any, kubernetes_server: Any):
@@ -78,7 +78,7 @@ def test_the_policy_that_takes_the_network_away_is_made_once_and_covers_the_pods
 
 def test_without_the_right_to_the_policy_no_pod_is_started(kubernetes: Any, quiet: Any):
     quiet.policies.clear()
-    quiet.refusals = [403]
+    quiet.faults.refusals = [403]
     before = len(quiet.created)
     with pytest.raises(StartupFailed, match=r"'pinjra-no-network' cannot be had.*HTTP 403.*docs/remote\.md"):
         kubernetes()
@@ -172,7 +172,7 @@ def test_a_pod_that_stays_pending_says_what_it_waits_for(kubernetes: Any, quiet:
 def test_a_refused_pod_is_told_with_the_servers_words(kubernetes: Any, quiet: Any, code: int):
     with kubernetes():
         pass  # the policy is there
-    quiet.refusals = [code]
+    quiet.faults.refusals = [code]
     with pytest.raises(StartupFailed, match=f"HTTP {code}: injected: no pod for you"):
         kubernetes()
 

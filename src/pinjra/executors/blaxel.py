@@ -20,7 +20,7 @@ from pinjra.core.errors import BackendError, ConfigurationError, MissingDependen
 from pinjra.core.limits import Limits
 from pinjra.executors.bootstrap import bootstrap_code, bootstrap_payload
 from pinjra.executors.distributions import distributions_for
-from pinjra.executors.guarantees import Guarantees
+from pinjra.executors.guarantees import Guarantees, of_vendor
 from pinjra.executors.link import Patience
 from pinjra.executors.pump import Pump
 from pinjra.executors.session import SessionExecutor
@@ -109,22 +109,8 @@ class BlaxelExecutor(SessionExecutor):
     @property
     def guarantees(self) -> Guarantees:
         """What the vendor's machine and the worker in it enforce."""
-        blocked = (
-            "" if self._network or self._packages or self._given is not None else "blocked by the vendor"
-        )
-        return Guarantees(
-            boundary="remote",
-            isolation=("microVM of Blaxel",),
-            memory="RLIMIT_DATA in the sandbox",
-            wall="host timer, kill by the supervisor",
-            cpu="measured by the supervisor",
-            operations="guard" if self._guard else "",
-            disk="RLIMIT_FSIZE, supervisor's quota",
-            processes="counted by the supervisor",
-            network=blocked,
-            files="scratch folder in the sandbox",
-            rollback="forked checkpoint",
-        )
+        has_network = self._network or bool(self._packages) or self._given is not None
+        return of_vendor("microVM of Blaxel", has_guard=self._guard, has_network=has_network)
 
 
 class BlaxelTransport:

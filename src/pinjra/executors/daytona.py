@@ -12,6 +12,7 @@ import contextlib
 import os
 import shlex
 import threading
+import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -20,7 +21,7 @@ from pinjra.core.errors import BackendError, ConfigurationError, MissingDependen
 from pinjra.core.limits import Limits
 from pinjra.executors.bootstrap import bootstrap_code, bootstrap_payload
 from pinjra.executors.distributions import distributions_for
-from pinjra.executors.guarantees import Guarantees
+from pinjra.executors.guarantees import Guarantees, of_vendor
 from pinjra.executors.link import Patience
 from pinjra.executors.pump import Pump
 from pinjra.executors.session import SessionExecutor
@@ -32,6 +33,9 @@ KEY = "DAYTONA_API_KEY"
 INPUT_BYTES = 1 << 20  # of one request; a single longer line goes alone
 INSTALL_SECONDS = 300
 CALL_SECONDS = 30.0  # of one request
+# The SDK keeps the last two characters of its stream back when they come alone, until more comes. Then nothing would: the worker
+# waits for us. Resuming makes it speak. A slow line that is only slow has something new within this time.
+STALL_SECONDS = 3.0
 TAIL_CHARACTERS = 4096  # of stderr, kept to say why a worker died
 
 
@@ -139,19 +143,7 @@ class DaytonaExecutor(SessionExecutor):
     @property
     def guarantees(self) -> Guarantees:
         """What the vendor's machine and the worker in it enforce."""
-        return Guarantees(
-            boundary="remote",
-            isolation=("container of Daytona",),
-            memory="RLIMIT_DATA in the sandbox",
-            wall="host timer, kill by the supervisor",
-            cpu="measured by the supervisor",
-            operations="guard" if self._guard else "",
-            disk="RLIMIT_FSIZE, supervisor's quota",
-            processes="counted by the supervisor",
-            network="" if self._network else "blocked by the vendor",
-            files="scratch folder in the sandbox",
-            rollback="forked checkpoint",
-        )
+        return of_vendor("container of Daytona", has_guard=self._guard, has_network=self._network)
 
 
 class DaytonaTransport:
@@ -181,6 +173,7 @@ class DaytonaTransport:
             self._command: str = sandbox.process.execute_session_command(self._session, request).cmd_id
         except Exception as error:
             raise StartupFailed(f"the worker did not start: {type(error).__name__}: {error}") from error
+        self._heard = 0.0  # when; 0 after a whole line
         self._pump = Pump("daytona", feed=self._listen)
         threading.Thread(
             target=self._beat, args=(heartbeat_seconds,), name="pinjra-daytona-heartbeat", daemon=True
@@ -202,7 +195,16 @@ class DaytonaTransport:
 
     def read(self, timeout_seconds: float | None) -> bytes:
         """Return the next bytes of stdout; see `Transport.read`."""
-        return self._pump.read(timeout_seconds)
+        stalled_in = self._heard + STALL_SECONDS - time.monotonic() if self._heard else None
+        is_short = stalled_in is not None and (timeout_seconds is None or stalled_in < timeout_seconds)
+        try:
+            data = self._pump.read(max(0.0, stalled_in or 0.0) if is_short else timeout_seconds)
+        except TimeoutError:
+            if is_short:
+                raise BackendError(f"nothing came for {STALL_SECONDS:g} s in the middle of a line") from None
+            raise
+        self._heard = 0.0 if data.endswith(b"\n") else time.monotonic()
+        return data
 
     def write(self, data: bytes) -> None:
         """Send all of `data`, which ends with a line's end, to stdin."""
@@ -225,6 +227,7 @@ class DaytonaTransport:
         if command.exit_code is not None:
             return False
         self._pump.close()
+        self._heard = 0.0
         self._pump = Pump("daytona", feed=self._listen)
         return True
 

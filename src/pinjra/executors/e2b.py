@@ -18,7 +18,7 @@ from pinjra.core.errors import BackendError, ConfigurationError, MissingDependen
 from pinjra.core.limits import Limits
 from pinjra.executors.bootstrap import bootstrap_code, bootstrap_payload
 from pinjra.executors.distributions import distributions_for
-from pinjra.executors.guarantees import Guarantees
+from pinjra.executors.guarantees import Guarantees, of_vendor
 from pinjra.executors.link import Patience
 from pinjra.executors.pump import Pump
 from pinjra.executors.session import SessionExecutor
@@ -120,19 +120,7 @@ class E2BExecutor(SessionExecutor):
     @property
     def guarantees(self) -> Guarantees:
         """What the vendor's machine and the worker in it enforce."""
-        return Guarantees(
-            boundary="remote",
-            isolation=("microVM of E2B",),
-            memory="RLIMIT_DATA in the sandbox",
-            wall="host timer, kill by the supervisor",
-            cpu="measured by the supervisor",
-            operations="guard" if self._guard else "",
-            disk="RLIMIT_FSIZE, supervisor's quota",
-            processes="counted by the supervisor",
-            network="" if self._allow_internet else "blocked by the vendor",
-            files="scratch folder in the sandbox",
-            rollback="forked checkpoint",
-        )
+        return of_vendor("microVM of E2B", has_guard=self._guard, has_network=self._allow_internet)
 
 
 class E2BTransport:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-__all__ = ["Guarantees"]
+__all__ = ["Guarantees", "of_vendor"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,3 +35,25 @@ class Guarantees:
     rollback: str = ""
     fork: str = ""
     missing: tuple[str, ...] = field(default=())
+
+
+def of_vendor(isolation: str, *, has_guard: bool, has_network: bool) -> Guarantees:
+    """Return what somebody else's sandbox and the worker in it enforce.
+
+    Args:
+        isolation: What the vendor says stands around the sandbox.
+        has_network: Guest code may reach the network, or nobody was asked to block it.
+    """
+    return Guarantees(
+        boundary="remote",
+        isolation=(isolation,),
+        memory="RLIMIT_DATA in the sandbox",
+        wall="host timer, kill by the supervisor",
+        cpu="measured by the supervisor",
+        operations="guard" if has_guard else "",
+        disk="RLIMIT_FSIZE, supervisor's quota",
+        processes="counted by the supervisor",
+        network="" if has_network else "blocked by the vendor",
+        files="scratch folder in the sandbox",
+        rollback="forked checkpoint",
+    )

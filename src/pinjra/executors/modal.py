@@ -14,7 +14,7 @@ from pinjra.core.errors import BackendError, ConfigurationError, MissingDependen
 from pinjra.core.limits import Limits
 from pinjra.executors.bootstrap import bootstrap_code, bootstrap_payload
 from pinjra.executors.distributions import distributions_for
-from pinjra.executors.guarantees import Guarantees
+from pinjra.executors.guarantees import Guarantees, of_vendor
 from pinjra.executors.link import Patience
 from pinjra.executors.pump import Pump
 from pinjra.executors.session import SessionExecutor
@@ -106,19 +106,7 @@ class ModalExecutor(SessionExecutor):
     @property
     def guarantees(self) -> Guarantees:
         """What the vendor's machine and the worker in it enforce."""
-        return Guarantees(
-            boundary="remote",
-            isolation=("gVisor of Modal",),
-            memory="RLIMIT_DATA in the sandbox",
-            wall="host timer, kill by the supervisor",
-            cpu="measured by the supervisor",
-            operations="guard" if self._guard else "",
-            disk="RLIMIT_FSIZE, supervisor's quota",
-            processes="counted by the supervisor",
-            network="" if self._network else "blocked by the vendor",
-            files="scratch folder in the sandbox",
-            rollback="forked checkpoint",
-        )
+        return of_vendor("gVisor of Modal", has_guard=self._guard, has_network=self._network)
 
 
 class ModalTransport:
@@ -143,6 +131,8 @@ class ModalTransport:
 
     def write(self, data: bytes) -> None:
         """Send all of `data` to stdin."""
+        if self._pump.has_ended:  # the client would try for 20 seconds to reach a process that is gone
+            raise BackendError("Modal took no input: the worker's output has ended")
         try:
             for start in range(0, len(data), STDIN_CHUNK_BYTES):
                 self._process.stdin.write(data[start : start + STDIN_CHUNK_BYTES])

@@ -73,6 +73,11 @@ class Pump:
             except queue.Full:
                 continue
 
+    @property
+    def has_ended(self) -> bool:
+        """Return whether the SDK's stream is over; what it gave may still wait to be read."""
+        return not self._thread.is_alive()
+
     def read(self, timeout_seconds: float | None) -> bytes:
         """Return the next bytes; b"" at the end.
 

@@ -9,6 +9,7 @@ import signal
 import socket
 import sys
 import threading
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,32 @@ import uvicorn
 
 # Nothing of ours goes in but where the Python with the packages is that values of theirs need.
 ENVIRONMENT = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+
+
+@dataclass
+class Faults:
+    """What a stand-in is to do wrong.
+
+    Args:
+        piece_bytes: Output comes in pieces of this many bytes; 0: as it comes.
+        inputs_to_refuse: So many next inputs are answered with an error, and not taken.
+        refusals: HTTP status of the next answers to a creation.
+    """
+
+    piece_bytes: int = 0
+    inputs_to_refuse: int = 0
+    refusals: list[int] = field(default_factory=list)
+
+    def is_input_refused(self) -> bool:
+        """Count down the inputs to refuse."""
+        is_refused = self.inputs_to_refuse > 0
+        self.inputs_to_refuse -= is_refused
+        return is_refused
+
+    def clear(self) -> None:
+        """Do nothing wrong."""
+        self.piece_bytes = self.inputs_to_refuse = 0
+        self.refusals.clear()
 
 
 class Served:

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from remote_standins.served import Served, kill_group, spawn
+from remote_standins.served import Faults, Served, kill_group, spawn
 
 
 class Process:
@@ -57,6 +57,7 @@ class BlaxelStandIn(Served):
     def __init__(self) -> None:
         self.processes: dict[str, Process] = {}
         self.cuts = 0
+        self.faults = Faults()
         routes = [
             Route("/process", self.exec, methods=["POST"]),
             Route("/process/{name}", self.get, methods=["GET"]),
@@ -68,6 +69,8 @@ class BlaxelStandIn(Served):
         self.start()
 
     async def exec(self, request: Request) -> Response:
+        if self.faults.refusals:
+            return JSONResponse({"error": "injected: no process"}, status_code=self.faults.refusals.pop(0))
         body = await request.json()
         process = await spawn("/bin/sh", "-c", "exec " + body["command"])
         found = Process(process, body["name"], body["command"])
@@ -91,7 +94,10 @@ class BlaxelStandIn(Served):
                 if self.cuts and position:
                     self.cuts -= 1
                     raise ConnectionResetError("injected")
-                yield "".join(new)
+                text = "".join(new)
+                size = self.faults.piece_bytes or max(len(text), 1)
+                for start in range(0, len(text), size):
+                    yield text[start : start + size]
                 position += len(new)
                 if ended and position == len(found.lines):
                     return
@@ -99,6 +105,8 @@ class BlaxelStandIn(Served):
         return StreamingResponse(lines(), media_type="text/plain")
 
     async def stdin(self, request: Request) -> Response:
+        if self.faults.is_input_refused():
+            return JSONResponse({"error": "injected fault"}, status_code=500)
         found = self.processes[request.path_params["name"]]
         found.process.stdin.write(await request.body())
         await found.process.stdin.drain()
@@ -109,7 +117,21 @@ class BlaxelStandIn(Served):
         kill_group(found.process)
         return JSONResponse({"message": "ok"})
 
-    def close(self) -> None:
+    def cut(self) -> int:
+        """Break the next log stream that has something to say."""
+        self.cuts += 1
+        return self.cuts
+
+    def kill_all(self) -> None:
+        """Kill every process."""
         for found in self.processes.values():
-            self.on_loop(kill_group, found.process)
+            kill_group(found.process)
+
+    def expire_all(self) -> None:
+        """End the sandbox as the end of its lifetime does."""
+        self.kill_all()
+        self.processes.clear()
+
+    def close(self) -> None:
+        self.on_loop(self.kill_all)
         self.stop()

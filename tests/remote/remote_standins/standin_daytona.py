@@ -16,7 +16,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from remote_standins.served import Served, kill_group, spawn
+from remote_standins.served import Faults, Served, kill_group, spawn
 
 MARKERS = {"stdout": b"\x01\x01\x01", "stderr": b"\x02\x02\x02"}
 BOX = "/toolbox/{box}/process"
@@ -56,8 +56,7 @@ class DaytonaStandIn(Served):
         self.executed: list[str] = []
         self.exec_code = 0
         self.commands: dict[str, Command] = {}
-        self.inputs_to_refuse = 0
-        self.refusals: list[int] = []
+        self.faults = Faults()
         self.app = Starlette(
             routes=[
                 Route("/api/sandbox", self.create, methods=["POST"]),
@@ -85,8 +84,8 @@ class DaytonaStandIn(Served):
     # ------------------------------------------------------------ sandboxes
 
     async def create(self, request: Request) -> Response:
-        if self.refusals:
-            return JSONResponse({"message": "injected: no sandbox"}, status_code=self.refusals.pop(0))
+        if self.faults.refusals:
+            return JSONResponse({"message": "injected: no sandbox"}, status_code=self.faults.refusals.pop(0))
         asked = await request.json()
         self.created.append(asked)
         box = str(uuid.uuid4())
@@ -121,6 +120,16 @@ class DaytonaStandIn(Served):
             if command.box == box:
                 kill_group(command.process)
 
+    def kill_all(self) -> None:
+        """Kill what runs in the sandboxes."""
+        for box in self.sandboxes:
+            self.kill(box)
+
+    def expire_all(self) -> None:
+        """Stop and delete all sandboxes, as the vendor does with idle ones."""
+        self.kill_all()
+        self.sandboxes.clear()
+
     # ------------------------------------------------------------ commands
 
     async def execute(self, request: Request) -> Response:
@@ -145,8 +154,7 @@ class DaytonaStandIn(Served):
         return JSONResponse(body)
 
     async def input(self, request: Request) -> Response:
-        if self.inputs_to_refuse:
-            self.inputs_to_refuse -= 1
+        if self.faults.is_input_refused():
             return JSONResponse({"message": "injected fault"}, status_code=500)
         command = self.commands[request.path_params["id"]]
         data = (await request.json())["data"]
@@ -164,7 +172,7 @@ class DaytonaStandIn(Served):
                 async with command.changed:
                     while len(command.log) == sent and command.exit_code is None:
                         await command.changed.wait()
-                    chunk = bytes(command.log[sent : sent + (1 << 16)])
+                    chunk = bytes(command.log[sent : sent + (self.faults.piece_bytes or 1 << 16)])
                 if not chunk:
                     break
                 sent += len(chunk)

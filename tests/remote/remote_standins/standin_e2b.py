@@ -25,7 +25,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from remote_standins.served import ENVIRONMENT, Served, kill_group, spawn
+from remote_standins.served import ENVIRONMENT, Faults, Served, kill_group, spawn
 
 READ_BYTES = 32 << 10  # envd reads output in chunks of 32 KiB
 
@@ -41,7 +41,7 @@ class Command:
         self.end: Any = None
 
     async def read(self, stream: asyncio.StreamReader, name: str) -> None:
-        while data := await stream.read(self.service.piece_bytes):
+        while data := await stream.read(self.service.faults.piece_bytes or READ_BYTES):
             for queue in list(self.listeners):
                 queue.put_nowait(Oneof("data", pb.ProcessEvent.DataEvent(output=Oneof(name, data))))
 
@@ -67,11 +67,10 @@ class Processes(Process):
     def __init__(self) -> None:
         self.commands: dict[int, Command] = {}
         self.tasks: set[asyncio.Task[None]] = set()
-        self.inputs_to_refuse = 0
+        self.faults = Faults()
         # envd's shells are login shells, which set a PATH of their own.
         self.home = tempfile.TemporaryDirectory(prefix="pinjra-e2b-")
         Path(self.home.name, ".bash_profile").write_text(f"export PATH={ENVIRONMENT['PATH']}\n")
-        self.piece_bytes = READ_BYTES  # less: output comes in crumbs
 
     async def start(self, request: Any, context: Any) -> AsyncIterator[Any]:
         sandbox = context.request_headers.get("e2b-sandbox-id", "")
@@ -115,8 +114,7 @@ class Processes(Process):
         return command
 
     async def send_input(self, request: Any, context: Any) -> Any:
-        if self.inputs_to_refuse:
-            self.inputs_to_refuse -= 1
+        if self.faults.is_input_refused():
             raise ConnectError(Code.INTERNAL, "injected fault")
         command = self.find(request.process)
         try:
@@ -154,7 +152,7 @@ class E2BStandIn(Served):
         self.processes = Processes()
         self.sandboxes: dict[str, dict[str, Any]] = {}
         self.requests: list[tuple[str, str]] = []
-        self.refusals: list[int] = []  # HTTP status of the next answers to a creation
+        self.faults = self.processes.faults
         envd = ProcessASGIApplication(self.processes, codecs=[ENVD_JSON_CODEC], read_max_bytes=8 << 20)
         rest = Starlette(
             routes=[
@@ -189,16 +187,20 @@ class E2BStandIn(Served):
         known = request.headers.get("e2b-sandbox-id", "") in self.sandboxes
         return Response(status_code=204 if known else 502)  # what the vendor's proxy says of one that is gone
 
-    def expire(self, sandbox: str) -> None:
-        """End a sandbox as the end of its lifetime does."""
-        self.sandboxes.pop(sandbox, None)
-        self.processes.kill_sandbox(sandbox)
+    def kill_all(self) -> None:
+        """Kill what runs in the sandboxes."""
+        for sandbox in self.sandboxes:
+            self.processes.kill_sandbox(sandbox)
+
+    def expire_all(self) -> None:
+        """End all sandboxes as the end of their lifetime does."""
+        self.kill_all()
+        self.sandboxes.clear()
 
     async def create(self, request: Request) -> Response:
-        if self.refusals:
-            return JSONResponse(
-                {"code": 503, "message": "injected: no capacity"}, status_code=self.refusals.pop(0)
-            )
+        if self.faults.refusals:
+            refused = {"code": 503, "message": "injected: no capacity"}
+            return JSONResponse(refused, status_code=self.faults.refusals.pop(0))
         self.requests.append(("create", request.headers.get("x-api-key", "")))
         sandbox = f"i{uuid.uuid4().hex[:12]}"
         self.sandboxes[sandbox] = await request.json()

@@ -19,7 +19,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from remote_standins.served import Served, kill_group, spawn
+from remote_standins.served import Faults, Served, kill_group, spawn
 
 READ_BYTES = 32 << 10
 CORE = "/api/v1/namespaces/{ns}/pods"
@@ -44,7 +44,7 @@ class KubernetesStandIn(Served):
         self.claims: dict[str, dict[str, Any]] = {}
         self.running: dict[str, list[tuple[asyncio.subprocess.Process, WebSocket]]] = {}
         self.next_phase: dict[str, Any] = {}  # status of pods to come
-        self.refusals: list[int] = []  # HTTP status of the next answers
+        self.faults = Faults()
         self.app = Starlette(
             routes=[
                 Route(CORE, self.create_pod, methods=["POST"]),
@@ -63,8 +63,7 @@ class KubernetesStandIn(Served):
         self.start()
 
     def close(self) -> None:
-        for name in list(self.running):
-            self.on_loop(self.kill, name)
+        self.on_loop(self.kill_all)
         self.stop()
 
     def kubeconfig(self, folder: Path) -> Path:
@@ -84,8 +83,8 @@ class KubernetesStandIn(Served):
     # ------------------------------------------------------------ pods
 
     async def create_pod(self, request: Request) -> Response:
-        if self.refusals:
-            return status(self.refusals.pop(0), "injected: no pod for you")
+        if self.faults.refusals:
+            return status(self.faults.refusals.pop(0), "injected: no pod for you")
         pod = await request.json()
         pod["status"] = {"phase": "Running", **self.next_phase}
         self.pods[pod["metadata"]["name"]] = pod
@@ -120,6 +119,16 @@ class KubernetesStandIn(Served):
         }
         self.kill(name)
 
+    def kill_all(self) -> None:
+        """Kill what runs in the pods."""
+        for name in list(self.running):
+            self.kill(name)
+
+    def expire_all(self) -> None:
+        """End all pods as `activeDeadlineSeconds` does."""
+        for name in list(self.running):
+            self.expire(name)
+
     # ------------------------------------------------------------ exec
 
     async def execute(self, socket: WebSocket) -> None:
@@ -145,7 +154,7 @@ class KubernetesStandIn(Served):
         kill_group(process)
 
     async def send_output(self, stream: Any, channel: int, socket: WebSocket) -> None:
-        while data := await stream.read(READ_BYTES):
+        while data := await stream.read(self.faults.piece_bytes or READ_BYTES):
             await socket.send_bytes(bytes([channel]) + data)
 
     async def take_input(self, process: asyncio.subprocess.Process, socket: WebSocket) -> None:
@@ -165,8 +174,8 @@ class KubernetesStandIn(Served):
         return status(404, "no such policy") if policy is None else JSONResponse(policy)
 
     async def create_policy(self, request: Request) -> Response:
-        if self.refusals:
-            return status(self.refusals.pop(0), "injected: networkpolicies is forbidden")
+        if self.faults.refusals:
+            return status(self.faults.refusals.pop(0), "injected: networkpolicies is forbidden")
         policy = await request.json()
         self.policies[policy["metadata"]["name"]] = policy
         return JSONResponse(policy, status_code=201)

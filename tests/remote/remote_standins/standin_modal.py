@@ -21,7 +21,7 @@ from modal_proto import task_command_router_pb2 as router
 from modal_proto.api_grpc import ModalClientBase
 from modal_proto.task_command_router_grpc import TaskCommandRouterBase
 
-from remote_standins.served import kill_group, spawn
+from remote_standins.served import Faults, kill_group, spawn
 
 
 def complete(base: type) -> type:
@@ -73,6 +73,7 @@ class Router(complete(TaskCommandRouterBase)):  # type: ignore[misc]
 
     def __init__(self) -> None:
         self.execs: dict[str, Exec] = {}
+        self.faults = Faults()
         self.cuts = 0  # streams of output to break after their next chunk
 
     async def TaskExecStart(self, stream: Any) -> None:
@@ -90,7 +91,7 @@ class Router(complete(TaskCommandRouterBase)):  # type: ignore[misc]
             async with found.changed:
                 while len(found.data[which]) <= offset and found.open[which]:
                     await found.changed.wait()
-                chunk = bytes(found.data[which][offset : offset + (1 << 16)])
+                chunk = bytes(found.data[which][offset : offset + (self.faults.piece_bytes or 1 << 16)])
             if not chunk:
                 return
             offset += len(chunk)
@@ -101,7 +102,11 @@ class Router(complete(TaskCommandRouterBase)):  # type: ignore[misc]
 
     async def TaskExecStdinWrite(self, stream: Any) -> None:
         request = await stream.recv_message()
+        if self.faults.is_input_refused():
+            raise GRPCError(Status.UNAVAILABLE, "injected fault")
         found = self.execs[request.exec_id]
+        if found.process.returncode is not None:
+            raise GRPCError(Status.NOT_FOUND, "the command has ended")
         new = request.data[found.written - request.offset :] if request.offset <= found.written else b""
         found.process.stdin.write(new)
         found.written += len(new)
@@ -194,6 +199,9 @@ class Control(complete(ModalClientBase)):  # type: ignore[misc]
 
     async def SandboxCreateV2(self, stream: Any) -> None:
         request = await stream.recv_message()
+        if self.standin.faults.refusals:
+            self.standin.faults.refusals.pop(0)
+            raise GRPCError(Status.RESOURCE_EXHAUSTED, "injected: no capacity")
         self.created.append(request)
         number = len(self.created)
         answer = api.SandboxCreateV2Response(sandbox_id=f"sb-{number}", task_id=f"ta-{number}")
@@ -222,6 +230,7 @@ class ModalStandIn:
 
     def __init__(self) -> None:
         self.router = Router()
+        self.faults = self.router.faults
         self.control = Control(self)
         self.socket = socket.create_server(("127.0.0.1", 0))
         self.socket.setsockopt(
@@ -246,6 +255,26 @@ class ModalStandIn:
 
         self.loop.run_until_complete(main())
         self.loop.close()
+
+    def on_loop(self, function: Any, *args: Any) -> Any:
+        """Return function(*args), called on the server's loop."""
+
+        async def call() -> Any:
+            return function(*args)
+
+        return asyncio.run_coroutine_threadsafe(call(), self.loop).result(10)
+
+    def cut(self) -> None:
+        """Break the next stream of output after its next chunk."""
+        self.router.cuts += 1
+
+    def kill_all(self) -> None:
+        """Kill what runs in the sandboxes."""
+        self.router.kill()
+
+    def expire_all(self) -> None:
+        """End all sandboxes: here no other thing than to be killed."""
+        self.router.kill()
 
     def close(self) -> None:
         self.loop.call_soon_threadsafe(self.stop.set)
