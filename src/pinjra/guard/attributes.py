@@ -31,23 +31,17 @@ _FORWARDING: tuple[type, ...] = (
     weakref.CallableProxyType,
     getattr(typing, "_BaseGenericAlias", types.GenericAlias),
 )
-_CODE_TYPES = (
+_CODE_TYPES: tuple[type, ...] = (
     types.FunctionType,
     types.BuiltinFunctionType,
     types.MethodType,
     types.ModuleType,
-    types.MethodWrapperType,
 )
+_CODE_TYPES += (types.MethodWrapperType,)
 # SECURITY: set between a check and its use, these would change what class patterns and isinstance see.
-_CLASS_HOOKS = (
-    "__eq__",
-    "__hash__",
-    "__getattribute__",
-    "__getattr__",
-    "__instancecheck__",
-    "__subclasscheck__",
-)
+_CLASS_HOOKS = words("__eq__ __hash__ __getattribute__ __getattr__ __instancecheck__ __subclasscheck__")
 _GROUP: tuple[type, ...] = (BaseExceptionGroup,) if sys.version_info >= (3, 11) else ()
+_WRITABLE = words("format obj __traceback__ __cause__")
 _GROUP_HOOKS = ("split", "__getattribute__", "__getattr__")
 _mro = cast("Callable[[object], tuple[type, ...]]", vars(type)["__mro__"].__get__)
 _bases = cast("Callable[[object], tuple[type, ...]]", vars(type)["__bases__"].__get__)
@@ -254,12 +248,7 @@ class Attributes:
                 return _Written(obj, self.is_guest_type)
             if kind is not Kind.PRIVATE or name[:2] == "__" or self._is_own(obj, name):
                 return obj
-        elif (kind is Kind.PUBLIC and name[:2] != "__") or name in (
-            "format",
-            "obj",
-            "__traceback__",
-            "__cause__",
-        ):
+        elif (kind is Kind.PUBLIC and name[:2] != "__") or name in _WRITABLE:
             host_code = is_one(type(obj), _CODE_TYPES) or issubclass(type(obj), (type, types.ModuleType))
             if not host_code and not self._is_proxy(obj):
                 return obj

@@ -5,7 +5,7 @@ from __future__ import annotations
 import builtins
 import sys
 import types
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, MutableMapping
 from typing import TYPE_CHECKING, cast
 
 from pinjra.core.execution import Stream
@@ -21,6 +21,7 @@ __all__ = ["REFUSED", "build_builtins"]
 
 _Write = Callable[[Stream, str], None]
 
+_OPTIMIZED = 1  # inspect.CO_OPTIMIZED: a function's code
 _SHORT = 1 << 16  # characters that a replacement may make unpriced
 
 _AS_THEY_ARE = words(
@@ -173,40 +174,42 @@ def _printer(write: _Write) -> Callable[..., object]:
 
 
 class Namespace(dict):  # type: ignore[type-arg]
-    """What `globals()` gives: a live view of the guest's variables. Writes are checked and go through."""
+    """What `globals()` gives, and `locals()` in a class body: the variables as they are at each look; writes are checked."""
 
     __slots__ = ("_real",)
     _real: dict[str, object]
 
     def __init__(self, real: dict[str, object]) -> None:
-        super().__init__({key: value for key, value in real.items() if _is_shown(key)})
+        super().__init__()
         self._real = real
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Take over what has changed."""
+        for key in [key for key in dict.keys(self) if key not in self._real]:
+            super().__delitem__(key)
+        for key in self._real:
+            if _is_shown(key):
+                super().__setitem__(key, self._real[key])
 
     def __setitem__(self, key: object, value: object) -> None:
-        # SECURITY: guards and `__builtins__` live under names that must not be written.
-        if type(key) is not str or not key.isidentifier() or not _is_shown(key) or key == "__name__":
+        # SECURITY: guards and `__builtins__` live under names that must not be written; host code trusts the others.
+        trusted = key in ("__name__", "__module__")
+        if type(key) is not str or not key.isidentifier() or not _is_shown(key) or trusted:
             raise RefusedOperation(f"the name {key!r:.100} cannot be set", "set variables by assignment")
         self._real[key] = value
         super().__setitem__(key, value)
 
     def __delitem__(self, key: object) -> None:
+        if key == "__name__":
+            raise RefusedOperation("the name '__name__' cannot be deleted")
+        self.refresh()
         super().__delitem__(key)
         del self._real[cast(str, key)]
 
-    def update(self, *args: object, **kwargs: object) -> None:
-        """Set each name of a mapping, checked."""
-        for key, value in dict(*args, **kwargs).items():
-            self[key] = value
-
     def __ior__(self, other: object) -> Namespace:  # type: ignore[misc]
-        self.update(other)
+        self.update(other)  # type: ignore[call-overload]
         return self
-
-    def setdefault(self, key: object, default: object = None) -> object:
-        """Return the variable, set first where it is missing."""
-        if key not in self:
-            self[key] = default
-        return self[key]
 
     def pop(self, key: object, *default: object) -> object:
         """Remove and return a variable."""
@@ -223,6 +226,26 @@ class Namespace(dict):  # type: ignore[type-arg]
                 del self[key]
 
 
+for _name in ("update", "setdefault", "popitem"):  # by the checked ways of one name
+    setattr(Namespace, _name, vars(MutableMapping)[_name])
+
+
+def _reading(name: str) -> Callable[..., object]:
+    real = getattr(dict, name)
+
+    def read(self: Namespace, *args: object) -> object:
+        self.refresh()
+        return real(self, *args)
+
+    return _like(real, read)
+
+
+for _name in words(
+    "__contains__ __eq__ __getitem__ __iter__ __len__ __repr__ __reversed__ copy get items keys values"
+):
+    setattr(Namespace, _name, _reading(_name))
+
+
 def _is_shown(key: object) -> bool:
     return type(key) is str and "$" not in key and key not in REFUSED_NAMES
 
@@ -231,8 +254,13 @@ def _reflection(runtime: Runtime) -> dict[str, object]:
     """Return getattr and its family under the attribute policy, and the namespaces without guards in them."""
     attributes = runtime.attributes
 
+    module: list[Namespace] = []
+
     def namespace() -> Namespace:
-        return Namespace(runtime.namespace)
+        if not module:
+            module.append(Namespace(runtime.namespace))
+        module[0].refresh()
+        return module[0]
 
     def local_names(depth: int) -> dict[str, object]:
         frame = sys._getframe(depth)
@@ -240,6 +268,8 @@ def _reflection(runtime: Runtime) -> dict[str, object]:
             raise RefusedOperation("locals() is available to guest code only")
         if frame.f_locals is frame.f_globals:
             return namespace()
+        if not frame.f_code.co_flags & _OPTIMIZED:  # a class body
+            return Namespace(frame.f_locals)
         return {key: value for key, value in frame.f_locals.items() if _is_shown(key) and key[:1] != "."}
 
     def show_vars(*args: object) -> object:

@@ -49,6 +49,7 @@ class Runtime:
         self.attributes.special = self.special.load
         self.births = Births(self.register_guest_type, self.namespace, shields=self.importer.has_libraries)
         self._files: set[str] = set()
+        self._sources: set[type] = set()
         self.metering = Metering(self.fuel, self._metered, self.attributes.is_guest_type)
         self.steady = self.metering.steady
         self.builtins = build_builtins(self, write)
@@ -78,6 +79,9 @@ class Runtime:
             return cast(range, iterable)
         return self._metered(iterable)
 
+    def register_source(self, kind: type) -> None:
+        self._sources.add(kind)
+
     def _metered(self, iterable: object) -> Iterable[object]:
         """Return a lazy stand-in; generators and guest iterators pay for themselves.
 
@@ -86,6 +90,8 @@ class Runtime:
         """
         if type(iterable) is types.GeneratorType:
             return iterable
+        if type(iterable) in self._sources:
+            return cast("Iterable[object]", iterable._steps)  # type: ignore[attr-defined]
         iterator = iter(cast(Iterable[object], iterable))
         if type(iterator) is types.GeneratorType:
             return iterator
@@ -161,6 +167,9 @@ class Runtime:
 
     def is_guest(self, obj: object) -> bool:
         return self.attributes.is_guest(obj)
+
+    def is_module(self, obj: object) -> bool:
+        return self.importer.is_proxy(obj)
 
     def guest_globals(self) -> dict[str, object]:
         return self.namespace

@@ -44,6 +44,10 @@ class GuardServices(Protocol):
         """
         ...
 
+    def register_source(self, kind: type) -> None:
+        """Take a class whose instances hold, as `_steps`, the paid form of themselves that loops in C run over."""
+        ...
+
     def lazy(self, kind: Callable[..., Iterable[object]], *iterables: object) -> int:
         """Return the nesting depth that a lazy C iterator over `iterables` would have.
 
@@ -118,6 +122,10 @@ class GuardServices(Protocol):
 
     def is_guest(self, obj: object) -> bool:
         """Return whether `obj` is a guest's class, function, method, or an instance of its class."""
+        ...
+
+    def is_module(self, obj: object) -> bool:
+        """Return whether `obj` is what stands for a module."""
         ...
 
     def guest_globals(self) -> dict[str, object]:

@@ -14,7 +14,7 @@ from typing import cast
 from pinjra.guard.attributes import Attributes, exact_name, is_one, type_name
 from pinjra.guard.errors import RefusedAttribute
 from pinjra.guard.formatting import Formatting
-from pinjra.guard.modules import METHOD_NAMES
+from pinjra.guard.modules import METHOD_NAMES, words
 from pinjra.guard.policy import Kind, kind_of
 from pinjra.guard.pricing import Pricing
 from pinjra.guard.shield import class_order
@@ -45,14 +45,7 @@ class Special:
         self._attributes = attributes
         self._pricing = pricing
         self._formatting = formatting
-        own_only = (
-            "__reduce__",
-            "__reduce_ex__",
-            "__getstate__",
-            "__setstate__",
-            "__subclasses__",
-            "__defaults__",
-        )
+        own_only = words("__reduce__ __reduce_ex__ __getstate__ __setstate__ __subclasses__ __defaults__")
         self._handlers: dict[str, _Handler] = {
             "format": self._format,
             "format_map": self._format,

@@ -10,6 +10,7 @@ real class wherever a class is asked for, or a subclass that differs only in wha
 from __future__ import annotations
 
 import functools
+import importlib
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from typing import TypeVar
 
 from pinjra.guard.audit import host_section
 from pinjra.guard.errors import RefusedAttribute, RefusedOperation
+from pinjra.guard.modules import words
 from pinjra.guard.policy import Kind, kind_of
 from pinjra.guard.services import GuardServices
 
@@ -133,32 +135,9 @@ def _put_loops_back(aside: tuple[object, ...]) -> None:
 @functools.cache
 def _factories() -> dict[str, tuple[Factory, ...]]:
     """Return module name -> factories, gathered from the neighbours."""
-    from pinjra.guard.replacements import (
-        classes,
-        coroutines,
-        data,
-        functions,
-        hints,
-        numeric,
-        objects,
-        science,
-        state,
-        text,
-    )
-
     found: dict[str, tuple[Factory, ...]] = {}
-    for neighbour in (
-        coroutines,
-        classes,
-        data,
-        functions,
-        hints,
-        numeric,
-        objects,
-        science,
-        state,
-        text,
-    ):
+    for name in words("classes coroutines data functions hints numeric objects science state text"):
+        neighbour = importlib.import_module(f"{__name__}.{name}")
         for module, factory in neighbour.FACTORIES.items():
             found[module] = (*found.get(module, ()), factory)
     return found

@@ -205,8 +205,4 @@ def _contextlib(session: Session) -> StandIns:
     return {"suppress": suppress}
 
 
-FACTORIES: dict[str, Factory] = {
-    "abc": _abc,
-    "contextlib": _contextlib,
-    "dataclasses": _dataclasses,
-}
+FACTORIES: dict[str, Factory] = {"abc": _abc, "contextlib": _contextlib, "dataclasses": _dataclasses}

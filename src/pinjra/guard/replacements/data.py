@@ -39,11 +39,51 @@ def _itertools(session: Session) -> StandIns:
     """Endless sources pay for each item; so does everything that skips items in C."""
     services, meter = session.services, _meter(session)
 
-    def source(kind: Callable[..., Iterator[object]]) -> object:
-        def make(*args: object, **kwargs: object) -> Iterable[object]:
-            return services.meter(kind(*args, **kwargs))
+    class Source:
+        """An endless iterator of the named kind; loops run over `_steps`, where each step is paid in C."""
 
-        return named(make, kind)
+        __slots__ = ("_inner", "_steps")
+        _kind: Callable[..., Iterator[object]]
+        _inner: Iterator[object]
+        _steps: Iterator[object]
+
+        def __new__(cls, *args: object, **kwargs: object) -> Source:
+            self = super().__new__(cls)
+            self._inner = cls._kind(*args, **kwargs)
+            self._steps = cast(Iterator[object], services.meter(self._inner))
+            return self
+
+        def __iter__(self) -> Source:
+            return self
+
+        def __next__(self) -> object:
+            return next(self._steps)
+
+        def __repr__(self) -> str:
+            return repr(self._inner)
+
+        def __reduce__(self) -> tuple[object, ...]:
+            if self._kind is itertools.cycle:
+                raise TypeError("cannot pickle 'itertools.cycle' object")
+            return (type(self), cast("tuple[object, ...]", self._inner.__reduce__())[1])
+
+    def left(self: Source) -> int:
+        return operator.length_hint(self._inner)
+
+    def source(kind: Callable[..., Iterator[object]]) -> type:
+        body: dict[str, object] = {
+            "__slots__": (),
+            "_kind": kind,
+            "__module__": "itertools",
+            "__doc__": kind.__doc__,
+        }
+        made = type(
+            kind.__name__,
+            (Source,),
+            {**body, **({"__length_hint__": left} if kind is itertools.repeat else {})},
+        )
+        services.register_source(made)
+        return made
 
     def stage(kind: Callable[..., Iterable[object]], *, first: int = 0, all_of_them: bool = False) -> object:
         """Return `kind` with its iterables metered: from argument `first` on, or only that one."""

@@ -133,14 +133,9 @@ def _functools(session: Session) -> StandIns:
             return bool(getattr(self.func, "__isabstractmethod__", False))
 
     singledispatchmethod.__module__, singledispatchmethod.__qualname__ = "functools", "singledispatchmethod"
-    return {
-        "cached_property": cached_property,
-        "singledispatch": named(singledispatch, functools.singledispatch),
-        "singledispatchmethod": singledispatchmethod,
-        "total_ordering": named(total_ordering, functools.total_ordering),
-        "update_wrapper": named(update_wrapper, functools.update_wrapper),
-        "wraps": named(wraps, functools.wraps),
-    }
+    functions = (singledispatch, total_ordering, update_wrapper, wraps)
+    made: StandIns = {f.__name__: named(f, getattr(functools, f.__name__)) for f in functions}
+    return {**made, "cached_property": cached_property, "singledispatchmethod": singledispatchmethod}
 
 
 def _singledispatch(session: Session) -> Callable[[Callable[..., object]], Callable[..., object]]:

@@ -266,17 +266,10 @@ def _decimal(session: Session) -> StandIns:
     def localcontext(ctx: object = None, **options: object) -> LocalContext:
         return LocalContext(ctx, **options)
 
-    bounded = {
-        name: own_context(getattr(decimal, name))
-        for name in ("BasicContext", "DefaultContext", "ExtendedContext")
-    }
-    return {
-        **bounded,
-        "Context": GuestContext,
-        "getcontext": getcontext,
-        "setcontext": setcontext,
-        "localcontext": localcontext,
-    }
+    names = ("BasicContext", "DefaultContext", "ExtendedContext")
+    bounded = {name: own_context(getattr(decimal, name)) for name in names}
+    own = {"getcontext": getcontext, "setcontext": setcontext, "localcontext": localcontext}
+    return {**bounded, **own, "Context": GuestContext}
 
 
 def _hashlib(session: Session) -> StandIns:

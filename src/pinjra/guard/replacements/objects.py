@@ -5,9 +5,9 @@ from __future__ import annotations
 import builtins
 import copy
 import operator
+import reprlib
 import types
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, cast
 
 from pinjra.guard.errors import RefusedOperation
@@ -170,9 +170,10 @@ class _Shown(type):
     """A class that stands for a type: isinstance, issubclass, == and hash work; calling does not."""
 
     _stands_for: type
+    _also: Callable[[object], bool]
 
     def __instancecheck__(cls, instance: object) -> bool:
-        return isinstance(instance, cls._stands_for)
+        return isinstance(instance, cls._stands_for) or cls._also(instance)
 
     def __subclasscheck__(cls, subclass: type) -> bool:
         return issubclass(subclass, cls._stands_for)
@@ -190,9 +191,9 @@ class _Shown(type):
         raise RefusedOperation(f"{cls._stands_for.__name__} is for isinstance only here")
 
 
-def _shown(real: type) -> type:
+def _shown(real: type, also: Callable[[object], bool] = lambda instance: False) -> type:
     made = _Shown(real.__name__, (), {"__module__": "types", "__qualname__": real.__qualname__})
-    made._stands_for = real
+    made._stands_for, made._also = real, staticmethod(also)
     return made
 
 
@@ -213,13 +214,11 @@ def _namespace(session: Session) -> type:
                 check_own_name(name)
                 vars(self)[name] = value
 
+        @reprlib.recursive_repr("namespace(...)")
         def __repr__(self) -> str:
             own(self)
             kind = "namespace" if type(self) is SimpleNamespace else type(self).__name__
-            with _reprs(id(self)) as again:
-                if again:
-                    return f"{kind}(...)"
-                return f"{kind}({', '.join(f'{name}={value!r}' for name, value in vars(self).items())})"
+            return f"{kind}({', '.join(f'{name}={value!r}' for name, value in vars(self).items())})"
 
         def __eq__(self, other: object) -> bool:
             if not isinstance(other, SimpleNamespace) or not isinstance(self, SimpleNamespace):
@@ -233,32 +232,13 @@ def _namespace(session: Session) -> type:
     return SimpleNamespace
 
 
-_shown_now: set[int] = set()
-
-
-@contextmanager
-def _reprs(key: int) -> Iterator[bool]:
-    """Say whether this object's repr is being made already."""
-    again = key in _shown_now
-    _shown_now.add(key)
-    try:
-        yield again
-    finally:
-        if not again:
-            _shown_now.discard(key)
-
-
 def _types(session: Session) -> StandIns:
     services = session.services
-    kinds = "AsyncGenerator BuiltinFunction BuiltinMethod Cell ClassMethodDescriptor Code Coroutine Frame Function Generator"
-    kinds += (
-        " GetSetDescriptor Lambda MemberDescriptor MethodDescriptor MethodWrapper Traceback WrapperDescriptor"
-    )
-    made: StandIns = {f"{kind}Type": _shown(getattr(types, f"{kind}Type")) for kind in kinds.split()}
-    made["LambdaType"] = made["FunctionType"]
-    made["BuiltinMethodType"] = made["BuiltinFunctionType"]
-    module = _shown(types.ModuleType)
-    made["ModuleType"] = module
+    # The others are what `type(f)` gives of things that guest code holds; code, frames and cells it never does.
+    made: StandIns = {
+        f"{kind}Type": _shown(getattr(types, f"{kind}Type")) for kind in ("Cell", "Code", "Frame")
+    }
+    made["ModuleType"] = _shown(types.ModuleType, services.is_module)
 
     SimpleNamespace = _namespace(session)  # noqa: N806 (a class)
 

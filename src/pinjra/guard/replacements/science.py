@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, cast
 
 from pinjra.guard.errors import RefusedOperation
+from pinjra.guard.modules import words
 from pinjra.guard.replacements import named
 
 if TYPE_CHECKING:
@@ -313,43 +314,27 @@ def _register(session: Session, obj: object, method: Callable[..., object]) -> C
 
 Guard = Callable[["Session", object, Callable[..., object]], object]
 
-METHODS: dict[str, Guard] = {
-    "eval": _expression_method,
-    "query": _expression_method,
-    **dict.fromkeys(("agg", "aggregate", "apply", "transform"), _named_function_method),
-    **dict.fromkeys(("getrandbits", "randbytes"), _priced_bits),
-    **dict.fromkeys(("digest", "hexdigest"), _priced_digest),
+_ADDRESSES = _refused_method("it gives memory addresses", "numpy")
+_LOOPS = _refused_method("event loops here carry tasks and timers only", "asyncio", "pinjra")
+_GUARDS: dict[str, Guard] = {
+    "eval query": _expression_method,
+    "agg aggregate apply transform": _named_function_method,
+    "getrandbits randbytes": _priced_bits,
+    "digest hexdigest": _priced_digest,
     "register": _register,
     "resize": _resize,
     "run_in_executor": _executor_method,
-    **dict.fromkeys(
-        [
-            "add_signal_handler",
-            "connect_read_pipe",
-            "connect_write_pipe",
-            "subprocess_exec",
-            "subprocess_shell",
-        ],
-        _refused_method("event loops here carry tasks and timers only", "asyncio", "pinjra"),
-    ),
-    **dict.fromkeys(("capsule", "cffi"), _refused_method("it gives memory addresses", "numpy")),
+    "add_signal_handler connect_read_pipe connect_write_pipe subprocess_exec subprocess_shell": _LOOPS,
+    "capsule cffi ctypes ctypeslib": _ADDRESSES,
     # SECURITY: a template engine behind an attribute (Styler.env) runs text.
-    **dict.fromkeys(
-        ("from_string", "compile_expression", "get_template"), _refused_method("it runs text", "jinja2")
-    ),
+    "from_string compile_expression get_template": _refused_method("it runs text", "jinja2"),
     # SECURITY: these hand a descriptor of the caller's choice to C, write in C++, or unpickle.
     "tofile": _refused_method("use tobytes()", "numpy"),
-    "ctypes": _refused_method("it gives memory addresses", "numpy"),
-    "ctypeslib": _refused_method("it gives memory addresses", "numpy"),
     "evaluate": _refused_method("it evaluates text", "typing", "annotationlib"),
-    **dict.fromkeys(
-        ("get_stack", "print_stack"), _refused_method("frames are not given", "_asyncio", "asyncio")
-    ),
-    **dict.fromkeys(
-        ("to_parquet", "to_orc", "to_feather", "to_hdf", "to_sql"),
-        _refused_method("it writes files", "pandas"),
-    ),
+    "get_stack print_stack": _refused_method("frames are not given", "_asyncio", "asyncio"),
+    "to_parquet to_orc to_feather to_hdf to_sql": _refused_method("it writes files", "pandas"),
 }
+METHODS: dict[str, Guard] = {name: guard for names, guard in _GUARDS.items() for name in words(names)}
 """Method name -> guard(session, object, method): what an attribute load of that name on a host object gives instead."""
 
 

@@ -133,21 +133,17 @@ def _textwrap(session: Session) -> StandIns:
     spaces = dict(textwrap.TextWrapper.unicode_whitespace_trans)
     TextWrapper = clone(textwrap.TextWrapper, __init__=init, unicode_whitespace_trans=spaces)  # noqa: N806 (a class)
 
-    def wrap(text: str, width: int = 70, **options: object) -> list[str]:
-        return cast(textwrap.TextWrapper, TextWrapper(width=width, **options)).wrap(text)
+    def through(name: str) -> Callable[..., object]:
+        def lay(text: str, width: int = 70, **options: object) -> object:
+            return cast(Callable[..., object], getattr(TextWrapper(width=width, **options), name))(text)
 
-    def fill(text: str, width: int = 70, **options: object) -> str:
-        return cast(textwrap.TextWrapper, TextWrapper(width=width, **options)).fill(text)
+        return named(lay, getattr(textwrap, name))
 
-    def shorten(text: str, width: int, **options: object) -> str:
-        wrapper = cast(textwrap.TextWrapper, TextWrapper(width=width, max_lines=1, **options))
-        return wrapper.fill(" ".join(text.strip().split()))
+    def shorten(text: str, width: int, **options: object) -> object:
+        return TextWrapper(width=width, max_lines=1, **options).fill(" ".join(text.strip().split()))
 
-    functions = (wrap, fill, shorten)
-    return {
-        "TextWrapper": TextWrapper,
-        **{f.__name__: named(f, getattr(textwrap, f.__name__)) for f in functions},
-    }
+    made = {"wrap": through("wrap"), "fill": through("fill"), "shorten": named(shorten, textwrap.shorten)}
+    return {"TextWrapper": TextWrapper, **made}
 
 
 def _json(session: Session) -> StandIns:
@@ -223,15 +219,8 @@ def _csv(session: Session) -> StandIns:
             raise RefusedOperation("csv.field_size_limit is read only here")
         return csv.field_size_limit()
 
-    functions = (
-        reader,
-        writer,
-        register_dialect,
-        unregister_dialect,
-        get_dialect,
-        list_dialects,
-        field_size_limit,
-    )
+    functions: tuple[Callable[..., object], ...] = (reader, writer, register_dialect, unregister_dialect)
+    functions += (get_dialect, list_dialects, field_size_limit)
     for kind in (DictReader, DictWriter):
         kind.__module__, kind.__qualname__ = "csv", kind.__name__
     return {**{f.__name__: f for f in functions}, "DictReader": DictReader, "DictWriter": DictWriter}
@@ -267,17 +256,10 @@ def _calendar(session: Session) -> StandIns:
     def firstweekday() -> int:
         return own.firstweekday
 
-    return {
-        "TextCalendar": TextCalendar,
-        "HTMLCalendar": HTMLCalendar,
-        "calendar": own.formatyear,
-        "firstweekday": firstweekday,
-        "month": own.formatmonth,
-        "monthcalendar": own.monthdayscalendar,
-        "setfirstweekday": setfirstweekday,
-        "week": own.formatweek,
-        "weekheader": own.formatweekheader,
-    }
+    kinds = {"TextCalendar": TextCalendar, "HTMLCalendar": HTMLCalendar}
+    days = {"firstweekday": firstweekday, "setfirstweekday": setfirstweekday, "week": own.formatweek}
+    months = {"calendar": own.formatyear, "month": own.formatmonth, "monthcalendar": own.monthdayscalendar}
+    return {**kinds, **days, **months, "weekheader": own.formatweekheader}
 
 
 def _io(session: Session) -> StandIns:
