@@ -111,7 +111,7 @@ class JailExecutor(SessionExecutor):
             isolation=applied,
             memory="cgroup memory, RLIMIT_DATA" if group else "RLIMIT_DATA of each process",
             wall="host timer, kill",
-            cpu="supervisor (the clocks of all processes), RLIMIT_CPU of each",
+            cpu="supervisor and RLIMIT_CPU",
             operations="guard" if self._guard else "",
             disk="tmpfs size" if "scratch tmpfs" in applied else "RLIMIT_FSIZE of each file",
             processes="cgroup pids, RLIMIT_NPROC" if "cgroup pids" in applied else "RLIMIT_NPROC",
