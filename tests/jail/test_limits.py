@@ -138,17 +138,24 @@ def test_processor_time_of_threads_is_limited(mode: str, opened: Open) -> None:
     assert failure(opened(MODES[mode], wall_seconds=60, cpu_seconds=0.5), code).cause is Cause.CPU
 
 
-@pytest.mark.parametrize("mode", ["all", "no group"])
+@pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize(
-    ("code", "cause"),
+    "code",
     [
-        ("for n in range(40): open(f'f{n}', 'wb').write(bytes(1 << 20))", Cause.DISK),
-        ("import os, time\nfor _ in range(99):\n    if os.fork() == 0: time.sleep(9)", Cause.PROCESSES),
+        "import os, time\nfor _ in range(99):\n    if os.fork() == 0: time.sleep(9)",
+        "import threading, time\nfor _ in range(99): threading.Thread(target=time.sleep, args=(9,), daemon=True).start()",
     ],
 )
-def test_an_error_that_comes_of_a_limit_names_it(code: str, cause: Cause, mode: str, opened: Open) -> None:
+def test_a_refused_process_or_thread_names_the_limit(code: str, mode: str, opened: Open) -> None:
     error = failure(opened(MODES[mode], wall_seconds=30), code)
-    assert (error.kind, error.cause) == (ErrorKind.LIMIT, cause)
+    assert (error.kind, error.cause) == (ErrorKind.LIMIT, Cause.PROCESSES)
+
+
+@pytest.mark.parametrize("mode", ["all", "no group"])
+def test_a_full_scratch_folder_names_the_limit(mode: str, opened: Open) -> None:
+    code = "for n in range(40): open(f'f{n}', 'wb').write(bytes(1 << 20))"
+    error = failure(opened(MODES[mode], wall_seconds=30), code)
+    assert (error.kind, error.cause) == (ErrorKind.LIMIT, Cause.DISK)
 
 
 @pytest.mark.parametrize("mode", ["no namespaces", "rlimits only"])

@@ -9,6 +9,7 @@ from dataclasses import fields, replace
 from enum import Enum
 
 from pinjra.core.execution import Cause, ErrorKind, GuestError
+from pinjra.core.forks import fork
 from pinjra.guard.errors import GuestStop
 
 __all__ = ["error_fields", "named", "out_of_memory", "stopped", "too_large"]
@@ -66,7 +67,7 @@ def _cause_of(error: GuestError) -> Cause | None:
 
 def _can_fork() -> bool:
     try:
-        pid = os.fork()
+        pid = fork()
     except OSError:
         return False
     if pid == 0:
