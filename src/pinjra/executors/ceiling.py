@@ -1,7 +1,8 @@
 """Memory limits of runs in this process -> RLIMIT_DATA, which the kernel holds inside a single C call.
 
-The watchdog looks at resident memory some fifty times a second; `s + s` doubles it in between. The limit is of the whole
-process, so it is set only while no thread but the guest's could be hurt by it, and lifted while a host tool runs.
+The watchdog looks at resident memory some fifty times a second; `s + s` doubles it in between, and a C call that never lets
+go of the interpreter lock (`t = set; t(range(10**13))`) keeps it from looking at all. The limit is of the whole process, so
+it is set only while no thread but the guest's could be hurt by it, and lifted while a host tool runs.
 """
 
 from __future__ import annotations
@@ -53,10 +54,17 @@ class Ceiling:
             resource.setrlimit(resource.RLIMIT_DATA, limit)
 
 
+_statm: tuple[int, int] | None = (
+    None  # process and descriptor: a descriptor of before a fork tells of the parent
+)
+
+
 def _data_bytes() -> int | None:
     """Return the private writable memory of this process; None where the system does not tell (proc(5), statm)."""
+    global _statm  # one descriptor a process: opening the file costs more than a trivial run
     try:
-        with open("/proc/self/statm", "rb") as file:
-            return int(file.read().split()[5]) * _PAGE
+        if _statm is None or _statm[0] != os.getpid():
+            _statm = os.getpid(), os.open("/proc/self/statm", os.O_RDONLY | os.O_CLOEXEC)
+        return int(os.pread(_statm[1], 200, 0).split()[5]) * _PAGE
     except OSError:
         return None

@@ -17,6 +17,7 @@ from pinjra.core.calls import HostFunction, describe
 from pinjra.core.errors import ConfigurationError, ExecutorClosed
 from pinjra.core.execution import Artifact, Cause, ErrorKind, Execution, GuestError, Stream, Usage
 from pinjra.core.limits import Limits
+from pinjra.executors.alarm import Alarm
 from pinjra.executors.base import PythonExecutor, check_file_name
 from pinjra.executors.guarantees import Guarantees
 from pinjra.executors.local_tools import LocalBridge
@@ -78,13 +79,18 @@ class LocalPythonExecutor(PythonExecutor):
     def _run_watched(self, code: str, wall_seconds: float | None) -> tuple[Outcome, Watch]:
         watch = self._watch = Watch(self.limits, wall_seconds, self._interpreter.stop)
         WATCHDOG.add(watch)
+        watch.lower_ceiling()
         listening = listen_on_main_thread(self._raise_if_stopped)
+        alarm = Alarm(self._look)
+        if listening:
+            alarm.arm(watch.wall_left())
         outcome: Outcome | None = None
         try:
             outcome = self._interpreter.run(code, self._cross)
         except GuestStop:  # a stop that came when the run was over already
             pass
         finally:
+            _uninterrupted(alarm.disarm)
             _uninterrupted(lambda: WATCHDOG.remove(watch))
             self._watch = None
             if listening:
@@ -101,6 +107,17 @@ class LocalPythonExecutor(PythonExecutor):
         watch = self._watch
         if watch is not None and watch.cause is not None and not watch.is_inline:
             raise GuestStop(watch.cause)
+
+    def _look(self) -> float:
+        """End the run if its wall limit is reached; else return the seconds that are left."""
+        watch = self._watch
+        if watch is None:
+            return 1.0
+        if watch.find_cause(time.monotonic(), None) is Cause.WALL:
+            watch.cause = Cause.WALL
+            watch.stop(Cause.WALL)
+        self._raise_if_stopped()
+        return watch.wall_left() or 0.0
 
     def _execution(self, outcome: Outcome, watch: Watch, wall_seconds: float) -> Execution:
         error, value = outcome.error, outcome.value

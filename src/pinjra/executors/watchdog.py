@@ -1,8 +1,8 @@
 """Runs in this process -> stops, when wall, cpu or memory is used up. One daemon thread for all local executors.
 
 The thread polls only while runs are active (and for a second after, so that a series of short runs never wakes it), because
-waking a thread costs more than a trivial run. It cannot act while C code holds the interpreter lock: on the main thread a signal
-does (`re`, `time.sleep` and big integers look for signals in their loops); elsewhere SECURITY.md lists what cannot be stopped.
+waking a thread costs more than a trivial run. It cannot act while C code holds the interpreter lock: on the main thread the
+kernel's timer does (see `alarm`); elsewhere SECURITY.md lists what cannot be stopped.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Watch:
         self.thread = threading.current_thread()
         self.tool_seconds = 0.0
         self._limits = limits
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal handler asks, too
         self._inline = 0
         self._open = 0
         self._opened = 0.0
@@ -93,6 +93,10 @@ class Watch:
         """Take what the process had before the run as the base of the memory limit."""
         if self._limits.memory_bytes is not None and self._memory_end is None:
             self._memory_end = resident_bytes + self._limits.memory_bytes
+
+    def wall_left(self) -> float | None:
+        """Return the seconds until the wall limit, as far as is known; None without a limit."""
+        return None if self._wall_end is None else self._wall_end - time.monotonic()
 
     def lower_ceiling(self) -> None:
         """Let the kernel hold the memory limit too, while the guest's code runs."""
