@@ -22,6 +22,7 @@ from pinjra.jail.confine import Spec
 __all__ = ["JailExecutor", "JailTransport"]
 
 _SERVE = "pinjra.worker.supervisor:serve"
+_WARM_UP = "pinjra.worker.warmup:warm_up"
 # What every session needs sooner or later; each is then shared memory and no time
 _PRELOAD = (
     "pinjra.worker.interpreter",
@@ -67,6 +68,7 @@ class JailExecutor(SessionExecutor):
         imports = tuple(additional_authorized_imports)
         self._config = Config(
             serve=_SERVE,
+            warm_up=_WARM_UP,
             preload=(*_PRELOAD, *(preload if preload is not None else _third_party(imports))),
             python_path=tuple(os.path.abspath(path) for path in python_path),
             require=tuple(require),
@@ -96,7 +98,7 @@ class JailExecutor(SessionExecutor):
     def diagnose(cls) -> str:
         """Return "" when the jail works here, else why not."""
         try:
-            zygote_for(Config(serve=_SERVE, preload=_PRELOAD))
+            zygote_for(Config(serve=_SERVE, warm_up=_WARM_UP, preload=_PRELOAD))
         except Exception as error:  # whatever it is, it is the answer
             return str(error)
         return ""

@@ -52,6 +52,7 @@ class Config:
 
     Args:
         serve: "module:function" that a confined child calls.
+        warm_up: "module:function" that is called once, with an empty folder, before the first child is made.
         preload: Modules to import before the first session.
         python_path: Folders with the operator's own modules, readable in the session.
         require, without: See `plan.make`.
@@ -59,6 +60,7 @@ class Config:
     """
 
     serve: str
+    warm_up: str = ""
     preload: tuple[str, ...] = ()
     python_path: tuple[str, ...] = ()
     require: tuple[str, ...] = ()
@@ -229,6 +231,7 @@ def _first_message(config: Config) -> bytes:
     return json.dumps(
         {
             "serve": config.serve,
+            "warm_up": config.warm_up,
             "preload": config.preload,
             "path": [*own, *config.python_path],
             "readable": config.python_path,

@@ -63,7 +63,7 @@ class Nursery:
     """All sessions of one zygote."""
 
     plan: Plan
-    serve: Callable[..., NoReturn]
+    serve: Callable[..., None]
     missing: tuple[str, ...]
     readable: tuple[str, ...]
     scratch: str

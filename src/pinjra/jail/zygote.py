@@ -118,7 +118,9 @@ def _prepare(host: socket.socket, config: Json, pidfd: int) -> Nursery:
     nursery = Nursery(chosen, serve, (*chosen.missing, *left_out, *notes), shown, scratch, maker)
     if chosen.has("mount namespace"):
         namespaces.build_view(shown, profile.DEVICES, scratch)
-    forget_signals()  # what the modules have set
+    if config["warm_up"]:
+        _load(str(config["warm_up"]))(scratch if nursery.private_scratch else tempfile.gettempdir())
+    forget_signals()  # what the modules have set, and the warm-up
     sys.argv[:] = [""]
     set_environment(nursery.private_scratch)
     gc.collect()
@@ -146,10 +148,10 @@ def _become_first_process(chosen: plan.Plan) -> None:
     prctl(_PDEATHSIG, signal.SIGKILL)
 
 
-def _load(name: str) -> Callable[..., NoReturn]:
-    """Return the function "module:name" that a confined child calls."""
+def _load(name: str) -> Callable[..., None]:
+    """Return the function "module:name"."""
     module, _, function = name.partition(":")
-    loaded: Callable[..., NoReturn] = getattr(importlib.import_module(module), function)
+    loaded: Callable[..., None] = getattr(importlib.import_module(module), function)
     return loaded
 
 

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Container
 from dataclasses import dataclass
+from functools import cache
 
 __all__ = [
     "MEMORY_STATUS",
@@ -43,11 +44,17 @@ class Death:
     memory_peak_bytes: int
 
 
+@cache
+def _libc() -> ctypes.CDLL:
+    """Return the C library; each that is opened is a class of its own, which is memory of every session."""
+    return ctypes.CDLL(None, use_errno=True)
+
+
 def _prctl(option: int, value: int) -> bool:
     if not sys.platform.startswith("linux"):
         return False
     try:
-        return int(ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0)) == 0
+        return int(_libc().prctl(option, value, 0, 0, 0)) == 0
     except (OSError, AttributeError):
         return False
 

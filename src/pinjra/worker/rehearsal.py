@@ -16,9 +16,9 @@ from pinjra.worker.interpreter import Loop
 from pinjra.worker.ring import make_ring
 from pinjra.worker.setup import Birth, Setup
 
-__all__ = ["rehearse_run"]
+__all__ = ["PROGRAM", "rehearse_run"]
 
-_PROGRAM = "numbers = [1, 2]\nprint(len(numbers))\nsum(numbers)"
+PROGRAM = "numbers = [1, 2]\nprint(len(numbers))\nsum(numbers)"
 
 
 def rehearse_run(times: int = 1) -> None:
@@ -30,7 +30,7 @@ def rehearse_run(times: int = 1) -> None:
     init = Init(authorized_imports=(), limits={"cpu_seconds": None}, rollback=False)
     loop = Loop(Birth(0, stream, side, wake, make_ring()), Setup(init, ""))
     for run in range(1, times + 1):
-        loop.carry_out(Execute(run=run, code=_PROGRAM))
+        loop.carry_out(Execute(run=run, code=PROGRAM))
         if select.select([pairs[0][1]], [], [], 0)[0]:
             pairs[0][1].recv(1 << 16)
     signal.signal(signal.SIGINT, handler)

@@ -6,7 +6,7 @@ import json
 import mmap
 import os
 import socket
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from pinjra.wire.messages import Init
 
@@ -58,7 +58,7 @@ class Setup:
 
     def pack(self) -> bytes:
         """Return the bytes that say this."""
-        init = {name: value for name, value in asdict(self.init).items() if name != "blobs"}
+        init = {name: getattr(self.init, name) for name in Init.__slots__}
         fields = {"init": init, "scratch": self.scratch, "grants": self.grants.decode("latin-1")}
         data = json.dumps(fields).encode()
         return len(data).to_bytes(_LENGTH_BYTES, "big") + data

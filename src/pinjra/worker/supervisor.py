@@ -71,7 +71,8 @@ class Supervisor:
 
     def __init__(self) -> None:
         self._sessions: list[Session] = []
-        self._wakeup = _wakeup_pipe()
+        self._wakeups = _wakeup_pipe()
+        self._wakeup = self._wakeups[0]
         self._poll = select.poll()
         self._watched: list[tuple[Session, dict[int, int]]] = []
         self._owners: dict[int, Session] = {}
@@ -84,17 +85,27 @@ class Supervisor:
         """Serve until every session has ended."""
         try:
             while self._sessions:
-                self._watch()
-                deadline = self._deadline()
-                for fd, _events in self._poll.poll(_patience(deadline)):
-                    self._handle(fd)
-                if deadline is not None and (now := time.monotonic()) >= deadline:
-                    for session in self._sessions:
-                        session.on_time(now)
-                self._part_with_ended()
+                self.turn()
         finally:
             for session in self._sessions:
                 session.end()
+
+    def turn(self) -> None:
+        """Wait until something happens, and do what it asks for."""
+        self._watch()
+        deadline = self._deadline()
+        for fd, _events in self._poll.poll(_patience(deadline)):
+            self._handle(fd)
+        if deadline is not None and (now := time.monotonic()) >= deadline:
+            for session in self._sessions:
+                session.on_time(now)
+        self._part_with_ended()
+
+    def close(self) -> None:
+        """Let go of the signals: this process goes on as something else."""
+        signal.set_wakeup_fd(-1)
+        for fd in self._wakeups:
+            os.close(fd)
 
     def _watch(self) -> None:
         """Poll for what the sessions want to hear of; they say so in each turn and nearly always the same."""
@@ -141,12 +152,12 @@ def _private_stderr() -> int:
         return -1
 
 
-def _wakeup_pipe() -> int:
-    """Return a descriptor that becomes readable when a child ends."""
+def _wakeup_pipe() -> tuple[int, int]:
+    """Return a pipe that becomes readable when a child ends."""
     read, write = os.pipe()
     os.set_blocking(read, False)
     os.set_blocking(write, False)
     signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C at the host's terminal is the host's business
     signal.set_wakeup_fd(write, warn_on_full_buffer=False)
-    return read
+    return read, write
