@@ -127,3 +127,17 @@ def test_standard_input_is_shared_with_no_other_session(box: JailExecutor) -> No
         flags = "import fcntl, os\nfcntl.fcntl(0, fcntl.F_GETFL) & (os.O_NONBLOCK | os.O_APPEND)"
         assert box.run(flags).value != 0
         assert other.run(flags).value == 0
+
+
+def test_a_listing_of_very_long_names_is_cut_and_costs_no_session() -> None:
+    code = (
+        "import os\nfor _ in range(31):\n    os.mkdir('n' * 250); os.chdir('n' * 250)\n"
+        "for n in range(9900): open('%05d' % n + '\\x01' * 240, 'w').close()"
+    )
+    limits = Limits(wall_seconds=60, disk_bytes=64 << 20)
+    with JailExecutor(["*"], guard=False, limits=limits, spares=0) as opened:
+        if "scratch tmpfs" not in opened.guarantees.isolation:
+            pytest.skip("so many files end their session here")
+        assert opened.run(code).error is None
+        assert 0 < len(opened.list_files()) < 9900
+        assert opened.run("1 + 1").value == 2

@@ -17,6 +17,7 @@ __all__ = ["BRANCH_PREFIX", "Scratch", "ScratchError"]
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _MAX_FILES = 10_000  # names in one listing
+_MAX_CHARS = 4 << 20  # of all of them: 10,000 names as long as a path may be are more than a message holds
 _MAX_DEPTH = 32
 BRANCH_PREFIX = ".branch-"
 """Of the folders, below the scratch folder of a session, that are those of sessions forked off it."""
@@ -92,11 +93,13 @@ class Scratch:
         return data
 
     def sizes(self) -> dict[str, int]:
-        """Return relative name → size of each regular file, at most 10,000 of them."""
+        """Return relative name → size of each regular file, at most 10,000 of them and 4 Mi characters."""
         found: dict[str, int] = {}
+        chars = 0
         for name, size in self._walk(self._root, "", _MAX_DEPTH):
             found[name] = size
-            if len(found) >= _MAX_FILES:
+            chars += len(name)
+            if len(found) >= _MAX_FILES or chars >= _MAX_CHARS:
                 break
         return found
 
