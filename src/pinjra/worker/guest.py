@@ -43,6 +43,7 @@ _FIRST_NOTE = re.compile(rb"p([1-9][0-9]{0,8});")
 _ANSWER_MILLISECONDS = 2000  # for two forks; only a hostile checkpoint takes so long
 _END_SECONDS = 2.0  # a killed process is gone in milliseconds, unless it hangs in a device
 _NOTE_BYTES = 64  # longer and no note: garbage
+_MOST_DYING = 4  # killed checkpoints that may be there still; runs faster than processes end make more
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,10 @@ class Guest:
         self._kills_before: int | None = None
         self._notes = b""
         self._death: Death | None = None
-        self._old = 0  # the checkpoint before; the interpreter ends it
+        self._settled = 0  # the checkpoint at the last `settle`
+        self._dying: list[
+            int
+        ] = []  # checkpoints before it; the interpreter reaps them when it makes the next one
         self._wake: socket.socket | None = None
         self._sockets: tuple[socket.socket, ...] = ()
 
@@ -263,10 +267,15 @@ class Guest:
 
     def settle(self) -> None:
         """Kill what a run left behind; take the state of the clocks before the next one."""
-        old, self._old = self._old, self.checkpoint
-        if not self._sweeper.is_quiet(self, old):
-            self.sweep(keep=(self.pid, self.checkpoint, old))
-        self._reaped_before = reaped_seconds(self.pid)
+        old, self._settled = self._settled, self.checkpoint
+        if old and old != self.checkpoint:
+            # SECURITY: the guest names its checkpoints; what it has named ends here, whatever it is
+            self._sweeper.kill(old, self)
+            self._dying = [*self._dying[1 - _MOST_DYING :], old]
+        if not self._sweeper.is_quiet(self, self._dying):
+            self.sweep(keep=(self.pid, self.checkpoint, *self._dying))
+        if self._sweeper.has_proc:
+            self._reaped_before = reaped_seconds(self.pid)
 
     def end(self) -> None:
         """Kill the interpreter, its checkpoint and everything below them."""

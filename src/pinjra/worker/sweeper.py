@@ -63,7 +63,7 @@ class Sweeper:
 
     def __init__(self) -> None:
         self.members: list[Member] = []
-        self._has_proc = _shows_processes()
+        self.has_proc = _shows_processes()
         self._has_numbers = self.newest >= 0 or os.getpid() == 1
         self._mark = os.getpid()  # what is ours and not known is newer than this one
         self._survivors: list[int] = []
@@ -93,18 +93,18 @@ class Sweeper:
                 return int(count)
         return None
 
-    def is_quiet(self, member: Member, dying: int = 0) -> bool:
+    def is_quiet(self, member: Member, dying: Iterable[int] = ()) -> bool:
         """Return whether there is certainly nothing but this process, those of `member` and perhaps `dying`; cheaply.
 
         Args:
-            dying: A process that was killed and may be there still.
+            dying: Processes that were killed and may be there still.
         """
         if self.tasks < 0 or len(self.members) != 1:
             return False
         newest = _last_word(self.newest) if self.newest >= 0 else self._mark
         count = int(os.pread(self.tasks, 32, 0))
         # SECURITY: counted first, then looked at one by one: one that ends in between makes the count too high, never too low
-        alive = [pid for pid in {member.pid, member.checkpoint, dying} - {0} if _exists(pid)]
+        alive = [pid for pid in {member.pid, member.checkpoint, *dying} - {0} if _exists(pid)]
         if count > 1 + len(alive):
             return False
         self._settle(newest, alive)
@@ -112,7 +112,7 @@ class Sweeper:
 
     def below(self, pid: int, own: Member) -> list[int]:
         """Return what works for the interpreter `pid`, or [] where that cannot be known."""
-        if self._has_proc:
+        if self.has_proc:
             return tree(pid)
         if not self._has_numbers or self.is_quiet(own):
             return []
@@ -130,6 +130,11 @@ class Sweeper:
         return pid <= 1 or any(pid in (other.pid, other.checkpoint) for other in others)
 
     # ------------------------------------------------------------ the end
+
+    def kill(self, pid: int, own: Member) -> None:
+        """Kill a process that the guest of `own` has named, if it is nobody else's."""
+        if pid not in (os.getpid(), own.pid) and not self.is_anothers(pid, own):
+            _kill(pid, signal.SIGKILL)
 
     def kill_all_but(self, keep: Iterable[int], own: Member) -> None:
         """Kill every process of the box but this one, `keep`, and those of the other members; note those that were reaped."""
@@ -170,7 +175,7 @@ class Sweeper:
 
     def _everybody(self) -> tuple[int, list[int]]:
         """Return the newest process, and all of the box that run."""
-        if self._has_proc:
+        if self.has_proc:
             below = tree(os.getpid(), [member.checkpoint for member in self.members])
             return 0, [pid for pid in below if not is_zombie(pid)]
         if not self._has_numbers:
