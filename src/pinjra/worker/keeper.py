@@ -90,9 +90,8 @@ class Keeper:
     def end(self) -> None:
         """Kill the interpreter and everything below it; remove the scratch folder."""
         self._guest.end()
-        if (
-            self._guest.has_siblings
-        ):  # the box goes on: files of a session that is over are memory for nothing
+        # The box goes on: files of a session that is over are memory for nothing.
+        if self._guest.has_siblings:
             self._scratch.clear()
         self._scratch.remove()
 
@@ -240,14 +239,17 @@ class Keeper:
         Raises:
             OSError: No process can be made, or the interpreter does not make it.
         """
-        guest = self._guest.branch(place)
-        return Origin(guest, dict(self._grants))
+        return Origin(self._guest.branch(place), dict(self._grants))
 
     # ------------------------------------------------------------ from the interpreter
 
-    def _drain(self, *, everything: bool = True) -> None:
+    def _drain(self, *, everything: bool = True, urgent: bool | None = None) -> None:
+        """Pass on what was printed; with `urgent`, what the interpreter has poked for."""
         try:
-            self._printing.drain(everything=everything)
+            if urgent is None:
+                self._printing.drain(everything=everything)
+            else:
+                self._printing.poked(urgent=urgent)
         except ProtocolViolation:
             self._printing.deadline = None
             self._guest.kill("protocol")
@@ -282,7 +284,7 @@ class Keeper:
     def _take_notes(self) -> None:
         for note in self._guest.notes():
             if note.checkpoint is None:
-                self._poked(urgent=note.urgent)
+                self._drain(urgent=note.urgent)
             else:
                 if self._host.is_run_open:
                     self._read_all()  # the end of the run was sent before the note, on the other socket
@@ -290,12 +292,6 @@ class Keeper:
                 self._is_dirty = self._is_dirty and not note.checkpoint
                 if note.is_ready:
                     self._now_ready()
-
-    def _poked(self, *, urgent: bool) -> None:
-        try:
-            self._printing.poked(urgent=urgent)
-        except ProtocolViolation:
-            self._guest.kill("protocol")
 
     def _now_ready(self) -> None:
         guest = self._guest
@@ -315,12 +311,8 @@ class Keeper:
             self._tell_copied()
 
     def _release(self) -> None:
-        held, self._held = self._held, []
-        for number, (kind, message) in enumerate(held):
-            if self._ready_deadline is not None:
-                self._held = held[number:]
-                return
-            self._put(kind, message)
+        while self._held and self._ready_deadline is None:
+            self._put(*self._held.pop(0))
 
     # ------------------------------------------------------------ death
 
@@ -388,9 +380,11 @@ class Keeper:
                 memory_peak_bytes=death.memory_peak_bytes,
             )
         )
-        for late in self._kills:
-            self._answer_idle_kill(late)
-        self._kills.clear()
+        self._answer_late_kills()
+
+    def _answer_late_kills(self) -> None:
+        while self._kills:
+            self._answer_idle_kill(self._kills.pop(0))
 
     def _answer_idle_kill(self, kill: Kill) -> None:
         """Answer a kill that came too late for its run, or too early: nothing is to be undone."""
@@ -402,6 +396,4 @@ class Keeper:
         self._loss = self._owed = None
         self._start()
         self._host.send(Done(request=request))
-        for late in self._kills:
-            self._answer_idle_kill(late)
-        self._kills.clear()
+        self._answer_late_kills()
