@@ -172,9 +172,10 @@ class Special:
             guest = self._attributes.is_guest_type(obj)
             if type(value) is not types.MappingProxyType:
                 return value
-            return types.MappingProxyType(
-                {key: item for key, item in value.items() if _is_open(key, item, guest)}
-            )
+            # Slots bypass the guards: of the guest's own class the name is there, and nothing behind it.
+            pairs = [(key, item) for key, item in value.items() if guest or _is_open(key, item, guest)]
+            shown = {key: item if _is_open(key, item, guest) else property() for key, item in pairs}
+            return types.MappingProxyType(shown)
         if (
             type(obj) in self._attributes.fast
             or type(obj) is types.SimpleNamespace

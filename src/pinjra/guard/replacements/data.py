@@ -68,7 +68,7 @@ def _itertools(session: Session) -> StandIns:
             return (type(self), cast("tuple[object, ...]", self._inner.__reduce__())[1])
 
     def left(self: Source) -> int:
-        return operator.length_hint(self._inner)
+        return cast(int, self._inner.__length_hint__())  # type: ignore[attr-defined]
 
     def source(kind: Callable[..., Iterator[object]]) -> type:
         body: dict[str, object] = {
