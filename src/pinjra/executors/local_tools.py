@@ -151,7 +151,7 @@ class LocalBridge:
         watch = self._executor._watch
         if watch is None:
             raise GuestStop(Cause.HOST, "a tool was called outside a run")
-        with watch.tool(inline=True), host_section():
+        with watch.tool(inline=True), host_section(), self._executor._interpreter.outside():
             result = self._guarded(function, lambda: self._within_time(function, args, kwargs))
         if watch.cause is not None:  # interrupted while the tool ran
             self._executor._interpreter.stop(watch.cause)
@@ -192,7 +192,8 @@ class LocalBridge:
     ) -> Awaitable[object]:
         """Start the call at once on a thread of its own; return what the guest awaits."""
         watch = self._executor._watch
-        context = contextvars.copy_context()
+        with self._executor._interpreter.outside():
+            context = contextvars.copy_context()
 
         async def awaited() -> object:
             result = cast("Coroutine[object, object, object]", function.function(*args, **kwargs))

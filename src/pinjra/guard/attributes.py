@@ -25,19 +25,12 @@ _PLAIN_MODULES = frozenset(["abc", "enum", "contextlib", "collections.abc"])
 _PLAIN_CLASSES = (typing.Generic, typing.Protocol)
 # SECURITY: these forward attribute loads to another object, so a subclass would read private names of the host's.
 _FORWARDING: tuple[type, ...] = (
-    super,
-    types.GenericAlias,
-    weakref.ProxyType,
-    weakref.CallableProxyType,
+    super, types.GenericAlias, weakref.ProxyType, weakref.CallableProxyType,
     getattr(typing, "_BaseGenericAlias", types.GenericAlias),
-)
-_CODE_TYPES: tuple[type, ...] = (
-    types.FunctionType,
-    types.BuiltinFunctionType,
-    types.MethodType,
-    types.ModuleType,
-)
-_CODE_TYPES += (types.MethodWrapperType,)
+)  # fmt: skip
+_CODE_TYPES = (
+    types.FunctionType, types.BuiltinFunctionType, types.MethodType, types.ModuleType, types.MethodWrapperType
+)  # fmt: skip
 # SECURITY: set between a check and its use, these would change what class patterns and isinstance see.
 _CLASS_HOOKS = words("__eq__ __hash__ __getattribute__ __getattr__ __instancecheck__ __subclasscheck__")
 _GROUP: tuple[type, ...] = (BaseExceptionGroup,) if sys.version_info >= (3, 11) else ()

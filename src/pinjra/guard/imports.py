@@ -73,7 +73,7 @@ def _gates() -> dict[int, object]:
     found: dict[int, object] = {}
     for module, names in NEVER:
         loaded = sys.modules.get(module)
-        for name in names.split():
+        for name in names:
             value = getattr(loaded, name, None)
             if value is not None:
                 found[id(value)] = value

@@ -6,6 +6,7 @@ import builtins as host_builtins
 import types
 from collections import OrderedDict
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 
 from pinjra.core.execution import Cause, GuestError, Stream
@@ -99,6 +100,10 @@ class Interpreter:
         stand_in.__name__ = stand_in.__qualname__ = str(getattr(function, "__name__", "tool"))
         stand_in.__doc__ = doc if isinstance(doc := getattr(function, "__doc__", None), str) else None
         return stand_in
+
+    def outside(self) -> AbstractContextManager[None]:
+        """Return what stands around a host tool within a run: shared state is the host's again."""
+        return self._runtime.importer.session.outside()
 
     def set_variable(self, name: str, value: object) -> None:
         """Set a guest variable."""

@@ -12,16 +12,8 @@ endlessly or explode in C. Also look at mutable class attributes: `tests/guard/t
 
 from __future__ import annotations
 
-__all__ = [
-    "DEFAULT_AUTHORIZED",
-    "METHOD_NAMES",
-    "NEVER",
-    "PUBLIC",
-    "REFUSED_IN_PROCESS",
-    "REFUSED_NAMES",
-    "SUBMODULES",
-    "words",
-]
+__all__ = ["DEFAULT_AUTHORIZED", "METHOD_NAMES", "NEVER", "PUBLIC", "REFUSED_IN_PROCESS", "REFUSED_NAMES",
+           "SUBMODULES", "words"]  # fmt: skip
 
 
 def words(text: str) -> tuple[str, ...]:
@@ -120,9 +112,9 @@ WrapperDescriptorType coroutine get_original_bases new_class prepare_class resol
 """
 
 PUBLIC: dict[str, str] = {
-    # ABC.register on host classes: guarded method "register". update_abstractmethods: guest classes only.
-    "abc": "ABC ABCMeta abstractclassmethod abstractmethod abstractproperty abstractstaticmethod get_cache_token "
-    "update_abstractmethods",
+    # ABC.register on host classes: guarded method "register". update_abstractmethods: guest classes only. The old
+    # abstractclassmethod and abstractstaticmethod mark what they are given, also functions of the host.
+    "abc": "ABC ABCMeta abstractmethod abstractproperty get_cache_token update_abstractmethods",
     # Loops are our own class: no sockets, processes, signal handlers, threads; waits are sliced. No policies, no streams.
     "asyncio": _ASYNCIO,
     # main and test read files.
@@ -318,29 +310,27 @@ for _head, _names in _rows(_NAMES):
     REFUSED_NAMES.setdefault(_module, {}).update(dict.fromkeys(_names, _WHY[_why]))
 
 # Attributes of host objects whose load goes through a guard of `replacements.science.METHODS`, on any object.
-METHOD_NAMES = frozenset(
-    words(
-        "add_signal_handler agg aggregate apply capsule cffi compile_expression connect_read_pipe connect_write_pipe "
-        "ctypes ctypeslib digest eval evaluate from_string get_stack get_template getrandbits hexdigest print_stack "
-        "query randbytes register resize run_in_executor subprocess_exec subprocess_shell to_feather to_hdf to_orc "
-        "to_parquet to_sql tofile transform"
-    )
-)
+METHOD_NAMES = frozenset("""
+add_signal_handler agg aggregate apply capsule cffi compile_expression connect_read_pipe
+connect_write_pipe ctypes ctypeslib default_exception_handler digest eval evaluate from_string get_context
+get_stack get_template getrandbits hexdigest numpy pandas print_stack query randbytes register resize
+run_in_executor samples set_debug subprocess_exec subprocess_shell to_feather to_hdf to_orc to_parquet
+to_sql tofile transform
+""".split())
 
 # Never given as a value of any module, in any mode: the interpreter's own gates (looked up by identity).
-NEVER: tuple[tuple[str, str], ...] = (
-    (
-        "builtins",
-        "eval exec compile open __import__ input breakpoint getattr setattr delattr vars globals locals",
-    ),
-    ("io", "open open_code FileIO"),
-    ("os", "system popen execv execve fork _exit kill open"),
-    ("importlib", "import_module reload __import__"),
-    ("pickle", "loads load Unpickler"),
-    ("marshal", "loads load"),
-    ("runpy", "run_module run_path"),
-    ("operator", "attrgetter methodcaller"),
-    ("functools", "update_wrapper wraps"),
-    ("typing", "get_type_hints"),
-    ("subprocess", "Popen run call check_call check_output getoutput getstatusoutput"),
+NEVER: tuple[tuple[str, list[str]], ...] = tuple(
+    _rows("""
+builtins: eval exec compile open __import__ input breakpoint getattr setattr delattr vars globals locals
+io: open open_code FileIO
+os: system popen execv execve fork _exit kill open
+importlib: import_module reload __import__
+pickle: loads load Unpickler
+marshal: loads load
+runpy: run_module run_path
+operator: attrgetter methodcaller
+functools: update_wrapper wraps
+typing: get_type_hints
+subprocess: Popen run call check_call check_output getoutput getstatusoutput
+""")
 )

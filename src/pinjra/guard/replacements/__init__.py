@@ -12,7 +12,8 @@ from __future__ import annotations
 import functools
 import importlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -89,6 +90,19 @@ class Session:
         for keeper in self.keepers.values():
             keeper.host = keeper.read()
             keeper.write(keeper.guest)
+
+    @contextmanager
+    def outside(self) -> Iterator[None]:
+        """A tool of the host's runs inside: it sees the host's state, as after the run."""
+        for keeper in reversed(self.keepers.values()):
+            keeper.guest = keeper.read()
+            keeper.write(keeper.host)
+        try:
+            yield
+        finally:
+            for keeper in self.keepers.values():
+                keeper.host = keeper.read()
+                keeper.write(keeper.guest)
 
     def leave(self) -> None:
         """Guest code has stopped: give the host its state back."""

@@ -179,13 +179,7 @@ def _abc(session: Session) -> StandIns:
     def update_abstractmethods(cls: type) -> type:
         return abc.update_abstractmethods(cls) if session.services.is_guest_type(cls) else cls
 
-    def marking(kind: type) -> type:
-        body = {"__init__": lambda self, function: vars(kind)["__init__"](self, abstractmethod(function))}
-        return type(kind.__name__, (kind,), {**body, "__module__": "abc"})
-
     return {
-        "abstractclassmethod": marking(abc.abstractclassmethod),
-        "abstractstaticmethod": marking(abc.abstractstaticmethod),
         "abstractmethod": named(abstractmethod, abc.abstractmethod),
         "update_abstractmethods": update_abstractmethods,
     }

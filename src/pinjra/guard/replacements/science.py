@@ -312,6 +312,16 @@ def _register(session: Session, obj: object, method: Callable[..., object]) -> C
     return register if isinstance(obj, abc.ABCMeta) or obj is abc.ABCMeta else method
 
 
+def _samples(session: Session, obj: object, method: Callable[..., object]) -> Callable[..., object]:
+    """Return NormalDist.samples, which draws from the module's generator unless it is given a seed."""
+    draw = cast(Callable[[], float], session.stand_ins("random")["random"])
+
+    def samples(*args: object, seed: object = None) -> object:
+        return method(*args, seed=draw() if seed is None else seed)
+
+    return samples if "statistics" in _packages(obj, method) else method
+
+
 Guard = Callable[["Session", object, Callable[..., object]], object]
 
 _ADDRESSES = _refused_method("it gives memory addresses", "numpy")
@@ -324,14 +334,16 @@ _GUARDS: dict[str, Guard] = {
     "register": _register,
     "resize": _resize,
     "run_in_executor": _executor_method,
+    "samples": _samples,
     "add_signal_handler connect_read_pipe connect_write_pipe subprocess_exec subprocess_shell": _LOOPS,
+    "default_exception_handler set_debug": _LOOPS,
     "capsule cffi ctypes ctypeslib": _ADDRESSES,
     # SECURITY: a template engine behind an attribute (Styler.env) runs text.
     "from_string compile_expression get_template": _refused_method("it runs text", "jinja2"),
     # SECURITY: these hand a descriptor of the caller's choice to C, write in C++, or unpickle.
     "tofile": _refused_method("use tobytes()", "numpy"),
     "evaluate": _refused_method("it evaluates text", "typing", "annotationlib"),
-    "get_stack print_stack": _refused_method("frames are not given", "_asyncio", "asyncio"),
+    "get_context get_stack print_stack": _refused_method("it shows the host's", "_asyncio", "asyncio"),
     "to_parquet to_orc to_feather to_hdf to_sql": _refused_method("it writes files", "pandas"),
 }
 METHODS: dict[str, Guard] = {name: guard for names, guard in _GUARDS.items() for name in words(names)}

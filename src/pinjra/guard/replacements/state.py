@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import decimal
+import functools
 import importlib
 import inspect
+import re
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, cast
@@ -130,11 +132,50 @@ def _nested_update(tree: dict[str, object], state: dict[str, object]) -> None:
             tree[key] = value
 
 
+# Module whose import by the guest starts it: module, attribute that empties a cache of the process (if it is there).
+_CACHES = {
+    "datetime": ("_strptime", "_regex_cache.clear"),
+    "fractions": ("fractions", "_hash_algorithm.cache_clear"),
+    "struct": ("_struct", "_clearcache"),
+    "time": ("_strptime", "_regex_cache.clear"),
+    "typing": ("typing", "_cleanups"),
+    "zoneinfo": ("zoneinfo", "ZoneInfo.clear_cache"),
+}
+
+
+def _keep_nothing(module: str, path: str) -> Keeper:
+    """Return what empties a cache whenever guest code stops.
+
+    A key of the guest's stays in it, with its own `__hash__` and `__eq__`: the host would find another's answer there, or be
+    stopped when the key is asked.
+    """
+    empty: object = importlib.import_module(module)
+    for name in path.split("."):
+        empty = getattr(empty, name, ())
+    every = cast("list[Callable[[], object]]", empty if isinstance(empty, (list, tuple)) else [empty])
+    return Keeper(read=lambda: None, write=lambda _: [one() for one in every], guest=None)
+
+
+def _keep_re() -> Keeper:
+    """Flags that are made by arithmetic are kept by the class RegexFlag, under numbers that may be the guest's."""
+    made = cast("dict[object, object]", getattr(re.RegexFlag, "_value2member_map_"))  # noqa: B009
+    templates = next(getattr(re, n) for n in ("_compile_template", "_compile_repl") if hasattr(re, n))
+
+    def write(size: object) -> None:
+        templates.cache_clear()
+        while len(made) > cast(int, size):
+            made.popitem()
+
+    return Keeper(read=lambda: len(made), write=write, guest=len(made))
+
+
 # Keeper's name -> (module whose import by the guest starts it, how to make it).
 KEEPERS: dict[str, tuple[str, Callable[[], Keeper]]] = {
     "decimal": ("decimal", _keep_decimal),
     "numpy": ("numpy", _keep_numpy),
     "pandas": ("pandas", _keep_pandas),
+    "re": ("re", _keep_re),
+    **{owner: (owner, functools.partial(_keep_nothing, *cache)) for owner, cache in _CACHES.items()},
 }
 
 FACTORIES: dict[str, Factory] = {

@@ -7,6 +7,7 @@ import csv
 import importlib
 import io
 import json
+import operator
 import re
 import string
 import textwrap
@@ -53,7 +54,8 @@ def _re(session: Session) -> StandIns:
         return pattern
 
     def quiet(flags: object) -> int:
-        return int.__and__(flags, ~int(re.DEBUG)) if isinstance(flags, int) else cast(int, flags)
+        # SECURITY: the flags become part of a key of the process's cache.
+        return int.__and__(operator.index(cast(int, flags)), ~int(re.DEBUG))
 
     def searching(real: Callable[..., object]) -> Callable[..., object]:
         def search(pattern: object, string: object, flags: object = 0) -> object:
