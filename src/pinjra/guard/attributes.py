@@ -111,9 +111,7 @@ class Attributes:
         if issubclass(kind, _FORWARDING):
             raise RefusedAttribute(f"a class may not derive from {type_name(_mro(kind)[1])}")
         if issubclass(kind, type) and class_lookup(kind, "__hash__") is not object.__dict__["__hash__"]:
-            raise RefusedAttribute(
-                "a metaclass may not define __eq__ or __hash__", "define them on the class"
-            )
+            raise RefusedAttribute("a metaclass may not define __eq__ or __hash__", "define them in a class")
         group = issubclass(kind, _GROUP)
         if group and any(self.is_guest(class_lookup(kind, name)) for name in _GROUP_HOOKS):
             # SECURITY: CPython before 3.12.9 crashes when `except*` gets no pair from split().
@@ -195,9 +193,7 @@ class Attributes:
         if kind is Kind.PUBLIC:
             return getattr(obj, text, *default)
         if kind is Kind.DENIED:
-            raise RefusedAttribute(
-                f"attribute {text!r} is not available", "use the object's public attributes"
-            )
+            raise RefusedAttribute(f"attribute {text!r} is not available", "use its public attributes")
         try:
             if kind is Kind.SPECIAL:
                 return self.special(obj, text)
@@ -229,9 +225,7 @@ class Attributes:
         if name in ("__class__", "__bases__") and is_class:
             raise RefusedAttribute(f"attribute {name!r} of a class cannot be changed")
         if name in _CLASS_HOOKS and is_class and issubclass(cast(type, obj), type):
-            raise RefusedAttribute(
-                f"attribute {name!r} of a metaclass can be set in its class statement only"
-            )
+            raise RefusedAttribute(f"attribute {name!r} of a metaclass can be set in a class statement only")
         if name in UNBINDABLE_ATTRIBUTES and issubclass(type(obj), type):
             raise RefusedAttribute(f"attribute {name!r} can be set in a class statement only")
         if self.is_guest(obj):
@@ -250,9 +244,7 @@ class Attributes:
         ):
             return obj
         hint = "work on a copy, or define a class or function of your own"
-        raise RefusedAttribute(
-            f"attribute {name!r} of {_describe(obj)} cannot be changed by guest code", hint
-        )
+        raise RefusedAttribute(f"attribute {name!r} of {_describe(obj)} cannot be changed by a guest", hint)
 
     def setattr(self, obj: object, name: object, value: object) -> None:
         """Do `setattr(obj, name, value)` under the policy."""
@@ -289,9 +281,7 @@ class Attributes:
         # SECURITY: a metaclass that computes `__match_args__` could answer differently after the check.
         hooks = ("__getattribute__", "__getattr__", "__match_args__", "__instancecheck__")
         if id(meta) in self._guests and any(_defined_by_guest(meta, name) for name in hooks):
-            raise RefusedAttribute(
-                "a positional pattern needs a class whose metaclass has no attribute hooks"
-            )
+            raise RefusedAttribute("a positional pattern needs a class whose metaclass has no hooks")
         return cls
 
 

@@ -33,9 +33,7 @@ _TAKERS = (
     itertools.starmap,
     functools.reduce,
 )
-_TAKER_NAMES = frozenset(
-    ["partial", "partialmethod", "method", "map", "starmap", "reduce", "call", "callback"]
-)
+_TAKER_NAMES = {"partial", "partialmethod", "method", "map", "starmap", "reduce", "call", "callback"}
 _TAKER_NAMES |= {"call_soon", "call_later", "call_at", "call_soon_threadsafe", "run_in_executor", "to_thread"}
 _NAME_DEPTH = 4
 _BIRTH = "$birth"

@@ -101,9 +101,7 @@ def _unknown(node: ast.AST, line: int) -> Iterator[Violation]:
 
 def _name(name: str | None, line: int) -> Iterator[Violation]:
     if name is not None and (name in REFUSED_NAMES or "$" in name):
-        yield Violation(
-            line, f"the name {name!r} is not available", "use an import statement or another name"
-        )
+        yield Violation(line, f"the name {name!r} is not available", "use an import or another name")
 
 
 def _names(*names: str | None) -> list[str]:
@@ -118,9 +116,7 @@ def _judge_name(node: ast.Name, line: int) -> Iterator[Violation]:
 
 def _judge_attribute(node: ast.Attribute, line: int) -> Iterator[Violation]:
     if kind_of(node.attr) is Kind.DENIED:
-        yield Violation(
-            line, f"attribute {node.attr!r} is not available", "use the object's public attributes"
-        )
+        yield Violation(line, f"attribute {node.attr!r} is not available", "use its public attributes")
     elif node.attr in UNBINDABLE_ATTRIBUTES and not isinstance(node.ctx, ast.Load):
         yield Violation(line, f"attribute {node.attr!r} can be set in a class statement only")
 

@@ -245,9 +245,7 @@ class Importer:
         value = getattr(sys.modules.get(name), item, None)
         if value is None:
             raise ImportError(f"cannot import name {item!r} from {name!r}")
-        raise RefusedImport(
-            f"import of {full} is not authorised", f"it is not among the public names of {name}"
-        )
+        raise RefusedImport(f"import of {full} is not authorised", f"it is no public name of {name}")
 
     # ------------------------------------------------------------------ loading and showing
 

@@ -16,9 +16,7 @@ __all__ = ["LAZY", "Loops", "Rewriter"]
 
 _Node = TypeVar("_Node", bound=ast.AST)
 LAZY = frozenset(["enumerate", "zip", "map", "filter", "reversed"])
-_GROWERS = frozenset(
-    ["append", "extend", "insert", "__iadd__", "__setitem__", "update", "add", "push", "send"]
-)
+_GROWERS = {"append", "extend", "insert", "__iadd__", "__setitem__", "update", "add", "push", "send"}
 _STEADY = frozenset(
     ["print", "len", "str", "int", "float", "isinstance", "range", "sum", "min", "max", "abs", "round"]
 )

@@ -310,13 +310,15 @@ for _head, _names in _rows(_NAMES):
     REFUSED_NAMES.setdefault(_module, {}).update(dict.fromkeys(_names, _WHY[_why]))
 
 # Attributes of host objects whose load goes through a guard of `replacements.science.METHODS`, on any object.
-METHOD_NAMES = frozenset("""
+METHOD_NAMES = frozenset(
+    words("""
 add_signal_handler agg aggregate apply capsule cffi compile_expression connect_read_pipe
 connect_write_pipe ctypes ctypeslib default_exception_handler digest eval evaluate from_string get_context
-get_stack get_template getrandbits hexdigest numpy pandas print_stack query randbytes register resize
+get_stack get_template getrandbits hexdigest print_stack query randbytes register resize
 run_in_executor samples set_debug subprocess_exec subprocess_shell to_feather to_hdf to_orc to_parquet
 to_sql tofile transform
-""".split())
+""")
+)
 
 # Never given as a value of any module, in any mode: the interpreter's own gates (looked up by identity).
 NEVER: tuple[tuple[str, list[str]], ...] = tuple(

@@ -121,9 +121,7 @@ def check_attribute(name: object) -> None:
         RefusedAttribute: Not an exact str, or not PUBLIC.
     """
     if type(name) is not str or kind_of(name) is not Kind.PUBLIC:
-        raise RefusedAttribute(
-            f"attribute {name!r:.100} is not available here", "use the object's public attributes"
-        )
+        raise RefusedAttribute(f"attribute {name!r:.100} is not available here", "use its public attributes")
 
 
 @dataclass(frozen=True)

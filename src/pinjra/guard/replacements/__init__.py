@@ -87,30 +87,32 @@ class Session:
         """Guest code starts on this thread: show it its own state."""
         self.running = True
         self._loops = _put_loops_aside()
-        for keeper in self.keepers.values():
-            keeper.host = keeper.read()
-            keeper.write(keeper.guest)
-
-    @contextmanager
-    def outside(self) -> Iterator[None]:
-        """A tool of the host's runs inside: it sees the host's state, as after the run."""
-        for keeper in reversed(self.keepers.values()):
-            keeper.guest = keeper.read()
-            keeper.write(keeper.host)
-        try:
-            yield
-        finally:
-            for keeper in self.keepers.values():
-                keeper.host = keeper.read()
-                keeper.write(keeper.guest)
+        self._show_guest()
 
     def leave(self) -> None:
         """Guest code has stopped: give the host its state back."""
         self.running = False
+        self._show_host()
+        _put_loops_back(self._loops)
+
+    @contextmanager
+    def outside(self) -> Iterator[None]:
+        """A tool of the host's runs inside: it sees the host's state, as after the run."""
+        self._show_host()
+        try:
+            yield
+        finally:
+            self._show_guest()
+
+    def _show_guest(self) -> None:
+        for keeper in self.keepers.values():
+            keeper.host = keeper.read()
+            keeper.write(keeper.guest)
+
+    def _show_host(self) -> None:
         for keeper in reversed(self.keepers.values()):
             keeper.guest = keeper.read()
             keeper.write(keeper.host)
-        _put_loops_back(self._loops)
 
 
 def _put_loops_aside() -> tuple[object, ...]:

@@ -91,9 +91,7 @@ class _Copier:
         hook = getattr(cls, "__copy__" if memo is None else "__deepcopy__", None)
         if hook is not None:
             if memo is not None and getattr(getattr(x, "dtype", None), "hasobject", False) is True:
-                raise RefusedOperation(
-                    "deepcopy of an array of objects is refused", "copy the objects one by one"
-                )
+                raise RefusedOperation("deepcopy of an array of objects is refused", "copy them one by one")
             return hook(x) if memo is None else hook(x, memo)
         if memo is None and cls in (tuple, frozenset):
             return x
@@ -107,9 +105,7 @@ class _Copier:
         if type(reduced) is str:
             return x
         if type(reduced) is not tuple or not 2 <= len(reduced) <= 5:
-            raise TypeError(
-                f"__reduce_ex__ of {type(x).__name__} must return a string or a tuple of 2 to 5 items"
-            )
+            raise TypeError(f"__reduce_ex__ of {type(x).__name__} must return a str or tuple of 2 to 5 items")
         return self._apply(x, reduced, memo)
 
     def _apply(self, x: object, reduced: tuple[object, ...], memo: dict[int, object] | None) -> object:

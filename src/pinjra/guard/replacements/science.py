@@ -96,9 +96,7 @@ def _numpy(session: Session) -> StandIns:
 
     def load(file: object, mmap_mode: object = None, allow_pickle: bool = False, **options: object) -> object:
         if allow_pickle is not False or mmap_mode is not None:
-            raise RefusedOperation(
-                "numpy.load with allow_pickle or mmap_mode is refused", "load plain arrays"
-            )
+            raise RefusedOperation("numpy.load: allow_pickle and mmap_mode are refused", "load plain arrays")
         return numpy.load(file, allow_pickle=False, **options)
 
     made: StandIns = {
@@ -149,9 +147,7 @@ def check_expression(session: Session, text: object) -> None:
     for name in _ATTRIBUTE.findall(normal):
         session.services.check_attribute(name)
         if name in METHODS or name in ("agg", "aggregate", "apply", "transform", "pipe"):
-            raise RefusedOperation(
-                f"attribute {name!r} in an expression is refused", "compute it in Python first"
-            )
+            raise RefusedOperation(f"attribute {name!r} in an expression is refused", "compute it first")
     if "__" in normal:
         raise RefusedOperation("double underscores in an expression are refused")
 
@@ -220,9 +216,7 @@ def _named_function_method(
         if isinstance(name, str):
             session.services.check_attribute(name)
             if name in METHODS or name.startswith(("to_", "read_")):
-                raise RefusedOperation(
-                    f"{name!r} as the name of a function is refused", "pass the function itself"
-                )
+                raise RefusedOperation(f"{name!r} as the name of a function is refused", "pass the function")
         elif isinstance(name, dict):
             check(list(name.values()))
         elif isinstance(name, (list, tuple)):
@@ -286,9 +280,7 @@ def _resize(session: Session, obj: object, method: Callable[..., object]) -> Cal
 
     def resize(*new_shape: object, refcheck: bool = True) -> object:
         if not refcheck:
-            raise RefusedOperation(
-                "ndarray.resize with refcheck=False is refused", "numpy.resize makes a new array"
-            )
+            raise RefusedOperation("resize with refcheck=False is refused", "numpy.resize makes a new array")
         session.services.price_bytes(8 * _items(new_shape))
         return method(*new_shape)
 

@@ -239,9 +239,7 @@ def _calendar(session: Session) -> StandIns:
             return super().formatmonth(theyear, themonth, w, l)
 
         def prmonth(self, *args: object, **options: object) -> None:
-            raise RefusedOperation(
-                "calendar.prmonth prints on the host", "print(calendar.month(year, month))"
-            )
+            raise RefusedOperation("calendar.prmonth prints on the host", "print(calendar.month(y, m))")
 
         pryear = prweek = prmonth
 
