@@ -1,11 +1,11 @@
 """Remote backends side by side, against stand-ins and daemons on loopback: opening, round trip, tool call, 4 MiB value.
 
-    python bench/remote.py [e2b modal blaxel daytona kubernetes docker oci ssh jupyter …] [--reps 5] [--json out.json]
+    python bench/remote.py [e2b modal blaxel daytona kubernetes docker oci ssh jupyter run_code …] [--reps 5] [--json out.json]
 
 docker and oci need `eval "$(scripts/docker-for-tests FOLDER)"` first and PINJRA_TEST_IMAGE; ssh needs a folder with a running `scripts/sshd-for-tests` in
-PINJRA_TEST_SSHD="FOLDER PORT". "jupyter" is a kernel driven as other libraries do it, by execute requests (ipykernel and jupyter_client must be
-installed); it has no tools. Figures are medians in milliseconds of this machine and of loopback: a vendor's network comes on top. The vendors' own
-code interpreters are not measured here: E2B's server wants two kernels, a fixed port and a home folder of its own.
+PINJRA_TEST_SSHD="FOLDER PORT". "jupyter" and "run_code" are what other libraries use (see `kernels`); they have no tools. All are measured
+in turn, round by round, so that a busy machine is as busy for each. "round trip" ends when the next run may begin, with the checkpoint
+that makes a rollback possible; a kernel has none, so that "without rollback" is the like for like. A vendor's network comes on top.
 """
 
 from __future__ import annotations
@@ -25,15 +25,10 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "remote"))
 
-TRIPS = 30
-FIGURES = ("open to first result", "round trip", "tool call", "4 MiB value", "close")
+import kernels
+from kernels import TRIPS, once
 
-
-def once(function: Callable[[], Any]) -> float:
-    """Return milliseconds."""
-    started = time.perf_counter()
-    function()
-    return (time.perf_counter() - started) * 1e3
+FIGURES = ("open to first result", "round trip", "without rollback", "tool call", "4 MiB value", "close")
 
 
 # ---------------------------------------------------------------- where each is found
@@ -128,51 +123,61 @@ def session(name: str, options: dict[str, Any], add: Callable[[str, float], None
         add("open to first result", (time.perf_counter() - started) * 1e3)
         executor.send_tools({"echo": lambda x: x})
         executor.run("echo(1)")
-        trips = [once(lambda: executor.run("x = 1 + 1")) for _ in range(TRIPS)]
-        add("round trip", statistics.median(trips))
+        trips = _round_trips(executor, "round trip", add)
         total = once(lambda: executor.run(f"for i in range({TRIPS}):\n    echo(i)"))
         add("tool call", (total - statistics.median(trips)) / TRIPS)
         add("4 MiB value", once(lambda: executor.run("b'x' * (4 << 20)")))
     finally:
         add("close", once(executor.close))
+    with create_executor(name, executor_kwargs={**options, "rollback": False}) as executor:
+        executor.run("1 + 1")
+        _round_trips(executor, "without rollback", add)
 
 
-def jupyter(add: Callable[[str, float], None]) -> None:
-    """Start, use and end one kernel, as libraries do that run cells in one."""
-    from jupyter_client.manager import start_new_kernel
-
-    started = time.perf_counter()
-    manager, client = start_new_kernel(kernel_name="python3")
-    try:
-        client.execute_interactive("1 + 1", output_hook=lambda _: None)
-        add("open to first result", (time.perf_counter() - started) * 1e3)
-        trips = [
-            once(lambda: client.execute_interactive("x = 1 + 1", output_hook=lambda _: None))
-            for _ in range(TRIPS)
-        ]
-        add("round trip", statistics.median(trips))
-        code = "import base64; print(base64.b64encode(b'x' * (4 << 20)).decode())"
-        add("4 MiB value", once(lambda: client.execute_interactive(code, output_hook=lambda _: None)))
-    finally:
-        client.stop_channels()
-        add("close", once(lambda: manager.shutdown_kernel(now=True)))
+def _round_trips(executor: Any, figure: str, add: Callable[[str, float], None]) -> list[float]:
+    """Note how long short runs took, one after the other."""
+    trips = [once(lambda: executor.run("x = 1 + 1")) for _ in range(TRIPS)]
+    for trip in trips:
+        add(figure, trip)
+    return trips
 
 
-def measure(name: str, reps: int) -> dict[str, float]:
-    """Return figure -> median milliseconds."""
-    samples: dict[str, list[float]] = {}
-
-    def add(figure: str, milliseconds: float) -> None:
-        samples.setdefault(figure, []).append(milliseconds)
-
-    if name == "jupyter":
+def measure(names: list[str], reps: int) -> dict[str, dict[str, list[float]]]:
+    """Return backend -> figure -> milliseconds, one round of all backends after the other."""
+    found: dict[str, dict[str, list[float]]] = {}
+    with contextlib.ExitStack() as stack:
+        uses: dict[str, Callable[[Callable[[str, float], None]], None]] = {}
+        for name in names:
+            try:
+                uses[name] = opened(name, stack)
+            except Exception as error:  # a backend that is not here is told, the others are measured
+                print(f"{name}: {type(error).__name__}: {error}"[:300], file=sys.stderr)
         for _ in range(reps):
-            jupyter(add)
-    else:
-        with PLACES[name]() as options:
-            for _ in range(reps):
-                session(name, options, add)
-    return {figure: statistics.median(values) for figure, values in samples.items()}
+            for name, use in list(uses.items()):
+                figures = found.setdefault(name, {})
+                try:
+                    use(lambda figure, value, into=figures: into.setdefault(figure, []).append(value))  # type: ignore[misc]
+                except Exception as error:
+                    print(f"{name}: {type(error).__name__}: {error}"[:300], file=sys.stderr)
+                    del uses[name]
+    return found
+
+
+def opened(name: str, stack: contextlib.ExitStack) -> Callable[[Callable[[str, float], None]], None]:
+    """Return what opens, uses and closes one session of a backend."""
+    if name == "jupyter":
+        return kernels.jupyter
+    if name == "run_code":
+        return stack.enter_context(kernels.run_code())
+    options = stack.enter_context(PLACES[name]())
+    return lambda add: session(name, options, add)
+
+
+def table(found: dict[str, dict[str, list[float]]], show: Callable[[str, str], str]) -> None:
+    """Print one row a backend."""
+    print(f"| backend | {' | '.join(FIGURES)} |\n|{' --- |' * (len(FIGURES) + 1)}")
+    for name in found:
+        print(f"| {name} | {' | '.join(show(name, figure) for figure in FIGURES)} |")
 
 
 def main() -> None:
@@ -184,20 +189,26 @@ def main() -> None:
     parser.add_argument("--json")
     options = parser.parse_args()
     warnings.simplefilter("ignore", DeprecationWarning)
-    found: dict[str, dict[str, float]] = {}
+    before = os.getloadavg()[0]
+    found = measure(options.names, options.reps)
     print(
-        f"| backend | {' | '.join(f'{figure}, ms' for figure in FIGURES)} |\n|{' --- |' * (len(FIGURES) + 1)}"
+        f"least (median) of {options.reps} rounds, ms; load {before:.1f} before, {os.getloadavg()[0]:.1f} after\n"
     )
-    for name in options.names:
-        try:
-            found[name] = measure(name, options.reps)
-        except Exception as error:  # a backend that is not here is told, the others are measured
-            print(f"{name}: {type(error).__name__}: {error}"[:300], file=sys.stderr)
-            continue
-        cells = [f"{found[name][f]:.1f}" if f in found[name] else "–" for f in FIGURES]
-        print(f"| {name} | {' | '.join(cells)} |", flush=True)
+
+    def milliseconds(name: str, figure: str) -> str:
+        values = found[name].get(figure)
+        return f"{min(values):.1f} ({statistics.median(values):.1f})" if values else "–"
+
+    def times(name: str, figure: str) -> str:
+        ours, theirs = found[name].get(figure), found["jupyter"].get(figure)
+        return f"{min(ours) / min(theirs):.2f}" if ours and theirs else "–"
+
+    table(found, milliseconds)
+    if "jupyter" in found:
+        print("\ntimes a Jupyter kernel's least\n")
+        table(found, times)
     if options.json:
-        Path(options.json).write_text(json.dumps(found, indent=1))
+        Path(options.json).write_text(json.dumps({"load": before, "milliseconds": found}, indent=1))
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import tempfile
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -146,9 +146,13 @@ class Processes(Process):
 
 
 class E2BStandIn(Served):
-    """The server, on a thread; `url` serves control plane and all sandboxes."""
+    """The server, on a thread; `url` serves control plane and all sandboxes.
 
-    def __init__(self) -> None:
+    Args:
+        extra: What else it serves.
+    """
+
+    def __init__(self, extra: Sequence[Route] = ()) -> None:
         self.processes = Processes()
         self.sandboxes: dict[str, dict[str, Any]] = {}
         self.requests: list[tuple[str, str]] = []
@@ -162,6 +166,7 @@ class E2BStandIn(Served):
                 Route("/sandboxes/{id}/timeout", self.timeout, methods=["POST"]),
                 Route("/sandboxes/{id}/network", self.network, methods=["PUT"]),
                 Route("/health", self.health),
+                *extra,
             ]
         )
 
