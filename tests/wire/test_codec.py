@@ -278,6 +278,12 @@ def test_crafted_hash_collisions_are_refused() -> None:
         decode(["s", *[["i", f"{n * (2**61 - 1):x}"] for n in range(1, 20_000)]])
 
 
+def test_a_few_equal_hashes_are_no_attack() -> None:
+    powers = {1 << n: n for n in range(3000)}  # of which only 61 have hashes of their own
+    tree, blobs = encode(powers)
+    assert decode(tree, blobs) == powers
+
+
 def test_a_picture_of_too_many_pixels_is_refused_before_it_is_read() -> None:
     header = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + (100_000).to_bytes(4, "big") * 2
     with pytest.raises(ProtocolViolation, match="pixels"):

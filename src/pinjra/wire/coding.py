@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import math
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import GetSetDescriptorType
@@ -30,7 +31,9 @@ INLINE_CHARS = 4096  # longer strings travel as blobs: a tree's line stays short
 INLINE_BYTES = 256
 REPR_CHARS = 10_000
 COLUMNS = 1 << 13  # of all tables in one message: pandas takes a tenth of a millisecond and more for each
-COLLISIONS = 1000  # equal hashes in one set or dict: a million would block the host for hours (they cost n²)
+PAIRS = (
+    1 << 18
+)  # of equal hashes in one set or dict: a second, when each comparison is as long as a message allows
 
 EncodeHandler = Callable[..., Value]  # (encoder, value, depth)
 DecodeHandler = Callable[["Decoder", list[Value], int], object]
@@ -348,6 +351,9 @@ def hashables(items: list[object]) -> list[object]:
         ProtocolViolation: Their hashes collide by design (the worker's fault).
     """
     # SECURITY: number hashes are not seeded; n keys with one hash cost n² comparisons (CPython's set and dict).
-    if len(items) > COLLISIONS and len(items) - len(set(map(hash, items))) > COLLISIONS:
+    hashes = list(map(hash, items))
+    if len(hashes) - len(set(hashes)) < PAIRS >> 10:  # too few: counted only where it matters
+        return items
+    if sum(count * (count - 1) for count in Counter(hashes).values()) > PAIRS:
         refuse("a set or dict with crafted hash collisions")
     return items
