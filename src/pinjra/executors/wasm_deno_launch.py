@@ -15,6 +15,7 @@ from pinjra.executors.wasm_process import Launch
 __all__ = ["HEAP_BYTES", "deno_command", "deno_launcher"]
 
 HEAP_BYTES = 256 << 20  # of JavaScript objects; Pyodide itself needs some 30 MB
+STACK_KIB = 3000  # of V8: three times its default, so that deep recursion in C goes on for longer; Deno gives threads 4 MiB
 _PAGE_BYTES = 65536  # of WebAssembly
 _MOST_PAGES = 65536  # that WebAssembly has
 _ROOM_BYTES = 64 << 20  # for code that the engine compiles while the guest works
@@ -72,7 +73,7 @@ class _Process:
 
 def deno_command(parts: DenoParts, limits: Limits) -> tuple[str, ...]:
     """Return the command that runs Pyodide; it speaks on its stdin and stdout."""
-    flags = [f"--max-old-space-size={HEAP_BYTES >> 20}"]
+    flags = [f"--max-old-space-size={HEAP_BYTES >> 20}", f"--stack-size={STACK_KIB}"]
     if limits.memory_bytes is not None:
         flags.append(f"--wasm-max-mem-pages={min(_MOST_PAGES, limits.memory_bytes // _PAGE_BYTES)}")
     return (
@@ -100,9 +101,11 @@ def deno_launcher(parts: DenoParts, limits: Limits, *, confine: bool) -> Callabl
         variables = {**environment, "DENO_DIR": str(blocked / "deno")}
         meter = _Process(limits.memory_bytes)
         if not confine or sys.platform != "linux":
-            return Launch(command=command, meter=meter, report=told, environment=variables)
+            return Launch(command=command, meter=meter, report=told, folder=folder, environment=variables)
         readable = [str(path) for path in (parts.pyodide, SCRIPTS, parts.made)]
         settings = {**known, "command": command, "readable": readable, "environment": variables}
-        return Launch(command=_COMMAND, meter=meter, stdin=json.dumps(settings).encode() + b"\n")
+        return Launch(
+            command=_COMMAND, meter=meter, stdin=json.dumps(settings).encode() + b"\n", folder=folder
+        )
 
     return launch

@@ -58,6 +58,6 @@ def wasmtime_launcher(parts: Parts, limits: Limits, *, confine: bool) -> Callabl
             confine=confine,
         )
         first = json.dumps(asdict(settings)).encode() + b"\n"
-        return Launch(command=_COMMAND, stdin=first, meter=_Status(status))
+        return Launch(command=_COMMAND, stdin=first, meter=_Status(status), folder=folder)
 
     return launch

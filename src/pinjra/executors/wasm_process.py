@@ -9,6 +9,7 @@ import subprocess
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol
 
 from pinjra.core.errors import StartupFailed
@@ -16,12 +17,10 @@ from pinjra.executors.wasm_host import DISK_STATUS, TRAP_STATUS
 
 __all__ = ["Instance", "Launch", "Meter"]
 
-_OUT_OF_MEMORY = re.compile(
-    "heap out of memory|memory allocation of|Zone Allocation failed"
-)  # as V8 and Rust say it
+_OUT_OF_MEMORY = re.compile("out of memory|memory allocation of", re.IGNORECASE)  # as V8 and Rust say it
 _READ_BYTES = 64 << 10
 _END_SECONDS = 5.0  # for a killed process to be gone
-_TAIL_BYTES = 4096
+_TAIL_BYTES = 65536  # what a pipe holds: V8 tells of its last collections before it says why it ends
 _WORDS_CHARS = 400  # the end of a traceback tells more than its beginning, and an error's message is cut
 
 
@@ -44,12 +43,14 @@ class Launch:
 
     Args:
         stdin: What it is told first.
+        folder: In which it works: of the session, so that its name tells nothing.
         report: What it would say first, where it does not say it itself: a line of JSON.
         environment: Besides what every process of the system needs.
     """
 
     command: tuple[str, ...]
     meter: Meter
+    folder: Path
     stdin: bytes = b""
     report: bytes = b""
     environment: Mapping[str, str] = field(default_factory=dict)
@@ -77,6 +78,7 @@ class Instance:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 bufsize=0,
+                cwd=launch.folder,
                 env={**environment, **launch.environment},
                 start_new_session=True,
             )
@@ -147,21 +149,22 @@ class Instance:
     def explain_end(self) -> tuple[str, str]:
         """Return the cause of a death that nobody wanted, in the words of `Lost`, and what is known of it."""
         status = self.exit_status()
-        words = self.last_words()
+        said = self._said()
+        words = said[-_WORDS_CHARS:]
         detail = f"exit status {status}" + (f": {words}" if words else "")
         cause = {DISK_STATUS: "disk", TRAP_STATUS: "signal"}.get(status or 0, "exit")
         if status is not None and status < 0:
             cause, detail = "signal", f"signal {-status}"
-        if _OUT_OF_MEMORY.search(words) and cause == "signal":
+        if _OUT_OF_MEMORY.search(said) and cause == "signal":
             cause = "memory"
         return cause, detail
 
-    def last_words(self) -> str:
+    def _said(self) -> str:
         """Return what it wrote to stderr, once it has ended."""
         if self._process.stderr is None or self._process.returncode is None:
             return ""
         said = self._process.stderr.read(_TAIL_BYTES) or b""
-        return said.decode("utf-8", "replace").strip()[-_WORDS_CHARS:]
+        return said.decode("utf-8", "replace").strip()
 
     def close(self) -> None:
         """Kill the process and close the pipes, once nobody reads them any more."""

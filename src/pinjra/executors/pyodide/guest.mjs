@@ -21,7 +21,9 @@ main("/scratch", has_input)
 
 self.onmessage = async ({ data: { ring, settings } }) => {
   self.onmessage = null;
+  for (const name of ["log", "info", "debug"]) console[name] = console.error; // stdout is the stream to the host
   const python = await load(settings, { _loadSnapshot: Deno.readFileSync(settings.snapshot) });
+  python._api.fatal_error = (error) => { throw error; }; // its own would write a traceback into the stream to the host
   python.setStdin({ read: (target) => read(ring, target) });
   python.setStdout({ write: (bytes) => writeAll(Deno.stdout, bytes) });
   python.setStderr({ write: (bytes) => writeAll(Deno.stderr, bytes) });
@@ -35,7 +37,7 @@ self.onmessage = async ({ data: { ring, settings } }) => {
     console.error(String(error.message ?? error));
     status = 1;
   }
-  Deno.exit(status);
+  self.postMessage(status);
 };
 
 function writeAll(stream, bytes) {

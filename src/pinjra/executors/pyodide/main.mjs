@@ -19,7 +19,7 @@ worker.onerror = (error) => {
 const isUp = new Promise((resolve) => worker.onmessage = resolve);
 worker.postMessage({ ring, settings: JSON.parse(Deno.args[0]) });
 await isUp;
-worker.onmessage = null;
+worker.onmessage = ({ data }) => Deno.exit(data & 255); // the guest's end: its thread can end itself only
 await revokeAll(); // SECURITY: before the first byte of the host's can start a run
 
 const chunk = new Uint8Array(CHUNK_BYTES);
