@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import shutil
 import signal
@@ -24,14 +25,25 @@ SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "docker-for-tests"
 IMAGE = "pinjra-test:python"
 
 
-@pytest.fixture(scope="session")
-def e2b_server() -> Iterator[Any]:
-    pytest.importorskip("e2b_code_interpreter", reason="the E2B SDK is not installed", exc_type=ImportError)
-    from remote_standins import standin_e2b
+def standin(sdk: str, name: str) -> Any:
+    """Return a fixture: the stand-in of that class, from the start of the tests to their end."""
 
-    server = standin_e2b.E2BStandIn()
-    yield server
-    server.close()
+    @pytest.fixture(scope="session")
+    def server() -> Iterator[Any]:
+        pytest.importorskip(sdk, reason=f"the SDK {sdk} is not installed", exc_type=ImportError)
+        module = importlib.import_module(f"remote_standins.standin_{name.removesuffix('StandIn').lower()}")
+        made = getattr(module, name)()
+        yield made
+        made.close()
+
+    return server
+
+
+e2b_server = standin("e2b_code_interpreter", "E2BStandIn")
+modal_server = standin("modal", "ModalStandIn")
+blaxel_server = standin("blaxel", "BlaxelStandIn")
+kubernetes_server = standin("kubernetes", "KubernetesStandIn")
+daytona_server = standin("daytona", "DaytonaStandIn")
 
 
 @pytest.fixture
@@ -50,16 +62,6 @@ def e2b(e2b_server: Any, monkeypatch: pytest.MonkeyPatch) -> type[PythonExecutor
     return Installed
 
 
-@pytest.fixture(scope="session")
-def modal_server() -> Iterator[Any]:
-    pytest.importorskip("modal", reason="the Modal SDK is not installed", exc_type=ImportError)
-    from remote_standins import standin_modal
-
-    server = standin_modal.ModalStandIn()
-    yield server
-    server.close()
-
-
 @pytest.fixture
 def modal(modal_server: Any, monkeypatch: pytest.MonkeyPatch) -> type[PythonExecutor]:
     monkeypatch.setenv("MODAL_SERVER_URL", modal_server.url)
@@ -68,16 +70,6 @@ def modal(modal_server: Any, monkeypatch: pytest.MonkeyPatch) -> type[PythonExec
     from pinjra.executors.modal import ModalExecutor
 
     return ModalExecutor
-
-
-@pytest.fixture(scope="session")
-def blaxel_server() -> Iterator[Any]:
-    pytest.importorskip("blaxel", reason="the Blaxel SDK is not installed", exc_type=ImportError)
-    from remote_standins import standin_blaxel
-
-    server = standin_blaxel.BlaxelStandIn()
-    yield server
-    server.close()
 
 
 @pytest.fixture
@@ -101,16 +93,6 @@ def blaxel(blaxel_server: Any, monkeypatch: pytest.MonkeyPatch) -> type[PythonEx
     return OnLoopback
 
 
-@pytest.fixture(scope="session")
-def kubernetes_server() -> Iterator[Any]:
-    pytest.importorskip("kubernetes", reason="the Kubernetes client is not installed", exc_type=ImportError)
-    from remote_standins import standin_kubernetes
-
-    server = standin_kubernetes.KubernetesStandIn()
-    yield server
-    server.close()
-
-
 @pytest.fixture
 def kubernetes(
     kubernetes_server: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
@@ -128,16 +110,6 @@ def kubernetes(
             super().__init__(imports, **{"scratch": "", **options})
 
     return Here
-
-
-@pytest.fixture(scope="session")
-def daytona_server() -> Iterator[Any]:
-    pytest.importorskip("daytona", reason="the Daytona SDK is not installed", exc_type=ImportError)
-    from remote_standins import standin_daytona
-
-    server = standin_daytona.DaytonaStandIn()
-    yield server
-    server.close()
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ import httpx
 from pinjra.core.errors import BackendError, ConfigurationError, MissingDependency, StartupFailed
 from pinjra.core.limits import Limits
 from pinjra.executors.bootstrap import bootstrap_code, bootstrap_payload
-from pinjra.executors.distributions import distributions_for
+from pinjra.executors.distributions import distributions_for, install_command
 from pinjra.executors.guarantees import Guarantees, of_vendor
 from pinjra.executors.link import Patience
 from pinjra.executors.pump import Pump
@@ -133,7 +133,7 @@ class BlaxelTransport:
         Raises:
             StartupFailed: pip failed; the end of its output is in the message.
         """
-        command = "python3 -m pip install --quiet --disable-pip-version-check " + shlex.join(packages)
+        command = install_command(packages)
         try:
             done = self._sandbox.process.exec({"command": command, "keep_alive": True})
             done = self._sandbox.process.wait(done.name)

@@ -20,7 +20,7 @@ from typing import Any
 from pinjra.core.errors import BackendError, ConfigurationError, MissingDependency, StartupFailed
 from pinjra.core.limits import Limits
 from pinjra.executors.bootstrap import bootstrap_code, bootstrap_payload
-from pinjra.executors.distributions import distributions_for
+from pinjra.executors.distributions import distributions_for, install_command
 from pinjra.executors.guarantees import Guarantees, of_vendor
 from pinjra.executors.link import Patience
 from pinjra.executors.pump import Pump
@@ -120,7 +120,7 @@ class DaytonaExecutor(SessionExecutor):
         if not self._packages:
             return
         names = ", ".join(self._packages)
-        command = "python3 -m pip install --quiet --disable-pip-version-check " + shlex.join(self._packages)
+        command = install_command(self._packages)
         try:
             done = sandbox.process.exec(command, timeout=INSTALL_SECONDS)
             if done.exit_code == 0 and not self._network:

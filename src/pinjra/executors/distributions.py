@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+import shlex
 import sys
 from collections.abc import Iterable
 
 from pinjra.core.errors import ConfigurationError
 
-__all__ = ["distributions_for"]
+__all__ = ["distributions_for", "install_command"]
 
 # Where the import name is not the distribution's name on PyPI.
 _RENAMED = {
@@ -45,3 +46,8 @@ def distributions_for(imports: Iterable[str]) -> list[str]:
             raise ConfigurationError(f"not a module name: {entry!r}")
         wanted[_RENAMED.get(top, top)] = None
     return list(wanted)
+
+
+def install_command(distributions: Iterable[str]) -> str:
+    """Return the shell command that installs them in a sandbox."""
+    return "python3 -m pip install --quiet --disable-pip-version-check " + shlex.join(distributions)

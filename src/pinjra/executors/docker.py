@@ -24,7 +24,7 @@ from pinjra.core.errors import (
 )
 from pinjra.core.limits import Limits
 from pinjra.executors.bootstrap import bootstrap_code, bootstrap_payload
-from pinjra.executors.guarantees import Guarantees
+from pinjra.executors.guarantees import Guarantees, of_container
 from pinjra.executors.leases import holder, is_abandoned
 from pinjra.executors.link import Patience
 from pinjra.executors.session import SessionExecutor
@@ -105,26 +105,15 @@ class DockerExecutor(SessionExecutor):
     def guarantees(self) -> Guarantees:
         """What the container's settings enforce."""
         runtime = [f"runtime {self._runtime}"] if self._runtime else []
-        return Guarantees(
-            boundary="container",
-            isolation=(
-                *runtime,
-                "namespaces",
-                "docker's seccomp profile",
-                "no capabilities",
-                "no-new-privileges",
-                "read-only root",
-            ),
-            memory="cgroup",
-            wall="host timer, kill",
-            cpu="measured by the supervisor",
-            operations="guard" if self._guard else "",
-            disk="tmpfs size",
-            processes="cgroup pids",
-            network="" if self._network else "none",
-            files="scratch on tmpfs",
-            rollback="forked checkpoint",
+        walls = (
+            "namespaces",
+            "docker's seccomp profile",
+            "no capabilities",
+            "no-new-privileges",
+            "read-only root",
         )
+        network = "" if self._network else "none"
+        return of_container(*runtime, *walls, has_guard=self._guard, network=network)
 
 
 def connect(base_url: str | None) -> Any:

@@ -17,7 +17,7 @@ from typing import Any
 from pinjra.core.errors import BackendError, ConfigurationError, MissingDependency, StartupFailed
 from pinjra.core.limits import Limits
 from pinjra.executors.bootstrap import bootstrap_code, bootstrap_payload
-from pinjra.executors.distributions import distributions_for
+from pinjra.executors.distributions import distributions_for, install_command
 from pinjra.executors.guarantees import Guarantees, of_vendor
 from pinjra.executors.link import Patience
 from pinjra.executors.pump import Pump
@@ -96,7 +96,7 @@ class E2BExecutor(SessionExecutor):
     def _install(self, sandbox: Any) -> None:
         if not self._packages:
             return
-        command = "python3 -m pip install --quiet --disable-pip-version-check " + shlex.join(self._packages)
+        command = install_command(self._packages)
         try:
             sandbox.commands.run(command, timeout=INSTALL_SECONDS)
             if not self._allow_internet:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-__all__ = ["Guarantees", "of_vendor"]
+__all__ = ["Guarantees", "of_container", "of_vendor"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,5 +55,27 @@ def of_vendor(isolation: str, *, has_guard: bool, has_network: bool) -> Guarante
         processes="counted by the supervisor",
         network="" if has_network else "blocked by the vendor",
         files="scratch folder in the sandbox",
+        rollback="forked checkpoint",
+    )
+
+
+def of_container(*isolation: str, has_guard: bool, network: str) -> Guarantees:
+    """Return what a hardened container of this machine enforces.
+
+    Args:
+        isolation: Mechanisms, outermost first.
+        network: How it is taken away, or "".
+    """
+    return Guarantees(
+        boundary="container",
+        isolation=isolation,
+        memory="cgroup",
+        wall="host timer, kill",
+        cpu="measured by the supervisor",
+        operations="guard" if has_guard else "",
+        disk="tmpfs size",
+        processes="cgroup pids",
+        network=network,
+        files="scratch on tmpfs",
         rollback="forked checkpoint",
     )

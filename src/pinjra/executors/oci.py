@@ -20,7 +20,7 @@ from typing import Any
 from pinjra.core.errors import ExecutorUnavailable, MissingDependency, StartupFailed
 from pinjra.core.limits import Limits
 from pinjra.executors.bootstrap import bootstrap_code, bootstrap_payload
-from pinjra.executors.guarantees import Guarantees
+from pinjra.executors.guarantees import Guarantees, of_container
 from pinjra.executors.link import Patience
 from pinjra.executors.pipes import SubprocessTransport
 from pinjra.executors.session import SessionExecutor
@@ -122,26 +122,8 @@ class OciExecutor(SessionExecutor):
     @property
     def guarantees(self) -> Guarantees:
         """What the bundle's configuration enforces."""
-        return Guarantees(
-            boundary="container",
-            isolation=(
-                Path(self._runtime).name,
-                "namespaces",
-                "no capabilities",
-                "no-new-privileges",
-                "seccomp",
-                "read-only root",
-            ),
-            memory="cgroup",
-            wall="host timer, kill",
-            cpu="measured by the supervisor",
-            operations="guard" if self._guard else "",
-            disk="tmpfs size",
-            processes="cgroup pids",
-            network="none",
-            files="scratch on tmpfs",
-            rollback="forked checkpoint",
-        )
+        walls = ("namespaces", "no capabilities", "no-new-privileges", "seccomp", "read-only root")
+        return of_container(Path(self._runtime).name, *walls, has_guard=self._guard, network="none")
 
 
 class OciTransport(SubprocessTransport):

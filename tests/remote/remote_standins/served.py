@@ -45,40 +45,29 @@ class Faults:
         self.refusals.clear()
 
 
-class Served:
-    """`self.app` must be set before `start`."""
+class OnThread:
+    """A server on loopback, on a thread and a loop of its own; `url` says where."""
 
-    app: Any
+    loop: asyncio.AbstractEventLoop
 
     def start(self) -> None:
         self.socket = socket.create_server(("127.0.0.1", 0))
-        self.socket.setsockopt(
-            socket.IPPROTO_TCP, socket.TCP_NODELAY, 1
-        )  # inherited; asyncio sets it for proto 6 only
+        # Inherited by connections; asyncio sets it where the socket's protocol is 6 only.
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.url = f"http://127.0.0.1:{self.socket.getsockname()[1]}"
-        self.server = uvicorn.Server(
-            uvicorn.Config(
-                self.app,
-                log_level="error",
-                lifespan="off",
-                timeout_graceful_shutdown=1,
-                ws="websockets-sansio",
-                ws_max_size=64 << 20,
-            )
-        )
-        self.loop: asyncio.AbstractEventLoop | None = None
         self.started = threading.Event()
-        self.thread = threading.Thread(target=self.serve, daemon=True)
+        self.thread = threading.Thread(target=lambda: asyncio.run(self.main()), daemon=True)
         self.thread.start()
         self.started.wait(10)
 
-    def serve(self) -> None:
-        async def main() -> None:
-            self.loop = asyncio.get_running_loop()
-            self.started.set()
-            await self.server.serve(sockets=[self.socket])
+    async def main(self) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.started.set()
+        await self.serve()
 
-        asyncio.run(main())
+    async def serve(self) -> None:
+        """Serve on `self.socket` until told to stop."""
+        raise NotImplementedError
 
     def on_loop(self, function: Any, *args: Any) -> Any:
         """Return function(*args), called on the server's loop."""
@@ -87,6 +76,27 @@ class Served:
             return function(*args)
 
         return asyncio.run_coroutine_threadsafe(call(), self.loop).result(10)
+
+
+class Served(OnThread):
+    """An ASGI app; `self.app` must be set before `start`."""
+
+    app: Any
+
+    def start(self) -> None:
+        config = uvicorn.Config(
+            self.app,
+            log_level="error",
+            lifespan="off",
+            timeout_graceful_shutdown=1,
+            ws="websockets-sansio",
+            ws_max_size=64 << 20,
+        )
+        self.server = uvicorn.Server(config)
+        super().start()
+
+    async def serve(self) -> None:
+        await self.server.serve(sockets=[self.socket])
 
     def cut(self) -> int:
         """Break every WebSocket's connection in the middle; return how many there were."""

@@ -8,8 +8,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-import socket
-import threading
 import time
 from typing import Any
 
@@ -21,7 +19,7 @@ from modal_proto import task_command_router_pb2 as router
 from modal_proto.api_grpc import ModalClientBase
 from modal_proto.task_command_router_grpc import TaskCommandRouterBase
 
-from remote_standins.served import Faults, kill_group, spawn
+from remote_standins.served import Faults, OnThread, kill_group, spawn
 
 
 def complete(base: type) -> type:
@@ -225,44 +223,22 @@ class Control(complete(ModalClientBase)):  # type: ignore[misc]
         await self.answer(stream, Empty())
 
 
-class ModalStandIn:
+class ModalStandIn(OnThread):
     """Both servers on one port, on a thread."""
 
     def __init__(self) -> None:
         self.router = Router()
         self.faults = self.router.faults
         self.control = Control(self)
-        self.socket = socket.create_server(("127.0.0.1", 0))
-        self.socket.setsockopt(
-            socket.IPPROTO_TCP, socket.TCP_NODELAY, 1
-        )  # inherited; asyncio sets it for proto 6 only
-        self.url = f"http://127.0.0.1:{self.socket.getsockname()[1]}"
-        self.loop = asyncio.new_event_loop()
-        self.started = threading.Event()
-        self.thread = threading.Thread(target=self.serve, daemon=True)
-        self.thread.start()
-        self.started.wait(10)
+        self.stop = asyncio.Event()
+        self.start()
 
-    def serve(self) -> None:
-        async def main() -> None:
-            server = Server([self.control, self.router])
-            await server.start(sock=self.socket)
-            self.stop = asyncio.Event()
-            self.started.set()
-            await self.stop.wait()
-            self.router.kill()
-            server.close()
-
-        self.loop.run_until_complete(main())
-        self.loop.close()
-
-    def on_loop(self, function: Any, *args: Any) -> Any:
-        """Return function(*args), called on the server's loop."""
-
-        async def call() -> Any:
-            return function(*args)
-
-        return asyncio.run_coroutine_threadsafe(call(), self.loop).result(10)
+    async def serve(self) -> None:
+        server = Server([self.control, self.router])
+        await server.start(sock=self.socket)
+        await self.stop.wait()
+        self.router.kill()
+        server.close()
 
     def cut(self) -> None:
         """Break the next stream of output after its next chunk."""
@@ -277,5 +253,5 @@ class ModalStandIn:
         self.router.kill()
 
     def close(self) -> None:
-        self.loop.call_soon_threadsafe(self.stop.set)
+        self.on_loop(self.stop.set)
         self.thread.join(10)
