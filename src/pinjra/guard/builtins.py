@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable, MutableMapping
 from typing import TYPE_CHECKING, cast
 
 from pinjra.core.execution import Stream
-from pinjra.guard.attributes import is_one
 from pinjra.guard.errors import RefusedOperation
+from pinjra.guard.metering import is_long
 from pinjra.guard.modules import words
 from pinjra.guard.policy import REFUSED_NAMES, Kind, kind_of
 
@@ -144,6 +144,9 @@ def _lazies(runtime: Runtime) -> dict[str, object]:
     def nested(real: type, skip: int) -> type:
         def new(cls: type, *args: object, **kwargs: object) -> object:
             depth = runtime.lazy(cls, *args[skip:])
+            if real is not reversed and any(map(is_long, args)):
+                # SECURITY: `filter` may skip all of it in C, and so may what reads the others under another name.
+                args = tuple(runtime.fuel.meter(arg) if is_long(arg) else arg for arg in args)  # type: ignore[arg-type]
             self = real.__new__(cls, *args, **kwargs)
             if type(self) is made and depth > 1:
                 object.__setattr__(self, "_depth", depth)
@@ -281,10 +284,9 @@ def _reflection(runtime: Runtime) -> dict[str, object]:
 
     def iterate(*args: object) -> object:
         made = iter(*args)  # type: ignore[call-overload]
-        # SECURITY: iter(int, 1) is an endless loop in C for whoever consumes it.
-        return (
-            runtime.fuel.meter(made) if len(args) == 2 and not runtime.attributes.is_guest(args[0]) else made
-        )
+        # SECURITY: iter(int, 1) is an endless loop in C for whoever consumes it, and so is a range of 10**14.
+        endless = len(args) == 2 and not runtime.attributes.is_guest(args[0])
+        return runtime.fuel.meter(made) if endless or is_long(args[0]) else made
 
     return {
         "getattr": _like(getattr, lambda obj, name, *default: attributes.getattr(obj, name, *default)),
@@ -297,8 +299,3 @@ def _reflection(runtime: Runtime) -> dict[str, object]:
         "locals": _like(locals, lambda: local_names(2)),
         "iter": _like(iter, iterate),
     }
-
-
-def is_mapping_view(kind: type) -> bool:
-    """Return whether `kind` is a view of an exact dict, whose size cannot change while it is read."""
-    return is_one(kind, (type({}.keys()), type({}.values()), type({}.items())))

@@ -15,13 +15,6 @@ from pinjra.guard.policy import REFUSED_NAMES, UNBINDABLE_ATTRIBUTES, Kind, Poli
 
 __all__ = ["check"]
 
-_REPLACEMENTS = {
-    "eval": "write the expression itself, or use ast-free parsing such as json.loads or int()",
-    "exec": "write the statements themselves",
-    "compile": "write the code itself",
-    "open": "files are not available to guest code",
-    "input": "there is nobody to ask; use the tools that were granted",
-}
 _POSITIONS = frozenset(["lineno", "col_offset", "end_lineno", "end_col_offset"])
 _MAX_VIOLATIONS = 20
 # Fields that hold text or numbers.

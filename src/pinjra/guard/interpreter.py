@@ -196,7 +196,6 @@ class Interpreter:
         return compiled
 
     def _remember(self, code: GuardedCode) -> None:
-        self._runtime.own_file(code.filename)
         self._sources[code.filename] = code.source
         if len(code.source) <= _CACHED_CHARACTERS:
             self._cache[code.source] = code

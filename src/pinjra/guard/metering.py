@@ -13,7 +13,7 @@ from typing import cast
 
 from pinjra.guard.fuel import Fuel
 
-__all__ = ["C_LAZY", "SIZED", "Metering"]
+__all__ = ["C_LAZY", "SIZED", "Metering", "is_long"]
 
 _VIEWS: tuple[type, ...] = (type({}.keys()), type({}.values()), type({}.items()))
 _FIXED = frozenset(
@@ -28,6 +28,11 @@ _HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE (Include/object.h)
 _flags = cast(Callable[[object], int], vars(type)["__flags__"].__get__)
 
 Loop = Callable[[object], Iterable[object]]
+
+
+def is_long(iterable: object) -> bool:
+    """Return whether a range is so long that whatever reads it in C has to pay as it goes."""
+    return type(iterable) is range and bool(iterable[_PIECE:])
 
 
 class Metering:
@@ -57,7 +62,10 @@ class Metering:
         def steady(iterable: object) -> Iterable[object]:
             nonlocal debt
             if type(iterable) is range or type(iterable) is list or type(iterable) in _FIXED:
-                turns = len(iterable)  # type: ignore[arg-type]
+                try:
+                    turns = len(iterable)  # type: ignore[arg-type]
+                except OverflowError:  # range(10**30)
+                    return compress(cast(Iterable[object], iterable), ticks)
                 if turns < _AT_ONCE:
                     debt += turns + 1  # one for the loop itself, or empty loops in loops would be free
                     if debt > _AT_ONCE:
@@ -70,7 +78,10 @@ class Metering:
             if type(iterable) is list:
                 return compress(iterable, ticks)
             if type(iterable) is range or type(iterable) in _FIXED:
-                turns = len(iterable)  # type: ignore[arg-type]
+                try:
+                    turns = len(iterable)  # type: ignore[arg-type]
+                except OverflowError:
+                    return compress(cast(Iterable[object], iterable), ticks)
                 if turns < _AT_ONCE:
                     debt += turns + 1
                     if debt > _AT_ONCE:
@@ -119,7 +130,7 @@ class Metering:
             if real is None:
                 return growing(kind(*args, **named))
             for arg in args:
-                if type(arg) not in SIZED and issubclass(type(arg), C_LAZY):
+                if is_long(arg) or (type(arg) not in SIZED and issubclass(type(arg), C_LAZY)):
                     return growing(kind(*args, **named))
             return compress(real(*args, **named), ticks)
 
@@ -129,7 +140,9 @@ class Metering:
                 return bounded(kind, *args, **named)
             turns = _AT_ONCE
             for arg in args:
-                if type(arg) not in SIZED and type(arg) is not int and type(arg) is not FunctionType:
+                if is_long(arg) or (
+                    type(arg) not in SIZED and type(arg) is not int and type(arg) is not FunctionType
+                ):
                     return bounded(kind, *args)
                 if type(arg) in SIZED and len(arg) < turns:  # type: ignore[arg-type]
                     turns = len(arg)  # type: ignore[arg-type]
@@ -143,7 +156,7 @@ class Metering:
             if real is None or named:
                 return kind(*args, **named)
             for arg in args:
-                if type(arg) not in SIZED and issubclass(type(arg), C_LAZY):
+                if is_long(arg) or (type(arg) not in SIZED and issubclass(type(arg), C_LAZY)):
                     return kind(*args)
             return real.__new__(kind, *args)  # type: ignore[call-overload]
 

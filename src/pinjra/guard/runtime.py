@@ -48,7 +48,6 @@ class Runtime:
         self.special = Special(self.attributes, self.pricing, self._formatting, self.importer.guarded_method)
         self.attributes.special = self.special.load
         self.births = Births(self.register_guest_type, self.namespace, shields=self.importer.has_libraries)
-        self._files: set[str] = set()
         self._sources: set[type] = set()
         self.metering = Metering(self.fuel, self._metered, self.attributes.is_guest_type)
         self.steady = self.metering.steady
@@ -173,10 +172,6 @@ class Runtime:
 
     def guest_globals(self) -> dict[str, object]:
         return self.namespace
-
-    def own_file(self, filename: str) -> None:
-        """Take code of `filename` as the guest's."""
-        self._files.add(filename)
 
     # --- guards
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import ast
 
-__all__ = ["LOAD", "STORE", "child_fields", "locate"]
+__all__ = ["LOAD", "child_fields", "locate"]
 
-LOAD, STORE = ast.Load(), ast.Store()
+LOAD = ast.Load()
 
 # Fields of names, constants and operators: no node in them is ever rewritten.
 _ATOM_NAMES = """
