@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import os
 import sys
-import tempfile
 from dataclasses import dataclass
 
+from pinjra.core.leftovers import make_folder, sweep
 from pinjra.jail import capabilities, paths, plan, profile, quota, rlimits, seccomp
 from pinjra.jail.confine import Box, Spec, confine, forget_signals
 from pinjra.jail.probe import Kernel, probe
@@ -41,7 +41,8 @@ def confine_alone(spec: Spec) -> Alone:
     """
     kernel = probe()
     chosen = _plan(kernel)
-    scratch = tempfile.mkdtemp(prefix="pinjra-jail-")
+    sweep(profile.SCRATCH_PREFIX, quota.remove)
+    scratch, lock = make_folder(profile.SCRATCH_PREFIX)
     process = os.open("/proc", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     newest = os.open("/proc/loadavg", os.O_RDONLY | os.O_CLOEXEC)
     try:
@@ -49,7 +50,7 @@ def confine_alone(spec: Spec) -> Alone:
         left_out += paths.unreachable(shown) if chosen.by_root else ()
         forget_signals()
         sys.argv[:] = [""]
-        confine(chosen, spec, _box(chosen, scratch, shown, process, frozenset({0, 1, 2, newest})))
+        confine(chosen, spec, _box(chosen, scratch, shown, process, frozenset({0, 1, 2, lock, newest})))
     except BaseException:
         quota.remove(scratch)
         raise

@@ -6,7 +6,6 @@ import os
 import signal
 import socket
 import sys
-import tempfile
 import traceback
 from collections import deque
 from collections.abc import Callable
@@ -15,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import NoReturn
 
 from pinjra.core import forks
+from pinjra.core.leftovers import make_folder
 from pinjra.jail import capabilities, cgroups, namespaces, profile, quota, rlimits, seccomp
 from pinjra.jail.confine import Box, Spec, confine
 from pinjra.jail.plan import Plan
@@ -35,6 +35,7 @@ class Child:
     Args:
         stream: The host's end, until it is handed over.
         pidfd: Readable when the process is dead.
+        lock: Descriptor that shows the folder to be in use; -1 when there is none.
         note: Reading end of a pipe in which a child that could not confine itself says why.
     """
 
@@ -45,6 +46,7 @@ class Child:
     note: int
     group: cgroups.Group | None
     folder: str
+    lock: int
     disk_bytes: int | None
     status: int | None = None
     memory_kills: int = 0
@@ -202,8 +204,10 @@ class Nursery:
             child.group.kill()
             if not child.group.remove():
                 self._groups.append(child.group)
-        if child.folder and not quota.remove(child.folder, _REMOVE_SECONDS):
-            self._folders.append(child.folder)
+        if child.folder:
+            os.close(child.lock)
+            if not quota.remove(child.folder, _REMOVE_SECONDS):
+                self._folders.append(child.folder)
         for spec, spares in self._spares.items():
             if child in spares:  # a spare that died: the next would die too, and the one after it
                 spares.remove(child)
@@ -241,12 +245,10 @@ class Nursery:
             group = self._make_group(spec)
             if group is not None:
                 undo.callback(group.remove)
-            folder = (
-                ""
-                if self.plan.has("mount namespace")
-                else tempfile.mkdtemp(prefix=f"pinjra-jail-{self._process}-")
-            )
-            if folder:
+            folder, lock = "", -1
+            if not self.plan.has("mount namespace"):
+                folder, lock = make_folder(f"{profile.SCRATCH_PREFIX}{self._process}-")
+                undo.callback(os.close, lock)
                 undo.callback(quota.remove, folder)
             host, guest = socket.socketpair()
             undo.callback(host.close)
@@ -259,7 +261,7 @@ class Nursery:
                 os.close(writer)
             undo.pop_all()
         child = Child(
-            self._count, process, host, os.pidfd_open(process), reader, group, folder, spec.disk_bytes
+            self._count, process, host, os.pidfd_open(process), reader, group, folder, lock, spec.disk_bytes
         )
         self._children[child.number] = self._by_process[process] = child
         return child

@@ -25,6 +25,7 @@ __all__ = [
     "PROPERTIES",
     "REQUIRED",
     "RLIMITS",
+    "SCRATCH_PREFIX",
     "SESSIONS",
     "SYSTEM_READABLE",
     "VIEW_ONLY_ALLOWED",
@@ -113,6 +114,10 @@ NEVER_READABLE = (
 )
 
 ENVIRONMENT = {"LANG": "C.UTF-8"}  # and HOME, TMPDIR: the scratch folder
+
+SCRATCH_PREFIX = (
+    "pinjra-jail-"  # of scratch folders in the host's temporary one, where there is no mount namespace
+)
 
 # ---------------------------------------------------------------------------------------------------- hard limits
 SESSIONS = 32  # in one box: the first and those forked off it; each takes seven descriptors of the supervisor (NOFILE)

@@ -30,9 +30,9 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import NoReturn
 
-from pinjra.core import forks
+from pinjra.core import forks, leftovers
 from pinjra.core.errors import PinjraError
-from pinjra.jail import cgroups, namespaces, paths, plan, profile
+from pinjra.jail import cgroups, namespaces, paths, plan, profile, quota
 from pinjra.jail.confine import Spec, close_all_but, forget_signals, set_environment
 from pinjra.jail.libc import prctl
 from pinjra.jail.nursery import Nursery
@@ -109,6 +109,7 @@ def _prepare(host: socket.socket, config: Json, pidfd: int) -> Nursery:
     if chosen.by_root and not chosen.has("mount namespace"):
         left_out += paths.unreachable(shown)
     cgroups.sweep(kernel.cgroups)
+    leftovers.sweep(profile.SCRATCH_PREFIX, quota.remove)
     parents = kernel.cgroups
     used = {name: folder for name, folder in parents.folders.items() if chosen.has(f"cgroup {name}")}
     maker = (

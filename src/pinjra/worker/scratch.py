@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import os
 import stat
-import tempfile
 from collections.abc import Iterator
 
+from pinjra.core.leftovers import make_folder, sweep
 from pinjra.jail import quota
 
 __all__ = ["BRANCH_PREFIX", "Scratch", "ScratchError"]
@@ -19,6 +19,7 @@ _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _MAX_FILES = 10_000  # names in one listing
 _MAX_CHARS = 4 << 20  # of all of them: 10,000 names as long as a path may be are more than a message holds
 _MAX_DEPTH = 32
+_PREFIX = "pinjra-scratch-"
 BRANCH_PREFIX = ".branch-"
 """Of the folders, below the scratch folder of a session, that are those of sessions forked off it."""
 
@@ -42,9 +43,12 @@ class Scratch:
 
     def __init__(self, path: str, quota_bytes: float | None, *, is_ours: bool | None = None) -> None:
         self.is_ours = not path if is_ours is None else is_ours
-        self.path = path or tempfile.mkdtemp(prefix="pinjra-")
         self.quota_bytes = quota_bytes
-        self._root = os.open(self.path, _FOLDER)
+        if path:
+            self.path, self._root = path, os.open(path, _FOLDER)
+        else:
+            sweep(_PREFIX, quota.remove)
+            self.path, self._root = make_folder(_PREFIX)
 
     def put(self, name: str, data: bytes) -> None:
         """Write one file, making its folders.
