@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import select
+import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -184,3 +187,23 @@ def test_where_only_node_is_there_it_is_refused_by_name(tmp_path, monkeypatch):
 def test_where_pyodide_is_not_there_the_command_that_installs_it_is_said(tmp_path):
     with pytest.raises(MissingDependency, match=r"npm install --ignore-scripts --prefix .* pyodide@314"):
         find_pyodide(tmp_path)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc tells whether the process is there")
+def test_a_busy_instance_ends_with_a_host_that_was_killed():
+    code = (
+        "from pinjra.executors.wasm import WasmExecutor\n"
+        "x = WasmExecutor(runtime='pyodide', guard=False)\n"
+        "print(x._link.channel.transport._instance._process.pid, flush=True)\nx.run('while True:\\n    pass')"
+    )
+    host = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert host.stdout is not None
+    watch = os.pidfd_open(int(host.stdout.readline()))
+    host.send_signal(signal.SIGKILL)
+    host.wait(10)
+    host.stdout.close()
+    poll = select.poll()
+    poll.register(watch, select.POLLIN)
+    ended = poll.poll(20_000)
+    os.close(watch)
+    assert ended
