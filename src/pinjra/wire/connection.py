@@ -251,7 +251,18 @@ class GuestConnection:
 
     def send(self, message: Message) -> bytes:
         """Return the bytes that say `message`."""
-        return b"".join([piece for rest, body in pack(message, raw=True) for piece in (b'["g",', rest, body)])
+        return b"".join(self.pieces(message))
+
+    def pieces(self, message: Message) -> Iterator[bytes | memoryview]:
+        """Yield the bytes that say `message`, blobs as they are, not copied."""
+        head = b""
+        for rest, body in pack(message, raw=True):
+            head += b'["g",' + rest
+            if body:
+                yield head
+                yield body
+                head = b""
+        yield head
 
     def receive_data(self, data: bytes) -> Iterator[Message]:
         """Take `data`; return an iterator over the messages that are complete now.

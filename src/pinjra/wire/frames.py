@@ -26,6 +26,7 @@ LINE_BYTES = (
     1 << 20
 )  # longest line without its end: passes every vendor's stream (the tightest known takes 1 MiB)
 CHUNK_BYTES = 256 << 10  # raw bytes of one blob frame: as base64 a third of the longest line
+_PIECES = 64  # of a body that are kept apart: copied once, and never a list as long as the body
 BLOBS = 4096  # blobs of one message: a table of 4,000 columns
 
 _NUMBER = rb"(0|[1-9][0-9]{0,14})"
@@ -83,7 +84,8 @@ class FrameReader:
         self._buffer = bytearray()
         self._scanned = 0
         self._waiting: Frame | None = None
-        self._wanted = 0
+        self._body: list[bytes] = []
+        self._wanted = 0  # bytes that are missing in the body; the buffer is empty as long as some are
         self._failure: ProtocolViolation | None = None
 
     def feed(self, data: bytes) -> Iterator[Frame]:
@@ -92,6 +94,12 @@ class FrameReader:
         Raises:
             ProtocolViolation: From the iterator, after the good frames; from then on always (the worker's fault).
         """
+        if self._wanted:
+            self._body.append(data[: self._wanted])
+            data = data[self._wanted :]
+            self._wanted -= len(self._body[-1])
+            if len(self._body) > _PIECES:
+                self._body = [b"".join(self._body)]
         self._buffer += data
         return self._frames()
 
@@ -100,6 +108,7 @@ class FrameReader:
         self._buffer.clear()
         self._scanned = self._wanted = 0
         self._waiting = None
+        self._body.clear()
 
     def _frames(self) -> Iterator[Frame]:
         if self._failure is not None:
@@ -125,7 +134,7 @@ class FrameReader:
             del buffer[: end + 1]
             self._scanned = 0
             frame = self._head(line) if line else None
-            if frame is not None and not self._wanted:
+            if frame is not None and self._waiting is None:
                 return frame
         return self._with_body(self._waiting)
 
@@ -148,15 +157,16 @@ class FrameReader:
             found = _RAW.fullmatch(frame.rest)
             if found is None or int(found[2]) > CHUNK_BYTES or not self.raw:
                 refuse("not a raw frame that was agreed on", frame.rest)
-            self._waiting, self._wanted = frame, int(found[2])
+            size = int(found[2])
+            self._body = [bytes(self._buffer[:size])]
+            del self._buffer[:size]
+            self._waiting, self._wanted = frame, size - len(self._body[0])
         return frame
 
     def _with_body(self, frame: Frame) -> Frame | None:
-        if len(self._buffer) < self._wanted:
+        if self._wanted:
             return None
-        body = bytes(memoryview(self._buffer)[: self._wanted])
-        del self._buffer[: self._wanted]
-        self._waiting, self._wanted = None, 0
+        body, self._body, self._waiting = b"".join(self._body), [], None
         return frame._replace(body=body)
 
 

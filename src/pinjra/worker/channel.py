@@ -13,7 +13,7 @@ import select
 import socket
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from pinjra.wire.connection import GuestConnection
 from pinjra.wire.messages import Answer, Call, Message
@@ -70,13 +70,17 @@ class Channel:
 
     def send(self, message: Message) -> None:
         """Send a message, whole, whatever signals come."""
-        data = self._connection.send(message)
+        pieces = self._connection.pieces(message)
         if _thread.get_ident() != self._main:
             with self._send_lock:
-                self._stream.sendall(data)
+                self._send(pieces)
             return
         with self._interrupts, self._send_lock:
-            self._stream.sendall(data)
+            self._send(pieces)
+
+    def _send(self, pieces: Iterable[bytes | memoryview]) -> None:
+        for piece in pieces:
+            self._stream.sendall(piece)
 
     def call(self, message: Callable[[int, int], Call], on_answer: Callable[[Answer], None]) -> int:
         """Send a call; return its number.
