@@ -1,9 +1,13 @@
 """Executors side by side: opening, round trips, tool calls, large values, rollback; as ratios to a bare interpreter.
 
-    python bench/executors.py jail local [docker e2b …] [--reps 15] [--json out.json]
+    python bench/executors.py [jail local wasm docker e2b …] [--reps 15] [--json out.json]
 
 All runners take turns in each round, so a machine whose speed drifts drifts for all. Figures are medians in milliseconds; the ratio
-is to `python -I -S -c 'print(1+1)'` started in the same rounds.
+is to `python -I -S -c 'print(1+1)'` started in the same rounds. What is not installed or does not run here is left out, with the reason.
+
+Where an executor rolls back, round trips are measured three times: with rollback off; with it on, one run right after the other
+(each waits until the checkpoint of the one before is made); and with a pause of 10 ms in between (the time is the run's only,
+so it tells what somebody who thinks between two runs waits for). Tool calls and values are measured with rollback off.
 """
 
 from __future__ import annotations
@@ -19,6 +23,9 @@ from pathlib import Path
 from typing import Any
 
 import peers
+
+from pinjra import create_executor
+from pinjra.core.errors import PinjraError
 
 ROUND_TRIPS = 50
 
@@ -48,30 +55,51 @@ class Measured:
         self.samples.setdefault(figure, []).append(milliseconds)
 
     def round(self) -> None:
-        """Open, use and close one session."""
-        from pinjra import create_executor
-
+        """Open, use and close one session; another one without rollback where there is such a thing."""
         started = time.perf_counter()
         executor = create_executor(self.name, executor_kwargs=self.options)
         try:
             assert executor.run("1 + 1").value == 2
             self.add("open to first result", (time.perf_counter() - started) * 1e3)
-            executor.send_tools({"echo": lambda x: x})
-            executor.run("echo(1)")
-            trips = [once(lambda: executor.run("x = 1 + 1")) for _ in range(ROUND_TRIPS)]
-            self.add("round trip", statistics.median(trips))
-            total = once(lambda: executor.run(f"for i in range({ROUND_TRIPS}):\n    echo(i)"))
-            self.add("tool call", (total - statistics.median(trips)) / ROUND_TRIPS)
-            self.add("4 MiB value", once(lambda: executor.run("b'x' * (4 << 20)")))
-            self.add("killed run to next result", self.kill(executor))
+            has_rollback = bool(executor.guarantees.rollback)
+            if has_rollback:
+                self.add("round trip, rollback on, back to back", median_trip(executor))
+                self.add("round trip, rollback on, 10 ms apart", median_trip(executor, pause=0.01))
+                self.add("killed run to next result", kill(executor))
+            else:
+                self.exchange(executor)
         finally:
             self.add("close", once(executor.close))
+        if has_rollback:
+            other = create_executor(self.name, executor_kwargs={**self.options, "rollback": False})
+            try:
+                self.exchange(other)
+            finally:
+                other.close()
 
-    def kill(self, executor: Any) -> float:
-        """Return what a run costs that is stopped at 50 ms, and the next one, beyond these 50 ms."""
-        if not executor.guarantees.rollback:
-            return float("nan")
-        return once(lambda: (executor.run("while True: pass", wall_seconds=0.05), executor.run("1"))) - 50
+    def exchange(self, executor: Any) -> None:
+        """Measure what crosses, without a checkpoint in between."""
+        executor.send_tools({"echo": lambda x: x})
+        executor.run("echo(1)")
+        trip = median_trip(executor)
+        self.add("round trip, rollback off", trip)
+        total = once(lambda: executor.run(f"for i in range({ROUND_TRIPS}):\n    echo(i)"))
+        self.add("tool call", (total - trip) / ROUND_TRIPS)
+        self.add("4 MiB value", once(lambda: executor.run("b'x' * (4 << 20)")))
+
+
+def median_trip(executor: Any, *, pause: float = 0.0) -> float:
+    """Return the median of some trivial runs, each after a pause of so many seconds."""
+    trips = []
+    for _ in range(ROUND_TRIPS):
+        time.sleep(pause)
+        trips.append(once(lambda: executor.run("x = 1 + 1")))
+    return statistics.median(trips)
+
+
+def kill(executor: Any) -> float:
+    """Return what a run costs that is stopped at 50 ms, and the next one, beyond these 50 ms."""
+    return once(lambda: (executor.run("while True: pass", wall_seconds=0.05), executor.run("1"))) - 50
 
 
 PEERS: dict[str, Callable[[], peers.Peer]] = {"monty": peers.monty, "process": peers.process}
@@ -85,7 +113,7 @@ def measure_peer(name: str, samples: dict[str, list[float]]) -> None:
         peer.run("1 + 1")
         samples.setdefault("open to first result", []).append((time.perf_counter() - started) * 1e3)
         trips = [once(lambda: peer.run("x = 1 + 1")) for _ in range(10)]
-        samples.setdefault("round trip", []).append(statistics.median(trips))
+        samples.setdefault("round trip, rollback off", []).append(statistics.median(trips))
     finally:
         peer.close()
 
@@ -93,7 +121,7 @@ def measure_peer(name: str, samples: dict[str, list[float]]) -> None:
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("executors", nargs="+")
+    parser.add_argument("executors", nargs="*", default=["jail", "local", "wasm", "docker"])
     parser.add_argument("--reps", type=int, default=15)
     parser.add_argument("--options", default="{}", help="JSON: executor name -> keyword arguments")
     parser.add_argument("--json")
@@ -105,11 +133,16 @@ def main() -> None:
     for name in list(PEERS):
         try:
             measure_peer(name, others.setdefault(name, {}))
-        except ImportError:
+        except (ImportError, FileNotFoundError) as error:
+            print(f"{name} is left out: {error}"[:300])
             del PEERS[name], others[name]
-    for executor in measured:
-        executor.round()  # warms zygotes and images
-        executor.samples.clear()
+    for executor in list(measured):
+        try:
+            executor.round()  # warms zygotes and images
+            executor.samples.clear()
+        except PinjraError as error:
+            print(f"{executor.name} is left out: {type(error).__name__}: {error}"[:300])
+            measured.remove(executor)
     for _ in range(options.reps):
         base.append(bare())
         for executor in measured:
@@ -124,7 +157,7 @@ def main() -> None:
             middle = statistics.median(values)
             ratio = middle / statistics.median(base)
             print(
-                f"  {figure:26} {middle:9.3f} ms   {ratio:7.3f} x bare   (min {min(values):.3f}, max {max(values):.3f})"
+                f"  {figure:40} {middle:9.3f} ms   {ratio:7.3f} x bare   (min {min(values):.3f}, max {max(values):.3f})"
             )
     if options.json:
         Path(options.json).write_text(json.dumps({"bare": base, **rows}, indent=1))
