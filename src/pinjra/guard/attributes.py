@@ -71,7 +71,7 @@ class _Written:
     def __setattr__(self, name: str, value: object) -> None:
         target = object.__getattribute__(self, "_target")
         # SECURITY: a guest's object in a host's class would be that class's, with state of the guest's choice.
-        another = name == "__class__" and issubclass(type(value), type) and type(target) is not value
+        another = name == "__class__" and issubclass(type(value), type) and _flags(value) & _HEAP_TYPE
         if another and not object.__getattribute__(self, "_is_guest_type")(value):
             raise RefusedAttribute("__class__ can be set to a class of your own only")
         setattr(target, name, value)
@@ -92,6 +92,7 @@ class Attributes:
         self._is_proxy = is_proxy
         self._guests: dict[int, type] = {}
         self.fast: set[type] = set()
+        self.bare: set[type] = set()  # of these, those with no host class but `object` among their bases
         self.special: Callable[[object, str], object] = lambda obj, name: getattr(obj, name)
 
     # --- whose object
@@ -125,6 +126,8 @@ class Attributes:
         )
         if plain and all(base in self.fast or self._is_plain_base(base) for base in _bases(kind)):
             self.fast.add(kind)
+            if all(base in self.bare or base is object for base in _bases(kind)):
+                self.bare.add(kind)
 
     def _is_plain_base(self, base: type) -> bool:
         if id(base) in self._guests:
