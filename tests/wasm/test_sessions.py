@@ -14,7 +14,7 @@ from pinjra.core.errors import ConfigurationError, ExecutorUnavailable
 from pinjra.core.execution import Cause, ErrorKind
 from pinjra.core.limits import Limits
 from pinjra.executors.wasm import WasmExecutor
-from pinjra.executors.wasm_parts import parts
+from pinjra.executors.wasm_parts import mark_used, parts, sweep
 
 
 def test_a_step_that_can_be_stopped_keeps_the_variables_of_earlier_steps():
@@ -122,6 +122,15 @@ def test_a_cache_that_others_can_write_to_is_refused(tmp_path):
     tmp_path.chmod(0o777)
     with pytest.raises(ExecutorUnavailable, match="other users can write"):
         parts(folder=tmp_path)
+
+
+def test_what_was_made_for_workers_that_nobody_starts_any_more_is_swept(tmp_path):
+    for name in ("worker-old", "worker-new", "pyodide-old", "library-old"):
+        (tmp_path / name).mkdir()
+        os.utime(tmp_path / name, (0, 0))
+    mark_used(tmp_path / "worker-new")
+    sweep(tmp_path)
+    assert sorted(os.listdir(tmp_path)) == ["library-old", "worker-new"]
 
 
 def test_without_the_packages_one_line_says_what_to_install():

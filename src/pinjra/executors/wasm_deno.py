@@ -26,7 +26,7 @@ from pathlib import Path
 
 from pinjra.core.errors import MissingDependency, StartupFailed
 from pinjra.executors.package import worker_zip
-from pinjra.executors.wasm_parts import cache_folder, own
+from pinjra.executors.wasm_parts import cache_folder, mark_used, own, sweep
 
 __all__ = ["FLAGS", "SCRIPTS", "DenoParts", "deno_parts", "find_deno", "find_pyodide"]
 
@@ -135,7 +135,9 @@ def deno_parts(pyodide: str | None = None) -> DenoParts:
     made = place / f"pyodide-{digest.hexdigest()[:16]}"
     if not made.is_dir():
         _log.warning("starting Pyodide once for a snapshot of it: 6 s of processor time, kept in %s", place)
+        sweep(place)
         _make(deno, package, made, packed)
+    mark_used(made)
     about = json.loads((made / "about.json").read_text())
     return DenoParts(deno=deno, pyodide=package, made=made, python=str(about["python"]))
 

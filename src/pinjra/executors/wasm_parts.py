@@ -15,9 +15,11 @@ import json
 import logging
 import os
 import platform
+import shutil
 import subprocess
 import sys
 import tempfile
+import time
 import zipfile
 from dataclasses import dataclass
 from functools import cache
@@ -28,11 +30,12 @@ from pinjra.core.errors import ExecutorUnavailable, StartupFailed
 from pinjra.executors.package import worker_zip
 from pinjra.executors.wasm_runtimes import Archive, Runtime, find_runtime
 
-__all__ = ["Parts", "cache_folder", "is_compiled", "own", "parts", "unpacked"]
+__all__ = ["Parts", "cache_folder", "is_compiled", "mark_used", "own", "parts", "sweep", "unpacked"]
 
 COMPILE_SECONDS = (
     60  # for each second that it takes on an idle machine; 8 times as long was seen on a busy one
 )
+UNUSED_SECONDS = 7 * 86400
 _PREPARE_COMMAND = (sys.executable, "-I", "-m", "pinjra.executors.wasm_prepare")
 _log = logging.getLogger("pinjra.wasm")
 
@@ -101,7 +104,9 @@ def parts(name: str = "python", folder: Path | None = None) -> Parts:
             _log.warning(
                 "compiling %s for WebAssembly, once: %s, kept in %s", runtime.package, seconds, place
             )
+        sweep(place)
         _prepare(runtime, made, packed)
+    mark_used(made.worker)
     return made
 
 
@@ -139,6 +144,25 @@ def own(folder: Path) -> Path:
                 "XDG_CACHE_HOME"
             )
     return folder
+
+
+def mark_used(folder: Path) -> None:
+    """Keep a folder of the cache from being swept for a while."""
+    try:
+        os.utime(folder)
+    except OSError:
+        pass  # it is swept earlier, and made again
+
+
+def sweep(place: Path) -> None:
+    """Remove what was made for versions of the worker that no session has started with for a week."""
+    oldest = time.time() - UNUSED_SECONDS
+    for folder in (*place.glob("worker-*"), *place.glob("pyodide-*")):
+        try:
+            if folder.stat().st_mtime < oldest:
+                shutil.rmtree(folder, ignore_errors=True)
+        except OSError:
+            continue  # another process swept it
 
 
 def unpacked(archive: Archive, place: Path) -> tuple[tuple[str, str], ...]:
