@@ -21,7 +21,7 @@ def arrays_cross_both_ways(executor: PythonExecutor) -> None:
         raise CheckFailed(f"got {got!r}")
     executor.send_tools({"double": lambda a: a * 2})
     again = _with_library(
-        executor, "b = double(np.arange(3))\n(type(b).__name__, b.tolist(), double(b))"
+        executor, "b = double(np.arange(3, dtype='int64'))\n(type(b).__name__, b.tolist(), double(b))"
     ).value
     expect(str(again), str(("ndarray", [0, 2, 4], np.array([0, 4, 8]))))
 
