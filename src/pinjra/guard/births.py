@@ -99,9 +99,8 @@ class Births:
         if _makes_classes(function):
             return lambda *args, **kwargs: self.make(function, args, kwargs)
         if issubclass(type(function), enum.EnumMeta):
-            return lambda *args, **kwargs: function(
-                *_named(args), **cast("dict[str, object]", _named(kwargs))
-            )
+            named = cast(Callable[..., "dict[str, object]"], _named)
+            return lambda *args, **kwargs: function(*named(args), **named(kwargs))
         if _is_taker(function):
             return lambda *args, **kwargs: function(*_no_maker(args, _least(function)), **kwargs)
         return function

@@ -141,23 +141,15 @@ def _consumers(runtime: Runtime) -> dict[str, object]:
 def _lazies(runtime: Runtime) -> dict[str, object]:
     """Return map, filter, zip, enumerate and reversed as classes that know how deeply they are nested."""
 
-    def nested(real: type, skip: int) -> type:
-        def new(cls: type, *args: object, **kwargs: object) -> object:
-            depth = runtime.lazy(cls, *args[skip:])
-            if real is not reversed and any(map(is_long, args)):
-                # SECURITY: `filter` may skip all of it in C, and so may what reads the others under another name.
-                args = tuple(runtime.fuel.meter(arg) if is_long(arg) else arg for arg in args)  # type: ignore[arg-type]
-            self = real.__new__(cls, *args, **kwargs)
-            if type(self) is made and depth > 1:
-                object.__setattr__(self, "_depth", depth)
-            return self
-
-        body = {"__slots__": ("_depth",), "__new__": new, "__module__": "builtins", "__doc__": real.__doc__}
-        made = type(real.__name__, (real,), {**body, "__qualname__": real.__name__})
-        return made
+    def paid(iterable: object) -> object:
+        # SECURITY: `filter` may skip all of it in C, and so may what reads the others under another name.
+        return runtime.fuel.meter(cast(Iterable[object], iterable)) if is_long(iterable) else iterable
 
     kinds: dict[type, int] = {map: 1, filter: 1, zip: 0, enumerate: 0, reversed: 0}
-    return {kind.__name__: nested(kind, skip) for kind, skip in kinds.items()}
+    return {
+        kind.__name__: runtime.lazy_class(kind, slice(skip, None), paid if kind is not reversed else None)
+        for kind, skip in kinds.items()
+    }
 
 
 def _printer(write: _Write) -> Callable[..., object]:

@@ -113,9 +113,8 @@ class Importer:
         self._shown: dict[str, dict[str, object]] = {}
         self._stand_ins: dict[str, dict[str, object]] = {}
         self._proxy_type = self._make_type()
-        self.session = Session(
-            services=services, in_process=policy.in_process, import_module=self._import_leaf
-        )
+        in_process, leaf = policy.in_process, self._import_leaf
+        self.session = Session(services=services, in_process=in_process, import_module=leaf)
 
     # ------------------------------------------------------------------ what the runtime calls
 

@@ -233,9 +233,8 @@ class Interpreter:
         if isinstance(stop, FinalAnswer):
             return Outcome(value=stop.value, is_final=True, operations=operations, notes=notes)
         if stop is not None:
-            return Outcome(
-                error=report_stop(stop, failure, self._sources), operations=operations, notes=notes
-            )
+            error = report_stop(stop, failure, self._sources)
+            return Outcome(error=error, operations=operations, notes=notes)
         if failure is not None:
             error = self._report(failure)
             return Outcome(error=error, operations=operations, notes=notes)

@@ -6,6 +6,7 @@ short loop costs an addition. Everything else runs over `compress(it, ticks)`: o
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain, compress
 from types import CoroutineType, FunctionType, GeneratorType
@@ -13,14 +14,16 @@ from typing import cast
 
 from pinjra.guard.fuel import Fuel
 
-__all__ = ["C_LAZY", "SIZED", "Metering", "is_long"]
+__all__ = ["C_LAZY", "NESTING", "SIZED", "TEE", "Metering", "is_long"]
 
 _VIEWS: tuple[type, ...] = (type({}.keys()), type({}.values()), type({}.items()))
-_FIXED = frozenset(
-    [range, tuple, str, bytes, frozenset, set, dict, *_VIEWS]
-)  # cannot grow while they are read
+_FIXED = frozenset([range, tuple, str, bytes, frozenset, set, dict, *_VIEWS])  # grow not while they are read
 SIZED = _FIXED | {list, bytearray}
 C_LAZY = (map, filter, zip, enumerate, reversed)
+TEE: type = type(itertools.tee(())[0])
+_NAMES = "accumulate chain compress dropwhile filterfalse groupby islice pairwise starmap takewhile zip_longest batched"
+# What may stand on another lazy iterator, and is not called by these names without its depth being asked.
+NESTING = (*C_LAZY, TEE, *(getattr(itertools, name) for name in _NAMES.split() if hasattr(itertools, name)))
 _AT_ONCE = 4096  # turns that may be owed before they are paid: 0.1 ms
 _PIECE = 65_536  # turns of a long range that are paid together: 1 ms
 _CONSUMERS = frozenset([list, tuple, set, frozenset])
@@ -130,7 +133,7 @@ class Metering:
             if real is None:
                 return growing(kind(*args, **named))
             for arg in args:
-                if is_long(arg) or (type(arg) not in SIZED and issubclass(type(arg), C_LAZY)):
+                if is_long(arg) or (type(arg) not in SIZED and issubclass(type(arg), NESTING)):
                     return growing(kind(*args, **named))
             return compress(real(*args, **named), ticks)
 
@@ -156,7 +159,7 @@ class Metering:
             if real is None or named:
                 return kind(*args, **named)
             for arg in args:
-                if is_long(arg) or (type(arg) not in SIZED and issubclass(type(arg), C_LAZY)):
+                if is_long(arg) or (type(arg) not in SIZED and issubclass(type(arg), NESTING)):
                     return kind(*args)
             return real.__new__(kind, *args)  # type: ignore[call-overload]
 

@@ -178,9 +178,7 @@ def is_short(spec: ast.expr) -> bool:
 
 
 def _is_short_text(text: str) -> bool:
-    return _NESTED.search(text) is None and not any(
-        run.isdigit() and len(run) > 4 for run in _digit_runs(text)
-    )
+    return _NESTED.search(text) is None and not any(r.isdigit() and len(r) > 4 for r in _digit_runs(text))
 
 
 def _digit_runs(text: str) -> list[str]:

@@ -58,7 +58,7 @@ _PUBLIC_PRIVATES = frozenset(
 )
 
 _ARITHMETIC = frozenset(
-    f"__{side}{name}__" for name in ("mul", "pow", "lshift", "mod") for side in ("", "r", "i")
+    f"__{side}{op}__" for op in ("mul", "pow", "lshift", "mod") for side in ("", "r", "i")
 )
 _SIZED = frozenset(words("ljust rjust center zfill expandtabs join replace to_bytes from_bytes __format__ "))
 _GUARDED = frozenset(

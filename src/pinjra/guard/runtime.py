@@ -7,7 +7,9 @@ from __future__ import annotations
 import builtins
 import types
 from collections.abc import Callable, Iterable, Mapping
+from types import MemberDescriptorType
 from typing import cast
+from weakref import WeakKeyDictionary
 
 from pinjra.core.execution import Stream
 from pinjra.core.limits import Limits
@@ -22,7 +24,7 @@ from pinjra.guard.foreign import foreign
 from pinjra.guard.formatting import Formatting
 from pinjra.guard.fuel import Fuel
 from pinjra.guard.imports import Importer
-from pinjra.guard.metering import C_LAZY, SIZED, Metering
+from pinjra.guard.metering import C_LAZY, SIZED, TEE, Metering
 from pinjra.guard.policy import REFUSED_NAMES, Policy
 from pinjra.guard.pricing import Pricing
 from pinjra.guard.shield import shield
@@ -48,6 +50,8 @@ class Runtime:
         self.special = Special(self.attributes, self.pricing, self._formatting, self.importer.guarded_method)
         self.attributes.special = self.special.load
         self.births = Births(self.register_guest_type, self.namespace, shields=self.importer.has_libraries)
+        self._depths: dict[type, MemberDescriptorType] = {}
+        self._tees: WeakKeyDictionary[object, int] = WeakKeyDictionary()
         self._sources: set[type] = set()
         self.metering = Metering(self.fuel, self._metered, self.attributes.is_guest_type)
         self.steady = self.metering.steady
@@ -100,19 +104,44 @@ class Runtime:
                 return iterator
         return self.fuel.meter(iterator)
 
-    def lazy(self, kind: Callable[..., Iterable[object]], *iterables: object) -> int:
+    def lazy_class(self, real: type, which: slice, layer: Callable[[object], object] | None = None) -> type:
+        def new(cls: type, *args: object, **kwargs: object) -> object:
+            inputs = list(args)
+            depth = self.nesting(*inputs[which])
+            if layer is not None:
+                inputs[which] = map(layer, inputs[which])
+            made_object = real.__new__(cls, *inputs, **kwargs)
+            slot.__set__(made_object, depth)
+            return made_object
+
+        body = {
+            "__slots__": ("_depth",),
+            "__new__": new,
+            "__module__": real.__module__,
+            "__doc__": real.__doc__,
+        }
+        made = type(real.__name__, (real,), {**body, "__qualname__": real.__name__})
+        # SECURITY: read by its own descriptor; a guest's subclass may define `_depth`.
+        slot = self._depths[real] = made.__dict__["_depth"]
+        return made
+
+    def nesting(self, *iterables: object) -> int:
         depth = 1 + max((self._depth(iterable) for iterable in iterables), default=0)
         if depth > _DEPTH:
             raise RecursionError(f"lazy iterators nested more than {_DEPTH} deep")
         return depth
 
     def _depth(self, iterable: object) -> int:
-        if not issubclass(type(iterable), C_LAZY):
-            return 0
-        try:
-            return cast(int, object.__getattribute__(iterable, "_depth"))
-        except AttributeError:
-            return 1
+        for real, slot in self._depths.items():
+            if issubclass(type(iterable), real):
+                try:
+                    return cast(int, slot.__get__(iterable))
+                except (AttributeError, TypeError):  # made in the fast way, or by the host
+                    return 1
+        return self._tees.get(iterable, 1) if type(iterable) is TEE else 0
+
+    def share(self, iterable: object, *iterators: object) -> None:
+        self._tees.update(dict.fromkeys(iterators, self.nesting(iterable)))
 
     def price_bytes(self, n: int) -> None:
         self.pricing.bytes(n)

@@ -48,12 +48,20 @@ class GuardServices(Protocol):
         """Take a class whose instances hold, as `_steps`, the paid form of themselves that loops in C run over."""
         ...
 
-    def lazy(self, kind: Callable[..., Iterable[object]], *iterables: object) -> int:
-        """Return the nesting depth that a lazy C iterator over `iterables` would have.
+    def lazy_class(self, real: type, which: slice, layer: Callable[[object], object] | None = None) -> type:
+        """Return a subclass of a lazy C iterator's class, whose instances know how deep they are nested.
+
+        Args:
+            which: The arguments that are iterables.
+            layer: What to read instead of each of them.
 
         Raises:
-            RecursionError: More than 100 levels: consuming those would overflow the C stack.
+            RecursionError: On making one with more than 100 levels: reading or freeing those would overflow the C stack.
         """
+        ...
+
+    def share(self, iterable: object, *iterators: object) -> None:
+        """Note how deep the iterators of a tee over `iterable` are nested; raises as `lazy_class` does."""
         ...
 
     def price_bytes(self, n: int) -> None:

@@ -170,9 +170,8 @@ def _asyncio(session: Session) -> StandIns:
 
         return named(on_guest_loop, real)
 
-    scheduling = (
-        "create_task ensure_future gather shield all_tasks current_task as_completed timeout timeout_at"
-    )
+    scheduling = "create_task ensure_future gather shield all_tasks current_task as_completed timeout "
+    scheduling += "timeout_at"
     functions = (new_event_loop, set_event_loop, get_event_loop, get_running_loop, run, to_thread)
     return {
         **{name: needs_loop(getattr(asyncio, name)) for name in scheduling.split() if hasattr(asyncio, name)},
@@ -228,9 +227,8 @@ def _queue(session: Session) -> StandIns:
             for name in ("not_empty", "not_full", "all_tasks_done"):
                 setattr(self, name, Condition(self.mutex))
 
-        return type(
-            kind.__name__, (kind,), {"__init__": init, "__module__": "queue", "__doc__": kind.__doc__}
-        )
+        body = {"__init__": init, "__module__": "queue", "__doc__": kind.__doc__}
+        return type(kind.__name__, (kind,), body)
 
     class SimpleQueue(queue.SimpleQueue):  # type: ignore[type-arg]
         def get(self, block: bool = True, timeout: float | None = None) -> object:

@@ -12,6 +12,8 @@ import struct
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, cast
 
+from pinjra.guard.metering import TEE
+from pinjra.guard.modules import words
 from pinjra.guard.replacements import check_own_name, named
 
 if TYPE_CHECKING:
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["FACTORIES"]
 
 _POINTER_BYTES = 8
-_TEE: type = type(itertools.tee(())[0])
+_FIRST = slice(0, 1)
 
 
 def _meter(session: Session) -> Callable[[object], Iterable[object]]:
@@ -33,6 +35,11 @@ def _meter(session: Session) -> Callable[[object], Iterable[object]]:
         return meter(iter(cast(Iterable[object], iterable)))
 
     return metered
+
+
+def _each(iterable: object) -> Iterator[object]:
+    """Yield the items in a Python frame: there CPython counts how deep calls are nested."""
+    yield from cast(Iterable[object], iterable)
 
 
 def _itertools(session: Session) -> StandIns:
@@ -85,16 +92,9 @@ def _itertools(session: Session) -> StandIns:
         services.register_source(made)
         return made
 
-    def stage(kind: Callable[..., Iterable[object]], *, first: int = 0, all_of_them: bool = False) -> object:
-        """Return `kind` with its iterables metered: from argument `first` on, or only that one."""
-
-        def make(*args: object, **kwargs: object) -> Iterable[object]:
-            last = len(args) if all_of_them else first + 1
-            inputs = [meter(arg) for arg in args[first:last]]
-            services.lazy(kind, *inputs)
-            return kind(*args[:first], *inputs, *args[last:], **kwargs)
-
-        return named(make, kind)
+    def stage(name: str, which: slice = _FIRST) -> type:
+        """Return the class of that name, its iterables metered."""
+        return services.lazy_class(getattr(itertools, name), which, meter)
 
     def product(*iterables: object, repeat: int = 1) -> Iterable[object]:
         pools = [tuple(meter(iterable)) for iterable in iterables]
@@ -111,43 +111,36 @@ def _itertools(session: Session) -> StandIns:
 
     def tee(iterable: object, n: int = 2) -> tuple[Iterator[object], ...]:
         services.price_bytes(100 * max(operator.index(n), 0))
-        shared = type(iterable) is _TEE
-        return itertools.tee(cast(Iterable[object], iterable) if shared else meter(iterable), n)
+        shared = type(iterable) is TEE
+        made = itertools.tee(cast(Iterable[object], iterable) if shared else meter(iterable), n)
+        services.share(iterable, *made)
+        return made
 
-    class chain(itertools.chain):  # type: ignore[type-arg]  # noqa: N801 (the name it stands in for)
-        """chain that refuses to be nested so deeply that reading it would overflow the C stack."""
+    class chain(stage("chain", slice(None))):  # type: ignore[misc]  # noqa: N801 (the name it stands in for)
+        __slots__ = ()
 
-        __slots__ = ("_depth",)
-
-        def __new__(cls, *iterables: object) -> chain:
-            depth = services.lazy(cls, *iterables)
-            made = super().__new__(cls, *cast("tuple[Iterable[object], ...]", iterables))
-            object.__setattr__(made, "_depth", depth)
-            return made
+        @classmethod
+        def from_iterable(cls, iterable: object, /) -> object:
+            return super().from_iterable(_each(each) for each in meter(iterable))
 
     made: StandIns = {name: source(getattr(itertools, name)) for name in ("count", "cycle", "repeat")}
     made |= {
         name: choosing(getattr(itertools, name)) for name in ("combinations", "combinations_with_replacement")
     }
     made["permutations"] = choosing(itertools.permutations)
-    made |= {
-        name: stage(getattr(itertools, name)) for name in ("accumulate", "islice", "groupby", "pairwise")
-    }
-    made |= {
-        name: stage(getattr(itertools, name), first=1)
-        for name in ("dropwhile", "filterfalse", "starmap", "takewhile")
-    }
-    made |= {name: stage(getattr(itertools, name), all_of_them=True) for name in ("compress", "zip_longest")}
+    made |= {name: stage(name) for name in words("accumulate islice groupby pairwise")}
+    made |= {name: stage(name, slice(1, 2)) for name in words("dropwhile filterfalse starmap takewhile")}
+    made |= {name: stage(name, slice(None)) for name in words("compress zip_longest")}
     chain.__module__, chain.__qualname__ = "itertools", "chain"
     made |= {"product": product, "tee": tee, "chain": chain}
     if hasattr(itertools, "batched"):
-        batched = cast(Callable[..., Iterable[object]], itertools.batched)
+        kind = stage("batched")
 
-        def priced_batched(iterable: object, n: int, **kwargs: object) -> Iterable[object]:
+        def batched(iterable: object, n: int, **kwargs: object) -> object:
             services.price_bytes(_POINTER_BYTES * max(operator.index(n), 0))
-            return batched(meter(iterable), n, **kwargs)
+            return kind(iterable, n, **kwargs)
 
-        made["batched"] = priced_batched
+        made["batched"] = batched
     return made
 
 

@@ -122,9 +122,7 @@ def _operator(session: Session) -> StandIns:
             self._names = cast("tuple[str, ...]", (attr, *attrs))
 
         def __call__(self, obj: object, /) -> object:
-            found = tuple(
-                functools.reduce(services.guarded_getattr, name.split("."), obj) for name in self._names
-            )
+            found = tuple(functools.reduce(services.guarded_getattr, n.split("."), obj) for n in self._names)
             return found[0] if len(found) == 1 else found
 
         def __repr__(self) -> str:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, cast
 
 from pinjra.guard.backtracking import is_ambiguous
 from pinjra.guard.errors import RefusedOperation
+from pinjra.guard.metering import NESTING
 from pinjra.guard.replacements import named
 
 if TYPE_CHECKING:
@@ -182,8 +183,12 @@ def _csv(session: Session) -> StandIns:
             raise csv.Error("unknown dialect")
         return dialects[dialect]
 
+    def flat(lines: object) -> object:
+        # A reader does not know how deep it is nested: of lazy iterators it reads a list.
+        return list(session.services.meter(lines)) if issubclass(type(lines), NESTING) else lines
+
     def reader(lines: object, dialect: object = "excel", **options: object) -> object:
-        return cast(Callable[..., object], csv.reader)(lines, dialect_of(dialect), **options)
+        return cast(Callable[..., object], csv.reader)(flat(lines), dialect_of(dialect), **options)
 
     def writer(fileobj: object, dialect: object = "excel", **options: object) -> object:
         return cast(Callable[..., object], csv.writer)(fileobj, dialect_of(dialect), **options)
@@ -191,7 +196,7 @@ def _csv(session: Session) -> StandIns:
     class DictReader(csv.DictReader):  # type: ignore[type-arg]
         def __init__(self, f: object, fieldnames: object = None, restkey: object = None, restval: object = None,
                      dialect: object = "excel", *args: object, **kwds: object) -> None:  # fmt: skip
-            super().__init__(f, fieldnames, restkey, restval, dialect_of(dialect), *args, **kwds)  # type: ignore[call-overload]
+            super().__init__(flat(f), fieldnames, restkey, restval, dialect_of(dialect), *args, **kwds)  # type: ignore[call-overload]
 
     class DictWriter(csv.DictWriter):  # type: ignore[type-arg]
         def __init__(self, f: object, fieldnames: object, restval: object = "", extrasaction: str = "raise",
