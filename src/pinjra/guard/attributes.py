@@ -92,7 +92,6 @@ class Attributes:
         self._is_proxy = is_proxy
         self._guests: dict[int, type] = {}
         self.fast: set[type] = set()
-        self.bare: set[type] = set()  # of these, those with no host class but `object` among their bases
         self.special: Callable[[object, str], object] = lambda obj, name: getattr(obj, name)
 
     # --- whose object
@@ -126,8 +125,6 @@ class Attributes:
         )
         if plain and all(base in self.fast or self._is_plain_base(base) for base in _bases(kind)):
             self.fast.add(kind)
-            if all(base in self.bare or base is object for base in _bases(kind)):
-                self.bare.add(kind)
 
     def _is_plain_base(self, base: type) -> bool:
         if id(base) in self._guests:

@@ -28,6 +28,8 @@ def may_make_a_class(node: ast.Call) -> bool:
         return True
     if len(args) < 2 or _is_inert(args[1]):
         return False
+    if len(args) == 2 and isinstance(args[1], (ast.Tuple, ast.List)) and not args[1].elts:
+        return False  # with a name alone, it names no members and is no namespace
     return not (len(args) <= _FEW and _is_inert(args[0]))
 
 

@@ -205,9 +205,7 @@ class Loops(Rewriter):
         if node.orelse:
             node.test = ast.copy_location(ast.BoolOp(ast.And(), [self.call("t"), test]), node.test)
             return node
-        leave = ast.copy_location(
-            ast.If(ast.UnaryOp(ast.Not(), test), [ast.copy_location(ast.Break(), test)], []), test
-        )
+        leave = ast.copy_location(ast.If(ast.UnaryOp(ast.Not(), test), [ast.Break()], []), test)
         self.used.add("$_")
         head = [] if endless else [leave]
         loop = ast.For(ast.Name("$_", ast.Store()), self.guard("ticks"), [*head, *node.body], [])
