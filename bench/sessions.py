@@ -133,6 +133,9 @@ def many(count: int) -> None:
     assert all(box.run("x").value == 1 for box in boxes)
     for box in boxes:
         box.close()
+    if not private:
+        print(f"{count} sessions open at once; their memory may not be looked at by this user")
+        return
     print(
         f"{count} sessions open at once, {len(processes) / count:.1f} processes each: {private / count / 2**20:.2f} MiB private, "
         f"{share / count / 2**20:.2f} MiB with their part of what they share"

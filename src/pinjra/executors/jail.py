@@ -41,7 +41,7 @@ class JailExecutor(SessionExecutor):
         require: Properties or mechanisms (`pinjra.jail.profile.PROPERTIES`) without which the jail must not start.
         without: Mechanisms to leave out although this kernel has them.
         network: The guest may open internet sockets.
-        spares: Confined processes kept ready for the next session of the same limits; 0 saves about 3 MiB each.
+        spares: Confined processes kept ready for the next session of the same limits; 0 saves about 4 MiB each.
         python_path: Folders with modules of your own. The guest can read everything in them.
 
     Raises:

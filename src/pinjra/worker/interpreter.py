@@ -6,7 +6,6 @@ import gc
 import os
 import random
 import resource
-import select
 import signal
 import socket
 import sys
@@ -29,6 +28,7 @@ from pinjra.worker.checkpoint import SET_ASIDE, Branch, Checkpointer, has_thread
 from pinjra.worker.display import open_figures, picture, value_pictures
 from pinjra.worker.encoding import GuestEncoder
 from pinjra.worker.interrupts import Interrupts
+from pinjra.worker.outbox import has_come
 from pinjra.worker.outcomes import error_fields, named, out_of_memory, stopped, too_large
 from pinjra.worker.output import GuestStream
 from pinjra.worker.processes import MEMORY_STATUS, die_with_parent, limit_memory, limit_processor
@@ -40,7 +40,6 @@ __all__ = ["main"]
 
 _STREAMS = {"stdout": 0, "stderr": 1}
 _NAP_SECONDS = 0.0005  # between two looks at a full ring
-_IDLE_MILLISECONDS = 20  # a host that opens a session has spoken by then: this process is a spare
 _KEPT_VARIABLES = (
     "PATH",
     "LD_LIBRARY_PATH",
@@ -59,7 +58,7 @@ def main(birth: Birth, rehearse: Callable[[], None]) -> None:
         rehearse: Called when nothing has come for a moment.
     """
     _settle_in(birth)
-    if not _has_come(birth.stream):
+    if not has_come(birth.stream.fileno()):
         rehearse()
     setup = Setup.receive(birth.stream)
     if setup is None:  # the host has not said anything
@@ -276,12 +275,6 @@ class Loop:
         self._ring.take_over(map_ring(branch.ring))
         _settle_down(Place(branch.scratch, branch.captured))
         _reseed()
-
-
-def _has_come(stream: socket.socket) -> bool:
-    poll = select.poll()
-    poll.register(stream, select.POLLIN)
-    return bool(poll.poll(_IDLE_MILLISECONDS))
 
 
 def _settle_in(birth: Birth) -> None:

@@ -1,4 +1,4 @@
-"""A first run without a session, in a process that waits for one -> everything that a run touches is there and its own.
+"""A beginning and a run without a session, in processes that wait for one -> what they touch is there and their own.
 
 Only code of ours is run, and what it was run with is thrown away: the session gets an interpreter of its own.
 """
@@ -10,15 +10,43 @@ import select
 import signal
 import socket
 import sys
+from collections import deque
 
+from pinjra.core.limits import Limits
+from pinjra.guard.imports import DEFAULT_AUTHORIZED
+from pinjra.wire.connection import HostConnection
 from pinjra.wire.messages import Execute, Init
+from pinjra.worker.host import Host, hello
 from pinjra.worker.interpreter import Loop
 from pinjra.worker.ring import make_ring
 from pinjra.worker.setup import Birth, Setup
 
-__all__ = ["PROGRAM", "rehearse_run"]
+__all__ = ["PROGRAM", "configuration", "rehearse_opening", "rehearse_run"]
 
 PROGRAM = "numbers = [1, 2]\nprint(len(numbers))\nsum(numbers)"
+
+
+def configuration(folder: str) -> Init:
+    """Return what a host says first, much as it is in every session."""
+    limits = {name: getattr(Limits(), name) for name in Limits.__slots__}
+    return Init(
+        authorized_imports=DEFAULT_AUTHORIZED, limits=limits, rollback=False, scratch=folder, raw=True
+    )
+
+
+def rehearse_opening() -> None:
+    """Hear a configuration as a supervisor does, and say it as its interpreter wants it."""
+    ours, theirs = socket.socketpair()
+    with ours:
+        stream = theirs.detach()
+        host, connection = Host(stream, stream), HostConnection()
+        host.send(hello((), (), (), has_rollback=True))
+        deque(connection.receive_data(ours.recv(1 << 16)), maxlen=0)
+        ours.sendall(connection.send(configuration("")))
+        for message in host.receive():
+            if isinstance(message, Init):
+                Setup(message, message.scratch).pack()
+        host.close()
 
 
 def rehearse_run(times: int = 1) -> None:

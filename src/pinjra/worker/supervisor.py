@@ -15,8 +15,9 @@ from typing import NoReturn
 
 from pinjra.worker.capture import Capture
 from pinjra.worker.host import Host, cloexec, hello
-from pinjra.worker.outbox import read_some
+from pinjra.worker.outbox import has_come, read_some
 from pinjra.worker.processes import become_subreaper
+from pinjra.worker.rehearsal import rehearse_opening
 from pinjra.worker.session import Session
 from pinjra.worker.sweeper import Sweeper
 
@@ -57,6 +58,8 @@ def serve(
         supervisor = Supervisor()
         said = hello(applied, missing, capabilities, has_rollback=has_rollback)
         supervisor.add(Session(host, Capture.install(), said, sweeper=Sweeper(), add=supervisor.add))
+        if not has_come(fd_in):  # this process is a spare
+            rehearse_opening()
         supervisor.run()
         status = 0
     except BaseException:  # our bug: said where the operator looks, since descriptor 2 is the guest's now

@@ -12,13 +12,12 @@ import select
 import socket
 from collections.abc import Iterable
 
-from pinjra.core.limits import Limits
 from pinjra.wire.connection import HostConnection
 from pinjra.wire.messages import Close, Execute, Init
 from pinjra.worker.capture import Capture
 from pinjra.worker.host import Host, hello
 from pinjra.worker.processes import become_subreaper, reap
-from pinjra.worker.rehearsal import PROGRAM, rehearse_run
+from pinjra.worker.rehearsal import PROGRAM, configuration, rehearse_opening, rehearse_run
 from pinjra.worker.session import Session
 from pinjra.worker.supervisor import Supervisor
 from pinjra.worker.sweeper import Member, Sweeper
@@ -40,6 +39,7 @@ def warm_up(folder: str) -> None:
     """
     become_subreaper()  # it may be one
     rehearse_run(_RUNS)
+    rehearse_opening()
     for _ in range(_SESSIONS):
         _Play(folder).run()
 
@@ -71,8 +71,7 @@ class _Play:
     def run(self) -> None:
         """Play it from the hello to the end."""
         self._until("init")
-        limits = {name: getattr(Limits(), name) for name in Limits.__slots__}
-        self._say(Init(authorized_imports=(), limits=limits, rollback=False, scratch=self._folder, raw=True))
+        self._say(configuration(self._folder))
         self._until("idle")
         for run in range(1, _RUNS + 1):
             self._say(Execute(run=run, code=PROGRAM))
