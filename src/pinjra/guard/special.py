@@ -219,12 +219,12 @@ class Special:
         # SECURITY: `object.__getattribute__(text, "format")` is str's own method, which walks attributes.
         return not is_one(type(real(name)), (*_BOUND, *_UNBOUND))
 
-    def _real_setattr(
-        self, real: Callable[..., object], target: object, name: object, value: object
-    ) -> object:
+    def _real_setattr(self, real: Callable[..., object], target: object, name: object, new: object) -> object:
         text = exact_name(name)
         self._attributes.writable(target, text)
-        return real(text, value)
+        if text == "__class__" and not self._attributes.is_guest_type(new):
+            raise RefusedAttribute("__class__ can be set to a class of your own only")
+        return real(text, new)
 
     def _real_delattr(self, real: Callable[..., object], target: object, name: object) -> object:
         text = exact_name(name)
