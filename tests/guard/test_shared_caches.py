@@ -101,7 +101,9 @@ def test_a_key_that_a_guest_leaves_in_a_cache_gives_the_host_no_answer(name: str
 def test_a_tool_computes_with_the_decimal_context_of_the_host() -> None:
     with LocalPythonExecutor() as box:
         box.send_tools({"third": lambda: str(decimal.Decimal(1) / 3)})
-        done = box.run("import decimal\ndecimal.getcontext().prec = 2\n[third(), str(decimal.Decimal(1) / 3)]")
+        done = box.run(
+            "import decimal\ndecimal.getcontext().prec = 2\n[third(), str(decimal.Decimal(1) / 3)]"
+        )
         assert done.value == [str(decimal.Decimal(1) / 3), "0.33"]
 
 
