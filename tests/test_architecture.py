@@ -98,7 +98,7 @@ def code_lines(path: Path) -> int:
 
 
 # Lines of code that may stand in each folder; docs/decisions/0001-layout.md says why it is not 3,000 in all.
-MOST_CODE = {"guard": 6000, "wire": 1800, "jail": 2000}
+MOST_CODE = {"guard": 6000, "wire": 1800, "jail": 2050}
 
 
 @pytest.mark.parametrize("folder", MOST_CODE)

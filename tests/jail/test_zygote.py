@@ -214,6 +214,30 @@ def test_a_spare_is_ready_for_the_next_session_of_the_same_limits(zygote: Zygote
         session.end()
 
 
+def test_a_spare_has_answered_its_opening_and_serves_no_other(zygote: Zygote) -> None:
+    opening, other = (json.dumps(code).encode() + b"\n" for code in ("result = 40 + 2", "result = 0"))
+    first = zygote.take(SPEC, spares=1, opening=opening)
+    assert first.heard == b""
+    first.end()
+    found: list[Session] = []
+
+    def take() -> bool:
+        threading.Event().wait(0.2)  # of silence, in which a spare is made and told
+        stranger = zygote.take(SPEC, spares=0, opening=other)
+        assert (stranger.is_warm, stranger.heard) == (False, b"")
+        stranger.end()
+        found.append(zygote.take(SPEC, spares=1, opening=opening))
+        if not found[-1].heard:
+            found.pop().end()
+        return bool(found)
+
+    assert until(take)
+    assert found[0].heard == opening
+    assert json.loads(found[0].stream.makefile().readline())["value"] == 42
+    found[0].end()
+    zygote.take(SPEC, spares=0, opening=opening).end()
+
+
 def test_threads_share_one_zygote() -> None:
     answers: list[object] = []
 

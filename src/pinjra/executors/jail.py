@@ -18,6 +18,7 @@ from pinjra.executors.session import Patience, SessionExecutor
 from pinjra.guard.imports import DEFAULT_AUTHORIZED
 from pinjra.jail.client import Config, Zygote, zygote_for
 from pinjra.jail.confine import Spec
+from pinjra.wire.connection import opening_bytes
 
 __all__ = ["JailExecutor", "JailTransport"]
 
@@ -81,12 +82,13 @@ class JailExecutor(SessionExecutor):
 
     def _open(self) -> JailTransport:
         self._zygote = zygote_for(self._config)  # another one when that died or this process was forked
+        opening = opening_bytes(self._init({"raw"}, is_clean=True)) if self._spares else b""
         spec = Spec(
             memory_bytes=_whole(self.limits.memory_bytes),
             disk_bytes=_whole(self.limits.disk_bytes),
             processes=_whole(self.limits.processes),
         )
-        return JailTransport(Box(self._zygote.take(spec, spares=self._spares)))
+        return JailTransport(Box(self._zygote.take(spec, spares=self._spares, opening=opening)))
 
     def _open_fork(self, ask: Callable[[], None]) -> JailTransport:
         transport = self._link.channel.transport

@@ -27,6 +27,7 @@ class Box:
 
     def __init__(self, session: Session) -> None:
         self.stream = socket.socket(fileno=session.stream.detach())
+        self.heard = session.heard
         self._session = session
         self._lock = threading.Lock()
         self._tenants = self._most = 1
@@ -93,6 +94,7 @@ class JailTransport:
     def __init__(self, box: Box, stream: socket.socket | None = None) -> None:
         self._box = box
         self._stream = box.stream if stream is None else stream
+        self._heard = box.heard if stream is None else b""  # what the session was told before we came
         self._stream.setblocking(False)
         self._readable = select.poll()
         self._readable.register(self._stream, select.POLLIN)
@@ -113,7 +115,7 @@ class JailTransport:
                 return b""
             _wait(self._readable, timeout_seconds)
             try:
-                return self._stream.recv(_MOST_BYTES)
+                return self._stream.recv(self._next_line() if self._heard else _MOST_BYTES)
             except BlockingIOError:
                 raise TimeoutError("nothing came from the session in time") from None
             except OSError:
@@ -125,6 +127,8 @@ class JailTransport:
         Raises:
             BackendError: The session is dead.
         """
+        if self._heard:
+            data = self._unheard(data)
         rest = memoryview(data)
         while rest:
             try:
@@ -135,6 +139,22 @@ class JailTransport:
                 _wait(poll, None)  # ends also when the session dies: `kill` is the deadline
             except OSError as error:
                 raise BackendError(f"the session is gone: {error}") from error
+
+    def _next_line(self) -> int:
+        """Return how many bytes the next line has: what follows answers something that the host has not said yet."""
+        waiting = self._stream.recv(_MOST_BYTES, socket.MSG_PEEK)
+        return waiting.find(b"\n") + 1 or len(waiting) or 1
+
+    def _unheard(self, data: bytes) -> bytes:
+        """Return what is left to say of `data`.
+
+        Raises:
+            BackendError: The session was told something else (our bug).
+        """
+        heard, self._heard = self._heard, b""
+        if not data.startswith(heard):
+            raise BackendError("the session was told something else before it was taken")
+        return data[len(heard) :]
 
     def _send(self, data: memoryview) -> int:
         passing = self._passing

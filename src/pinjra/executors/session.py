@@ -6,7 +6,7 @@ import atexit
 import os
 import weakref
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -37,7 +37,6 @@ from pinjra.wire.messages import (
     Fork,
     GetFile,
     GrantTools,
-    Hello,
     Init,
     ListFiles,
     Message,
@@ -124,12 +123,14 @@ class SessionExecutor(PythonExecutor):
         self._end = weakref.finalize(self, _end, link, os.getpid())
         _LIVE.add(self)
         try:
-            self.hello = link.start(lambda hello: self._init(hello, is_clean=transport.eight_bit_clean))
+            self.hello = link.start(
+                lambda hello: self._init(hello.capabilities, is_clean=transport.eight_bit_clean)
+            )
         except BaseException:
             self._end()
             raise
 
-    def _init(self, hello: Hello, *, is_clean: bool) -> Init:
+    def _init(self, capabilities: Container[str], *, is_clean: bool) -> Init:
         return Init(
             authorized_imports=tuple(dict.fromkeys(self.authorized_imports)),
             limits={name: getattr(self.limits, name) for name in Limits.__slots__},
@@ -137,7 +138,7 @@ class SessionExecutor(PythonExecutor):
             rollback=self._rollback,
             protected=self._protected,
             scratch=self._scratch,
-            raw=is_clean and "raw" in hello.capabilities,
+            raw=is_clean and "raw" in capabilities,
             resume=not is_clean,
         )
 

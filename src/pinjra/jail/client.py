@@ -44,6 +44,7 @@ _BOOT = (
 )
 _START_SECONDS = 60.0  # importing pandas on a busy machine takes some
 _END_SECONDS = 5.0
+_OPENING_BYTES = 16 << 10  # fit into an empty socket: the zygote waits for nobody
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,7 @@ class Session:
     Args:
         pidfd: Readable when the process, and so all of its session, is dead.
         is_warm: It was a spare.
+        heard: What it has been told already.
     """
 
     zygote: Zygote
@@ -83,6 +85,7 @@ class Session:
     stream: socket.socket
     pidfd: int
     is_warm: bool
+    heard: bytes = b""
 
     def widen(self, sessions: int) -> None:
         """Let the box use what so many sessions may: it has been forked."""
@@ -145,13 +148,19 @@ class Zygote:
         self.missing = _strings(ready, "missing")
         self.scratch = str(ready["scratch"])
 
-    def take(self, spec: Spec, *, spares: int) -> Session:
+    def take(self, spec: Spec, *, spares: int, opening: bytes = b"") -> Session:
         """Return a session, from a spare where one is ready; `spares` more are made ready after it.
+
+        Args:
+            opening: What is always said first in such a session; a spare has heard it already.
 
         Raises:
             StartupFailed: The zygote is gone or broken.
         """
-        message, fds = self.request({"op": "take", "spec": asdict(spec), "spares": spares})
+        if len(opening) > _OPENING_BYTES:
+            opening = b""
+        wish = {"spec": asdict(spec), "spares": spares, "opening": opening.decode("latin-1")}
+        message, fds = self.request({"op": "take", **wish})
         stream, pidfd = fds
         return Session(
             zygote=self,
@@ -159,6 +168,7 @@ class Zygote:
             stream=socket.socket(fileno=stream),
             pidfd=pidfd,
             is_warm=message["warm"] is True,
+            heard=opening if message["heard"] is True else b"",
         )
 
     def request(self, message: dict[str, object]) -> tuple[dict[str, object], list[int]]:

@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import sys
+import time
 import traceback
 from collections import deque
 from collections.abc import Callable
@@ -20,12 +21,26 @@ from pinjra.jail.confine import Box, Spec, confine
 from pinjra.jail.plan import Plan
 from pinjra.jail.syscalls import machine
 
-__all__ = ["Child", "Nursery"]
+__all__ = ["Child", "Kind", "Nursery"]
 
 _MAX_KINDS = 4  # different specs for which spares are kept at one time; the oldest kind is given up
 _SPARE_WATCH_BYTES = 1 << 16
+_REHEARSAL_SECONDS = 0.06  # a spare that hears nothing for some time rehearses; then it is told its opening
 # SECURITY: a guest's files may take the disk ten seconds to remove; the other sessions must not wait for that
 _REMOVE_SECONDS, _SLICE_SECONDS = 0.2, 0.02
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What is alike in sessions that may stand in for each other.
+
+    Args:
+        opening: What the host says first in such a session. A spare is told in advance, so that it has answered when it is
+            taken.
+    """
+
+    spec: Spec
+    opening: bytes = b""
 
 
 @dataclass
@@ -35,6 +50,7 @@ class Child:
     Args:
         stream: The host's end, until it is handed over.
         pidfd: Readable when the process is dead.
+        has_heard: It was told its opening.
         lock: Descriptor that shows the folder to be in use; -1 when there is none.
         note: Reading end of a pipe in which a child that could not confine itself says why.
     """
@@ -48,9 +64,22 @@ class Child:
     folder: str
     lock: int
     disk_bytes: int | None
+    born: float = field(default_factory=time.monotonic)
+    has_heard: bool = False
     status: int | None = None
     memory_kills: int = 0
     message: str = ""
+
+    def tell(self, opening: bytes) -> None:
+        """Say `opening` once the session has rehearsed. Its buffer is empty and takes it at once.
+
+        Raises:
+            OSError: The session is dead.
+        """
+        if self.has_heard or self.stream is None or time.monotonic() - self.born < _REHEARSAL_SECONDS:
+            return
+        self.stream.sendall(opening)
+        self.has_heard = True
 
     def hand_over(self) -> socket.socket:
         """Return the host's end of the stream; the caller closes it."""
@@ -72,8 +101,8 @@ class Nursery:
     maker: cgroups.Maker | None
     _children: dict[int, Child] = field(default_factory=dict)
     _by_process: dict[int, Child] = field(default_factory=dict)
-    _spares: dict[Spec, deque[Child]] = field(default_factory=dict)
-    _wanted: dict[Spec, int] = field(default_factory=dict)
+    _spares: dict[Kind, deque[Child]] = field(default_factory=dict)
+    _wanted: dict[Kind, int] = field(default_factory=dict)
     _groups: list[cgroups.Group] = field(default_factory=list)  # still to be removed
     _folders: list[str] = field(default_factory=list)  # the same
     _count: int = 0
@@ -92,34 +121,42 @@ class Nursery:
         """Return where every session has its scratch folder; "" when each has another."""
         return self.scratch if self.plan.has("mount namespace") else ""
 
-    def take(self, spec: Spec, spares: int) -> tuple[Child, bool]:
-        """Return a session for `spec`, and whether it was ready before; keep `spares` more ready from now on."""
-        self._wanted.pop(spec, None)
-        self._wanted[spec] = spares
+    def take(self, kind: Kind, spares: int) -> tuple[Child, bool]:
+        """Return a session, and whether it was ready before; keep `spares` more ready from now on."""
+        self._wanted.pop(kind, None)
+        self._wanted[kind] = spares
         for old in list(self._wanted)[:-_MAX_KINDS]:
             self._give_up(old)
-        ready = self._spares.get(spec)
+        ready = self._spares.get(kind)
         while ready:
             child = ready.popleft()
             if child.status is None:
                 return child, True
             self._forget(child)
-        return self._fork(spec), False
+        return self._fork(kind.spec), False
 
     def wants_spares(self) -> bool:
-        """Return whether a spare is missing."""
-        return any(len(self._spares.get(spec, ())) < count for spec, count in self._wanted.items())
+        """Return whether a spare is missing, or has not heard its opening."""
+        return any(
+            len(ready := self._spares.get(kind, ())) < count or not all(child.has_heard for child in ready)
+            for kind, count in self._wanted.items()
+        )
 
     def add_spare(self) -> None:
-        """Make one of the missing spares. When that does not work, none is wanted until the next session is."""
-        for spec, count in self._wanted.items():
-            ready = self._spares.setdefault(spec, deque())
-            if len(ready) < count:
-                try:
-                    ready.append(self._fork(spec))
-                except OSError:
-                    self._wanted[spec] = 0
-                return
+        """Make one of the missing spares, and tell the rehearsed ones their openings.
+
+        When that does not work, none is wanted until the next session is.
+        """
+        for kind, count in self._wanted.items():
+            ready = self._spares.setdefault(kind, deque())
+            try:
+                for child in ready:
+                    child.tell(kind.opening)
+                if len(ready) < count:
+                    ready.append(self._fork(kind.spec))
+                    return
+            except OSError:
+                self._wanted[kind] = 0
 
     def is_busy(self) -> bool:
         """Return whether something is left to clean that could not be cleaned yet."""
@@ -183,10 +220,10 @@ class Nursery:
         for folder in self._folders:
             quota.remove(folder)
 
-    def _give_up(self, spec: Spec) -> None:
-        """Keep no spares for `spec` any more."""
-        del self._wanted[spec]
-        for child in self._spares.pop(spec, ()):
+    def _give_up(self, kind: Kind) -> None:
+        """Keep no spares of this kind any more."""
+        del self._wanted[kind]
+        for child in self._spares.pop(kind, ()):
             self.end(child.number)
 
     def _bury(self, process: int, status: int) -> None:
@@ -208,10 +245,10 @@ class Nursery:
             os.close(child.lock)
             if not quota.remove(child.folder, _REMOVE_SECONDS):
                 self._folders.append(child.folder)
-        for spec, spares in self._spares.items():
+        for kind, spares in self._spares.items():
             if child in spares:  # a spare that died: the next would die too, and the one after it
                 spares.remove(child)
-                self._wanted[spec] = 0
+                self._wanted[kind] = 0
                 self._forget(child)
 
     def _kill_orphans(self) -> None:

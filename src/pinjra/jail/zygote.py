@@ -35,7 +35,7 @@ from pinjra.core.errors import PinjraError
 from pinjra.jail import cgroups, namespaces, paths, plan, profile, quota
 from pinjra.jail.confine import Spec, close_all_but, forget_signals, set_environment
 from pinjra.jail.libc import prctl
-from pinjra.jail.nursery import Nursery
+from pinjra.jail.nursery import Kind, Nursery
 from pinjra.jail.probe import probe
 
 __all__ = ["main"]
@@ -199,7 +199,10 @@ def _serve(host: socket.socket, nursery: Nursery, pidfd: int) -> None:
             return
         if reader in ready:
             os.read(reader, 4096)
-        nursery.reap()
+        if (
+            reader in ready or host.fileno() not in ready
+        ):  # a wish does not wait for what can be cleaned later
+            nursery.reap()
         if nursery.has_folders() and time.monotonic() >= next_look:
             nursery.enforce_quotas()
             next_look = time.monotonic() + _LOOK_MILLISECONDS / 1000
@@ -248,9 +251,10 @@ def _hand_over(host: socket.socket, nursery: Nursery, request: Json) -> None:
     spec = request["spec"]
     if not isinstance(spec, dict):
         raise TypeError(f"spec is a {type(spec).__name__}")
-    box, warm = nursery.take(Spec(**spec), _number(request["spares"]))
+    kind = Kind(Spec(**spec), str(request["opening"]).encode("latin-1"))
+    box, warm = nursery.take(kind, _number(request["spares"]))
     with box.hand_over() as stream:
-        message = json.dumps({"box": box.number, "warm": warm}).encode()
+        message = json.dumps({"box": box.number, "warm": warm, "heard": box.has_heard}).encode()
         socket.send_fds(host, [message], [stream.fileno(), box.pidfd])
 
 
