@@ -123,3 +123,14 @@ def test_drawing_from_a_distribution_leaves_the_generator_of_the_host_alone() ->
     with LocalPythonExecutor() as box:
         assert box.run("import statistics\nlen(statistics.NormalDist().samples(3))").value == 3
     assert random.getstate() == before
+
+
+@pytest.mark.parametrize(
+    "code", ["catch_warnings(record=True)", "catch_warnings(action='error')", "simplefilter('error')"]
+)
+def test_a_program_that_wants_to_know_of_warnings_is_told_that_it_cannot(code: str) -> None:
+    with LocalPythonExecutor(["warnings"]) as box:
+        error = box.run(f"import warnings\nwarnings.{code}").error
+        assert error is not None
+        assert "warnings cannot be recorded or raised here" in error.message
+        assert box.run("with warnings.catch_warnings():\n    warnings.simplefilter('ignore')\n7").value == 7

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import decimal
 import functools
 import importlib
@@ -63,25 +64,24 @@ def _sys(session: Session) -> StandIns:
 
 
 def _warnings(session: Session) -> StandIns:
-    """Filters are the process's: settings are taken and do nothing; warnings go nowhere."""
+    """Filters are the process's: warnings go nowhere, and what would tell a program of one is refused."""
     if not session.in_process:
         return {}
-
-    class catch_warnings:  # noqa: N801 (the name it stands in for)
-        def __init__(self, *, record: bool = False, **options: object) -> None:
-            self._record = record
-
-        def __enter__(self) -> list[object] | None:
-            return [] if self._record else None
-
-        def __exit__(self, *error: object) -> None:
-            return None
 
     def quiet(*args: object, **options: object) -> None:
         """Do nothing: warnings are not shown here."""
 
-    names = ("filterwarnings", "resetwarnings", "simplefilter", "warn")
-    return {**dict.fromkeys(names, quiet), "catch_warnings": catch_warnings}
+    def settle(action: object = "", *args: object, record: object = False, **options: object) -> None:
+        if record is not False or (type(action) is str and action == "error"):
+            hint = "warnings go nowhere in the host's process; run this in another executor"
+            raise RefusedOperation("warnings cannot be recorded or raised here", hint)
+
+    def catch_warnings(**options: object) -> contextlib.AbstractContextManager[None]:
+        settle(**options)
+        return contextlib.nullcontext()
+
+    settings = dict.fromkeys(("filterwarnings", "simplefilter"), settle)
+    return {**settings, "warn": quiet, "resetwarnings": quiet, "catch_warnings": catch_warnings}
 
 
 def _keep_decimal() -> Keeper:
