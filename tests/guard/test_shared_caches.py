@@ -43,8 +43,8 @@ _KEYS = {
         (1,),
     ),
     "strptime": (
-        "datetime.datetime.strptime('01 02', evil(Text('%d %m'), '%m %d'))",
-        lambda: datetime.datetime.strptime("01 02", "%m %d").month,
+        "datetime.datetime.strptime('01 02', evil(Text('%y %m'), '%m %y'))",
+        lambda: datetime.datetime.strptime("01 02", "%m %y").month,
         1,
     ),
     "Literal": (

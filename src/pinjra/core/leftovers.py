@@ -26,11 +26,12 @@ def make_folder(prefix: str) -> tuple[str, int]:
     return path, lock
 
 
-def sweep(prefix: str, remove: Callable[[str], object]) -> None:
+def sweep(prefix: str, remove: Callable[[str], object], age_seconds: float = _AGE_SECONDS) -> None:
     """Remove what makers that are gone have left; another user's only as root.
 
     Args:
         remove: Removes a folder whose content is hostile.
+        age_seconds: Younger folders are left alone.
     """
     now, uid = time.time(), os.geteuid()
     with os.scandir(tempfile.gettempdir()) as entries:
@@ -42,7 +43,7 @@ def sweep(prefix: str, remove: Callable[[str], object]) -> None:
             continue
         try:
             facts = os.fstat(folder)
-            if now - facts.st_mtime > _AGE_SECONDS and uid in (0, facts.st_uid):
+            if now - facts.st_mtime > age_seconds and uid in (0, facts.st_uid):
                 fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 remove(path)
         except BlockingIOError:  # in use
