@@ -37,11 +37,6 @@ def _meter(session: Session) -> Callable[[object], Iterable[object]]:
     return metered
 
 
-def _each(iterable: object) -> Iterator[object]:
-    """Yield the items in a Python frame: there CPython counts how deep calls are nested."""
-    yield from cast(Iterable[object], iterable)
-
-
 def _itertools(session: Session) -> StandIns:
     """Endless sources pay for each item; so does everything that skips items in C."""
     services, meter = session.services, _meter(session)
@@ -92,9 +87,13 @@ def _itertools(session: Session) -> StandIns:
         services.register_source(made)
         return made
 
-    def stage(name: str, which: slice = _FIRST) -> type:
+    def stage(name: str, which: slice = _FIRST, layer: Callable[[object], object] = meter) -> type:
         """Return the class of that name, its iterables metered."""
-        return services.lazy_class(getattr(itertools, name), which, meter)
+        return services.lazy_class(getattr(itertools, name), which, layer)
+
+    def late(iterable: object) -> Iterator[object]:
+        """Begin with `iterable` when it is its turn, in a Python frame: there CPython counts how deep calls are nested."""
+        yield from meter(iterable)
 
     def product(*iterables: object, repeat: int = 1) -> Iterable[object]:
         pools = [tuple(meter(iterable)) for iterable in iterables]
@@ -116,12 +115,12 @@ def _itertools(session: Session) -> StandIns:
         services.share(iterable, *made)
         return made
 
-    class chain(stage("chain", slice(None))):  # type: ignore[misc]  # noqa: N801 (the name it stands in for)
+    class chain(stage("chain", slice(None), late)):  # type: ignore[misc]  # noqa: N801 (the name it stands in for)
         __slots__ = ()
 
         @classmethod
         def from_iterable(cls, iterable: object, /) -> object:
-            return super().from_iterable(_each(each) for each in meter(iterable))
+            return super().from_iterable(late(each) for each in meter(iterable))
 
     made: StandIns = {name: source(getattr(itertools, name)) for name in ("count", "cycle", "repeat")}
     made |= {
