@@ -58,7 +58,5 @@ def _run(hooks: list[_Hook]) -> None:
         for hook in list(hooks):
             try:
                 hook()
-            except (
-                Exception
-            ):  # the fork has happened: it is printed, and the others are called, as Python does
+            except Exception:  # the fork has happened: it is printed, the others are called, as Python does
                 sys.excepthook(*sys.exc_info())

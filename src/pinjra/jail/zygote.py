@@ -199,9 +199,8 @@ def _serve(host: socket.socket, nursery: Nursery, pidfd: int) -> None:
             return
         if reader in ready:
             os.read(reader, 4096)
-        if (
-            reader in ready or host.fileno() not in ready
-        ):  # a wish does not wait for what can be cleaned later
+        # A wish does not wait for what can be cleaned later.
+        if reader in ready or host.fileno() not in ready:
             nursery.reap()
         if nursery.has_folders() and time.monotonic() >= next_look:
             nursery.enforce_quotas()

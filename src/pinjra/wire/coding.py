@@ -31,9 +31,8 @@ INLINE_CHARS = 4096  # longer strings travel as blobs: a tree's line stays short
 INLINE_BYTES = 256
 REPR_CHARS = 10_000
 COLUMNS = 1 << 13  # of all tables in one message: pandas takes a tenth of a millisecond and more for each
-PAIRS = (
-    1 << 18
-)  # of equal hashes in one set or dict: a second, when each comparison is as long as a message allows
+# Of equal hashes in one set or dict: a second, when each comparison is as long as a message allows.
+PAIRS = 1 << 18
 
 EncodeHandler = Callable[..., Value]  # (encoder, value, depth)
 DecodeHandler = Callable[["Decoder", list[Value], int], object]
