@@ -21,8 +21,9 @@ def pytest_sessionfinish() -> None:
     """Remove the scratch folders of workers that tests have killed: the next maker would, ten minutes later."""
     if sys.platform != "linux":
         return
-    from pinjra.core.leftovers import sweep
-    from pinjra.jail import profile, quota
+    from pinjra.core.temporary_folders import sweep
+    from pinjra.jail import profile
+    from pinjra.jail.walls import disk_quota as quota
 
     for prefix in (profile.SCRATCH_PREFIX, "pinjra-scratch-"):
         sweep(prefix, quota.remove, age_seconds=0)

@@ -60,16 +60,16 @@ if TYPE_CHECKING:
     from pinjra.core.values import Opaque as Opaque
     from pinjra.core.values import Record as Record
     from pinjra.executors.base import PythonExecutor as PythonExecutor
-    from pinjra.executors.blaxel import BlaxelExecutor as BlaxelExecutor
-    from pinjra.executors.docker import DockerExecutor as DockerExecutor
-    from pinjra.executors.e2b import E2BExecutor as E2BExecutor
+    from pinjra.executors.containers.docker import DockerExecutor as DockerExecutor
     from pinjra.executors.guarantees import Guarantees as Guarantees
     from pinjra.executors.jail import JailExecutor as JailExecutor
     from pinjra.executors.local import LocalPythonExecutor as LocalPythonExecutor
-    from pinjra.executors.modal import ModalExecutor as ModalExecutor
     from pinjra.executors.registry import create_executor as create_executor
     from pinjra.executors.registry import executor_names as executor_names
     from pinjra.executors.registry import sandbox as sandbox
+    from pinjra.executors.remote.blaxel import BlaxelExecutor as BlaxelExecutor
+    from pinjra.executors.remote.e2b import E2BExecutor as E2BExecutor
+    from pinjra.executors.remote.modal import ModalExecutor as ModalExecutor
     from pinjra.models import AnthropicModel as AnthropicModel
     from pinjra.models import AzureOpenAIModel as AzureOpenAIModel
     from pinjra.models import AzureOpenAIServerModel as AzureOpenAIServerModel
@@ -129,10 +129,10 @@ _WHERE = {
     "pinjra.executors.registry": ["create_executor", "executor_names", "sandbox"],
     "pinjra.executors.local": ["LocalPythonExecutor"],
     "pinjra.executors.jail": ["JailExecutor"],
-    "pinjra.executors.blaxel": ["BlaxelExecutor"],
-    "pinjra.executors.docker": ["DockerExecutor"],
-    "pinjra.executors.e2b": ["E2BExecutor"],
-    "pinjra.executors.modal": ["ModalExecutor"],
+    "pinjra.executors.remote.blaxel": ["BlaxelExecutor"],
+    "pinjra.executors.containers.docker": ["DockerExecutor"],
+    "pinjra.executors.remote.e2b": ["E2BExecutor"],
+    "pinjra.executors.remote.modal": ["ModalExecutor"],
     "pinjra.tools": [
         "DuckDuckGoSearchTool",
         "FinalAnswerTool",

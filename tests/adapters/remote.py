@@ -15,7 +15,7 @@ from harness import Adapter, limits_of
 
 def make_docker(imports: list[str], tools: dict[str, Callable[..., Any]], limits: dict[str, Any]) -> Adapter:
     """Return a session in a container."""
-    from pinjra.executors.docker import DockerExecutor
+    from pinjra.executors.containers.docker import DockerExecutor
 
     image = os.environ.get("PINJRA_TEST_IMAGE")
     return Adapter(DockerExecutor(imports, image=image, limits=limits_of(limits)), tools, raises=False)
@@ -25,7 +25,7 @@ def make_docker_unguarded(
     imports: list[str], tools: dict[str, Callable[..., Any]], limits: dict[str, Any]
 ) -> Adapter:
     """Return a session in a container with plain CPython: the container alone must hold."""
-    from pinjra.executors.docker import DockerExecutor
+    from pinjra.executors.containers.docker import DockerExecutor
 
     image = os.environ.get("PINJRA_TEST_IMAGE")
     executor = DockerExecutor(imports, image=image, limits=limits_of(limits), guard=False)
@@ -34,7 +34,7 @@ def make_docker_unguarded(
 
 def make_e2b(imports: list[str], tools: dict[str, Callable[..., Any]], limits: dict[str, Any]) -> Adapter:
     """Return a session in a sandbox of E2B, or of its stand-in: there nothing is installed."""
-    from pinjra.executors.e2b import E2BExecutor
+    from pinjra.executors.remote.e2b import E2BExecutor
 
     is_standin = "127.0.0.1" in os.environ.get("E2B_API_URL", "")
     executor = E2BExecutor(imports, install=not is_standin, limits=limits_of(limits))

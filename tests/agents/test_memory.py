@@ -20,10 +20,10 @@ from pinjra.agents import (
     TaskStep,
     Timing,
 )
-from pinjra.agents.messages import MessageForm, to_messages
+from pinjra.agents.memory.json import plain
+from pinjra.agents.memory.messages import MessageForm, to_messages
+from pinjra.agents.memory.steps import NestedRun, StepError, ToolRecord
 from pinjra.agents.redact import redact
-from pinjra.agents.saved import plain
-from pinjra.agents.steps import NestedRun, StepError, ToolRecord
 from pinjra.core.errors import ConfigurationError
 from pinjra.core.values import Opaque
 from pinjra.models.base import TokenUsage, ToolCall

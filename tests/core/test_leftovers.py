@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from pinjra.core.leftovers import make_folder, sweep
+from pinjra.core.temporary_folders import make_folder, sweep
 
 _MAKE = """
 import sys, tempfile
 tempfile.tempdir = sys.argv[1]
-from pinjra.core.leftovers import make_folder
+from pinjra.core.temporary_folders import make_folder
 print(make_folder("kept-")[0], flush=True)
 input()
 """

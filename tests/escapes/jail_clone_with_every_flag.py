@@ -4,7 +4,7 @@
 # tools:
 # source: own
 # note: namespaces and parents, one flag at a time, by clone and clone3
-from pinjra.jail.libc import syscall, buffer
+from pinjra.jail.walls.libc import syscall, buffer
 
 import os
 me = os.getpid()

@@ -4,7 +4,7 @@
 # tools:
 # source: own
 # note: signals that the kernel sends on behalf of a descriptor or a timer
-from pinjra.jail.libc import syscall, buffer
+from pinjra.jail.walls.libc import syscall, buffer
 
 import fcntl, os, signal, socket
 a, b = socket.socketpair()

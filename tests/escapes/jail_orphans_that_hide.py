@@ -5,7 +5,7 @@
 # source: own
 # note: a child that has left its group, its session and its parent's death signal, and adopts its own
 import os, signal, time
-from pinjra.jail.libc import prctl
+from pinjra.jail.walls.libc import prctl
 if os.fork() == 0:
     os.setsid()
     prctl(1, 0)

@@ -9,7 +9,7 @@ import signal
 import threading
 import time
 
-from pinjra.jail.libc import prctl
+from pinjra.jail.walls.libc import prctl
 
 
 def chain():

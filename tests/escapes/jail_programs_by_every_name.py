@@ -4,7 +4,7 @@
 # tools:
 # source: own
 # note: a program started by each call that starts one
-from pinjra.jail.libc import syscall, buffer
+from pinjra.jail.walls.libc import syscall, buffer
 
 import os, subprocess, sys
 open("x", "w").write("#!/bin/sh\ntouch {{PWN_FILE}}\n")

@@ -4,7 +4,7 @@
 # tools:
 # source: own
 # note: a socket of each family and type, and the pairs that could be pointed elsewhere
-from pinjra.jail.libc import syscall, buffer
+from pinjra.jail.walls.libc import syscall, buffer
 
 import socket
 for family in range(46):

@@ -4,7 +4,7 @@
 # tools:
 # source: own
 # note: timers and queued signals without number, every signal ignored
-from pinjra.jail.libc import syscall, buffer
+from pinjra.jail.walls.libc import syscall, buffer
 
 import signal
 for n in range(1, 65):

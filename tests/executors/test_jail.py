@@ -24,7 +24,7 @@ if sys.platform == "linux":
 
 NAMESPACES = [f"{kind} namespace" for kind in ("user", "mount", "pid", "network", "ipc", "uts", "cgroup")]
 LIMITS = Limits(memory_bytes=512 << 20, disk_bytes=8 << 20, wall_seconds=5, cpu_seconds=5, processes=16)
-OPEN = ["os", "socket", "subprocess", "ctypes", "signal", "time", "pinjra.jail.libc"]
+OPEN = ["os", "socket", "subprocess", "ctypes", "signal", "time", "pinjra.jail.walls.libc"]
 
 
 @pytest.fixture(scope="module", params=["namespaces", "no namespaces"])
@@ -63,7 +63,7 @@ def test_plain_python_cannot_reach_the_host(box: JailExecutor, code: str) -> Non
     ("code", "kind", "cause"),
     [
         (
-            "from pinjra.jail.libc import syscall\nsyscall('unshare', 0x10000000)",
+            "from pinjra.jail.walls.libc import syscall\nsyscall('unshare', 0x10000000)",
             ErrorKind.CRASHED,
             Cause.SECCOMP,
         ),

@@ -27,7 +27,7 @@ from pinjra.core.execution import Cause, ErrorKind
 from pinjra.core.limits import Limits
 from pinjra.core.values import Opaque
 from pinjra.executors.pipes import SubprocessExecutor
-from pinjra.executors.session import Patience
+from pinjra.executors.session.executor import Patience
 
 
 class PipeExecutor(SubprocessExecutor):

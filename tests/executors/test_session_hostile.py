@@ -12,7 +12,7 @@ from pinjra.core.errors import ExecutorClosed, ProtocolViolation, SessionLost, S
 from pinjra.core.execution import Cause, ErrorKind
 from pinjra.core.limits import Limits
 from pinjra.executors.pipes import SubprocessExecutor, SubprocessTransport
-from pinjra.executors.session import Patience
+from pinjra.executors.session.executor import Patience
 
 WORKER = Path(__file__).with_name("odd_worker.py")
 

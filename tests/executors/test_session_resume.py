@@ -9,7 +9,7 @@ import pytest
 from pinjra.core.errors import BackendError, SessionLost
 from pinjra.core.limits import Limits
 from pinjra.executors.pipes import SubprocessExecutor, SubprocessTransport
-from pinjra.executors.session import Patience
+from pinjra.executors.session.executor import Patience
 
 
 class CutTransport(SubprocessTransport):

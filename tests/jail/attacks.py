@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 SIGSYS = 31
-_CALL = "from pinjra.jail.libc import syscall, buffer\nresult = syscall({})\n"
+_CALL = "from pinjra.jail.walls.libc import syscall, buffer\nresult = syscall({})\n"
 
 
 def _call(arguments: str) -> str:
@@ -78,13 +78,14 @@ REFUSED = {
     "change the personality": _call("'personality', 0x0400000"),
     "make anonymous memory executable": "import mmap\nresult = len(mmap.mmap(-1, 4096, prot=7))",
     "make its memory executable later": (
-        "import ctypes\nfrom pinjra.jail.libc import syscall\nb = ctypes.create_string_buffer(1 << 16)\n"
+        "import ctypes\nfrom pinjra.jail.walls.libc import syscall\nb = ctypes.create_string_buffer(1 << 16)\n"
         "result = syscall('mprotect', (ctypes.addressof(b) + 4095) & ~4095, 4096, 5)"
     ),
     "run code from a memory file": _call("'memfd_create', b'x', 0"),
     "install a filter of its own": _call("'seccomp', 1, 0, buffer(bytes(16))"),
-    "allow itself to be traced": "from pinjra.jail.libc import prctl\nresult = prctl(4, 1)",
-    "switch the speculation barriers off": "from pinjra.jail.libc import syscall\nresult = syscall('prctl', 53, 0, 8, 0, 0)",
+    "allow itself to be traced": "from pinjra.jail.walls.libc import prctl\nresult = prctl(4, 1)",
+    "switch the speculation barriers off": "from pinjra.jail.walls.libc import syscall\n"
+    "result = syscall('prctl', 53, 0, 8, 0, 0)",
     "raise a limit again": _call("'prlimit64', 0, 4, buffer(bytes([1] + [0] * 7) * 2), None"),
     "share memory by System V": _call("'shmget', 0, 4096, 0o1600"),
     "make a message queue": _call("'mq_open', b'q', 0o100, 0o600, None"),
@@ -107,11 +108,11 @@ REFUSED = {
     "ask what is in the page cache": "import os\nresult = os.preadv(os.open(os.__file__, 0), [bytearray(9)], 0, 8)",
     "interrupt all processors": _call("'membarrier', 2, 0, 0"),
     "reserve room beyond the end of a file": (
-        "import os\nfrom pinjra.jail.libc import syscall\n"
+        "import os\nfrom pinjra.jail.walls.libc import syscall\n"
         "result = syscall('fallocate', os.open('r', os.O_RDWR | os.O_CREAT), 1, 0, 1 << 34)"
     ),
     "leave a whiteout": (
-        "open('w', 'w').close()\nfrom pinjra.jail.libc import syscall\n"
+        "open('w', 'w').close()\nfrom pinjra.jail.walls.libc import syscall\n"
         "result = syscall('renameat2', -100, b'w', -100, b'v', 4)"
     ),
     "read an attribute of a file of the host": "import os\nresult = os.getxattr('@FOLDER@/secret', 'user.canary')",
@@ -198,12 +199,12 @@ WORKS = {
         ["HOME", "LANG", "TMPDIR"],
     ),
     "hold no capability": (
-        "from pinjra.jail.libc import syscall, buffer\nb = buffer(bytes(24))\n"
+        "from pinjra.jail.walls.libc import syscall, buffer\nb = buffer(bytes(24))\n"
         "syscall('capget', buffer(bytes([34, 5, 8, 32, 0, 0, 0, 0])), b)\nresult = b.raw.hex()",
         "00" * 24,
     ),
-    "be under no_new_privs": ("from pinjra.jail.libc import prctl\nresult = prctl(39)", 1),
-    "not be dumpable": ("from pinjra.jail.libc import prctl\nresult = prctl(3)", 0),
+    "be under no_new_privs": ("from pinjra.jail.walls.libc import prctl\nresult = prctl(39)", 1),
+    "not be dumpable": ("from pinjra.jail.walls.libc import prctl\nresult = prctl(3)", 0),
     "leave no core file": ("import resource\nresult = resource.getrlimit(resource.RLIMIT_CORE)", [0, 0]),
     "not be root": ("import os\nresult = 0 in (os.getuid(), os.geteuid(), os.getgid(), os.getegid())", False),
     "have no descriptor but the three standard ones, the stream, and the pipe of this test": (

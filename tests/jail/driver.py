@@ -13,8 +13,8 @@ import tempfile
 import threading
 from pathlib import Path
 
-from pinjra.jail.client import Config, Session, Zygote, zygote_for
 from pinjra.jail.confine import Spec
+from pinjra.jail.spawn.client import Config, Session, Zygote, zygote_for
 
 HERE = str(Path(__file__).resolve().parent)
 SPEC = Spec(memory_bytes=256 << 20, disk_bytes=16 << 20, processes=24)

@@ -209,7 +209,7 @@ def test_what_a_run_left_behind_is_ended(mode: str, opened: Open) -> None:
 
 _HIDDEN = (
     "import os, time, signal\nr, w = os.pipe()\nif os.fork() == 0:\n    os.close(r)\n"
-    "    from pinjra.jail.libc import prctl\n    prctl(1, 0)\n    prctl(36, 1)\n    os.setsid()\n"
+    "    from pinjra.jail.walls.libc import prctl\n    prctl(1, 0)\n    prctl(36, 1)\n    os.setsid()\n"
     "    for _ in range(3):\n        if os.fork():\n            break\n        os.setsid()\n"
     "    while True: time.sleep(1)\nos.close(w)\nos.set_blocking(r, False)"
 )

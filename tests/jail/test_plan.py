@@ -6,9 +6,9 @@ import pytest
 
 from pinjra.core.errors import ConfigurationError, ExecutorUnavailable
 from pinjra.jail import plan, profile
-from pinjra.jail.cgroups import Parents
-from pinjra.jail.namespaces import FLAGS
 from pinjra.jail.probe import Kernel
+from pinjra.jail.walls.cgroups import Parents
+from pinjra.jail.walls.namespaces import FLAGS
 
 KINDS = [name for name in FLAGS if name != "user namespace"]
 NO_GROUPS = Parents(2, {}, {"memory": "not delegated", "pids": "not delegated"}, "1")

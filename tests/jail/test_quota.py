@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pinjra.jail import quota
+from pinjra.jail.walls import disk_quota as quota
 
 DEPTH = 1500  # beyond the interpreter's recursion limit, the descriptors of a process, and the longest path
 

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from pinjra.jail import profile, seccomp
-from pinjra.jail.syscalls import AUDIT_ARCH, numbers_for
+from pinjra.jail import profile
+from pinjra.jail.walls import seccomp
+from pinjra.jail.walls.syscalls import AUDIT_ARCH, numbers_for
 
 ALLOW, KILL, ERRNO = 0x7FFF0000, 0x80000000, 0x00050000
 EPERM, ENOSYS = ERRNO | 1, ERRNO | 38

@@ -17,9 +17,9 @@ from pathlib import Path
 import pytest
 
 from pinjra.core.errors import ConfigurationError
-from pinjra.jail.client import Session, Zygote
 from pinjra.jail.confine import Spec
 from pinjra.jail.plan import JailUnavailable
+from pinjra.jail.spawn.client import Session, Zygote
 
 from .driver import HERE, SPEC, ask, open_zygote
 

@@ -51,7 +51,7 @@ def e2b(e2b_server: Any, monkeypatch: pytest.MonkeyPatch) -> type[PythonExecutor
     monkeypatch.setenv("E2B_API_URL", e2b_server.url)
     monkeypatch.setenv("E2B_SANDBOX_URL", e2b_server.url)
     monkeypatch.setenv("E2B_API_KEY", "e2b_" + "0" * 40)
-    from pinjra.executors.e2b import E2BExecutor
+    from pinjra.executors.remote.e2b import E2BExecutor
 
     class Installed(E2BExecutor):
         """The stand-in's sandbox is this machine: what is there need not be installed."""
@@ -67,7 +67,7 @@ def modal(modal_server: Any, monkeypatch: pytest.MonkeyPatch) -> type[PythonExec
     monkeypatch.setenv("MODAL_SERVER_URL", modal_server.url)
     monkeypatch.setenv("MODAL_TOKEN_ID", "ak-x")
     monkeypatch.setenv("MODAL_TOKEN_SECRET", "as-x")
-    from pinjra.executors.modal import ModalExecutor
+    from pinjra.executors.remote.modal import ModalExecutor
 
     return ModalExecutor
 
@@ -79,7 +79,7 @@ def blaxel(blaxel_server: Any, monkeypatch: pytest.MonkeyPatch) -> type[PythonEx
     from blaxel.core import SyncSandboxInstance
     from blaxel.core.client.models import Metadata, Sandbox, SandboxSpec
 
-    from pinjra.executors.blaxel import BlaxelExecutor
+    from pinjra.executors.remote.blaxel import BlaxelExecutor
 
     class OnLoopback(BlaxelExecutor):
         """The control plane's address is fixed in the SDK, so the sandbox is given."""
@@ -101,7 +101,7 @@ def kubernetes(
     monkeypatch.setattr(
         "kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(tmp_path / "kubeconfig")
     )
-    from pinjra.executors.kubernetes import KubernetesExecutor
+    from pinjra.executors.kubernetes.executor import KubernetesExecutor
 
     class Here(KubernetesExecutor):
         """The stand-in's pods are this machine, which has no /scratch: the worker makes a folder."""
@@ -117,7 +117,7 @@ def daytona(daytona_server: Any, monkeypatch: pytest.MonkeyPatch) -> type[Python
     monkeypatch.setenv("DAYTONA_API_URL", f"{daytona_server.url}/api")
     monkeypatch.setenv("DAYTONA_API_KEY", "dtn_" + "0" * 40)
     monkeypatch.setenv("DAYTONA_USE_DEPRECATED_POLLING", "true")  # the stand-in has no stream of events
-    from pinjra.executors.daytona import DaytonaExecutor
+    from pinjra.executors.remote.daytona import DaytonaExecutor
 
     class Installed(DaytonaExecutor):
         """The stand-in's sandbox is this machine: what is there need not be installed."""
@@ -190,7 +190,7 @@ def daemon(tools_folder: Path) -> Iterator[str]:
 
 @pytest.fixture
 def docker_executor(daemon: str) -> type[Any]:
-    from pinjra.executors.docker import DockerExecutor
+    from pinjra.executors.containers.docker import DockerExecutor
 
     class Here(DockerExecutor):
         def __init__(self, imports: Any = (), **options: Any) -> None:
@@ -202,6 +202,6 @@ def docker_executor(daemon: str) -> type[Any]:
 @pytest.fixture
 def oci_executor(tools_folder: Path, monkeypatch: pytest.MonkeyPatch) -> type[Any]:
     monkeypatch.setenv("PATH", prepare(tools_folder, "--no-daemon")["PATH"])
-    from pinjra.executors.oci import OciExecutor
+    from pinjra.executors.containers.oci import OciExecutor
 
     return OciExecutor

@@ -72,8 +72,8 @@ def test_a_killed_container_is_noticed_and_named(docker_executor: Any, daemon: s
 def test_closing_leaves_no_container_and_a_dead_hosts_are_swept(docker_executor: Any, daemon: str):
     import docker
 
-    from pinjra.executors.docker import LABEL, sweep
-    from pinjra.executors.leases import holder
+    from pinjra.executors.containers.docker import LABEL, sweep
+    from pinjra.executors.containers.ownership import holder
 
     client = docker.DockerClient(base_url=daemon)
     with docker_executor() as executor:
@@ -88,7 +88,7 @@ def test_closing_leaves_no_container_and_a_dead_hosts_are_swept(docker_executor:
 
 def test_a_missing_daemon_is_one_clear_line():
     pytest.importorskip("docker", reason="the docker SDK is not installed")
-    from pinjra.executors.docker import DockerExecutor
+    from pinjra.executors.containers.docker import DockerExecutor
 
     with pytest.raises(ExecutorUnavailable, match="no docker daemon answers at unix:///nowhere"):
         DockerExecutor(base_url="unix:///nowhere")

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pinjra.core.errors import StartupFailed
-from pinjra.executors.daytona import INPUT_BYTES, _whole_lines
+from pinjra.executors.remote.daytona import INPUT_BYTES, _whole_lines
 
 
 def test_a_sandbox_is_asked_for_without_a_network_and_deleted_at_close(daytona: Any, daytona_server: Any):

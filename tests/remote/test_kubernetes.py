@@ -12,8 +12,8 @@ from remote_standins.chosen import CHECKS, named
 from pinjra.core.errors import ConfigurationError, SessionLost, StartupFailed
 from pinjra.core.limits import Limits
 from pinjra.executors.conformance.suite import Check, run_check
-from pinjra.executors.leases import holder
-from pinjra.executors.pod import LABELS, network_policy, sandbox_template
+from pinjra.executors.containers.ownership import holder
+from pinjra.executors.kubernetes.manifests import LABELS, network_policy, sandbox_template
 
 
 @pytest.mark.parametrize("wanted", CHECKS, ids=named)
@@ -201,7 +201,7 @@ def test_a_server_that_speaks_only_the_older_protocol_does(tmp_path: Path):
     pytest.importorskip("kubernetes", reason="the Kubernetes client is not installed", exc_type=ImportError)
     from remote_standins.standin_kubernetes import KubernetesStandIn
 
-    from pinjra.executors.kubernetes import KubernetesExecutor
+    from pinjra.executors.kubernetes.executor import KubernetesExecutor
 
     server = KubernetesStandIn(("v4.channel.k8s.io",))
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 
 from pinjra.agents import CodeAgent
-from pinjra.agents.saved import memory_from_json
+from pinjra.agents.memory.json import memory_from_json
 from pinjra.models.scripted import ScriptedModel
 from pinjra.ui.plain import PlainView
 from pinjra.ui.replay import replay

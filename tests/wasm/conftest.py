@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pinjra.core.limits import Limits
-from pinjra.executors.wasm import WasmExecutor
+from pinjra.executors.wasm.executor import WasmExecutor
 
 LIMITS = Limits(wall_seconds=60, memory_bytes=256 << 20, disk_bytes=1 << 20)
 

@@ -6,7 +6,7 @@ import pytest
 
 from pinjra.executors.conformance import limits, output, tools, values  # noqa: F401  (they fill CHECKS)
 from pinjra.executors.conformance.suite import CHECKS, Check, run_check
-from pinjra.executors.wasm import WasmExecutor
+from pinjra.executors.wasm.executor import WasmExecutor
 
 LACKING = {"rollback", "fork"}
 ELSEWHERE = ("in the sandbox: No module named", "the supervisor of WebAssembly is a part of the host")

@@ -19,9 +19,9 @@ from pinjra.core.execution import Cause
 from pinjra.core.limits import Limits
 from pinjra.executors.conformance import limits, output, tools, values  # noqa: F401  (they fill CHECKS)
 from pinjra.executors.conformance.suite import CHECKS, Check, run_check
-from pinjra.executors.wasm import WasmExecutor
-from pinjra.executors.wasm_deno import deno_parts, find_deno, find_pyodide
-from pinjra.executors.wasm_deno_launch import deno_command
+from pinjra.executors.wasm.deno import deno_parts, find_deno, find_pyodide
+from pinjra.executors.wasm.deno_launch import deno_command
+from pinjra.executors.wasm.executor import WasmExecutor
 
 LACKING = {"rollback", "fork"}
 
@@ -177,7 +177,7 @@ def test_where_only_node_is_there_it_is_refused_by_name(tmp_path, monkeypatch):
     node.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr("sys.executable", str(tmp_path / "python"))
-    monkeypatch.setattr("pinjra.executors.wasm_deno.find_spec", lambda name: None)
+    monkeypatch.setattr("pinjra.executors.wasm.deno.find_spec", lambda name: None)
     with pytest.raises(
         MissingDependency, match=r"Node\.js is no boundary .* pip install 'pinjra\[pyodide\]'"
     ):
@@ -192,7 +192,7 @@ def test_where_pyodide_is_not_there_the_command_that_installs_it_is_said(tmp_pat
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc tells whether the process is there")
 def test_a_busy_instance_ends_with_a_host_that_was_killed():
     code = (
-        "from pinjra.executors.wasm import WasmExecutor\n"
+        "from pinjra.executors.wasm.executor import WasmExecutor\n"
         "x = WasmExecutor(runtime='pyodide', guard=False)\n"
         "print(x._link.channel.transport._instance._process.pid, flush=True)\nx.run('while True:\\n    pass')"
     )

@@ -13,8 +13,8 @@ import pytest
 from pinjra.core.errors import ConfigurationError, ExecutorUnavailable
 from pinjra.core.execution import Cause, ErrorKind
 from pinjra.core.limits import Limits
-from pinjra.executors.wasm import WasmExecutor
-from pinjra.executors.wasm_parts import mark_used, parts, sweep
+from pinjra.executors.wasm.executor import WasmExecutor
+from pinjra.executors.wasm.parts import mark_used, parts, sweep
 
 
 def test_a_step_that_can_be_stopped_keeps_the_variables_of_earlier_steps():
@@ -136,7 +136,7 @@ def test_what_was_made_for_workers_that_nobody_starts_any_more_is_swept(tmp_path
 def test_without_the_packages_one_line_says_what_to_install():
     code = (
         "import sys\nsys.path[:] = [p for p in sys.path if 'site-packages' not in p] + [sys.argv[1]]\n"
-        "from pinjra.executors.wasm import WasmExecutor\nprint(WasmExecutor.diagnose())"
+        "from pinjra.executors.wasm.executor import WasmExecutor\nprint(WasmExecutor.diagnose())"
     )
     import pinjra
 
@@ -154,7 +154,7 @@ def test_without_the_packages_one_line_says_what_to_install():
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc tells whether the process is there")
 def test_an_instance_ends_with_a_host_that_was_killed():
     code = (
-        "import subprocess\nfrom pinjra.executors.wasm import WasmExecutor\n"
+        "import subprocess\nfrom pinjra.executors.wasm.executor import WasmExecutor\n"
         "x = WasmExecutor(guard=False)\n"
         "print(x._link.channel.transport._instance._process.pid, flush=True)\nx.run('while True:\\n    pass')"
     )

@@ -21,8 +21,8 @@ from hypothesis import strategies as st
 
 from pinjra.core.errors import ProtocolViolation
 from pinjra.core.values import Opaque, Record
-from pinjra.wire.codec import Decoder, EncodeError, ValueLimits, decode, encode
 from pinjra.wire.frames import WireLimits, dump, load
+from pinjra.wire.values.codec import Decoder, EncodeError, ValueLimits, decode, encode
 
 ZONES = [dt.UTC, dt.timezone(dt.timedelta(hours=-5), "EST"), ZoneInfo("Europe/Berlin"), None]
 scalars = st.one_of(
@@ -297,7 +297,7 @@ def test_an_opaque_goes_to_its_owner() -> None:
 
 def test_the_codec_imports_no_library_that_is_not_there_already() -> None:
     code = (
-        "import sys, pinjra.wire.codec as c; c.encode([1, object(), 'x']); "
+        "import sys, pinjra.wire.values.codec as c; c.encode([1, object(), 'x']); "
         "print({'numpy', 'pandas', 'PIL'} & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

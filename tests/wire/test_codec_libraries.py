@@ -9,9 +9,9 @@ from PIL import Image
 
 from pinjra.core.errors import ProtocolViolation
 from pinjra.core.values import Opaque
-from pinjra.wire.codec import decode, encode
-from pinjra.wire.coding import EncodeError
 from pinjra.wire.frames import WireLimits, dump, load
+from pinjra.wire.values.codec import decode, encode
+from pinjra.wire.values.coding import EncodeError
 
 
 def cross(value: object) -> object:

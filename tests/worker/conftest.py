@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from pinjra.wire.codec import decode, encode
 from pinjra.wire.connection import HostConnection
 from pinjra.wire.messages import (
     Answer,
@@ -28,6 +27,7 @@ from pinjra.wire.messages import (
     SetVariables,
     Started,
 )
+from pinjra.wire.values.codec import decode, encode
 
 WORKER = [sys.executable, "-I", "-m", "pinjra.worker"]
 PATIENCE = 60.0  # a hang fails the test; nothing waits so long

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pinjra.executors.package import bootstrap_command, worker_zip
+from pinjra.executors.bootstrap.worker_zip import bootstrap_command, worker_zip
 from pinjra.wire.messages import Lost
 
 PYTHONS = sorted(Path.home().glob(".pyenv/versions/3.1[0-9]*/bin/python3")) or [Path(sys.executable)]
@@ -22,7 +22,10 @@ def packed(tmp_path_factory):
 
 
 def test_the_zip_has_the_same_bytes_in_every_process():
-    code = "import hashlib; from pinjra.executors.package import worker_zip; print(hashlib.sha256(worker_zip()).hexdigest())"
+    code = (
+        "import hashlib; from pinjra.executors.bootstrap.worker_zip import worker_zip; "
+        "print(hashlib.sha256(worker_zip()).hexdigest())"
+    )
     digests = {
         subprocess.run(
             [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60

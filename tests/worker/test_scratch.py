@@ -5,7 +5,7 @@ import os
 import pytest
 
 from pinjra.wire.messages import Done, Failed, FileData, FileList, GetFile, ListFiles, PutFile
-from pinjra.worker.scratch import Scratch, ScratchError
+from pinjra.worker.scratch.requests import Scratch, ScratchError
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ import signal
 
 import pytest
 
-from pinjra.worker import sweeper
-from pinjra.worker.sweeper import Spent, Sweeper
+from pinjra.worker.supervisor import sweep as sweeper
+from pinjra.worker.supervisor.sweep import Spent, Sweeper
 
 
 class Nobody:

@@ -5,8 +5,8 @@ import socket
 import pytest
 
 from pinjra.wire.messages import Answer, Call, Finished, Interrupt, Lost
-from pinjra.worker.channel import Channel
-from pinjra.worker.interrupts import Interrupts
+from pinjra.worker.interpreter.channel import Channel
+from pinjra.worker.interpreter.interrupts import Interrupts
 
 
 @pytest.fixture(params=[True, False], ids=["guarded", "plain"])

@@ -8,11 +8,11 @@ from pathlib import Path
 
 _PLAY = """
 import gc, os, random, signal, sys
-from pinjra.core import forks
+from pinjra.jail.spawn import forks
 forks.hold_back()
 from pinjra.worker.warmup import warm_up
-from pinjra.worker.session import Session
-from pinjra.worker.supervisor import Supervisor
+from pinjra.worker.supervisor.host_stream import Session
+from pinjra.worker.supervisor.loop import Supervisor
 
 def state():
     gc.collect()

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from pinjra.agents.memory.json import plain
 from pinjra.agents.redact import redact
-from pinjra.agents.saved import plain
 
 __all__ = ["Allow", "AuditLog", "Decision", "Refuse", "Replace", "allow", "decided", "refuse", "replace"]
 

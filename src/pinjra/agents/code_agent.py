@@ -6,20 +6,20 @@ import inspect
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 
+from pinjra.agents.agent import Agent
 from pinjra.agents.approval import Refuse, Replace, decided
-from pinjra.agents.asking import ask
-from pinjra.agents.base import Agent
 from pinjra.agents.errors import AgentError, AgentExecutionError
 from pinjra.agents.extract import MARKDOWN_TAGS, Action, extract_code, extract_structured
-from pinjra.agents.granted import grant_all
-from pinjra.agents.loop import conversation
-from pinjra.agents.messages import MessageForm
-from pinjra.agents.observe import DEFAULT_LENGTH, describe_execution
-from pinjra.agents.sessions import ExecutorSource, Session
-from pinjra.agents.small import example_turns
-from pinjra.agents.steps import TaskStep
-from pinjra.agents.waiting import interrupting
-from pinjra.agents.wording import authorized_words, brief_signatures, signatures
+from pinjra.agents.memory.messages import MessageForm
+from pinjra.agents.memory.observation import DEFAULT_LENGTH, describe_execution
+from pinjra.agents.memory.steps import TaskStep
+from pinjra.agents.prompts.examples import example_turns
+from pinjra.agents.prompts.tool_text import authorized_words, brief_signatures, signatures
+from pinjra.agents.run.completion import ask
+from pinjra.agents.run.loop import conversation
+from pinjra.agents.run.sessions import ExecutorSource, Session
+from pinjra.agents.run.tools import grant_all
+from pinjra.agents.run.waiting import interrupting
 from pinjra.core.errors import ConfigurationError, PinjraError, SessionLost
 from pinjra.core.events import CodeReady, OutputText
 from pinjra.core.execution import Execution
@@ -28,8 +28,8 @@ from pinjra.executors.registry import create_executor, default_executor, executo
 from pinjra.models.base import ChatMessage, Completion, Model
 
 if TYPE_CHECKING:
-    from pinjra.agents.loop import Draft
-    from pinjra.agents.run import Run
+    from pinjra.agents.run.loop import Draft
+    from pinjra.agents.run.state import Run
     from pinjra.tools.base import Tool
 
 __all__ = ["CodeAgent"]

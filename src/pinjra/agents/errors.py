@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from pinjra.core.errors import PinjraError
 
 if TYPE_CHECKING:
-    from pinjra.agents.run import RunResult
+    from pinjra.agents.run.state import RunResult
 
 __all__ = [
     "AgentBudgetError",

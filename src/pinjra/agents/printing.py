@@ -6,7 +6,7 @@ import sys
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
-from pinjra.agents.observe import cut_middle, describe_value
+from pinjra.agents.memory.observation import cut_middle, describe_value
 from pinjra.core.events import (
     CodeReady,
     Event,
@@ -20,8 +20,8 @@ from pinjra.core.events import (
 )
 
 if TYPE_CHECKING:
-    from pinjra.agents.base import Agent
-    from pinjra.agents.run import Sink
+    from pinjra.agents.agent import Agent
+    from pinjra.agents.run.state import Sink
 
 __all__ = ["LogLevel", "agent_tree", "printer"]
 

@@ -6,9 +6,9 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from pinjra.agents.memory import AgentMemory
-from pinjra.agents.running import Order
-from pinjra.agents.steps import ActionStep, TaskStep
+from pinjra.agents.memory.memory import AgentMemory
+from pinjra.agents.memory.steps import ActionStep, TaskStep
+from pinjra.agents.run.driver import Order
 from pinjra.core.errors import ConfigurationError
 
 __all__ = ["load_memory", "resumed_order"]

@@ -10,17 +10,17 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pinjra.agents.asking import ask
-from pinjra.agents.base import Agent
+from pinjra.agents.agent import Agent
 from pinjra.agents.errors import AgentError, AgentParsingError, AgentToolCallError, AgentToolExecutionError
-from pinjra.agents.granted import GrantedTool
-from pinjra.agents.loop import conversation
-from pinjra.agents.messages import MessageForm
-from pinjra.agents.observe import DEFAULT_LENGTH, describe_value
-from pinjra.agents.run import CURRENT_RUN
-from pinjra.agents.sessions import Session
-from pinjra.agents.waiting import interrupting
-from pinjra.agents.wording import tool_lines
+from pinjra.agents.memory.messages import MessageForm
+from pinjra.agents.memory.observation import DEFAULT_LENGTH, describe_value
+from pinjra.agents.prompts.tool_text import tool_lines
+from pinjra.agents.run.completion import ask
+from pinjra.agents.run.loop import conversation
+from pinjra.agents.run.sessions import Session
+from pinjra.agents.run.state import CURRENT_RUN
+from pinjra.agents.run.tools import GrantedTool
+from pinjra.agents.run.waiting import interrupting
 from pinjra.core.errors import ToolRefused
 from pinjra.core.execution import Execution
 from pinjra.executors.registry import create_executor
@@ -29,8 +29,8 @@ from pinjra.tools.library.final_answer import FinalAnswerTool
 from pinjra.tools.schema import ToolSchema, json_schema
 
 if TYPE_CHECKING:
-    from pinjra.agents.loop import Draft
-    from pinjra.agents.run import Run
+    from pinjra.agents.run.loop import Draft
+    from pinjra.agents.run.state import Run
     from pinjra.tools.base import Tool
 
 __all__ = ["ToolCallingAgent"]
@@ -87,7 +87,7 @@ class ToolCallingAgent(Agent):
 
     def base_tools(self) -> Sequence[Tool]:
         """Return web search, web pages and Python."""
-        from pinjra.agents.setup import web_tools
+        from pinjra.agents.arguments import web_tools
         from pinjra.tools.library.python import PythonTool
 
         self._runs_python = True

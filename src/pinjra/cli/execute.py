@@ -74,7 +74,7 @@ def _write(stream: str, text: str) -> None:
 
 def _tell(done: Execution) -> None:
     """Write the value to stdout and what went wrong to stderr."""
-    from pinjra.agents.observe import describe_value
+    from pinjra.agents.memory.observation import describe_value
     from pinjra.ui.clean import clean
 
     if done.value is not None:
@@ -99,7 +99,7 @@ def _form(done: Execution) -> dict[str, Any]:
     """Return an execution as JSON data; artifacts by type and size."""
     from dataclasses import asdict
 
-    from pinjra.agents.saved import plain
+    from pinjra.agents.memory.json import plain
 
     error = None
     if done.error is not None:

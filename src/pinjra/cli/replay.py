@@ -16,7 +16,7 @@ __all__ = ["replay"]
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line for each event.")
 def replay(file: Path, as_json: bool) -> None:
     """Show the run that FILE holds (of `pinjra run --save`, or an agent's `memory.to_json()`)."""
-    from pinjra.agents.saved import memory_from_json
+    from pinjra.agents.memory.json import memory_from_json
     from pinjra.ui.replay import replay as events_of
 
     try:

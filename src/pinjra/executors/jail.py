@@ -14,19 +14,19 @@ from pinjra.core.errors import ExecutorUnavailable
 from pinjra.core.limits import Limits
 from pinjra.executors.guarantees import Guarantees
 from pinjra.executors.jailed import Box, JailTransport
-from pinjra.executors.session import Patience, SessionExecutor
+from pinjra.executors.session.executor import Patience, SessionExecutor
 from pinjra.guard.imports import DEFAULT_AUTHORIZED
-from pinjra.jail.client import Config, Zygote, zygote_for
 from pinjra.jail.confine import Spec
+from pinjra.jail.spawn.client import Config, Zygote, zygote_for
 from pinjra.wire.connection import opening_bytes
 
 __all__ = ["JailExecutor", "JailTransport"]
 
-_SERVE = "pinjra.worker.supervisor:serve"
+_SERVE = "pinjra.worker.supervisor.loop:serve"
 _WARM_UP = "pinjra.worker.warmup:warm_up"
 # What every session needs sooner or later; each is then shared memory and no time
 _PRELOAD = (
-    "pinjra.worker.interpreter",
+    "pinjra.worker.interpreter.forked",
     "pinjra.guard.replacements",
     "pinjra.guard.services",
     *DEFAULT_AUTHORIZED,

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 
 from pinjra.core.errors import BackendError
-from pinjra.jail.client import Session
+from pinjra.jail.spawn.client import Session
 
 __all__ = ["Box", "JailTransport"]
 

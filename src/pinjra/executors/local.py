@@ -21,13 +21,13 @@ from pinjra.executors.alarm import Alarm
 from pinjra.executors.base import PythonExecutor, check_file_name
 from pinjra.executors.guarantees import Guarantees
 from pinjra.executors.local_tools import LocalBridge
-from pinjra.executors.text import printable
+from pinjra.executors.session.safe_text import printable
 from pinjra.executors.watchdog import WATCHDOG, Watch, listen_on_main_thread, unlisten
 from pinjra.guard.errors import GuestStop
 from pinjra.guard.imports import DEFAULT_AUTHORIZED
 from pinjra.guard.interpreter import Interpreter, Outcome
 from pinjra.guard.policy import Policy
-from pinjra.wire.codec import EncodeError, ValueLimits, decode, encode
+from pinjra.wire.values.codec import EncodeError, ValueLimits, decode, encode
 
 __all__ = ["LocalPythonExecutor"]
 

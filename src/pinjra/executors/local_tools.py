@@ -14,10 +14,10 @@ from pinjra.core.calls import HostFunction, guest_exception
 from pinjra.core.errors import ToolRefused
 from pinjra.core.execution import Cause
 from pinjra.core.values import Opaque
-from pinjra.executors.text import printable
+from pinjra.executors.session.safe_text import printable
 from pinjra.guard.audit import guest_running, host_section
 from pinjra.guard.errors import GuestStop
-from pinjra.wire.codec import EncodeError, ValueLimits, decode, encode, type_name
+from pinjra.wire.values.codec import EncodeError, ValueLimits, decode, encode, type_name
 
 if TYPE_CHECKING:
     from pinjra.executors.local import LocalPythonExecutor

@@ -13,8 +13,8 @@ from collections.abc import Mapping, Sequence
 
 from pinjra.core.errors import BackendError, StartupFailed
 from pinjra.executors.guarantees import Guarantees
-from pinjra.executors.session import SessionExecutor
-from pinjra.executors.transport import Transport
+from pinjra.executors.session.executor import SessionExecutor
+from pinjra.executors.session.transport import Transport
 
 __all__ = ["WORKER_COMMAND", "SubprocessExecutor", "SubprocessTransport"]
 

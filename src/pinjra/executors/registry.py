@@ -29,15 +29,15 @@ GROUP = "pinjra.executors"  # entry-point group for executors of other packages
 BUILTIN: dict[str, str] = {
     "jail": "pinjra.executors.jail:JailExecutor",
     "local": "pinjra.executors.local:LocalPythonExecutor",
-    "docker": "pinjra.executors.docker:DockerExecutor",
-    "oci": "pinjra.executors.oci:OciExecutor",
+    "docker": "pinjra.executors.containers.docker:DockerExecutor",
+    "oci": "pinjra.executors.containers.oci:OciExecutor",
     "ssh": "pinjra.executors.ssh:SshExecutor",
-    "wasm": "pinjra.executors.wasm:WasmExecutor",
-    "e2b": "pinjra.executors.e2b:E2BExecutor",
-    "modal": "pinjra.executors.modal:ModalExecutor",
-    "blaxel": "pinjra.executors.blaxel:BlaxelExecutor",
-    "daytona": "pinjra.executors.daytona:DaytonaExecutor",
-    "kubernetes": "pinjra.executors.kubernetes:KubernetesExecutor",
+    "wasm": "pinjra.executors.wasm.executor:WasmExecutor",
+    "e2b": "pinjra.executors.remote.e2b:E2BExecutor",
+    "modal": "pinjra.executors.remote.modal:ModalExecutor",
+    "blaxel": "pinjra.executors.remote.blaxel:BlaxelExecutor",
+    "daytona": "pinjra.executors.remote.daytona:DaytonaExecutor",
+    "kubernetes": "pinjra.executors.kubernetes.executor:KubernetesExecutor",
 }
 
 

@@ -14,12 +14,12 @@ from typing import Any
 
 from pinjra.core.errors import ConfigurationError, MissingDependency
 from pinjra.core.limits import Limits
-from pinjra.executors.bootstrap import bootstrap_code, bootstrap_payload
+from pinjra.executors.bootstrap.first_bytes import bootstrap_code, bootstrap_payload
 from pinjra.executors.guarantees import Guarantees
-from pinjra.executors.link import Patience
 from pinjra.executors.pipes import SubprocessTransport
-from pinjra.executors.session import SessionExecutor
-from pinjra.executors.transport import Transport
+from pinjra.executors.session.connection import Patience
+from pinjra.executors.session.executor import SessionExecutor
+from pinjra.executors.session.transport import Transport
 
 __all__ = ["SshExecutor"]
 

@@ -12,10 +12,11 @@ import tempfile
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from pinjra.jail import capabilities, landlock, namespaces, profile, rlimits, seccomp
-from pinjra.jail.cgroups import Group
-from pinjra.jail.libc import prctl, syscall
+from pinjra.jail import profile
 from pinjra.jail.plan import Plan
+from pinjra.jail.walls import capabilities, landlock, namespaces, rlimits, seccomp
+from pinjra.jail.walls.cgroups import Group
+from pinjra.jail.walls.libc import prctl, syscall
 
 __all__ = ["Box", "Spec", "close_all_but", "confine", "forget_signals", "set_environment"]
 

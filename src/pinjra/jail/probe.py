@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from pinjra.jail import capabilities, cgroups, landlock, namespaces, seccomp
+from pinjra.jail.walls import capabilities, cgroups, landlock, namespaces, seccomp
 
 __all__ = ["Kernel", "probe"]
 

@@ -6,7 +6,7 @@ import json
 from dataclasses import fields
 from typing import TextIO
 
-from pinjra.agents.saved import plain
+from pinjra.agents.memory.json import plain
 from pinjra.core.events import Event, RunFinished, StepFinished
 
 __all__ = ["JsonView"]

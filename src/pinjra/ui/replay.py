@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from pinjra.agents.steps import (
+from pinjra.agents.memory.steps import (
     ActionStep,
     FinalAnswerStep,
     MemoryStep,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pinjra.agents.observe import cut_middle, describe_value
+from pinjra.agents.memory.observation import cut_middle, describe_value
 from pinjra.core.events import RunFinished, StepFinished, ToolCalled, ToolReturned
 from pinjra.ui.clean import clean
 

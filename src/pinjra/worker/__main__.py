@@ -10,8 +10,8 @@ import sys
 from typing import NoReturn
 
 from pinjra.core.errors import ExecutorUnavailable
-from pinjra.worker.host import cloexec
-from pinjra.worker.supervisor import serve
+from pinjra.worker.supervisor.host import cloexec
+from pinjra.worker.supervisor.loop import serve
 
 UNAVAILABLE = 69  # exit status, as sysexits.h has it
 
@@ -26,8 +26,8 @@ def main() -> NoReturn:
 
 
 def _serve_confined(numbers: list[str]) -> NoReturn:
-    from pinjra.jail.alone import confine_alone
     from pinjra.jail.confine import Spec
+    from pinjra.jail.self_confine import confine_alone
 
     try:
         memory, disk, processes = (int(number) or None for number in numbers)

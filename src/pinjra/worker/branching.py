@@ -6,8 +6,8 @@ import os
 import secrets
 import stat
 
-from pinjra.jail import quota
-from pinjra.worker.scratch import BRANCH_PREFIX, Scratch, ScratchError
+from pinjra.jail.walls import disk_quota as quota
+from pinjra.worker.scratch.requests import BRANCH_PREFIX, Scratch, ScratchError
 
 __all__ = ["copy_scratch"]
 

@@ -13,12 +13,12 @@ import socket
 import sys
 import traceback
 
-from pinjra.core.forks import fork
-from pinjra.worker import interpreter
-from pinjra.worker.processes import MEMORY_STATUS
+from pinjra.jail.spawn.forks import fork
+from pinjra.worker.interpreter import forked as interpreter
 from pinjra.worker.rehearsal import rehearse_run
 from pinjra.worker.setup import Birth
-from pinjra.worker.sweeper import Sweeper
+from pinjra.worker.supervisor.processes import MEMORY_STATUS
+from pinjra.worker.supervisor.sweep import Sweeper
 
 __all__ = ["Newborn"]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 
 from pinjra.wire.messages import Output
-from pinjra.worker.capture import Capture
-from pinjra.worker.host import Host
 from pinjra.worker.ring import RingReader
+from pinjra.worker.supervisor.capture import Capture
+from pinjra.worker.supervisor.host import Host
 
 __all__ = ["Printing"]
 

@@ -16,10 +16,10 @@ from pinjra.core.limits import Limits
 from pinjra.guard.imports import DEFAULT_AUTHORIZED
 from pinjra.wire.connection import HostConnection
 from pinjra.wire.messages import Execute, Init
-from pinjra.worker.host import Host, hello
-from pinjra.worker.interpreter import Loop
+from pinjra.worker.interpreter.forked import Loop
 from pinjra.worker.ring import make_ring
 from pinjra.worker.setup import Birth, Setup
+from pinjra.worker.supervisor.host import Host, hello
 
 __all__ = ["PROGRAM", "configuration", "rehearse_opening", "rehearse_run"]
 

@@ -14,13 +14,13 @@ from collections.abc import Iterable
 
 from pinjra.wire.connection import HostConnection
 from pinjra.wire.messages import Close, Execute, Init
-from pinjra.worker.capture import Capture
-from pinjra.worker.host import Host, hello
-from pinjra.worker.processes import become_subreaper, reap
 from pinjra.worker.rehearsal import PROGRAM, configuration, rehearse_opening, rehearse_run
-from pinjra.worker.session import Session
-from pinjra.worker.supervisor import Supervisor
-from pinjra.worker.sweeper import Member, Sweeper
+from pinjra.worker.supervisor.capture import Capture
+from pinjra.worker.supervisor.host import Host, hello
+from pinjra.worker.supervisor.host_stream import Session
+from pinjra.worker.supervisor.loop import Supervisor
+from pinjra.worker.supervisor.processes import become_subreaper, reap
+from pinjra.worker.supervisor.sweep import Member, Sweeper
 
 __all__ = ["warm_up"]
 

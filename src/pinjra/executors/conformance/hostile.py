@@ -11,11 +11,11 @@ from importlib import resources
 
 from pinjra.core.errors import ProtocolViolation, SessionLost
 from pinjra.executors.base import PythonExecutor
-from pinjra.executors.bootstrap import substituted
+from pinjra.executors.bootstrap.first_bytes import substituted
+from pinjra.executors.bootstrap.worker_zip import worker_zip
 from pinjra.executors.conformance.liar import LIES
 from pinjra.executors.conformance.suite import CheckFailed, NotHere, check, expect, value_of
-from pinjra.executors.package import worker_zip
-from pinjra.executors.session import SessionExecutor
+from pinjra.executors.session.executor import SessionExecutor
 
 SECONDS = 20.0  # for a lie to be noticed; a machine under load takes some
 _LIAR = "pinjra.executors.conformance.liar"

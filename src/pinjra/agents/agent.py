@@ -1,0 +1,366 @@
+"""Agent: the configuration that every kind of agent shares, checked when it is made; and the ways to run it."""
+
+from __future__ import annotations
+
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import IO, TYPE_CHECKING, ClassVar, Self, cast
+
+from pinjra.agents.approval import AfterTool, AuditLog, BeforeRun, BeforeTool
+from pinjra.agents.arguments import (
+    callback_pairs,
+    check_count,
+    check_names,
+    managed_by_name,
+    tools_by_name,
+)
+from pinjra.agents.errors import AgentInterrupted
+from pinjra.agents.memory.memory import AgentMemory
+from pinjra.agents.memory.messages import MessageForm
+from pinjra.agents.prompts.templates import PromptTemplates, complete_templates, render
+from pinjra.agents.run import driver as running
+from pinjra.agents.run.budget import Budget
+from pinjra.agents.run.compaction import Compaction
+from pinjra.agents.run.sessions import LastRuns, Session
+from pinjra.agents.run.state import Run, RunResult
+from pinjra.core.events import Event
+from pinjra.models.base import Model, ToolSchema
+
+if TYPE_CHECKING:
+    from pinjra.agents.run.loop import Draft
+    from pinjra.tools.base import Tool
+
+__all__ = ["Agent"]
+
+
+class Agent(ABC):
+    """An agent: a model, tools, and how to work with them. It is configuration only: each run has its own state, so one
+    agent may run in several threads at once.
+
+    Args:
+        tools: `Tool` objects or functions with type hints and docstrings.
+        prompt_templates: Texts instead of the shipped ones; those left out stay.
+        instructions: Added to the system prompt.
+        max_steps: Steps of one run; then the model is asked for a last answer.
+        add_base_tools: Also web search, web pages and, for JSON agents, Python.
+        verbosity_level: 0 or below writes nothing; 1 writes steps to stderr; 2 also the model's text.
+        managed_agents: Agents with `name` and `description`, which this one may call like tools.
+        step_callbacks: Called with each recorded action step and `agent=`; or a dict of step class to callback(s). One that
+            returns a step of the same class replaces it.
+        planning_interval: Make a plan before the first step and after so many.
+        provide_run_summary: As a managed agent, answer with a summary of the work too.
+        final_answer_checks: Called with the answer, the memory and `agent=`; a false result or an exception goes back to the
+            model.
+        return_full_result: `run` gives a `RunResult`.
+        stream_outputs: Stream the model's text, also in runs that are not streamed to the caller.
+        budget: What a run may use; reaching it ends the run with `AgentBudgetError`.
+        before_run: Called with code and agent before code runs: allow, refuse(reason) or replace(code).
+        before_tool: Called with name, arguments and agent before a tool call: the same, replace(arguments).
+        after_tool: Called with name, arguments, result and agent: the same, replace(result).
+        audit: Where to append the audit log.
+        compaction: When older steps are summed up in the prompt; None for never.
+        keep_memory: As a managed agent, go on with the memory and session of the call before.
+        vote: Make so many independent attempts and take the answer most of them give.
+    """
+
+    default_template: ClassVar[str]
+    runs_code: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        tools: Iterable[Tool | Callable[..., object]] = (),
+        model: Model | None = None,
+        prompt_templates: PromptTemplates | None = None,
+        instructions: str | None = None,
+        max_steps: int = 20,
+        *,
+        add_base_tools: bool = False,
+        verbosity_level: int = 1,
+        managed_agents: Iterable[Agent] | None = None,
+        step_callbacks: Sequence[Callable[..., object]] | Mapping[type, object] | None = None,
+        planning_interval: int | None = None,
+        name: str | None = None,
+        description: str | None = None,
+        provide_run_summary: bool = False,
+        final_answer_checks: Sequence[Callable[..., object]] | None = None,
+        return_full_result: bool = False,
+        stream_outputs: bool = False,
+        budget: Budget | None = None,
+        before_run: BeforeRun | None = None,
+        before_tool: BeforeTool | None = None,
+        after_tool: AfterTool | None = None,
+        audit: AuditLog | str | Path | IO[str] | None = None,
+        compaction: Compaction | None = Compaction(),  # noqa: B008 (frozen)
+        keep_memory: bool = False,
+        vote: int = 1,
+    ) -> None:
+        from pinjra.core.errors import ConfigurationError
+
+        if model is None:
+            raise ConfigurationError(f"{type(self).__name__} needs a model: pass model=...")
+        self.model = model
+        self.name, self.description, self.instructions = name, description, instructions
+        self.tools = tools_by_name(tools, base=self.base_tools() if add_base_tools else ())
+        self.managed_agents = managed_by_name(managed_agents or ())
+        check_names(self.name, self.tools, self.managed_agents)
+        self.prompt_templates = complete_templates(
+            cast("Mapping[str, object] | None", prompt_templates), self._template_name()
+        )
+        self.max_steps = check_count("max_steps", max_steps)
+        self.planning_interval = planning_interval and check_count("planning_interval", planning_interval)
+        self.vote = check_count("vote", vote)
+        self.verbosity_level = int(verbosity_level)
+        self.step_callbacks = callback_pairs(step_callbacks)
+        self.final_answer_checks = tuple(final_answer_checks or ())
+        self.provide_run_summary = provide_run_summary
+        self.return_full_result = return_full_result
+        self.stream_outputs = stream_outputs
+        self.budget = budget or Budget()
+        self.before_run, self.before_tool, self.after_tool = before_run, before_tool, after_tool
+        self.audit = audit if audit is None or isinstance(audit, AuditLog) else AuditLog(audit)
+        self.compaction = compaction
+        self.keep_memory = keep_memory
+        self.last_runs = LastRuns()
+        self._active: set[Run] = set()
+        self._lock = threading.Lock()
+        self.calls_lock = threading.Lock()  # one call at a time where memory is kept
+
+    # ------------------------------------------------------------------ what each kind of agent is
+
+    @abstractmethod
+    def act(self, run: Run, draft: Draft) -> None:
+        """Take one step: ask the model, do what it wants, write what came of it into `draft`.
+
+        Raises:
+            AgentError: Something the model should see and mend.
+        """
+
+    @abstractmethod
+    def prompt_variables(self) -> dict[str, object]:
+        """Return what prompt templates may name."""
+
+    def open_session(self) -> Session | None:
+        """Return a fresh executor session; None for an agent that runs no code."""
+        return None
+
+    @abstractmethod
+    def bind_session(self, run: Run, variables: Mapping[str, object]) -> None:
+        """Give the run's session its tools and variables."""
+
+    def tool_schemas(self) -> Sequence[ToolSchema]:
+        """Return what the model is offered for structured calls."""
+        return ()
+
+    def base_tools(self) -> Sequence[Tool]:
+        """Return what `add_base_tools` adds."""
+        from pinjra.agents.arguments import web_tools
+
+        return web_tools()
+
+    def message_form(self) -> MessageForm:
+        """Return how memory is shown to the model."""
+        return MessageForm()
+
+    def _template_name(self) -> str:
+        return self.default_template
+
+    # ------------------------------------------------------------------ running
+
+    def run(
+        self,
+        task: str,
+        stream: bool = False,
+        reset: bool = True,
+        images: Sequence[object] | None = None,
+        additional_args: Mapping[str, object] | None = None,
+        max_steps: int | None = None,
+        return_full_result: bool | None = None,
+    ) -> object:
+        """Return the final answer; a `RunResult` with `return_full_result`; an iterator of events with `stream`.
+
+        Args:
+            reset: False goes on with the memory and the variables of the last run.
+            images: PIL images, bytes or paths, for the model to see.
+            additional_args: Variables for the code, or objects that a JSON agent may name.
+
+        Raises:
+            AgentInterrupted, AgentBudgetError: The run was stopped; `error.result` says how far it came. Not raised, but
+                told in the result's `state`, with `return_full_result`.
+            AgentGenerationError: The model or its provider failed.
+        """
+        order = self._order(task, reset, images, additional_args, max_steps)
+        if stream:
+            return running.stream(self, order)
+        full = self.return_full_result if return_full_result is None else return_full_result
+        return running.outcome(*running.execute(self, order), full=full)
+
+    def arun(
+        self,
+        task: str,
+        stream: bool = False,
+        reset: bool = True,
+        images: Sequence[object] | None = None,
+        additional_args: Mapping[str, object] | None = None,
+        max_steps: int | None = None,
+        return_full_result: bool | None = None,
+    ) -> Awaitable[object] | AsyncIterator[Event]:
+        """Return an awaitable of what `run` returns; with `stream`, an async iterator of events.
+
+        Async callbacks, checks and hooks run on the caller's event loop, and async tools of a JSON agent; those of code
+        run on the executor's. Cancelling interrupts the run.
+        """
+        order = self._order(task, reset, images, additional_args, max_steps)
+        if stream:
+            return running.astream(self, order)
+        full = self.return_full_result if return_full_result is None else return_full_result
+        return running.aexecute(self, order, full=full)
+
+    def resume(
+        self, memory: AgentMemory | str | Path, additional_args: Mapping[str, object] | None = None
+    ) -> RunResult:
+        """Go on with a saved run at its next step; the model is told which variables are gone.
+
+        Args:
+            memory: A memory, its JSON, or the path of a file with it.
+        """
+        from pinjra.agents.resuming import load_memory, resumed_order
+
+        own = load_memory(memory)
+        order = resumed_order(own, self.max_steps, additional_args, has_session=self.runs_code)
+        return cast("RunResult", running.outcome(*running.execute(self, order), full=True))
+
+    def __call__(self, task: str, additional_args: dict[str, object] | None = None) -> object:
+        """Answer as a managed agent: the task in the words of the managed-agent template, the answer likewise."""
+        from pinjra.agents.run.team import call_managed
+
+        return call_managed(self, task, additional_args)
+
+    def interrupt(self) -> None:
+        """Stop all runs of this agent at once: in a step, a model call or a tool. From any thread."""
+        with self._lock:
+            active = list(self._active)
+        for run in active:
+            run.stop.set(AgentInterrupted("the run was interrupted"))
+
+    def interrupt_thread(self, thread: threading.Thread) -> None:
+        """Stop the runs of this agent that `thread` drives."""
+        with self._lock:
+            active = [run for run in self._active if run.thread is thread]
+        for run in active:
+            run.stop.set(AgentInterrupted("the caller stopped listening"))
+
+    def track(self, run: Run, *, active: bool) -> None:
+        """Note that a run begins or ends."""
+        with self._lock:
+            (self._active.add if active else self._active.discard)(run)
+
+    def _order(
+        self,
+        task: str,
+        reset: bool,
+        images: Sequence[object] | None,
+        additional_args: Mapping[str, object] | None,
+        max_steps: int | None,
+    ) -> running.Order:
+        return running.Order(
+            task=task,
+            reset=reset,
+            images=running.encode_images(images or ()),
+            variables=dict(additional_args or {}),
+            max_steps=self.max_steps if max_steps is None else check_count("max_steps", max_steps),
+        )
+
+    # ------------------------------------------------------------------ looking
+
+    @property
+    def memory(self) -> AgentMemory:
+        """Return the memory of the run that this thread works for, else of the last run to end."""
+        from pinjra.agents.run.state import CURRENT_RUN
+
+        run = CURRENT_RUN.get()
+        if run is not None and run.agent is self:
+            return run.memory
+        last = self.last_runs.last
+        return last.memory if last is not None else AgentMemory(self.system_prompt)
+
+    @property
+    def system_prompt(self) -> str:
+        """Return the system prompt, rendered."""
+        return render(str(self.prompt_templates["system_prompt"]), **self.prompt_variables())
+
+    def template(self, group: str) -> dict[str, str]:
+        """Return a group of prompt templates."""
+        return cast("dict[str, str]", self.prompt_templates[group])
+
+    def replay(self, detailed: bool = False) -> None:
+        """Print the steps of the last run."""
+        self.memory.replay(detailed=detailed)
+
+    def visualize(self) -> str:
+        """Print and return the tree of this agent, its tools and its managed agents."""
+        from pinjra.agents.printing import agent_tree
+
+        text = agent_tree(self)
+        print(text)
+        return text
+
+    def to_dict(self) -> dict[str, object]:
+        """Return the configuration as plain data, without secrets."""
+        from pinjra.agents.saving import agent_to_data
+
+        return agent_to_data(self)
+
+    def save(self, folder: str | Path) -> None:
+        """Write configuration and prompts to a folder; tools by import path, no secrets, no source."""
+        from pinjra.agents.saving import save_agent
+
+        save_agent(self, Path(folder))
+
+    @classmethod
+    def load(cls, folder: str | Path, **changes: object) -> Self:
+        """Return the agent of `save`. Imports the modules it names: load only what you trust.
+
+        Args:
+            changes: Parameters instead of the saved ones; `model=` where the saved one cannot be made again.
+        """
+        from pinjra.agents.saving import load_agent
+
+        return cast("Self", load_agent(Path(folder), cls, changes))
+
+    from_folder = load
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, object], **changes: object) -> Self:
+        """Return the agent of `to_dict`; as `load`."""
+        from pinjra.agents.saving import agent_from_data
+
+        return cast("Self", agent_from_data(data, cls, changes))
+
+    # ------------------------------------------------------------------ ending
+
+    def close(self) -> None:
+        """End the kept session, and those of managed agents. Runs in progress end theirs; a later run opens a new one."""
+        self.last_runs.close()
+        for agent in self.managed_agents.values():
+            agent.close()
+
+    cleanup = close
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        name = f" {self.name!r}" if self.name else ""
+        return f"<{type(self).__name__}{name}, {len(self.tools)} tools, {len(self.managed_agents)} managed agents>"
+
+    def events(self, task: str, **options: object) -> Iterator[Event]:
+        """Return the events of `run(task, stream=True, ...)`, typed."""
+        return cast("Iterator[Event]", self.run(task, stream=True, **options))  # type: ignore[arg-type]  # run's own parameters

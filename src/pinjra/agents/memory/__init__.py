@@ -1,0 +1,1 @@
+"""Steps of a run -> an append-only memory -> messages for a model, and JSON."""

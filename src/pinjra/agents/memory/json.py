@@ -1,0 +1,152 @@
+"""Steps <-> versioned JSON. Objects that JSON cannot hold are written as a description; secrets are masked."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterable
+from dataclasses import fields, is_dataclass
+
+from pinjra.agents.memory.steps import (
+    ActionStep,
+    CompactionStep,
+    FinalAnswerStep,
+    MemoryStep,
+    NestedRun,
+    PlanningStep,
+    StepError,
+    SystemPromptStep,
+    TaskStep,
+    Timing,
+    ToolRecord,
+)
+from pinjra.agents.redact import redact
+from pinjra.core.errors import ConfigurationError
+from pinjra.core.values import Opaque
+from pinjra.models.base import TokenUsage, ToolCall
+
+__all__ = ["MEMORY_VERSION", "memory_from_json", "memory_to_json", "plain", "step_to_data", "steps_from_data"]
+
+MEMORY_VERSION = 1
+_KINDS: dict[str, type[MemoryStep]] = {
+    "system_prompt": SystemPromptStep,
+    "task": TaskStep,
+    "planning": PlanningStep,
+    "action": ActionStep,
+    "compaction": CompactionStep,
+    "final_answer": FinalAnswerStep,
+}
+_NAMES = {cls: name for name, cls in _KINDS.items()}
+# Field name -> how to read it back; everything else is taken as it is.
+_RECORDS = {"timing": Timing, "token_usage": TokenUsage, "error": StepError}
+_LISTS = {"tool_calls": ToolCall, "tool_records": ToolRecord, "nested": NestedRun}
+_OBJECTS = ("action_output", "output")
+_DEPTH = 20  # nesting of values and runs; deeper ones are described
+
+
+def memory_to_json(steps: Iterable[MemoryStep]) -> str:
+    """Return steps as versioned JSON; what looks like a secret is masked."""
+    data = {"format": "pinjra.memory", "version": MEMORY_VERSION, "steps": [step_to_data(s) for s in steps]}
+    return json.dumps(data, ensure_ascii=False, indent=1)
+
+
+def memory_from_json(text: str) -> list[MemoryStep]:
+    """Return the steps of `memory_to_json`, the system prompt first.
+
+    Raises:
+        ConfigurationError: The text is no saved memory, or of a version not known here (the caller's fault).
+    """
+    try:
+        data = json.loads(text)
+        if data["format"] != "pinjra.memory":
+            raise ConfigurationError("this is no saved memory of Pinjra")
+        if data["version"] != MEMORY_VERSION:
+            raise ConfigurationError(
+                f"a memory of version {data['version']!r}; this Pinjra reads {MEMORY_VERSION}"
+            )
+        steps = steps_from_data(data["steps"])
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        if isinstance(error, ConfigurationError):
+            raise
+        raise ConfigurationError(f"this is no saved memory: {type(error).__name__}: {error}") from error
+    if not steps or not isinstance(steps[0], SystemPromptStep):
+        raise ConfigurationError("a saved memory begins with its system prompt; this one does not")
+    return steps
+
+
+def steps_from_data(data: Iterable[dict[str, object]]) -> list[MemoryStep]:
+    """Return the steps of `step_to_data`.
+
+    Raises:
+        ConfigurationError, KeyError, TypeError: The data are no steps (the caller's fault).
+    """
+    return [_step(item) for item in data]
+
+
+def step_to_data(step: MemoryStep) -> dict[str, object]:
+    """Return a step as plain data that JSON can hold, with its kind."""
+    data = {"kind": _NAMES.get(type(step), type(step).__name__)}
+    return data | {f.name: _field(f.name, getattr(step, f.name)) for f in fields(step)}
+
+
+def plain(value: object, depth: int = _DEPTH) -> object:
+    """Return `value` as JSON data; what JSON cannot hold becomes {"type", "repr"}."""
+    if value is None or type(value) in (bool, int, float):
+        return value
+    if type(value) is str:
+        return redact(value)
+    if depth > 0 and type(value) in (list, tuple):
+        return [plain(item, depth - 1) for item in value]  # type: ignore[attr-defined]  # a list or tuple by the line above
+    if depth > 0 and isinstance(value, dict) and all(type(key) is str for key in value):
+        return {key: plain(item, depth - 1) for key, item in value.items()}
+    if isinstance(value, Opaque):
+        return {"type": value.type, "repr": redact(value.repr)}
+    return {"type": type(value).__name__, "repr": redact(_safe_repr(value))}
+
+
+def _safe_repr(value: object) -> str:
+    try:
+        return repr(value)[:2000]
+    except Exception as error:  # a user's __repr__ may do anything
+        return f"<{type(value).__name__}: its repr raised {type(error).__name__}>"
+
+
+def _field(name: str, value: object) -> object:
+    if name in _OBJECTS:
+        return plain(value)
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode()
+    if isinstance(value, tuple):
+        return [_field("", item) for item in value]
+    if isinstance(value, MemoryStep):
+        return step_to_data(value)
+    if is_dataclass(value) and not isinstance(value, type):
+        return {f.name: _field(f.name, getattr(value, f.name)) for f in fields(value)}
+    return plain(value)
+
+
+def _step(data: dict[str, object]) -> MemoryStep:
+    kind = _KINDS.get(str(data["kind"]))
+    if kind is None:
+        raise ConfigurationError(f"a step of unknown kind {data['kind']!r}")
+    return kind(**{f.name: _read(f.name, data[f.name]) for f in fields(kind) if f.name in data})
+
+
+def _read(name: str, value: object) -> object:
+    if name in _RECORDS and not isinstance(value, str):  # a ToolRecord's error is a text
+        return None if value is None else _record(_RECORDS[name], value)
+    if name in _LISTS and isinstance(value, list):
+        return tuple(_record(_LISTS[name], item) for item in value)
+    if name.endswith("images") and isinstance(value, list):
+        return tuple(base64.b64decode(item) for item in value)
+    if name == "steps" and isinstance(value, list):
+        return tuple(_step(item) for item in value)
+    if name in _OBJECTS:
+        return value
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _record(cls: type, data: object) -> object:
+    if not isinstance(data, dict):
+        raise ConfigurationError(f"a {cls.__name__} must be an object, not {type(data).__name__}")
+    return cls(**{f.name: _read(f.name, data[f.name]) for f in fields(cls) if f.name in data})

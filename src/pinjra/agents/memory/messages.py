@@ -1,0 +1,132 @@
+"""Memory -> chat messages. Each step always gives the same messages, so the prompt's prefix stays the same."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from pinjra.agents.memory.observation import DEFAULT_LENGTH, as_data, cut_middle
+from pinjra.agents.memory.steps import (
+    ActionStep,
+    CompactionStep,
+    MemoryStep,
+    PlanningStep,
+    SystemPromptStep,
+    TaskStep,
+)
+from pinjra.models.base import ChatMessage
+
+__all__ = ["MessageForm", "estimate_tokens", "to_messages"]
+
+_LONGEST_ANSWER = 100_000  # characters shown of what a model wrote: more than any writes that is not looping
+_RETRY = "Find the cause and try another way; do not repeat the same code."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessageForm:
+    """How steps are shown.
+
+    Args:
+        length: Characters of one observation.
+        failures: Show failed steps. Small models do not recover by seeing them, so they get fresh attempts.
+        examples: Turns after the system prompt.
+        fenced: Show an action as its code in a fence, not as the model wrote it.
+    """
+
+    length: int = DEFAULT_LENGTH
+    failures: bool = True
+    examples: tuple[ChatMessage, ...] = ()
+    fenced: bool = False
+
+
+def to_messages(steps: Sequence[MemoryStep], form: MessageForm) -> list[ChatMessage]:
+    """Return the conversation so far.
+
+    Steps covered by a compaction are left out, except the system prompt and the first task.
+    """
+    messages: list[ChatMessage] = []
+    last = _last_compaction(steps)
+    for number, step in enumerate(steps):
+        if last is not None and number < last[1].covers and number > 0 and not _is_first_task(steps, number):
+            continue
+        if isinstance(step, CompactionStep) and (last is None or step is not last[1]):
+            continue
+        if last is not None and number == last[1].covers:
+            messages += _step(last[1], form)
+        if not isinstance(step, CompactionStep):
+            messages += _step(step, form)
+        if number == 0:
+            messages += form.examples
+    return messages
+
+
+def estimate_tokens(messages: Iterable[ChatMessage]) -> int:
+    """Return about how many tokens messages have: four characters a token, a thousand an image."""
+    return sum(len(m.content) // 4 + 4 + 1000 * len(m.images) for m in messages)
+
+
+def _last_compaction(steps: Sequence[MemoryStep]) -> tuple[int, CompactionStep] | None:
+    found = [(number, step) for number, step in enumerate(steps) if isinstance(step, CompactionStep)]
+    return found[-1] if found else None
+
+
+def _is_first_task(steps: Sequence[MemoryStep], number: int) -> bool:
+    return isinstance(steps[number], TaskStep) and not any(isinstance(s, TaskStep) for s in steps[:number])
+
+
+def _step(step: MemoryStep, form: MessageForm) -> list[ChatMessage]:
+    match step:
+        case SystemPromptStep():
+            return [ChatMessage(role="system", content=step.system_prompt)]
+        case TaskStep():
+            content = step.task if form.fenced else f"New task:\n{step.task}"
+            return [ChatMessage(role="user", content=content, images=step.task_images)]
+        case PlanningStep():
+            return [
+                ChatMessage(role="assistant", content=step.plan),
+                ChatMessage(role="user", content="Now carry out this plan, step by step."),
+            ]
+        case CompactionStep():
+            return [
+                ChatMessage(
+                    role="user", content=f"Summary of the steps so far:\n{as_data(step.summary, 10**9)}"
+                )
+            ]
+        case ActionStep():
+            return _action(step, form)
+        case _:
+            return []  # a final answer: the action step before it shows the same
+
+
+def _action(step: ActionStep, form: MessageForm) -> list[ChatMessage]:
+    if step.error is not None and not form.failures:
+        return []
+    if step.tool_calls:
+        return _calls(step, form)
+    written = f"```python\n{step.code_action}\n```" if form.fenced and step.code_action else step.model_output
+    written = cut_middle(written, _LONGEST_ANSWER)
+    messages = [ChatMessage(role="assistant", content=written)] if written else []
+    seen = _observation(step, form)
+    if seen or step.observations_images:
+        messages.append(ChatMessage(role="user", content=seen, images=step.observations_images))
+    return messages
+
+
+def _observation(step: ActionStep, form: MessageForm) -> str:
+    parts = [f"Observation:\n{as_data(step.observations, form.length)}"] if step.observations else []
+    if step.error is not None:
+        parts.append(f"Error:\n{as_data(step.error.message, form.length)}\n{_RETRY}")
+    return "\n".join(parts)
+
+
+def _calls(step: ActionStep, form: MessageForm) -> list[ChatMessage]:
+    written = cut_middle(step.model_output, _LONGEST_ANSWER)
+    messages = [ChatMessage(role="assistant", content=written, tool_calls=step.tool_calls)]
+    results = step.tool_results or ("",) * len(step.tool_calls)
+    for call, result in zip(step.tool_calls, results, strict=False):
+        messages.append(ChatMessage(role="tool", content=as_data(result, form.length), tool_call_id=call.id))
+    if step.error is not None:
+        messages.append(
+            ChatMessage(role="user", content=f"Error:\n{as_data(step.error.message, form.length)}\n{_RETRY}")
+        )
+    return messages

@@ -1,0 +1,76 @@
+"""What came of an action -> the text that the model sees. Tool and program output is marked as data."""
+
+from __future__ import annotations
+
+import re
+import reprlib
+
+from pinjra.core.execution import Execution
+from pinjra.core.values import Opaque, Record
+
+__all__ = ["as_data", "cut_middle", "describe_execution", "describe_value", "glimpse"]
+
+_MARK = re.compile(r"<(?P<rest>\s*/?\s*observation)", re.IGNORECASE)
+_GLIMPSE = 500
+_SHORT = reprlib.Repr()  # looks at a few items only: a list of a million costs nothing
+_SHORT.maxlist = _SHORT.maxtuple = _SHORT.maxdict = _SHORT.maxset = 20
+_SHORT.maxstring = _SHORT.maxother = _GLIMPSE
+_LONGEST = 200_000  # characters kept of a value's text; a prompt gets far less
+DEFAULT_LENGTH = 10_000  # characters of an observation in a prompt: about 2,500 tokens
+
+
+def describe_execution(done: Execution) -> str:
+    """Return what an execution printed, its value and its notes; the error is told apart."""
+    parts = []
+    if done.stdout:
+        parts.append(f"Printed:\n{done.stdout.rstrip()}")
+    if done.stderr:
+        parts.append(f"Printed to stderr:\n{done.stderr.rstrip()}")
+    if done.value is not None:
+        parts.append(f"Value of the last expression:\n{describe_value(done.value)}")
+    if done.artifacts:
+        parts.append(
+            "Displayed: " + ", ".join(f"{a.name or 'artifact'} ({a.media_type})" for a in done.artifacts)
+        )
+    parts += [f"Note: {note}" for note in done.notes]
+    if not parts and done.error is None:
+        parts.append("The code ran and printed nothing.")
+    return "\n".join(parts)
+
+
+def describe_value(value: object) -> str:
+    """Return a value as the model should read it; never raises."""
+    if isinstance(value, str):
+        return cut_middle(value, _LONGEST)
+    if isinstance(value, Opaque):
+        return value.repr
+    if isinstance(value, Record):
+        return f"{value.type}({', '.join(f'{k}={describe_value(v)}' for k, v in value.fields.items())})"
+    try:
+        return cut_middle(repr(value), _LONGEST)
+    except Exception as error:  # integers of more than 4,300 digits; a tool's own objects
+        return f"<{type(value).__name__}: no text of it ({type(error).__name__}: {error})>"
+
+
+def glimpse(value: object) -> str:
+    """Return a short text of a value of any size, cheaply; never raises."""
+    try:
+        return value[:_GLIMPSE] if isinstance(value, str) else _SHORT.repr(value)[:_GLIMPSE]
+    except Exception as error:  # a tool's own objects may do anything in their repr
+        return f"<{type(value).__name__}: no text of it ({type(error).__name__})>"
+
+
+def as_data(text: str, length: int) -> str:
+    """Return text for a prompt: cut, and marked as data that is not to be obeyed."""
+    # SECURITY: output must not be able to close the mark and go on as if the user spoke; readers forgive case and spaces.
+    safe = _MARK.sub(r"<\\\g<rest>", text)
+    return f"<observation>\n{cut_middle(safe, length)}\n</observation>"
+
+
+def cut_middle(text: str, length: int) -> str:
+    """Return text of at most about `length` characters: its head and its tail, saying what was left out."""
+    if len(text) <= length:
+        return text
+    head, tail = length - length // 3, length // 3
+    left_out = len(text) - head - tail
+    return f"{text[:head]}\n… [{left_out} characters left out; print less to see them] …\n{text[-tail:]}"

@@ -1,0 +1,1 @@
+"""Templates and tool descriptions -> the text of a prompt."""

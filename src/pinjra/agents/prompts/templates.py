@@ -1,0 +1,118 @@
+"""Prompt templates: names -> jinja2 texts, rendered in a sandbox. The shipped ones are files in `prompts/`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from importlib.resources import files
+from typing import TypedDict
+
+from jinja2 import StrictUndefined, TemplateError
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from pinjra.core.errors import ConfigurationError
+
+__all__ = ["PromptTemplates", "complete_templates", "render", "shipped"]
+
+
+class PlanningTemplates(TypedDict, total=False):
+    """Asked before the first step, and every `planning_interval` steps after."""
+
+    initial_plan: str
+    update_plan_pre_messages: str
+    update_plan_post_messages: str
+
+
+class ManagedAgentTemplates(TypedDict, total=False):
+    """Around a managed agent's task and its answer."""
+
+    task: str
+    report: str
+
+
+class FinalAnswerTemplates(TypedDict, total=False):
+    """Asked when the steps are used up."""
+
+    pre_messages: str
+    post_messages: str
+
+
+class PromptTemplates(TypedDict, total=False):
+    """The texts that an agent is made of. What is left out is taken from the shipped ones."""
+
+    system_prompt: str
+    planning: PlanningTemplates
+    managed_agent: ManagedAgentTemplates
+    final_answer: FinalAnswerTemplates
+
+
+_FILES = {
+    ("planning", "initial_plan"): "initial_plan",
+    ("planning", "update_plan_pre_messages"): "update_plan_pre",
+    ("planning", "update_plan_post_messages"): "update_plan_post",
+    ("managed_agent", "task"): "managed_task",
+    ("managed_agent", "report"): "managed_report",
+    ("final_answer", "pre_messages"): "final_pre",
+    ("final_answer", "post_messages"): "final_post",
+}
+# SECURITY: templates come from saved agents too; the sandbox keeps them from reaching Python's internals.
+_ENVIRONMENT = ImmutableSandboxedEnvironment(
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    keep_trailing_newline=False,
+    autoescape=False,
+)
+
+
+@cache
+def shipped(name: str) -> str:
+    """Return the text of a shipped template."""
+    return (files("pinjra.agents") / "prompts" / f"{name}.md").read_text(encoding="utf-8").strip()
+
+
+def complete_templates(given: Mapping[str, object] | None, system: str) -> dict[str, object]:
+    """Return templates with every text: those given, and the shipped ones for the rest.
+
+    Args:
+        system: Name of the shipped system prompt.
+
+    Raises:
+        ConfigurationError: A name is unknown or a text is no text (the caller's fault).
+    """
+    given = given or {}
+    groups = {group for group, _ in _FILES}
+    unknown = [str(name) for name in given if name != "system_prompt" and name not in groups]
+    if unknown:
+        raise ConfigurationError(
+            f"unknown prompt templates {unknown}; there are system_prompt, {sorted(groups)}"
+        )
+    complete: dict[str, object] = {"system_prompt": given.get("system_prompt") or shipped(system)}
+    for group in sorted(groups):
+        complete[group] = _complete_group(group, given.get(group) or {})
+    return complete
+
+
+def _complete_group(group: str, given: object) -> dict[str, str]:
+    if not isinstance(given, Mapping):
+        raise ConfigurationError(f"prompt_templates[{group!r}] must be a dict, not {type(given).__name__}")
+    names = {name: file for (owner, name), file in _FILES.items() if owner == group}
+    unknown = sorted(set(given) - set(names))
+    if unknown:
+        raise ConfigurationError(
+            f"unknown prompt templates {unknown} in {group!r}; there are {sorted(names)}"
+        )
+    return {name: str(given.get(name) or shipped(file)) for name, file in names.items()}
+
+
+def render(template: str, **variables: object) -> str:
+    """Return a template with its variables filled in.
+
+    Raises:
+        ConfigurationError: The template is wrong or names an unknown variable (its author's fault).
+    """
+    try:
+        return _ENVIRONMENT.from_string(template).render(**variables).strip()
+    except TemplateError as error:
+        known = ", ".join(sorted(variables))
+        raise ConfigurationError(f"a prompt template failed: {error} (variables: {known})") from error

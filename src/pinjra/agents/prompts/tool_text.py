@@ -1,0 +1,61 @@
+"""Tools and managed agents -> the words a prompt tells of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pinjra.agents.agent import Agent
+    from pinjra.tools.base import Tool
+
+__all__ = ["authorized_words", "brief_signatures", "signatures", "tool_lines"]
+
+# The standard modules a model most often wants; the executor's own list decides.
+_USUAL = (
+    "collections", "datetime", "itertools", "math", "random", "re", "statistics", "time", "json", "dataclasses",
+    "functools", "decimal", "fractions", "string", "heapq", "calendar",
+)  # fmt: skip
+
+
+def signatures(tools: Mapping[str, Tool], agents: Mapping[str, Agent]) -> str:
+    """Return everything callable as Python signatures with documentation."""
+    parts = [tool.to_code_prompt() for tool in tools.values()]
+    for name, agent in agents.items():
+        parts.append(
+            f'def {name}(task: str, additional_args: dict | None = None) -> object:\n    """{agent.description}\n\n'
+            "    Args:\n        task: What to do, in full sentences with everything needed to know.\n"
+            '        additional_args: Variables to hand over, by name.\n    """'
+        )
+    return "\n\n".join(parts)
+
+
+def brief_signatures(tools: Mapping[str, Tool], agents: Mapping[str, Agent]) -> str:
+    """Return one line each: what small models can hold."""
+    lines = [
+        f"{name}({', '.join(tool.inputs)})  # {_first_line(tool.description)}" for name, tool in tools.items()
+    ]
+    lines += [f"{name}(task)  # {_first_line(agent.description or '')}" for name, agent in agents.items()]
+    return "\n".join(lines)
+
+
+def tool_lines(tools: Mapping[str, Tool], agents: Mapping[str, Agent]) -> str:
+    """Return tools for an agent that answers in JSON: one a line, what it takes and gives."""
+    lines = []
+    for name, tool in tools.items():
+        inputs = ", ".join(f"{key}: {entry.get('type', 'any')}" for key, entry in tool.inputs.items())
+        lines.append(f"- {name}({inputs}) -> {tool.output_type}: {tool.description}")
+    lines += [f"- {name}(task: string) -> any: {agent.description}" for name, agent in agents.items()]
+    return "\n".join(lines)
+
+
+def authorized_words(additional: Iterable[str]) -> str:
+    """Return which modules may be imported."""
+    additional = list(additional)
+    if "*" in additional:
+        return "any module"
+    return ", ".join([*_USUAL, *(name for name in additional if name not in _USUAL)])
+
+
+def _first_line(text: str) -> str:
+    return text.strip().split("\n")[0][:120]

@@ -1,0 +1,69 @@
+"""A call of a managed agent -> a run of its own below the caller's, and its answer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pinjra.agents.errors import AgentToolCallError
+from pinjra.agents.memory.memory import describe_step
+from pinjra.agents.memory.observation import describe_value
+from pinjra.agents.prompts.templates import render, shipped
+from pinjra.agents.run import driver as running
+from pinjra.agents.run.state import CURRENT_RUN, RunResult
+
+if TYPE_CHECKING:
+    from pinjra.agents.agent import Agent
+
+__all__ = ["call_managed"]
+
+
+def call_managed(agent: Agent, task: str, additional_args: dict[str, object] | None) -> object:
+    """Return the answer of a managed agent: the object itself, or the text of a report template or summary.
+
+    Where the agent keeps its memory, calls wait for each other; else each has a run of its own.
+
+    Raises:
+        AgentToolCallError: The agent works on the run that calls it: that would never end.
+    """
+    above = CURRENT_RUN.get()
+    while above is not None:
+        if above.agent is agent:
+            raise AgentToolCallError(f"{above.label} is called by itself; answer without it")
+        above = above.parent
+    if not agent.keep_memory:
+        return _call(agent, task, additional_args, keep=False)
+    with agent.calls_lock:
+        return _call(agent, task, additional_args, keep=True)
+
+
+def _call(agent: Agent, task: str, additional_args: dict[str, object] | None, *, keep: bool) -> object:
+    words = agent.template("managed_agent")
+    order = running.Order(
+        task=_task(agent, words["task"], task),
+        max_steps=agent.max_steps,
+        reset=not keep,
+        keep=keep,
+        variables=dict(additional_args or {}),
+    )
+    result, error = running.execute(agent, order)
+    answer = running.outcome(result, error, full=False)
+    return _report(agent, words["report"], answer, result)
+
+
+def _task(agent: Agent, template: str, task: str) -> str:
+    if getattr(agent, "is_small", False) and template == shipped("managed_task"):
+        return task  # small models lose the task among words about it
+    return render(template, name=agent.name or "", task=task)
+
+
+def _report(agent: Agent, template: str, answer: object, result: RunResult) -> object:
+    if template == shipped("managed_report") and not agent.provide_run_summary:
+        return answer  # the object itself
+    text = render(template, name=agent.name or "", final_answer=describe_value(answer))
+    if not agent.provide_run_summary:
+        return text
+    return f"{text}\n\nSummary of the work:\n{_summary(result)}"
+
+
+def _summary(result: RunResult) -> str:
+    return "\n".join(describe_step(step, cut=500) for step in result.memory.steps)

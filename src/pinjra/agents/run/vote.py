@@ -1,0 +1,121 @@
+"""Several independent attempts at one task -> the answer that most of them give.
+
+Small models gain little by it (0.5B: 26 of 42 questions alone, 28 with a vote of five, at three times the time; see
+`bench/questions.py`). Attempts are counted on one budget.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from pinjra.agents.errors import AgentBudgetError, AgentError, AgentInterrupted
+from pinjra.agents.memory.observation import describe_value
+from pinjra.agents.memory.steps import Timing
+from pinjra.agents.run import driver as running
+from pinjra.agents.run.budget import Budget
+from pinjra.agents.run.sessions import LastRun
+from pinjra.agents.run.state import Run, RunResult, Sink
+from pinjra.core.events import FinalAnswer, RunFinished, RunStarted
+
+if TYPE_CHECKING:
+    from pinjra.agents.agent import Agent
+
+__all__ = ["execute_vote"]
+
+_FIRST_TEMPERATURE = 0.0
+_OTHER_TEMPERATURE = 0.7
+
+
+def execute_vote(
+    agent: Agent, order: running.Order, sink: Sink | None
+) -> tuple[RunResult, BaseException | None]:
+    """Return the result of the attempt whose answer won, with the tokens of all; the earliest of equals wins."""
+    outer = running.prepare(agent, order, None, sink)
+    agent.track(outer, active=True)
+    outer.emit(RunStarted, task=order.task)
+    error: BaseException | None = None
+    winner: RunResult | None = None
+    try:
+        with outer.limited(), outer.current():
+            winner = _attempts(outer, order)
+    except AgentError as raised:
+        error = raised
+    finally:
+        agent.track(outer, active=False)
+    result = _result(outer, winner, error)
+    if isinstance(error, AgentError):
+        error.result = result
+    if winner is not None:
+        outer.emit(FinalAnswer, value=result.output)
+    outer.emit(
+        RunFinished,
+        state=result.state,
+        output=result.output,
+        error=result.error,
+        input_tokens=result.token_usage.input_tokens,
+        output_tokens=result.token_usage.output_tokens,
+        seconds=result.timing.duration,
+        money=result.money,
+    )
+    if order.keep:
+        agent.last_runs.keep(LastRun(result.memory, None), continued=False)
+    return result, error
+
+
+def _attempts(outer: Run, order: running.Order) -> RunResult:
+    """Return the winner; stops early when no other answer can win any more."""
+    votes = outer.agent.vote
+    results: list[RunResult] = []
+    answers: Counter[str] = Counter()
+    for number in range(votes):
+        outer.stop.check()
+        outer.meter.check()
+        temperature = _OTHER_TEMPERATURE if number else _FIRST_TEMPERATURE
+        attempt = replace(
+            order, keep=False, temperature=temperature, budget=Budget(price=outer.options.budget.price)
+        )
+        result, error = running.execute_once(outer.agent, attempt)
+        outer.stop.check()
+        if error is not None and (isinstance(error, AgentInterrupted) or not isinstance(error, AgentError)):
+            raise error
+        results.append(result)
+        if result.state == "success":
+            answers[_key(result.output)] += 1
+            if max(answers.values()) * 2 > votes:
+                break
+    return _winner(results, answers)
+
+
+def _winner(results: list[RunResult], answers: Counter[str]) -> RunResult:
+    if not answers:
+        return results[0]  # no attempt succeeded: the first says why
+    best = answers.most_common(1)[0][0]
+    return next(r for r in results if r.state == "success" and _key(r.output) == best)
+
+
+def _key(answer: object) -> str:
+    """Return what equal answers share; numbers are compared by nine digits, texts without case and outer spaces."""
+    if isinstance(answer, float):
+        return f"{answer:.9g}"
+    return describe_value(answer).strip().casefold()
+
+
+def _result(outer: Run, winner: RunResult | None, error: BaseException | None) -> RunResult:
+    timing = Timing(start_time=outer.started, end_time=time.time())
+    usage, money = outer.meter.usage, outer.meter.money
+    if winner is not None:
+        return replace(winner, token_usage=usage, money=money, timing=timing, run_id=outer.id)
+    stopped = {AgentBudgetError: "budget_error", AgentInterrupted: "interrupted"}
+    return RunResult(
+        output=None,
+        state=stopped.get(type(error), "error"),  # type: ignore[arg-type]  # the values are RunStates
+        memory=outer.memory,
+        token_usage=usage,
+        timing=timing,
+        money=money,
+        error=f"{type(error).__name__}: {error}",
+        run_id=outer.id,
+    )

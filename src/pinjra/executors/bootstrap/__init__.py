@@ -1,0 +1,1 @@
+"""This package's own files -> a worker that starts on a bare Python elsewhere."""

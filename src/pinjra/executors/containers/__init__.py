@@ -1,0 +1,1 @@
+"""A container runtime on this machine -> a stream to a worker in a container."""

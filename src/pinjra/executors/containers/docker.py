@@ -1,0 +1,314 @@
+"""A container of a Docker (or Podman) daemon, hardened -> a transport over its attached stdin and stdout.
+
+One container a session; the worker is its only command, so that closing stdin ends it. No port, no `docker exec`, no network.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import os
+import re
+import select
+import uuid
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from pinjra.core.errors import (
+    BackendError,
+    ConfigurationError,
+    ExecutorUnavailable,
+    MissingDependency,
+    StartupFailed,
+)
+from pinjra.core.limits import Limits
+from pinjra.executors.bootstrap.first_bytes import bootstrap_code, bootstrap_payload
+from pinjra.executors.containers.ownership import holder, is_abandoned
+from pinjra.executors.guarantees import Guarantees, of_container
+from pinjra.executors.session.connection import Patience
+from pinjra.executors.session.executor import SessionExecutor
+from pinjra.executors.session.transport import Transport
+
+__all__ = ["DockerExecutor", "DockerTransport"]
+
+BASE_IMAGE = "python:3.12.12-slim-bookworm"
+LABEL = "io.pinjra.host"  # "<host name>/<boot id>/<pid>/<start time>": who holds the container
+SCRATCH = "/scratch"
+TAIL_BYTES = 4096  # of stderr, kept to say why a container died
+
+
+class DockerExecutor(SessionExecutor):
+    """Runs guest code in a container: no network, read-only root, no capabilities, an unprivileged user, limits by cgroup.
+
+    Args:
+        image: An image with Python 3.10 or later as `python3`. None: one is built once from `base_image` and cached.
+        packages: Distributions installed into the built image ("pandas==2.3.3").
+        runtime: An OCI runtime that the daemon knows ("runsc" for gVisor).
+        network: Give the container the daemon's default network.
+        base_url: The daemon's address; None: `DOCKER_HOST` or the default socket. Podman's socket works too.
+        cpus: Processors the container may use at one time.
+
+    Raises:
+        MissingDependency: The docker SDK is not installed.
+        ExecutorUnavailable: No daemon answers.
+        StartupFailed: The container did not start.
+    """
+
+    PATIENCE = Patience(start_seconds=60.0, interrupt_seconds=0.2, kill_seconds=2.0, close_seconds=1.0)
+
+    def __init__(
+        self,
+        additional_authorized_imports: Iterable[str] = (),
+        *,
+        limits: Limits = Limits(),  # noqa: B008  (frozen)
+        image: str | None = None,
+        packages: Iterable[str] = (),
+        base_image: str = BASE_IMAGE,
+        runtime: str | None = None,
+        network: bool = False,
+        base_url: str | None = None,
+        cpus: float = 1.0,
+        **options: Any,
+    ) -> None:
+        self._client = connect(base_url)
+        self._image = image or build_image(self._client, base_image, tuple(packages))
+        self._runtime = runtime
+        self._network = network
+        self._cpus = cpus
+        super().__init__(additional_authorized_imports, limits=limits, scratch=SCRATCH, **options)
+
+    def _open(self) -> Transport:
+        sweep(self._client)
+        settings = container_settings(self.limits, network=self._network, cpus=self._cpus)
+        if self._runtime:
+            settings["runtime"] = self._runtime
+        transport = DockerTransport(self._client, self._image, settings)
+        transport.write(bootstrap_payload())
+        return transport
+
+    def close(self) -> None:
+        """End the session, remove its container, and close the connections to the daemon."""
+        super().close()
+        self._client.close()
+
+    @classmethod
+    def diagnose(cls) -> str:
+        """Say whether the SDK is installed and a daemon answers."""
+        try:
+            connect(None).close()
+        except (MissingDependency, ExecutorUnavailable) as error:
+            return str(error)
+        return ""
+
+    @property
+    def guarantees(self) -> Guarantees:
+        """What the container's settings enforce."""
+        runtime = [f"runtime {self._runtime}"] if self._runtime else []
+        walls = (
+            "namespaces",
+            "docker's seccomp profile",
+            "no capabilities",
+            "no-new-privileges",
+            "read-only root",
+        )
+        network = "" if self._network else "none"
+        return of_container(*runtime, *walls, has_guard=self._guard, network=network)
+
+
+def connect(base_url: str | None) -> Any:
+    """Return a client of a daemon that answers.
+
+    Raises:
+        MissingDependency: The docker SDK is not installed.
+        ExecutorUnavailable: No daemon answers at that address.
+    """
+    try:
+        import docker
+    except ImportError:
+        raise MissingDependency("the docker SDK", "pip install 'pinjra[docker]'") from None
+    try:
+        client = docker.DockerClient(base_url=base_url) if base_url else docker.from_env()
+        client.ping()
+    except Exception as error:  # the SDK raises requests' and its own errors here
+        where = base_url or os.environ.get("DOCKER_HOST") or "the default socket"
+        raise ExecutorUnavailable(
+            f"no docker daemon answers at {where} ({type(error).__name__}); start one, set DOCKER_HOST, or use the jail"
+        ) from error
+    return client
+
+
+def container_settings(limits: Limits, *, network: bool, cpus: float) -> dict[str, Any]:
+    """Return what the container may do, read top to bottom by an auditor."""
+    memory = limits.memory_bytes
+    disk = limits.disk_bytes or 1 << 30
+    return {
+        "command": ["python3", "-I", "-u", "-c", bootstrap_code()],
+        "entrypoint": [],
+        "user": "65534:65534",  # SECURITY: nobody, also inside
+        "cap_drop": ["ALL"],  # SECURITY: no capability at all
+        "security_opt": ["no-new-privileges"],  # SECURITY: no setuid binary helps
+        "read_only": True,  # SECURITY: nothing outlives the container
+        "network_mode": "bridge" if network else "none",
+        "ipc_mode": "none",
+        "tmpfs": {
+            SCRATCH: f"rw,nosuid,nodev,noexec,size={disk},nr_inodes=16384,mode=1777",
+            "/tmp": "rw,nosuid,nodev,noexec,size=16m,nr_inodes=1024,mode=1777",  # noqa: S108  (in the container)
+        },
+        "working_dir": SCRATCH,
+        "mem_limit": memory,
+        "memswap_limit": memory,  # the same number: no swap
+        "pids_limit": (limits.processes or 512) + 8,  # supervisor, checkpoint and their helpers are ours
+        "nano_cpus": int(cpus * 1e9),
+        "stdin_open": True,
+        "tty": False,
+        "log_config": {"Type": "none", "Config": {}},  # else every frame is written to the daemon's disk
+        "environment": {},
+        "labels": {LABEL: holder()},
+        "name": f"pinjra-{uuid.uuid4().hex[:12]}",
+    }
+
+
+class DockerTransport:
+    """The attached stream of one container: 8-byte headers (1 = stdout, 2 = stderr; big-endian length) and payloads.
+
+    Source of the framing: Docker Engine API, "Attach to a container", stream format.
+    """
+
+    eight_bit_clean = True
+
+    def __init__(self, client: Any, image: str, settings: dict[str, Any]) -> None:
+        self._client = client
+        self._buffer = bytearray()
+        self._stderr = bytearray()
+        self._container: Any = None
+        self._holder: Any = None
+        self._socket: Any = None
+        try:
+            self._container = client.containers.create(image, **settings)
+            attached = client.api.attach_socket(
+                self._container.id, params={"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}
+            )
+            self._holder = attached  # closing the SDK's object closes the socket
+            self._socket = getattr(attached, "_sock", attached)
+            self._container.start()
+        except Exception as error:
+            self.close()
+            raise StartupFailed(f"the container did not start: {error}") from error
+
+    def read(self, timeout_seconds: float | None) -> bytes:
+        """Return the next bytes of stdout; see `Transport.read`."""
+        while True:
+            payload = self._next_payload()
+            if payload:
+                return payload
+            try:
+                ready, _, _ = select.select([self._socket], [], [], timeout_seconds)
+                if not ready:
+                    raise TimeoutError("nothing came from the container")
+                data = self._socket.recv(1 << 18)
+            except (OSError, ValueError) as error:
+                if isinstance(error, TimeoutError):
+                    raise
+                return b""  # closed or reset: the end of the stream
+            if not data:
+                return b""
+            self._buffer += data
+
+    def _next_payload(self) -> bytes:
+        while len(self._buffer) >= 8:
+            kind, size = self._buffer[0], int.from_bytes(self._buffer[4:8], "big")
+            if len(self._buffer) < 8 + size:
+                return b""
+            payload = bytes(self._buffer[8 : 8 + size])
+            del self._buffer[: 8 + size]
+            if kind == 1 and payload:
+                return payload
+            self._stderr = (self._stderr + payload)[-TAIL_BYTES:]
+        return b""
+
+    def write(self, data: bytes) -> None:
+        """Send all of `data` to stdin."""
+        try:
+            self._socket.sendall(data)
+        except OSError as error:
+            raise BackendError(
+                f"the container's stdin is closed: {error}. {self.describe_death()}"
+            ) from error
+
+    def reopen(self) -> bool:
+        """Say no: what a container printed while nobody was attached is gone."""
+        return False
+
+    def kill(self) -> None:
+        """Kill the container's processes."""
+        with contextlib.suppress(Exception):  # not running any more
+            self._container.kill()
+
+    def close(self) -> None:
+        """Remove the container."""
+        for attached in (self._socket, self._holder):
+            with contextlib.suppress(Exception):
+                attached.close()
+        if self._container is not None:
+            with contextlib.suppress(Exception):
+                self._container.remove(force=True, v=True)
+            self._container = None
+
+    def describe_death(self) -> str:
+        """Return exit status, whether memory was the cause, and the end of stderr."""
+        if self._container is None:
+            return ""
+        try:
+            self._container.reload()
+            state = self._container.attrs["State"]
+        except Exception:  # the container or the daemon is gone
+            return "the container is gone"
+        words = [f"exit status {state.get('ExitCode')}"] if not state.get("Running") else ["still running"]
+        if state.get("OOMKilled"):
+            words.append("out of memory")
+        if self._stderr:
+            words.append(self._stderr.decode("utf-8", "replace").strip()[-500:])
+        return ", ".join(words)
+
+
+def build_image(client: Any, base_image: str, packages: tuple[str, ...]) -> str:
+    """Return the name of an image with `packages`, built once and cached by its content.
+
+    Raises:
+        ConfigurationError: A package's name could be more than a requirement (the caller's fault).
+        StartupFailed: The build failed; the end of its log is in the message.
+    """
+    for package in packages:
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._,\[\]=<>!~-]*", package):
+            raise ConfigurationError(f"not a requirement: {package!r}")
+    lines = [f"FROM {base_image}"]
+    if packages:
+        quoted = " ".join(f"'{p}'" for p in packages)
+        lines.append(f"RUN python3 -m pip install --no-cache-dir {quoted}")
+    text = "\n".join(lines) + "\n"
+    name = f"pinjra-python:{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+    import docker.errors
+
+    try:
+        client.images.get(name)
+    except docker.errors.ImageNotFound:
+        try:
+            client.images.build(fileobj=io.BytesIO(text.encode()), tag=name, rm=True)
+        except docker.errors.DockerException as error:
+            raise StartupFailed(f"the image could not be built from {base_image}: {error}"[:2000]) from error
+    return name
+
+
+def sweep(client: Any) -> None:
+    """Remove the containers that dead processes of this machine left behind."""
+    for container, label in _ours(client):
+        if is_abandoned(label):
+            with contextlib.suppress(Exception):  # somebody else removed it
+                container.remove(force=True, v=True)
+
+
+def _ours(client: Any) -> Iterator[tuple[Any, str]]:
+    with contextlib.suppress(Exception):  # a container may vanish while they are listed
+        for container in client.containers.list(all=True, filters={"label": LABEL}):
+            yield container, container.labels.get(LABEL, "")

@@ -1,0 +1,1 @@
+"""A cluster -> a stream to a worker in a pod."""

@@ -1,0 +1,288 @@
+"""A Kubernetes pod, hardened -> a transport over the WebSocket of one `exec` in it. A pod, or a claim, a session.
+
+The stock client makes the connection (credentials, TLS, proxies). Its frames are read here one at a time: the client's own
+`update` reads on for as long as a pod talks and keeps all of it, so that a talkative guest would fill the host's memory.
+What does not work: settings in the environment (a claim that sets any cannot use the warm pool), and attaching again (the
+process dies with its stream, so the loss is an error).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import select
+import threading
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from pinjra.core.errors import BackendError, ConfigurationError, StartupFailed
+from pinjra.core.limits import Limits
+from pinjra.executors.bootstrap.first_bytes import bootstrap_code, bootstrap_payload
+from pinjra.executors.guarantees import Guarantees
+from pinjra.executors.kubernetes.manifests import CONTAINER, SCRATCH, pod_spec
+from pinjra.executors.kubernetes.pods import CALL_SECONDS, Cluster, Pod, connect, reason_of
+from pinjra.executors.remote.stream_reader import Pump
+from pinjra.executors.session.connection import Patience
+from pinjra.executors.session.executor import SessionExecutor
+from pinjra.executors.session.transport import Transport
+
+__all__ = ["KubernetesExecutor", "KubernetesTransport"]
+
+IMAGE = "python:3.12.12-slim-bookworm"
+CHANNEL_CLOSED = 255  # of v5: the next byte names the channel that ended
+TEXT_FRAME, BINARY_FRAME, CLOSE_FRAME = 1, 2, 8  # RFC 6455, section 5.2
+DATA_FRAMES = (TEXT_FRAME, BINARY_FRAME)
+POLL_SECONDS = 1.0  # a reader looks so often whether it is still wanted
+STDIN, STDOUT, STDERR, STATUS = (
+    0,
+    1,
+    2,
+    3,
+)  # channels of v4.channel.k8s.io: the first byte of each WebSocket frame
+STDIN_CHUNK_BYTES = 64 << 10
+TAIL_BYTES = 4096  # of stderr, kept to say why a worker died
+
+
+class KubernetesExecutor(SessionExecutor):
+    """Runs guest code in a pod of its own: no network, read-only root, no capabilities, an unprivileged user.
+
+    Args:
+        namespace: Of the pod.
+        image: With Python 3.10 or later as `python3`, and what guest code may import.
+        runtime_class: A RuntimeClass of the cluster ("gvisor", "kata").
+        network: Leave the pod's network as the cluster makes it. Else the NetworkPolicy `pinjra-no-network` must exist, and
+            is made where this user may.
+        warm_pool: Name of a SandboxWarmPool of agent-sandbox: the session claims one of its pods, whose template then
+            decides image, resources and hardening.
+        container: Where the worker runs in a claimed pod; None: its first one.
+        scratch: The scratch folder in the pod; None: `/scratch`, or one that the worker makes in a claimed pod.
+        timeout_seconds: Lifetime of the pod: how long it outlives a dead host.
+        start_seconds: For the pod to run.
+        kubeconfig, context: As kubectl takes them; None: the environment's, or the cluster that this program runs in.
+
+    Raises:
+        MissingDependency: The Kubernetes client (or agent-sandbox's) is not installed.
+        ConfigurationError: There is no cluster configuration.
+        StartupFailed: The pod did not start, or its network cannot be taken away.
+    """
+
+    PATIENCE = Patience(start_seconds=120.0, interrupt_seconds=0.5, kill_seconds=5.0, close_seconds=2.0)
+
+    def __init__(
+        self,
+        additional_authorized_imports: Iterable[str] = (),
+        *,
+        limits: Limits = Limits(),  # noqa: B008  (frozen)
+        namespace: str = "default",
+        image: str = IMAGE,
+        runtime_class: str | None = None,
+        cpus: float = 1.0,
+        network: bool = False,
+        warm_pool: str | None = None,
+        container: str | None = None,
+        scratch: str | None = None,
+        timeout_seconds: int = 3600,
+        start_seconds: float = 180.0,
+        kubeconfig: str | None = None,
+        context: str | None = None,
+        **options: Any,
+    ) -> None:
+        self._api_client = connect(kubeconfig, context)
+        self._namespace = namespace
+        self._spec = pod_spec(
+            limits, image=image, cpus=cpus, runtime_class=runtime_class, lifetime_seconds=timeout_seconds
+        )
+        self._runtime_class = runtime_class
+        self._network = network
+        self._warm_pool = warm_pool
+        self._container = container
+        self._timeout_seconds = timeout_seconds
+        self._start_seconds = start_seconds
+        place = scratch if scratch is not None else "" if warm_pool else SCRATCH
+        super().__init__(additional_authorized_imports, limits=limits, scratch=place, **options)
+
+    def _open(self) -> Transport:
+        cluster = Cluster(self._api_client, self._namespace)
+        if self._warm_pool:
+            pod: Pod = cluster.claim(self._warm_pool, self._start_seconds, self._timeout_seconds)
+        else:
+            cluster.sweep()
+            if not self._network:
+                cluster.require_policy()
+            pod = cluster.create(self._spec, self._start_seconds, has_network=self._network)
+        try:
+            transport = KubernetesTransport(pod, self._container or (None if self._warm_pool else CONTAINER))
+            transport.write(bootstrap_payload())
+        except BaseException:
+            pod.delete()
+            raise
+        return transport
+
+    @classmethod
+    def diagnose(cls) -> str:
+        """Say whether the client is installed and knows a cluster."""
+        try:
+            connect(None, None)
+        except ConfigurationError as error:
+            return str(error)
+        return ""
+
+    @property
+    def guarantees(self) -> Guarantees:
+        """What the pod's settings ask the cluster to enforce."""
+        if self._warm_pool:
+            return _claimed(self._warm_pool, has_guard=self._guard)
+        runtime = [f"runtime class {self._runtime_class}"] if self._runtime_class else []
+        policy = "the cluster's network plugin must enforce NetworkPolicy; not every one does"
+        return Guarantees(
+            boundary="container",
+            isolation=(*runtime, "pod", "seccomp RuntimeDefault", "no capabilities", "no privilege escalation", "read-only root"),
+            memory="cgroup, RLIMIT_DATA",
+            wall="host timer, kill by the supervisor",
+            cpu="measured by the supervisor, cgroup share",
+            operations="guard" if self._guard else "",
+            disk="emptyDir sizeLimit, supervisor's quota",
+            processes="counted by the supervisor, the kubelet's pod limit",
+            network="" if self._network else "NetworkPolicy",
+            files="scratch on a memory volume",
+            rollback="forked checkpoint",
+            missing=() if self._network else (f"network: {policy}",),
+        )  # fmt: skip
+
+
+def _claimed(pool: str, *, has_guard: bool) -> Guarantees:
+    return Guarantees(
+        boundary="container",
+        isolation=(f"pod of the warm pool {pool!r}: hardened as its SandboxTemplate says",),
+        memory="RLIMIT_DATA",
+        wall="host timer, kill by the supervisor",
+        cpu="measured by the supervisor",
+        operations="guard" if has_guard else "",
+        disk="supervisor's quota",
+        processes="counted by the supervisor",
+        files="scratch folder in the pod",
+        rollback="forked checkpoint",
+        missing=("network: as the warm pool's SandboxTemplate says",),
+    )
+
+
+class KubernetesTransport:
+    """The channels of one exec: the first byte of each binary WebSocket message names the channel.
+
+    Source: Kubernetes, remotecommand subprotocols v4.channel.k8s.io and v5.channel.k8s.io (v5 adds a message that closes one).
+    """
+
+    eight_bit_clean = True
+
+    def __init__(self, pod: Pod, container: str | None) -> None:
+        from kubernetes.stream import stream
+
+        self._pod = pod
+        self._tail = b""
+        self._status = b""
+        self._closed = threading.Event()
+        chosen = {"container": container} if container else {}
+        try:
+            client = stream(
+                pod.core.connect_get_namespaced_pod_exec,
+                pod.name,
+                pod.namespace,
+                command=["python3", "-I", "-u", "-c", bootstrap_code()],
+                stdin=True,
+                stdout=True,
+                stderr=True,
+                tty=False,
+                binary=True,
+                _preload_content=False,
+                **chosen,
+            )
+        except Exception as error:
+            raise StartupFailed(f"the worker did not start in pod {pod.name}: {reason_of(error)}") from error
+        self._socket = client.sock
+        self._socket.settimeout(CALL_SECONDS)
+        self._using = threading.Lock()  # one TLS connection may not be read and written at the same time
+        self._pump = Pump("kubernetes", self._stdout)
+
+    def _stdout(self) -> Iterator[bytes]:
+        """Yield what comes on stdout, until the stream or its stdout ends."""
+        while not self._closed.is_set():
+            if not self._is_readable():
+                continue
+            with self._using:
+                kind, frame = self._socket.recv_data_frame(True)
+            if kind == CLOSE_FRAME:
+                return
+            if kind not in DATA_FRAMES or not frame.data:
+                continue
+            channel, data = frame.data[0], bytes(frame.data[1:])
+            if channel == STDOUT and data:
+                yield data
+            elif channel == STDERR:
+                self._tail = (self._tail + data)[-TAIL_BYTES:]
+            elif channel == STATUS:
+                self._status = (self._status + data)[:TAIL_BYTES]
+            elif channel == CHANNEL_CLOSED and data == bytes([STDOUT]):
+                return
+
+    def _is_readable(self) -> bool:
+        """Wait for something to read, without holding the connection."""
+        connection = self._socket.sock
+        if connection is None:
+            raise BackendError("the connection was closed")
+        pending = getattr(connection, "pending", None)  # decrypted already, so that no poll would tell
+        if pending is not None and pending():
+            return True
+        poll = select.poll()
+        poll.register(connection, select.POLLIN)
+        return bool(poll.poll(POLL_SECONDS * 1000))
+
+    def read(self, timeout_seconds: float | None) -> bytes:
+        """Return the next bytes of stdout; see `Transport.read`."""
+        return self._pump.read(timeout_seconds)
+
+    def write(self, data: bytes) -> None:
+        """Send all of `data` to stdin."""
+        for start in range(0, len(data), STDIN_CHUNK_BYTES):
+            try:
+                with self._using:
+                    self._socket.send_binary(bytes([STDIN]) + data[start : start + STDIN_CHUNK_BYTES])
+            except Exception as error:
+                raise BackendError(f"the pod took no input: {type(error).__name__}: {error}") from error
+
+    def reopen(self) -> bool:
+        """Say no: the process ends with its stream."""
+        return False
+
+    def kill(self) -> None:
+        """Delete the pod: with it goes everything that the guest started."""
+        self._closed.set()
+        self._pod.delete()
+
+    def close(self) -> None:
+        """Delete the pod and close the connection."""
+        self.kill()
+        self._pump.close()
+        with contextlib.suppress(Exception):  # broken already
+            self._socket.shutdown()
+
+    def describe_death(self) -> str:
+        """Return how the process or the pod ended, and the end of stderr."""
+        words = [
+            _exit_of(self._status),
+            self._pod.describe(),
+            self._tail.decode("utf-8", "replace").strip()[-500:],
+        ]
+        return ", ".join(word for word in words if word)
+
+
+def _exit_of(status: bytes) -> str:
+    """Return the exit status in the last message of an exec (a `Status` object); "" without one."""
+    try:
+        said = json.loads(status)
+        if said["status"] == "Success":
+            return "exit status 0"
+        causes = said.get("details", {}).get("causes", [])
+        code = next((c["message"] for c in causes if c.get("reason") == "ExitCode"), "")
+        return f"exit status {code}" if code else str(said.get("message", ""))[:500]
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return ""

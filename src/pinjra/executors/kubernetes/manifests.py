@@ -1,0 +1,127 @@
+"""Limits -> the manifests of a hardened pod, of the network policy beside it, and of a warm pool's template. Plain data."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pinjra.core.limits import Limits
+
+__all__ = ["CONTAINER", "LABELS", "POLICY", "SCRATCH", "network_policy", "pod_spec", "sandbox_template"]
+
+CONTAINER = "guest"
+SCRATCH = "/scratch"
+POLICY = "pinjra-no-network"
+NOBODY = 65534
+LABELS = {"app.kubernetes.io/managed-by": "pinjra", "pinjra.io/network": "none"}
+OWN_BYTES = (
+    96 << 20
+)  # supervisor, checkpoint and the first process, besides the guest's memory and scratch folder
+TEMPORARY_BYTES = 16 << 20  # the worker's zip lies there
+# The container's first process: it waits, and lets the kernel reap what the sessions leave behind.
+FIRST = "import signal; signal.signal(signal.SIGCHLD, signal.SIG_IGN); signal.sigwait({signal.SIGTERM})"
+
+
+def pod_spec(
+    limits: Limits,
+    *,
+    image: str,
+    cpus: float = 1.0,
+    runtime_class: str | None = None,
+    lifetime_seconds: int | None = None,
+) -> dict[str, Any]:
+    """Return the `spec` of a pod, read top to bottom by an auditor.
+
+    Args:
+        runtime_class: A RuntimeClass of the cluster ("gvisor", "kata").
+        lifetime_seconds: After which the cluster ends the pod, whatever the host does; None: not.
+    """
+    disk = limits.disk_bytes or 1 << 30
+    spec: dict[str, Any] = {
+        "restartPolicy": "Never",
+        "automountServiceAccountToken": False,  # SECURITY: no credential of the cluster in the pod
+        "enableServiceLinks": False,  # SECURITY: no addresses of the cluster's services in the environment
+        "hostNetwork": False,
+        "hostPID": False,
+        "hostIPC": False,
+        "terminationGracePeriodSeconds": 0,
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": NOBODY,
+            "runAsGroup": NOBODY,
+            "fsGroup": NOBODY,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "containers": [_container(limits, image, cpus, disk)],
+        "volumes": [
+            {"name": "scratch", "emptyDir": {"medium": "Memory", "sizeLimit": str(disk)}},
+            {"name": "tmp", "emptyDir": {"medium": "Memory", "sizeLimit": str(TEMPORARY_BYTES)}},
+        ],
+    }
+    if lifetime_seconds is not None:
+        spec["activeDeadlineSeconds"] = lifetime_seconds
+    if runtime_class:
+        spec["runtimeClassName"] = runtime_class
+    return spec
+
+
+def _container(limits: Limits, image: str, cpus: float, disk: int) -> dict[str, Any]:
+    resources: dict[str, str] = {"cpu": f"{int(cpus * 1000)}m", "ephemeral-storage": "64Mi"}
+    if limits.memory_bytes is not None:
+        # What lies on a volume of medium Memory counts against the container's memory.
+        resources["memory"] = str(limits.memory_bytes + disk + TEMPORARY_BYTES + OWN_BYTES)
+    return {
+        "name": CONTAINER,
+        "image": image,
+        "command": ["python3", "-I", "-S", "-c", FIRST],
+        "workingDir": SCRATCH,
+        "stdin": False,
+        "tty": False,
+        "resources": {"limits": resources, "requests": resources},  # the same numbers: no overcommitment
+        "securityContext": {
+            "allowPrivilegeEscalation": False,  # SECURITY: no setuid binary helps
+            "privileged": False,
+            "readOnlyRootFilesystem": True,
+            "runAsNonRoot": True,
+            "runAsUser": NOBODY,
+            "capabilities": {"drop": ["ALL"]},  # SECURITY: no capability at all
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "volumeMounts": [
+            {"name": "scratch", "mountPath": SCRATCH},
+            {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108  (in the pod)
+        ],
+    }
+
+
+def network_policy(namespace: str = "default") -> dict[str, Any]:
+    """Return the NetworkPolicy that lets nothing in or out of the pods of `LABELS`, where the cluster enforces policies."""
+    return {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": {"name": POLICY, "namespace": namespace, "labels": dict(LABELS)},
+        "spec": {
+            "podSelector": {"matchLabels": dict(LABELS)},
+            "policyTypes": ["Ingress", "Egress"],
+            "ingress": [],
+            "egress": [],
+        },
+    }
+
+
+def sandbox_template(name: str, limits: Limits, *, image: str, **options: Any) -> dict[str, Any]:
+    """Return the SandboxTemplate of agent-sandbox whose pods are as hard as ours, for a SandboxWarmPool to refer to.
+
+    Args:
+        options: Of `pod_spec`.
+    """
+    return {
+        "apiVersion": "extensions.agents.x-k8s.io/v1beta1",
+        "kind": "SandboxTemplate",
+        "metadata": {"name": name},
+        "spec": {
+            "podTemplate": {
+                "metadata": {"labels": dict(LABELS)},
+                "spec": pod_spec(limits, image=image, **options),
+            },
+        },
+    }

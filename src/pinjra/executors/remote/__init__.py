@@ -1,0 +1,1 @@
+"""A hosted vendor's SDK -> a stream to a worker in one of its machines."""

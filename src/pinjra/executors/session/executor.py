@@ -1,0 +1,313 @@
+"""SessionExecutor: the executor contract over any transport. A backend adds `_open` and `guarantees`."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import weakref
+from abc import abstractmethod
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from pinjra.core.calls import describe
+from pinjra.core.errors import (
+    BackendError,
+    ConfigurationError,
+    ExecutorClosed,
+    ExecutorUnavailable,
+    ProtocolViolation,
+    SessionLost,
+)
+from pinjra.core.execution import Execution
+from pinjra.core.limits import Limits
+from pinjra.executors.base import PythonExecutor, check_file_name
+from pinjra.executors.session.connection import Link, Patience
+from pinjra.executors.session.run import Step
+from pinjra.executors.session.tool_calls import Bridge
+from pinjra.executors.session.transport import Transport
+from pinjra.guard.imports import DEFAULT_AUTHORIZED
+from pinjra.wire.frames import WireLimits
+from pinjra.wire.messages import (
+    Bound,
+    Failed,
+    FileData,
+    FileList,
+    Fork,
+    GetFile,
+    GrantTools,
+    Init,
+    ListFiles,
+    Message,
+    PutFile,
+    Reset,
+    SetVariables,
+)
+from pinjra.wire.values.codec import EncodeError, Encoder, ValueLimits
+
+if TYPE_CHECKING:
+    from typing import Self
+
+__all__ = ["Patience", "SessionExecutor"]
+
+WIRE_BYTES = 16 << 20  # what a message may have besides one value of `Limits.value_bytes`
+MESSAGE_BYTES = 1 << 30  # a message when `value_bytes` is not limited
+
+
+class SessionExecutor(PythonExecutor):
+    """A session with a worker at the other end of a byte stream.
+
+    Args:
+        additional_authorized_imports: Module names besides the default list.
+        guard: False gives plain CPython, where the backend is itself a boundary.
+        rollback: Keep a checkpoint, so that a step that is killed leaves the variables as they were.
+        protected: Names that guest code may not bind at module level.
+        scratch: The scratch folder's path in the box; "" lets the worker make one.
+
+    Raises:
+        StartupFailed: The worker did not come up (the host's or provider's fault).
+    """
+
+    PATIENCE = Patience()
+    """A backend whose stream is slow gives more."""
+
+    def __init__(
+        self,
+        additional_authorized_imports: Iterable[str] = (),
+        *,
+        limits: Limits = Limits(),  # noqa: B008  (frozen)
+        guard: bool = True,
+        rollback: bool = True,
+        protected: Iterable[str] = (),
+        scratch: str = "",
+    ) -> None:
+        self.limits = limits
+        self.authorized_imports = (*DEFAULT_AUTHORIZED, *additional_authorized_imports)
+        self._guard = guard
+        self._rollback = rollback
+        self._protected = tuple(protected)
+        self._scratch = scratch
+        self._pid = os.getpid()
+        self._closed = False
+        self._start(self._open)
+
+    @abstractmethod
+    def _open(self) -> Transport:
+        """Return a transport to a worker that was just started.
+
+        Raises:
+            StartupFailed, ExecutorUnavailable, BackendError, MissingDependency: As their names say.
+        """
+
+    def _open_fork(self, ask: Callable[[], None]) -> Transport:
+        """Return a transport to a copy of this session. `ask` makes the worker fork; it is called when the new stream is there.
+
+        Raises:
+            ExecutorUnavailable: This backend cannot.
+        """
+        raise ExecutorUnavailable(f"{type(self).__name__} cannot fork a session; the jail can")
+
+    # ------------------------------------------------------------ start and end
+
+    def _start(
+        self,
+        open_transport: Callable[[], Transport],
+        functions: Mapping[str, Callable[..., object]] | None = None,
+    ) -> None:
+        transport = open_transport()
+        most = MESSAGE_BYTES if self.limits.value_bytes is None else self.limits.value_bytes + WIRE_BYTES
+        link = Link(transport, WireLimits(message_bytes=most), Bridge(self.limits), self.PATIENCE)
+        link.bridge.answer = link.channel.answer
+        self._link = link
+        # The link knows nothing of this object, so that a session that nobody holds any more is closed.
+        self._end = weakref.finalize(self, _end, link, os.getpid())
+        _LIVE.add(self)
+        try:
+            self.hello = link.start(
+                lambda hello: self._init(hello.capabilities, is_clean=transport.eight_bit_clean)
+            )
+        except BaseException:
+            self._end()
+            raise
+
+    def _init(self, capabilities: Container[str], *, is_clean: bool) -> Init:
+        return Init(
+            authorized_imports=tuple(dict.fromkeys(self.authorized_imports)),
+            limits={name: getattr(self.limits, name) for name in Limits.__slots__},
+            guard=self._guard,
+            rollback=self._rollback,
+            protected=self._protected,
+            scratch=self._scratch,
+            raw=is_clean and "raw" in capabilities,
+            resume=not is_clean,
+        )
+
+    def close(self) -> None:
+        """End the session and its whole process tree; see `PythonExecutor.close`."""
+        if not self._closed and os.getpid() == self._pid:  # a forked child leaves its parent's session alone
+            self._closed = True
+            self._end()
+            _LIVE.discard(self)
+
+    def _check_usable(self) -> None:
+        if self._closed:
+            raise ExecutorClosed("this executor is closed")
+        if os.getpid() != self._pid:
+            raise ExecutorClosed(
+                "this session belongs to the process that opened it; open another after a fork"
+            )
+
+    @contextmanager
+    def _in_use(self) -> Iterator[Link]:
+        """Hold the link, idle and usable; note its loss."""
+        self._check_usable()
+        link = self._link
+        with link.lock:
+            self._check_usable()
+            link.check()
+            link.require_idle()
+            try:
+                link.recover()
+                yield link
+            except (SessionLost, ProtocolViolation) as error:
+                link.note_loss(error)
+                if self._closed:
+                    raise ExecutorClosed("this executor was closed while it was in use") from error
+                raise
+
+    # ------------------------------------------------------------ runs
+
+    def run(self, code: str, *, wall_seconds: float | None = None) -> Execution:
+        """Return what came of running `code` in the worker; see `PythonExecutor.run`."""
+        with self._in_use() as link:
+            wall = self.limits.wall_seconds if wall_seconds is None else wall_seconds
+            step = Step(self.limits, wall, self.on_output)
+            link.run(step, code)
+            if step.is_given_back and self._closed:
+                raise ExecutorClosed("this executor was closed while it was in use")
+            return step.execution(link.bridge)
+
+    def interrupt(self) -> None:
+        """Stop the run in progress, from any thread; a host tool on the caller's own thread ends first."""
+        if os.getpid() == self._pid and not self._closed:
+            self._link.interrupt()
+
+    # ------------------------------------------------------------ tools and variables
+
+    def send_tools(self, tools: Mapping[str, Callable[..., object]]) -> None:
+        """Grant host functions by name; see `PythonExecutor.send_tools`."""
+        described = {name: describe(name, function) for name, function in tools.items()}
+        with self._in_use() as link:
+            link.bridge.functions.update(described)
+            self._grant(link, list(described))
+
+    def _grant(self, link: Link, names: list[str]) -> None:
+        functions = link.bridge.functions
+        tools: dict[str, dict[str, str | bool]] = {
+            name: {"doc": functions[name].doc, "async": functions[name].is_async} for name in names
+        }
+        if tools:
+            _check_bound(link.ask(lambda n: GrantTools(request=n, tools=tools), of_interpreter=True))
+
+    def send_variables(self, variables: Mapping[str, object]) -> None:
+        """Set guest variables to copies; see `PythonExecutor.send_variables`."""
+        for name in variables:
+            if not isinstance(name, str) or not name.isidentifier():
+                raise ConfigurationError(f"a variable's name must be an identifier, not {name!r}")
+        with self._in_use() as link:
+            encoder = Encoder(ValueLimits(value_bytes=self.limits.value_bytes), link.bridge.keep)
+            try:
+                tree = encoder.add(dict(variables))
+            except EncodeError as error:
+                raise ConfigurationError(f"the variables cannot cross: {error}") from error
+            blobs = encoder.blobs
+            _check_bound(
+                link.ask(lambda n: SetVariables(request=n, values=tree, blobs=blobs), of_interpreter=True)
+            )
+
+    # ------------------------------------------------------------ files
+
+    def put_file(self, name: str, data: bytes) -> None:
+        """Write a scratch file; see `PythonExecutor.put_file`."""
+        check_file_name(name)
+        quota = self.limits.disk_bytes
+        if quota is not None and len(data) > quota:
+            raise ConfigurationError(f"{name!r}: {len(data)} bytes are more than the quota of {quota} bytes")
+        self._ask(lambda n: PutFile(request=n, name=name, blobs=(bytes(data),)), name)
+
+    def get_file(self, name: str) -> bytes:
+        """Return a scratch file's bytes; see `PythonExecutor.get_file`."""
+        check_file_name(name)
+        answer = self._ask(lambda n: GetFile(request=n, name=name), name)
+        if not isinstance(answer, FileData) or len(answer.blobs) != 1:
+            raise ProtocolViolation(f"an answer without the bytes of {name!r}")
+        return answer.blobs[0]
+
+    def list_files(self) -> dict[str, int]:
+        """Return relative name → bytes; see `PythonExecutor.list_files`."""
+        answer = self._ask(lambda n: ListFiles(request=n), "")
+        return answer.files if isinstance(answer, FileList) else {}
+
+    def _ask(self, make: Callable[[int], Message], what: str) -> Message:
+        """Return the answer, or raise what went wrong by whose fault it is. Tools may ask too, from their threads."""
+        self._check_usable()
+        answer = self._link.ask(make)
+        if not isinstance(answer, Failed):
+            return answer
+        if answer.kind == "not-found":
+            raise FileNotFoundError(f"there is no regular file {what!r} in the scratch folder")
+        if answer.kind in ("refused", "quota"):
+            raise ConfigurationError(f"{what!r}: {answer.message:.2000}")
+        raise BackendError(f"the worker could not do this: {answer.message:.2000}")
+
+    # ------------------------------------------------------------ reset and fork
+
+    def reset(self) -> None:
+        """Forget variables and scratch files, keep the tools; a lost session is started anew, empty."""
+        self._check_usable()
+        if self._link.lost is None:
+            with self._in_use():
+                self._ask(lambda n: Reset(request=n), "reset")
+            return
+        old = self._link
+        with old.lock:
+            self._end()
+            self._start(self._open)
+            self._link.bridge.functions.update(old.bridge.functions)
+        with self._in_use() as link:
+            self._grant(link, list(link.bridge.functions))
+
+    def fork(self) -> Self:
+        """Return an independent session with the same variables and files; see `PythonExecutor.fork`."""
+        with self._in_use() as link:
+            copy = object.__new__(type(self))
+            copy.__dict__.update(self.__dict__)
+            copy._start(lambda: self._open_fork(self._fork_worker))
+            copy._link.bridge.inherit(link.bridge)
+            return copy
+
+    def _fork_worker(self) -> None:
+        answer = self._link.ask(lambda n: Fork(request=n))
+        if isinstance(answer, Failed):
+            raise ExecutorUnavailable(f"the session cannot be forked: {answer.message:.2000}")
+
+
+def _check_bound(answer: Message) -> None:
+    if isinstance(answer, Bound) and answer.problem:
+        raise ConfigurationError(f"the worker could not set this: {answer.problem:.2000}")
+
+
+# ---------------------------------------------------------------- the end of the process
+
+_LIVE: weakref.WeakSet[SessionExecutor] = weakref.WeakSet()
+
+
+def _end(link: Link, pid: int) -> None:
+    if os.getpid() == pid:
+        link.close()
+
+
+@atexit.register
+def _close_all() -> None:
+    for executor in list(_LIVE):
+        executor.close()

@@ -1,0 +1,216 @@
+"""The messages of one run -> its Execution. Holds nothing beyond the limits, whatever the worker sends."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import cast
+
+from pinjra.core.errors import ProtocolViolation
+from pinjra.core.execution import Artifact, Cause, ErrorKind, Execution, GuestError, Stream, Usage
+from pinjra.core.limits import Limits
+from pinjra.executors.base import OutputCallback
+from pinjra.executors.session.safe_text import printable
+from pinjra.executors.session.tool_calls import Bridge, ToolClock
+from pinjra.wire.messages import Captured, Display, Finished, Lost, Output
+from pinjra.wire.values.codec import Decoder
+
+__all__ = ["Step"]
+
+ARTIFACTS = 100  # of one run
+ARTIFACT_BYTES = 64 << 20  # of one run, when value_bytes is not limited
+TEXT_CHARS = 10_000  # an error's message
+TRACEBACK_CHARS = 100_000
+
+_LIMITS = frozenset(
+    {Cause.WALL, Cause.CPU, Cause.MEMORY, Cause.OPERATIONS, Cause.PROCESSES, Cause.DISK}
+    | {Cause.OUTPUT, Cause.VALUE, Cause.TOOL_CALLS}
+)  # fmt: skip
+_WORDS = {
+    Cause.WALL: "the run took longer than its time limit of {wall_seconds} s",
+    Cause.CPU: "the run used up its processor time of {cpu_seconds} s",
+    Cause.MEMORY: "the session went beyond its memory limit of {memory_bytes} bytes",
+    Cause.OPERATIONS: "the run used up its {operations} operations",
+    Cause.PROCESSES: "the session went beyond its limit of {processes} processes and threads",
+    Cause.DISK: "the scratch folder went beyond its quota of {disk_bytes} bytes",
+    Cause.OUTPUT: "the run printed far beyond its limit of {output_bytes} bytes",
+    Cause.VALUE: "a value went beyond the limit of {value_bytes} bytes",
+    Cause.TOOL_CALLS: "the run made more than {tool_calls} tool calls",
+    Cause.INTERRUPT: "the run was interrupted",
+    Cause.SECCOMP: "the kernel refused a system call and ended the interpreter",
+    Cause.PROTOCOL: "the interpreter sent what the protocol does not allow and was ended",
+}
+
+
+class Step:
+    """One run as seen from the host.
+
+    Args:
+        limits: With `wall_seconds` as it is for this run.
+        on_output: Sees output as it comes.
+    """
+
+    def __init__(self, limits: Limits, wall_seconds: float | None, on_output: OutputCallback | None) -> None:
+        self._limits = limits
+        self._wall = wall_seconds
+        self.clock = ToolClock()
+        self._on_output = on_output
+        self._started = time.monotonic()
+        self._text: dict[str, list[str]] = {"stdout": [], "stderr": []}
+        self._size = 0
+        self._is_cut = False
+        self._artifacts: list[Artifact] = []
+        self._artifact_bytes = 0
+        self._ended: Finished | Lost | None = None
+        self.is_interrupted = False
+        self.kill_cause: Cause | None = None
+        self.kill_deadline: float | None = None  # when the worker must have said `Lost`
+        self.is_given_back = False  # to the caller, before the worker has confirmed its end
+        self.interrupt_deadline: float | None = None  # when an interrupt becomes a kill
+
+    @property
+    def is_over(self) -> bool:
+        """Return whether the run has ended."""
+        return self._ended is not None
+
+    def wall_deadline(self) -> float | None:
+        """Return when the run's time is over, as of now; None while a tool has the time, or without a limit."""
+        if self._wall is None or self.clock.is_running:
+            return None
+        return self._started + self._wall + self.clock.seconds
+
+    # ------------------------------------------------------------ messages
+
+    def on_output(self, message: Output | Captured) -> None:
+        """Take text: hand it on, keep it up to the limit, then one marker and nothing more."""
+        if message.stream not in ("stdout", "stderr"):
+            raise ProtocolViolation(f"output on a stream {message.stream!r:.40}")
+        if self._is_cut or not message.text:
+            return
+        text = printable(message.text)
+        size = len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
+        limit = self._limits.output_bytes
+        if limit is not None and self._size + size > limit:
+            kept = text.encode("utf-8", "replace")[: limit - self._size].decode("utf-8", "ignore")
+            text = f"{kept}\n… output cut at {limit} bytes …\n"
+            self._is_cut = True
+        self._size += size
+        self._text[message.stream].append(text)
+        if self._on_output is not None:
+            self._on_output(cast("Stream", message.stream), text)
+
+    def on_display(self, message: Display) -> None:
+        """Keep something to look at."""
+        if len(message.blobs) != 1:
+            raise ProtocolViolation(f"a display with {len(message.blobs)} blobs")
+        self._artifact_bytes += len(message.blobs[0])
+        most = self._limits.value_bytes or ARTIFACT_BYTES
+        if len(self._artifacts) < ARTIFACTS and self._artifact_bytes <= most:
+            name, media_type = printable(message.name)[:200], printable(message.media_type)[:200]
+            self._artifacts.append(Artifact(media_type=media_type, data=message.blobs[0], name=name))
+
+    def on_end(self, message: Finished | Lost) -> None:
+        """Note how the run ended."""
+        self._ended = message
+
+    # ------------------------------------------------------------ result
+
+    def execution(self, bridge: Bridge) -> Execution:
+        """Return what came of the run, once it is over.
+
+        Raises:
+            ProtocolViolation: Its value or its error is none (a hostile worker's fault).
+        """
+        ended = self._ended
+        value: object = None
+        error: GuestError | None = None
+        notes: tuple[str, ...] = ()
+        is_final = False
+        if isinstance(ended, Finished):
+            notes, is_final = ended.notes, ended.is_final and ended.error is None
+            if ended.error is not None:
+                error = self._guest_error(ended.error)
+            else:
+                value = Decoder(ended.blobs, bridge.resolve).take(ended.value)
+        elif ended is not None:
+            error = self._lost_error(ended)
+        elif self.is_given_back:
+            error = self._unconfirmed_error(self.kill_cause or Cause.HOST)
+        return Execution(
+            value=value,
+            stdout="".join(self._text["stdout"]),
+            stderr="".join(self._text["stderr"]),
+            error=error,
+            artifacts=tuple(self._artifacts),
+            usage=self._usage(ended, bridge.calls),
+            is_final_answer=is_final,
+            notes=tuple(printable(note)[:1000] for note in notes[:100]),
+        )
+
+    def _usage(self, ended: Finished | Lost | None, tool_calls: int) -> Usage:
+        return Usage(
+            wall_seconds=time.monotonic() - self._started,
+            tool_seconds=self.clock.seconds,
+            cpu_seconds=ended.cpu_seconds if ended else None,
+            operations=ended.operations if isinstance(ended, Finished) else None,
+            memory_peak_bytes=ended.memory_peak_bytes if ended else None,
+            output_bytes=self._size,
+            tool_calls=tool_calls,
+        )
+
+    def _lost_error(self, message: Lost) -> GuestError:
+        try:
+            cause = self.kill_cause or Cause(message.cause)
+        except ValueError:
+            raise ProtocolViolation(f"unknown cause {message.cause!r:.60}") from None
+        detail = f" ({printable(message.detail)[:500]})" if message.detail else ""
+        error = self._ended_error(cause, detail + "; " + (_ROLLED if message.rolled_back else _EMPTY))
+        return replace(error, rolled_back=message.rolled_back, state_lost=not message.rolled_back)
+
+    def _unconfirmed_error(self, cause: Cause) -> GuestError:
+        """Return the error of a run whose worker has not confirmed yet that it has ended."""
+        return self._ended_error(cause, "; " + _RECOVERING)
+
+    def _ended_error(self, cause: Cause, rest: str) -> GuestError:
+        values = {name: getattr(self._limits, name) for name in Limits.__slots__} | {
+            "wall_seconds": self._wall
+        }
+        kind = ErrorKind.LIMIT if cause in _LIMITS else ErrorKind.CRASHED
+        return GuestError(
+            kind=ErrorKind.INTERRUPTED if cause is Cause.INTERRUPT else kind,
+            type=_TYPES.get(cause, "InterpreterDied" if kind is ErrorKind.CRASHED else "LimitReached"),
+            message=_WORDS.get(cause, "the interpreter died").format(**values) + rest,
+            cause=cause,
+        )
+
+    def _guest_error(self, fields: dict[str, str | int | bool | None]) -> GuestError:
+        """Return the worker's error as a value; what a guest may not claim (that state was lost) is not read."""
+        try:
+            kind = ErrorKind(fields.get("kind"))
+            cause = Cause(fields["cause"]) if fields.get("cause") is not None else None
+        except ValueError as error:
+            raise ProtocolViolation(f"an error that is none: {error}") from None
+        line = fields.get("line")
+        hint = fields.get("hint")
+        if self.is_interrupted and kind is ErrorKind.EXCEPTION and fields.get("type") == "KeyboardInterrupt":
+            kind, cause = ErrorKind.INTERRUPTED, Cause.INTERRUPT
+        return GuestError(
+            kind=kind,
+            type=_text(fields.get("type"), 200),
+            message=_text(fields.get("message"), TEXT_CHARS),
+            line=line if type(line) is int else None,
+            source_line=_text(fields.get("source_line"), 1000) or None,
+            traceback=_text(fields.get("traceback"), TRACEBACK_CHARS),
+            hint=_text(hint, TEXT_CHARS) or None,
+            cause=cause,
+        )
+
+
+_TYPES = {Cause.WALL: "TimeoutError", Cause.MEMORY: "MemoryError", Cause.INTERRUPT: "KeyboardInterrupt"}
+_ROLLED = "the variables are again as they were before this step"
+_RECOVERING = "the worker is still ending it: the session's next use waits for that, and fails if the variables are lost"
+_EMPTY = "the session's variables are lost; it goes on empty"
+
+
+def _text(value: object, most: int) -> str:
+    return printable(value[:most]) if type(value) is str else ""

@@ -1,0 +1,312 @@
+"""Calls of the guest -> host functions -> answers. The guest's part of a call is data; the function never leaves the host.
+
+A call that the guest waits for runs here and now, on the thread that runs the guest's code, in the caller's own context. Calls
+that may be open together, async functions and functions with a time limit run on threads of their own in copies of that context.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+from typing import cast
+
+from pinjra.core.calls import HostFunction
+from pinjra.core.errors import ProtocolViolation, ToolRefused
+from pinjra.core.limits import Limits
+from pinjra.core.values import Opaque
+from pinjra.executors.session.safe_text import printable
+from pinjra.wire.messages import Answer, Call
+from pinjra.wire.values.codec import Decoder, EncodeError, Encoder, ValueLimits, type_name
+
+__all__ = ["Bridge", "TooManyCalls", "ToolClock"]
+
+MOST_HANDLES = 1000  # host objects that a guest may hold an Opaque of; the oldest is forgotten
+MOST_THREADS = 64  # calls that run at one time; further ones wait their turn
+MESSAGE_CHARS = 10_000  # of an exception's message
+
+
+class TooManyCalls(Exception):
+    """The guest used up `Limits.tool_calls`."""
+
+
+class ToolClock:
+    """Counts the time in which at least one tool was running: it is not the guest's."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._open = 0
+        self._since = 0.0
+        self._total = 0.0
+
+    def enter(self) -> None:
+        """Note that a call began."""
+        with self._lock:
+            if self._open == 0:
+                self._since = time.monotonic()
+            self._open += 1
+
+    def leave(self) -> None:
+        """Note that a call ended."""
+        with self._lock:
+            self._open -= 1
+            if self._open == 0:
+                self._total += time.monotonic() - self._since
+
+    @property
+    def is_running(self) -> bool:
+        """Return whether a call is open."""
+        return self._open > 0
+
+    @property
+    def seconds(self) -> float:
+        """Return the time so far."""
+        with self._lock:
+            return self._total + (time.monotonic() - self._since if self._open else 0.0)
+
+
+@dataclass(eq=False, slots=True)
+class _Open:
+    """A call on a thread of its own."""
+
+    call: int
+    function: HostFunction
+    arguments: tuple[tuple[object, ...], dict[str, object]]
+    context: contextvars.Context
+    clock: ToolClock
+    deadline: float | None
+    cancel: Callable[[], object] | None = None
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    is_answered: bool = False
+
+
+class Bridge:
+    """Runs the calls of one session.
+
+    Args:
+        limits: `tool_calls` of a run and `value_bytes` of an answer are held.
+
+    `answer` is set by the owner: it sends an answer, from any thread, and drops it when its call is no longer open.
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self.answer: Callable[[Answer], None] = lambda _answer: None
+        self._values = ValueLimits(value_bytes=limits.value_bytes)
+        self.functions: dict[str, HostFunction] = {}
+        self.clock = ToolClock()
+        self.calls = 0
+        self._handles: dict[int, object] = {}
+        self._next_handle = 0
+        self._lock = threading.Lock()
+        self._open: set[_Open] = set()
+        self._backlog: deque[_Open] = deque()
+        self._threads = 0
+
+    # ------------------------------------------------------------ runs
+
+    def begin_run(self, clock: ToolClock) -> None:
+        """Count calls of a new run from 0, and their time on its clock."""
+        self.calls = 0
+        self.clock = clock
+
+    def end_run(self) -> None:
+        """Give up every call that is still open: its run is over and nobody waits for it."""
+        with self._lock:
+            given_up = list(self._open)
+        for each in given_up:
+            self._give_up(each, None)
+
+    def call(self, message: Call) -> None:
+        """Carry out one call; its answer is sent when it is there.
+
+        Raises:
+            TooManyCalls: The run has had all its calls (the guest's fault).
+            ProtocolViolation: The arguments are no arguments (a hostile worker's).
+        """
+        self.calls += 1
+        if self._limits.tool_calls is not None and self.calls > self._limits.tool_calls:
+            raise TooManyCalls
+        arguments = self._arguments(message)
+        function = self.functions.get(message.name)
+        if function is None:
+            self._fail(message.call, "NameError", f"there is no tool {message.name!r:.100}")
+            return
+        if function.check is not None:
+            try:
+                function.check(*arguments)
+            except ToolRefused as error:
+                self._fail(message.call, "TypeError", str(error))
+                return
+        if message.concurrent or function.is_async or function.seconds is not None:
+            self._start(message.call, function, arguments)
+        else:
+            self._inline(message.call, function, arguments)
+
+    def _arguments(self, message: Call) -> tuple[tuple[object, ...], dict[str, object]]:
+        decoder = Decoder(message.blobs, self.resolve)
+        args, kwargs = decoder.take(message.args), decoder.take(message.kwargs)
+        if type(args) not in (list, tuple) or type(kwargs) is not dict:
+            raise ProtocolViolation(f"call {message.call} has arguments of {type(args)} and {type(kwargs)}")
+        if not all(type(name) is str for name in kwargs):
+            raise ProtocolViolation(f"call {message.call} has an argument whose name is no text")
+        return tuple(cast("list[object]", args)), kwargs
+
+    # ------------------------------------------------------------ on the caller's thread
+
+    def _inline(
+        self, call: int, function: HostFunction, arguments: tuple[tuple[object, ...], dict[str, object]]
+    ) -> None:
+        clock = self.clock
+        clock.enter()
+        try:
+            answer = self._outcome(call, function, lambda: function.function(*arguments[0], **arguments[1]))
+        finally:
+            clock.leave()
+        self.answer(answer)
+
+    def _outcome(self, call: int, function: HostFunction, action: Callable[[], object]) -> Answer:
+        """Return the answer that says what came of `action`."""
+        try:
+            result = action()
+        except (Exception, asyncio.CancelledError) as error:
+            # SECURITY: type and message only; the traceback, its frames and chained errors stay on the host.
+            return _failure(call, type(error).__name__, _message(error))
+        try:
+            encoder = Encoder(self._values, self.keep)
+            tree = encoder.add(result)
+            return Answer(call=call, value=tree, blobs=encoder.blobs)
+        except EncodeError as error:
+            return _failure(call, "ValueError", f"the answer of {function.name} is too large: {error}")
+        except Exception as error:  # a result of somebody's library that cannot be read
+            return _failure(
+                call, "ValueError", f"the answer of {function.name} cannot cross: {_message(error)}"
+            )
+
+    def _fail(self, call: int, kind: str, message: str) -> None:
+        self.answer(_failure(call, kind, message))
+
+    # ------------------------------------------------------------ on threads
+
+    def _start(
+        self, call: int, function: HostFunction, arguments: tuple[tuple[object, ...], dict[str, object]]
+    ) -> None:
+        deadline = None if function.seconds is None else time.monotonic() + function.seconds
+        each = _Open(call, function, arguments, contextvars.copy_context(), self.clock, deadline)
+        each.clock.enter()
+        with self._lock:
+            self._open.add(each)
+            if self._threads >= MOST_THREADS:
+                self._backlog.append(each)
+                return
+            self._threads += 1
+        threading.Thread(target=self._work, args=(each,), name="pinjra-tool", daemon=True).start()
+
+    def _work(self, first: _Open) -> None:
+        each: _Open | None = first
+        while each is not None:
+            if not each.is_answered:
+                self._finish(
+                    each, each.context.run(self._outcome, each.call, each.function, self._action(each))
+                )
+            with self._lock:
+                each = self._backlog.popleft() if self._backlog else None
+                self._threads -= each is None
+
+    def _action(self, each: _Open) -> Callable[[], object]:
+        args, kwargs = each.arguments
+        if not each.function.is_async:
+            return lambda: each.function.function(*args, **kwargs)
+
+        async def awaited() -> object:
+            loop, task = asyncio.get_running_loop(), asyncio.current_task()
+            if task is not None:
+                each.cancel = lambda: loop.call_soon_threadsafe(task.cancel)
+            return await cast("Coroutine[object, object, object]", each.function.function(*args, **kwargs))
+
+        return lambda: asyncio.run(awaited())
+
+    def _finish(self, each: _Open, answer: Answer | None) -> None:
+        with each.lock:
+            if each.is_answered:
+                return
+            each.is_answered = True
+        with self._lock:
+            self._open.discard(each)
+        each.clock.leave()
+        if answer is None:
+            return
+        try:
+            self.answer(answer)
+        except Exception:  # noqa: S110  the session ended meanwhile; its own thread says so
+            pass
+
+    def _give_up(self, each: _Open, answer: Answer | None) -> None:
+        self._finish(each, answer)
+        if each.cancel is not None:
+            try:
+                each.cancel()
+            except RuntimeError:  # its loop is closed already
+                pass
+
+    def next_deadline(self) -> float | None:
+        """Return when the next open call runs out of its own time."""
+        if not self._open:
+            return None
+        with self._lock:
+            return min((e.deadline for e in self._open if e.deadline is not None), default=None)
+
+    def expire(self, now: float) -> None:
+        """Answer every call whose own time is over with a `TimeoutError`."""
+        if not self._open:
+            return
+        with self._lock:
+            late = [each for each in self._open if each.deadline is not None and each.deadline <= now]
+        for each in late:
+            why = f"{each.function.name} took longer than {each.function.seconds} s"
+            self._give_up(each, _failure(each.call, "TimeoutError", why))
+
+    # ------------------------------------------------------------ objects that stay here
+
+    def keep(self, value: object) -> Opaque:
+        """Keep an object that cannot cross, and return what stands for it."""
+        name = type_name(type(value))
+        with self._lock:
+            self._next_handle += 2  # the host's handles are even, the interpreter's odd
+            self._handles[self._next_handle] = value
+            if len(self._handles) > MOST_HANDLES:
+                del self._handles[next(iter(self._handles))]
+            return Opaque(name, f"<{name} object of the host>", self._next_handle)
+
+    def resolve(self, opaque: Opaque) -> object:
+        """Return the object that `opaque` stands for when it is ours, else `opaque`."""
+        return self._handles.get(opaque.handle, opaque) if opaque.handle else opaque
+
+    def inherit(self, parent: Bridge) -> None:
+        """Run what `parent` runs, and know the objects that the guest of a forked session holds."""
+        self.functions.update(parent.functions)
+        with parent._lock:
+            self._handles.update(parent._handles)
+            self._next_handle = parent._next_handle
+
+    def close(self) -> None:
+        """Give up everything."""
+        self._handles.clear()
+        self.end_run()
+
+
+def _failure(call: int, kind: str, message: str) -> Answer:
+    return Answer(
+        call=call, error_type=printable(kind)[:200] or "Exception", error_message=message[:MESSAGE_CHARS]
+    )
+
+
+def _message(error: BaseException) -> str:
+    try:
+        return printable(str(error))
+    except Exception:  # an exception class with a broken __str__
+        return ""

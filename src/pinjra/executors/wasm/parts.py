@@ -1,0 +1,233 @@
+"""The installed packages -> what an instance is started from: the compiled module and the worker's zip, both kept in a cache.
+
+Compiling takes 8 seconds of processor time (two minutes for the build with numpy), once for each engine and runtime; loading
+the result takes a millisecond. The cache is a folder of the user's own. Files are written beside their place and renamed, so
+that two processes that prepare at once do not meet.
+
+SECURITY: a compiled module is machine code that is run as it is. The folder must not be writable for others.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import logging
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import zipfile
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from pinjra.core.errors import ExecutorUnavailable, StartupFailed
+from pinjra.executors.bootstrap.worker_zip import worker_zip
+from pinjra.executors.wasm.runtimes import Archive, Runtime, find_runtime
+
+__all__ = ["Parts", "cache_folder", "is_compiled", "mark_used", "own", "parts", "sweep", "unpacked"]
+
+COMPILE_SECONDS = (
+    60  # for each second that it takes on an idle machine; 8 times as long was seen on a busy one
+)
+UNUSED_SECONDS = 7 * 86400
+_PREPARE_COMMAND = (sys.executable, "-I", "-m", "pinjra.executors.wasm.prepare")
+_log = logging.getLogger("pinjra.wasm")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What every session shares.
+
+    Args:
+        module: The compiled module.
+        options: Of Python's command line.
+        worker: The folder that holds `worker.zip`.
+        library: Folders that are read, each with its path for the guest.
+        python: The guest's version.
+    """
+
+    module: Path
+    options: tuple[str, ...]
+    worker: Path
+    library: tuple[tuple[str, str], ...]
+    python: str
+
+
+def cache_folder() -> Path:
+    """Return the user's cache folder for compiled modules, by the conventions of the system; not created."""
+    home = Path.home()
+    if sys.platform == "win32":
+        base = Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local")
+    elif sys.platform == "darwin":
+        base = home / "Library" / "Caches"
+    else:
+        given = os.environ.get("XDG_CACHE_HOME", "")
+        base = Path(given) if Path(given).is_absolute() else home / ".cache"  # relative: ignored (XDG spec)
+    return base / "pinjra" / "wasm"
+
+
+@cache
+def parts(name: str = "python", folder: Path | None = None) -> Parts:
+    """Return what instances are started from, made and kept when it is not in the cache yet.
+
+    Args:
+        name: Of the runtime.
+        folder: The cache; None for the user's.
+
+    Raises:
+        ConfigurationError: There is no runtime of this name.
+        MissingDependency: The engine or the runtime is not installed.
+        ExecutorUnavailable: The cache belongs to, or is open to, somebody else.
+        StartupFailed: They could not be made.
+    """
+    runtime = find_runtime(name)
+    place = own(cache_folder() if folder is None else folder)
+    module = _module_file(runtime, place)
+    packed = worker_zip()
+    digest = hashlib.sha256(packed + runtime.sha256.encode()).hexdigest()[:16]
+    made = Parts(
+        module=module,
+        options=runtime.options,
+        worker=place / f"worker-{digest}",
+        library=() if runtime.archive is None else unpacked(runtime.archive, place),
+        python=runtime.python,
+    )
+    if not module.is_file() or not (made.worker / "worker.zip").is_file():
+        if not module.is_file():
+            seconds = f"about {runtime.compile_seconds} s of processor time"
+            _log.warning(
+                "compiling %s for WebAssembly, once: %s, kept in %s", runtime.package, seconds, place
+            )
+        sweep(place)
+        _prepare(runtime, made, packed)
+    mark_used(made.worker)
+    return made
+
+
+def is_compiled(name: str) -> bool:
+    """Return whether a session of this runtime would start without compiling first.
+
+    Raises:
+        As `find_runtime`.
+    """
+    return _module_file(find_runtime(name), cache_folder()).is_file()
+
+
+def _module_file(runtime: Runtime, place: Path) -> Path:
+    try:
+        engine = version("wasmtime")
+    except PackageNotFoundError:
+        engine = "unknown"
+    machine = f"{sys.platform}-{platform.machine()}"
+    return place / f"{runtime.sha256[:16]}-wasmtime{engine}-{machine}.cwasm"
+
+
+def own(folder: Path) -> Path:
+    """Return the cache, made if need be, when it is this user's own.
+
+    Raises:
+        ExecutorUnavailable: It belongs to, or is open to, somebody else.
+    """
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if os.name == "posix":
+        found = folder.stat()
+        # SECURITY: whoever can write here runs machine code as this user.
+        if found.st_uid != os.geteuid() or found.st_mode & 0o022:
+            raise ExecutorUnavailable(
+                f"executor wasm keeps machine code in {folder}, which other users can write to: chmod 700 it, or set "
+                "XDG_CACHE_HOME"
+            )
+    return folder
+
+
+def mark_used(folder: Path) -> None:
+    """Keep a folder of the cache from being swept for a while."""
+    try:
+        os.utime(folder)
+    except OSError:
+        pass  # it is swept earlier, and made again
+
+
+def sweep(place: Path) -> None:
+    """Remove what was made for versions of the worker that no session has started with for a week."""
+    oldest = time.time() - UNUSED_SECONDS
+    for folder in (*place.glob("worker-*"), *place.glob("pyodide-*")):
+        try:
+            if folder.stat().st_mtime < oldest:
+                shutil.rmtree(folder, ignore_errors=True)
+        except OSError:
+            continue  # another process swept it
+
+
+def unpacked(archive: Archive, place: Path) -> tuple[tuple[str, str], ...]:
+    """Return the folders of a library, each with its path for the guest, made when they are not in the cache yet.
+
+    Raises:
+        StartupFailed: The archive is not what its package says it is.
+    """
+    target = place / f"library-{archive.sha256[:16]}"
+    if not target.is_dir():
+        data = archive.file.read_bytes()
+        if hashlib.sha256(data).hexdigest() != archive.sha256:
+            raise StartupFailed(f"{archive.file} is not what its package says it is (SHA-256); reinstall it")
+        with tempfile.TemporaryDirectory(prefix="prepare-", dir=place) as made:
+            (Path(made) / "library" / "lib").mkdir(parents=True)
+            (Path(made) / "library" / "lib" / archive.name).write_bytes(data)
+            with zipfile.ZipFile(archive.file) as files:
+                for number, (inner, _seen_as) in enumerate(archive.unpacked):
+                    with zipfile.ZipFile(io.BytesIO(files.read(inner))) as found:
+                        found.extractall(Path(made) / "library" / str(number))
+            _keep(Path(made) / "library", target)
+    folders = [(str(target / "lib"), archive.seen_in)]
+    folders += [(str(target / str(number)), seen) for number, (_, seen) in enumerate(archive.unpacked)]
+    return tuple(folders)
+
+
+def _keep(made: Path, target: Path) -> None:
+    """Put a folder into its place in the cache, where another process may have been faster."""
+    try:
+        os.rename(made, target)
+    except OSError:
+        if not target.is_dir():
+            raise
+
+
+def _prepare(runtime: Runtime, wanted: Parts, packed: bytes) -> None:
+    """Make module and worker in a process of its own, which has the compiler's memory and threads."""
+    with tempfile.TemporaryDirectory(prefix="prepare-", dir=wanted.module.parent) as made:
+        (Path(made) / "sources").mkdir()
+        (Path(made) / "worker").mkdir()
+        (Path(made) / "sources" / "worker.zip").write_bytes(packed)
+        settings = {
+            "wasm": str(runtime.file),
+            "sha256": runtime.sha256,
+            "module": str(wanted.module),
+            "options": wanted.options,
+            "library": wanted.library,
+            "folder": made,
+        }
+        environment = {name: os.environ[name] for name in ("SYSTEMROOT",) if name in os.environ}
+        limit = COMPILE_SECONDS * runtime.compile_seconds
+        try:
+            done = subprocess.run(  # noqa: S603  (our own module, by a fixed command)
+                _PREPARE_COMMAND,
+                input=json.dumps(settings).encode(),
+                capture_output=True,
+                timeout=limit,
+                env=environment,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            raise StartupFailed(f"compiling for WebAssembly took more than {limit} s") from None
+        if done.returncode:
+            said = done.stderr.decode("utf-8", "replace")[-1000:]
+            raise StartupFailed(f"CPython for WebAssembly could not be prepared: {said}")
+        if not wanted.module.is_file():
+            os.replace(Path(made) / "module.cwasm", wanted.module)
+        _keep(Path(made) / "worker", wanted.worker)

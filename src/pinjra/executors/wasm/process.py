@@ -1,0 +1,175 @@
+"""The process of one instance: bytes to it, bytes from it, its end. Works where there are pipes and threads, Windows included."""
+
+from __future__ import annotations
+
+import os
+import queue
+import re
+import subprocess
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from pinjra.core.errors import StartupFailed
+from pinjra.executors.wasm.host import DISK_STATUS, TRAP_STATUS
+
+__all__ = ["Instance", "Launch", "Meter"]
+
+_OUT_OF_MEMORY = re.compile("out of memory|memory allocation of", re.IGNORECASE)  # as V8 and Rust say it
+_READ_BYTES = 64 << 10
+_END_SECONDS = 5.0  # for a killed process to be gone
+_TAIL_BYTES = 65536  # what a pipe holds: V8 tells of its last collections before it says why it ends
+_WORDS_CHARS = 400  # the end of a traceback tells more than its beginning, and an error's message is cut
+
+
+class Meter(Protocol):
+    """Looks at one process from the outside."""
+
+    def used(self, pid: int) -> tuple[float, int]:
+        """Return processor seconds and most resident bytes, as of the last look."""
+
+    def settle(self, pid: int) -> None:
+        """Set the limits that are relative to what the process takes before guest code runs."""
+
+    def close(self) -> None:
+        """Free what is held."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Launch:
+    """How one process is started.
+
+    Args:
+        stdin: What it is told first.
+        folder: In which it works: of the session, so that its name tells nothing.
+        report: What it would say first, where it does not say it itself: a line of JSON.
+        environment: Besides what every process of the system needs.
+    """
+
+    command: tuple[str, ...]
+    meter: Meter
+    folder: Path
+    stdin: bytes = b""
+    report: bytes = b""
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+class Instance:
+    """One process with one instance in it.
+
+    Args:
+        launch: How it is started.
+        hear: Called on a thread of its own with (this object, bytes), b"" at the end; may block to slow the guest down.
+
+    Raises:
+        StartupFailed: The process cannot be started.
+    """
+
+    def __init__(self, launch: Launch, hear: Callable[[Instance, bytes], None]) -> None:
+        self._hear = hear
+        self._meter = launch.meter
+        environment = {name: os.environ[name] for name in ("SYSTEMROOT",) if name in os.environ}
+        try:
+            self._process = subprocess.Popen(  # noqa: S603  (our own command, no shell)
+                launch.command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                bufsize=0,
+                cwd=launch.folder,
+                env={**environment, **launch.environment},
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise StartupFailed(f"{launch.command[0]!r} cannot be started: {error}") from error
+        self._unsent: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        self.unsent_bytes = 0
+        if launch.stdin:
+            self.write(launch.stdin)
+        for work in (self._write_all, lambda: self._read_all(launch.report)):
+            threading.Thread(target=work, name="pinjra-wasm", daemon=True).start()
+
+    # ------------------------------------------------------------ the stream
+
+    def write(self, data: bytes) -> None:
+        """Send `data`, in order, without waiting."""
+        self.unsent_bytes += len(data)
+        self._unsent.put(data)
+
+    def _write_all(self) -> None:
+        pipe = self._process.stdin
+        while (data := self._unsent.get()) is not None and pipe is not None:
+            view = memoryview(data)
+            try:
+                while view:
+                    view = view[pipe.write(view) or 0 :]
+            except (OSError, ValueError):
+                return  # it died; who reads hears of it
+            self.unsent_bytes -= len(data)
+
+    def _read_all(self, report: bytes) -> None:
+        if report:
+            self._hear(self, report)
+        pipe = self._process.stdout
+        while pipe is not None:
+            try:
+                data = pipe.read(_READ_BYTES)
+            except (OSError, ValueError):
+                data = b""
+            self._hear(self, data or b"")
+            if not data:
+                pipe.close()
+                return
+
+    # ------------------------------------------------------------ how it is
+
+    def used(self) -> tuple[float, int]:
+        """Return processor seconds and most resident bytes, as of the last look."""
+        return self._meter.used(self._process.pid)
+
+    def settle(self) -> None:
+        """Set the limits that wait until the process is up."""
+        self._meter.settle(self._process.pid)
+
+    def kill(self) -> None:
+        """Kill the process, at once, and reap it."""
+        self._unsent.put(None)
+        self._process.kill()
+        self.exit_status()
+
+    def exit_status(self) -> int | None:
+        """Return the exit status of the process whose stream has ended; None where it hangs."""
+        try:
+            return self._process.wait(_END_SECONDS)
+        except subprocess.TimeoutExpired:  # in the kernel's hands
+            return None
+
+    def explain_end(self) -> tuple[str, str]:
+        """Return the cause of a death that nobody wanted, in the words of `Lost`, and what is known of it."""
+        status = self.exit_status()
+        said = self._said()
+        words = said[-_WORDS_CHARS:]
+        detail = f"exit status {status}" + (f": {words}" if words else "")
+        cause = {DISK_STATUS: "disk", TRAP_STATUS: "signal"}.get(status or 0, "exit")
+        if status is not None and status < 0:
+            cause, detail = "signal", f"signal {-status}"
+        if _OUT_OF_MEMORY.search(said) and cause == "signal":
+            cause = "memory"
+        return cause, detail
+
+    def _said(self) -> str:
+        """Return what it wrote to stderr, once it has ended."""
+        if self._process.stderr is None or self._process.returncode is None:
+            return ""
+        said = self._process.stderr.read(_TAIL_BYTES) or b""
+        return said.decode("utf-8", "replace").strip()
+
+    def close(self) -> None:
+        """Kill the process and close the pipes, once nobody reads them any more."""
+        self.kill()
+        for pipe in (self._process.stdin, self._process.stderr):
+            if pipe is not None:
+                pipe.close()
+        self._meter.close()

@@ -1,0 +1,356 @@
+"""What the host says and what an instance says -> what the other side hears. The supervisor of a worker that cannot have one.
+
+Theory: WASI has no processes, so what a supervisor does in other boxes is done here, on the host, by the same relay: the
+guest's lane is passed on unread, the control lane is answered by this file. A run is first asked to stop (the guard looks about
+every thousand operations), which keeps the session's variables; when it does not, its process is killed, the host hears
+`Lost` without rollback, and a fresh instance with the same tools and files takes its place.
+
+No thread of ours decides anything: deadlines are held by whoever reads.
+"""
+
+from __future__ import annotations
+
+import json
+import queue
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from pinjra.core.errors import ProtocolViolation, StartupFailed
+from pinjra.core.limits import Limits
+from pinjra.executors.wasm.lane import Lane, plain, stop_message
+from pinjra.executors.wasm.process import Instance, Launch
+from pinjra.wire.frames import WireLimits
+from pinjra.wire.messages import (
+    PROTOCOL,
+    Bound,
+    Done,
+    Failed,
+    Fork,
+    GetFile,
+    Hello,
+    Init,
+    Interrupt,
+    Kill,
+    ListFiles,
+    Lost,
+    Message,
+    Ping,
+    Pong,
+    PutFile,
+    Reset,
+    Started,
+)
+from pinjra.wire.relay import Relay
+
+__all__ = ["LOOK_SECONDS", "Supervisor"]
+
+ASK_SECONDS = 0.3  # for a run to stop by itself: six times as long as it needs where it looks at all
+START_SECONDS = 60.0
+LOOK_SECONDS = 0.1  # at the processor time of a run
+UNREAD_BYTES = 16 << 20  # besides one value, what an instance may leave unread before it is killed
+_WAITING = 64  # chunks of 64 KiB that the guest may be ahead of the host
+
+
+@dataclass(slots=True)
+class _Stop:
+    """A run that was asked to stop, and is killed at `deadline`."""
+
+    cause: str
+    deadline: float
+
+
+class Supervisor:
+    """A session's instances, one at a time, and its folder.
+
+    Args:
+        launcher: Says how the instance of a number is started in the session's folder.
+
+    Raises:
+        StartupFailed: The first instance does not come up.
+    """
+
+    def __init__(self, launcher: Callable[[Path, int], Launch], limits: Limits) -> None:
+        self._limits = limits
+        self._launcher = launcher
+        most = None if limits.value_bytes is None else limits.value_bytes + UNREAD_BYTES
+        self._lane = Lane(WireLimits(message_bytes=most or 1 << 30))
+        self._most_unread = most
+        self._folder = Path(tempfile.mkdtemp(prefix="pinjra-wasm-"))
+        (self._folder / "scratch").mkdir()
+        self._lock = threading.RLock()
+        self._events: queue.Queue[tuple[Instance | None, bytes]] = queue.Queue(_WAITING)
+        self._out: list[bytes] = []
+        self._is_closed = False
+        self._started = 0
+        self._init: Init | None = None
+        self._is_up = False
+        self._is_started = False
+        self._death = ""
+        self._is_used = False  # there are variables that a death would lose
+        self._loss: Lost | None = None  # said in answer to the next run
+        self._stop: _Stop | None = None
+        self._kills: list[Kill] = []
+        self._files: set[int] = set()  # requests that the instance answers
+        self._held: list[Message] = []  # until the fresh instance is up: the next run's time is its own
+        self._report = b""
+        self._cpu_before = 0.0
+        self._instance = self._start()
+
+    # ------------------------------------------------------------ instances
+
+    def _start(self) -> Instance:
+        self._started += 1
+        self._report = b""
+        self._is_up = False
+        instance = Instance(self._launcher(self._folder, self._started), self._hear)
+        if self._init is not None:
+            instance.write(plain(self._init))
+            if self._lane.grants.tools:
+                instance.write(plain(self._lane.grants))
+        return instance
+
+    def _hear(self, instance: Instance, data: bytes) -> None:
+        """Hand on what an instance says, also one that was replaced: who reads knows which one is meant."""
+        while not self._is_closed:
+            try:
+                self._events.put((instance, data), timeout=1.0)
+                return
+            except queue.Full:
+                continue
+
+    def _replace(self) -> None:
+        """Put a fresh instance in the place of the dead one."""
+        old = self._instance
+        self._lane.interpreter_died()
+        for request in sorted(self._files):
+            why = "the interpreter died"
+            self._say(Failed(request=request, kind="error", message=why))
+        self._files.clear()
+        self._stop = None
+        self._is_used = False
+        self._instance = self._start()
+        old.close()
+
+    def _empty_scratch(self) -> None:
+        for entry in (self._folder / "scratch").iterdir():
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry, ignore_errors=True)
+            else:
+                entry.unlink(missing_ok=True)
+
+    # ------------------------------------------------------------ from the instance
+
+    def _on_bytes(self, data: bytes) -> None:
+        if not data:
+            self._on_death()
+            return
+        if not self._is_reported:
+            data = self._take_report(data)
+        try:
+            for item in self._lane.sort(data):
+                if isinstance(item, bytes):
+                    self._out.append(item)
+                else:
+                    self._on_own(item)
+        except ProtocolViolation:
+            self._lose("protocol", "it sent what is no message")
+            return
+        self._end_of_run()
+
+    @property
+    def _is_reported(self) -> bool:
+        return self._report.endswith(b"\n")
+
+    def _take_report(self, data: bytes) -> bytes:
+        """Take the line in which a new process says how it is confined; return what is behind it."""
+        line, end, rest = data.partition(b"\n")
+        self._report += line + end
+        if end and self._started == 1:
+            said: Mapping[str, Any] = json.loads(self._report)
+            self._say(
+                Hello(
+                    protocol=PROTOCOL,
+                    python=said["python"],
+                    platform=said["platform"],
+                    capabilities=("raw",),
+                    applied=tuple(said["applied"]),
+                    missing=tuple(said["missing"]),
+                )
+            )
+        return rest
+
+    def _on_own(self, message: Message) -> None:
+        if isinstance(message, Bound):
+            if not self._is_started:
+                self._is_started = True
+                self._say(Started())
+            self._is_up = True
+            self._instance.settle()
+            for held in self._held:
+                self._say(held)
+            self._held.clear()
+            return
+        request: int = getattr(message, "request", 0)
+        if request in self._files:  # SECURITY: the guest may answer what it was asked, once, and nothing else
+            self._files.discard(request)
+            self._say(message)
+
+    def _end_of_run(self) -> None:
+        """A run that ended by itself has nothing to stop any more; kills that came for it are answered."""
+        if self._lane.run_open:
+            return
+        if self._stop is not None and not self._lane.unbound:
+            self._stop = None
+        for kill in self._kills if not self._lane.unbound else ():
+            self._say(Lost(cause=kill.cause, kill=kill.kill, rolled_back=True))
+        if not self._lane.unbound:
+            self._kills.clear()
+
+    def _on_death(self) -> None:
+        cause, detail = self._instance.explain_end()
+        if self._is_up:
+            self._lose(self._stop.cause if self._stop else cause, detail)
+            return
+        self._death = f"the instance does not start ({detail})"
+        if self._init is None:
+            raise StartupFailed(self._death)
+        if self._is_started:  # it did once, and does not any more
+            self._is_closed = True
+        else:
+            self._say(Failed(request=0, kind="error", message=self._death))
+
+    # ------------------------------------------------------------ stops and losses
+
+    def _hold_deadlines(self, now: float) -> None:
+        if self._is_closed:
+            return
+        if self._stop is not None:
+            if now >= self._stop.deadline:
+                self._lose(self._stop.cause, "it did not stop by itself")
+        elif self._is_out_of_cpu():
+            self._ask_to_stop("cpu", ASK_SECONDS)
+        if self._most_unread is not None and self._instance.unsent_bytes > self._most_unread:
+            self._lose("protocol", "it does not read")
+
+    def _is_out_of_cpu(self) -> bool:
+        limit = self._limits.cpu_seconds
+        if limit is None or not self._lane.run_open:
+            return False
+        return self._instance.used()[0] - self._cpu_before > limit
+
+    def _ask_to_stop(self, cause: str, seconds: float) -> None:
+        if self._stop is None:
+            self._instance.write(stop_message(cause))
+            self._stop = _Stop(cause, time.monotonic() + seconds)
+
+    def _lose(self, cause: str, detail: str) -> None:
+        """Kill the instance, tell the host what that cost, and start another."""
+        seconds, peak = self._instance.used()
+        was_due = self._lane.run_open or bool(self._lane.unbound) or bool(self._kills)
+        was_used = self._is_used
+        self._instance.kill()
+        if cause == "disk":  # what is over the quota would end the next instance too
+            self._empty_scratch()
+            detail = "the scratch folder was emptied"
+        kill = self._kills.pop(0) if self._kills else None
+        lost = Lost(
+            cause=kill.cause if kill else cause,
+            detail=detail,
+            rolled_back=not was_used,
+            kill=kill.kill if kill else 0,
+            cpu_seconds=max(0.0, seconds - self._cpu_before),
+            memory_peak_bytes=peak,
+        )
+        self._replace()
+        if was_due:
+            self._held.append(lost)
+        elif was_used:
+            self._loss = lost
+        self._held += [Lost(cause=late.cause, kill=late.kill, rolled_back=True) for late in self._kills]
+        self._kills.clear()
+
+    # ------------------------------------------------------------ from the host
+
+    def _say(self, message: Message) -> None:
+        self._out.append(self._lane.send(message))
+
+    def _say_when_up(self, message: Message) -> None:
+        if self._is_up:
+            self._say(message)
+        else:
+            self._held.append(message)
+
+    def _pass_on(self, relay: Relay) -> None:
+        if self._lane.note(relay):
+            if self._loss is not None:
+                lost, self._loss = self._loss, None
+                self._lane.run_open = False
+                self._say_when_up(lost)
+                return
+            self._cpu_before = self._instance.used()[0]
+        self._is_used = self._is_used or bool(self._lane.run_open)
+        self._instance.write(relay.data)
+
+    def _on_init(self, message: Message) -> None:
+        if isinstance(message, Init):
+            self._init = replace(message, scratch="", raw=True, resume=False)
+            self._instance.write(plain(self._init))
+
+    def _on_interrupt(self, message: Message) -> None:
+        if isinstance(message, Interrupt) and self._lane.run_open:
+            self._ask_to_stop("interrupt", message.grace_seconds)
+
+    def _on_kill(self, message: Message) -> None:
+        if not isinstance(message, Kill):
+            return
+        if not self._lane.run_open and not self._lane.unbound:
+            # Never before the word of a loss: the first of the two ends the run.
+            self._say_when_up(Lost(cause=message.cause, kill=message.kill, rolled_back=True))
+            return
+        self._kills.append(message)
+        self._ask_to_stop(message.cause, ASK_SECONDS)
+
+    def _on_file(self, message: Message) -> None:
+        self._files.add(getattr(message, "request", 0))
+        self._instance.write(plain(message))
+
+    def _on_reset(self, message: Message) -> None:
+        if not isinstance(message, Reset):
+            return
+        self._instance.kill()
+        self._empty_scratch()
+        self._loss = None
+        self._replace()
+        self._say_when_up(Done(request=message.request))
+
+    def _on_fork(self, message: Message) -> None:
+        if isinstance(message, Fork):
+            self._say(Failed(request=message.request, kind="refused", message="WASI has no fork"))
+
+    def _on_ping(self, message: Message) -> None:
+        if isinstance(message, Ping):
+            self._say(Pong(request=message.request))
+
+    def _handle(self, message: Message) -> None:
+        handler = _HANDLERS.get(type(message))
+        if handler is not None:
+            handler(self, message)
+
+
+_HANDLERS: dict[type[Message], Callable[[Supervisor, Message], None]] = {
+    Init: Supervisor._on_init,
+    Interrupt: Supervisor._on_interrupt,
+    Kill: Supervisor._on_kill,
+    PutFile: Supervisor._on_file,
+    GetFile: Supervisor._on_file,
+    ListFiles: Supervisor._on_file,
+    Reset: Supervisor._on_reset,
+    Fork: Supervisor._on_fork,
+    Ping: Supervisor._on_ping,
+}

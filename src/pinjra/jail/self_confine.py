@@ -1,0 +1,85 @@
+"""This process -> confined by itself, for ever, with the mechanisms that need no zygote: Landlock, seccomp, rlimits.
+
+For a worker that was started at the far end of somebody's stream. It asks for nothing less than the jail does: files, network,
+system calls and signals are closed, or `JailUnavailable` says which mechanism is missing.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+
+from pinjra.core.temporary_folders import make_folder, sweep
+from pinjra.jail import paths, plan, profile
+from pinjra.jail.confine import Box, Spec, confine, forget_signals
+from pinjra.jail.probe import Kernel, probe
+from pinjra.jail.walls import capabilities, rlimits, seccomp
+from pinjra.jail.walls import disk_quota as quota
+from pinjra.jail.walls.syscalls import machine
+
+__all__ = ["Alone", "confine_alone"]
+
+
+@dataclass(frozen=True)
+class Alone:
+    """What was applied to this process.
+
+    Args:
+        newest: Descriptor of the file that tells the newest process: afterwards there is no /proc.
+    """
+
+    applied: tuple[str, ...]
+    missing: tuple[str, ...]
+    newest: int
+
+
+def confine_alone(spec: Spec) -> Alone:
+    """Confine this process, which has one thread and nothing open but its stream (descriptors 0 to 2).
+
+    Raises:
+        JailUnavailable: The kernel cannot give what is required (the machine's fault).
+        OSError: A step did not work; the caller must end this process at once.
+    """
+    kernel = probe()
+    chosen = _plan(kernel)
+    sweep(profile.SCRATCH_PREFIX, quota.remove)
+    scratch, lock = make_folder(profile.SCRATCH_PREFIX)
+    process = os.open("/proc", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    newest = os.open("/proc/loadavg", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        shown, left_out = paths.readable((), network=False)
+        left_out += paths.unreachable(shown) if chosen.by_root else ()
+        forget_signals()
+        sys.argv[:] = [""]
+        confine(chosen, spec, _box(chosen, scratch, shown, process, frozenset({0, 1, 2, lock, newest})))
+    except BaseException:
+        quota.remove(scratch)
+        raise
+    return Alone(chosen.applied, (*chosen.missing, *left_out), newest)
+
+
+def _plan(kernel: Kernel) -> plan.Plan:
+    """Return the plan without what only a zygote can do: it makes namespaces and groups from outside of the session."""
+    names = ("cgroup memory", "cgroup pids", "user namespace", *kernel.namespaces)
+    return plan.make(kernel, without=names)
+
+
+def _box(chosen: plan.Plan, scratch: str, shown: tuple[str, ...], process: int, keep: frozenset[int]) -> Box:
+    uid, gid = os.getuid(), os.getgid()
+    if chosen.by_root:
+        uid = gid = capabilities.uid_for(os.getpid(), capabilities.owns_all_uids())
+        os.chown(scratch, uid, gid)
+    rules = seccomp.policy(private_view=False, network=False)
+    return Box(
+        scratch=scratch,
+        readable=(*shown, *profile.DEVICES),
+        process=process,
+        uid=uid,
+        gid=gid,
+        others=0 if chosen.by_root else rlimits.processes_of(uid),
+        group=None,
+        keep=keep,
+        parent=os.getppid(),
+        filter=seccomp.assemble(rules, machine()),
+    )

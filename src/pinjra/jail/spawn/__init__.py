@@ -1,0 +1,1 @@
+"""Requests -> confined sessions, forked from one warm process."""

@@ -1,0 +1,311 @@
+"""A host's wish for a session -> a confined process and its stream. The host's side of the zygote.
+
+One zygote for each (interpreter, modules to import, policy), started when first asked for, shared by all threads, ended at
+interpreter exit. A process that the host forks gets zygotes of its own: it closes what it inherited without a word.
+"""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import pinjra
+from pinjra.core.errors import ConfigurationError, StartupFailed
+from pinjra.jail.confine import Spec
+from pinjra.jail.plan import JailUnavailable
+
+__all__ = ["Config", "Session", "Zygote", "zygote_for"]
+
+_MAX_PACKET = 1 << 20
+_ENVIRONMENT = {  # of the zygote, and nothing else
+    "LANG": "C.UTF-8",
+    "LC_ALL": "C.UTF-8",
+    "PATH": "/usr/bin:/bin",
+    "HOME": "/dev/null",
+    "PYTHONDONTWRITEBYTECODE": "1",
+    "MALLOC_ARENA_MAX": "2",
+    # threads of numerical libraries would not survive the fork, and a zygote has one thread
+    "OPENBLAS_NUM_THREADS": "1",
+    "OMP_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "NUMEXPR_NUM_THREADS": "1",
+    "MPLBACKEND": "Agg",
+}
+_BOOT = (
+    "import sys; sys.path.append(sys.argv[2]); from pinjra.jail.spawn import forks; forks.hold_back(); "
+    "from pinjra.jail.spawn.server import main; main(int(sys.argv[1]))"
+)
+_START_SECONDS = 60.0  # importing pandas on a busy machine takes some
+_END_SECONDS = 5.0
+_OPENING_BYTES = 16 << 10  # fit into an empty socket: the zygote waits for nobody
+
+
+@dataclass(frozen=True)
+class Config:
+    """What one zygote is. Equal configurations share one.
+
+    Args:
+        serve: "module:function" that a confined child calls.
+        warm_up: "module:function" that is called once, with an empty folder, before the first child is made.
+        preload: Modules to import before the first session.
+        python_path: Folders with the operator's own modules, readable in the session.
+        require, without: See `plan.make`.
+        network: The guest may open internet sockets.
+    """
+
+    serve: str
+    warm_up: str = ""
+    preload: tuple[str, ...] = ()
+    python_path: tuple[str, ...] = ()
+    require: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
+    network: bool = False
+    python: str = field(default_factory=lambda: sys.executable)
+
+
+@dataclass
+class Session:
+    """A confined process and the host's end of its stream.
+
+    Args:
+        pidfd: Readable when the process, and so all of its session, is dead.
+        is_warm: It was a spare.
+        heard: What it has been told already.
+    """
+
+    zygote: Zygote
+    number: int
+    stream: socket.socket
+    pidfd: int
+    is_warm: bool
+    heard: bytes = b""
+
+    def widen(self, sessions: int) -> None:
+        """Let the box use what so many sessions may: it has been forked."""
+        if self.pidfd >= 0:
+            self.zygote.request({"op": "widen", "box": self.number, "sessions": sessions})
+
+    def end(self) -> dict[str, object]:
+        """Kill the session where it lives, clean up behind it, say how it ended. Once."""
+        pidfd, self.pidfd = self.pidfd, -1
+        if pidfd < 0:
+            return {}
+        os.close(pidfd)
+        self.stream.close()
+        try:
+            message, _ = self.zygote.request({"op": "end", "box": self.number})
+        except StartupFailed:
+            return {}  # the zygote is gone, and the session with it
+        return message
+
+
+class Zygote:
+    """A running zygote. Every method may be called from any thread.
+
+    Args:
+        applied, missing: Its plan.
+        scratch: Where each session has its scratch folder, as it sees it; "" when that is another one each time.
+    """
+
+    applied: tuple[str, ...]
+    missing: tuple[str, ...]
+    scratch: str
+
+    def __init__(self, config: Config) -> None:
+        """Start it and wait until it is ready.
+
+        Raises:
+            JailUnavailable: The machine cannot give what is required.
+            ConfigurationError: An unknown name in `require` or `without`.
+            StartupFailed: It did not come up.
+        """
+        self._lock = threading.Lock()
+        self._control, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with other:
+            self._process = _start(config.python, other.fileno())
+        self._control.settimeout(_START_SECONDS)
+        pidfd = os.pidfd_open(os.getpid())
+        try:
+            with self._lock:
+                socket.send_fds(self._control, [_first_message(config)], [pidfd])
+            ready = self._receive()[0]
+        except BaseException:
+            self.close()
+            raise
+        finally:
+            os.close(pidfd)
+        if "applied" not in ready:
+            self.close()
+            raise _refusal(ready)
+        self.applied = _strings(ready, "applied")
+        self.missing = _strings(ready, "missing")
+        self.scratch = str(ready["scratch"])
+
+    def take(self, spec: Spec, *, spares: int, opening: bytes = b"") -> Session:
+        """Return a session, from a spare where one is ready; `spares` more are made ready after it.
+
+        Args:
+            opening: What is always said first in such a session; a spare has heard it already.
+
+        Raises:
+            StartupFailed: The zygote is gone or broken.
+        """
+        if len(opening) > _OPENING_BYTES:
+            opening = b""
+        wish = {"spec": asdict(spec), "spares": spares, "opening": opening.decode("latin-1")}
+        message, fds = self.request({"op": "take", **wish})
+        stream, pidfd = fds
+        return Session(
+            zygote=self,
+            number=_integer(message, "box"),
+            stream=socket.socket(fileno=stream),
+            pidfd=pidfd,
+            is_warm=message["warm"] is True,
+            heard=opening if message["heard"] is True else b"",
+        )
+
+    def request(self, message: dict[str, object]) -> tuple[dict[str, object], list[int]]:
+        """Return the answer to one request, and the descriptors that came with it.
+
+        Raises:
+            StartupFailed: The zygote is gone or broken.
+        """
+        with self._lock:
+            try:
+                self._control.send(json.dumps(message).encode())
+            except OSError as error:
+                raise StartupFailed(f"the zygote is gone: {error}") from error
+            answer, fds = self._receive()
+        if "failed" in answer:
+            raise StartupFailed(f"the zygote broke: {answer['failed']}")
+        return answer, fds
+
+    def is_alive(self) -> bool:
+        """Return whether it still runs."""
+        return self._control.fileno() >= 0 and self._process.poll() is None
+
+    def close(self) -> None:
+        """End it and all of its sessions. Idempotent."""
+        self._control.close()
+        try:
+            self._process.wait(
+                _END_SECONDS
+            )  # it ends at the end of its socket; the kernel kills what it has below
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def abandon(self) -> None:
+        """Close what a forked process inherited: the zygote is the parent's."""
+        self._control.close()
+        self._process.returncode = 0  # not our child: nothing to wait for
+
+    def _receive(self) -> tuple[dict[str, object], list[int]]:
+        try:
+            data, fds, _, _ = socket.recv_fds(self._control, _MAX_PACKET, 2)
+        except OSError as error:
+            raise StartupFailed(f"the zygote does not answer: {error}") from error
+        if not data:
+            raise StartupFailed("the zygote died")
+        answer: dict[str, object] = json.loads(data)
+        return answer, fds
+
+
+def _start(python: str, control: int) -> subprocess.Popen[bytes]:
+    """Start the zygote's process: a clean one, never a fork of the host, whose memory holds secrets."""
+    root = str(Path(pinjra.__path__[0]).parent)
+    try:
+        return subprocess.Popen(  # noqa: S603 (the interpreter that runs us, or that the operator names)
+            [python, "-I", "-c", _BOOT, str(control), root],
+            env=_ENVIRONMENT,
+            cwd="/",
+            pass_fds=(control,),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,  # Ctrl-C in a terminal is the host's business
+        )
+    except OSError as error:
+        raise StartupFailed(f"cannot start {python!r}: {error}") from error
+
+
+def _first_message(config: Config) -> bytes:
+    own = [path for path in sys.path if os.path.basename(path) in ("site-packages", "dist-packages")]
+    return json.dumps(
+        {
+            "serve": config.serve,
+            "warm_up": config.warm_up,
+            "preload": config.preload,
+            "path": [*own, *config.python_path],
+            "readable": config.python_path,
+            "require": config.require,
+            "without": config.without,
+            "network": config.network,
+        }
+    ).encode()
+
+
+def _refusal(message: dict[str, object]) -> Exception:
+    text = str(message.get("message") or message.get("failed"))
+    kinds = {"JailUnavailable": JailUnavailable, "ConfigurationError": ConfigurationError}
+    return kinds.get(str(message.get("refused")), StartupFailed)(text)
+
+
+def _strings(message: dict[str, object], key: str) -> tuple[str, ...]:
+    value = message[key]
+    return tuple(map(str, value)) if isinstance(value, list) else ()
+
+
+def _integer(message: dict[str, object], key: str) -> int:
+    value = message[key]
+    if not isinstance(value, int):
+        raise StartupFailed(f"the zygote answered {message!r}")
+    return value
+
+
+_zygotes: dict[Config, Zygote] = {}
+_lock = threading.Lock()
+_hooks_of: list[int] = []  # the process that has asked for the hooks below; importing has no effects
+
+
+def zygote_for(config: Config) -> Zygote:
+    """Return the running zygote of this configuration, started when there is none.
+
+    Raises:
+        JailUnavailable, ConfigurationError, StartupFailed: As `Zygote`.
+    """
+    with _lock:
+        if not _hooks_of:
+            _hooks_of.append(os.getpid())
+            os.register_at_fork(
+                before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_abandon_all
+            )
+            atexit.register(_close_all)
+        found = _zygotes.get(config)
+        if found is not None and found.is_alive():
+            return found
+        if found is not None:
+            found.close()
+        _zygotes[config] = Zygote(config)
+        return _zygotes[config]
+
+
+def _abandon_all() -> None:
+    for zygote in _zygotes.values():
+        zygote.abandon()
+    _zygotes.clear()
+    _lock.release()
+
+
+def _close_all() -> None:
+    with _lock:
+        for zygote in _zygotes.values():
+            zygote.close()
+        _zygotes.clear()

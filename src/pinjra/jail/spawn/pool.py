@@ -1,0 +1,369 @@
+"""Specs -> child processes that are confined and serve a session: forked, kept ready, reaped. The zygote's heart."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+import time
+import traceback
+from collections import deque
+from collections.abc import Callable
+from contextlib import ExitStack, nullcontext
+from dataclasses import dataclass, field
+from typing import NoReturn
+
+from pinjra.core.temporary_folders import make_folder
+from pinjra.jail import profile
+from pinjra.jail.confine import Box, Spec, confine
+from pinjra.jail.plan import Plan
+from pinjra.jail.spawn import forks
+from pinjra.jail.walls import capabilities, cgroups, namespaces, rlimits, seccomp
+from pinjra.jail.walls import disk_quota as quota
+from pinjra.jail.walls.syscalls import machine
+
+__all__ = ["Child", "Kind", "Nursery"]
+
+_MAX_KINDS = 4  # different specs for which spares are kept at one time; the oldest kind is given up
+_SPARE_WATCH_BYTES = 1 << 16
+_REHEARSAL_SECONDS = 0.06  # a spare that hears nothing for some time rehearses; then it is told its opening
+# SECURITY: a guest's files may take the disk ten seconds to remove; the other sessions must not wait for that
+_REMOVE_SECONDS, _SLICE_SECONDS = 0.2, 0.02
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What is alike in sessions that may stand in for each other.
+
+    Args:
+        opening: What the host says first in such a session. A spare is told in advance, so that it has answered when it is
+            taken.
+    """
+
+    spec: Spec
+    opening: bytes = b""
+
+
+@dataclass
+class Child:
+    """A session's first process, alive or dead.
+
+    Args:
+        stream: The host's end, until it is handed over.
+        pidfd: Readable when the process is dead.
+        has_heard: It was told its opening.
+        lock: Descriptor that shows the folder to be in use; -1 when there is none.
+        note: Reading end of a pipe in which a child that could not confine itself says why.
+    """
+
+    number: int
+    process: int
+    stream: socket.socket | None
+    pidfd: int
+    note: int
+    group: cgroups.Group | None
+    folder: str
+    lock: int
+    disk_bytes: int | None
+    born: float = field(default_factory=time.monotonic)
+    has_heard: bool = False
+    status: int | None = None
+    memory_kills: int = 0
+    message: str = ""
+
+    def tell(self, opening: bytes) -> None:
+        """Say `opening` once the session has rehearsed. Its buffer is empty and takes it at once.
+
+        Raises:
+            OSError: The session is dead.
+        """
+        if self.has_heard or self.stream is None or time.monotonic() - self.born < _REHEARSAL_SECONDS:
+            return
+        self.stream.sendall(opening)
+        self.has_heard = True
+
+    def hand_over(self) -> socket.socket:
+        """Return the host's end of the stream; the caller closes it."""
+        stream, self.stream = self.stream, None
+        if stream is None:
+            raise RuntimeError("a session's stream is handed over once")
+        return stream
+
+
+@dataclass
+class Nursery:
+    """All sessions of one zygote."""
+
+    plan: Plan
+    serve: Callable[..., None]
+    missing: tuple[str, ...]
+    readable: tuple[str, ...]
+    scratch: str
+    maker: cgroups.Maker | None
+    _children: dict[int, Child] = field(default_factory=dict)
+    _by_process: dict[int, Child] = field(default_factory=dict)
+    _spares: dict[Kind, deque[Child]] = field(default_factory=dict)
+    _wanted: dict[Kind, int] = field(default_factory=dict)
+    _groups: list[cgroups.Group] = field(default_factory=list)  # still to be removed
+    _folders: list[str] = field(default_factory=list)  # the same
+    _count: int = 0
+
+    def __post_init__(self) -> None:
+        # opened before the view is built: it has no /proc
+        self._proc = os.open("/proc", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        self._pid_namespace = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
+        self._process = os.getpid()
+        self._all_uids = capabilities.owns_all_uids()
+        rules = seccomp.policy(private_view=self.plan.has("mount namespace"), network=self.plan.network)
+        self._filter = seccomp.assemble(rules, machine())
+
+    @property
+    def private_scratch(self) -> str:
+        """Return where every session has its scratch folder; "" when each has another."""
+        return self.scratch if self.plan.has("mount namespace") else ""
+
+    def take(self, kind: Kind, spares: int) -> tuple[Child, bool]:
+        """Return a session, and whether it was ready before; keep `spares` more ready from now on."""
+        self._wanted.pop(kind, None)
+        self._wanted[kind] = spares
+        for old in list(self._wanted)[:-_MAX_KINDS]:
+            self._give_up(old)
+        ready = self._spares.get(kind)
+        while ready:
+            child = ready.popleft()
+            if child.status is None:
+                return child, True
+            self._forget(child)
+        return self._fork(kind.spec), False
+
+    def wants_spares(self) -> bool:
+        """Return whether a spare is missing, or has not heard its opening."""
+        return any(
+            len(ready := self._spares.get(kind, ())) < count or not all(child.has_heard for child in ready)
+            for kind, count in self._wanted.items()
+        )
+
+    def add_spare(self) -> None:
+        """Make one of the missing spares, and tell the rehearsed ones their openings.
+
+        When that does not work, none is wanted until the next session is.
+        """
+        for kind, count in self._wanted.items():
+            ready = self._spares.setdefault(kind, deque())
+            try:
+                for child in ready:
+                    child.tell(kind.opening)
+                if len(ready) < count:
+                    ready.append(self._fork(kind.spec))
+                    return
+            except OSError:
+                self._wanted[kind] = 0
+
+    def is_busy(self) -> bool:
+        """Return whether something is left to clean that could not be cleaned yet."""
+        return bool(self._groups or self._folders)
+
+    def reap(self) -> None:
+        """Take note of all that died, and clean up behind it."""
+        while True:
+            try:
+                process, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                break
+            if process == 0:
+                break
+            self._bury(process, status)
+        self._groups = [group for group in self._groups if not group.remove()]
+        self._folders = [folder for folder in self._folders if not quota.remove(folder, _SLICE_SECONDS)]
+
+    def end(self, number: int) -> dict[str, object]:
+        """Kill session `number` if it is alive, wait for it, clean up behind it, and say how it ended."""
+        child = self._children.get(number)
+        if child is None:
+            return {"status": None, "memory_kills": 0, "note": "no such session"}
+        if child.status is None:
+            os.kill(child.process, signal.SIGKILL)
+            _, status = os.waitpid(child.process, 0)
+            self._bury(child.process, status)
+        self._forget(child)
+        return {"status": child.status, "memory_kills": child.memory_kills, "note": child.message}
+
+    def widen(self, number: int, sessions: int) -> None:
+        """Let session `number` have the memory and processes of so many, because it was forked."""
+        child = self._children.get(number)
+        if child is not None and child.group is not None:
+            child.group.widen(sessions)
+
+    def has_folders(self) -> bool:
+        """Return whether there are scratch folders whose quota nobody else enforces."""
+        return any(child.folder and child.status is None for child in self._children.values())
+
+    def enforce_quotas(self) -> None:
+        """Kill the sessions that have written more than they may."""
+        for child in self._by_process.values():
+            if (
+                child.folder
+                and child.disk_bytes is not None
+                and quota.is_exceeded(child.folder, child.disk_bytes)
+            ):
+                child.message = f"disk: the scratch folder holds more than {child.disk_bytes} bytes"
+                os.kill(child.process, signal.SIGKILL)
+
+    def close(self) -> None:
+        """End every session: the host is gone. With pid namespaces the kernel would do it as well."""
+        for child in self._children.values():
+            if child.status is None:
+                os.kill(child.process, signal.SIGKILL)
+        for number in list(self._children):
+            self.end(number)
+        for group in self._groups:
+            group.remove()
+        for folder in self._folders:
+            quota.remove(folder)
+
+    def _give_up(self, kind: Kind) -> None:
+        """Keep no spares of this kind any more."""
+        del self._wanted[kind]
+        for child in self._spares.pop(kind, ()):
+            self.end(child.number)
+
+    def _bury(self, process: int, status: int) -> None:
+        """Note how a process ended; free what its session held."""
+        child = self._by_process.pop(process, None)
+        if child is None:
+            return  # an orphan of a session without a pid namespace
+        child.status = status
+        if not self.plan.has("pid namespace"):
+            self._kill_orphans()
+        child.message += os.read(child.note, _SPARE_WATCH_BYTES).decode("utf-8", "replace")
+        os.close(child.note)
+        if child.group is not None:
+            child.memory_kills = child.group.out_of_memory_kills()
+            child.group.kill()
+            if not child.group.remove():
+                self._groups.append(child.group)
+        if child.folder:
+            os.close(child.lock)
+            if not quota.remove(child.folder, _REMOVE_SECONDS):
+                self._folders.append(child.folder)
+        for kind, spares in self._spares.items():
+            if child in spares:  # a spare that died: the next would die too, and the one after it
+                spares.remove(child)
+                self._wanted[kind] = 0
+                self._forget(child)
+
+    def _kill_orphans(self) -> None:
+        """Kill the processes that a dead session left to this one, until no more come: a fork bomb is faster than one look."""
+        while True:
+            fd = os.open(f"self/task/{self._process}/children", os.O_RDONLY | os.O_CLOEXEC, dir_fd=self._proc)
+            with os.fdopen(fd, "rb") as file:
+                orphans = [pid for pid in map(int, file.read().split()) if pid not in self._by_process]
+            if not orphans:
+                return
+            for orphan in orphans:
+                os.kill(orphan, signal.SIGKILL)
+            for orphan in orphans:
+                os.waitpid(orphan, 0)
+
+    def _forget(self, child: Child) -> None:
+        if self._children.pop(child.number, None) is None:
+            return
+        os.close(child.pidfd)
+        if child.stream is not None:
+            child.stream.close()
+
+    def _fork(self, spec: Spec) -> Child:
+        """Return a session that confines itself while this process goes on.
+
+        Raises:
+            OSError: There are no more processes, descriptors or groups (the machine's fault).
+        """
+        self._count += 1
+        with ExitStack() as undo:
+            group = self._make_group(spec)
+            if group is not None:
+                undo.callback(group.remove)
+            folder, lock = "", -1
+            if not self.plan.has("mount namespace"):
+                folder, lock = make_folder(f"{profile.SCRATCH_PREFIX}{self._process}-")
+                undo.callback(os.close, lock)
+                undo.callback(quota.remove, folder)
+            host, guest = socket.socketpair()
+            undo.callback(host.close)
+            reader, writer = os.pipe2(os.O_CLOEXEC)
+            undo.callback(os.close, reader)
+            try:
+                process = self._fork_process(spec, group, folder, guest, writer)
+            finally:
+                guest.close()
+                os.close(writer)
+            undo.pop_all()
+        child = Child(
+            self._count, process, host, os.pidfd_open(process), reader, group, folder, lock, spec.disk_bytes
+        )
+        self._children[child.number] = self._by_process[process] = child
+        return child
+
+    def _make_group(self, spec: Spec) -> cgroups.Group | None:
+        if self.maker is None:
+            return None
+        return self.maker.make(
+            self._count, memory_bytes=spec.group_memory_bytes, processes=spec.group_processes
+        )
+
+    def _fork_process(
+        self, spec: Spec, group: cgroups.Group | None, folder: str, guest: socket.socket, note: int
+    ) -> int:
+        """Return the session's first process, in a pid namespace of its own where there is one."""
+        is_first = self.plan.has("pid namespace")
+        with namespaces.in_new_pid_namespace(self._pid_namespace) if is_first else nullcontext():
+            process = forks.fork()
+            if process == 0:
+                self._become_session(spec, group, folder, guest.detach(), note)
+        return process
+
+    def _become_session(
+        self, spec: Spec, group: cgroups.Group | None, folder: str, stream: int, note: int
+    ) -> NoReturn:
+        """Confine this process and serve; never returns into the zygote's code."""
+        try:
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            extra = {"newest": os.open("loadavg", os.O_RDONLY | os.O_CLOEXEC, dir_fd=self._proc)}
+            extra.update(group.counters() if group is not None else {})
+            confine(self.plan, spec, self._box(group, folder, (stream, note, *extra.values())))
+            _reseed()
+            os.close(note)
+            self.serve(stream, stream, applied=self.plan.applied, missing=self.missing, **extra)
+        except BaseException:  # not even SystemExit may go back into the zygote's loop
+            os.write(note, traceback.format_exc().encode("utf-8", "replace")[-4000:])
+        os._exit(1)
+
+    def _box(self, group: cgroups.Group | None, folder: str, keep: tuple[int, ...]) -> Box:
+        uid, gid = os.getuid(), os.getgid()
+        if self.plan.by_root:
+            uid = gid = capabilities.uid_for(int(os.readlink("self", dir_fd=self._proc)), self._all_uids)
+            if folder:
+                os.chown(folder, uid, gid)
+        is_private = self.plan.has("own uid") or self.plan.has("user namespace")
+        return Box(
+            scratch=folder or self.scratch,
+            readable=(*self.readable, *profile.DEVICES),
+            process=self._proc,
+            uid=uid,
+            gid=gid,
+            others=0 if is_private else rlimits.processes_of(uid),
+            group=group,
+            keep=frozenset({0, 1, 2, *keep}),
+            parent=self._process,
+            filter=self._filter,
+        )
+
+
+def _reseed() -> None:
+    """Give this session random numbers of its own."""
+    for name in ("random", "numpy.random"):
+        module = sys.modules.get(name)
+        if module is not None:
+            module.seed()

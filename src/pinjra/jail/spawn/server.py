@@ -1,0 +1,266 @@
+"""Requests on a socket -> confined sessions, forked from one warm process. The server side; `client` is the host's.
+
+This process holds no secret: it was started with an empty environment and one descriptor. It never runs guest code: it
+imports the modules that the operator authorised, and forks. It has one thread. It ends when the host does, by the
+end of the socket or by the host's pidfd, and the kernel takes all sessions with it (they are in its pid namespace, or
+have it as parent-death signal).
+
+Messages are JSON, one a packet (SOCK_SEQPACKET):
+    {"op": "take", "spec": {...}, "spares": n}  -> {"box": n, "warm": bool}
+                                                   with two descriptors: the host's end of the stream, a pidfd
+    {"op": "widen", "box": n, "sessions": n}    -> {}
+    {"op": "end", "box": n}                     -> {"status": wait status, "memory_kills": n, "note": "..."}
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import json
+import os
+import resource
+import select
+import signal
+import socket
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import NoReturn
+
+from pinjra.core import temporary_folders as leftovers
+from pinjra.core.errors import PinjraError
+from pinjra.jail import paths, plan, profile
+from pinjra.jail.confine import Spec, close_all_but, forget_signals, set_environment
+from pinjra.jail.probe import probe
+from pinjra.jail.spawn import forks
+from pinjra.jail.spawn.pool import Kind, Nursery
+from pinjra.jail.walls import cgroups, namespaces
+from pinjra.jail.walls import disk_quota as quota
+from pinjra.jail.walls.libc import prctl
+
+__all__ = ["main"]
+
+_MAX_PACKET = 1 << 20
+_PDEATHSIG, _CHILD_SUBREAPER = 1, 36
+_IDLE_MILLISECONDS = 20  # how soon a group that was still busy is removed again
+_SPARE_MILLISECONDS = 25  # of silence before a spare is made: what has just been opened goes first
+_LOOK_MILLISECONDS = 250  # at scratch folders that have no quota of the kernel's
+
+Json = dict[str, object]
+
+
+def main(control: int) -> NoReturn:
+    """Serve the host at the other end of `control` until it is gone. Never returns."""
+    forget_signals()  # a host may have had SIGCHLD ignored, and so no child to wait for
+    close_all_but({0, 1, 2, control})
+    host = socket.socket(fileno=control)
+    status = 0
+    try:
+        config, pidfd = _receive_config(host)
+        nursery = _prepare(host, config, pidfd)
+        ready: Json = {
+            "applied": nursery.plan.applied,
+            "missing": nursery.missing,
+            "scratch": nursery.private_scratch,
+        }
+        host.send(json.dumps(ready).encode())
+        _serve(host, nursery, pidfd)
+        nursery.close()
+    except PinjraError as error:
+        _report(host, {"refused": type(error).__name__, "message": str(error)})
+    except BaseException:
+        _report(host, {"failed": traceback.format_exc()[-4000:]})
+        status = 1
+    os._exit(status)
+
+
+def _report(host: socket.socket, message: Json) -> None:
+    try:
+        host.send(json.dumps(message).encode())
+    except OSError:
+        return  # the host is gone: nobody to tell
+
+
+def _receive_config(host: socket.socket) -> tuple[Json, int]:
+    """Return the first message, and a pidfd of the host."""
+    data, fds, _, _ = socket.recv_fds(host, _MAX_PACKET, 1)
+    config: Json = json.loads(data)
+    return config, fds[0]
+
+
+def _strings(config: Json, key: str) -> tuple[str, ...]:
+    value = config.get(key)
+    return tuple(str(item) for item in value) if isinstance(value, list) else ()
+
+
+def _prepare(host: socket.socket, config: Json, pidfd: int) -> Nursery:
+    """Find out what can be done, import what is wanted, and hide the host's file system from this process."""
+    sys.path += [path for path in _strings(config, "path") if path not in sys.path]
+    network = config.get("network") is True
+    kernel = probe()
+    chosen = plan.make(
+        kernel, require=_strings(config, "require"), without=_strings(config, "without"), network=network
+    )
+    _become_first_process(chosen)
+    serve = _load(str(config["serve"]))
+    with _a_home():
+        notes = _preload(_strings(config, "preload"))
+    shown, left_out = paths.readable(_strings(config, "readable"), network=network)
+    if chosen.by_root and not chosen.has("mount namespace"):
+        left_out += paths.unreachable(shown)
+    cgroups.sweep(kernel.cgroups)
+    leftovers.sweep(profile.SCRATCH_PREFIX, quota.remove)
+    parents = kernel.cgroups
+    used = {name: folder for name, folder in parents.folders.items() if chosen.has(f"cgroup {name}")}
+    maker = (
+        cgroups.Maker(cgroups.Parents(parents.version, used, {}, os.readlink("/proc/self"))) if used else None
+    )
+    scratch = paths.scratch_for(shown)
+    nursery = Nursery(chosen, serve, (*chosen.missing, *left_out, *notes), shown, scratch, maker)
+    if chosen.has("mount namespace"):
+        namespaces.build_view(shown, profile.DEVICES, scratch)
+    if config["warm_up"]:
+        _load(str(config["warm_up"]))(scratch if nursery.private_scratch else tempfile.gettempdir())
+    forget_signals()  # what the modules have set, and the warm-up
+    sys.argv[:] = [""]
+    set_environment(nursery.private_scratch)
+    gc.collect()
+    gc.freeze()  # what is imported now stays shared with the sessions
+    return nursery
+
+
+def _become_first_process(chosen: plan.Plan) -> None:
+    """Go on as the first process of a new pid namespace, where there is one; the old process only waits."""
+    wanted = [name for name in ("mount namespace", "pid namespace") if chosen.has(name)]
+    if chosen.by_root:
+        namespaces.unshare(wanted)
+    elif chosen.has("user namespace"):
+        uid, gid = os.geteuid(), os.getegid()
+        namespaces.unshare(["user namespace", *wanted])
+        namespaces.map_user(uid, gid, -1)
+    if not chosen.has("pid namespace"):
+        prctl(_CHILD_SUBREAPER, 1)
+        return
+    child = forks.fork()
+    if child:
+        close_all_but({0, 1, 2})
+        _, status = os.waitpid(child, 0)
+        os._exit(0 if status == 0 else 1)
+    prctl(_PDEATHSIG, signal.SIGKILL)
+
+
+def _load(name: str) -> Callable[..., None]:
+    """Return the function "module:name"."""
+    module, _, function = name.partition(":")
+    loaded: Callable[..., None] = getattr(importlib.import_module(module), function)
+    return loaded
+
+
+@contextmanager
+def _a_home() -> Iterator[None]:
+    """Lend the modules a home folder for what they write while they are imported (matplotlib: its list of fonts)."""
+    with tempfile.TemporaryDirectory(prefix="pinjra-home-") as folder:
+        os.environ.update(HOME=folder, XDG_CACHE_HOME=folder, XDG_CONFIG_HOME=folder, MPLCONFIGDIR=folder)
+        yield
+
+
+def _preload(names: Iterable[str]) -> list[str]:
+    """Import the operator's modules; one that is not there is the guest's ImportError, later."""
+    notes = []
+    for name in names:
+        try:
+            importlib.import_module(name)
+        except Exception as error:  # an operator's module may raise anything
+            notes.append(f"preload of {name}: {type(error).__name__}: {error}")
+    threads = len(os.listdir("/proc/self/task"))
+    if threads > 1:
+        forks.run_always()
+        notes.append(f"a preloaded module started {threads - 1} threads; they do not exist in sessions")
+    return notes
+
+
+def _serve(host: socket.socket, nursery: Nursery, pidfd: int) -> None:
+    """Answer requests until the host is gone."""
+    reader, writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(
+        resource.RLIMIT_NOFILE, (most, most)
+    )  # three descriptors a session; sessions get their own limit
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    poll = select.poll()
+    for fd in (host.fileno(), pidfd, reader):
+        poll.register(fd, select.POLLIN)
+    next_look = 0.0
+    while True:
+        has_work = nursery.wants_spares()
+        ready = {fd for fd, _ in poll.poll(_SPARE_MILLISECONDS if has_work else _patience(nursery))}
+        if pidfd in ready:
+            return
+        if reader in ready:
+            os.read(reader, 4096)
+        # A wish does not wait for what can be cleaned later.
+        if reader in ready or host.fileno() not in ready:
+            nursery.reap()
+        if nursery.has_folders() and time.monotonic() >= next_look:
+            nursery.enforce_quotas()
+            next_look = time.monotonic() + _LOOK_MILLISECONDS / 1000
+        if host.fileno() in ready:
+            if not _answer(host, nursery):
+                return
+        elif not ready:
+            nursery.add_spare()
+
+
+def _patience(nursery: Nursery) -> int | None:
+    """Return for how many milliseconds there is nothing to do unless something happens; None: for ever."""
+    if nursery.is_busy():
+        return _IDLE_MILLISECONDS
+    return _LOOK_MILLISECONDS if nursery.has_folders() else None
+
+
+def _answer(host: socket.socket, nursery: Nursery) -> bool:
+    """Answer one request; False when the host is gone."""
+    try:
+        data = host.recv(_MAX_PACKET)
+    except OSError:
+        return False
+    if not data:
+        return False
+    request: Json = json.loads(data)
+    try:
+        if request["op"] == "take":
+            _hand_over(host, nursery, request)
+        elif request["op"] == "widen":
+            nursery.widen(_number(request["box"]), _number(request["sessions"]))
+            host.send(b"{}")
+        else:
+            host.send(json.dumps(nursery.end(_number(request["box"]))).encode())
+    except OSError as error:  # no more processes or descriptors: this session's loss, not that of the others
+        _report(host, {"failed": str(error)})
+    return True
+
+
+def _hand_over(host: socket.socket, nursery: Nursery, request: Json) -> None:
+    """Send a session's number, and with it the host's end of the stream and a pidfd.
+
+    Raises:
+        OSError: It cannot be made (the machine's fault).
+    """
+    spec = request["spec"]
+    if not isinstance(spec, dict):
+        raise TypeError(f"spec is a {type(spec).__name__}")
+    kind = Kind(Spec(**spec), str(request["opening"]).encode("latin-1"))
+    box, warm = nursery.take(kind, _number(request["spares"]))
+    with box.hand_over() as stream:
+        message = json.dumps({"box": box.number, "warm": warm, "heard": box.has_heard}).encode()
+        socket.send_fds(host, [message], [stream.fileno(), box.pidfd])
+
+
+def _number(value: object) -> int:
+    if not isinstance(value, int):
+        raise TypeError(f"not a number: {value!r}")
+    return value

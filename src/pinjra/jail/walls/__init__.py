@@ -1,0 +1,1 @@
+"""One mechanism of the kernel a file, standard library only."""

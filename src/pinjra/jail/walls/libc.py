@@ -1,0 +1,67 @@
+"""Arguments -> a system call's result, or OSError. The only file of the jail that talks to the C library.
+
+Everything goes through `syscall(2)` by number, so that a C library without a wrapper (an old glibc, musl) is no
+obstacle, and so that no wrapper's caching (getpid, setresuid across threads) is in the way.
+https://man7.org/linux/man-pages/man2/syscall.2.html
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+
+from pinjra.jail.walls.syscalls import NUMBERS
+
+__all__ = ["Buffer", "buffer", "is_refused", "prctl", "syscall"]
+
+Buffer = ctypes.Array[ctypes.c_char]
+_libc = ctypes.CDLL(None, use_errno=True)
+_libc.syscall.restype = ctypes.c_long
+
+
+def buffer(data: bytes) -> Buffer:
+    """Return `data` in memory that the kernel may read; keep it alive until the call is over."""
+    return ctypes.create_string_buffer(data, len(data))
+
+
+def syscall(name: str, *args: int | bytes | Buffer | None) -> int:
+    """Return what the kernel returns.
+
+    Args:
+        args: An int is passed as a full machine word, bytes and buffers as pointers, None as a null pointer.
+
+    Raises:
+        OSError: The kernel refused, or this machine does not have the call (ENOSYS).
+    """
+    number = NUMBERS.get(name)
+    if number is None:
+        raise OSError(38, f"{name}: no such system call on this machine")
+    words = [_word(arg) for arg in args]
+    result: int = _libc.syscall(ctypes.c_long(number), *words)
+    if result < 0:
+        error = ctypes.get_errno()
+        raise OSError(error, f"{name}: {os.strerror(error)}")
+    return result
+
+
+def _word(arg: int | bytes | Buffer | None) -> ctypes.c_ulong | ctypes.c_char_p | ctypes.c_void_p:
+    """Return an argument in the width of a register: a bare Python int would be cut to 32 bits."""
+    if isinstance(arg, int):
+        return ctypes.c_ulong(arg & 0xFFFFFFFFFFFFFFFF)
+    if isinstance(arg, bytes):
+        return ctypes.c_char_p(arg)
+    return ctypes.c_void_p(None if arg is None else ctypes.addressof(arg))
+
+
+def prctl(option: int, argument: int = 0) -> int:
+    """Return what prctl(option, argument, 0, 0, 0) returns. https://man7.org/linux/man-pages/man2/prctl.2.html"""
+    return syscall("prctl", option, argument, 0, 0, 0)
+
+
+def is_refused(name: str, *args: int | bytes | Buffer | None) -> OSError | None:
+    """Return the error that a call ends in, or None when it went through (a probe)."""
+    try:
+        syscall(name, *args)
+    except OSError as error:
+        return error
+    return None

@@ -1,0 +1,1 @@
+"""Python values <-> JSON and blobs, one family of types a file."""

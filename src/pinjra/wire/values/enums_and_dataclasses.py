@@ -1,0 +1,69 @@
+"""Enum members and dataclass instances -> records, without calling a method of theirs."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable
+from types import GetSetDescriptorType, MappingProxyType, MemberDescriptorType
+
+from pinjra.wire.messages import Value
+from pinjra.wire.values.coding import TYPE, EncodeHandler, Encoder, mro, type_name
+
+__all__ = ["BASE_TESTS"]
+
+_CLASS_DICT: Callable[[type], MappingProxyType[str, object]] = TYPE["__dict__"].__get__
+
+
+def _is_enum(cls: type) -> bool:
+    return any(parent is enum.Enum for parent in mro(cls))
+
+
+def _is_dataclass(cls: type) -> bool:
+    return any("__dataclass_fields__" in _CLASS_DICT(parent) for parent in mro(cls))
+
+
+def _attributes(value: object) -> dict[str, object]:
+    """Return the instance's own attributes and slots, read by the interpreter's own descriptors only."""
+    found: dict[str, object] = {}
+    for parent in reversed(mro(type(value))):
+        for name, member in _CLASS_DICT(parent).items():
+            if type(name) is not str:
+                continue
+            if type(member) is MemberDescriptorType:
+                try:
+                    found[name] = member.__get__(value)
+                except AttributeError:  # an empty slot
+                    continue
+            elif name == "__dict__" and type(member) is GetSetDescriptorType:
+                found.update(_own(member.__get__(value)))
+    return found
+
+
+def _own(attributes: object) -> dict[str, object]:
+    if not isinstance(attributes, dict):
+        return {}
+    # SECURITY: the guest may have put a dict subclass, and keys with an __eq__ of their own, in the instance's place.
+    return {name: item for name, item in dict.items(attributes) if type(name) is str}
+
+
+def _enum(encoder: Encoder, value: object, depth: int) -> Value:
+    own = _attributes(value)
+    pairs: list[tuple[object, object]] = [("name", own.get("_name_")), ("value", own.get("_value_"))]
+    return ["R", type_name(type(value)), encoder.mapping(value, pairs, depth + 1)]
+
+
+def _dataclass(encoder: Encoder, value: object, depth: int) -> Value:
+    own = _attributes(value)
+    names = next(
+        fields
+        for parent in mro(type(value))
+        if type(fields := _CLASS_DICT(parent).get("__dataclass_fields__")) is dict
+    )
+    pairs: list[tuple[object, object]] = [(n, own[n]) for n in names if type(n) is str and n in own]
+    return ["R", type_name(type(value)), encoder.mapping(value, pairs, depth + 1)]
+
+
+BASE_TESTS: list[tuple[Callable[[type], bool], EncodeHandler]] = [
+    (_is_enum, _enum),
+    (_is_dataclass, _dataclass),
+]

@@ -1,0 +1,135 @@
+"""numpy arrays and scalars <-> trees and raw blobs. numpy is used when it is imported already; decoding imports it."""
+
+from __future__ import annotations
+
+import binascii
+import math
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from pinjra.core.values import Opaque
+from pinjra.wire.frames import refuse
+from pinjra.wire.messages import Value
+from pinjra.wire.values.coding import DecodeHandler, Decoder, Encoder, loaded, register, text, whole
+
+if TYPE_CHECKING:
+    import numpy as np
+
+__all__ = ["DECODE", "learn"]
+
+# Kinds of a fixed size that hold no pointers; long doubles differ from machine to machine.
+_DTYPE = re.compile(
+    r"[<>|=]?(b1|[iu][1248]|f[248]|c(8|16)|[SU]([1-9]\d{0,7})|[mM]8(\[\d{0,9}(Y|M|W|D|h|m|s|ms|us|ns|ps|fs|as)\])?)"
+)
+_KINDS = "biufcSUmM"
+_AXES = 32
+_known: list[object] = []
+
+
+def learn() -> None:
+    """Add numpy's types to the encoder's table once numpy is there."""
+    numpy = loaded("numpy")
+    if numpy is None or numpy in _known:
+        return
+    _known.append(numpy)
+    import numpy as np
+
+    scalars: set[type] = {np.dtype(code).type for code in "?bBhHiIlLqQefdFDSU"}
+    register(scalars | {np.datetime64, np.timedelta64}, encode_scalar)
+    register([np.ndarray], encode_array)
+    register({type(np.dtype(code)) for code in "?bBhHiIlLqQefdFDSUOMm"}, _encode_dtype)
+
+
+def encode_array(encoder: Encoder, value: np.ndarray, depth: int) -> Value:
+    """Return the tree of an array; its bytes travel as they are."""
+    code = value.dtype.str
+    if value.dtype.hasobject or _DTYPE.fullmatch(code) is None:
+        return encoder.opaque(value, depth)
+    return ["nd", code, list(value.shape), encoder.blob(value.tobytes())]
+
+
+def _encode_dtype(encoder: Encoder, value: np.dtype, depth: int) -> Value:
+    if value.str != "|O" and _DTYPE.fullmatch(value.str) is None:
+        return encoder.opaque(value, depth)
+    encoder.spend(1, len(value.str))
+    return ["nt", value.str]
+
+
+def encode_scalar(encoder: Encoder, value: np.generic, depth: int) -> Value:
+    """Return the tree of a scalar, with its plain form for a reader without numpy."""
+    code = value.dtype.str
+    if value.dtype.kind in "SU" or _DTYPE.fullmatch(code) is None:
+        return encoder.add(value.item(), depth)  # numpy.str_ of any length is a string
+    plain = encoder.add(value.item(), depth + 1) if value.dtype.kind in "biufc" else None
+    return ["ns", code, binascii.b2a_base64(value.tobytes(), newline=False).decode(), plain]
+
+
+def check_dtype(code: Value) -> str:
+    """Return a dtype's code when it is of a kind that may cross.
+
+    Raises:
+        ProtocolViolation: It is not (the worker's fault).
+    """
+    if _DTYPE.fullmatch(text(code, 40)) is None:
+        refuse("a dtype that may not cross", code)
+    return text(code, 40)
+
+
+def _take_array(decoder: Decoder, tree: list[Value], _depth: int) -> object:
+    _tag, code, shape, position = tree
+    data = decoder.blob(position)
+    try:
+        import numpy as np
+    except ImportError:
+        return Opaque("ndarray", f"numpy is not installed here: array of {code!r:.40}, {len(data)} bytes")
+    dtype: np.dtype = np.dtype(check_dtype(code))
+    if type(shape) is not list or len(shape) > _AXES:
+        refuse("not a shape", shape)
+    axes = [whole(axis, 0, 1 << 40) for axis in shape]
+    # SECURITY: the size is computed in Python's ints and compared before numpy sees the shape.
+    if math.prod(axes) * dtype.itemsize != len(data):
+        refuse(f"an array of {len(data)} bytes whose shape is", shape)
+    array = np.frombuffer(data, dtype).reshape(axes)
+    _check_bits(array)
+    return array.copy()  # the caller's own, writable
+
+
+def _check_bits(array: np.ndarray) -> None:
+    """Refuse bytes that are no value of the dtype: numpy's own loops take them on trust."""
+    import numpy as np
+
+    flat = array.reshape(-1)
+    if array.size and array.dtype.kind == "b" and flat.view(np.uint8).max() > 1:
+        refuse("a truth value that is neither 0 nor 1")
+    if array.size and array.dtype.kind == "U":
+        code: np.dtype = np.dtype(np.uint32).newbyteorder(array.dtype.byteorder)
+        if flat.view(code).max() > 0x10FFFF:
+            refuse("a character beyond Unicode")
+
+
+def _take_scalar(decoder: Decoder, tree: list[Value], depth: int) -> object:
+    _tag, code, packed, plain = tree
+    data = binascii.a2b_base64(text(packed, 64))
+    try:
+        import numpy as np
+    except ImportError:
+        return decoder.value(plain, depth)
+    dtype: np.dtype = np.dtype(check_dtype(code))
+    if len(data) != dtype.itemsize:
+        refuse("a scalar of another size than its dtype", tree)
+    array = np.frombuffer(data, dtype)
+    _check_bits(array)
+    return array[0]
+
+
+def _take_dtype(_decoder: Decoder, tree: list[Value], _depth: int) -> object:
+    _tag, code = tree
+    try:
+        import numpy as np
+    except ImportError:
+        return Opaque("dtype", f"dtype({code!r:.40})")
+    return np.dtype("O") if code == "|O" else np.dtype(check_dtype(code))
+
+
+DECODE: Mapping[str, DecodeHandler] = {"nd": _take_array, "ns": _take_scalar, "nt": _take_dtype}

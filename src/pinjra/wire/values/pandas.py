@@ -1,0 +1,291 @@
+"""pandas Series, DataFrame, Index and times <-> trees. pandas is used when it is imported; decoding imports it.
+
+A column is `[form, …]`: "a" an array, "t" UTC times with a zone, "v" values with the name of a dtype ("" for objects).
+"""
+
+from __future__ import annotations
+
+import datetime
+import re
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from pinjra.core.values import Opaque
+from pinjra.wire.frames import refuse
+from pinjra.wire.messages import Value
+from pinjra.wire.values.coding import (
+    DecodeHandler,
+    Decoder,
+    Encoder,
+    hashables,
+    loaded,
+    register,
+    text,
+    whole,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["DECODE", "learn"]
+
+_NULLABLE = frozenset(
+    ["boolean", "string", "Float32", "Float64", *(f"{s}Int{n}" for s in ("", "U") for n in (8, 16, 32, 64))]
+)
+_FREQUENCY = 20  # characters: "W-SUN", "15min"
+_ROWS = 1 << 27  # a range index costs nothing to send
+# SECURITY: pandas hashes categories without a seed, crafted ones cost n²: more of them come as plain values
+_CATEGORIES = 1 << 13
+# SECURITY: by other names ("dateutil//home/…") pandas opens files
+_ZONE = re.compile(r"(?!dateutil)[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+){0,2}|UTC[+-]\d\d:\d\d(:\d\d)?")
+_known: list[object] = []
+
+
+def learn() -> None:
+    """Add pandas' types to the encoder's table once pandas is there."""
+    pandas = loaded("pandas")
+    if pandas is None or pandas in _known:
+        return
+    _known.append(pandas)
+    import pandas as pd
+
+    register([pd.DataFrame], _frame)
+    register([pd.Series], _series)
+    register([pd.Index, pd.RangeIndex, pd.MultiIndex, pd.DatetimeIndex, pd.TimedeltaIndex], _index_value)
+    register([pd.CategoricalIndex], _index_value)
+    register([pd.Timestamp], _timestamp)
+    register([pd.Timedelta], _timedelta)
+    register([type(pd.NaT)], lambda e, _v, _d: ["pn", "NaT"])
+    register([type(pd.NA)], lambda e, _v, _d: ["pn", "NA"])
+
+
+def _timestamp(encoder: Encoder, value: pd.Timestamp, depth: int) -> Value:
+    """Return the plain time, and what it lacks: nanoseconds and the unit."""
+    plain = encoder.add(value.to_pydatetime(warn=False), depth + 1)
+    return ["pt", plain, int(value.nanosecond), str(value.unit)]
+
+
+def _timedelta(encoder: Encoder, value: pd.Timedelta, depth: int) -> Value:
+    if str(value.unit) != "ns":
+        return ["pd", encoder.add(value.to_pytimedelta(), depth + 1), 0, str(value.unit)]
+    whole_ones, rest = divmod(int(value.value), 1000)
+    return ["pd", encoder.add(datetime.timedelta(microseconds=whole_ones), depth + 1), rest, "ns"]
+
+
+def _column(encoder: Encoder, values: pd.Series | pd.Index, depth: int) -> Value:
+    encoder.spend_columns(1)
+    dtype, name = values.dtype, str(values.dtype)
+    if type(dtype).__module__.startswith("numpy") and dtype.kind in "biufcmM":
+        return ["a", encoder.add(values.to_numpy(), depth + 2)]
+    if name.startswith("datetime64[") and "," in name and _ZONE.fullmatch(str(dtype.tz)):
+        times = values.dt.tz_convert("UTC").dt if hasattr(values, "dt") else values.tz_convert("UTC")
+        naive = times.tz_localize(None).to_numpy()
+        return ["t", encoder.add(naive, depth + 2), str(dtype.tz)]
+    if name == "category":
+        codes = values.cat.codes.to_numpy() if hasattr(values, "cat") else values.codes
+        kinds = _column(encoder, dtype.categories, depth + 1)
+        return ["k", encoder.add(codes, depth + 2), kinds, bool(dtype.ordered)]
+    items = [None if item is _na() else item for item in values.astype(object).tolist()]
+    return ["v", encoder.add(items, depth + 2), name if name in _NULLABLE else ""]
+
+
+def _na() -> object:
+    import pandas as pd
+
+    return pd.NA
+
+
+def _index(encoder: Encoder, index: pd.Index, depth: int) -> Value:
+    import pandas as pd
+
+    encoder.spend_columns(1)
+    if type(index) is pd.RangeIndex:
+        parts: list[Value] = [int(index.start), int(index.stop), int(index.step)]
+        return ["range", *parts, encoder.add(index.name, depth + 2)]
+    if isinstance(index, pd.MultiIndex):
+        return ["multi", encoder.add(index.tolist(), depth + 2), encoder.add(list(index.names), depth + 2)]
+    freq = getattr(index, "freqstr", None)
+    step = freq if type(freq) is str and len(freq) <= _FREQUENCY else ""
+    return ["one", _column(encoder, index, depth + 1), encoder.add(index.name, depth + 2), step]
+
+
+def _index_value(encoder: Encoder, value: pd.Index, depth: int) -> Value:
+    return ["ix", _index(encoder, value, depth)]
+
+
+def _series(encoder: Encoder, value: pd.Series, depth: int) -> Value:
+    name = encoder.add(value.name, depth + 1)
+    return ["se", name, _column(encoder, value, depth), _index(encoder, value.index, depth)]
+
+
+def _frame(encoder: Encoder, value: pd.DataFrame, depth: int) -> Value:
+    names = _index(encoder, value.columns, depth)
+    columns = [_column(encoder, value.iloc[:, at], depth + 1) for at in range(value.shape[1])]
+    encoder.spend(len(columns), 0)
+    return ["df", names, columns, _index(encoder, value.index, depth)]
+
+
+def _take_column(decoder: Decoder, tree: Value, depth: int) -> object:
+    import pandas as pd
+
+    if type(tree) is not list or not tree:
+        refuse("not a column", tree)
+    decoder.count_columns(1)
+    form = tree[0]
+    values = decoder.value(tree[1], depth + 1)
+    if not hasattr(values, "__len__"):
+        refuse("not a column", tree)
+    if form == "a":
+        return values
+    if form == "t":
+        if _ZONE.fullmatch(text(tree[2], 64)) is None:
+            refuse("not a time zone", tree[2])
+        return pd.Series(pd.DatetimeIndex(values, tz="UTC").tz_convert(tree[2]))
+    if form == "k":
+        return _take_categories(values, _take_column(decoder, tree[2], depth + 1), ordered=tree[3] is True)
+    dtype = text(tree[2], 20)
+    if form != "v" or type(values) is not list or (dtype and dtype not in _NULLABLE):
+        refuse("not a column", tree)
+    return pd.Series(values, dtype=dtype or object)
+
+
+def _take_categories(codes: object, kinds: object, *, ordered: bool) -> pd.Series:
+    """Return a column of categories; its plain values where there are too many kinds of them."""
+    import pandas as pd
+
+    known = pd.Series(kinds)
+    places = pd.Series(codes)
+    if len(known) <= _CATEGORIES:
+        return pd.Series(pd.Categorical.from_codes(codes, pd.Index(known), ordered=ordered))
+    if places.dtype.kind != "i" or places.min() < -1 or places.max() >= len(known):
+        refuse("codes of no category")
+    return known.reindex(places).set_axis(range(len(places))) if (places < 0).any() else known.take(places)
+
+
+def _take_tuples(tuples: object, names: object) -> pd.MultiIndex:
+    """Return an index of tuples, whose levels are counted here: `hashables` looks at what pandas would not."""
+    import pandas as pd
+
+    if type(tuples) is not list or type(names) is not list:
+        refuse("not an index of tuples")
+    if not all(type(each) is tuple and len(each) == len(names) for each in tuples):
+        refuse("an index of tuples of another length")
+    found = [_level(column) for column in zip(*tuples)] or [([], [])] * len(names)  # noqa: B905 (Python 3.10)
+    levels = [pd.Index(kinds, tupleize_cols=False) for kinds, _codes in found]
+    return pd.MultiIndex(
+        levels=levels, codes=[codes for _kinds, codes in found], names=names, verify_integrity=False
+    )
+
+
+def _level(column: Sequence[object]) -> tuple[list[object], list[int]]:
+    """Return the different values of a column, in order where they have one, and the place of each; -1 for a missing one."""
+    import pandas as pd
+
+    missing = {id(None), id(pd.NaT), id(pd.NA)}
+    present = [value for value in column if id(value) not in missing and value == value]  # not a NaN
+    kinds = list(dict.fromkeys(hashables(present)))
+    try:
+        kinds.sort()
+    except TypeError:  # of types that have no order, as pandas leaves them
+        pass
+    places = {value: place for place, value in enumerate(kinds)}
+    is_missing = [id(value) in missing or value != value for value in column]
+    return kinds, [-1 if gone else places[value] for value, gone in zip(column, is_missing)]  # noqa: B905
+
+
+def _take_index(decoder: Decoder, tree: Value, depth: int) -> pd.Index:
+    import pandas as pd
+
+    if type(tree) is not list or not tree:
+        refuse("not an index", tree)
+    decoder.count_columns(1)
+    if tree[0] == "range":
+        start, stop, step = (whole(part, -_ROWS, _ROWS) for part in tree[1:4])
+        return pd.RangeIndex(start, stop, step, name=decoder.value(tree[4], depth))
+    if tree[0] == "multi":
+        return _take_tuples(decoder.value(tree[1], depth), decoder.value(tree[2], depth))
+    if tree[0] != "one":
+        refuse("not an index", tree)
+    index = pd.Index(_take_column(decoder, tree[1], depth), name=decoder.value(tree[2], depth))
+    freq = text(tree[3], _FREQUENCY)
+    if freq and isinstance(index, (pd.DatetimeIndex, pd.TimedeltaIndex)):
+        index.freq = freq  # pandas checks that the times keep it
+    return index
+
+
+def _take_frame(decoder: Decoder, tree: list[Value], depth: int) -> object:
+    import pandas as pd
+
+    _tag, names, columns, rows = tree
+    if type(columns) is not list:
+        refuse("not a table", tree)
+    index = _take_index(decoder, rows, depth)
+    found = {}
+    for at, column in enumerate(columns):
+        values = _take_column(decoder, column, depth)
+        # SECURITY: pandas would stretch a single value over an index of any length.
+        if len(values) != len(index):  # type: ignore[arg-type]
+            refuse("a column of another length than its index")
+        found[at] = pd.Series(values).set_axis(index)
+    frame = pd.DataFrame(found, index=index)
+    frame.columns = _take_index(decoder, names, depth)
+    return frame
+
+
+def _take_series(decoder: Decoder, tree: list[Value], depth: int) -> object:
+    import pandas as pd
+
+    _tag, name, column, rows = tree
+    values, index = _take_column(decoder, column, depth), _take_index(decoder, rows, depth)
+    if len(values) != len(index):  # type: ignore[arg-type]
+        refuse("a column of another length than its index")
+    return pd.Series(values).set_axis(index).rename(decoder.value(name, depth))
+
+
+def _with_pandas(what: str, handler: DecodeHandler) -> DecodeHandler:
+    def take(decoder: Decoder, tree: list[Value], depth: int) -> object:
+        try:
+            import pandas  # noqa: F401 (to see whether it is there)
+        except ImportError:
+            return Opaque(what, "pandas is not installed here")
+        return handler(decoder, tree, depth)
+
+    return take
+
+
+def _take_time(decoder: Decoder, tree: list[Value], depth: int) -> object:
+    """Return a Timestamp or Timedelta; without pandas the plain time, to the microsecond."""
+    tag, plain, nanoseconds, unit = tree
+    value = decoder.value(plain, depth)
+    kind = datetime.datetime if tag == "pt" else datetime.timedelta
+    if type(value) is not kind:
+        refuse("not a time", tree)
+    try:
+        import pandas as pd
+    except ImportError:
+        return value
+    rest = pd.Timedelta(whole(nanoseconds, 0, 999), unit="ns")
+    if text(unit, 2) not in ("s", "ms", "us", "ns"):
+        refuse("not a unit of time", unit)
+    made = pd.Timestamp(value) if tag == "pt" else pd.Timedelta(value)
+    return made.as_unit("ns") + rest if nanoseconds else made.as_unit(str(unit))
+
+
+def _take_missing(_decoder: Decoder, tree: list[Value], _depth: int) -> object:
+    """Return NaT or NA; None without pandas."""
+    _tag, name = tree
+    try:
+        import pandas as pd
+    except ImportError:
+        return None
+    return {"NaT": pd.NaT, "NA": pd.NA}[text(name, 3)]
+
+
+DECODE: Mapping[str, DecodeHandler] = {
+    "pt": _take_time,
+    "pd": _take_time,
+    "pn": _take_missing,
+    "df": _with_pandas("DataFrame", _take_frame),
+    "se": _with_pandas("Series", _take_series),
+    "ix": _with_pandas("Index", lambda decoder, tree, depth: _take_index(decoder, tree[1], depth)),
+}

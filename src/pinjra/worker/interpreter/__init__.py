@@ -1,0 +1,1 @@
+"""The process that runs guest code: Execute -> Finished."""

@@ -1,0 +1,190 @@
+"""The interpreter's state -> a sleeping copy of the process, and back.
+
+The copy is forked after the answer of a run was sent, so nobody waits for it, and it sleeps in one system call until
+the supervisor wakes it or is gone. Guest code may kill or spoil it (unguarded code can do anything to a process of
+its own user): that costs the guest its own rollback, and nothing else.
+
+What does not work: forking before the run and running the step in the child (the fork is then in the way of every
+run, and the process id changes with each step); forking twice so that the copy is nobody's child (twice the price;
+`os.wait` in unguarded code sees one child more instead).
+"""
+
+from __future__ import annotations
+
+import _thread
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pinjra.jail.spawn.forks import fork
+from pinjra.worker.supervisor.processes import die_with_parent
+
+__all__ = ["BRANCH", "READY", "SET_ASIDE", "WAKE", "Branch", "Checkpointer", "has_threads"]
+
+READY = b"k"  # the checkpoint is this process, and the interpreter waits for its next message
+SET_ASIDE = b"m"  # the checkpoint is this process
+BORN = b"p"  # the first word of a branch
+
+WAKE = b"w"  # to the checkpoint, with a stream and a side socket: take over
+BRANCH = b"f"  # to the checkpoint, with the path of a scratch folder and the descriptors of `Branch`: copy yourself
+_BRANCH_FDS = 6
+_MESSAGE_BYTES = 8192  # a mark and a path
+_NAP_SECONDS = 0.0002
+_ADOPTION_SECONDS = (
+    2.0  # for the supervisor to be the parent: only guest code that made itself a reaper prevents it
+)
+
+
+@dataclass(frozen=True)
+class Branch:
+    """What makes a copy of the interpreter a session of its own."""
+
+    scratch: str
+    stream: socket.socket
+    side: socket.socket
+    ring: int
+    captured: tuple[int, int]
+
+
+def has_threads() -> bool:
+    """Return whether guest threads are alive: a fork would copy their locks and not them."""
+    return _thread._count() > 0
+
+
+class Checkpointer:
+    """Keeps one sleeping copy of this process.
+
+    Args:
+        wake: What the copy sleeps on.
+        close: Called in the copy, before it sleeps: closes what only the interpreter may hold.
+        take_over: Called in a copy that was woken, with the new stream and side sockets.
+        branch_off: Called in a copy that is a branch.
+        tell: Sends a note to the supervisor.
+    """
+
+    def __init__(
+        self,
+        wake: socket.socket,
+        supervisor: int,
+        close: Callable[[], None],
+        take_over: Callable[[socket.socket, socket.socket], None],
+        branch_off: Callable[[Branch], None],
+        tell: Callable[[bytes], None],
+    ) -> None:
+        self._wake = wake
+        self._supervisor = supervisor
+        self._close = close
+        self._take_over = take_over
+        self._branch_off = branch_off
+        self._tell = tell
+        self._copy = 0
+        self._old = 0
+        self._is_woken = False
+        self._dying: list[int] = []  # killed, not reaped yet: nobody waits for them
+
+    @property
+    def has_copy(self) -> bool:
+        """Return whether there is a copy."""
+        return self._copy != 0
+
+    def renew(self, *, is_wanted: bool, note: bytes = READY) -> bool:
+        """Replace the copy by one of the present state (or by none); tell the supervisor.
+
+        Returns False in this process; and once more, True, in the copy when it is woken.
+        """
+        self._is_woken = False
+        # before the supervisor looks what is there besides us
+        self._dying = [pid for pid in self._dying if not _is_reaped(pid)]
+        self._old, self._copy = self._copy, 0
+        if is_wanted and not has_threads():
+            self._copy = self._fork()
+        self._tell(b"%s%d;" % (READY if self._is_woken else note, self._copy))
+        if self._old:
+            _kill(self._old)
+            self._dying.append(self._old)
+        return self._is_woken
+
+    def _fork(self) -> int:
+        """Return the pid of the copy; 0 when no process can be made. In a copy that was woken: of its own copy."""
+        while True:
+            try:
+                pid = fork()
+            except OSError:  # the limit of processes, or of memory
+                return 0
+            if pid:
+                return pid
+            self._sleep()
+            self._old = 0  # of the life before; the numbers may be other processes' by now
+            self._dying.clear()
+            self._is_woken = True
+
+    def _sleep(self) -> None:
+        """Return when this copy is an interpreter."""
+        self._close()
+        while True:
+            try:
+                data, fds, _flags, _address = socket.recv_fds(self._wake, _MESSAGE_BYTES, _BRANCH_FDS)
+            except OSError:
+                os._exit(0)
+            if data == WAKE and len(fds) == 2:
+                self._take_over(socket.socket(fileno=fds[0]), socket.socket(fileno=fds[1]))
+                die_with_parent(self._supervisor)
+                return
+            if data[:1] != BRANCH or len(fds) != _BRANCH_FDS:
+                os._exit(0)
+            if self._is_branch(fds):
+                self._become_branch(os.fsdecode(data[1:]), fds)
+                return
+
+    def _is_branch(self, fds: list[int]) -> bool:
+        """Make a copy that is the supervisor's child; return whether this is it."""
+        try:
+            between = fork()
+        except OSError:  # the limit of processes, or of memory: the supervisor sees the end of the sockets
+            between = -1
+        if between:
+            for fd in fds:
+                os.close(fd)
+            if between > 0:
+                os.waitpid(between, 0)
+            return False
+        try:
+            if fork():
+                os._exit(0)
+        except OSError:
+            os._exit(1)
+        return True
+
+    def _become_branch(self, scratch: str, fds: list[int]) -> None:
+        stream, side, wake, ring, out, err = fds
+        deadline = time.monotonic() + _ADOPTION_SECONDS
+        while os.getppid() != self._supervisor:
+            if time.monotonic() > deadline:
+                os._exit(1)
+            time.sleep(_NAP_SECONDS)
+        die_with_parent(self._supervisor)
+        os.setsid()
+        self._wake.close()
+        self._wake = socket.socket(fileno=wake)
+        branch = Branch(
+            scratch, socket.socket(fileno=stream), socket.socket(fileno=side), ring, captured=(out, err)
+        )
+        self._branch_off(branch)
+        self._tell(b"%s%d;" % (BORN, os.getpid()))
+
+
+def _kill(pid: int) -> None:
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except (ProcessLookupError, PermissionError):  # guest code was there first
+        pass
+
+
+def _is_reaped(pid: int) -> bool:
+    try:
+        return os.waitpid(pid, os.WNOHANG) != (0, 0)
+    except ChildProcessError:  # guest code was there first
+        return True

@@ -1,0 +1,178 @@
+"""Tool names -> what guest code calls: each call becomes a message, its answer a value or an exception."""
+
+from __future__ import annotations
+
+import _thread
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING
+
+from pinjra.core.calls import guest_exception
+from pinjra.wire.messages import Answer, Call
+from pinjra.wire.values.codec import EncodeError, decode
+from pinjra.worker.interpreter.channel import Channel
+from pinjra.worker.interpreter.encoding import GuestEncoder
+from pinjra.worker.interpreter.interrupts import Interrupts
+
+if TYPE_CHECKING:
+    import asyncio
+
+__all__ = ["Bridge", "ToolStub"]
+
+
+class ToolStub:
+    """What guest code holds instead of a tool of the host."""
+
+    def __init__(
+        self, name: str, doc: str, invoke: Callable[[tuple[object, ...], dict[str, object]], object]
+    ) -> None:
+        self.__name__ = name
+        self.__doc__ = doc
+        self._invoke = invoke
+
+    def __call__(self, *args: object, **kwargs: object) -> object:
+        """Ask the host."""
+        return self._invoke(args, kwargs)
+
+    def __repr__(self) -> str:
+        return f"<tool {self.__name__}>"
+
+    def __copy__(self) -> ToolStub:
+        return self
+
+    def __deepcopy__(self, memo: object) -> ToolStub:
+        return self
+
+    def __reduce__(self) -> str:
+        raise TypeError("a tool cannot be pickled")
+
+
+class Bridge:
+    """Makes the stubs of one interpreter and carries their calls."""
+
+    def __init__(self, channel: Channel, interrupts: Interrupts, encoder: GuestEncoder) -> None:
+        self._channel = channel
+        self._interrupts = interrupts
+        self._encoder = encoder
+        self._main = _thread.get_ident()
+
+    def stub(self, name: str, doc: str, *, is_async: bool) -> ToolStub:
+        """Return what the guest gets for the tool `name`."""
+        if is_async:
+            return ToolStub(name, doc, lambda args, kwargs: self._call_async(name, args, kwargs))
+        return ToolStub(name, doc, lambda args, kwargs: self._call(name, args, kwargs))
+
+    def _send(
+        self,
+        name: str,
+        arguments: tuple[tuple[object, ...], dict[str, object]],
+        on_answer: Callable[[Answer], None],
+        *,
+        concurrent: bool,
+    ) -> None:
+        encoder = self._encoder.new()
+        try:
+            args, kwargs = encoder.add(list(arguments[0])), encoder.add(arguments[1])
+        except EncodeError as error:
+            raise ValueError(f"{name}: {error}") from None
+
+        def message(run: int, number: int) -> Call:
+            return Call(
+                run=run,
+                call=number,
+                name=name,
+                args=args,
+                kwargs=kwargs,
+                concurrent=concurrent,
+                blobs=encoder.blobs,
+            )
+
+        self._channel.call(message, on_answer)
+
+    def _call(self, name: str, args: tuple[object, ...], kwargs: dict[str, object]) -> object:
+        """Return the answer of the host, waiting for it. An interrupt stops the run when the answer is there: the host answers
+        at once then, or has the supervisor kill."""
+        answers: list[Answer] = []
+        alone = _thread.get_ident() == self._main and not self._channel.open_calls and not _has_threads()
+        if _thread.get_ident() == self._main:
+            with self._interrupts:
+                self._send(name, (args, kwargs), answers.append, concurrent=not alone)
+                self._channel.wait_for(lambda: bool(answers))
+        else:
+            self._send(name, (args, kwargs), answers.append, concurrent=True)
+            self._channel.wait_for(lambda: bool(answers))
+        return self._open(answers[0])
+
+    def _open(self, answer: Answer) -> object:
+        if answer.error_type:
+            raise guest_exception(answer.error_type, answer.error_message)
+        return decode(answer.value, answer.blobs)
+
+    def _call_async(
+        self, name: str, args: tuple[object, ...], kwargs: dict[str, object]
+    ) -> Coroutine[object, object, object]:
+        """Send the call at once where an event loop runs, else when it is awaited."""
+        import asyncio
+
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            return self._begin_later(name, args, kwargs)
+        return _result(self._begin(loop, name, args, kwargs))
+
+    async def _begin_later(self, name: str, args: tuple[object, ...], kwargs: dict[str, object]) -> object:
+        import asyncio
+
+        return await self._begin(asyncio.get_running_loop(), name, args, kwargs)
+
+    def _begin(
+        self, loop: asyncio.AbstractEventLoop, name: str, args: tuple[object, ...], kwargs: dict[str, object]
+    ) -> asyncio.Future[object]:
+        future: asyncio.Future[object] = loop.create_future()
+
+        def settle(answer: Answer) -> None:
+            if future.done():
+                return
+            try:
+                future.set_result(self._open(answer))
+            except Exception as error:
+                future.set_exception(error)
+
+        def on_answer(answer: Answer) -> None:
+            try:
+                loop.call_soon_threadsafe(settle, answer)
+            except RuntimeError:  # the loop was closed: nobody waits any more
+                pass
+
+        import asyncio
+
+        # The guest's loop refuses these to guest code; the class below it does what is ours to do.
+        asyncio.SelectorEventLoop.add_reader(_selecting(loop), self._channel.fileno(), self._take_ready)
+        self._send(name, (args, kwargs), on_answer, concurrent=True)
+        future.add_done_callback(lambda _future: self._stop_watching(loop))
+        return future
+
+    def _take_ready(self) -> None:
+        with self._interrupts:
+            self._channel.take_ready()
+
+    def _stop_watching(self, loop: asyncio.AbstractEventLoop) -> None:
+        import asyncio
+
+        if not self._channel.open_calls and not loop.is_closed():
+            asyncio.SelectorEventLoop.remove_reader(_selecting(loop), self._channel.fileno())
+
+
+def _selecting(loop: asyncio.AbstractEventLoop) -> asyncio.SelectorEventLoop:
+    import asyncio
+
+    if not isinstance(loop, asyncio.SelectorEventLoop):
+        raise RuntimeError(f"a tool can be awaited on a selector event loop only, not {type(loop).__name__}")
+    return loop
+
+
+async def _result(future: asyncio.Future[object]) -> object:
+    return await future
+
+
+def _has_threads() -> bool:
+    return _thread._count() > 0

@@ -1,0 +1,1 @@
+"""Requests for files -> the session's scratch folder."""

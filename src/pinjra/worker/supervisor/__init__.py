@@ -1,0 +1,1 @@
+"""The process that owns the stream and never runs guest code."""

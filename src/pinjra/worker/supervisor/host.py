@@ -1,0 +1,194 @@
+"""The stream to the host: descriptors, what waits to be written, and the connection that numbers it."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import select
+import socket
+import stat
+import sys
+import time
+from collections.abc import Iterator, Sequence
+
+from pinjra.wire.messages import PROTOCOL, Hello, Message
+from pinjra.wire.pack import pack
+from pinjra.wire.relay import Relay, SupervisorConnection
+from pinjra.worker.supervisor.outbox import READ_BYTES, Outbox, read_some
+
+__all__ = ["Host", "hello", "kind_of"]
+
+_BACKLOG_BYTES = 4 << 20  # unwritten bytes from which the interpreter is not read any more
+_LAST_SECONDS = 1.0  # for the last words on a stream that the host may not read any more
+_KIND = re.compile(rb'\["g",(?:[0-9]+,[0-9]+,)?"([A-Z][A-Za-z]*)"')
+
+
+def kind_of(frame: bytes) -> bytes:
+    """Return the message kind that a frame of the guest's lane names; b"" for a blob (or garbage, which the host refuses)."""
+    found = _KIND.match(frame)
+    return found[1] if found else b""
+
+
+def hello(
+    applied: Sequence[str], missing: Sequence[str], capabilities: Sequence[str], *, has_rollback: bool
+) -> Hello:
+    """Return the first message of a worker."""
+    own = ("raw", "rollback") if has_rollback else ("raw",)
+    return Hello(
+        protocol=PROTOCOL,
+        python=platform.python_version(),
+        platform=sys.platform,
+        capabilities=(*own, *(c for c in capabilities if c not in own)),
+        applied=tuple(applied),
+        missing=tuple(missing),
+    )
+
+
+class _Connection(SupervisorConnection):
+    """The connection, with the output that the supervisor reads from the ring."""
+
+    def say_for_guest(self, message: Message) -> bytes:
+        """Return the bytes that say `message` on the guest's lane."""
+        return b"".join([self._stream.number("g", *part) for part in pack(message, raw=self._raw)])
+
+
+class Host:
+    """The far end of the stream, as the supervisor uses it."""
+
+    def __init__(self, fd_in: int, fd_out: int) -> None:
+        self.fd_in = fd_in
+        self._socket = _as_socket(fd_in) if fd_in == fd_out else None
+        self._passed: list[int] = []
+        self._out = Outbox(fd_out)
+        self._connection = _Connection()
+        self._is_ended = False
+        self.is_mid_message = False
+        """The interpreter is in the middle of a message: nothing else may be said on its lane."""
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether the stream has ended."""
+        return self._is_ended or self._out.is_broken
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the host has so much to read that the interpreter should wait."""
+        return self._out.size > _BACKLOG_BYTES or self._connection.is_full
+
+    @property
+    def is_run_open(self) -> bool:
+        """Whether the host waits for the end of a run."""
+        return self._connection.run_open
+
+    def masks(self) -> dict[int, int]:
+        """Return descriptor → what to poll for."""
+        masks = {self.fd_in: select.POLLIN}
+        if self._out.size:
+            masks[self._out.fd] = masks.get(self._out.fd, 0) | select.POLLOUT
+        return masks
+
+    def flush(self) -> None:
+        """Write what can be written now."""
+        self._out.flush()
+
+    def flush_briefly(self) -> None:
+        """Write what is left, for a second at most."""
+        deadline = time.monotonic() + _LAST_SECONDS
+        while self._out.size and not self._out.is_broken and time.monotonic() < deadline:
+            poll = select.poll()
+            poll.register(self._out.fd, select.POLLOUT)
+            poll.poll(100)
+            self._out.flush()
+
+    def receive(self) -> Iterator[Message | Relay]:
+        """Read once; return what the host said.
+
+        Raises:
+            ProtocolViolation: From the iterator: the host does not speak the protocol.
+        """
+        data = self._read()
+        if data is None:
+            return
+        if not data:
+            self._is_ended = True
+            return
+        yield from self._connection.receive_data(data)
+        self._out.put(self._connection.take_reply())
+
+    def _read(self) -> bytes | None:
+        if self._socket is None:
+            return read_some(self.fd_in)
+        try:
+            data, fds, _flags, _address = socket.recv_fds(self._socket, READ_BYTES, 1)
+        except BlockingIOError:
+            return None
+        except OSError:
+            return b""
+        self._passed += fds
+        return data
+
+    @property
+    def can_pass_streams(self) -> bool:
+        """Whether the host can send another stream on this one."""
+        return self._socket is not None
+
+    def take_passed(self) -> int:
+        """Return the descriptor of the stream that the host has sent; -1 for none."""
+        return self._passed.pop(0) if self._passed else -1
+
+    def close(self) -> None:
+        """Let go of the stream."""
+        for fd in self._passed:
+            os.close(fd)
+        if self._socket is not None:
+            self._socket.close()
+
+    def send(self, message: Message) -> None:
+        """Say `message` on the control lane."""
+        self._out.put(self._connection.send(message))
+
+    def say_for_guest(self, message: Message) -> None:
+        """Say `message` on the guest's lane; not while `is_mid_message`."""
+        self._out.put(self._connection.say_for_guest(message))
+
+    def relay(self, data: bytes) -> Iterator[bytes]:
+        """Pass on bytes of the interpreter; return the kinds of the messages among them.
+
+        Raises:
+            ProtocolViolation: From the iterator: the interpreter sent what is no frame.
+        """
+        for piece in self._connection.relay(data):
+            self._out.put(piece)
+            kind = kind_of(piece[:80])
+            self.is_mid_message = not kind
+            yield kind
+
+    def run_over(self) -> None:
+        """Note that the run will not be answered by the interpreter."""
+        self._connection.run_open = False
+
+    def interpreter_died(self) -> None:
+        """Forget what the dead interpreter did not finish to say."""
+        self._connection.interpreter_died()
+        self.is_mid_message = False
+
+
+def _as_socket(fd: int) -> socket.socket | None:
+    """Return `fd` as a stream socket of this machine; None when it is none."""
+    if not stat.S_ISSOCK(os.fstat(fd).st_mode):
+        return None
+    found = socket.socket(fileno=fd)
+    if found.family == socket.AF_UNIX:
+        return found
+    found.detach()
+    return None
+
+
+def cloexec(fd: int) -> int:
+    """Return a private close-on-exec duplicate of `fd`, above the standard descriptors."""
+    import fcntl
+
+    duplicate = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 3)
+    os.set_inheritable(duplicate, False)
+    return duplicate

@@ -1,0 +1,399 @@
+"""Keeps one interpreter behind the guest's lane: passes messages on, replaces it when it dies, says what that cost.
+
+Every way in which an interpreter can fail ends in `on_child_ended`: the checkpoint takes over, or a fresh one is
+started, and the host gets one `Lost`. Where no run, binding or kill was open and nothing was lost, it gets nothing;
+where the state was lost, it gets the `Lost` in answer to its next run, so that the two never cross on the stream.
+
+While the interpreter is *not ready* (starting, taking over, or making its checkpoint after a run), what the host says to it is
+held: so the processes that a run left behind can be told from those of the next run. Readiness has a deadline, so
+that a hostile guest that never gets ready is a killed guest and not a hang.
+"""
+
+from __future__ import annotations
+
+import re
+import select
+import signal
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from pinjra.core.errors import ProtocolViolation
+from pinjra.core.limits import Limits
+from pinjra.wire.messages import Done, Kill, Lost, Started
+from pinjra.worker.printing import Printing
+from pinjra.worker.scratch.requests import Scratch
+from pinjra.worker.setup import Place
+from pinjra.worker.supervisor.capture import Capture
+from pinjra.worker.supervisor.host import Host, kind_of
+from pinjra.worker.supervisor.outbox import read_some
+from pinjra.worker.supervisor.process import Guest
+from pinjra.worker.supervisor.processes import Death
+from pinjra.worker.supervisor.run_clock import RunClock
+
+__all__ = ["Keeper", "Origin"]
+
+READY_SECONDS = 10.0  # for a fork and a line on a socket: only a hostile or broken interpreter takes so long
+_UNREAD_BYTES = 16 << 20  # besides one value, what an interpreter may leave unread before it is killed
+_REQUEST = re.compile(rb'"request":[0-9]+')
+_BINDINGS = (b"GrantTools", b"SetVariables")
+_COPY_YOURSELF = b'["g","GrantTools",{"request":0,"tools":{}}]\n'  # the host's requests have numbers from 1
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What a session begins with: an interpreter, or one to be started, and the tools that it is to know."""
+
+    guest: Guest
+    grants: Mapping[bytes, bytes] = field(default_factory=dict)
+
+
+class Keeper:
+    """The interpreter of a session, whichever process it is at the moment."""
+
+    def __init__(
+        self, host: Host, capture: Capture, limits: Limits, scratch: Scratch, origin: Origin
+    ) -> None:
+        self._host = host
+        self._capture = capture
+        self._scratch = scratch
+        self._guest = origin.guest
+        self._clock = RunClock(limits)
+        self._printing = Printing(host, capture, self._guest.ring)
+        self._most_unread = _UNREAD_BYTES + int(limits.value_bytes or 0)
+        self._held: list[tuple[bytes, bytes]] = []  # (kind, message), while the interpreter is not ready
+        self._blobs: list[bytes] = []  # frames of a message that is not whole yet
+        self._grants = dict(origin.grants)
+        self._unbound = 0  # bindings that are not answered
+        self._kills: list[Kill] = []
+        self._reset = 0
+        self._loss: Death | None = None
+        self._owed: tuple[Death, bool] | None = None  # a death, and whether the host waits to hear of it
+        self._is_started = False
+        self._is_stale = False  # a run has finished and there is no word of its checkpoint yet
+        self._is_dirty = False  # tools or variables came since the last checkpoint
+        self._when_copied: Callable[[bool], None] | None = None
+        self._is_copy_asked = False
+        self._ready_deadline: float | None = None
+        if self._guest.pid:
+            self._wait_until_ready()
+        else:
+            self._start()
+
+    def _start(self) -> None:
+        self._guest.start(b"".join(self._grants.values()))
+        self._wait_until_ready()
+
+    def _wait_until_ready(self) -> None:
+        self._ready_deadline = time.monotonic() + READY_SECONDS
+
+    def end(self) -> None:
+        """Kill the interpreter and everything below it; remove the scratch folder."""
+        self._guest.end()
+        # The box goes on: files of a session that is over are memory for nothing.
+        if self._guest.has_siblings:
+            self._scratch.clear()
+        self._scratch.remove()
+
+    # ------------------------------------------------------------ the poll loop's questions
+
+    def masks(self) -> dict[int, int]:
+        """Return descriptor → what to poll for. A host that does not read stops us, and then the interpreter."""
+        guest, reads = self._guest, 0 if self._host.is_full else select.POLLIN
+        out, err = self._capture.fds
+        return {
+            # First, since poll(2) keeps the order: the end of a run is taken before the note that comes behind it.
+            guest.out.fd: reads | select.POLLOUT if guest.out.size else reads,
+            guest.side.fileno(): select.POLLIN,
+            out: reads,
+            err: reads,
+        }
+
+    @property
+    def deadline(self) -> float | None:
+        """When `on_time` is to be called at the latest; None for never."""
+        times = (self._ready_deadline, self._printing.deadline, self._clock.deadline)
+        return min((at for at in times if at is not None), default=None)
+
+    def on_time(self, now: float) -> None:
+        """Do what is due."""
+        if self._printing.deadline is not None and now >= self._printing.deadline:
+            self._drain(everything=False)
+        if self._ready_deadline is not None and now >= self._ready_deadline:
+            self._wait_until_ready()
+            self._guest.kill("protocol")
+        cause = self._clock.expired(self._guest, now)
+        if cause:
+            self._guest.kill(cause)
+
+    def on_readable(self, fd: int) -> None:
+        """Take what a descriptor of `masks` has."""
+        guest = self._guest
+        if fd in self._capture.fds:
+            self._printing.drain_capture()
+        elif fd == guest.side.fileno():
+            self._take_notes()
+        elif fd == guest.out.fd:
+            guest.out.flush()
+            data = None if self._host.is_full else read_some(fd)
+            if data:
+                self._relay(data)
+
+    # ------------------------------------------------------------ from the host
+
+    def host_spoke(self) -> None:
+        """Note that the host is there."""
+        self._clock.host_spoke()
+
+    def pass_on(self, frame: bytes) -> None:
+        """Pass a frame of the guest's lane on, once its message is whole and the interpreter is ready."""
+        kind = kind_of(frame)
+        self._blobs.append(frame)
+        if not kind:
+            return
+        message = b"".join(self._blobs)
+        self._blobs.clear()
+        if kind == b"GrantTools":
+            self._grants[_REQUEST.sub(b"", message)] = message
+        self._unbound += kind in _BINDINGS
+        self._is_dirty = self._is_dirty or kind in _BINDINGS
+        if self._ready_deadline is not None or self._held:
+            self._held.append((kind, message))
+        else:
+            self._put(kind, message)
+
+    def _put(self, kind: bytes, message: bytes) -> None:
+        guest = self._guest
+        if kind == b"Execute":
+            if self._loss is not None:
+                death, self._loss = self._loss, None
+                self._host.run_over()
+                self._say_lost(death, rolled_back=False)
+                return
+            self._printing.start_run()
+            self._clock.start(guest)
+        elif kind == b"Answer":
+            self._clock.open_calls -= 1
+        elif kind == b"SetVariables":
+            guest.is_pristine = False
+        guest.out.put(message)
+        if guest.out.size > self._most_unread:
+            guest.kill("protocol")
+
+    def interrupt(self, grace_seconds: float) -> None:
+        """Stop the run in progress, gently; kill the interpreter when it has not ended after `grace_seconds`."""
+        if self._drop_held_run():
+            self._say_lost(Death("interrupt", "before it began", 0.0, 0), rolled_back=True)
+        elif self._host.is_run_open:
+            self._guest.signal(signal.SIGINT)
+            self._clock.interrupt(grace_seconds)
+
+    def kill(self, kill: Kill) -> None:
+        """Kill the interpreter when it is at work; answer when it was, or was not."""
+        if self._owed is not None and self._owed[1]:
+            self._kills.append(kill)  # it is dead, which is told when its checkpoint is up
+        elif self._drop_held_run() or not (self._host.is_run_open or self._unbound):
+            self._answer_idle_kill(kill)
+        else:
+            self._kills.append(kill)
+            self._guest.kill(kill.cause)
+
+    def _drop_held_run(self) -> bool:
+        """Forget a run that the interpreter has not heard of; return whether there was one."""
+        if not any(kind == b"Execute" for kind, _message in self._held):
+            return False
+        self._held = [(kind, message) for kind, message in self._held if kind != b"Execute"]
+        self._host.run_over()
+        return True
+
+    def reset(self, request: int) -> None:
+        """Replace the interpreter by a fresh one."""
+        self._reset = request
+        self._held.clear()
+        self._guest.checkpoint = 0  # it goes with everything else that the interpreter leaves
+        self._guest.kill("host")
+
+    # ------------------------------------------------------------ branches
+
+    def when_copied(self, tell: Callable[[bool], None]) -> None:
+        """Call `tell` when there is a copy of the interpreter as it is now (True), or is none to be had (False)."""
+        self._when_copied, self._is_copy_asked = tell, False
+        if self._ready_deadline is None:
+            self._tell_copied()
+
+    def _tell_copied(self) -> None:
+        if self._when_copied is None:
+            return
+        guest = self._guest
+        if guest.is_pristine or self._is_copy_asked or (guest.checkpoint and not self._is_dirty):
+            tell, self._when_copied = self._when_copied, None
+            tell(guest.is_pristine or guest.checkpoint > 0)
+        else:
+            self._is_copy_asked = True
+            guest.out.put(_COPY_YOURSELF)
+            self._wait_until_ready()
+
+    def origin(self, place: Place) -> Origin:
+        """Return what another keeper begins with to have a copy of this session; to be called when `when_copied` told.
+
+        Raises:
+            OSError: No process can be made, or the interpreter does not make it.
+        """
+        return Origin(self._guest.branch(place), dict(self._grants))
+
+    # ------------------------------------------------------------ from the interpreter
+
+    def _drain(self, *, everything: bool = True, urgent: bool | None = None) -> None:
+        """Pass on what was printed; with `urgent`, what the interpreter has poked for."""
+        try:
+            if urgent is None:
+                self._printing.drain(everything=everything)
+            else:
+                self._printing.poked(urgent=urgent)
+        except ProtocolViolation:
+            self._printing.deadline = None
+            self._guest.kill("protocol")
+
+    def _relay(self, data: bytes) -> None:
+        self._drain()
+        if b'"Finished"' in data:
+            self._printing.drain_capture()
+        was_open = self._host.is_run_open
+        try:
+            for kind in self._host.relay(data):
+                self._unbound -= kind == b"Bound"
+                self._clock.open_calls += kind == b"Call"
+        except ProtocolViolation:
+            self._guest.kill("protocol")
+        if was_open and not self._host.is_run_open:
+            self._run_ended()
+
+    def _run_ended(self) -> None:
+        self._clock.stop()
+        self._wait_until_ready()
+        self._guest.is_pristine = False
+        if self._guest.makes_copies or self._guest.checkpoint:
+            self._is_stale = True
+        else:  # there is nothing that the interpreter makes or ends before it takes the next message
+            self._now_ready()
+
+    def _read_all(self) -> None:
+        while data := read_some(self._guest.stream.fileno()):
+            self._relay(data)
+
+    def _take_notes(self) -> None:
+        for note in self._guest.notes():
+            if note.checkpoint is None:
+                self._drain(urgent=note.urgent)
+            else:
+                if self._host.is_run_open:
+                    self._read_all()  # the end of the run was sent before the note, on the other socket
+                self._guest.checkpoint, self._is_stale = note.checkpoint, False
+                self._is_dirty = self._is_dirty and not note.checkpoint
+                if note.is_ready:
+                    self._now_ready()
+
+    def _now_ready(self) -> None:
+        guest = self._guest
+        if self._host.is_run_open and guest.is_ready and not self._held:
+            return  # unguarded guest code wrote the note
+        self._ready_deadline = None
+        guest.is_ready = True
+        guest.settle()
+        if not self._is_started:
+            self._is_started = True
+            self._host.send(Started())
+        if self._owed is not None:
+            (death, is_due), self._owed = self._owed, None
+            self._tell(death, True, is_due=is_due)
+        self._release()
+        if self._ready_deadline is None:
+            self._tell_copied()
+
+    def _release(self) -> None:
+        while self._held and self._ready_deadline is None:
+            self._put(*self._held.pop(0))
+
+    # ------------------------------------------------------------ death
+
+    def on_child_ended(self) -> None:
+        """Reap; replace the interpreter if it is among the dead."""
+        if not self._guest.has_died():
+            return
+        self._hear_last_words()
+        is_due = self._host.is_run_open or bool(self._unbound or self._kills)
+        was_ready = self._guest.is_ready
+        spent = self._guest.cpu_before
+        death = self._guest.bury()
+        death = Death(death.cause, death.detail, max(0.0, death.cpu_seconds - spent), death.memory_peak_bytes)
+        self._host.interpreter_died()
+        self._clock.stop()
+        self._held = [] if is_due else self._held
+        self._unbound = 0
+        if self._reset:
+            self._after_reset()
+        else:
+            self._replace(death, was_ready=was_ready, is_due=is_due)
+
+    def _hear_last_words(self) -> None:
+        guest = self._guest
+        self._drain()
+        if guest.asked != "protocol":
+            self._read_all()
+        for note in guest.notes():
+            if note.checkpoint is not None:
+                guest.checkpoint, self._is_stale = note.checkpoint, False
+        if self._is_stale:  # it died before it had made a checkpoint of a run that the host counts as done
+            guest.checkpoint = 0
+        self._is_stale = False
+        self._printing.drain_capture()
+
+    def _replace(self, death: Death, *, was_ready: bool, is_due: bool) -> None:
+        guest = self._guest
+        if not was_ready and guest.is_fresh:
+            why = f"the interpreter does not start ({death.cause}, {death.detail})"
+            raise ProtocolViolation(why + self._capture.last_words(death))
+        first, self._owed = self._owed, None
+        if guest.checkpoint and guest.wake():
+            self._wait_until_ready()
+            self._owed = (first[0] if first else death, is_due or bool(first and first[1]))
+            return
+        rolled_back = guest.is_pristine and first is None
+        self._start()
+        self._tell(first[0] if first else death, rolled_back, is_due=is_due or bool(first and first[1]))
+
+    def _tell(self, death: Death, rolled_back: bool, *, is_due: bool) -> None:
+        if is_due:
+            self._say_lost(death, rolled_back=rolled_back)
+        elif not rolled_back:
+            self._loss = death
+
+    def _say_lost(self, death: Death, *, rolled_back: bool) -> None:
+        kill = self._kills.pop(0) if self._kills else None
+        self._host.send(
+            Lost(
+                cause=kill.cause if kill else death.cause,
+                detail=death.detail + self._capture.last_words(death),
+                rolled_back=rolled_back,
+                kill=kill.kill if kill else 0,
+                cpu_seconds=death.cpu_seconds,
+                memory_peak_bytes=death.memory_peak_bytes,
+            )
+        )
+        self._answer_late_kills()
+
+    def _answer_late_kills(self) -> None:
+        while self._kills:
+            self._answer_idle_kill(self._kills.pop(0))
+
+    def _answer_idle_kill(self, kill: Kill) -> None:
+        """Answer a kill that came too late for its run, or too early: nothing is to be undone."""
+        self._host.send(Lost(cause=kill.cause, kill=kill.kill, rolled_back=True))
+
+    def _after_reset(self) -> None:
+        request, self._reset = self._reset, 0
+        self._scratch.clear()
+        self._loss = self._owed = None
+        self._start()
+        self._host.send(Done(request=request))
+        self._answer_late_kills()

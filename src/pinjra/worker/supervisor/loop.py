@@ -1,0 +1,166 @@
+"""The streams to the host <-> the sessions of the box. Owns them, never runs guest code, ends everything when the host is gone.
+
+One thread, one poll loop, one process for the box: its first session, and those that were forked off it.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import time
+import traceback
+from collections.abc import Sequence
+from typing import NoReturn
+
+from pinjra.worker.rehearsal import rehearse_opening
+from pinjra.worker.supervisor.capture import Capture
+from pinjra.worker.supervisor.host import Host, cloexec, hello
+from pinjra.worker.supervisor.host_stream import Session
+from pinjra.worker.supervisor.outbox import has_come, read_some
+from pinjra.worker.supervisor.processes import become_subreaper
+from pinjra.worker.supervisor.sweep import Sweeper
+
+__all__ = ["serve"]
+
+
+def serve(
+    fd_in: int,
+    fd_out: int,
+    *,
+    applied: Sequence[str] = (),
+    missing: Sequence[str] = (),
+    capabilities: Sequence[str] = (),
+    newest: int = -1,
+    tasks: int = -1,
+    kills: int = -1,
+) -> NoReturn:
+    """Serve one session on a stream, and those forked off it, until all have ended; never return.
+
+    Called in a process of its own, single-threaded, which is confined already where it is to be confined.
+
+    Args:
+        fd_in, fd_out: The stream, as private close-on-exec descriptors; may be one and the same.
+        applied, missing: What the jail has done, for `Hello`.
+        capabilities: Besides those of every worker.
+        newest, tasks, kills: Descriptors to read; see `Sweeper`.
+    """
+    status = 70
+    Sweeper.newest, Sweeper.tasks, Sweeper.kills = newest, tasks, kills
+    stderr = _private_stderr()
+    try:
+        os.set_blocking(fd_in, False)
+        os.set_blocking(fd_out, False)
+        host = Host(fd_in, fd_out)
+        has_rollback = become_subreaper()
+        if has_rollback and host.can_pass_streams:
+            capabilities = (*capabilities, "fork")
+        supervisor = Supervisor()
+        said = hello(applied, missing, capabilities, has_rollback=has_rollback)
+        supervisor.add(Session(host, Capture.install(), said, sweeper=Sweeper(), add=supervisor.add))
+        if not has_come(fd_in):  # this process is a spare
+            rehearse_opening()
+        supervisor.run()
+        status = 0
+    except BaseException:  # our bug: said where the operator looks, since descriptor 2 is the guest's now
+        if stderr >= 0:
+            os.write(stderr, traceback.format_exc().encode("utf-8", "replace"))
+    finally:
+        os._exit(status)
+
+
+class Supervisor:
+    """All sessions of the box."""
+
+    def __init__(self) -> None:
+        self._sessions: list[Session] = []
+        self._wakeups = _wakeup_pipe()
+        self._wakeup = self._wakeups[0]
+        self._poll = select.poll()
+        self._watched: list[tuple[Session, dict[int, int]]] = []
+        self._owners: dict[int, Session] = {}
+
+    def add(self, session: Session) -> None:
+        """Serve one more session."""
+        self._sessions.append(session)
+
+    def run(self) -> None:
+        """Serve until every session has ended."""
+        try:
+            while self._sessions:
+                self.turn()
+        finally:
+            for session in self._sessions:
+                session.end()
+
+    def turn(self) -> None:
+        """Wait until something happens, and do what it asks for."""
+        self._watch()
+        deadline = self._deadline()
+        for fd, _events in self._poll.poll(_patience(deadline)):
+            self._handle(fd)
+        if deadline is not None and (now := time.monotonic()) >= deadline:
+            for session in self._sessions:
+                session.on_time(now)
+        self._part_with_ended()
+
+    def close(self) -> None:
+        """Let go of the signals: this process goes on as something else."""
+        signal.set_wakeup_fd(-1)
+        for fd in self._wakeups:
+            os.close(fd)
+
+    def _watch(self) -> None:
+        """Poll for what the sessions want to hear of; they say so in each turn and nearly always the same."""
+        watched = [(session, session.masks()) for session in self._sessions]
+        if watched == self._watched:
+            return
+        self._watched = watched
+        self._poll, self._owners = select.poll(), {}
+        self._poll.register(self._wakeup, select.POLLIN)
+        for session, masks in watched:
+            for fd, mask in masks.items():
+                self._poll.register(fd, mask)
+                self._owners[fd] = session
+
+    def _deadline(self) -> float | None:
+        """Return when something is due; None for never."""
+        times = [at for session in self._sessions if (at := session.deadline) is not None]
+        return min(times) if times else None
+
+    def _handle(self, fd: int) -> None:
+        if fd == self._wakeup:
+            read_some(self._wakeup)
+            for session in self._sessions:
+                session.on_child_ended()
+        else:
+            self._owners[fd].handle(fd)
+
+    def _part_with_ended(self) -> None:
+        for session in [session for session in self._sessions if session.has_ended]:
+            self._sessions.remove(session)
+            session.end()
+
+
+def _patience(deadline: float | None) -> float | None:
+    """Return the milliseconds until `deadline`."""
+    return None if deadline is None else max(0.0, (deadline - time.monotonic()) * 1000 + 0.5)
+
+
+def _private_stderr() -> int:
+    """Return a duplicate of the descriptor 2 that the worker was started with; -1 where there was none."""
+    try:
+        return cloexec(2)
+    except OSError:
+        return -1
+
+
+def _wakeup_pipe() -> tuple[int, int]:
+    """Return a pipe that becomes readable when a child ends."""
+    read, write = os.pipe()
+    os.set_blocking(read, False)
+    os.set_blocking(write, False)
+    signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C at the host's terminal is the host's business
+    signal.set_wakeup_fd(write, warn_on_full_buffer=False)
+    return read, write

@@ -1,0 +1,356 @@
+"""The interpreter as the supervisor sees it: a child process, its sockets, its ring, and the checkpoint that may take its place.
+
+Three socket pairs lead to it. *stream* carries the guest's lane. *side* carries what is between the two of us: pokes
+of the ring, and the notes `m<pid>;` "the checkpoint is this process" and `k<pid>;` "… and I am ready". *wake* is read
+by the checkpoint only: its message carries the new ends of the other two, so that nothing half read or half written
+by the dead process is left in them.
+"""
+
+from __future__ import annotations
+
+import errno
+import mmap
+import os
+import re
+import resource
+import select
+import signal
+import socket
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from pinjra.core.limits import Limits
+from pinjra.wire.messages import Init
+from pinjra.worker.interpreter.checkpoint import BRANCH, WAKE
+from pinjra.worker.newborn import Newborn
+from pinjra.worker.ring import RingReader, make_ring, make_sent_ring
+from pinjra.worker.setup import Place, Setup
+from pinjra.worker.supervisor.outbox import Outbox, read_some
+from pinjra.worker.supervisor.processes import (
+    Death,
+    cpu_seconds,
+    describe,
+    reap,
+    reaped_seconds,
+)
+from pinjra.worker.supervisor.sweep import Spent, Sweeper
+
+__all__ = ["Guest", "Note"]
+
+_NOTE = re.compile(rb"[~!]|([km])([0-9]{1,9});")
+_FIRST_NOTE = re.compile(rb"p([1-9][0-9]{0,8});")
+_ANSWER_MILLISECONDS = 2000  # for two forks; only a hostile checkpoint takes so long
+_END_SECONDS = 2.0  # a killed process is gone in milliseconds, unless it hangs in a device
+_NOTE_BYTES = 64  # longer and no note: garbage
+_MOST_DYING = 4  # killed checkpoints that may be there still; runs faster than processes end make more
+
+
+@dataclass(frozen=True)
+class Note:
+    """What the interpreter said on the side socket."""
+
+    poke: bool = False
+    urgent: bool = False
+    checkpoint: int | None = None
+    is_ready: bool = False
+
+
+class Guest:
+    """One interpreter and those that take its place.
+
+    Args:
+        newborn: To be the first of them, with this ring.
+    """
+
+    def __init__(
+        self,
+        init: Init,
+        place: Place,
+        ring: mmap.mmap,
+        sweeper: Sweeper,
+        newborn: Newborn | None = None,
+    ) -> None:
+        limits = Limits(**init.limits)  # type: ignore[arg-type]
+        self._init = init
+        self._place = place
+        self._newborn = newborn
+        self._memory_bytes = limits.memory_bytes
+        self._map = ring
+        self._sweeper = sweeper
+        sweeper.members.append(self)
+        self.ring = RingReader(ring, limits.output_bytes)
+        self.pid = 0
+        self.session = 0
+        """The process session of everything that it starts, unless guest code makes another, setsid(2)."""
+        self.checkpoint = 0
+        self.makes_copies = init.rollback
+        """After each run it makes a checkpoint, and says so."""
+        self.is_ready = False
+        self.is_fresh = True
+        """It was started, not woken."""
+        self.is_pristine = True
+        """No run and no variable: a fresh interpreter is as good as a checkpoint."""
+        self.asked = ""
+        """The cause for which the supervisor killed it."""
+        self._reaped_before = 0.0
+        self.cpu_before = 0.0
+        """What it had used before the run in progress."""
+        self._spent = Spent()
+        self._kills_before: int | None = None
+        self._notes = b""
+        self._death: Death | None = None
+        self._settled = 0  # the checkpoint at the last `settle`
+        self._dying: list[
+            int
+        ] = []  # checkpoints before it; the interpreter reaps them when it makes the next one
+        self._wake: socket.socket | None = None
+        self._sockets: tuple[socket.socket, ...] = ()
+
+    # ------------------------------------------------------------ start and end
+
+    def start(self, grants: bytes) -> None:
+        """Let a newborn of this process, which never ran guest code, be the interpreter."""
+        self.ring.discard()
+        if self._wake is not None:
+            self._wake.close()
+        newborn, self._newborn = self._newborn, None
+        if newborn is not None and not newborn.is_alive:
+            newborn.close()
+            newborn = None
+        if newborn is None:
+            newborn = Newborn(self._map, self._sweeper, self._place.captured)
+        self._wake = newborn.wake
+        self._attach(newborn.stream, newborn.side)
+        self.out.put(Setup(self._init, self._place.scratch, grants).pack())
+        self._begin(newborn.pid)
+        self.session = newborn.pid
+        self.is_pristine = self.is_fresh = True
+
+    def wake(self) -> bool:
+        """Let the checkpoint take over; False when there is none that could."""
+        pid, self.checkpoint = self.checkpoint, 0
+        # SECURITY: the guest names its checkpoint. Only a child of ours, which an orphan becomes, can be one, and nobody else's.
+        if self._sweeper.is_anothers(pid, self) or not _is_child(pid):
+            return False
+        self.ring.discard()
+        self._open_sockets()
+        try:
+            socket.send_fds(self._waker, [WAKE], [self._their_stream.fileno(), self._their_side.fileno()])
+        except OSError:
+            return False
+        finally:
+            self._close_theirs()
+        self._begin(pid)
+        self.signal(signal.SIGCONT)  # guest code may have stopped it
+        self.is_fresh = False
+        return True
+
+    @property
+    def has_siblings(self) -> bool:
+        """Whether other sessions live in the box."""
+        return any(member is not self for member in self._sweeper.members)
+
+    def branch(self, place: Place) -> Guest:
+        """Return a copy of this interpreter that works at `place`: not started yet where a fresh one is the same.
+
+        Raises:
+            OSError: As `branch_off`.
+        """
+        if self.is_pristine:
+            return Guest(self._init, place, make_ring(), self._sweeper)
+        ring, fd = make_sent_ring(place.scratch)
+        copy = Guest(self._init, place, ring, self._sweeper)
+        try:
+            copy.branch_off(self, fd)
+        except OSError:
+            copy.end()
+            raise
+        finally:
+            os.close(fd)
+        return copy
+
+    def branch_off(self, parent: Guest, ring: int) -> None:
+        """Become a copy of `parent`, made by its checkpoint, which sleeps on.
+
+        Args:
+            ring: Descriptor of the memory that is this one's ring.
+
+        Raises:
+            OSError: The checkpoint does not answer, or no process can be made.
+        """
+        self.ring.discard()
+        self._open_sockets()
+        self._wake, wake = socket.socketpair()
+        theirs = [self._their_stream.fileno(), self._their_side.fileno(), wake.fileno(), ring]
+        try:
+            socket.send_fds(
+                parent._waker, [BRANCH + os.fsencode(self._place.scratch)], [*theirs, *self._place.captured]
+            )
+        finally:
+            wake.close()
+            self._close_theirs()
+        pid = self._hear_pid()
+        # SECURITY: the guest names its process. Only a child of ours that is nobody else's can be one.
+        if self._sweeper.is_anothers(pid, self) or not _is_child(pid):
+            raise OSError(errno.ESRCH, "the copy is none")
+        self._begin(pid)
+        self.session = pid
+        self.is_fresh = self.is_pristine = False
+
+    def _hear_pid(self) -> int:
+        """Return the number that a new copy says first on its side socket."""
+        said = b""
+        poll = select.poll()
+        poll.register(self.side.fileno(), select.POLLIN)
+        while len(said) < _NOTE_BYTES and poll.poll(_ANSWER_MILLISECONDS):
+            piece = read_some(self.side.fileno(), 1)  # one byte: what comes behind it is for `notes`
+            if not piece:
+                break
+            said += piece
+            if (found := _FIRST_NOTE.fullmatch(said)) is not None:
+                return int(found[1])
+        raise OSError(errno.ECHILD, "the checkpoint made no copy of itself")
+
+    @property
+    def _waker(self) -> socket.socket:
+        if self._wake is None:
+            raise OSError(errno.ESRCH, "there is no interpreter")
+        return self._wake
+
+    def _begin(self, pid: int) -> None:
+        self.pid = pid
+        self.asked = ""
+        self.is_ready = False
+        self._reaped_before = 0.0
+        self._notes = b""
+        self.cpu_before = 0.0
+
+    def _open_sockets(self) -> None:
+        stream, self._their_stream = socket.socketpair()
+        side, self._their_side = socket.socketpair()
+        self._attach(stream, side)
+
+    def _attach(self, stream: socket.socket, side: socket.socket) -> None:
+        self.stream, self.side = self._sockets = stream, side
+        self.stream.setblocking(False)
+        self.side.setblocking(False)
+        self.out = Outbox(self.stream.fileno())
+
+    def _close_theirs(self) -> None:
+        self._their_stream.close()
+        self._their_side.close()
+
+    def kill(self, cause: str) -> None:
+        """Kill the interpreter; its death is noticed as any other."""
+        self.asked = self.asked or cause
+        self.signal(signal.SIGKILL)
+
+    def signal(self, number: int) -> None:
+        """Send a signal to the interpreter."""
+        try:
+            os.kill(self.pid, number)
+        except ProcessLookupError:
+            pass
+
+    def bury(self) -> Death:
+        """Close the sockets of the dead interpreter, end everything that it left but the checkpoint; return how it died."""
+        self.sweep(keep=(self.checkpoint,))
+        self.stream.close()
+        self.side.close()
+        death, self._death = self._death or Death("signal", "it is gone", 0.0, 0), None
+        return death
+
+    def sweep(self, keep: Iterable[int]) -> None:
+        """Kill every process of the box but this one, `keep`, and those of its other sessions."""
+        self._sweeper.kill_all_but(keep, self)
+
+    def settle(self) -> None:
+        """Kill what a run left behind; take the state of the clocks before the next one."""
+        old, self._settled = self._settled, self.checkpoint
+        if old and old != self.checkpoint:
+            # SECURITY: the guest names its checkpoints; what it has named ends here, whatever it is
+            self._sweeper.kill(old, self)
+            self._dying = [*self._dying[1 - _MOST_DYING :], old]
+        if not self._sweeper.is_quiet(self, self._dying):
+            self.sweep(keep=(self.pid, self.checkpoint, *self._dying))
+        if self._sweeper.has_proc:
+            self._reaped_before = reaped_seconds(self.pid)
+
+    def end(self) -> None:
+        """Kill the interpreter, its checkpoint and everything below them."""
+        if self.pid:
+            self.signal(signal.SIGKILL)
+        deadline = time.monotonic() + _END_SECONDS
+        self.sweep(keep=())
+        while len(self._sweeper.members) == 1 and _has_children() and time.monotonic() < deadline:
+            self.sweep(keep=())
+            time.sleep(0.001)
+        self._sweeper.members.remove(self)
+        for each in (*self._sockets, self._wake):
+            if each is not None:
+                each.close()
+
+    # ------------------------------------------------------------ what it says
+
+    def has_died(self) -> bool:
+        """Reap what has ended; return whether the interpreter was among it, now or in a sweep."""
+        self._sweeper.note(reap())
+        return self._death is not None
+
+    def note_death(self, pid: int, status: int, usage: resource.struct_rusage) -> None:
+        """See `Member`."""
+        if pid == self.pid:
+            kills, before = self._sweeper.memory_kills(), self._kills_before
+            is_out = None if kills is None else kills > (before or 0)
+            self._death = describe(status, usage, self._memory_bytes, self.asked, out_of_memory=is_out)
+            self._kills_before = kills
+        elif pid == self.checkpoint:
+            self.checkpoint = 0
+
+    def notes(self) -> list[Note]:
+        """Return what the interpreter said on the side socket. Garbage is passed over: only the guest can have sent it."""
+        data = read_some(self.side.fileno(), 4096)
+        if not data:
+            return []
+        self._notes += data
+        found = list(_NOTE.finditer(self._notes))
+        self._notes = self._notes[found[-1].end() :] if found else self._notes[-_NOTE_BYTES:]
+        return [self._note(match) for match in found]
+
+    def _note(self, match: re.Match[bytes]) -> Note:
+        if match[1] is None:
+            return Note(poke=True, urgent=match[0] == b"!")
+        return Note(checkpoint=int(match[2]), is_ready=match[1] == b"k")
+
+    # ------------------------------------------------------------ processor time
+
+    def start_clock(self) -> None:
+        """Begin to count the processor time of a run."""
+        self.cpu_before = cpu_seconds(self.pid) + self._reaped_before
+        self._spent = Spent()
+        self._kills_before = self._sweeper.memory_kills()
+
+    def cpu_seconds(self) -> float:
+        """Return the processor time since `start_clock`, of the interpreter and all below it."""
+        below = set(self._sweeper.below(self.pid, self)) - {self.pid}
+        reaped = reaped_seconds(self.pid)
+        # where /proc tells what its ended children had used, they must not count twice
+        others = sum(map(cpu_seconds, below)) if reaped else self._spent.seconds(below)
+        now = cpu_seconds(self.pid) + reaped + others
+        return max(0.0, now - self.cpu_before)
+
+
+def _has_children() -> bool:
+    try:
+        os.waitpid(-1, os.WNOHANG)
+    except ChildProcessError:
+        return False
+    return True
+
+
+def _is_child(pid: int) -> bool:
+    try:
+        return os.waitpid(pid, os.WNOHANG) == (0, 0)
+    except ChildProcessError:
+        return False
