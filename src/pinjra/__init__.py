@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from pinjra.agents import allow as allow
     from pinjra.agents import refuse as refuse
     from pinjra.agents import replace as replace
+    from pinjra.core.access import Mount as Mount
     from pinjra.core.errors import BackendError as BackendError
     from pinjra.core.errors import ConfigurationError as ConfigurationError
     from pinjra.core.errors import ExecutorClosed as ExecutorClosed
@@ -110,6 +111,7 @@ _WHERE = {
         "GuestError",
         "Usage",
     ],
+    "pinjra.core.access": ["Mount"],
     "pinjra.core.limits": ["Limits"],
     "pinjra.core.values": ["Opaque", "Record"],
     "pinjra.core.errors": [

@@ -5,10 +5,9 @@ The mechanisms are `pinjra.jail`; this file only asks its zygote for a session a
 
 from __future__ import annotations
 
-import os
 import sys
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, ClassVar
 
 from pinjra.core.errors import ExecutorUnavailable
 from pinjra.core.limits import Limits
@@ -17,7 +16,7 @@ from pinjra.executors.jailed import Box, JailTransport
 from pinjra.executors.session.executor import Patience, SessionExecutor
 from pinjra.guard.imports import DEFAULT_AUTHORIZED
 from pinjra.jail.confine import Spec
-from pinjra.jail.spawn.client import Config, Zygote, zygote_for
+from pinjra.jail.spawn.client import Config, zygote_for
 from pinjra.wire.connection import opening_bytes
 
 __all__ = ["JailExecutor", "JailTransport"]
@@ -41,9 +40,9 @@ class JailExecutor(SessionExecutor):
             standard library, so that `import pandas` in a session costs nothing.
         require: Properties or mechanisms (`pinjra.jail.profile.PROPERTIES`) without which the jail must not start.
         without: Mechanisms to leave out although this kernel has them.
-        network: The guest may open internet sockets.
         spares: Confined processes kept ready for the next session of the same limits; 0 saves about 4 MiB each.
-        python_path: Folders with modules of your own. The guest can read everything in them.
+        options: `network`, `python_path` (folders with modules of your own: the guest can read everything in them) and the others
+            of docs/sandbox.md; `guard`, `rollback`, `protected`.
 
     Raises:
         JailUnavailable: This machine cannot give what is required; says what is missing and the choices.
@@ -51,6 +50,11 @@ class JailExecutor(SessionExecutor):
         StartupFailed: The zygote did not come up (the host's fault).
     """
 
+    ACCESS: ClassVar[Mapping[str, str]] = {
+        **SessionExecutor.ACCESS,
+        "network": "True: sockets of the host's network",
+        "python_path": "read-only in the view",
+    }
     PATIENCE = Patience(close_seconds=0.0)  # no goodbye: the kernel ends all of a session at once
 
     def __init__(
@@ -61,27 +65,29 @@ class JailExecutor(SessionExecutor):
         preload: Iterable[str] | None = None,
         require: Iterable[str] = (),
         without: Iterable[str] = (),
-        network: bool = False,
         spares: int = 1,
-        python_path: Iterable[str] = (),
         **options: Any,
     ) -> None:
         imports = tuple(additional_authorized_imports)
+        self._preload = (*_PRELOAD, *(preload if preload is not None else _third_party(imports)))
+        self._require, self._without = tuple(require), tuple(without)
+        self._spares = spares
+        super().__init__(imports, limits=limits, **options)
+
+    def _configure(self) -> None:
         self._config = Config(
             serve=_SERVE,
             warm_up=_WARM_UP,
-            preload=(*_PRELOAD, *(preload if preload is not None else _third_party(imports))),
-            python_path=tuple(os.path.abspath(path) for path in python_path),
-            require=tuple(require),
-            without=tuple(without),
-            network=network,
+            preload=self._preload,
+            python_path=self.access.python_path,
+            require=self._require,
+            without=self._without,
+            network=self.access.open_network,
         )
-        self._spares = spares
-        self._zygote: Zygote = zygote_for(self._config)
-        super().__init__(imports, limits=limits, scratch=self._zygote.scratch, **options)
 
     def _open(self) -> JailTransport:
         self._zygote = zygote_for(self._config)  # another one when that died or this process was forked
+        self._scratch = self._zygote.scratch
         opening = opening_bytes(self._init({"raw"}, is_clean=True)) if self._spares else b""
         spec = Spec(
             memory_bytes=_whole(self.limits.memory_bytes),
@@ -119,7 +125,7 @@ class JailExecutor(SessionExecutor):
             operations="guard" if self._guard else "",
             disk="tmpfs size" if "scratch tmpfs" in applied else "RLIMIT_FSIZE of each file",
             processes="cgroup pids, RLIMIT_NPROC" if "cgroup pids" in applied else "RLIMIT_NPROC",
-            network="" if self._config.network else "no sockets (seccomp), " + _network(applied),
+            network="" if self.access.open_network else "no sockets (seccomp), " + _network(applied),
             files="private read-only view, Landlock" if "mount namespace" in applied else "Landlock",
             rollback="forked checkpoint" if self._rollback else "",
             fork="copy of the process, in the same box" if "fork" in self.hello.capabilities else "",

@@ -48,6 +48,7 @@ class Init(Message):
     scratch: str = ""  # folder for files; "" lets the worker make one
     raw: bool = False  # blobs as raw bytes from here on, both ways (only when `Hello` offered it)
     resume: bool = False  # keep what was sent until it is acknowledged (never together with `raw`)
+    env: tuple[str, ...] = ()  # "NAME=value" for guest code, besides what every box has
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

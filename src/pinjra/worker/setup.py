@@ -71,7 +71,7 @@ class Setup:
             return None
         fields = json.loads(data)
         init = fields["init"]
-        for name in ("authorized_imports", "protected"):
+        for name in ("authorized_imports", "protected", "env"):
             init[name] = tuple(init[name])
         return cls(Init(**init), fields["scratch"], fields["grants"].encode("latin-1"))
 

@@ -26,6 +26,7 @@ from pinjra.core.limits import Limits
 from pinjra.executors.bootstrap.first_bytes import bootstrap_code, bootstrap_payload
 from pinjra.executors.containers.ownership import holder, is_abandoned
 from pinjra.executors.guarantees import Guarantees, of_container
+from pinjra.executors.session.capabilities import open_network
 from pinjra.executors.session.connection import Patience
 from pinjra.executors.session.executor import SessionExecutor
 from pinjra.executors.session.transport import Transport
@@ -74,7 +75,7 @@ class DockerExecutor(SessionExecutor):
         self._client = connect(base_url)
         self._image = image or build_image(self._client, base_image, tuple(packages))
         self._runtime = runtime
-        self._network = network
+        self._network = open_network(type(self).__name__, network)
         self._cpus = cpus
         super().__init__(additional_authorized_imports, limits=limits, scratch=SCRATCH, **options)
 

@@ -22,6 +22,7 @@ from pinjra.executors.guarantees import Guarantees
 from pinjra.executors.kubernetes.manifests import CONTAINER, SCRATCH, pod_spec
 from pinjra.executors.kubernetes.pods import CALL_SECONDS, Cluster, Pod, connect, reason_of
 from pinjra.executors.remote.stream_reader import Pump
+from pinjra.executors.session.capabilities import open_network
 from pinjra.executors.session.connection import Patience
 from pinjra.executors.session.executor import SessionExecutor
 from pinjra.executors.session.transport import Transport
@@ -93,7 +94,7 @@ class KubernetesExecutor(SessionExecutor):
             limits, image=image, cpus=cpus, runtime_class=runtime_class, lifetime_seconds=timeout_seconds
         )
         self._runtime_class = runtime_class
-        self._network = network
+        self._network = open_network(type(self).__name__, network)
         self._warm_pool = warm_pool
         self._container = container
         self._timeout_seconds = timeout_seconds

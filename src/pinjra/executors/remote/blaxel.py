@@ -22,6 +22,7 @@ from pinjra.executors.bootstrap.first_bytes import bootstrap_code, bootstrap_pay
 from pinjra.executors.guarantees import Guarantees, of_vendor
 from pinjra.executors.remote.packages import distributions_for, install_command
 from pinjra.executors.remote.stream_reader import Pump
+from pinjra.executors.session.capabilities import open_network
 from pinjra.executors.session.connection import Patience
 from pinjra.executors.session.executor import SessionExecutor
 from pinjra.executors.session.transport import Transport
@@ -69,7 +70,7 @@ class BlaxelExecutor(SessionExecutor):
             _check_key()
         self._given = sandbox
         self._packages = distributions_for(imports) if install else []
-        self._network = network
+        self._network = open_network(type(self).__name__, network)
         memory = limits.memory_bytes
         self._create = {
             "name": f"pinjra-{uuid.uuid4().hex[:12]}",

@@ -8,8 +8,9 @@ import weakref
 from abc import abstractmethod
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar, Unpack
 
+from pinjra.core.access import AccessOptions, parse_access
 from pinjra.core.calls import describe
 from pinjra.core.errors import (
     BackendError,
@@ -22,6 +23,7 @@ from pinjra.core.errors import (
 from pinjra.core.execution import Execution
 from pinjra.core.limits import Limits
 from pinjra.executors.base import PythonExecutor, check_file_name
+from pinjra.executors.session.capabilities import check_can
 from pinjra.executors.session.connection import Link, Patience
 from pinjra.executors.session.run import Step
 from pinjra.executors.session.tool_calls import Bridge
@@ -63,13 +65,17 @@ class SessionExecutor(PythonExecutor):
         rollback: Keep a checkpoint, so that a step that is killed leaves the variables as they were.
         protected: Names that guest code may not bind at module level.
         scratch: The scratch folder's path in the box; "" lets the worker make one.
+        access: `programs`, `network`, `secrets`, `packages`, `mounts`, `env`, `python_path`; see docs/sandbox.md.
 
     Raises:
+        ConfigurationError: This executor has not what `access` asks for; says which one has (the caller's fault).
         StartupFailed: The worker did not come up (the host's or provider's fault).
     """
 
     PATIENCE = Patience()
     """A backend whose stream is slow gives more."""
+    ACCESS: ClassVar[Mapping[str, str]] = {"env": "said with the configuration"}
+    """Parameter of `core.access` -> the mechanism by which this backend has it."""
 
     def __init__(
         self,
@@ -80,7 +86,11 @@ class SessionExecutor(PythonExecutor):
         rollback: bool = True,
         protected: Iterable[str] = (),
         scratch: str = "",
+        **access: Unpack[AccessOptions],
     ) -> None:
+        self.access = parse_access(access)
+        check_can(type(self).__name__, self.ACCESS, self.access)
+        self._configure()
         self.limits = limits
         self.authorized_imports = (*DEFAULT_AUTHORIZED, *additional_authorized_imports)
         self._guard = guard
@@ -90,6 +100,9 @@ class SessionExecutor(PythonExecutor):
         self._pid = os.getpid()
         self._closed = False
         self._start(self._open)
+
+    def _configure(self) -> None:
+        """Get ready to open sessions with `self.access`; called once, before the first one."""
 
     @abstractmethod
     def _open(self) -> Transport:
@@ -140,6 +153,7 @@ class SessionExecutor(PythonExecutor):
             scratch=self._scratch,
             raw=is_clean and "raw" in capabilities,
             resume=not is_clean,
+            env=self.access.env,
         )
 
     def close(self) -> None:

@@ -101,7 +101,8 @@ def build_view(readable: Iterable[str], devices: Iterable[str], scratch: str) ->
     _mount("none", "/", "", _REC | _PRIVATE)  # SECURITY: nothing done here shows outside
     root = "/proc"  # a folder that is always there and never shown; gone from sight after the pivot
     _mount("tmpfs", root, "tmpfs", _NOSUID | _NODEV | _NOEXEC, "size=1m,nr_inodes=4k,mode=755")
-    for path in sorted(set(readable)):
+    # by their real places: a folder comes before what links lead to below it (/etc/localtime, into the time zones)
+    for path in sorted(set(readable), key=lambda path: (os.path.realpath(path), path)):
         _show(path, root, _ATTR_RDONLY | _ATTR_NOSUID | _ATTR_NODEV)
     for path in devices:
         # SECURITY: read-only keeps the host's own node from being touched; writing to a device goes on all the same

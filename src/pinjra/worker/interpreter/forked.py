@@ -27,6 +27,7 @@ from pinjra.worker.interpreter.channel import Channel
 from pinjra.worker.interpreter.checkpoint import SET_ASIDE, Branch, Checkpointer, has_threads
 from pinjra.worker.interpreter.display import open_figures, picture, value_pictures
 from pinjra.worker.interpreter.encoding import GuestEncoder
+from pinjra.worker.interpreter.environment import set_variables
 from pinjra.worker.interpreter.interrupts import Interrupts
 from pinjra.worker.interpreter.outcomes import error_fields, named, out_of_memory, stopped, too_large
 from pinjra.worker.interpreter.tools import Bridge
@@ -66,6 +67,7 @@ def main(birth: Birth, rehearse: Callable[[], None]) -> None:
     try:
         limits = setup.init.limits
         limit_memory(limits.get("memory_bytes"), limits.get("disk_bytes"))
+        set_variables(setup.init.env)
         _settle_down(Place(setup.scratch))
         Loop(birth, setup).run()
     except MemoryError:  # our own bookkeeping did not fit any more

@@ -54,6 +54,7 @@ from pinjra.worker.interpreter import wasi_waits as waits
 from pinjra.worker.interpreter.channel import Channel
 from pinjra.worker.interpreter.display import open_figures, picture, value_pictures
 from pinjra.worker.interpreter.encoding import GuestEncoder
+from pinjra.worker.interpreter.environment import set_variables
 from pinjra.worker.interpreter.interrupts import Interrupts
 from pinjra.worker.interpreter.outcomes import error_fields, out_of_memory, stopped, too_large
 from pinjra.worker.interpreter.tools import Bridge
@@ -181,6 +182,7 @@ class Loop:
     """The interpreter's state, and one method per message."""
 
     def __init__(self, init: Init, line: Line, scratch: str) -> None:
+        set_variables(init.env)
         self._limits = Limits(**init.limits)  # type: ignore[arg-type]
         self._line = line
         self._stops = line.stops

@@ -1,0 +1,177 @@
+"""What gets into and out of a box besides values: programs, hosts, packages, folders, environment. Parsed once, then trusted."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TypedDict
+
+from pinjra.core.errors import ConfigurationError
+
+__all__ = ["PARAMETERS", "Access", "AccessOptions", "Mount", "parse_access"]
+
+_PROGRAM = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}")
+_HOST = re.compile(r"(\*\.)?[a-z0-9]([a-z0-9_-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9_-]*[a-z0-9])?)*")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
+_HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
+_FOLDER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._ -]{0,99}")
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """A folder (or file) of this machine, shown in the box.
+
+    Args:
+        path: On this machine.
+        writable: The guest may change it. What it writes there is not rolled back and not counted by `Limits.disk_bytes`.
+        dangerous: Show it even where it is a home folder, `/`, `/etc` or the like.
+    """
+
+    path: str
+    writable: bool = False
+    dangerous: bool = False
+
+
+class AccessOptions(TypedDict, total=False):
+    """The parameters as a user writes them; the same ones on `sandbox()` and on every executor."""
+
+    programs: str | Iterable[str]
+    network: bool | str | Iterable[str]
+    secrets: Mapping[str, Mapping[str, str]]
+    packages: Iterable[str]
+    mounts: Mapping[str, str | os.PathLike[str] | Mount]
+    env: Mapping[str, str]
+    python_path: Iterable[str | os.PathLike[str]]
+
+
+PARAMETERS = tuple(AccessOptions.__annotations__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Access:
+    """The same, checked, and hashable, so that it can be the key of a pool.
+
+    Args:
+        programs: Names to be found on the machine's PATH; ("*",): whatever is installed.
+        open_network: The guest may open internet sockets to anywhere.
+        hosts: Patterns "name:port" of what it may reach through the proxy; "*.name" is every name below.
+        secrets: (host, ((header, value), …)): added on the host's side, never in the box.
+        packages: Requirements as pip writes them.
+        mounts: (name in the scratch folder, what is there).
+        env: "NAME=value".
+        python_path: Absolute folders with the user's own modules.
+    """
+
+    programs: tuple[str, ...] = ()
+    open_network: bool = False
+    hosts: tuple[str, ...] = ()
+    secrets: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = field(default=(), repr=False)
+    packages: tuple[str, ...] = ()
+    mounts: tuple[tuple[str, Mount], ...] = ()
+    env: tuple[str, ...] = ()
+    python_path: tuple[str, ...] = ()
+
+    @property
+    def asked(self) -> tuple[str, ...]:
+        """Return the names of the parameters that ask for something."""
+        given = {name: bool(getattr(self, name)) for name in PARAMETERS if name != "network"}
+        given["network"] = self.open_network or bool(self.hosts)
+        return tuple(name for name, is_given in given.items() if is_given)
+
+
+def parse_access(given: AccessOptions) -> Access:
+    """Return what the parameters ask for.
+
+    Raises:
+        ConfigurationError: One of them is not what it must be (the caller's fault); says which.
+    """
+    network = given.get("network", False)
+    hosts = () if isinstance(network, bool) else tuple(map(_host, _texts("network", network)))
+    return Access(
+        programs=_programs(given.get("programs", ())),
+        open_network=network is True,
+        hosts=tuple(dict.fromkeys(hosts)),
+        secrets=_secrets(given.get("secrets", {}), hosts),
+        packages=tuple(dict.fromkeys(_texts("packages", given.get("packages", ())))),
+        mounts=tuple(_mount(name, what) for name, what in given.get("mounts", {}).items()),
+        env=tuple(_variable(name, value) for name, value in given.get("env", {}).items()),
+        python_path=tuple(os.path.abspath(os.path.expanduser(path)) for path in given.get("python_path", ())),
+    )
+
+
+def _texts(parameter: str, value: object) -> tuple[str, ...]:
+    """Return a text alone, or several, as a tuple."""
+    items = (value,) if isinstance(value, str) else tuple(value) if isinstance(value, Iterable) else (None,)
+    for item in items:
+        if not isinstance(item, str) or not item.strip() or not item.isprintable():
+            raise ConfigurationError(f"{parameter}= wants texts, not {value!r:.200}")
+    return tuple(item.strip() for item in items if isinstance(item, str))
+
+
+def _programs(value: object) -> tuple[str, ...]:
+    names = tuple(sorted(set(_texts("programs", value))))
+    if "*" in names:
+        return ("*",)
+    for name in names:
+        if not _PROGRAM.fullmatch(name):
+            raise ConfigurationError(
+                f'programs= wants names like "git" that are on the PATH, or "*", not {name!r}'
+            )
+    return names
+
+
+def _host(text: str) -> str:
+    """Return "name:port"; without a port it is 443 and 80, said as "name:"."""
+    name, colon, port = text.lower().rstrip(".").partition(":")
+    is_right = (
+        len(name) <= 253 and _HOST.fullmatch(name) and (not colon or (port.isascii() and port.isdigit()))
+    )
+    if not is_right or (port and not 0 < int(port) < 65536):
+        raise ConfigurationError(
+            f'network= wants hosts like "api.github.com", "*.wikipedia.org:443" or "127.0.0.1:8080", not {text!r}; '
+            "True opens the whole network"
+        )
+    return f"{name}:{port}"
+
+
+def _secrets(
+    value: Mapping[str, Mapping[str, str]], hosts: tuple[str, ...]
+) -> tuple[tuple[str, tuple[tuple[str, str], ...]], ...]:
+    found = []
+    for host, headers in value.items():
+        pattern = _host(host)
+        if pattern not in hosts:
+            raise ConfigurationError(
+                f"secrets= names {host!r}, which network= does not: add it there with the same words"
+            )
+        for name, text in headers.items():
+            if not _HEADER.fullmatch(name) or not isinstance(text, str) or not text.isprintable():
+                raise ConfigurationError(
+                    f"secrets= for {host!r}: {name!r} is no header with a text of one line"
+                )
+        found.append((pattern, tuple(headers.items())))
+    return tuple(found)
+
+
+def _mount(name: str, what: object) -> tuple[str, Mount]:
+    if not isinstance(name, str) or not _FOLDER.fullmatch(name):
+        raise ConfigurationError(f"mounts= wants a plain name in the scratch folder, not {name!r}")
+    mount = what if isinstance(what, Mount) else None
+    if isinstance(what, (str, os.PathLike)):
+        mount = Mount(os.fspath(what))
+    if mount is None:
+        raise ConfigurationError(f"mounts= wants a path or a Mount for {name!r}, not {what!r:.200}")
+    path = os.path.realpath(os.path.expanduser(mount.path))
+    if not os.path.exists(path):
+        raise ConfigurationError(f"mounts= for {name!r}: there is no {mount.path!r}")
+    return name, Mount(path, mount.writable, mount.dangerous)
+
+
+def _variable(name: str, value: object) -> str:
+    if not isinstance(name, str) or not _VARIABLE.fullmatch(name):
+        raise ConfigurationError(f"env= wants names of variables, not {name!r}")
+    if not isinstance(value, str) or "\0" in value:
+        raise ConfigurationError(f"env= wants a text for {name!r}, not {value!r:.200}")
+    return f"{name}={value}"
