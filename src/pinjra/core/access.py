@@ -76,9 +76,10 @@ class Access:
     @property
     def asked(self) -> tuple[str, ...]:
         """Return the names of the parameters that ask for something."""
-        given = {name: bool(getattr(self, name)) for name in PARAMETERS if name != "network"}
-        given["network"] = self.open_network or bool(self.hosts)
-        return tuple(name for name, is_given in given.items() if is_given)
+        has_network = self.open_network or bool(self.hosts)
+        return tuple(
+            name for name in PARAMETERS if (has_network if name == "network" else getattr(self, name))
+        )
 
 
 def parse_access(given: AccessOptions) -> Access:
