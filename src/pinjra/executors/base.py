@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from pinjra.core.errors import InterpreterError
+from pinjra.core.errors import ConfigurationError, ExecutorUnavailable, InterpreterError
 from pinjra.core.execution import CodeOutput, Execution, Stream
 from pinjra.core.limits import Limits
 
@@ -61,11 +61,23 @@ class PythonExecutor(ABC):
     def send_tools(self, tools: Mapping[str, Callable[..., object]]) -> None:
         """Grant host functions by name. They stay on the host; the guest calls them through the bridge.
 
-        Called again, it adds to what was granted before. `final_answer` may be given to run before the answer is taken.
+        Called again, it adds to what was granted before; a name that was granted already means the new function from then on.
+        A grant lasts until `revoke_tools` or `close`, also over `reset` and into a `fork`. `final_answer` may be given to run
+        before the answer is taken.
 
         Raises:
             ConfigurationError: A name is no identifier, or a value is not callable (the caller's fault).
         """
+
+    def revoke_tools(self, names: Iterable[str]) -> None:
+        """Take grants back, at once, from any thread, also during a run: whatever guest code still holds is refused.
+
+        A call that has begun ends as it would have. Forks made before keep their own grants.
+
+        Raises:
+            ConfigurationError: A name is not granted (the caller's fault); then none is taken back.
+        """
+        raise ExecutorUnavailable(f"{type(self).__name__} cannot take a grant back; open another session")
 
     @abstractmethod
     def send_variables(self, variables: Mapping[str, object]) -> None:
@@ -109,8 +121,6 @@ class PythonExecutor(ABC):
         Raises:
             ExecutorUnavailable: This backend cannot (`guarantees.fork` is "").
         """
-        from pinjra.core.errors import ExecutorUnavailable
-
         raise ExecutorUnavailable(f"{type(self).__name__} cannot fork a session; the jail can")
 
     @abstractmethod
@@ -145,8 +155,6 @@ def check_file_name(name: str) -> str:
     Raises:
         ConfigurationError: It is absolute, empty, has "..", a NUL, or more than 255 bytes in a part.
     """
-    from pinjra.core.errors import ConfigurationError
-
     parts = name.split("/")
     bad = not name or "\0" in name or any(p in ("", ".", "..") or len(os.fsencode(p)) > 255 for p in parts)
     if bad or len(parts) > 32:

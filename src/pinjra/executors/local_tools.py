@@ -10,9 +10,10 @@ from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, cast
 
-from pinjra.core.calls import HostFunction, guest_exception
+from pinjra.core.calls import HostFunction
 from pinjra.core.errors import ToolRefused
 from pinjra.core.execution import Cause
+from pinjra.core.tool_errors import guest_exception
 from pinjra.core.values import Opaque
 from pinjra.executors.session.safe_text import printable
 from pinjra.guard.audit import guest_running, host_section

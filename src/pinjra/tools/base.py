@@ -41,8 +41,8 @@ class _Checked(ABCMeta):
 class Tool(metaclass=_Checked):
     """Base of all tools: subclass it, set the attributes, write `forward`.
 
-    A tool runs on the host, also when the code that calls it runs in a sandbox. It may be called from several
-    threads at once.
+    A tool runs on the host, also when the code that calls it runs in a sandbox. One session calls it once at a time, unless
+    it says that it is `concurrent`; other sessions and runs of other agents that hold the same object may call it meanwhile.
 
     Attributes:
         name: By which models call it; a Python identifier.
@@ -53,6 +53,7 @@ class Tool(metaclass=_Checked):
         output_schema: JSON Schema of a structured result, where there is one.
         examples: Calls to show to the model, one a text.
         seconds: Longest time one call may take; None for no limit of its own.
+        concurrent: It may be called again before an earlier call has returned, from any thread; None: only where it is async.
     """
 
     name: str
@@ -62,6 +63,7 @@ class Tool(metaclass=_Checked):
     output_schema: dict[str, Any] | None = None
     examples: Sequence[str] = ()
     seconds: float | None = None
+    concurrent: bool | None = None
     is_initialized: bool = False
     skip_forward_signature_validation: ClassVar[bool] = False
 
@@ -189,6 +191,7 @@ class Tool(metaclass=_Checked):
         name: str | None = None,
         description: str | None = None,
         seconds: float | None = None,
+        concurrent: bool | None = None,
         examples: Sequence[str] = (),
     ) -> FunctionTool:
         """Return a tool that calls `function`; its type hints and Google-form docstring are the schema.
@@ -196,7 +199,14 @@ class Tool(metaclass=_Checked):
         Raises:
             ConfigurationError: A hint or description is missing; the message says which to add.
         """
-        return FunctionTool(function, name=name, description=description, seconds=seconds, examples=examples)
+        return FunctionTool(
+            function,
+            name=name,
+            description=description,
+            seconds=seconds,
+            concurrent=concurrent,
+            examples=examples,
+        )
 
     def __repr__(self) -> str:
         # Never the attributes: a tool may hold a key.
@@ -262,6 +272,10 @@ class Tool(metaclass=_Checked):
             raise self._wrong("examples is one text; make it a list of texts")
         if self.seconds is not None and not self.seconds > 0:
             raise self._wrong(f"seconds is {self.seconds!r}; set a number above 0, or None for no limit")
+        if self.concurrent is not None and not isinstance(self.concurrent, bool):
+            raise self._wrong(
+                f"concurrent is {self.concurrent!r}; set True, False or None (only where it is async)"
+            )
 
     def _validate_input(self, name: str, entry: object) -> None:
         if not isinstance(name, str) or not name.isidentifier() or iskeyword(name):
@@ -314,6 +328,7 @@ class FunctionTool(Tool):
         name: str | None = None,
         description: str | None = None,
         seconds: float | None = None,
+        concurrent: bool | None = None,
         examples: Sequence[str] = (),
     ) -> None:
         if not callable(function):
@@ -323,6 +338,7 @@ class FunctionTool(Tool):
         said = parse_docstring(inspect.getdoc(function))
         self.description = description or said.description
         self.seconds = seconds
+        self.concurrent = concurrent
         self.examples = tuple(examples)
         if not self.description:
             raise self._wrong("it has no description: begin its docstring with what it does and returns")
@@ -352,6 +368,7 @@ def tool(
     name: str | None = None,
     description: str | None = None,
     seconds: float | None = None,
+    concurrent: bool | None = None,
     examples: Sequence[str] = (),
 ) -> Callable[[Callable[..., Any]], FunctionTool]: ...
 

@@ -135,7 +135,9 @@ def _python_argument(name: str, entry: Schema, parameter: inspect.Parameter) -> 
     kind = python_type(entry)
     if parameter.default is inspect.Parameter.empty:
         return f"{name}: {kind}"
-    shown = repr(parameter.default)
+    # SECURITY: a default may be a key or an object of the host; only what tells nothing but a number is shown.
+    plain = parameter.default is None or type(parameter.default) in (bool, int, float) or "enum" in entry
+    shown = repr(parameter.default) if plain else "..."
     return f"{name}: {kind} = {shown if len(shown) <= 60 else '...'}"
 
 

@@ -46,6 +46,7 @@ class GrantedTool:
         self.name = name
         self.description = host.doc
         self.is_async = host.is_async
+        self.concurrent = host.is_concurrent
         self.seconds = host.seconds
         self._check = host.check
         self._tool = tool

@@ -215,6 +215,19 @@ class SessionExecutor(PythonExecutor):
             link.bridge.functions.update(described)
             self._grant(link, list(described))
 
+    def revoke_tools(self, names: Iterable[str]) -> None:
+        """Take grants back; see `PythonExecutor.revoke_tools`."""
+        self._check_usable()
+        functions = self._link.bridge.functions
+        wanted = [names] if isinstance(names, str) else list(names)
+        for name in wanted:
+            if name not in functions:
+                raise ConfigurationError(
+                    f"there is no tool {name!r:.100} to revoke; granted are {sorted(functions)}"
+                )
+        for name in wanted:
+            functions.pop(name, None)
+
     def _grant(self, link: Link, names: list[str]) -> None:
         functions = link.bridge.functions
         tools: dict[str, dict[str, str | bool]] = {

@@ -1,7 +1,9 @@
 """Calls of the guest -> host functions -> answers. The guest's part of a call is data; the function never leaves the host.
 
-A call that the guest waits for runs here and now, on the thread that runs the guest's code, in the caller's own context. Calls
-that may be open together, async functions and functions with a time limit run on threads of their own in copies of that context.
+The function alone decides where and when its calls run; nothing that the worker says does. A plain function runs here and now, on
+the thread that runs the guest's code, in the caller's own context, so one after the other. Concurrent functions, async ones and
+those with a time limit run on threads of their own in copies of that context; where such a function is not concurrent, its calls
+wait for their turn, also for one that was given up and still runs.
 """
 
 from __future__ import annotations
@@ -79,6 +81,7 @@ class _Open:
     context: contextvars.Context
     clock: ToolClock
     deadline: float | None
+    turn: int | None  # which queue it waits in; None where the function is concurrent
     cancel: Callable[[], object] | None = None
     lock: threading.Lock = field(default_factory=threading.Lock)
     is_answered: bool = False
@@ -105,6 +108,7 @@ class Bridge:
         self._lock = threading.Lock()
         self._open: set[_Open] = set()
         self._backlog: deque[_Open] = deque()
+        self._turns: dict[int, deque[_Open]] = {}  # function that runs now -> calls that wait for it
         self._threads = 0
 
     # ------------------------------------------------------------ runs
@@ -134,7 +138,7 @@ class Bridge:
         arguments = self._arguments(message)
         function = self.functions.get(message.name)
         if function is None:
-            self._fail(message.call, "NameError", f"there is no tool {message.name!r:.100}")
+            self._fail(message.call, "NameError", f"there is no tool {message.name[:100]!r}")
             return
         if function.check is not None:
             try:
@@ -142,7 +146,8 @@ class Bridge:
             except ToolRefused as error:
                 self._fail(message.call, "TypeError", str(error))
                 return
-        if message.concurrent or function.is_async or function.seconds is not None:
+        # SECURITY: `message.concurrent` is the guest's word and not asked: a plain tool is written for one call at a time.
+        if function.is_concurrent or function.is_async or function.seconds is not None:
             self._start(message.call, function, arguments)
         else:
             self._inline(message.call, function, arguments)
@@ -196,10 +201,16 @@ class Bridge:
         self, call: int, function: HostFunction, arguments: tuple[tuple[object, ...], dict[str, object]]
     ) -> None:
         deadline = None if function.seconds is None else time.monotonic() + function.seconds
-        each = _Open(call, function, arguments, contextvars.copy_context(), self.clock, deadline)
+        turn = None if function.is_concurrent else id(function.function)
+        each = _Open(call, function, arguments, contextvars.copy_context(), self.clock, deadline, turn)
         each.clock.enter()
         with self._lock:
             self._open.add(each)
+            if turn is not None:
+                if turn in self._turns:
+                    self._turns[turn].append(each)
+                    return
+                self._turns[turn] = deque()
             if self._threads >= MOST_THREADS:
                 self._backlog.append(each)
                 return
@@ -210,12 +221,28 @@ class Bridge:
         each: _Open | None = first
         while each is not None:
             if not each.is_answered:
-                self._finish(
-                    each, each.context.run(self._outcome, each.call, each.function, self._action(each))
-                )
-            with self._lock:
-                each = self._backlog.popleft() if self._backlog else None
-                self._threads -= each is None
+                self._finish(each, self._carried_out(each))
+            each = self._next(each)
+
+    def _carried_out(self, each: _Open) -> Answer:
+        try:
+            return each.context.run(self._outcome, each.call, each.function, self._action(each))
+        except (
+            BaseException
+        ) as error:  # a tool's SystemExit ends neither this thread nor the wait for its turn
+            return _failure(each.call, type(error).__name__, _message(error))
+
+    def _next(self, done: _Open) -> _Open | None:
+        """Return the call that this thread carries out after `done`: one that waits for the same function, or any."""
+        with self._lock:
+            if done.turn is not None:
+                if self._turns[done.turn]:
+                    return self._turns[done.turn].popleft()
+                del self._turns[done.turn]
+            if self._backlog:
+                return self._backlog.popleft()
+            self._threads -= 1
+            return None
 
     def _action(self, each: _Open) -> Callable[[], object]:
         args, kwargs = each.arguments
@@ -301,12 +328,14 @@ class Bridge:
 
 def _failure(call: int, kind: str, message: str) -> Answer:
     return Answer(
-        call=call, error_type=printable(kind)[:200] or "Exception", error_message=message[:MESSAGE_CHARS]
+        call=call,
+        error_type=printable(kind[:200])[:200] or "Exception",
+        error_message=message[:MESSAGE_CHARS],
     )
 
 
 def _message(error: BaseException) -> str:
     try:
-        return printable(str(error))
+        return printable(str(error)[:MESSAGE_CHARS])
     except Exception:  # an exception class with a broken __str__
         return ""

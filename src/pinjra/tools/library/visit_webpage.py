@@ -44,6 +44,7 @@ class VisitWebpageTool(Tool):
     )
     inputs = {"url": {"type": "string", "description": "The http:// or https:// URL of the page."}}
     output_type = "string"
+    concurrent = True
 
     def __init__(
         self,

@@ -32,6 +32,7 @@ class WebSearchTool(Tool):
     )
     inputs = {"query": {"type": "string", "description": "What to search for."}}
     output_type = "string"
+    concurrent = True
 
     def __init__(
         self,

@@ -32,6 +32,7 @@ class WikipediaTool(Tool):
     description = "Searches Wikipedia and returns the best matching article as text, with its URL."
     inputs = {"query": {"type": "string", "description": "The topic to look up."}}
     output_type = "string"
+    concurrent = True
 
     def __init__(
         self,

@@ -6,7 +6,7 @@ import _thread
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING
 
-from pinjra.core.calls import guest_exception
+from pinjra.core.tool_errors import guest_exception
 from pinjra.wire.messages import Answer, Call
 from pinjra.wire.values.codec import EncodeError, decode
 from pinjra.worker.interpreter.channel import Channel

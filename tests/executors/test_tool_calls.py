@@ -1,0 +1,190 @@
+"""Who decides how often, how many at once and which tools guest code calls: the host."""
+
+from __future__ import annotations
+
+import functools
+import threading
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from pinjra import Tool, tool
+from pinjra.core.errors import ConfigurationError
+from pinjra.core.limits import Limits
+from pinjra.executors.pipes import SubprocessExecutor
+from pinjra.executors.session.executor import Patience
+
+
+class PipeExecutor(SubprocessExecutor):
+    PATIENCE = Patience(kill_seconds=20.0)  # a loaded machine is not what is tested here
+
+
+@pytest.fixture
+def box() -> Iterator[PipeExecutor]:
+    """Unguarded, so that the guest has threads and its own ways to speak."""
+    with PipeExecutor(guard=False, limits=Limits(wall_seconds=60, cpu_seconds=60)) as executor:
+        yield executor
+
+
+class Counted:
+    """Counts how many calls of it run at once; each waits until another came, or a while."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.running = self.most = self.done = 0
+        self.second = threading.Event()
+
+    def __call__(self) -> int:
+        with self.lock:
+            self.running += 1
+            self.most = max(self.most, self.running)
+            if self.running > 1:
+                self.second.set()
+        self.second.wait(0.05)
+        with self.lock:
+            self.running -= 1
+            self.done += 1
+        return self.done
+
+
+THREADS = """
+import threading
+threads = [threading.Thread(target=count) for _ in range(8)]
+for each in threads: each.start()
+for each in threads: each.join()
+'ok'
+"""
+
+
+TWICE = "out = []\nfor _ in range(2):\n    try:\n        {}\n    except BaseException as e:\n        out.append({})\nout"
+
+
+def test_a_plain_tool_runs_once_at_a_time_however_many_threads_call_it(box: PipeExecutor) -> None:
+    count = Counted()
+    box.send_tools({"count": count})
+    assert box.run(THREADS).value == "ok"
+    assert (count.most, count.done) == (1, 8)
+
+
+def test_a_plain_tool_with_a_time_limit_runs_once_at_a_time_too(box: PipeExecutor) -> None:
+    count = Counted()
+    count.seconds = 60.0  # type: ignore[attr-defined]
+    box.send_tools({"count": count})
+    assert box.run(THREADS).value == "ok"
+    assert (count.most, count.done) == (1, 8)
+
+
+def test_an_async_tool_that_is_not_concurrent_waits_for_its_turn(box: PipeExecutor) -> None:
+    running = most = 0
+
+    async def count() -> None:
+        nonlocal running, most
+        import asyncio
+
+        running += 1
+        most = max(most, running)
+        await asyncio.sleep(0)
+        running -= 1
+
+    count.concurrent = False  # type: ignore[attr-defined]
+    box.send_tools({"count": count})
+    done = box.run("import asyncio\nawait asyncio.gather(*[count() for _ in range(20)])\n'ok'")
+    assert (done.value, most) == ("ok", 1), done.error
+
+
+@pytest.mark.parametrize("how", ["attribute", "decorator", "class"])
+def test_a_tool_that_says_concurrent_is_called_again_before_it_returns(box: PipeExecutor, how: str) -> None:
+    meet = threading.Barrier(8, timeout=60)
+
+    def count() -> int:
+        """Wait for seven others."""
+        return meet.wait()
+
+    class Meeting(Tool):
+        name = "count"
+        description = "Waits for seven others."
+        inputs = {}
+        output_type = "integer"
+        concurrent = True
+
+        def forward(self) -> int:
+            return count()
+
+    made: dict[str, Callable[[], Callable[..., object]]] = {
+        "attribute": lambda: functools.update_wrapper(functools.partial(count), count),
+        "decorator": lambda: tool(concurrent=True)(count),
+        "class": Meeting,
+    }
+    granted = made[how]()
+    if how == "attribute":
+        granted.concurrent = True  # type: ignore[attr-defined]
+    box.send_tools({"count": granted})
+    assert box.run(THREADS).value == "ok"
+    assert not meet.broken
+
+
+def test_a_call_that_was_given_up_holds_the_turn_until_it_has_really_ended(box: PipeExecutor) -> None:
+    release, entered = threading.Event(), []
+
+    def slow() -> str:
+        entered.append(1)
+        release.wait(60)
+        return "done"
+
+    slow.seconds = 0.2  # type: ignore[attr-defined]
+    box.send_tools({"slow": slow, "release": release.set})
+    code = TWICE.format("slow()", "str(e)")
+    assert box.run(code).value == ["slow took longer than 0.2 s"] * 2
+    assert len(entered) == 1  # the second waited in vain, also in another run:
+    assert box.run("try:\n    slow()\nexcept TimeoutError:\n    r = 'late'\nr").value == "late"
+    assert len(entered) == 1
+    slow.seconds = 60.0  # type: ignore[attr-defined]
+    box.send_tools({"slow": slow})
+    assert box.run("release()\nslow()").value == "done"
+
+
+def test_a_tool_that_ends_its_thread_does_not_hold_the_turn(box: PipeExecutor) -> None:
+    def leave() -> None:
+        raise SystemExit(3)
+
+    leave.seconds = 60.0  # type: ignore[attr-defined]
+    box.send_tools({"leave": leave})
+    code = TWICE.format("leave()", "type(e).__name__")
+    assert box.run(code).value == ["SystemExit"] * 2
+
+
+def test_a_revoked_tool_is_refused_whatever_the_guest_still_holds(box: PipeExecutor) -> None:
+    calls: list[str] = []
+    box.send_tools({"delete": lambda: calls.append("delete"), "read": lambda: "data"})
+    box.run("held = [delete]\nclass K:\n    f = staticmethod(delete)")
+    box.revoke_tools(["delete"])
+    for code in ("delete()", "held[0]()", "K.f()", "import copy\ncopy.copy(held)[0]()"):
+        error = box.run(code).error
+        assert error is not None
+        assert (error.type, error.message) == ("NameError", "there is no tool 'delete'")
+    assert (calls, box.run("read()").value) == ([], "data")
+    box.reset()
+    assert (box.run("read()").value, calls) == ("data", [])
+    assert box.run("delete()").error is not None
+
+
+def test_a_tool_can_be_revoked_by_another_in_the_middle_of_a_run(box: PipeExecutor) -> None:
+    calls: list[int] = []
+    box.send_tools({"spend": lambda: calls.append(1), "lock": lambda: box.revoke_tools(["spend"])})
+    error = box.run("spend()\nlock()\nspend()").error
+    assert error is not None
+    assert (error.type, calls) == ("NameError", [1])
+
+
+def test_revoking_what_is_not_granted_says_what_is_and_takes_nothing_back(box: PipeExecutor) -> None:
+    box.send_tools({"read": lambda: "data", "write": lambda: None})
+    with pytest.raises(ConfigurationError, match=r"'raed'.*\['read', 'write'\]"):
+        box.revoke_tools(["write", "raed"])
+    assert box.run("write()").error is None
+
+
+def test_a_name_that_is_granted_again_means_the_new_function(box: PipeExecutor) -> None:
+    box.send_tools({"who": lambda: "old"})
+    box.run("held = who")
+    box.send_tools({"who": lambda: "new"})
+    assert box.run("who(), held()").value == ("new", "new")
