@@ -19,8 +19,7 @@ from pinjra.core.execution import Cause
 from pinjra.core.limits import Limits
 from pinjra.executors.conformance import limits, output, tools, values  # noqa: F401  (they fill CHECKS)
 from pinjra.executors.conformance.suite import CHECKS, Check, run_check
-from pinjra.executors.wasm.deno import deno_parts, find_deno, find_pyodide
-from pinjra.executors.wasm.deno_launch import deno_command
+from pinjra.executors.wasm.deno import deno_command, deno_parts, find_deno, find_pyodide
 from pinjra.executors.wasm.executor import WasmExecutor
 
 LACKING = {"rollback", "fork"}

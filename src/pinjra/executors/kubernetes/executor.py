@@ -12,16 +12,17 @@ import contextlib
 import json
 import select
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
-from pinjra.core.errors import BackendError, ConfigurationError, StartupFailed
+from pinjra.core.errors import BackendError, ConfigurationError
 from pinjra.core.limits import Limits
-from pinjra.executors.bootstrap.first_bytes import bootstrap_code, bootstrap_payload
+from pinjra.executors.bootstrap.first_bytes import bootstrap_code
 from pinjra.executors.guarantees import Guarantees
 from pinjra.executors.kubernetes.manifests import CONTAINER, SCRATCH, pod_spec
 from pinjra.executors.kubernetes.pods import CALL_SECONDS, Cluster, Pod, connect, reason_of
-from pinjra.executors.remote.stream_reader import Pump
+from pinjra.executors.remote.base import VendorTransport
+from pinjra.executors.remote.stream_reader import Take
 from pinjra.executors.session.capabilities import open_network
 from pinjra.executors.session.connection import Patience
 from pinjra.executors.session.executor import SessionExecutor
@@ -34,14 +35,9 @@ CHANNEL_CLOSED = 255  # of v5: the next byte names the channel that ended
 TEXT_FRAME, BINARY_FRAME, CLOSE_FRAME = 1, 2, 8  # RFC 6455, section 5.2
 DATA_FRAMES = (TEXT_FRAME, BINARY_FRAME)
 POLL_SECONDS = 1.0  # a reader looks so often whether it is still wanted
-STDIN, STDOUT, STDERR, STATUS = (
-    0,
-    1,
-    2,
-    3,
-)  # channels of v4.channel.k8s.io: the first byte of each WebSocket frame
-STDIN_CHUNK_BYTES = 64 << 10
-TAIL_BYTES = 4096  # of stderr, kept to say why a worker died
+# Channels of v4.channel.k8s.io: the first byte of each WebSocket frame.
+STDIN, STDOUT, STDERR, STATUS = range(4)
+STATUS_BYTES = 4096  # of the message in which an exec's end is told
 
 
 class KubernetesExecutor(SessionExecutor):
@@ -111,11 +107,11 @@ class KubernetesExecutor(SessionExecutor):
             if not self._network:
                 cluster.require_policy()
             pod = cluster.create(self._spec, self._start_seconds, has_network=self._network)
+        transport = KubernetesTransport(pod, self._container or (None if self._warm_pool else CONTAINER))
         try:
-            transport = KubernetesTransport(pod, self._container or (None if self._warm_pool else CONTAINER))
-            transport.write(bootstrap_payload())
+            transport.start()
         except BaseException:
-            pod.delete()
+            transport.kill()
             raise
         return transport
 
@@ -167,22 +163,27 @@ def _claimed(pool: str, *, has_guard: bool) -> Guarantees:
     )
 
 
-class KubernetesTransport:
+class KubernetesTransport(VendorTransport):
     """The channels of one exec: the first byte of each binary WebSocket message names the channel.
 
     Source: Kubernetes, remotecommand subprotocols v4.channel.k8s.io and v5.channel.k8s.io (v5 adds a message that closes one).
     """
 
+    VENDOR = "the pod"
+    INPUT_BYTES = 64 << 10
     eight_bit_clean = True
 
     def __init__(self, pod: Pod, container: str | None) -> None:
+        super().__init__(pod)
+        self._container = {"container": container} if container else {}
+        self._status = b""
+        self._using = threading.Lock()  # one TLS connection may not be read and written at the same time
+        self._socket: Any = None
+
+    def _start(self) -> None:
         from kubernetes.stream import stream
 
-        self._pod = pod
-        self._tail = b""
-        self._status = b""
-        self._closed = threading.Event()
-        chosen = {"container": container} if container else {}
+        pod: Pod = self._sandbox
         try:
             client = stream(
                 pod.core.connect_get_namespaced_pod_exec,
@@ -195,17 +196,15 @@ class KubernetesTransport:
                 tty=False,
                 binary=True,
                 _preload_content=False,
-                **chosen,
+                **self._container,
             )
         except Exception as error:
-            raise StartupFailed(f"the worker did not start in pod {pod.name}: {reason_of(error)}") from error
+            raise BackendError(f"pod {pod.name}: {reason_of(error)}") from error
         self._socket = client.sock
         self._socket.settimeout(CALL_SECONDS)
-        self._using = threading.Lock()  # one TLS connection may not be read and written at the same time
-        self._pump = Pump("kubernetes", self._stdout)
 
-    def _stdout(self) -> Iterator[bytes]:
-        """Yield what comes on stdout, until the stream or its stdout ends."""
+    def _listen(self, take: Take) -> None:
+        """Hand over what comes on stdout, until the stream or its stdout ends."""
         while not self._closed.is_set():
             if not self._is_readable():
                 continue
@@ -216,12 +215,12 @@ class KubernetesTransport:
             if kind not in DATA_FRAMES or not frame.data:
                 continue
             channel, data = frame.data[0], bytes(frame.data[1:])
-            if channel == STDOUT and data:
-                yield data
+            if channel == STDOUT:
+                take(data)
             elif channel == STDERR:
-                self._tail = (self._tail + data)[-TAIL_BYTES:]
+                self._note_stderr(data.decode("utf-8", "replace"))
             elif channel == STATUS:
-                self._status = (self._status + data)[:TAIL_BYTES]
+                self._status = (self._status + data)[:STATUS_BYTES]
             elif channel == CHANNEL_CLOSED and data == bytes([STDOUT]):
                 return
 
@@ -237,42 +236,22 @@ class KubernetesTransport:
         poll.register(connection, select.POLLIN)
         return bool(poll.poll(POLL_SECONDS * 1000))
 
-    def read(self, timeout_seconds: float | None) -> bytes:
-        """Return the next bytes of stdout; see `Transport.read`."""
-        return self._pump.read(timeout_seconds)
+    def _send(self, data: bytes) -> None:
+        with self._using:
+            self._socket.send_binary(bytes([STDIN]) + data)
 
-    def write(self, data: bytes) -> None:
-        """Send all of `data` to stdin."""
-        for start in range(0, len(data), STDIN_CHUNK_BYTES):
-            try:
-                with self._using:
-                    self._socket.send_binary(bytes([STDIN]) + data[start : start + STDIN_CHUNK_BYTES])
-            except Exception as error:
-                raise BackendError(f"the pod took no input: {type(error).__name__}: {error}") from error
-
-    def reopen(self) -> bool:
-        """Say no: the process ends with its stream."""
-        return False
-
-    def kill(self) -> None:
-        """Delete the pod: with it goes everything that the guest started."""
-        self._closed.set()
-        self._pod.delete()
+    def _end(self) -> None:
+        self._sandbox.delete()
 
     def close(self) -> None:
         """Delete the pod and close the connection."""
-        self.kill()
-        self._pump.close()
+        super().close()
         with contextlib.suppress(Exception):  # broken already
             self._socket.shutdown()
 
     def describe_death(self) -> str:
         """Return how the process or the pod ended, and the end of stderr."""
-        words = [
-            _exit_of(self._status),
-            self._pod.describe(),
-            self._tail.decode("utf-8", "replace").strip()[-500:],
-        ]
+        words = (_exit_of(self._status), self._sandbox.describe(), self._last_words)
         return ", ".join(word for word in words if word)
 
 

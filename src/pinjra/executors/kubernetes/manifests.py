@@ -13,9 +13,8 @@ SCRATCH = "/scratch"
 POLICY = "pinjra-no-network"
 NOBODY = 65534
 LABELS = {"app.kubernetes.io/managed-by": "pinjra", "pinjra.io/network": "none"}
-OWN_BYTES = (
-    96 << 20
-)  # supervisor, checkpoint and the first process, besides the guest's memory and scratch folder
+# Supervisor, checkpoint and the first process, besides the guest's memory and scratch folder.
+OWN_BYTES = 96 << 20
 TEMPORARY_BYTES = 16 << 20  # the worker's zip lies there
 # The container's first process: it waits, and lets the kernel reap what the sessions leave behind.
 FIRST = "import signal; signal.signal(signal.SIGCHLD, signal.SIG_IGN); signal.sigwait({signal.SIGTERM})"

@@ -1,59 +1,45 @@
-"""An SDK's stream, iterated or told by callbacks -> reads with a deadline. One daemon thread a stream."""
+"""What an SDK hands over on a thread of ours -> reads with a deadline."""
 
 from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 from pinjra.core.errors import BackendError
 
-__all__ = ["Pump", "Stopped"]
+__all__ = ["Stopped", "StreamReader", "Take"]
 
 MOST_WAITING = 256  # chunks that may wait for the reader: SDKs give at most 64 KiB each, so 16 MiB
+
+Take = Callable[["str | bytes"], None]
 
 
 class Stopped(Exception):
     """Nobody reads any more."""
 
 
-class Pump:
-    """Reads an SDK's iterator on a thread, so that the host can wait with a deadline.
+class StreamReader:
+    """Listens to an SDK's stream on a daemon thread, so that the host can wait with a deadline.
 
     Args:
         name: Of the thread.
-        chunks: Called on the thread; yields str (ASCII) or bytes. When it ends the stream has ended; what it raises is
-            raised by `read` as `BackendError`.
-        feed: Instead of `chunks`, for SDKs that call back: called on the thread with the function that takes a chunk;
-            that function waits while the reader is behind, and raises `Stopped` when nobody reads any more.
+        listen: Called on the thread with the function that takes a chunk (ASCII text or bytes). That function waits while the
+            reader is behind, and raises `Stopped` when nobody reads any more. When `listen` returns the stream has ended; what
+            it raises is raised by `read` as `BackendError`.
     """
 
-    def __init__(
-        self,
-        name: str,
-        chunks: Callable[[], Iterable[str | bytes]] | None = None,
-        *,
-        feed: Callable[[Callable[[str | bytes], None]], None] | None = None,
-    ) -> None:
+    def __init__(self, name: str, listen: Callable[[Take], None]) -> None:
         self._queue: queue.Queue[bytes | BaseException | None] = queue.Queue(MOST_WAITING)
         self._ended: BaseException | bool = False
         self._closed = threading.Event()
-        self._thread = threading.Thread(
-            target=self._run, args=(chunks, feed), name=f"pinjra-{name}", daemon=True
-        )
+        self._thread = threading.Thread(target=self._run, args=(listen,), name=f"pinjra-{name}", daemon=True)
         self._thread.start()
 
-    def _run(
-        self,
-        chunks: Callable[[], Iterable[str | bytes]] | None,
-        feed: Callable[[Callable[[str | bytes], None]], None] | None,
-    ) -> None:
+    def _run(self, listen: Callable[[Take], None]) -> None:
         end: BaseException | None = None
         try:
-            if feed is not None:
-                feed(self._take)
-            for chunk in chunks() if chunks is not None else ():
-                self._take(chunk)
+            listen(self._take)
         except Exception as error:  # whatever the SDK raises ends this stream and is the reader's to see
             end = error
         self._put(end)
@@ -83,7 +69,7 @@ class Pump:
 
         Raises:
             TimeoutError: Nothing came in time.
-            BackendError: The SDK's iterator failed (the provider's fault).
+            BackendError: The SDK's stream failed (the provider's fault).
         """
         if self._ended is not False:
             return self._end()

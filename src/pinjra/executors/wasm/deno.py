@@ -1,4 +1,4 @@
-"""Deno and Pyodide, where they are installed -> what a session starts from: their files and a snapshot, kept in the cache.
+"""Deno and Pyodide, where they are installed -> what a session starts from, kept in the cache, and how an instance is started.
 
 Pyodide runs under Deno and nowhere else: under Node.js guest code reaches the machine's files, environment and processes through
 JavaScript (`import js`), and Node.js has no permissions that Pyodide starts under. Deno has, and gives them up for ever.
@@ -19,16 +19,20 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
 from pinjra.core.errors import MissingDependency, StartupFailed
+from pinjra.core.limits import Limits
 from pinjra.executors.bootstrap.worker_zip import worker_zip
-from pinjra.executors.wasm.parts import cache_folder, mark_used, own, sweep
+from pinjra.executors.wasm.cache import cache_folder, mark_used, own, sweep
+from pinjra.executors.wasm.child import command
+from pinjra.executors.wasm.instance import Launch
 
-__all__ = ["FLAGS", "SCRIPTS", "DenoParts", "deno_parts", "find_deno", "find_pyodide"]
+__all__ = ["DenoParts", "deno_command", "deno_launcher", "deno_parts", "find_deno", "find_pyodide"]
 
 SCRIPTS = Path(__file__).parent / "pyodide"
 FLAGS = (
@@ -50,6 +54,21 @@ _FILES = (
     "python_stdlib.zip",
 )
 _SNAPSHOT_SECONDS = 300  # 6 on an idle machine
+HEAP_BYTES = 256 << 20  # of JavaScript objects; Pyodide itself needs some 30 MB
+STACK_KIB = 3000  # of V8: three times its default, so that deep recursion in C goes on for longer; Deno gives threads 4 MiB
+_PAGE_BYTES = 65536  # of WebAssembly
+_MOST_PAGES = 65536  # that WebAssembly has
+_ROOM_BYTES = 64 << 20  # for code that the engine compiles while the guest works
+# Denied from the start what is never needed; reading is given up by the scripts once Pyodide is loaded.
+_DENIED = (
+    "--deny-write",
+    "--deny-net",
+    "--deny-env",
+    "--deny-run",
+    "--deny-sys",
+    "--deny-ffi",
+    "--deny-import",
+)
 _log = logging.getLogger("pinjra.wasm")
 
 
@@ -156,7 +175,7 @@ def _make(deno: Path, package: Path, target: Path, packed: bytes) -> None:
         made = Path(temporary) / "made"
         made.mkdir()
         (made / "worker.zip").write_bytes(packed)
-        command = [
+        making = [
             *(str(deno), "run", *FLAGS),
             f"--allow-read={package},{SCRIPTS},{made}",
             f"--allow-write={made}",
@@ -166,7 +185,7 @@ def _make(deno: Path, package: Path, target: Path, packed: bytes) -> None:
         environment["DENO_DIR"] = str(Path(temporary) / "deno")
         try:
             done = subprocess.run(  # noqa: S603  (a fixed command)
-                command, capture_output=True, timeout=_SNAPSHOT_SECONDS, env=environment, check=False
+                making, capture_output=True, timeout=_SNAPSHOT_SECONDS, env=environment, check=False
             )
         except subprocess.TimeoutExpired:
             raise StartupFailed(f"Pyodide took more than {_SNAPSHOT_SECONDS} s to start") from None
@@ -178,3 +197,85 @@ def _make(deno: Path, package: Path, target: Path, packed: bytes) -> None:
         except OSError:
             if not target.is_dir():  # another process was faster: its folder is as good
                 raise
+
+
+# ---------------------------------------------------------------- an instance
+
+
+class _Process:
+    """A process of Linux, seen in /proc; elsewhere nothing is known of it."""
+
+    def __init__(self, memory_bytes: int | None) -> None:
+        self._memory_bytes = memory_bytes
+
+    def used(self, pid: int) -> tuple[float, int]:
+        """Return processor seconds and most resident bytes."""
+        try:
+            with open(f"/proc/{pid}/stat", "rb") as file:
+                fields = file.read().rpartition(b")")[2].split()
+            return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK"), self._field(pid, "VmHWM")
+        except (OSError, IndexError, ValueError):
+            return 0.0, 0
+
+    def settle(self, pid: int) -> None:
+        """Bound what it may have besides what it takes to be up. The engine reserves much that it never uses."""
+        if self._memory_bytes is None or sys.platform != "linux":
+            return
+        import resource
+
+        try:
+            most = self._field(pid, "VmData") + self._memory_bytes + _ROOM_BYTES
+            resource.prlimit(pid, resource.RLIMIT_DATA, (most, most))
+        except (OSError, ValueError):
+            return  # it is gone; who reads its stream hears of it
+
+    def close(self) -> None:
+        """Do nothing."""
+
+    @staticmethod
+    def _field(pid: int, name: str) -> int:
+        with open(f"/proc/{pid}/status") as file:
+            for line in file:
+                if line.startswith(name + ":"):
+                    return int(line.split()[1]) * 1024
+        raise ValueError(name)
+
+
+def deno_command(parts: DenoParts, limits: Limits) -> tuple[str, ...]:
+    """Return the command that runs Pyodide; it speaks on its stdin and stdout."""
+    flags = [f"--max-old-space-size={HEAP_BYTES >> 20}", f"--stack-size={STACK_KIB}"]
+    if limits.memory_bytes is not None:
+        flags.append(f"--wasm-max-mem-pages={min(_MOST_PAGES, limits.memory_bytes // _PAGE_BYTES)}")
+    return (
+        *(str(parts.deno), "run", *FLAGS, *_DENIED),
+        f"--allow-read={parts.pyodide},{SCRIPTS},{parts.made}",
+        f"--v8-flags={','.join(flags)}",
+        *(str(SCRIPTS / "main.mjs"), json.dumps(parts.settings)),
+    )
+
+
+def deno_launcher(parts: DenoParts, limits: Limits, *, confine: bool) -> Callable[[Path, int], Launch]:
+    """Return what says how the instance of a number is started."""
+    deno = deno_command(parts, limits)
+    environment = {"NO_COLOR": "1", "DENO_NO_UPDATE_CHECK": "1"}
+    known = {"python": parts.python, "platform": "emscripten"}
+    why = (
+        "left out by the caller" if not confine else f"confinement of Deno's process: this is {sys.platform}"
+    )
+    told = json.dumps({**known, "applied": [], "missing": [why]}).encode() + b"\n"
+
+    def launch(folder: Path, number: int) -> Launch:
+        # SECURITY: a file, so that no folder for caches can be made: storage of the web needs no permission.
+        blocked = folder / "no-cache"
+        blocked.touch()
+        variables = {**environment, "DENO_DIR": str(blocked / "deno")}
+        meter = _Process(limits.memory_bytes)
+        if not confine or sys.platform != "linux":
+            return Launch(command=deno, meter=meter, report=told, folder=folder, environment=variables)
+        readable = [str(path) for path in (parts.pyodide, SCRIPTS, parts.made)]
+        settings = {**known, "command": deno, "readable": readable, "environment": variables}
+        return Launch(
+            command=command("deno"), meter=meter, stdin=json.dumps(settings).encode() + b"\n", folder=folder
+        )
+
+    return launch

@@ -12,13 +12,11 @@ from pinjra.executors.guarantees import Guarantees
 from pinjra.executors.session.connection import Patience
 from pinjra.executors.session.executor import SessionExecutor
 from pinjra.executors.session.transport import Transport
-from pinjra.executors.wasm.deno import deno_parts
-from pinjra.executors.wasm.deno_launch import deno_launcher
-from pinjra.executors.wasm.launch import wasmtime_launcher
-from pinjra.executors.wasm.parts import parts
-from pinjra.executors.wasm.process import Launch
-from pinjra.executors.wasm.runtimes import RUNTIMES, find_runtime
-from pinjra.executors.wasm.transport import WasmTransport
+from pinjra.executors.wasm.cache import parts
+from pinjra.executors.wasm.deno import deno_launcher, deno_parts
+from pinjra.executors.wasm.instance import Launch
+from pinjra.executors.wasm.supervisor import WasmTransport
+from pinjra.executors.wasm.wasmtime import RUNTIMES, find_runtime, wasmtime_launcher
 
 __all__ = ["WasmExecutor"]
 

@@ -1,4 +1,4 @@
-"""What the host says and what an instance says -> what the other side hears. The supervisor of a worker that cannot have one.
+"""A session's instances -> a transport. The supervisor of a worker that cannot have one in its box.
 
 Theory: WASI has no processes, so what a supervisor does in other boxes is done here, on the host, by the same relay: the
 guest's lane is passed on unread, the control lane is answered by this file. A run is first asked to stop (the guard looks about
@@ -21,10 +21,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pinjra.core.errors import ProtocolViolation, StartupFailed
+from pinjra.core.errors import BackendError, ProtocolViolation, StartupFailed
 from pinjra.core.limits import Limits
-from pinjra.executors.wasm.lane import Lane, plain, stop_message
-from pinjra.executors.wasm.process import Instance, Launch
+from pinjra.executors.wasm.instance import Instance, Lane, Launch, plain, stop_message
 from pinjra.wire.frames import WireLimits
 from pinjra.wire.messages import (
     PROTOCOL,
@@ -40,20 +39,19 @@ from pinjra.wire.messages import (
     ListFiles,
     Lost,
     Message,
-    Ping,
-    Pong,
     PutFile,
     Reset,
     Started,
 )
 from pinjra.wire.relay import Relay
 
-__all__ = ["LOOK_SECONDS", "Supervisor"]
+__all__ = ["WasmTransport"]
 
 ASK_SECONDS = 0.3  # for a run to stop by itself: six times as long as it needs where it looks at all
 START_SECONDS = 60.0
 LOOK_SECONDS = 0.1  # at the processor time of a run
 UNREAD_BYTES = 16 << 20  # besides one value, what an instance may leave unread before it is killed
+_LONGEST_SECONDS = 3600.0  # of one wait
 _WAITING = 64  # chunks of 64 KiB that the guest may be ahead of the host
 
 
@@ -65,8 +63,8 @@ class _Stop:
     deadline: float
 
 
-class Supervisor:
-    """A session's instances, one at a time, and its folder.
+class WasmTransport:
+    """A session's instances, one at a time, and its folder, behind one stream.
 
     Args:
         launcher: Says how the instance of a number is started in the session's folder.
@@ -74,6 +72,8 @@ class Supervisor:
     Raises:
         StartupFailed: The first instance does not come up.
     """
+
+    eight_bit_clean = True
 
     def __init__(self, launcher: Callable[[Path, int], Launch], limits: Limits) -> None:
         self._limits = limits
@@ -297,18 +297,15 @@ class Supervisor:
         self._is_used = self._is_used or bool(self._lane.run_open)
         self._instance.write(relay.data)
 
-    def _on_init(self, message: Message) -> None:
-        if isinstance(message, Init):
-            self._init = replace(message, scratch="", raw=True, resume=False)
-            self._instance.write(plain(self._init))
+    def _on_init(self, message: Init) -> None:
+        self._init = replace(message, scratch="", raw=True, resume=False)
+        self._instance.write(plain(self._init))
 
-    def _on_interrupt(self, message: Message) -> None:
-        if isinstance(message, Interrupt) and self._lane.run_open:
+    def _on_interrupt(self, message: Interrupt) -> None:
+        if self._lane.run_open:
             self._ask_to_stop("interrupt", message.grace_seconds)
 
-    def _on_kill(self, message: Message) -> None:
-        if not isinstance(message, Kill):
-            return
+    def _on_kill(self, message: Kill) -> None:
         if not self._lane.run_open and not self._lane.unbound:
             # Never before the word of a loss: the first of the two ends the run.
             self._say_when_up(Lost(cause=message.cause, kill=message.kill, rolled_back=True))
@@ -316,41 +313,106 @@ class Supervisor:
         self._kills.append(message)
         self._ask_to_stop(message.cause, ASK_SECONDS)
 
-    def _on_file(self, message: Message) -> None:
-        self._files.add(getattr(message, "request", 0))
+    def _on_file(self, message: PutFile | GetFile | ListFiles) -> None:
+        self._files.add(message.request)
         self._instance.write(plain(message))
 
-    def _on_reset(self, message: Message) -> None:
-        if not isinstance(message, Reset):
-            return
+    def _on_reset(self, message: Reset) -> None:
         self._instance.kill()
         self._empty_scratch()
         self._loss = None
         self._replace()
         self._say_when_up(Done(request=message.request))
 
-    def _on_fork(self, message: Message) -> None:
-        if isinstance(message, Fork):
-            self._say(Failed(request=message.request, kind="refused", message="WASI has no fork"))
+    def _on_fork(self, message: Fork) -> None:
+        self._say(Failed(request=message.request, kind="refused", message="WASI has no fork"))
 
-    def _on_ping(self, message: Message) -> None:
-        if isinstance(message, Ping):
-            self._say(Pong(request=message.request))
+    # ------------------------------------------------------------ the stream
 
-    def _handle(self, message: Message) -> None:
-        handler = _HANDLERS.get(type(message))
-        if handler is not None:
-            handler(self, message)
+    def read(self, timeout_seconds: float | None) -> bytes:
+        """Return the next bytes for the host; see `Transport.read`."""
+        deadline = None if timeout_seconds is None else time.monotonic() + timeout_seconds
+        while True:
+            with self._lock:
+                self._hold_deadlines(time.monotonic())
+                if self._out:
+                    data = b"".join(self._out)
+                    self._out.clear()
+                    return data
+                if self._is_closed:
+                    return b""
+                wait = self._wait(deadline)
+            try:
+                instance, data = self._events.get(timeout=wait) if wait else self._events.get_nowait()
+            except queue.Empty:
+                if deadline is not None and time.monotonic() >= deadline:
+                    raise TimeoutError(f"nothing came within {timeout_seconds} s") from None
+                continue
+            with self._lock:
+                if instance is self._instance and not self._is_closed:
+                    self._on_bytes(data)
+
+    def _wait(self, deadline: float | None) -> float:
+        """Return for how long to wait for bytes; 0 to take what is there."""
+        now = time.monotonic()
+        times = [deadline, self._stop.deadline if self._stop else None, now + _LONGEST_SECONDS]
+        if self._lane.run_open and self._limits.cpu_seconds is not None:
+            times.append(now + LOOK_SECONDS)
+        return max(0.0, min(at for at in times if at is not None) - now)
+
+    def write(self, data: bytes) -> None:
+        """Take what the host says; see `Transport.write`."""
+        with self._lock:
+            if self._is_closed:
+                raise BackendError("the session was closed")
+            for event in self._lane.receive_data(data):
+                if isinstance(event, Relay):
+                    self._pass_on(event)
+                else:
+                    handler = _HANDLERS.get(type(event))
+                    if handler is not None:
+                        handler(self, event)
+            reply = self._lane.take_reply()
+            if reply:
+                self._out.append(reply)
+        self._wake()
+
+    def _wake(self) -> None:
+        try:
+            self._events.put_nowait((None, b""))
+        except queue.Full:
+            pass  # then the reader has something to do anyway
+
+    def reopen(self) -> bool:
+        """A process cannot be attached to again."""
+        return False
+
+    def kill(self) -> None:
+        """Kill the instance; the stream ends."""
+        with self._lock:
+            self._is_closed = True
+            self._instance.kill()
+        self._wake()
+
+    def close(self) -> None:
+        """Kill the instance; remove the session's folder."""
+        self.kill()
+        with self._lock:
+            self._instance.close()
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+    def describe_death(self) -> str:
+        """Return why no instance could take the place of one that died; other deaths are told on the stream."""
+        return self._death
 
 
-_HANDLERS: dict[type[Message], Callable[[Supervisor, Message], None]] = {
-    Init: Supervisor._on_init,
-    Interrupt: Supervisor._on_interrupt,
-    Kill: Supervisor._on_kill,
-    PutFile: Supervisor._on_file,
-    GetFile: Supervisor._on_file,
-    ListFiles: Supervisor._on_file,
-    Reset: Supervisor._on_reset,
-    Fork: Supervisor._on_fork,
-    Ping: Supervisor._on_ping,
+_HANDLERS: dict[type[Message], Callable[[WasmTransport, Any], None]] = {
+    Init: WasmTransport._on_init,
+    Interrupt: WasmTransport._on_interrupt,
+    Kill: WasmTransport._on_kill,
+    PutFile: WasmTransport._on_file,
+    GetFile: WasmTransport._on_file,
+    ListFiles: WasmTransport._on_file,
+    Reset: WasmTransport._on_reset,
+    Fork: WasmTransport._on_fork,
 }

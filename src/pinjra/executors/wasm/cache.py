@@ -21,42 +21,21 @@ import sys
 import tempfile
 import time
 import zipfile
-from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from pinjra.core.errors import ExecutorUnavailable, StartupFailed
 from pinjra.executors.bootstrap.worker_zip import worker_zip
-from pinjra.executors.wasm.runtimes import Archive, Runtime, find_runtime
+from pinjra.executors.wasm.child import command
+from pinjra.executors.wasm.wasmtime import Archive, Parts, Runtime, find_runtime
 
-__all__ = ["Parts", "cache_folder", "is_compiled", "mark_used", "own", "parts", "sweep", "unpacked"]
+__all__ = ["cache_folder", "is_compiled", "mark_used", "own", "parts", "sweep", "unpacked"]
 
-COMPILE_SECONDS = (
-    60  # for each second that it takes on an idle machine; 8 times as long was seen on a busy one
-)
+# For each second that it takes on an idle machine; 8 times as long was seen on a busy one.
+COMPILE_SECONDS = 60
 UNUSED_SECONDS = 7 * 86400
-_PREPARE_COMMAND = (sys.executable, "-I", "-m", "pinjra.executors.wasm.prepare")
 _log = logging.getLogger("pinjra.wasm")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Parts:
-    """What every session shares.
-
-    Args:
-        module: The compiled module.
-        options: Of Python's command line.
-        worker: The folder that holds `worker.zip`.
-        library: Folders that are read, each with its path for the guest.
-        python: The guest's version.
-    """
-
-    module: Path
-    options: tuple[str, ...]
-    worker: Path
-    library: tuple[tuple[str, str], ...]
-    python: str
 
 
 def cache_folder() -> Path:
@@ -216,7 +195,7 @@ def _prepare(runtime: Runtime, wanted: Parts, packed: bytes) -> None:
         limit = COMPILE_SECONDS * runtime.compile_seconds
         try:
             done = subprocess.run(  # noqa: S603  (our own module, by a fixed command)
-                _PREPARE_COMMAND,
+                command("compile"),
                 input=json.dumps(settings).encode(),
                 capture_output=True,
                 timeout=limit,

@@ -1,4 +1,9 @@
-"""The process of one instance: bytes to it, bytes from it, its end. Works where there are pipes and threads, Windows included."""
+"""One instance: its process, and the bytes to and from it. Works where there are pipes and threads, Windows included.
+
+A worker in one process (see `worker.interpreter.single_process`) answers requests for files itself, on the guest's lane.
+`Lane` takes them out, checks them, and leaves it to whoever owns the instance to say them on the control lane; everything else
+of the guest is passed on unread.
+"""
 
 from __future__ import annotations
 
@@ -7,21 +12,28 @@ import queue
 import re
 import subprocess
 import threading
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
-from pinjra.core.errors import StartupFailed
-from pinjra.executors.wasm.host import DISK_STATUS, TRAP_STATUS
+from pinjra.core.errors import ProtocolViolation, StartupFailed
+from pinjra.executors.wasm.child import DISK_STATUS, TRAP_STATUS
+from pinjra.wire.connection import GuestConnection
+from pinjra.wire.frames import Frame, WireLimits
+from pinjra.wire.messages import Answer, Bound, Done, Failed, FileData, FileList, GrantTools, Message
+from pinjra.wire.pack import Assembler, pack
+from pinjra.wire.relay import Relay, SupervisorConnection
 
-__all__ = ["Instance", "Launch", "Meter"]
+__all__ = ["Instance", "Lane", "Launch", "Meter", "plain", "stop_message"]
 
 _OUT_OF_MEMORY = re.compile("out of memory|memory allocation of", re.IGNORECASE)  # as V8 and Rust say it
 _READ_BYTES = 64 << 10
 _END_SECONDS = 5.0  # for a killed process to be gone
 _TAIL_BYTES = 65536  # what a pipe holds: V8 tells of its last collections before it says why it ends
 _WORDS_CHARS = 400  # the end of a traceback tells more than its beginning, and an error's message is cut
+_KIND = re.compile(rb'"([A-Z][A-Za-z]*)"')
+_TAKEN = {cls.__name__: cls for cls in (Bound, Done, Failed, FileData, FileList)}
 
 
 class Meter(Protocol):
@@ -173,3 +185,94 @@ class Instance:
             if pipe is not None:
                 pipe.close()
         self._meter.close()
+
+
+class Lane(SupervisorConnection):
+    """Between the stream to the host and the instance.
+
+    Args:
+        limits: What one message of the guest may cost.
+    """
+
+    def __init__(self, limits: WireLimits) -> None:
+        super().__init__(limits=limits)
+        self._held: list[Frame] = []  # of a message that is not whole yet
+        self._held_bytes = 0
+        self._asked: list[bytes] = []
+        self.grants = GrantTools(request=0, tools={})
+        """All tools that were granted, for an instance that takes the place of this one."""
+        self.unbound: set[int] = set()
+        """Requests of the guest's lane that are not answered."""
+
+    # ------------------------------------------------------------ from the instance
+
+    def sort(self, data: bytes) -> Iterator[bytes | Message]:
+        """Take bytes of the instance; return bytes for the host, and messages that are for this side.
+
+        Raises:
+            ProtocolViolation: From the iterator: it sent what is no frame; to be killed.
+        """
+        for frame in self._guest.feed(data):
+            self._held.append(frame)
+            self._held_bytes += len(frame.rest) + len(frame.body)
+            # SECURITY: a message that never ends must not fill the host's memory.
+            if self._held_bytes > 2 * self._limits.message_bytes:
+                raise ProtocolViolation("a message without end")
+            kind = _KIND.match(frame.rest)
+            if kind is not None:
+                held, self._held, self._held_bytes = self._held, [], 0
+                yield from self._whole(kind[1].decode("ascii"), held)
+
+    def _whole(self, kind: str, held: list[Frame]) -> Iterator[bytes | Message]:
+        if kind in _TAKEN:
+            message = self._assembled(held)
+            if not isinstance(message, Bound) or not message.request:
+                yield message
+                return
+            self.unbound.discard(message.request)
+        self.run_open = self.run_open and kind != "Finished"
+        for frame in held:
+            yield self._stream.number("g", *self._as_agreed(frame))
+
+    def _assembled(self, held: list[Frame]) -> Message:
+        assembler = Assembler(_TAKEN, self._limits)
+        for frame in held:
+            message = assembler.add(frame)
+            if message is not None:
+                return message
+        raise ProtocolViolation("a message of blobs only")
+
+    def interpreter_died(self) -> None:
+        """Forget what the dead instance did not finish to say, and what it was asked."""
+        super().interpreter_died()
+        self._held, self._held_bytes = [], 0
+        self.unbound.clear()
+
+    # ------------------------------------------------------------ from the host
+
+    def note(self, relay: Relay) -> bool:
+        """Look at what is passed on to the instance: remember grants; return whether it starts a run."""
+        kind = _KIND.match(relay.data, 5)  # behind ["g",
+        self._asked.append(relay.data)
+        if kind is None:
+            return False
+        data, self._asked = b"".join(self._asked), []
+        if kind[1] in (b"GrantTools", b"SetVariables"):
+            for message in GuestConnection(limits=WireLimits(message_bytes=1 << 30)).receive_data(data):
+                self._note_binding(message)
+        return kind[1] == b"Execute"
+
+    def _note_binding(self, message: Message) -> None:
+        self.unbound.add(getattr(message, "request", 0))
+        if isinstance(message, GrantTools):
+            self.grants = replace(self.grants, tools={**self.grants.tools, **message.tools})
+
+
+def plain(message: Message) -> bytes:
+    """Return the bytes that say `message` to an instance."""
+    return b"".join([piece for rest, body in pack(message, raw=True) for piece in (b'["g",', rest, body)])
+
+
+def stop_message(cause: str) -> bytes:
+    """Return what makes an instance stop its run at the next place where it looks; between runs it does nothing."""
+    return plain(Answer(call=0, error_type="Stopped", error_message=cause))
