@@ -205,3 +205,26 @@ def oci_executor(tools_folder: Path, monkeypatch: pytest.MonkeyPatch) -> type[An
     from pinjra.executors.containers.oci import OciExecutor
 
     return OciExecutor
+
+
+@pytest.fixture
+def http() -> Iterator[Make]:
+    """Executors in a real service, in a thread of this process."""
+    import functools
+    import threading
+
+    uvicorn = pytest.importorskip("uvicorn")
+    from pinjra.executors.http import HttpExecutor
+    from pinjra.server.http.app import create_app
+    from pinjra.server.http.settings import ServeSettings
+
+    server = uvicorn.Server(uvicorn.Config(create_app(ServeSettings(port=0)), port=0, log_level="warning"))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    while not server.started:
+        thread.join(0.02)
+        assert thread.is_alive(), "the service has ended"
+    port = server.servers[0].sockets[0].getsockname()[1]
+    yield functools.partial(HttpExecutor, url=f"http://127.0.0.1:{port}")
+    server.should_exit = True
+    thread.join()

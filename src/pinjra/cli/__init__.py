@@ -33,6 +33,7 @@ _COMMANDS = {
     ),
     "models": ("pinjra.cli.models:models", "List and fetch embedded models."),
     "mcp": ("pinjra.cli.mcp:mcp", "Serve sandboxed Python to MCP clients."),
+    "serve": ("pinjra.cli.serve:serve", "Serve sandboxed sessions over HTTP."),
     "replay": ("pinjra.cli.replay:replay", "Show a saved run again."),
 }
 

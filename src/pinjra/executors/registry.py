@@ -37,6 +37,7 @@ BUILTIN: dict[str, str] = {
     "modal": "pinjra.executors.remote.modal:ModalExecutor",
     "blaxel": "pinjra.executors.remote.blaxel:BlaxelExecutor",
     "daytona": "pinjra.executors.remote.daytona:DaytonaExecutor",
+    "http": "pinjra.executors.http:HttpExecutor",
     "kubernetes": "pinjra.executors.kubernetes.executor:KubernetesExecutor",
 }
 

@@ -45,6 +45,6 @@ def named(check: Check) -> str:
 FIXTURES = {
     "docker": "docker_executor",
     "oci": "oci_executor",
-    **{name: name for name in ("e2b", "modal", "blaxel", "daytona", "kubernetes", "ssh")},
+    **{name: name for name in ("e2b", "modal", "blaxel", "daytona", "http", "kubernetes", "ssh")},
 }
 """Executor -> the fixture that gives its class, for those that need a daemon, a server or an SDK."""

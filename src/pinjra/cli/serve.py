@@ -1,0 +1,57 @@
+"""`pinjra serve`: one machine's sessions for many clients, over HTTP."""
+
+from __future__ import annotations
+
+import click
+
+from pinjra.cli.options import names
+
+__all__ = ["serve"]
+
+
+@click.command()
+@click.option("--config", metavar="FILE", help="Settings as TOML; options below go before what it says.")
+@click.option(
+    "--host", metavar="ADDRESS", help="127.0.0.1 unless given; another one needs a tenant with a token."
+)
+@click.option("--port", type=click.IntRange(0, 65535), help="8700 unless given.")
+@click.option("--executor", metavar="NAME", help="Where sessions run: jail unless given.")
+@click.option("--sessions", type=click.IntRange(min=1), help="Open at one time, all tenants together.")
+@click.option(
+    "--idle",
+    "idle_seconds",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="SECONDS",
+    help="A session that nobody used for so long is closed.",
+)
+@click.option("--warm", default="", metavar="A,B", help="Modules that the warm jail of /run_code has loaded.")
+def serve(
+    config: str | None,
+    host: str | None,
+    port: int | None,
+    executor: str | None,
+    sessions: int | None,
+    idle_seconds: float | None,
+    warm: str,
+) -> None:  # fmt: skip
+    """Serve sandboxed sessions over HTTP: the native API below /v1, SandboxFusion's, and E2B's.
+
+    On loopback anybody of this machine may use it. With tenants in the settings, clients send their token as
+    "Authorization: Bearer …".
+    """
+    from pinjra.core.errors import MissingDependency
+
+    try:
+        from pinjra.server.http.app import serve as run
+        from pinjra.server.http.settings import load_settings
+    except ImportError as error:
+        raise MissingDependency(error.name or "the service", "pip install 'pinjra[serve]'") from error
+    options = {
+        "host": host,
+        "port": port,
+        "executor": executor,
+        "sessions": sessions,
+        "idle_seconds": idle_seconds,
+        "warm_imports": tuple(names(warm)) or None,
+    }
+    run(load_settings(config, options))

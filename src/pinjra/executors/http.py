@@ -1,0 +1,202 @@
+"""A service of `pinjra serve` -> a transport: the worker runs there, the host's side here, so tools stay with the caller."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+import httpx
+
+from pinjra.core.errors import (
+    BackendError,
+    ConfigurationError,
+    ExecutorUnavailable,
+    MissingDependency,
+    PinjraError,
+    StartupFailed,
+)
+from pinjra.core.limits import Limits
+from pinjra.executors.guarantees import Guarantees
+from pinjra.executors.session.executor import SessionExecutor
+from pinjra.executors.session.transport import Transport
+
+if TYPE_CHECKING:
+    from websockets.sync.client import ClientConnection
+
+__all__ = ["HttpExecutor"]
+
+_OPEN_SECONDS = 120.0  # a service may install packages first
+_PIECE_BYTES = 4 << 20  # of one message; the service takes up to 32 MiB
+
+# What the service answers -> whose fault it is.
+_ERRORS: dict[int, type[PinjraError]] = {
+    400: ConfigurationError,
+    401: ConfigurationError,
+    403: ConfigurationError,
+    429: ExecutorUnavailable,
+    501: ExecutorUnavailable,
+    503: StartupFailed,
+}
+
+
+class HttpExecutor(SessionExecutor):
+    """Runs guest code in a session of a `pinjra serve` that may be on another machine.
+
+    Args:
+        url: Where the service is; else PINJRA_URL.
+        token: The tenant's token; else PINJRA_TOKEN. Not needed by a service on loopback without tenants.
+        executor: Which of the service's executors; "" for its default.
+        parameters: Further parameters of the session there (`packages`, `programs`, `network`, `env`, …).
+
+    Raises:
+        ConfigurationError: No address, a wrong token, or parameters that the service does not take (the caller's fault).
+        ExecutorUnavailable: The service has no room, or cannot give what was asked.
+        StartupFailed: The service cannot be reached, or the session did not come up.
+    """
+
+    def __init__(
+        self,
+        additional_authorized_imports: Iterable[str] = (),
+        *,
+        url: str | None = None,
+        token: str | None = None,
+        executor: str = "",
+        limits: Limits = Limits(),  # noqa: B008  (frozen)
+        parameters: Mapping[str, object] | None = None,
+        **options: Any,
+    ) -> None:
+        self._url = (url or os.environ.get("PINJRA_URL") or "").rstrip("/")
+        if not self._url.startswith(("http://", "https://")):
+            raise ConfigurationError(
+                f"executor 'http' needs url=\"http://HOST:PORT\" or PINJRA_URL, not {self._url!r}"
+            )
+        given = token or os.environ.get("PINJRA_TOKEN") or ""
+        self._headers = {"Authorization": f"Bearer {given}"} if given else {}
+        imports = tuple(additional_authorized_imports)
+        self._wanted = {
+            "authorized_imports": list(imports),
+            "limits": {
+                name: getattr(limits, name) for name in Limits.__slots__ if getattr(limits, name) is not None
+            },
+            **({"executor": executor} if executor else {}),
+            **{name: options[name] for name in ("guard", "rollback") if name in options},
+            **(parameters or {}),
+        }
+        super().__init__(imports, limits=limits, **options)
+
+    def _open(self) -> Transport:
+        opened = self._post("/v1/streams", self._wanted)
+        self._scratch = str(opened.get("scratch", ""))  # where the box there keeps its files
+        return self._connected(opened["id"])
+
+    def _open_fork(self, ask: Callable[[], None]) -> Transport:
+        name = self._post(f"/v1/streams/{self._transport.name}/fork", {})["id"]
+        ask()
+        return self._connected(name)
+
+    def _connected(self, name: str) -> HttpTransport:
+        self._transport = HttpTransport(self._url, name, self._headers)
+        return self._transport
+
+    def _post(self, path: str, body: Mapping[str, object]) -> dict[str, Any]:
+        try:
+            response = httpx.post(self._url + path, json=body, headers=self._headers, timeout=_OPEN_SECONDS)
+            answer = response.json()
+        except (httpx.HTTPError, ValueError) as error:
+            raise StartupFailed(f"the service at {self._url} does not answer: {error}") from error
+        if response.status_code >= 400:
+            said = answer.get("error", {}).get("message", response.text[:300])
+            raise _ERRORS.get(response.status_code, BackendError)(f"the service at {self._url}: {said}")
+        found: dict[str, Any] = answer
+        return found
+
+    @property
+    def guarantees(self) -> Guarantees:
+        """What the worker enforces there; the wall is the service's executor."""
+        return Guarantees(
+            boundary="remote",
+            isolation=("the executor of a pinjra service",),
+            memory="the service's executor",
+            wall="host timer, kill",
+            cpu="measured by the supervisor",
+            operations="guard" if self._guard else "",
+            disk="the service's executor",
+            processes="the service's executor",
+            network="the service's executor",
+            files="scratch folder there",
+            rollback="forked checkpoint" if self._rollback else "",
+            fork="the service's executor",
+        )
+
+
+class HttpTransport:
+    """One stream of a service, over a WebSocket."""
+
+    eight_bit_clean = True
+
+    def __init__(self, url: str, name: str, headers: Mapping[str, str]) -> None:
+        self.name = name
+        self._death = ""
+        self._closing = threading.Lock()
+        self._is_closed = False
+        self._ending = ExitStack()
+        self._socket = _connect(self._ending, f"ws{url[4:]}/v1/streams/{name}", headers)
+
+    def read(self, timeout_seconds: float | None) -> bytes:
+        """Return the next bytes; see `Transport.read`."""
+        from websockets.exceptions import ConnectionClosed
+
+        try:
+            data = self._socket.recv(timeout_seconds)
+        except ConnectionClosed as error:
+            if error.rcvd is not None:
+                self._death = error.rcvd.reason
+            return b""
+        return data if isinstance(data, bytes) else data.encode()
+
+    def write(self, data: bytes) -> None:
+        """Send all of `data`; see `Transport.write`."""
+        from websockets.exceptions import ConnectionClosed
+
+        view = memoryview(data)
+        try:
+            for begin in range(0, len(view), _PIECE_BYTES):
+                self._socket.send(bytes(view[begin : begin + _PIECE_BYTES]))
+        except ConnectionClosed as error:
+            raise BackendError(f"the stream to the service has ended: {error}") from error
+
+    def reopen(self) -> bool:
+        """Return False: the service ends a box whose client has left."""
+        return False
+
+    def kill(self) -> None:
+        """Cut the stream, at which the service ends the box."""
+        self.close()
+
+    def close(self) -> None:
+        """Cut the stream; the service ends the box."""
+        with self._closing:
+            if not self._is_closed:
+                self._is_closed = True
+                self._ending.close()
+
+    def describe_death(self) -> str:
+        """Return what the service said when it ended the stream."""
+        return self._death
+
+
+def _connect(ending: ExitStack, address: str, headers: Mapping[str, str]) -> ClientConnection:
+    try:
+        from websockets.exceptions import WebSocketException
+        from websockets.sync.client import connect
+    except ImportError:
+        raise MissingDependency("websockets", "pip install 'pinjra[http]'") from None
+    try:
+        return ending.enter_context(
+            connect(address, additional_headers=dict(headers), max_size=None, compression=None, proxy=None)
+        )
+    except (OSError, WebSocketException) as error:
+        raise StartupFailed(f"the service does not take the stream: {error}") from error

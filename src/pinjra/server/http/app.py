@@ -1,0 +1,95 @@
+"""Settings -> the application, and the process that serves it."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import signal
+from collections.abc import AsyncIterator
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from pinjra.core.errors import PinjraError
+from pinjra.server.http import native, streams
+from pinjra.server.http.bounds import Bounds
+from pinjra.server.http.errors import answer_error
+from pinjra.server.http.hub import Hub
+from pinjra.server.http.metrics import Metrics
+from pinjra.server.http.settings import ServeSettings
+from pinjra.server.http.tenants import Tenants
+
+__all__ = ["create_app", "serve"]
+
+_log = logging.getLogger("pinjra.serve")
+
+
+async def _health(request: Request) -> Response:
+    """Answer that the process lives."""
+    return PlainTextResponse("ok\n")
+
+
+async def _ready(request: Request) -> Response:
+    """Answer whether new sessions are taken."""
+    hub: Hub = request.app.state.hub
+    if hub.is_draining:
+        return JSONResponse({"ready": False, "why": "draining"}, 503)
+    return JSONResponse({"ready": True, "sessions": len(hub.all())})
+
+
+async def _metrics(request: Request) -> Response:
+    """Return what Prometheus reads."""
+    return Response(request.app.state.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+def create_app(settings: ServeSettings) -> Starlette:
+    """Return the service as an ASGI application."""
+    metrics = Metrics()
+
+    @contextlib.asynccontextmanager
+    async def life(app: Starlette) -> AsyncIterator[None]:
+        app.state.hub.start()
+        try:
+            yield
+        finally:
+            await app.state.hub.stop()
+
+    app = Starlette(
+        routes=[
+            Route("/health", _health),
+            Route("/ready", _ready),
+            Route("/metrics", _metrics),
+            *native.ROUTES,
+            *streams.ROUTES,
+        ],
+        middleware=[Middleware(Bounds, settings=settings)],
+        exception_handlers=dict.fromkeys((PinjraError, FileNotFoundError, Exception), answer_error),
+        lifespan=life,
+    )
+    app.state.settings = settings
+    app.state.metrics = metrics
+    app.state.forks = {}
+    app.state.hub = Hub(settings, metrics)
+    app.state.tenants = Tenants(settings)
+    return app
+
+
+def serve(settings: ServeSettings) -> None:
+    """Serve until SIGTERM or Ctrl-C; runs in progress may end within `drain_seconds`."""
+    config = uvicorn.Config(
+        create_app(settings),
+        host=settings.host,
+        port=settings.port,
+        log_level="warning",
+        timeout_graceful_shutdown=int(settings.drain_seconds) + 1,
+        ws_max_size=32 << 20,
+        server_header=False,
+    )
+    signal.signal(
+        signal.SIGTERM, lambda *_: None
+    )  # uvicorn raises it again when it has ended: ending on request is no failure
+    uvicorn.Server(config).run()

@@ -1,0 +1,116 @@
+"""Requests -> requests that are small enough, fast enough, and meant for this service. Pure ASGI, so that bodies stay streams."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from pinjra.server.http.settings import ServeSettings
+
+__all__ = ["Bounds"]
+
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+class _TooMuch(Exception):
+    """The body is larger, or slower, than the service takes."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class Bounds:
+    """Refuses foreign Host and Origin headers, and bodies over the limits of size and time."""
+
+    def __init__(self, app: ASGIApp, settings: ServeSettings) -> None:
+        self._app = app
+        self._settings = settings
+        self._hosts = {settings.host, *settings.hosts, *(_LOOPBACK if settings.is_loopback else ())}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass on what is within the bounds."""
+        if scope["type"] not in ("http", "websocket"):
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        problem = self._problem(headers)
+        if problem:
+            await _refuse(403, problem, scope, receive, send)
+            return
+        if scope["type"] == "websocket":
+            await self._app(scope, receive, send)
+            return
+        length = headers.get("content-length", "0")
+        if not length.isascii() or not length.isdigit() or int(length[:20]) > self._settings.body_bytes:
+            await _refuse(413, f"a body has at most {self._settings.body_bytes} bytes", scope, receive, send)
+            return
+        await self._bounded(scope, receive, send)
+
+    def _problem(self, headers: Headers) -> str:
+        """Return why this request was not meant for us; "" when it was."""
+        # SECURITY: a page whose name was rebound to loopback sends its own name as Host.
+        if "*" not in self._hosts and _name(headers.get("host", "")) not in self._hosts:
+            return "the Host header names another machine; see `hosts` in the settings"
+        # SECURITY: browsers say which site a request comes from; another site's page has no business here.
+        origin = headers.get("origin")
+        if origin is not None and _name(urlsplit(origin).netloc) not in self._hosts:
+            return "requests from pages of other sites are refused"
+        if headers.get("sec-fetch-site") == "cross-site":
+            return "requests from pages of other sites are refused"
+        return ""
+
+    async def _bounded(self, scope: Scope, receive: Receive, send: Send) -> None:
+        left = self._settings.body_bytes
+        deadline = time.monotonic() + self._settings.body_seconds
+        is_arriving, has_started = True, False
+
+        async def take() -> Message:
+            nonlocal left, is_arriving
+            if not is_arriving:
+                return await receive()
+            try:
+                message = await asyncio.wait_for(receive(), max(deadline - time.monotonic(), 0.0))
+            except TimeoutError:
+                raise _TooMuch(
+                    408, f"the body did not arrive within {self._settings.body_seconds:g} s"
+                ) from None
+            left -= len(message.get("body", b""))
+            is_arriving = bool(message.get("more_body", False))
+            if left < 0:
+                raise _TooMuch(413, f"a body has at most {self._settings.body_bytes} bytes")
+            return message
+
+        async def give(message: Message) -> None:
+            nonlocal has_started
+            has_started = True
+            await send(message)
+
+        try:
+            await self._app(scope, take, give)
+        except _TooMuch as error:
+            if not has_started:
+                await _refuse(error.status, str(error), scope, receive, send)
+
+
+def _name(netloc: str) -> str:
+    """Return the host of "name:port" or "[::1]:port", in lower case."""
+    if netloc.startswith("["):
+        return netloc[1:].partition("]")[0].lower()
+    return netloc.partition(":")[0].lower()
+
+
+async def _refuse(status: int, message: str, scope: Scope, receive: Receive, send: Send) -> None:
+    if scope["type"] == "websocket":
+        await receive()
+        await send({"type": "websocket.close", "code": 1008, "reason": message})
+        return
+    response = JSONResponse(
+        {"error": {"kind": "refused", "message": message}}, status, {"Connection": "close"}
+    )
+    await response(scope, receive, send)

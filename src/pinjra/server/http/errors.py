@@ -1,0 +1,78 @@
+"""Host-side errors -> HTTP statuses and JSON bodies, one row a class."""
+
+from __future__ import annotations
+
+import math
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+
+from pinjra.core.errors import (
+    BackendError,
+    ConfigurationError,
+    ExecutorClosed,
+    ExecutorUnavailable,
+    InternalError,
+    PinjraError,
+    ProtocolViolation,
+    SessionLost,
+    StartupFailed,
+)
+
+__all__ = ["Busy", "Forbidden", "NotFound", "Unauthorized", "answer_error", "status_of"]
+
+
+class Unauthorized(PinjraError):
+    """The client's fault: no token, or one that nobody has."""
+
+
+class Forbidden(PinjraError):
+    """The client's fault: its tenant may not have this."""
+
+
+class NotFound(PinjraError):
+    """The client's fault: there is no such session, file or agent of this tenant."""
+
+
+class Busy(PinjraError):
+    """No room now. `retry_seconds` says when to come again."""
+
+    def __init__(self, message: str, retry_seconds: float = 1.0) -> None:
+        super().__init__(message)
+        self.retry_seconds = retry_seconds
+
+
+# The first row that fits; a class stands before its base.
+_STATUS: tuple[tuple[type[BaseException], int, str], ...] = (
+    (Unauthorized, 401, "unauthorized"),
+    (Forbidden, 403, "forbidden"),
+    (NotFound, 404, "not_found"),
+    (FileNotFoundError, 404, "not_found"),
+    (Busy, 429, "busy"),
+    (ConfigurationError, 400, "bad_request"),
+    (ExecutorUnavailable, 501, "unavailable"),
+    (SessionLost, 410, "session_lost"),
+    (ExecutorClosed, 410, "session_closed"),
+    (ProtocolViolation, 502, "hostile_worker"),
+    (StartupFailed, 503, "startup_failed"),
+    (BackendError, 502, "backend"),
+    (InternalError, 500, "internal"),
+    (PinjraError, 500, "internal"),
+)
+
+
+def status_of(error: BaseException) -> tuple[int, str]:
+    """Return the HTTP status and the word for an error."""
+    return next(
+        ((status, word) for kind, status, word in _STATUS if isinstance(error, kind)), (500, "internal")
+    )
+
+
+async def answer_error(request: Request, error: Exception) -> JSONResponse:
+    """Return the response for an error: its word and message, never a traceback."""
+    status, word = status_of(error)
+    message = str(error) if isinstance(error, (PinjraError, FileNotFoundError)) else "an error of the service"
+    headers = {"Retry-After": str(math.ceil(error.retry_seconds))} if isinstance(error, Busy) else {}
+    if isinstance(error, Unauthorized):
+        headers["WWW-Authenticate"] = "Bearer"
+    return JSONResponse({"error": {"kind": word, "message": message}}, status, headers)

@@ -1,0 +1,40 @@
+"""What the service counts, in the form that Prometheus reads."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from pinjra.core.execution import Execution
+
+__all__ = ["Metrics"]
+
+
+class Metrics:
+    """Counters of one service, in a registry of its own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.sessions = Gauge("pinjra_sessions", "Open sessions", ["tenant"], registry=self.registry)
+        self.expired = Counter(
+            "pinjra_sessions_expired", "Sessions closed by their time", registry=self.registry
+        )
+        self.runs = Counter(
+            "pinjra_runs", "Runs by how they ended", ["tenant", "end"], registry=self.registry
+        )
+        self.seconds = Histogram("pinjra_run_seconds", "Time of a run on the clock", registry=self.registry)
+        self.cpu = Counter(
+            "pinjra_run_cpu_seconds", "Processor time of runs", ["tenant"], registry=self.registry
+        )
+        self.requests = Counter("pinjra_requests", "Requests by status", ["status"], registry=self.registry)
+
+    def count_run(self, tenant: str, done: Execution) -> None:
+        """Count one finished run."""
+        error = done.error
+        end = "ok" if error is None else (error.cause.value if error.cause else error.kind.value)
+        self.runs.labels(tenant, end).inc()
+        self.seconds.observe(done.usage.wall_seconds)
+        self.cpu.labels(tenant).inc(done.usage.cpu_seconds or 0.0)
+
+    def text(self) -> bytes:
+        """Return the page that Prometheus reads."""
+        return generate_latest(self.registry)

@@ -1,0 +1,324 @@
+"""The native API below /v1: sessions, runs, programs, files, tools. One small function a route."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import queue
+import threading
+from collections.abc import AsyncIterator, Callable
+from typing import Any, cast
+
+from sse_starlette import EventSourceResponse
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route, WebSocketRoute
+
+from pinjra.core.errors import ConfigurationError
+from pinjra.core.execution import Execution
+from pinjra.executors.base import PythonExecutor
+from pinjra.executors.registry import executor_names, sandbox
+from pinjra.server.http.errors import NotFound
+from pinjra.server.http.hub import Held, Hub
+from pinjra.server.http.requests import (
+    ProgramRequest,
+    RunRequest,
+    SessionRequest,
+    VariablesRequest,
+    body_of,
+    decoded_files,
+)
+from pinjra.server.http.results import execution_json, guarantees_json
+from pinjra.server.http.tenants import Tenant
+from pinjra.server.http.tools import tools_socket
+
+__all__ = ["ROUTES", "execute", "opened"]
+
+
+def hub_of(request: Request) -> Hub:
+    """Return the service's sessions."""
+    return cast("Hub", request.app.state.hub)
+
+
+def tenant_of(request: Request) -> Tenant:
+    """Return who asks.
+
+    Raises:
+        Unauthorized: Nobody that we know.
+    """
+    return cast("Tenant", request.app.state.tenants.of(request.headers))
+
+
+def _held(request: Request) -> Held:
+    return hub_of(request).find(tenant_of(request), request.path_params["session"])
+
+
+def described(held: Held) -> dict[str, Any]:
+    """Return what a client is told of a session."""
+    return {
+        "id": held.id,
+        "executor": held.executor_name,
+        "started": held.started,
+        "idle_seconds": held.idle_seconds,
+        "in_use": held.users > 0,
+    }
+
+
+# ---------------------------------------------------------------- sessions
+
+
+async def opened(hub: Hub, tenant: Tenant, wanted: SessionRequest, **options: Any) -> Held:
+    """Open the session that a request asks for, with its files and variables in it."""
+    name, parameters = wanted.options(tenant, hub.settings)
+    files = decoded_files(wanted.files)
+
+    def make() -> PythonExecutor:
+        executor = sandbox(name, **parameters)
+        try:
+            for file, data in files.items():
+                executor.put_file(file, data)
+            if wanted.variables:
+                executor.send_variables(wanted.variables)
+        except BaseException:
+            executor.close()
+            raise
+        return executor
+
+    return await hub.open(tenant, make, executor_name=name, idle_seconds=wanted.timeout_seconds, **options)
+
+
+async def create_session(request: Request) -> Response:
+    """Open a session."""
+    tenant = tenant_of(request)
+    held = await opened(hub_of(request), tenant, await body_of(request, SessionRequest))
+    body = {**described(held), "guarantees": guarantees_json(held.executor.guarantees)}
+    return JSONResponse(body, 201, {"Location": f"/v1/sessions/{held.id}"})
+
+
+async def list_sessions(request: Request) -> Response:
+    """List the tenant's sessions."""
+    return JSONResponse({"sessions": [described(held) for held in hub_of(request).of(tenant_of(request))]})
+
+
+async def show_session(request: Request) -> Response:
+    """Describe a session and what it enforces."""
+    held = _held(request)
+    return JSONResponse({**described(held), "guarantees": guarantees_json(held.executor.guarantees)})
+
+
+async def close_session(request: Request) -> Response:
+    """Close a session."""
+    await hub_of(request).close(_held(request))
+    return Response(status_code=204)
+
+
+async def fork_session(request: Request) -> Response:
+    """Open a session with the same variables and files."""
+    hub, tenant, held = hub_of(request), tenant_of(request), _held(request)
+    async with hub.using(held) as executor:
+        copy = await hub.open(
+            tenant, executor.fork, executor_name=held.executor_name, idle_seconds=held.idle_seconds
+        )
+    return JSONResponse(described(copy), 201, {"Location": f"/v1/sessions/{copy.id}"})
+
+
+async def reset_session(request: Request) -> Response:
+    """Forget variables and files."""
+    hub, held = hub_of(request), _held(request)
+    async with hub.using(held) as executor:
+        await hub.call(executor.reset)
+    return Response(status_code=204)
+
+
+async def interrupt_session(request: Request) -> Response:
+    """Stop the run in progress."""
+    held = _held(request)
+    await hub_of(request).call(held.executor.interrupt)
+    return Response(status_code=204)
+
+
+async def set_variables(request: Request) -> Response:
+    """Set variables to JSON data."""
+    hub, held = hub_of(request), _held(request)
+    wanted = await body_of(request, VariablesRequest)
+    async with hub.using(held) as executor:
+        await hub.call(executor.send_variables, wanted.variables)
+    return Response(status_code=204)
+
+
+# ---------------------------------------------------------------- runs
+
+
+async def run_code(request: Request) -> Response:
+    """Run code in a session; with `stream` as server-sent events."""
+    hub, held = hub_of(request), _held(request)
+    wanted = await body_of(request, RunRequest)
+    if wanted.stream:
+        return EventSourceResponse(_events(hub, held, wanted))
+    async with hub.using(held) as executor:
+        done = await hub.run(held, lambda: execute(executor, held.tenant, wanted))
+    return JSONResponse(execution_json(done))
+
+
+def execute(executor: PythonExecutor, tenant: Tenant, wanted: RunRequest) -> Execution:
+    """Run what a request asks for; blocking."""
+    options: dict[str, Any] = {}
+    if wanted.wall_seconds is not None:
+        options["wall_seconds"] = min(wanted.wall_seconds, tenant.quota.wall_seconds)
+    if wanted.stdin is not None:
+        options["stdin"] = wanted.stdin
+    if wanted.language != "python":
+        options["language"] = wanted.language
+    return executor.run(wanted.code, **options)
+
+
+async def _events(hub: Hub, held: Held, wanted: RunRequest) -> AsyncIterator[dict[str, str]]:
+    """Yield output as it is printed, artifacts, and last the whole result."""
+    async with hub.using(held) as executor:
+        output = _Output(asyncio.get_running_loop())
+        executor.on_output = output.put
+        task = asyncio.ensure_future(hub.run(held, lambda: execute(executor, held.tenant, wanted)))
+        task.add_done_callback(lambda _: output.end())
+        try:
+            async for stream, text in output:
+                yield {"event": "output", "data": json.dumps({"stream": stream, "text": text})}
+            done = execution_json(task.result())
+            for artifact in done["artifacts"]:
+                yield {"event": "artifact", "data": json.dumps(artifact)}
+            yield {"event": "finished", "data": json.dumps(done)}
+        except asyncio.CancelledError:
+            task.cancel()
+            await asyncio.wait([task])
+            raise
+        finally:
+            executor.on_output = None
+
+
+class _Output:
+    """Text that a run prints in its thread -> an asynchronous iterator. Bounded: the run waits for a slow client."""
+
+    _MOST = 256  # pieces in between
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._pieces: queue.SimpleQueue[tuple[str, str] | None] = queue.SimpleQueue()
+        self._room = threading.Semaphore(self._MOST)
+        self._wake = asyncio.Event()
+
+    def put(self, stream: str, text: str) -> None:
+        """Take a piece; called on the run's thread."""
+        self._room.acquire(
+            timeout=5.0
+        )  # a client that reads nothing for so long gets memory, not the run's time
+        self._pieces.put((stream, text))
+        self._loop.call_soon_threadsafe(self._wake.set)
+
+    def end(self) -> None:
+        """Say that nothing more comes; called on the loop."""
+        self._pieces.put(None)
+        self._wake.set()
+
+    async def __aiter__(self) -> AsyncIterator[tuple[str, str]]:
+        while True:
+            try:
+                piece = self._pieces.get_nowait()
+            except queue.Empty:
+                self._wake.clear()
+                if self._pieces.empty():
+                    await self._wake.wait()
+                continue
+            if piece is None:
+                return
+            self._room.release()
+            yield piece
+
+
+async def run_program(request: Request) -> Response:
+    """Start a program in a session and wait for its end."""
+    hub, held = hub_of(request), _held(request)
+    wanted = await body_of(request, ProgramRequest)
+    seconds = min(wanted.timeout_seconds or held.tenant.quota.wall_seconds, held.tenant.quota.wall_seconds)
+    async with hub.using(held) as executor:
+        start = getattr(executor, "exec", None)
+        if start is None:
+            raise ConfigurationError(f"executor {held.executor_name!r} starts no programs; the jail can")
+        done = await hub.call(start, wanted.argv, stdin=wanted.stdin, timeout=seconds)
+    return JSONResponse(
+        {
+            "returncode": done.returncode,
+            "stdout": done.stdout,
+            "stderr": done.stderr,
+        }
+    )
+
+
+# ---------------------------------------------------------------- files
+
+
+async def list_files(request: Request) -> Response:
+    """List name and size of the session's files."""
+    hub, held = hub_of(request), _held(request)
+    async with hub.using(held, alone=False) as executor:
+        return JSONResponse({"files": await hub.call(executor.list_files)})
+
+
+async def read_file(request: Request) -> Response:
+    """Return a file's bytes."""
+    hub, held = hub_of(request), _held(request)
+    async with hub.using(held, alone=False) as executor:
+        data = await hub.call(executor.get_file, request.path_params["name"])
+    headers = {
+        "Content-Disposition": "attachment",  # SECURITY: a guest's HTML is never shown as a page of this origin
+        "X-Content-Type-Options": "nosniff",
+        "Content-Security-Policy": "sandbox",
+    }
+    return Response(data, media_type="application/octet-stream", headers=headers)
+
+
+async def write_file(request: Request) -> Response:
+    """Write a file; the body is its bytes."""
+    hub, held = hub_of(request), _held(request)
+    data = await request.body()
+    async with hub.using(held, alone=False) as executor:
+        await hub.call(executor.put_file, request.path_params["name"], data)
+    return Response(status_code=204)
+
+
+# ---------------------------------------------------------------- the machine
+
+
+async def show_executors(request: Request) -> Response:
+    """List the executors that a session may ask for."""
+    tenant_of(request)
+    settings = hub_of(request).settings
+    offered = [name for name in executor_names() if name in (settings.executor, *settings.executors)]
+    return JSONResponse({"default": settings.executor, "executors": offered})
+
+
+async def missing(request: Request) -> Response:
+    """Answer a path that is none of ours, to those that may know."""
+    tenant_of(request)
+    raise NotFound("there is nothing at this path")
+
+
+_S = "/v1/sessions/{session}"
+_PLAIN: tuple[tuple[str, str, Callable[[Request], Any]], ...] = (
+    ("POST", "/v1/sessions", create_session),
+    ("GET", "/v1/sessions", list_sessions),
+    ("GET", _S, show_session),
+    ("DELETE", _S, close_session),
+    ("POST", _S + "/runs", run_code),
+    ("POST", _S + "/programs", run_program),
+    ("POST", _S + "/fork", fork_session),
+    ("POST", _S + "/reset", reset_session),
+    ("POST", _S + "/interrupt", interrupt_session),
+    ("PUT", _S + "/variables", set_variables),
+    ("GET", _S + "/files", list_files),
+    ("GET", _S + "/files/{name:path}", read_file),
+    ("PUT", _S + "/files/{name:path}", write_file),
+    ("GET", "/v1/executors", show_executors),
+)
+ROUTES: list[Any] = [
+    *(Route(path, function, methods=[method]) for method, path, function in _PLAIN),
+    WebSocketRoute(_S + "/tools", tools_socket),
+]

@@ -1,0 +1,77 @@
+"""What executors give -> JSON that any client can read. Values that JSON cannot say are described, never pickled."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any
+
+from pydantic_core import from_json, to_json
+
+from pinjra.core.execution import Artifact, Execution, GuestError, Usage
+from pinjra.core.values import Opaque, Record
+from pinjra.executors.guarantees import Guarantees
+
+__all__ = ["artifact_json", "error_json", "execution_json", "guarantees_json", "value_json"]
+
+_VALUE_CHARACTERS = 1 << 20  # of a described value
+
+
+def value_json(value: object) -> Any:
+    """Return the value as JSON data; what JSON does not have is `{"type": …, "repr": …}`."""
+    return from_json(to_json(value, inf_nan_mode="strings", bytes_mode="base64", fallback=_described))
+
+
+def _described(value: object) -> object:
+    if isinstance(value, Opaque):
+        return {"type": value.type, "repr": value.repr}
+    if isinstance(value, Record):
+        return {"type": value.type, "fields": dict(value.fields)}
+    for method in ("to_dict", "tolist"):  # pandas and numpy, built on the host from plain data
+        if callable(getattr(value, method, None)):
+            return getattr(value, method)()
+    return {"type": type(value).__name__, "repr": repr(value)[:_VALUE_CHARACTERS]}
+
+
+def artifact_json(artifact: Artifact) -> dict[str, Any]:
+    """Return an artifact with its bytes in base64."""
+    return {
+        "media_type": artifact.media_type,
+        "name": artifact.name,
+        "data": base64.b64encode(artifact.data).decode("ascii"),
+    }
+
+
+def error_json(error: GuestError | None) -> dict[str, Any] | None:
+    """Return the fields of a guest's failure; None where it did not fail."""
+    if error is None:
+        return None
+    given = _fields(error)
+    given["kind"] = error.kind.value
+    given["cause"] = error.cause.value if error.cause else None
+    return given
+
+
+def execution_json(done: Execution) -> dict[str, Any]:
+    """Return everything that came of a run."""
+    return {
+        "value": value_json(done.value),
+        "stdout": done.stdout,
+        "stderr": done.stderr,
+        "error": error_json(done.error),
+        "artifacts": [artifact_json(artifact) for artifact in done.artifacts],
+        "usage": _fields(done.usage),
+        "is_final_answer": done.is_final_answer,
+        "notes": list(done.notes),
+    }
+
+
+def guarantees_json(guarantees: Guarantees) -> dict[str, Any]:
+    """Return what a session enforces."""
+    return _fields(guarantees)
+
+
+def _fields(value: GuestError | Usage | Guarantees) -> dict[str, Any]:
+    found: Mapping[str, Any] = {field.name: getattr(value, field.name) for field in fields(value)}
+    return {name: list(part) if isinstance(part, tuple) else part for name, part in found.items()}

@@ -1,0 +1,136 @@
+"""A TOML file and options -> the checked settings of one service."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from pinjra.core.errors import ConfigurationError
+
+__all__ = ["AgentSettings", "ServeSettings", "TenantSettings", "load_settings"]
+
+
+class _Strict(BaseModel):
+    """Unknown names are refused: a misspelled quota must not be no quota."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class TenantSettings(_Strict):
+    """What one tenant may use.
+
+    Args:
+        token: Secret of at least 16 characters that its clients send.
+        sessions: Open at one time.
+        cpu_seconds: Processor time of all its runs in a sliding hour; None for no limit.
+        memory_bytes: Largest memory that one of its sessions may ask for.
+        disk_bytes: Largest scratch folder that one of its sessions may ask for.
+        wall_seconds: Longest single run.
+        network: Hosts that its sessions may be given; empty for none, ["*"] for any.
+        packages: Its sessions may ask for packages of the registry.
+        programs: Its sessions may start programs.
+        mounts: Name -> folder of this machine that its sessions may see, read-only.
+    """
+
+    token: str = Field(min_length=16, repr=False)
+    sessions: int = Field(default=64, gt=0)
+    cpu_seconds: float | None = Field(default=None, gt=0)
+    memory_bytes: int = Field(default=1 << 30, gt=0)
+    disk_bytes: int = Field(default=256 << 20, gt=0)
+    wall_seconds: float = Field(default=300.0, gt=0)
+    network: tuple[str, ...] = ()
+    packages: bool = False
+    programs: bool = True
+    mounts: dict[str, str] = Field(default_factory=dict)
+
+
+class AgentSettings(_Strict):
+    """An agent that clients may give tasks to.
+
+    Args:
+        model: As `pinjra run --model`.
+        tools: Names of shipped tools.
+        approval: Code waits for a client's word before it runs.
+    """
+
+    model: str
+    instructions: str = ""
+    tools: tuple[str, ...] = ()
+    authorized_imports: tuple[str, ...] = ()
+    executor: str | None = None
+    max_steps: int = Field(default=10, gt=0)
+    approval: bool = False
+
+
+class ServeSettings(_Strict):
+    """All of a service.
+
+    Args:
+        hosts: Names that a Host header may say besides the address; others are pages of other sites (DNS rebinding).
+        executor: Where sessions run unless a request names another one of `executors`.
+        executors: What a request may name.
+        sessions: Open at one time, all tenants together.
+        idle_seconds: A session that nobody used for so long is closed.
+        body_bytes: Largest request body.
+        body_seconds: Longest time until a body has arrived.
+        drain_seconds: How long runs may go on after SIGTERM.
+        warm_imports: Modules that the warm jail of `/run_code` has loaded.
+        audit_log: File of JSON lines; "" for none.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=8700, ge=0, le=65535)
+    hosts: tuple[str, ...] = ()
+    executor: str = "jail"
+    executors: tuple[str, ...] = ("jail",)
+    sessions: int = Field(default=1024, gt=0)
+    idle_seconds: float = Field(default=900.0, gt=0)
+    body_bytes: int = Field(default=256 << 20, gt=0)
+    body_seconds: float = Field(default=120.0, gt=0)
+    drain_seconds: float = Field(default=30.0, ge=0)
+    warm_imports: tuple[str, ...] = ()
+    audit_log: str = ""
+    tenants: dict[str, TenantSettings] = Field(default_factory=dict)
+    agents: dict[str, AgentSettings] = Field(default_factory=dict)
+
+    @field_validator("tenants")
+    @classmethod
+    def _tokens_differ(cls, tenants: dict[str, TenantSettings]) -> dict[str, TenantSettings]:
+        if len({tenant.token for tenant in tenants.values()}) != len(tenants):
+            raise ValueError("two tenants have the same token")
+        return tenants
+
+    @property
+    def is_loopback(self) -> bool:
+        """Return whether only this machine can reach the service."""
+        return self.host in ("127.0.0.1", "::1", "localhost")
+
+
+def load_settings(path: str | None, options: Mapping[str, Any]) -> ServeSettings:
+    """Return the settings of the TOML file at `path`, with `options` that are not None on top.
+
+    Raises:
+        ConfigurationError: The file cannot be read, or a value is wrong; the message names it (the operator's fault).
+    """
+    values: dict[str, Any] = {}
+    if path is not None:
+        try:
+            values = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise ConfigurationError(f"{path}: {error}") from error
+    values.update({name: value for name, value in options.items() if value is not None})
+    try:
+        settings = ServeSettings.model_validate(values)
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]  # the input may be a token
+        where = ".".join(str(part) for part in first["loc"]) or "settings"
+        raise ConfigurationError(f"{path or 'options'}: {where}: {first['msg']}") from None
+    if not settings.is_loopback and not settings.tenants:
+        raise ConfigurationError(
+            f"{settings.host} can be reached by other machines: give at least one tenant with a token ([tenants.NAME] token = …)"
+        )
+    return settings

@@ -1,0 +1,229 @@
+"""The stream of a worker, over a WebSocket: what `executor_type="http"` speaks. The protocol's own bytes, both ways.
+
+A stream is a session whose host side runs in the client. The service opens the box, counts it, and carries bytes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import threading
+from collections.abc import Callable, Iterable
+from typing import Any, Protocol, cast
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route, WebSocketRoute
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from pinjra.core.errors import ExecutorUnavailable, PinjraError, StartupFailed
+from pinjra.executors.base import PythonExecutor
+from pinjra.executors.registry import executor_class
+from pinjra.executors.session.executor import SessionExecutor
+from pinjra.executors.session.transport import Transport
+from pinjra.server.http.errors import NotFound, status_of
+from pinjra.server.http.hub import Held, Hub
+from pinjra.server.http.requests import SessionRequest, body_of, decoded_files
+from pinjra.server.http.tenants import Tenant
+
+__all__ = ["ROUTES"]
+
+_FORK_SECONDS = 30.0  # for the client to say Fork and to connect
+_CONNECT_SECONDS = 30.0  # for the client of a new stream to connect
+
+
+class _Box(Protocol):
+    """What the hub does with a session: here only the end."""
+
+    transport: Transport
+
+    def close(self) -> None: ...
+
+    def interrupt(self) -> None: ...
+
+
+def _opened(name: str, imports: Iterable[str], options: dict[str, Any]) -> _Box:
+    """Return a started box whose host side is elsewhere.
+
+    Raises:
+        ExecutorUnavailable: This executor has no stream (the operator's choice of executors).
+    """
+    base = executor_class(name)
+    if not issubclass(base, SessionExecutor):
+        raise ExecutorUnavailable(f"executor {name!r} has no stream of a worker")
+
+    class Relayed(base):  # type: ignore[valid-type,misc]
+        """The executor's way to open a box, without a conversation of its own."""
+
+        transport: Transport
+
+        def _start(self, open_transport: Callable[[], Transport], functions: object = None) -> None:
+            self.transport = open_transport()
+
+        def close(self) -> None:
+            self.transport.close()
+
+        def interrupt(self) -> None:
+            self.transport.kill()
+
+    return cast("_Box", Relayed(imports, spares=0, **options))
+
+
+class _Branch:
+    """The box of a forked stream."""
+
+    def __init__(self, transport: Transport) -> None:
+        self.transport = transport
+
+    def close(self) -> None:
+        """End it."""
+        self.transport.close()
+
+    def interrupt(self) -> None:
+        """End it: only its client can interrupt a run."""
+        self.transport.kill()
+
+
+def _parts(request: Request) -> tuple[Hub, Tenant]:
+    state = request.app.state
+    return state.hub, state.tenants.of(request.headers)
+
+
+async def open_stream(request: Request) -> Response:
+    """Open a box for a client that brings the host's side itself."""
+    hub, tenant = _parts(request)
+    wanted = await body_of(request, SessionRequest)
+    name, options = wanted.options(tenant, hub.settings)
+    decoded_files(wanted.files)
+    imports = options.pop("authorized_imports")
+    held = await hub.open(
+        tenant,
+        cast("Callable[[], PythonExecutor]", lambda: _opened(name, imports, options)),
+        executor_name=name,
+    )
+    held.details["stream"] = True
+    body = {
+        "id": held.id,
+        "idle_seconds": held.idle_seconds,
+        "scratch": getattr(held.executor, "_scratch", ""),
+    }
+    return JSONResponse(body, 201)
+
+
+async def fork_stream(request: Request) -> Response:
+    """Prepare a fork: the client says `Fork` on the old stream next, and then connects to the new one."""
+    hub, tenant = _parts(request)
+    held = hub.find(tenant, request.path_params["stream"])
+    branch = getattr(_box(held).transport, "branch", None)
+    if branch is None:
+        raise ExecutorUnavailable(f"executor {held.executor_name!r} cannot fork a session; the jail can")
+    name = secrets.token_hex(10)
+    is_ready, is_said = asyncio.Event(), threading.Event()
+    loop = asyncio.get_running_loop()
+
+    def ask() -> None:
+        loop.call_soon_threadsafe(is_ready.set)
+        if not is_said.wait(_FORK_SECONDS):
+            raise StartupFailed("nobody connected to the forked stream in time")
+
+    def make() -> PythonExecutor:
+        return cast("PythonExecutor", _Branch(branch(ask)))
+
+    opening = asyncio.ensure_future(hub.open(tenant, make, executor_name=held.executor_name, name=name))
+    pending: dict[str, tuple[threading.Event, asyncio.Future[Held]]] = request.app.state.forks
+    pending[name] = (is_said, opening)
+    opening.add_done_callback(lambda done: (pending.pop(name, None), done.exception()))
+    waiting = asyncio.ensure_future(is_ready.wait())
+    await asyncio.wait([opening, waiting], return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
+    if opening.done():
+        opening.result()
+    return JSONResponse({"id": name}, 201)
+
+
+def _box(held: Held) -> _Box:
+    if "stream" not in held.details and not isinstance(held.executor, _Branch):
+        raise NotFound(f"session {held.id!r} is no stream")
+    return cast("_Box", held.executor)
+
+
+async def stream_socket(socket: WebSocket) -> None:
+    """Carry bytes until one side ends; then the box ends too."""
+    hub: Hub = socket.app.state.hub
+    name = socket.path_params["stream"]
+    try:
+        tenant = socket.app.state.tenants.of(socket.headers)
+        if name in socket.app.state.forks:
+            is_said, opening = socket.app.state.forks[name]
+            is_said.set()
+            await opening
+        held = hub.find(tenant, name)
+        transport = _box(held).transport
+    except PinjraError as error:
+        await socket.close(1008, f"{status_of(error)[0]} {error}"[:120])
+        return
+    await socket.accept()
+    held.users += 1
+    try:
+        await _relay(socket, transport, hub)
+    finally:
+        held.users -= 1
+        await hub.close(held)
+
+
+async def _relay(socket: WebSocket, transport: Transport, hub: Hub) -> None:
+    out = asyncio.ensure_future(_outwards(socket, transport))
+    try:
+        while True:
+            message = await socket.receive()
+            if message["type"] == "websocket.disconnect":
+                return
+            data = message.get("bytes") or b""
+            if data:
+                await hub.call(transport.write, data)
+    except (WebSocketDisconnect, PinjraError):
+        return
+    finally:
+        transport.kill()  # a reader in its thread comes back at once
+        await asyncio.wait([out])
+
+
+async def _outwards(socket: WebSocket, transport: Transport) -> None:
+    """Send what the box says, from a thread of its own: it may be silent for hours and must not occupy a shared one."""
+    loop = asyncio.get_running_loop()
+    pieces: asyncio.Queue[bytes] = asyncio.Queue(maxsize=8)
+
+    def read() -> None:
+        while True:
+            try:
+                data = transport.read(None)
+            except (PinjraError, TimeoutError, OSError):
+                data = b""
+            try:
+                asyncio.run_coroutine_threadsafe(pieces.put(data), loop).result()
+            except RuntimeError:  # the loop has ended
+                return
+            if not data:
+                return
+
+    threading.Thread(target=read, name="pinjra-stream", daemon=True).start()
+    is_open = True
+    while data := await pieces.get():
+        if is_open:
+            try:
+                await socket.send_bytes(data)
+            except (WebSocketDisconnect, RuntimeError):
+                is_open = False  # go on reading, so that the thread ends
+    if is_open:
+        said = await asyncio.to_thread(transport.describe_death)
+        try:
+            await socket.close(1011, said[:120] or "the worker has ended")
+        except (WebSocketDisconnect, RuntimeError):
+            return  # the client has left first
+
+
+ROUTES: list[Any] = [
+    Route("/v1/streams", open_stream, methods=["POST"]),
+    Route("/v1/streams/{stream}/fork", fork_stream, methods=["POST"]),
+    WebSocketRoute("/v1/streams/{stream}", stream_socket),
+]

@@ -1,0 +1,96 @@
+"""Headers of a request -> the tenant that it comes from, or a refusal."""
+
+from __future__ import annotations
+
+import hmac
+import time
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from pinjra.server.http.errors import Busy, Unauthorized
+from pinjra.server.http.settings import ServeSettings, TenantSettings
+
+__all__ = ["Tenant", "Tenants"]
+
+_WINDOW_SECONDS = 3600.0  # of the processor time that a tenant may use
+_ANYBODY = TenantSettings(
+    token="-" * 16, network=("*",), packages=True
+)  # loopback without a token: the user of this machine
+
+
+@dataclass(slots=True)
+class Tenant:
+    """Who asks, what it may use, and what it has used.
+
+    Args:
+        spent: (monotonic time, processor seconds) of its runs of the last hour, the oldest first.
+    """
+
+    name: str
+    quota: TenantSettings
+    sessions: int = 0
+    spent: deque[tuple[float, float]] = field(default_factory=deque)
+
+    def charge(self, cpu_seconds: float) -> None:
+        """Note processor time that one of its runs has used."""
+        self.spent.append((time.monotonic(), cpu_seconds))
+
+    def check_budget(self) -> None:
+        """Check that it has processor time left.
+
+        Raises:
+            Busy: It has used what it may use in an hour.
+        """
+        if self.quota.cpu_seconds is None:
+            return
+        now = time.monotonic()
+        while self.spent and self.spent[0][0] < now - _WINDOW_SECONDS:
+            self.spent.popleft()
+        if sum(seconds for _, seconds in self.spent) >= self.quota.cpu_seconds:
+            wait = self.spent[0][0] + _WINDOW_SECONDS - now
+            raise Busy(
+                f"tenant {self.name!r} has used its {self.quota.cpu_seconds:g} processor seconds of this hour",
+                wait,
+            )
+
+
+class Tenants:
+    """All tenants of a service."""
+
+    def __init__(self, settings: ServeSettings) -> None:
+        self._tenants = {name: Tenant(name, quota) for name, quota in settings.tenants.items()}
+        self._anybody = None if settings.tenants else Tenant("local", _ANYBODY)
+
+    def __iter__(self) -> object:
+        return iter([*self._tenants.values(), *([self._anybody] if self._anybody else [])])
+
+    def of(self, headers: Mapping[str, str]) -> Tenant:
+        """Return the tenant whose token stands in `Authorization: Bearer`, `X-API-Key` or `X-Access-Token`.
+
+        Raises:
+            Unauthorized: There is none.
+        """
+        if self._anybody is not None:
+            return self._anybody
+        scheme, _, bearer = headers.get("authorization", "").partition(" ")
+        given = (
+            bearer
+            if scheme.lower() == "bearer"
+            else headers.get("x-api-key") or headers.get("x-access-token") or ""
+        )
+        return self.by_token(given.strip())
+
+    def by_token(self, given: str) -> Tenant:
+        """Return the tenant with that token.
+
+        Raises:
+            Unauthorized: There is none.
+        """
+        found = None
+        for tenant in self._tenants.values():  # SECURITY: all are compared, each in constant time
+            if hmac.compare_digest(tenant.quota.token.encode(), given.encode("utf-8", "replace")):
+                found = tenant
+        if found is None:
+            raise Unauthorized("a token is needed: Authorization: Bearer …")
+        return found

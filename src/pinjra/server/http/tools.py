@@ -1,0 +1,119 @@
+"""A client's functions, over a WebSocket -> tools of its session. They stay with the client; a call is a message.
+
+Client: {"tools": {NAME: {"doc": …}}}, then {"call": N, "value": …} or {"call": N, "error": …} for each call.
+Service: {"ready": [NAME, …]}, then {"call": N, "name": …, "args": […], "kwargs": {…}}.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import itertools
+import json
+from collections.abc import Callable
+from typing import Any, cast
+
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from pinjra.core.errors import PinjraError
+from pinjra.server.http.errors import status_of
+from pinjra.server.http.hub import Hub
+from pinjra.server.http.results import value_json
+
+__all__ = ["tools_socket"]
+
+_MESSAGE_CHARACTERS = 16 << 20
+_CALL_SECONDS = 600.0  # for a client to answer one call
+_TOOLS = 1000
+
+
+class _Calls:
+    """Calls that wait for the client's answer."""
+
+    def __init__(self, socket: WebSocket, loop: asyncio.AbstractEventLoop) -> None:
+        self._socket = socket
+        self._loop = loop
+        self._numbers = itertools.count(1)
+        self._open: dict[int, concurrent.futures.Future[object]] = {}
+
+    def function(self, name: str, doc: str) -> Callable[..., object]:
+        """Return a tool that asks the client; called on a run's thread."""
+
+        def call(*args: object, **kwargs: object) -> object:
+            number = next(self._numbers)
+            answer = self._open[number] = concurrent.futures.Future()
+            message = {"call": number, "name": name, "args": value_json(args), "kwargs": value_json(kwargs)}
+            try:
+                sent = asyncio.run_coroutine_threadsafe(self._socket.send_json(message), self._loop)
+                sent.result(_CALL_SECONDS)
+                return answer.result(_CALL_SECONDS)
+            finally:
+                self._open.pop(number, None)
+
+        call.__name__, call.__doc__ = name, doc
+        return call
+
+    def answered(self, message: dict[str, Any]) -> None:
+        """Give an answer to the call that waits for it; an answer to no call is dropped."""
+        waiting = self._open.get(message.get("call", 0))
+        if waiting is None or waiting.done():
+            return
+        if message.get("error") is not None:
+            waiting.set_exception(RuntimeError(str(message["error"])[:10_000]))
+        else:
+            waiting.set_result(message.get("value"))
+
+    def end(self) -> None:
+        """Fail the calls that still wait: their client has left."""
+        for waiting in list(self._open.values()):
+            if not waiting.done():
+                waiting.set_exception(ConnectionError("the client that has this tool is gone"))
+
+
+async def tools_socket(socket: WebSocket) -> None:
+    """Serve one client's tools until it leaves."""
+    hub = cast("Hub", socket.app.state.hub)
+    try:
+        held = hub.find(socket.app.state.tenants.of(socket.headers), socket.path_params["session"])
+    except PinjraError as error:
+        await socket.close(1008, f"{status_of(error)[0]} {error}"[:120])
+        return
+    await socket.accept()
+    calls = _Calls(socket, asyncio.get_running_loop())
+    held.users += 1
+    try:
+        while True:
+            message = _parsed(await socket.receive_text())
+            if "tools" in message:
+                names = await _granted(hub, held.executor, calls, message["tools"])
+                await socket.send_json({"ready": names})
+            else:
+                calls.answered(message)
+    except WebSocketDisconnect:
+        return
+    except (ValueError, PinjraError) as error:
+        await socket.close(1003, str(error)[:120])
+    finally:
+        calls.end()
+        held.users -= 1
+
+
+def _parsed(text: str) -> dict[str, Any]:
+    if len(text) > _MESSAGE_CHARACTERS:
+        raise ValueError("the message is too long")
+    message = json.loads(text)
+    if not isinstance(message, dict):
+        raise ValueError("a message is a JSON object")
+    return message
+
+
+async def _granted(hub: Hub, executor: Any, calls: _Calls, wanted: object) -> list[str]:
+    if (
+        not isinstance(wanted, dict)
+        or len(wanted) > _TOOLS
+        or not all(isinstance(each, dict) for each in wanted.values())
+    ):
+        raise ValueError("tools are an object of name -> {doc}")
+    functions = {name: calls.function(name, str(each.get("doc", ""))) for name, each in wanted.items()}
+    await hub.call(executor.send_tools, functions)
+    return sorted(functions)

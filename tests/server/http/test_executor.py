@@ -1,0 +1,48 @@
+"""`executor_type="http"` passes the conformance suite: the worker there, the host's side here."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import pytest
+
+from pinjra.core.errors import ConfigurationError, ExecutorUnavailable
+from pinjra.executors.conformance import CHECKS, run_check
+from pinjra.executors.http import HttpExecutor
+
+from .conftest import ALICE, BOB
+
+# The stream's far end is a worker that the service starts: nobody can put a lying one there from here.
+NOT_HERE = {
+    "lies of a worker end the session by name and touch nothing",
+    "frames that are replayed and calls that are not granted have no effect",
+}
+
+
+@pytest.mark.parametrize(
+    "check", [each for each in CHECKS if each.name not in NOT_HERE], ids=lambda each: each.name
+)
+def test_conformance(check, service):
+    result = run_check(partial(HttpExecutor, url=service, token=ALICE), check)
+    if result.status == "skipped":
+        pytest.skip(result.reason)
+    assert result.status == "passed", result.reason
+
+
+def test_a_wrong_token_is_the_callers_fault(service):
+    with pytest.raises(ConfigurationError, match="token"):
+        HttpExecutor(url=service, token="wrong")
+
+
+def test_a_full_tenant_is_told_so(service):
+    boxes = [HttpExecutor(url=service, token=BOB) for _ in range(2)]
+    with pytest.raises(ExecutorUnavailable, match="as many as it may"):
+        HttpExecutor(url=service, token=BOB)
+    for box in boxes:
+        box.close()
+
+
+def test_a_service_that_is_not_there_is_said(monkeypatch):
+    monkeypatch.delenv("PINJRA_URL", raising=False)
+    with pytest.raises(ConfigurationError, match="PINJRA_URL"):
+        HttpExecutor()

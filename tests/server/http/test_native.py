@@ -1,0 +1,129 @@
+"""The native API as a client uses it: sessions, runs, files, tools, forks."""
+
+from __future__ import annotations
+
+import json
+import threading
+
+import pytest
+
+from websockets.sync.client import connect  # isort: skip
+
+from .conftest import ALICE
+
+
+def run(client, session, code, **more):
+    answer = client.post(f"{session}/runs", json={"code": code, **more})
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def test_variables_live_on_between_runs_and_values_are_json(alice, session):
+    assert run(alice, session, "x = {'a': [1, 2.5, None, True]}")["error"] is None
+    assert run(alice, session, "x")["value"] == {"a": [1, 2.5, None, True]}
+
+
+def test_values_that_json_does_not_have_are_still_valid_json(alice, session):
+    value = run(alice, session, "[float('nan'), float('inf'), b'ab', {1, 2}, 10**30, object]")["value"]
+    assert value[:4] == ["NaN", "Infinity", "YWI=", [1, 2]]
+    assert value[4] == 10**30
+
+
+def test_a_failing_guest_is_a_value_with_kind_type_line_and_message(alice, session):
+    done = run(alice, session, "print('before')\n1/0")
+    assert (done["stdout"], done["error"]["type"], done["error"]["line"]) == (
+        "before\n",
+        "ZeroDivisionError",
+        2,
+    )
+
+
+def test_a_stream_tells_output_as_it_comes_and_the_result_last(alice, session):
+    with alice.stream(
+        "POST", f"{session}/runs", json={"code": "print('one')\nprint('two')\n3", "stream": True}
+    ) as answer:
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        text = "".join(answer.iter_text())
+    events = [
+        dict(line.split(": ", 1) for line in part.split("\n"))
+        for part in text.replace("\r", "").strip().split("\n\n")
+    ]
+    assert "".join(json.loads(e["data"])["text"] for e in events if e["event"] == "output") == "one\ntwo\n"
+    assert (events[-1]["event"], json.loads(events[-1]["data"])["value"]) == ("finished", 3)
+
+
+def test_files_go_in_and_out_as_attachments(alice, session):
+    assert alice.put(f"{session}/files/in/data.csv", content=b"a,b\n1,2\n").status_code == 204
+    assert alice.get(f"{session}/files").json() == {"files": {"in/data.csv": 8}}
+    answer = alice.get(f"{session}/files/in/data.csv")
+    assert (answer.content, answer.headers["content-disposition"]) == (b"a,b\n1,2\n", "attachment")
+    assert alice.get(f"{session}/files/nothing").status_code == 404
+
+
+def test_a_fork_has_the_variables_and_goes_its_own_way(alice, session):
+    run(alice, session, "x = 1")
+    copy = alice.post(f"{session}/fork").headers["Location"]
+    run(alice, copy, "x = 2")
+    assert (run(alice, session, "x")["value"], run(alice, copy, "x")["value"]) == (1, 2)
+    assert alice.delete(copy).status_code == 204
+    assert alice.get(copy).status_code == 404
+
+
+def test_an_interrupt_stops_the_run_in_progress(alice, session, service):
+    begun = threading.Event()
+    found = {}
+
+    def work():
+        with alice.stream(
+            "POST", f"{session}/runs", json={"code": "print('on')\nwhile True: pass", "stream": True}
+        ) as answer:
+            text = ""
+            for piece in answer.iter_text():
+                text += piece
+                if "on" in piece:
+                    begun.set()
+            found["text"] = text
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    assert begun.wait(30)
+    assert alice.post(f"{session}/interrupt").status_code == 204
+    thread.join(30)
+    assert '"cause": "interrupt"' in found["text"]
+
+
+def test_a_clients_function_is_a_tool_of_its_session(alice, session, service):
+    address = f"ws{service[4:]}{session}/tools"
+    with connect(address, additional_headers={"Authorization": f"Bearer {ALICE}"}) as socket:
+        socket.send(json.dumps({"tools": {"price": {"doc": "The price of an article."}, "fail": {}}}))
+        assert json.loads(socket.recv(30)) == {"ready": ["fail", "price"]}
+        calls = []
+
+        def answer():
+            for _ in range(2):
+                call = json.loads(socket.recv(30))
+                calls.append(call)
+                reply = {"value": 42} if call["name"] == "price" else {"error": "sold out"}
+                socket.send(json.dumps({"call": call["call"], **reply}))
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        code = "a = price('tea', size=3)\ntry:\n    fail()\nexcept Exception as e:\n    b = str(e)\n(a, b)"
+        value = run(alice, session, code)["value"]
+        thread.join(30)
+    assert (value[0], "sold out" in value[1]) == (42, True)
+    assert (calls[0]["name"], calls[0]["args"], calls[0]["kwargs"]) == ("price", ["tea"], {"size": 3})
+
+
+@pytest.mark.parametrize(
+    ("body", "word"),
+    [
+        ({"codex": "1"}, "code"),
+        ({"code": 5}, "code"),
+        ({"code": "1", "wall_seconds": -1}, "wall_seconds"),
+    ],
+)
+def test_a_wrong_body_is_answered_with_the_field(alice, session, body, word):
+    answer = alice.post(f"{session}/runs", json=body)
+    assert (answer.status_code, word in answer.json()["error"]["message"]) == (400, True)
+    assert run(alice, session, "1")["value"] == 1

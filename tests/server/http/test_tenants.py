@@ -1,0 +1,112 @@
+"""What one tenant, or a stranger, cannot do."""
+
+from __future__ import annotations
+
+import socket
+import time
+
+import httpx
+import pytest
+
+from .conftest import ALICE, BOB
+
+
+@pytest.mark.parametrize("path", ["/v1/sessions", "/v1/executors", "/v1/sessions/x", "/v1/sessions/x/files"])
+@pytest.mark.parametrize(
+    "headers", [{}, {"Authorization": "Bearer wrong"}, {"X-API-Key": BOB[:-1]}, {"Authorization": BOB}]
+)
+def test_without_a_token_there_is_nothing(service, path, headers):
+    assert httpx.get(service + path, headers=headers).status_code == 401
+
+
+def test_another_tenants_session_does_not_exist(alice, bob, session):
+    for method, path in [
+        ("GET", ""),
+        ("DELETE", ""),
+        ("POST", "/fork"),
+        ("GET", "/files"),
+        ("POST", "/interrupt"),
+    ]:
+        assert bob.request(method, session + path).status_code == 404
+    assert bob.post(f"{session}/runs", json={"code": "1"}).status_code == 404
+    assert bob.get("/v1/sessions").json() == {"sessions": []}
+    assert alice.get(session).status_code == 200
+
+
+def test_a_full_tenant_is_told_when_to_come_again(bob):
+    opened = [bob.post("/v1/sessions", json={}).headers["Location"] for _ in range(2)]
+    answer = bob.post("/v1/sessions", json={})
+    assert answer.status_code == 429
+    assert int(answer.headers["Retry-After"]) >= 1
+    for path in opened:
+        bob.delete(path)
+    assert bob.post("/v1/sessions", json={}).status_code == 201
+    for each in bob.get("/v1/sessions").json()["sessions"]:
+        bob.delete(f"/v1/sessions/{each['id']}")
+
+
+def test_limits_are_capped_by_the_quota(bob):
+    path = bob.post("/v1/sessions", json={"limits": {"memory_bytes": 8 << 30}}).headers["Location"]
+    done = bob.post(f"{path}/runs", json={"code": "x = bytearray(400 << 20)\nlen(x)"}).json()
+    bob.delete(path)
+    assert done["error"] is not None
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [{"network": ["example.com"]}, {"packages": ["six"]}, {"mounts": ["srv"]}, {"executor": "local"}],
+)
+def test_what_the_operator_did_not_allow_is_refused(bob, wanted):
+    assert bob.post("/v1/sessions", json=wanted).status_code == 403
+
+
+@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "[::2]"])
+def test_a_name_that_was_rebound_to_loopback_is_refused(alice, host):
+    assert alice.get("/v1/sessions", headers={"Host": host}).status_code == 403
+
+
+@pytest.mark.parametrize(
+    "headers", [{"Origin": "https://evil.example"}, {"Origin": "null"}, {"Sec-Fetch-Site": "cross-site"}]
+)
+def test_a_page_of_another_site_is_refused(alice, headers):
+    assert alice.post("/v1/sessions", json={}, headers=headers).status_code == 403
+
+
+@pytest.mark.parametrize("name", ["../x", "..%2Fx", "%2e%2e/x", "a/../../x", "/etc/passwd", "a%00b", "a//b"])
+def test_names_of_files_stay_in_the_session(alice, session, name):
+    target = httpx.URL(str(alice.base_url) + session + "/files/").copy_with(
+        raw_path=(session + "/files/" + name).encode()
+    )
+    assert alice.put(target, content=b"x").status_code in (400, 404, 405)
+    assert alice.get(f"{session}/files").json() == {"files": {}}
+
+
+def test_a_body_over_the_limit_is_refused_before_it_is_read(alice, session):
+    assert alice.put(f"{session}/files/big", content=b"x" * (5 << 20)).status_code == 413
+
+    def pieces():
+        for _ in range(6):
+            yield b"x" * (1 << 20)
+
+    try:
+        status = alice.put(f"{session}/files/big", content=pieces()).status_code
+    except httpx.WriteError:  # the service has closed while we were still sending
+        status = 413
+    assert status == 413
+
+
+def test_a_body_that_never_ends_is_given_up(service, session):
+    port = int(service.rsplit(":", 1)[1])
+    with socket.create_connection(("127.0.0.1", port)) as slow:
+        head = f"PUT {session}/files/slow HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {ALICE}\r\n"
+        slow.sendall(f"{head}Content-Length: 100\r\n\r\n".encode())
+        slow.settimeout(60)
+        assert b" 408 " in slow.recv(200)
+
+
+def test_sessions_end_by_their_time(alice):
+    path = alice.post("/v1/sessions", json={"timeout_seconds": 0.5}).headers["Location"]
+    deadline = time.monotonic() + 60
+    while alice.get(path).status_code == 200:
+        assert time.monotonic() < deadline
+        time.sleep(0.6)
