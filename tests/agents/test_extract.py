@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
+import time
+from collections.abc import Callable
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pinjra.agents import ActionStep, Timing
 from pinjra.agents.errors import AgentParsingError
 from pinjra.agents.extract import extract_code, extract_structured
+from pinjra.agents.memory.observation import as_data as data_for_prompt
+from pinjra.agents.resuming import _bound_names
+from pinjra.core.redaction import redact
+from pinjra.models.base import Completion
+from pinjra.models.text_calls import with_text_calls
+from pinjra.tools.schema import ToolSchema
 
 CASES = {
     "a python fence": ("Thought.\n```python\nx = 1\n```", "x = 1"),
@@ -101,3 +112,128 @@ def test_a_fence_gives_back_the_code_inside_it(lines: list[str]) -> None:
     code = "\n".join(lines).strip("\n").rstrip()
     if code.strip():
         assert extract_code(f"Thought.\n```python\n{code}\n```").code == code
+
+
+F = "```"
+WRITTEN = {
+    "what it thought is not run": (
+        f"<think>try {F}python\nfinal_answer('wrong')\n{F}</think>\n{F}python\nfinal_answer('right')\n{F}",
+        "final_answer('right')",
+    ),
+    "what it thought, the opening tag in the prompt": (
+        f"hm\n{F}python\nfinal_answer('wrong')\n{F}\n</think>\n{F}python\nfinal_answer('right')\n{F}",
+        "final_answer('right')",
+    ),
+    "a thought with a fence that is not closed": (
+        f"hm\n{F}python\nfinal_answer('wrong')\n</think>\n{F}python\nfinal_answer('right')\n{F}",
+        "final_answer('right')",
+    ),
+    "thinking in square brackets": (f"[THINK]{F}py\nno\n{F}[/THINK]{F}py\nyes()\n{F}", "yes()"),
+    "thinking tags in its strings": (
+        f"{F}py\nx = 'a</think>b'\ny = '<think>'\n{F}",
+        "x = 'a</think>b'\ny = '<think>'",
+    ),
+    "a fence in a docstring": (
+        f'{F}python\ndef f():\n    """\n    {F}\n    x\n    {F}\n    """\nfinal_answer(1)\n{F}',
+        f'def f():\n    """\n    {F}\n    x\n    {F}\n    """\nfinal_answer(1)',
+    ),
+    "a string that never ends": (f"{F}python\nx = '''abc\n{F}\n{F}python\ny = 1\n{F}", "x = '''abc\n\ny = 1"),
+    "apostrophes in comments": (f"{F}py\nx = 1  # don't\n{F}\nIt's done", "x = 1  # don't"),
+    "data in an unlabelled fence": (
+        f"The file:\n{F}\na,b\n1,2\n{F}\n{F}python\nfinal_answer(3)\n{F}",
+        "final_answer(3)",
+    ),
+    "data and code, both unlabelled": (
+        f"The file:\n{F}\na,b\n1,2\n{F}\nSo:\n{F}\nfinal_answer(3)\n{F}",
+        "final_answer(3)",
+    ),
+    "a byte order mark": (f"\ufeff{F}python\n\ufeffx = 1\n{F}", "x = 1"),
+    "prompts": (
+        f"{F}python\n>>> x = 1\n>>> for i in [x]:\n...     print(i)\n1\n{F}",
+        "x = 1\nfor i in [x]:\n    print(i)",
+    ),
+    "an end tag glued to the fence": (f"{F}python\nx = 1\n{F}<end_code>", "x = 1"),
+    "a fence glued to the code": (f"{F}python\nfinal_answer(1){F}", "final_answer(1)"),
+    "a fence that opens inside a line": (f"Here it is: {F}python\nx = 1\n{F}", "x = 1"),
+    "a fence that another opens": (f"{F}python\nx = 1\n{F}python\ny = 2\n{F}", "x = 1\n\ny = 2"),
+    "tags in the code's own strings": (
+        "<code>\nh = '</code>'\nfinal_answer(h)\n</code>",
+        "h = '</code>'\nfinal_answer(h)",
+    ),
+    "a fence in JSON": ('{"thought": "t", "code": "```python\\nx = 1\\n```"}', "x = 1"),
+    "a remainder, which is no magic": (f"{F}py\nx = (5\n%d\n)\n{F}", "x = (5\n%d\n)"),
+}
+
+
+@pytest.mark.parametrize(("text", "code"), WRITTEN.values(), ids=WRITTEN.keys())
+def test_code_is_read_as_models_write_it(text: str, code: str) -> None:
+    assert extract_code(text).code == code
+
+
+def test_an_answer_that_is_all_thinking_has_no_code() -> None:
+    with pytest.raises(AgentParsingError, match="No code was found"):
+        extract_code(f"<think>{F}python\nfinal_answer('wrong')\n{F}")
+
+
+@pytest.mark.parametrize("line", ["!pip install pandas", "%matplotlib inline", "%%time", "! ls"])
+def test_a_notebooks_command_is_told_so(line: str) -> None:
+    with pytest.raises(AgentParsingError, match="a command of notebooks, not Python") as caught:
+        extract_code(f"{F}python\nx = 1\n{line}\n{F}")
+    assert repr(line) in str(caught.value)
+
+
+def test_a_text_that_no_model_writes_is_told_its_length() -> None:
+    with pytest.raises(AgentParsingError, match=r"400,000 characters, more than the 300,000"):
+        extract_code("x = 1\n" * 66_666 + "xxxx")
+
+
+PIECES = [
+    '~~~~~~a\n', '```', '```\n', '``` ', '~~~\n', '<think>', '</think>', '<code>', "'''", '"', '\\', '#',
+    '\n', ' ', '{', '{"a":', '{"code": "', '[', 'a, ', 'x = 1\n', '<tool_call>', '```python\n',
+    "'''\n```python\n", '"""\n```\n', '(\n', 'if a', '=', '[THINK]', '<code ', '-----BEGIN PRIVATE KEY-----',
+    '://a:b', '< ', '<observation', 'x:', 'def ',
+]  # fmt: skip
+
+
+def read_calls(text: str) -> object:
+    return with_text_calls(Completion(text=text), [ToolSchema(name="a", description="", parameters={})])
+
+
+def as_data(text: str) -> object:
+    return data_for_prompt(text, 10_000)
+
+
+def bound_names(code: str) -> object:
+    return _bound_names(
+        [ActionStep(step_number=1, timing=Timing(start_time=0, end_time=0), code_action=code)]
+    )
+
+
+def seconds_for(work: Callable[[str], object], text: str) -> float:
+    """Return the least of three times, of this thread only."""
+    best = float("inf")
+    for _ in range(3):
+        begun = time.thread_time()
+        with contextlib.suppress(AgentParsingError):
+            work(text)
+        best = min(best, time.thread_time() - begun)
+    return best
+
+
+@pytest.mark.parametrize(
+    "work",
+    [extract_code, extract_structured, read_calls, redact, as_data, bound_names],
+    ids=lambda f: f.__name__,
+)
+@pytest.mark.parametrize("prefix", ["", "```python\n", "<tool_call>a", "<"])
+def test_reading_a_text_takes_time_in_proportion_to_its_length(
+    work: Callable[[str], object], prefix: str
+) -> None:
+    # Quadratic work would take 256 times as long for 16 times the text; the bound leaves room for a busy machine.
+    slow = {}
+    for piece in PIECES:
+        short, long = (prefix + piece * (size // len(piece)) for size in (1_000, 16_000))
+        ratio = seconds_for(work, long) / max(seconds_for(work, short), 1e-4)
+        if ratio > 100:
+            slow[piece] = ratio
+    assert slow == {}

@@ -15,8 +15,7 @@ __all__ = ["load_memory", "resumed_order"]
 
 # Names bound at the margin, read from the text alone: the host never parses guest code.
 _BOUND = re.compile(
-    r"^(?:(?P<name>[A-Za-z_]\w*)\s*(?::[^=\n]+)?=(?!=)|(?:async\s+)?def\s+(?P<function>\w+)|class\s+(?P<cls>\w+)|"
-    r"(?:import|from)\s+\S+(?:\s+import\s+.*)?)",
+    r"^(?:(?P<name>[A-Za-z_]\w*)[ \t]*(?::[^=\n]+)?=(?!=)|(?:async[ \t]+)?def[ \t]+(?P<function>\w+)|class[ \t]+(?P<cls>\w+))",
     re.MULTILINE,
 )
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextvars
-import json
 import threading
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -25,6 +24,7 @@ from pinjra.core.errors import ToolRefused
 from pinjra.core.execution import Execution
 from pinjra.executors.registry import create_executor
 from pinjra.models.base import Completion, Model, ToolCall
+from pinjra.models.text_parts import after_thinking, json_objects
 from pinjra.tools.library.final_answer import FinalAnswerTool
 from pinjra.tools.schema import ToolSchema, json_schema
 
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ToolCallingAgent"]
 
+_LONGEST_TEXT = 300_000  # characters of an answer in which a call is looked for
 _THREADS = 8  # calls of one turn that run at the same time
 _MISSING = (
     "No tool call was found in your answer. Call a tool, or write one JSON object: "
@@ -229,23 +230,14 @@ def _parsed(done: Completion) -> tuple[ToolCall, ...]:
     Raises:
         AgentParsingError: There are none; the message tells the model what to write.
     """
-    decoder = json.JSONDecoder(strict=False)
-    at = done.text.find("{")
-    while at >= 0:
-        try:
-            value, _ = decoder.raw_decode(done.text, at)
-        except ValueError:
-            value = None
+    for value in json_objects(after_thinking(done.text[:_LONGEST_TEXT])):
         call = _as_call(value)
         if call is not None:
             return (call,)
-        at = done.text.find("{", at + 1)
     raise AgentParsingError(_MISSING)
 
 
-def _as_call(value: object) -> ToolCall | None:
-    if not isinstance(value, dict):
-        return None
+def _as_call(value: Mapping[str, object]) -> ToolCall | None:
     name = value.get("name") or value.get("tool") or value.get("tool_name")
     arguments = value.get("arguments", value.get("parameters", value.get("tool_arguments", {})))
     if not isinstance(name, str) or not name:

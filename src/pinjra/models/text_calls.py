@@ -3,38 +3,41 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from pinjra.models.base import Completion, ToolCall, ToolSchema
 from pinjra.models.chat_form import parse_arguments
 from pinjra.models.errors import CompletionInvalid
+from pinjra.models.text_parts import after_thinking
 
 __all__ = ["with_text_calls"]
 
-_TAGGED = re.compile(r"<tool_call>\s*(.*?)\s*(?:</tool_call>|\Z)", re.DOTALL)
-_FENCED = re.compile(r"```(?:json|tool_call)?\s*\n(.*?)(?:```|\Z)", re.DOTALL)
+_LONGEST = (
+    300_000  # characters of a text that is looked at: several times what any model writes to call a tool
+)
+_PIECES = 200  # tagged or fenced pieces looked at
 
 
 def with_text_calls(done: Completion, tools: Sequence[ToolSchema]) -> Completion:
     """Return the completion with the calls that its text spells out, where it has no structured ones.
 
-    Tagged (<tool_call>), fenced and bare JSON objects count when they name a tool that was offered; text is kept.
+    Tagged (<tool_call>), fenced and bare JSON objects count when they name a tool that was offered; text is kept. What a
+    model only thinks is no call.
     """
-    if done.tool_calls or not tools:
+    if done.tool_calls or not tools or len(done.text) > _LONGEST:
         return done
     offered = {tool.name for tool in tools}
     calls = [
         ToolCall(id=f"call_{number}", name=name, arguments=arguments)
-        for number, (name, arguments) in enumerate(_calls(done.text), start=1)
+        for number, (name, arguments) in enumerate(_calls(after_thinking(done.text)), start=1)
         if name in offered
     ]
     return replace(done, tool_calls=tuple(calls), finish_reason="tool_calls") if calls else done
 
 
 def _calls(text: str) -> Iterator[tuple[str, dict[str, object]]]:
-    pieces = _TAGGED.findall(text) or _FENCED.findall(text) or [text]
+    pieces = _between(text, "<tool_call>", "</tool_call>") or _fenced(text) or [text]
     for piece in pieces:
         for item in _objects(piece.strip()):
             name = item.get("name")
@@ -44,6 +47,24 @@ def _calls(text: str) -> Iterator[tuple[str, dict[str, object]]]:
                     yield name, parse_arguments(name, given)
                 except CompletionInvalid:
                     continue  # not a call after all: the text says what it is
+
+
+def _between(text: str, opening: str, closing: str) -> list[str]:
+    """Return what stands between the marks; the last closing one may be missing."""
+    pieces: list[str] = []
+    at = text.find(opening)
+    while at >= 0 and len(pieces) < _PIECES:
+        begin = at + len(opening)
+        end = text.find(closing, begin)
+        pieces.append(text[begin:] if end < 0 else text[begin:end])
+        at = -1 if end < 0 else text.find(opening, end + len(closing))
+    return pieces
+
+
+def _fenced(text: str) -> list[str]:
+    """Return the bodies of fences that are labelled as calls or not at all."""
+    bodies = [piece.partition("\n") for piece in _between(text, "```", "```")]
+    return [body for label, _, body in bodies if label.strip() in ("", "json", "tool_call")]
 
 
 def _objects(piece: str) -> Iterator[dict[str, object]]:
