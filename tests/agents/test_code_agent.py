@@ -279,10 +279,10 @@ def test_memory_does_not_hold_on_to_a_tools_data(code_agent: Make) -> None:
     assert len(kept) <= 500
 
 
-def test_a_value_without_a_text_is_described(code_agent: Make) -> None:
+def test_an_integer_of_too_many_digits_is_shown_in_hexadecimal(code_agent: Make) -> None:
     agent = code_agent("10 ** 5000", "final_answer(1)")
     assert agent.run("x") == 1
-    assert "<int: no text of it (ValueError" in last_prompt(agent)
+    assert "Value of the last expression:\n0x31e2" in last_prompt(agent)
 
 
 @pytest.mark.parametrize(

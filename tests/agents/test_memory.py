@@ -20,11 +20,11 @@ from pinjra.agents import (
     TaskStep,
     Timing,
 )
-from pinjra.agents.memory.json import plain
 from pinjra.agents.memory.messages import MessageForm, to_messages
 from pinjra.agents.memory.steps import NestedRun, StepError, ToolRecord
-from pinjra.agents.redact import redact
 from pinjra.core.errors import ConfigurationError
+from pinjra.core.json_data import plain
+from pinjra.core.redaction import redact
 from pinjra.core.values import Opaque
 from pinjra.models.base import TokenUsage, ToolCall
 from pinjra.models.scripted import ScriptedModel

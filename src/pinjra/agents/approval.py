@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 import time
 from collections.abc import Callable
@@ -10,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from pinjra.agents.memory.json import plain
-from pinjra.agents.redact import redact
+from pinjra.core.json_data import encodable, json_text, plain
+from pinjra.core.redaction import shortened
 
 __all__ = ["Allow", "AuditLog", "Decision", "Refuse", "Replace", "allow", "decided", "refuse", "replace"]
 
@@ -89,10 +88,8 @@ class AuditLog:
 
     def write(self, kind: str, **details: object) -> None:
         """Append one line: time, kind, details. Secrets are masked."""
-        record = {"time": round(time.time(), 3), "kind": kind} | {
-            k: self._value(v) for k, v in details.items()
-        }
-        line = json.dumps(record, ensure_ascii=False) + "\n"
+        record = {"time": round(time.time(), 3), "kind": kind}
+        line = json_text(record | {name: self._value(value) for name, value in details.items()}) + "\n"
         with self._lock:
             if self._stream is not None:
                 self._stream.write(line)
@@ -102,11 +99,6 @@ class AuditLog:
                     file.write(line)
 
     def _value(self, value: object) -> object:
-        if isinstance(value, str):
-            text = redact(value)
-            return (
-                text if len(text) <= self._longest else f"{text[: self._longest]} … ({len(text)} characters)"
-            )
-        data = plain(value)
-        text = json.dumps(data, ensure_ascii=False)
-        return data if len(text) <= self._longest else f"{text[: self._longest]} … ({len(text)} characters)"
+        data = encodable(value) if isinstance(value, str) else plain(value)
+        text = data if isinstance(data, str) else json_text(data)
+        return data if len(text) <= self._longest else shortened(text, self._longest)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pinjra.core.errors import PinjraError
+from pinjra.core.json_data import encodable
+from pinjra.core.redaction import redact
 
 if TYPE_CHECKING:
     from pinjra.agents.run.state import RunResult
@@ -32,8 +34,9 @@ class AgentError(PinjraError):
     result: RunResult | None = None
 
     def __init__(self, message: str) -> None:
-        super().__init__(message)
-        self.message = message
+        safe = redact(encodable(message))  # errors reach models, logs and files
+        super().__init__(safe)
+        self.message = safe
 
 
 class AgentParsingError(AgentError):

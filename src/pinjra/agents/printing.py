@@ -18,6 +18,8 @@ from pinjra.core.events import (
     StepFinished,
     ToolCalled,
 )
+from pinjra.core.json_data import encodable
+from pinjra.core.redaction import redact
 
 if TYPE_CHECKING:
     from pinjra.agents.agent import Agent
@@ -46,7 +48,7 @@ def printer(level: int) -> Sink:
                 print(event.text, end="", file=sys.stderr, flush=True)
             return
         for line in _lines(event):
-            print("  " * event.depth + line, file=sys.stderr)
+            print("  " * event.depth + redact(encodable(line)), file=sys.stderr)
 
     return write
 

@@ -85,7 +85,7 @@ def save_agent(agent: Agent, folder: Path) -> None:
     data["managed_agents"] = list(agent.managed_agents)
     for name, managed in agent.managed_agents.items():
         save_agent(managed, folder / "managed_agents" / name)
-    text = json.dumps(data, ensure_ascii=False, indent=2, sort_keys=True)
+    text = json.dumps(data, ensure_ascii=False, allow_nan=False, indent=2, sort_keys=True)
     (folder / "agent.json").write_text(text + "\n", encoding="utf-8")
 
 

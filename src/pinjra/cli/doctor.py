@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import platform
 import sys
 from dataclasses import asdict
@@ -52,6 +51,7 @@ def doctor(
     live: str | None, only: tuple[str, ...], settings: tuple[str, ...], best: bool, as_json: bool
 ) -> int:
     """Say what this machine supports, per executor, and what to install for the rest."""
+    from pinjra.core.json_data import json_text
     from pinjra.executors.doctor import diagnose_all
 
     if live is not None:
@@ -64,7 +64,7 @@ def doctor(
     found = diagnose_all()
     weights = _weights()
     if as_json:
-        print(json.dumps({"system": _system(), "executors": [asdict(d) for d in found], "models": weights}))
+        print(json_text({"system": _system(), "executors": [asdict(d) for d in found], "models": weights}))
         return 0
     print(_system())
     for diagnosis in found:

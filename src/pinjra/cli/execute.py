@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
@@ -35,6 +34,7 @@ def execute(
     as_json: bool,
 ) -> int:
     """Run FILE ("-" for standard input), or the CODE of -c, in an executor."""
+    from pinjra.core.json_data import json_text
     from pinjra.executors.registry import create_executor
 
     if (file is None) == (code is None):
@@ -50,7 +50,7 @@ def execute(
         with ctrl_c(box.interrupt):
             done = box.run(source)
     if as_json:
-        print(json.dumps(_form(done)))
+        print(json_text(_form(done)))
     else:
         _tell(done)
     return 0 if done.error is None else _STATUS.get(done.error.kind.value, GUEST_FAILED)
@@ -99,13 +99,11 @@ def _form(done: Execution) -> dict[str, Any]:
     """Return an execution as JSON data; artifacts by type and size."""
     from dataclasses import asdict
 
-    from pinjra.agents.memory.json import plain
-
     error = None
     if done.error is not None:
         error = {k: v.value if hasattr(v, "value") else v for k, v in asdict(done.error).items()}
     return {
-        "value": plain(done.value),
+        "value": done.value,
         "stdout": done.stdout,
         "stderr": done.stderr,
         "error": error,

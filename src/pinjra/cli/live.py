@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from pinjra.core.errors import ConfigurationError
+from pinjra.core.json_data import json_text
 
 if TYPE_CHECKING:
     from pinjra.core.limits import Limits
@@ -58,9 +59,9 @@ def run_live(name: str, options: Mapping[str, object], only: Iterable[str], *, a
     counts = {"passed": 0, "failed": 0, "skipped": 0}
     for result in each_result(make, only=only, checks=[*CHECKS, *AGENT_CHECKS]) if works else ():
         counts[result.status] += 1
-        click.echo(json.dumps(asdict(result)) if as_json else str(result))
+        click.echo(json_text(asdict(result)) if as_json else str(result))
     if as_json:
-        click.echo(json.dumps({"name": name, "works": works and not counts["failed"], **counts}))
+        click.echo(json_text({"name": name, "works": works and not counts["failed"], **counts}))
     elif works:
         click.echo(", ".join(f"{count} {status}" for status, count in counts.items()))
     return 0 if works and not counts["failed"] else FAILED
@@ -77,7 +78,7 @@ def _probe(name: str, executor: PythonExecutor, *, as_json: bool) -> bool:
     works = done.error is None and done.value == 5050 and done.stdout == "output\n"
     if as_json:
         form = {"name": name, "opens": works, "seconds": seconds, "guarantees": asdict(guarantees)}
-        click.echo(json.dumps({**form, "error": str(done.error or "")}))
+        click.echo(json_text({**form, "error": str(done.error or "")}))
         return works
     times = ", ".join(f"{what} {value * 1000:.1f} ms" for what, value in seconds.items())
     click.echo(f"{name}: {'opens' if works else f'gives a wrong result: {done.error or done}'} ({times})")

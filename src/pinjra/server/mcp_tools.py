@@ -18,6 +18,7 @@ from pydantic import Field
 
 from pinjra.core.errors import BackendError, ConfigurationError, SessionLost
 from pinjra.core.execution import Artifact, Execution
+from pinjra.core.json_data import encodable, text_of
 from pinjra.core.values import Opaque
 from pinjra.server.progress import Progress
 from pinjra.server.sessions import Session, SessionRefused, Sessions
@@ -261,7 +262,7 @@ def _answer(done: Execution, session: str, was_new: bool) -> CallToolResult:
         parts.append(f"[stderr]\n{_cut(done.stderr.rstrip())}")
     if done.value is not None and done.error is None:
         parts.append(
-            f"[value]\n{_cut(done.value.repr if isinstance(done.value, Opaque) else repr(done.value))}"
+            f"[value]\n{_cut(done.value.repr if isinstance(done.value, Opaque) else text_of(done.value))}"
         )
     if done.error is not None:
         said = done.error.traceback.rstrip() or str(done.error)
@@ -269,7 +270,7 @@ def _answer(done: Execution, session: str, was_new: bool) -> CallToolResult:
         parts.append("\n".join(text for text in (f"[error]\n{_cut(said)}", hint) if text))
     parts += [f"[note] {note}" for note in done.notes]
     parts.append(f"[session {session}{', new' if was_new else ''}]")
-    content: list[Any] = [TextContent(type="text", text="\n".join(part for part in parts if part))]
+    content: list[Any] = [TextContent(type="text", text=encodable("\n".join(part for part in parts if part)))]
     content += [_artifact_block(artifact) for artifact in done.artifacts or _picture(done.value)]
     return CallToolResult(content=content, is_error=done.error is not None)
 

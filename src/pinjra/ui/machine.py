@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import fields
 from typing import TextIO
 
-from pinjra.agents.memory.json import plain
 from pinjra.core.events import Event, RunFinished, StepFinished
+from pinjra.core.json_data import json_text
 
 __all__ = ["JsonView"]
 
@@ -34,7 +33,6 @@ class JsonView:
         if self._only_result and not (isinstance(event, RunFinished) and event.depth == 0):
             return
         left_out = ("record",) if isinstance(event, StepFinished) else ()
-        data = {f.name: plain(getattr(event, f.name)) for f in fields(event) if f.name not in left_out}
-        # ASCII: nothing in it can steer a terminal, and every stream can carry it.
-        self._out.write(json.dumps({"event": type(event).__name__, **data}) + "\n")
+        data = {f.name: getattr(event, f.name) for f in fields(event) if f.name not in left_out}
+        self._out.write(json_text({"event": type(event).__name__, **data}) + "\n")
         self._out.flush()

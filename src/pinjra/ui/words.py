@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pinjra.agents.memory.observation import cut_middle, describe_value
 from pinjra.core.events import RunFinished, StepFinished, ToolCalled, ToolReturned
+from pinjra.core.json_data import text_of
 from pinjra.ui.clean import clean
 
 __all__ = ["answer", "call", "money", "returned", "run_end", "short", "step_end"]
@@ -14,7 +15,7 @@ _ANSWER_CHARACTERS = 20_000
 
 def short(value: object) -> str:
     """Return a value in one line of at most a few hundred characters."""
-    text = value if isinstance(value, str) else _repr(value)
+    text = value if isinstance(value, str) else text_of(value)
     line = " ".join(clean(text).split())
     return line if len(line) <= _SHORT_CHARACTERS else line[: _SHORT_CHARACTERS - 1] + "…"
 
@@ -26,13 +27,15 @@ def answer(value: object) -> str:
 
 def call(event: ToolCalled) -> str:
     """Return a tool call as one reads it in code."""
-    given = ", ".join(f"{clean(str(name))}={short(_repr(value))}" for name, value in event.arguments.items())
+    given = ", ".join(
+        f"{clean(str(name))}={short(text_of(value))}" for name, value in event.arguments.items()
+    )
     return f"{clean(event.name)}({given})"
 
 
 def returned(event: ToolReturned) -> str:
     """Return what a tool call gave."""
-    outcome = f"✗ {short(event.error)}" if event.error else short(_repr(event.value))
+    outcome = f"✗ {short(event.error)}" if event.error else short(text_of(event.value))
     return f"{clean(event.name)} → {outcome} ({event.seconds:.1f} s)"
 
 
@@ -58,10 +61,3 @@ def money(amount: float) -> str:
 def _figures(event: StepFinished | RunFinished) -> str:
     figures = f"{event.seconds:.1f} s, {event.input_tokens:,} tokens read, {event.output_tokens:,} written"
     return f"{figures}, cost {money(event.money)}" if event.money else figures
-
-
-def _repr(value: object) -> str:
-    try:
-        return repr(value)
-    except Exception as error:  # a repr of the user's own may do anything
-        return f"<{type(value).__name__}: its repr raised {type(error).__name__}>"

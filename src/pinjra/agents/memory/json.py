@@ -20,12 +20,11 @@ from pinjra.agents.memory.steps import (
     Timing,
     ToolRecord,
 )
-from pinjra.agents.redact import redact
 from pinjra.core.errors import ConfigurationError
-from pinjra.core.values import Opaque
+from pinjra.core.json_data import plain
 from pinjra.models.base import TokenUsage, ToolCall
 
-__all__ = ["MEMORY_VERSION", "memory_from_json", "memory_to_json", "plain", "step_to_data", "steps_from_data"]
+__all__ = ["MEMORY_VERSION", "memory_from_json", "memory_to_json", "step_to_data", "steps_from_data"]
 
 MEMORY_VERSION = 1
 _KINDS: dict[str, type[MemoryStep]] = {
@@ -41,13 +40,12 @@ _NAMES = {cls: name for name, cls in _KINDS.items()}
 _RECORDS = {"timing": Timing, "token_usage": TokenUsage, "error": StepError}
 _LISTS = {"tool_calls": ToolCall, "tool_records": ToolRecord, "nested": NestedRun}
 _OBJECTS = ("action_output", "output")
-_DEPTH = 20  # nesting of values and runs; deeper ones are described
 
 
 def memory_to_json(steps: Iterable[MemoryStep]) -> str:
     """Return steps as versioned JSON; what looks like a secret is masked."""
     data = {"format": "pinjra.memory", "version": MEMORY_VERSION, "steps": [step_to_data(s) for s in steps]}
-    return json.dumps(data, ensure_ascii=False, indent=1)
+    return json.dumps(data, ensure_ascii=False, allow_nan=False, indent=1)
 
 
 def memory_from_json(text: str) -> list[MemoryStep]:
@@ -87,28 +85,6 @@ def step_to_data(step: MemoryStep) -> dict[str, object]:
     """Return a step as plain data that JSON can hold, with its kind."""
     data = {"kind": _NAMES.get(type(step), type(step).__name__)}
     return data | {f.name: _field(f.name, getattr(step, f.name)) for f in fields(step)}
-
-
-def plain(value: object, depth: int = _DEPTH) -> object:
-    """Return `value` as JSON data; what JSON cannot hold becomes {"type", "repr"}."""
-    if value is None or type(value) in (bool, int, float):
-        return value
-    if type(value) is str:
-        return redact(value)
-    if depth > 0 and type(value) in (list, tuple):
-        return [plain(item, depth - 1) for item in value]  # type: ignore[attr-defined]  # a list or tuple by the line above
-    if depth > 0 and isinstance(value, dict) and all(type(key) is str for key in value):
-        return {key: plain(item, depth - 1) for key, item in value.items()}
-    if isinstance(value, Opaque):
-        return {"type": value.type, "repr": redact(value.repr)}
-    return {"type": type(value).__name__, "repr": redact(_safe_repr(value))}
-
-
-def _safe_repr(value: object) -> str:
-    try:
-        return repr(value)[:2000]
-    except Exception as error:  # a user's __repr__ may do anything
-        return f"<{type(value).__name__}: its repr raised {type(error).__name__}>"
 
 
 def _field(name: str, value: object) -> object:

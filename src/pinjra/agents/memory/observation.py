@@ -6,11 +6,12 @@ import re
 import reprlib
 
 from pinjra.core.execution import Execution
+from pinjra.core.json_data import encodable, text_of
 from pinjra.core.values import Opaque, Record
 
 __all__ = ["as_data", "cut_middle", "describe_execution", "describe_value", "glimpse"]
 
-_MARK = re.compile(r"<(?P<rest>\s*/?\s*observation)", re.IGNORECASE)
+_MARK = re.compile(r"<(?P<rest>\s*(?:/\s*)?observation)", re.IGNORECASE)  # linear: no two runs of blanks meet
 _GLIMPSE = 500
 _SHORT = reprlib.Repr()  # looks at a few items only: a list of a million costs nothing
 _SHORT.maxlist = _SHORT.maxtuple = _SHORT.maxdict = _SHORT.maxset = 20
@@ -41,15 +42,12 @@ def describe_execution(done: Execution) -> str:
 def describe_value(value: object) -> str:
     """Return a value as the model should read it; never raises."""
     if isinstance(value, str):
-        return cut_middle(value, _LONGEST)
+        return cut_middle(encodable(value), _LONGEST)
     if isinstance(value, Opaque):
         return value.repr
     if isinstance(value, Record):
         return f"{value.type}({', '.join(f'{k}={describe_value(v)}' for k, v in value.fields.items())})"
-    try:
-        return cut_middle(repr(value), _LONGEST)
-    except Exception as error:  # integers of more than 4,300 digits; a tool's own objects
-        return f"<{type(value).__name__}: no text of it ({type(error).__name__}: {error})>"
+    return cut_middle(text_of(value), _LONGEST)
 
 
 def glimpse(value: object) -> str:
@@ -63,7 +61,7 @@ def glimpse(value: object) -> str:
 def as_data(text: str, length: int) -> str:
     """Return text for a prompt: cut, and marked as data that is not to be obeyed."""
     # SECURITY: output must not be able to close the mark and go on as if the user spoke; readers forgive case and spaces.
-    safe = _MARK.sub(r"<\\\g<rest>", text)
+    safe = _MARK.sub(r"<\\\g<rest>", encodable(text))
     return f"<observation>\n{cut_middle(safe, length)}\n</observation>"
 
 

@@ -1,0 +1,170 @@
+"""Text -> text without secrets: shapes of tokens, passwords in URLs, and values of this process's secret variables.
+
+A secret is found as it is, and as JSON, `repr` and URLs write it, nested a few times; also the piece of one that is left where a
+text was cut. Whoever cuts a text masks it first (`shortened`): a piece of fewer than eight characters says nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from functools import lru_cache
+from urllib.parse import unquote
+
+__all__ = ["MASK", "redact", "shortened"]
+
+MASK = "[secret]"
+SHORTEST = 8  # characters; a shorter value would mask ordinary words, a shorter piece of one says nothing
+_ESCAPES = 8  # backslashes in front of one character: JSON in a repr in JSON has seven
+# What a shape must be followed by when fewer characters than usual are left of it: the end of a text that was cut.
+_CUT = r"(?=\Z|…|\.\.\.| … )"
+# Shapes that providers document for their tokens; long enough that no word of a text is one. (prefix, characters, at least)
+_TOKENS = (
+    ("hf_", "[A-Za-z0-9]", 20),
+    ("sk-", "[A-Za-z0-9_-]", 20),
+    ("[sr]k_(?:live|test)_", "[A-Za-z0-9]", 16),
+    ("gsk_", "[A-Za-z0-9]", 20),
+    ("xai-", "[A-Za-z0-9]", 20),
+    ("gh[pousr]_", "[A-Za-z0-9]", 20),
+    ("github_pat_", r"\w", 20),
+    ("glpat-", r"[\w-]", 20),
+    ("xox[abeprs]-", r"[\w-]", 10),
+    ("A[KS]IA", "[0-9A-Z]", 16),
+    ("AIza", r"[\w-]", 30),
+    ("npm_", "[A-Za-z0-9]", 30),
+    ("pypi-", r"[\w-]", 30),
+    ("e2b_", "[0-9a-f]", 20),
+    ("bl_", "[A-Za-z0-9]", 20),
+    (r"eyJ[\w-]{8,}\.eyJ", r"[\w.-]", 20),
+)
+_SHAPES = re.compile(
+    r"(?<![A-Za-z0-9])(?:" + "|".join(f"{p}(?:{c}{{{n},}}|{c}{{4,}}{_CUT})" for p, c, n in _TOKENS) + ")"
+)
+_PRIVATE_KEY = re.compile(r"-----(?P<side>BEGIN|END) [A-Z ]{0,40}PRIVATE KEY-----")
+_URL_PASSWORD = re.compile(r"(?<=://)(?P<user>[^\s:/@\"'<>]{0,200}:)?(?P<secret>[^\s/\"'<>]{1,500})@")
+_LONGEST_USER = 15  # characters before "@" that may be a user without a password; a token is longer
+_PARAMETER = re.compile(
+    r"(?P<name>[?&;](?:[\w-]{0,40}[_-])?(?:token|key|apikey|secret|password|passwd|pwd|sig|signature)=)(?P<secret>[^\s&\"'<>]{6,})",
+    re.IGNORECASE,
+)
+_HEADER = re.compile(
+    r"(?P<name>\b(?:authorization[\"']?\s{0,3}[:=]\s{0,3}[\"']?(?:basic|bearer|token)|bearer)\s{1,3})(?P<secret>[\w.=+/~-]{8,})",
+    re.IGNORECASE,
+)
+_SECRET_NAME = re.compile(r"(?:KEY|TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|PWD|CREDENTIALS?)$")
+_ENDS_WITH_SECRET_NAME_BUT_IS_A_PATH = ("PWD", "OLDPWD")
+_PLAIN = re.compile(r"[A-Za-z0-9_.-]*")  # characters that no encoding changes
+
+
+def redact(text: str) -> str:
+    """Return `text` with tokens of known shapes, passwords in URLs and values of secret variables masked."""
+    secrets = _secrets_of(tuple(os.environ.items()))
+    for secret, anchor, pattern in secrets:
+        if anchor in text:
+            text = text.replace(secret, MASK) if pattern is None else pattern.sub(MASK, text)
+    text = _without_private_keys(text)
+    text = _SHAPES.sub(MASK, text)
+    if "://" in text:
+        text = _URL_PASSWORD.sub(_masked_user, text)
+        text = _PARAMETER.sub(rf"\g<name>{MASK}", text)
+    text = _HEADER.sub(rf"\g<name>{MASK}", text)
+    return _without_pieces(text, [secret for secret, _, _ in secrets])
+
+
+def shortened(text: str, length: int) -> str:
+    """Return at most `length` characters of `text` and how many there were; masked before it is cut."""
+    safe = redact(text)
+    return safe if len(safe) <= length else f"{safe[:length]} … ({len(safe)} characters)"
+
+
+@lru_cache(maxsize=4)
+def _secrets_of(environment: tuple[tuple[str, str], ...]) -> list[tuple[str, str, re.Pattern[str] | None]]:
+    """Return each secret value, its longest part that no encoding changes, and a pattern where encodings do change it."""
+    values: set[str] = set()
+    for name, value in environment:
+        upper = name.upper()
+        if _SECRET_NAME.search(upper) and upper not in _ENDS_WITH_SECRET_NAME_BUT_IS_A_PATH:
+            values.add(value)
+        for found in _URL_PASSWORD.finditer(value) if "://" in value else ():
+            if found["user"]:
+                values |= {found["secret"], unquote(found["secret"])}
+    values = {value for value in values if len(value) >= SHORTEST}
+    made = [
+        (value, max(_PLAIN.findall(value), key=len), None if _PLAIN.fullmatch(value) else _encoded(value))
+        for value in values
+    ]
+    return sorted(made, key=lambda entry: len(entry[0]), reverse=True)  # a secret may hold another one
+
+
+def _encoded(secret: str) -> re.Pattern[str]:
+    """Return a pattern of a secret as JSON, repr, ascii and URLs write it."""
+    return re.compile("".join(_encoded_character(char) for char in secret), re.IGNORECASE)
+
+
+def _encoded_character(char: str) -> str:
+    if _PLAIN.fullmatch(char):
+        return f"(?-i:{re.escape(char)})"
+    code = ord(char)
+    slashes = rf"\\{{0,{_ESCAPES}}}"
+    forms = [f"(?-i:{re.escape(char)})", rf"u{code:04x}", rf"x{code:02x}", rf"U{code:08x}"]
+    if code > 0xFFFF:  # JSON writes two halves
+        high, low = 0xD800 + (code - 0x10000 >> 10), 0xDC00 + (code - 0x10000 & 0x3FF)
+        forms.append(rf"u{high:04x}\\{{1,{_ESCAPES}}}u{low:04x}")
+    if char in "\n\t\r\b\f":
+        forms.append({"\n": "n", "\t": "t", "\r": "r", "\b": "b", "\f": "f"}[char])
+    raw = char.encode("utf-8", "surrogatepass")
+    percent = "".join(f"%{byte:02x}" for byte in raw) + (r"|\+" if char == " " else "")
+    halves = rf"\\{{1,{_ESCAPES}}}".join(f"x{byte:02x}" for byte in raw)  # as repr writes bytes
+    return rf"(?:{slashes}(?:{'|'.join([*forms, halves])})|{percent})"
+
+
+def _without_private_keys(text: str) -> str:
+    """Return `text` without PEM blocks of private keys; one that was cut ends with the text."""
+    if "PRIVATE KEY" not in text:
+        return text
+    pieces, at, inside = [], 0, False
+    for mark in _PRIVATE_KEY.finditer(text):
+        if mark["side"] == "BEGIN" and not inside:
+            pieces += [text[at : mark.start()], MASK]
+            inside = True
+        elif mark["side"] == "END" and inside:
+            at, inside = mark.end(), False
+    return "".join(pieces) + ("" if inside else text[at:])
+
+
+def _masked_user(match: re.Match[str]) -> str:
+    if match["user"]:
+        return f"{match['user']}{MASK}@"
+    return match[0] if len(match["secret"]) <= _LONGEST_USER else f"{MASK}@"
+
+
+def _without_pieces(text: str, secrets: list[str]) -> str:
+    """Return `text` without the piece of a secret that is left at its ends or at marks of what was cut out."""
+    pieces = re.split(r"(…|\.\.\.)", text)
+    if len(pieces) > 400:  # dots everywhere: only the ends are looked at, so that this stays cheap
+        pieces = [text]
+    cut = [piece if piece in ("…", "...") else _trimmed(piece, secrets) for piece in pieces]
+    return "".join(cut)
+
+
+def _trimmed(piece: str, secrets: list[str]) -> str:
+    for secret in secrets:
+        head = next(
+            (
+                n
+                for n in range(min(len(secret) - 1, len(piece)), SHORTEST - 1, -1)
+                if piece.endswith(secret[:n])
+            ),
+            0,
+        )
+        piece = piece[: len(piece) - head] + (MASK if head else "")
+        tail = next(
+            (
+                n
+                for n in range(min(len(secret) - 1, len(piece)), SHORTEST - 1, -1)
+                if piece.startswith(secret[-n:])
+            ),
+            0,
+        )
+        piece = (MASK if tail else "") + piece[tail:]
+    return piece
