@@ -74,9 +74,31 @@ def test_every_property_is_had_on_a_machine_with_everything() -> None:
     assert plan.make(rich, require=list(profile.PROPERTIES)).missing == ()
 
 
-def test_root_that_cannot_become_somebody_else_is_refused() -> None:
-    with pytest.raises(plan.JailUnavailable, match="root's rights cannot be given up here: setgroups"):
-        plan.make(kernel(uid=0, unprivileged_uid="setgroups: Operation not permitted"))
+NO_RIGHTS = {
+    "uid": 0,
+    "unprivileged_uid": "setgroups: Operation not permitted",
+    "own_uid": "setgroups: Operation not permitted",
+    "nested_user_namespace": "refused",
+}
+
+
+def test_root_without_its_rights_runs_as_an_unprivileged_user_does() -> None:
+    chosen = plan.make(kernel(**NO_RIGHTS))
+    assert not chosen.by_root
+    assert {"landlock files", "landlock scopes", "capabilities dropped", "seccomp"} <= set(chosen.applied)
+    assert not {"unprivileged uid", "own uid"} & set(chosen.applied)
+
+
+def test_root_without_its_rights_is_refused_where_nothing_keeps_its_signals_in() -> None:
+    with pytest.raises(plan.JailUnavailable, match=r"'signals' here .*Landlock ABI 5.*setgroups: Operation"):
+        plan.make(kernel(**NO_RIGHTS, landlock_abi=5))
+
+
+def test_a_confinement_that_promises_nothing_never_refuses() -> None:
+    poor = kernel(seccomp="none", landlock_abi=0, nested_user_namespace="refused")
+    chosen = plan.make(poor, required=())
+    assert chosen.applied == ("capabilities dropped", "rlimits")
+    assert "seccomp: none" in chosen.missing
 
 
 def test_a_uid_that_others_have_too_does_not_keep_signals_in() -> None:

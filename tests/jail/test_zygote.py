@@ -63,18 +63,18 @@ def descendants(of: int) -> set[int]:
     return found
 
 
-def _ours(names: Iterable[str]) -> set[str]:
-    """Return the names that a zygote of this process has given: other test runs have theirs."""
-    makers = {f"-{process}-" for process in descendants(os.getpid())}
+def _ours(zygote: Zygote, names: Iterable[str]) -> set[str]:
+    """Return the names that this zygote has given: others, of other tests too, have theirs."""
+    makers = {f"-{process}-" for process in (zygote._process.pid, *descendants(zygote._process.pid))}
     return {name for name in names if "pinjra-" in name and any(maker in name for maker in makers)}
 
 
-def groups() -> set[str]:
-    return _ours(map(str, Path("/sys/fs/cgroup").rglob("pinjra-*")))
+def groups(zygote: Zygote) -> set[str]:
+    return _ours(zygote, map(str, Path("/sys/fs/cgroup").rglob("pinjra-*")))
 
 
-def folders() -> set[str]:
-    return _ours(os.listdir(tempfile.gettempdir()))
+def folders(zygote: Zygote) -> set[str]:
+    return _ours(zygote, os.listdir(tempfile.gettempdir()))
 
 
 def is_alive(process: int) -> bool:
@@ -86,16 +86,17 @@ def is_alive(process: int) -> bool:
 
 def test_sessions_leave_nothing_behind(zygote: Zygote) -> None:
     zygote.take(SPEC, spares=0).end()
-    before = descendants(os.getpid()), set(os.listdir("/proc/self/fd")), groups(), folders()
-    inner = [len(os.listdir(f"/proc/{process}/fd")) for process in sorted(descendants(os.getpid()))]
+    own = zygote._process.pid
+    before = descendants(own), len(os.listdir("/proc/self/fd")), groups(zygote), folders(zygote)
+    inner = [len(os.listdir(f"/proc/{process}/fd")) for process in sorted(descendants(own))]
     for _ in range(200):
         session = zygote.take(SPEC, spares=0)
         assert ask(session, "result = open('f', 'w').write('x')")["value"] == 1
         session.end()
-    assert until(lambda: groups() == before[2])
-    assert (descendants(os.getpid()), set(os.listdir("/proc/self/fd"))) == before[:2]
-    assert folders() == before[3]
-    assert [len(os.listdir(f"/proc/{process}/fd")) for process in sorted(descendants(os.getpid()))] == inner
+    assert until(lambda: groups(zygote) == before[2])
+    assert (descendants(own), len(os.listdir("/proc/self/fd"))) == before[:2]
+    assert folders(zygote) == before[3]
+    assert [len(os.listdir(f"/proc/{process}/fd")) for process in sorted(descendants(own))] == inner
 
 
 def test_ending_a_session_kills_all_that_it_started(zygote: Zygote) -> None:

@@ -15,6 +15,7 @@ from pinjra.executors.guarantees import Guarantees
 from pinjra.executors.jailed import Box, JailTransport
 from pinjra.executors.session.executor import Patience, SessionExecutor
 from pinjra.guard.imports import DEFAULT_AUTHORIZED
+from pinjra.jail import profile
 from pinjra.jail.confine import Spec
 from pinjra.jail.spawn.client import Config, zygote_for
 from pinjra.wire.connection import opening_bytes
@@ -69,38 +70,25 @@ class JailExecutor(SessionExecutor):
         **options: Any,
     ) -> None:
         imports = tuple(additional_authorized_imports)
-        self._preload = (*_PRELOAD, *(preload if preload is not None else _third_party(imports)))
+        self._preload = tuple(preload) if preload is not None else third_party(imports)
         self._require, self._without = tuple(require), tuple(without)
         self._spares = spares
         super().__init__(imports, limits=limits, **options)
 
     def _configure(self) -> None:
-        self._config = Config(
-            serve=_SERVE,
-            warm_up=_WARM_UP,
-            preload=self._preload,
-            python_path=self.access.python_path,
+        self._config = session_config(
+            self,
+            self._preload,
             require=self._require,
             without=self._without,
             network=self.access.open_network,
         )
 
     def _open(self) -> JailTransport:
-        self._zygote = zygote_for(self._config)  # another one when that died or this process was forked
-        self._scratch = self._zygote.scratch
-        opening = opening_bytes(self._init({"raw"}, is_clean=True)) if self._spares else b""
-        spec = Spec(
-            memory_bytes=_whole(self.limits.memory_bytes),
-            disk_bytes=_whole(self.limits.disk_bytes),
-            processes=_whole(self.limits.processes),
-        )
-        return JailTransport(Box(self._zygote.take(spec, spares=self._spares, opening=opening)))
+        return open_box(self, self._config, self._spares)
 
     def _open_fork(self, ask: Callable[[], None]) -> JailTransport:
-        transport = self._link.channel.transport
-        if not isinstance(transport, JailTransport) or "fork" not in self.hello.capabilities:
-            raise ExecutorUnavailable("this session cannot be forked: its supervisor offers no such thing")
-        return transport.branch(ask)
+        return fork_box(self, ask)
 
     @classmethod
     def diagnose(cls) -> str:
@@ -113,34 +101,105 @@ class JailExecutor(SessionExecutor):
 
     @property
     def guarantees(self) -> Guarantees:
-        """What the zygote's plan applies around each session, and what it could not."""
-        applied = self._zygote.applied
-        group = "cgroup memory" in applied
-        return Guarantees(
-            boundary="kernel",
-            isolation=applied,
-            memory="cgroup memory, RLIMIT_DATA" if group else "RLIMIT_DATA of each process",
-            wall="host timer, kill",
-            cpu="supervisor and RLIMIT_CPU",
-            operations="guard" if self._guard else "",
-            disk="tmpfs size" if "scratch tmpfs" in applied else "RLIMIT_FSIZE of each file",
-            processes="cgroup pids, RLIMIT_NPROC" if "cgroup pids" in applied else "RLIMIT_NPROC",
-            network="" if self.access.open_network else "no sockets (seccomp), " + _network(applied),
-            files="private read-only view, Landlock" if "mount namespace" in applied else "Landlock",
-            rollback="forked checkpoint" if self._rollback else "",
-            fork="copy of the process, in the same box" if "fork" in self.hello.capabilities else "",
-            missing=self._zygote.missing,
-        )
+        """What is applied around this session, and what could not be."""
+        return guarantees_of(self)
 
 
-def _third_party(imports: Iterable[str]) -> tuple[str, ...]:
+# ---------------------------------------------------------------- shared with `local`, which asks for less
+
+
+def session_config(executor: SessionExecutor, preload: Iterable[str] = (), **demands: Any) -> Config:
+    """Return the zygote's configuration for the sessions of an executor.
+
+    Args:
+        preload: Modules besides those that every session needs.
+        demands: `require`, `without`, `network`, `refuses` of `Config`.
+    """
+    return Config(
+        serve=_SERVE,
+        warm_up=_WARM_UP,
+        preload=(*_PRELOAD, *preload),
+        python_path=executor.access.python_path,
+        **demands,
+    )
+
+
+def open_box(executor: SessionExecutor, config: Config, spares: int) -> JailTransport:
+    """Return the stream to a new confined process.
+
+    Raises:
+        JailUnavailable, ConfigurationError, StartupFailed: As `zygote_for`.
+    """
+    zygote = zygote_for(config)  # another one when that died or this process was forked
+    executor._scratch = zygote.scratch
+    limits = executor.limits
+    opening = opening_bytes(executor._init({"raw"}, is_clean=True)) if spares else b""
+    spec = Spec(
+        memory_bytes=_whole(limits.memory_bytes),
+        disk_bytes=_whole(limits.disk_bytes),
+        processes=_whole(limits.processes),
+    )
+    return JailTransport(Box(zygote.take(spec, spares=spares, opening=opening)))
+
+
+def fork_box(executor: SessionExecutor, ask: Callable[[], None]) -> JailTransport:
+    """Return the stream to a copy of an executor's session, in the same box.
+
+    Raises:
+        ExecutorUnavailable: Its supervisor cannot.
+    """
+    transport = executor._link.channel.transport
+    if not isinstance(transport, JailTransport) or "fork" not in executor.hello.capabilities:
+        raise ExecutorUnavailable("this session cannot be forked: its supervisor offers no such thing")
+    return transport.branch(ask)
+
+
+def guarantees_of(executor: SessionExecutor) -> Guarantees:
+    """Return what is applied around a confined session, as it says itself, and what could not be."""
+    applied = executor.hello.applied
+    holds = {wish: _holds(wish, applied) for wish in profile.PROPERTIES}
+    group = "cgroup memory" in applied
+    return Guarantees(
+        boundary="kernel" if all(holds[wish] for wish in profile.REQUIRED) else "none",
+        isolation=applied,
+        memory="cgroup memory, RLIMIT_DATA" if group else "RLIMIT_DATA of each process",
+        wall="host timer, kill",
+        cpu="supervisor and RLIMIT_CPU",
+        operations="guard" if executor._guard else "",
+        disk="tmpfs size"
+        if "scratch tmpfs" in applied
+        else "RLIMIT_FSIZE of each file, a watch on the folder",
+        processes="cgroup pids, RLIMIT_NPROC" if "cgroup pids" in applied else "RLIMIT_NPROC",
+        network=""
+        if executor.access.open_network
+        else _network(applied)
+        if holds["network"]
+        else "audit hook",
+        files=_files(applied) if holds["files"] else "audit hook",
+        rollback="forked checkpoint" if executor._rollback else "",
+        fork="copy of the process, in the same box" if "fork" in executor.hello.capabilities else "",
+        missing=executor.hello.missing,
+    )
+
+
+def third_party(imports: Iterable[str]) -> tuple[str, ...]:
     """Return the modules worth importing once for all: not "*", not those that Python brings."""
     names = {name.removesuffix(".*") for name in imports if name != "*"}
     return tuple(sorted(name for name in names if name.partition(".")[0] not in sys.stdlib_module_names))
 
 
+def _holds(wish: str, applied: tuple[str, ...]) -> bool:
+    return any(all(name in applied for name in group) for group in profile.PROPERTIES[wish])
+
+
 def _network(applied: tuple[str, ...]) -> str:
-    return "network namespace" if "network namespace" in applied else "the host's namespace"
+    names = {"seccomp": "no sockets (seccomp)", "network namespace": "network namespace"}
+    return ", ".join(words for name, words in names.items() if name in applied)
+
+
+def _files(applied: tuple[str, ...]) -> str:
+    names = {"mount namespace": "private read-only view", "landlock files": "Landlock"}
+    return ", ".join(words for name, words in names.items() if name in applied)
 
 
 def _whole(value: float | None) -> int | None:

@@ -10,13 +10,15 @@ import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
+import pinjra
 from pinjra.core.errors import BackendError, StartupFailed
 from pinjra.executors.guarantees import Guarantees
 from pinjra.executors.session.executor import SessionExecutor
 from pinjra.executors.session.transport import Transport
 
-__all__ = ["WORKER_COMMAND", "SubprocessExecutor", "SubprocessTransport"]
+__all__ = ["WORKER_COMMAND", "SubprocessExecutor", "SubprocessTransport", "worker_command"]
 
 WORKER_COMMAND = (sys.executable, "-I", "-u", "-m", "pinjra.worker")
 READ_BYTES = 256 << 10
@@ -24,6 +26,18 @@ TAIL_BYTES = 4096  # of stderr, kept to say why a worker died
 WRITE_SECONDS = 30.0  # without one byte taken: a supervisor always reads, so it is stuck or hostile
 END_SECONDS = 5.0  # for a killed process to be gone
 _PIPE_BYTES = 1 << 20  # as large as an unprivileged user may ask for (pipe(7))
+
+
+_BOOT = (
+    "import sys; sys.path += sys.argv[1:]; del sys.argv[1:]; from pinjra.worker.__main__ import main; main()"
+)
+
+
+def worker_command(python_path: Sequence[str] = ()) -> tuple[str, ...]:
+    """Return the command of a worker with the modules of this process's installation and of some folders of the caller's."""
+    installed = [path for path in sys.path if os.path.basename(path) in ("site-packages", "dist-packages")]
+    own = str(Path(pinjra.__path__[0]).parent)
+    return (sys.executable, "-I", "-u", "-c", _BOOT, *dict.fromkeys((*installed, own, *python_path)))
 
 
 class SubprocessTransport:

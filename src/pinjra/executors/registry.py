@@ -66,7 +66,7 @@ def default_executor() -> str:
     if sys.platform == "linux":
         return "jail"
     warnings.warn(
-        'executor_type="local" runs guest code in this process: its guard is not a security boundary. '
+        'executor_type="local" runs guest code in a process of this user: its guard is not a security boundary. '
         "On Linux the jail is used; on this system consider docker, wasm or a remote executor.",
         RuntimeWarning,
         stacklevel=3,

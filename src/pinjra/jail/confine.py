@@ -6,6 +6,7 @@ call filter last, because each step before it makes calls that the filter kills 
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import tempfile
@@ -105,9 +106,12 @@ def confine(plan: Plan, spec: Spec, box: Box) -> None:
         readable = ("/",) if plan.has("mount namespace") else box.readable
         landlock.apply(readable, (box.scratch,), profile.DEVICES, network=plan.network)
     prctl(38, 1)  # PR_SET_NO_NEW_PRIVS. SECURITY: a set-id program would give rights back
-    capabilities.drop_all()
+    capabilities.drop_all()  # SECURITY: who stays root has no more rights than another user, but root's own files
+    if plan.by_root and os.getuid() == 0:
+        raise OSError(errno.EPERM, "still uid 0: not unprivileged")
     capabilities.forbid_inspection()  # SECURITY: the session's other processes could read this one's memory
-    seccomp.apply(box.filter)  # SECURITY: last, and before the first byte of the host is read
+    if plan.has("seccomp"):
+        seccomp.apply(box.filter)  # SECURITY: last, and before the first byte of the host is read
 
 
 def _most_processes(spec: Spec, *, has_group: bool) -> int | None:

@@ -30,7 +30,8 @@ class Plan:
     Args:
         applied: Names of the mechanisms, outermost first.
         missing: Mechanisms that are not applied, each with its reason.
-        by_root: Namespaces are made with root's rights; else by a user namespace of the zygote's own.
+        by_root: Namespaces are made with root's rights, and the session becomes another user; else it stays who it is, and
+            namespaces are made by a user namespace of the zygote's own.
         network: The guest may open internet sockets.
     """
 
@@ -45,12 +46,18 @@ class Plan:
 
 
 def make(
-    kernel: Kernel, *, require: Collection[str] = (), without: Collection[str] = (), network: bool = False
+    kernel: Kernel,
+    *,
+    required: Collection[str] = profile.REQUIRED,
+    require: Collection[str] = (),
+    without: Collection[str] = (),
+    network: bool = False,
 ) -> Plan:
     """Return what will be applied here.
 
     Args:
-        require: Properties (`profile.PROPERTIES`) or mechanisms by name, on top of `profile.REQUIRED`.
+        required: The properties that a jail has; () for a confinement that promises nothing and never refuses.
+        require: Properties (`profile.PROPERTIES`) or mechanisms by name, besides those.
         without: Mechanisms to leave out although they would work.
 
     Raises:
@@ -61,14 +68,15 @@ def make(
     _check_names((*require, *without), reasons)
     for name in without:
         reasons[name] = "left out by the caller"
-    _without_their_base(reasons, by_root=kernel.uid == 0)
+    by_root = kernel.uid == 0 and not reasons["unprivileged uid"]
+    _without_their_base(reasons, by_root=by_root)
     applied = tuple(name for name, reason in reasons.items() if not reason)
-    for wish in dict.fromkeys((*profile.REQUIRED, *require)):
+    for wish in dict.fromkeys((*required, *require)):
         _demand(wish, applied, reasons, network)
-    if kernel.uid == 0 and kernel.unprivileged_uid:  # SECURITY: never a guest that is root outside
-        raise JailUnavailable(f"root's rights cannot be given up here: {kernel.unprivileged_uid}. {_CHOICES}")
-    missing = tuple(f"{name}: {reason}" for name, reason in reasons.items() if reason)
-    return Plan(applied, missing, by_root=kernel.uid == 0, network=network)
+    missing = [f"{name}: {reason}" for name, reason in reasons.items() if reason]
+    if kernel.uid == 0 and not by_root:
+        missing.append("RLIMIT_NPROC: the kernel does not hold it against root; the supervisor counts")
+    return Plan(applied, tuple(missing), by_root=by_root, network=network)
 
 
 def _reasons(kernel: Kernel, network: bool) -> dict[str, str]:
@@ -107,6 +115,8 @@ def _landlock_reasons(abi: int, network: bool) -> dict[str, str]:
 
 def _without_their_base(reasons: dict[str, str], *, by_root: bool) -> None:
     """Give a reason to each mechanism whose base is not there."""
+    if reasons.get("unprivileged uid"):
+        reasons["own uid"] = reasons["own uid"] or f"no unprivileged uid: {reasons['unprivileged uid']}"
     if not by_root and reasons["user namespace"]:
         for name in reasons:
             if name.endswith(" namespace") and not reasons[name]:

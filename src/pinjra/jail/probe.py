@@ -27,7 +27,7 @@ class Kernel:
     Args:
         unprivileged_uid: As root, a session can be given a uid without rights.
         own_uid: ... and one that nobody else has; else it is the one called "nobody", which others may have too.
-        namespaces: Name → reason. As root, what root can make; else what a user namespace of its own allows.
+        namespaces: Name → reason. What root can make, where it has its rights; else what a user namespace of its own allows.
         nested_user_namespace: An unprivileged process can make a user namespace.
     """
 
@@ -49,12 +49,12 @@ def probe() -> Kernel:
     """
     if not sys.platform.startswith("linux"):
         return Kernel(os.getuid(), f"the jail needs Linux, this is {sys.platform}", 0, "", "", "")
-    is_root = os.geteuid() == 0
+    unprivileged_uid = _attempt(_give_up_root) if os.geteuid() == 0 else "not started as root"
+    is_root = not unprivileged_uid  # root without its rights does what an unprivileged user does
     names = [name for name in namespaces.FLAGS if name != "user namespace"]
     enter = _as_root if is_root else _as_user
     found = {name: _attempt(lambda name=name: enter(name)) for name in names}  # type: ignore[misc]
     nested = _attempt(_nested if is_root else _user_namespace)
-    unprivileged_uid = _attempt(_give_up_root) if is_root else "not started as root"
     return Kernel(
         uid=os.geteuid(),
         seccomp=seccomp.is_supported(),

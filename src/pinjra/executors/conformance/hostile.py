@@ -126,16 +126,17 @@ def _lying(session: SessionExecutor) -> Iterator[None]:
     honest = None
     if sys.platform == "linux":
         from pinjra.executors.jail import JailExecutor
+        from pinjra.executors.local import LocalPythonExecutor
 
-        if isinstance(session, JailExecutor):
+        if isinstance(session, (JailExecutor, LocalPythonExecutor)):
             honest = session._config
             session._config = replace(honest, serve=f"{_LIAR}:serve", preload=())
     try:
         with substituted(worker_zip(source)):
             yield
     finally:
-        if honest is not None and sys.platform == "linux" and isinstance(session, JailExecutor):
-            session._config = honest
+        if honest is not None:
+            session._config = honest  # type: ignore[attr-defined]
 
 
 def _replace_worker(session: SessionExecutor) -> None:

@@ -58,6 +58,7 @@ class Config:
         python_path: Folders with the operator's own modules, readable in the session.
         require, without: See `plan.make`.
         network: The guest may open internet sockets.
+        refuses: It is a jail: without what `profile.REQUIRED` names there is none. False: whatever can be had is applied.
     """
 
     serve: str
@@ -67,6 +68,7 @@ class Config:
     require: tuple[str, ...] = ()
     without: tuple[str, ...] = ()
     network: bool = False
+    refuses: bool = True
     python: str = field(default_factory=lambda: sys.executable)
 
 
@@ -248,6 +250,7 @@ def _first_message(config: Config) -> bytes:
             "require": config.require,
             "without": config.without,
             "network": config.network,
+            "refuses": config.refuses,
         }
     ).encode()
 

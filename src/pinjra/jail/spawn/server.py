@@ -34,7 +34,7 @@ from pinjra.core import temporary_folders as leftovers
 from pinjra.core.errors import PinjraError
 from pinjra.jail import paths, plan, profile
 from pinjra.jail.confine import Spec, close_all_but, forget_signals, set_environment
-from pinjra.jail.probe import probe
+from pinjra.jail.probe import Kernel, probe
 from pinjra.jail.spawn import forks
 from pinjra.jail.spawn.pool import Kind, Nursery
 from pinjra.jail.walls import cgroups, namespaces
@@ -101,9 +101,7 @@ def _prepare(host: socket.socket, config: Json, pidfd: int) -> Nursery:
     sys.path += [path for path in _strings(config, "path") if path not in sys.path]
     network = config.get("network") is True
     kernel = probe()
-    chosen = plan.make(
-        kernel, require=_strings(config, "require"), without=_strings(config, "without"), network=network
-    )
+    chosen = _plan(kernel, config)
     _become_first_process(chosen)
     serve = _load(str(config["serve"]))
     with _a_home():
@@ -130,6 +128,24 @@ def _prepare(host: socket.socket, config: Json, pidfd: int) -> Nursery:
     gc.collect()
     gc.freeze()  # what is imported now stays shared with the sessions
     return nursery
+
+
+def _plan(kernel: Kernel, config: Json) -> plan.Plan:
+    """Return the plan that the host wants.
+
+    Raises:
+        JailUnavailable, ConfigurationError: See `plan.make`.
+    """
+    required = profile.REQUIRED if config["refuses"] is True else ()
+    require, without = _strings(config, "require"), _strings(config, "without")
+    network = config.get("network") is True
+    chosen = plan.make(kernel, required=required, require=require, without=without, network=network)
+    if required or not chosen.by_root or not paths.unreachable(paths.readable((), network=network)[0]):
+        return chosen
+    # Another user could not read Python's own files: this one stays, without its rights.
+    return plan.make(
+        kernel, require=require, required=(), without=(*without, "unprivileged uid"), network=network
+    )
 
 
 def _become_first_process(chosen: plan.Plan) -> None:

@@ -15,7 +15,7 @@ import stat
 import time
 from itertools import count
 
-__all__ = ["BYTES_AN_INODE", "is_exceeded", "remove"]
+__all__ = ["BYTES_AN_INODE", "is_exceeded", "open_up", "remove"]
 
 BYTES_AN_INODE = 4096  # of the quota: bounds how many empty files fit, and how long a look takes
 _MOST_DEPTH = 64  # one descriptor each; a deeper tree is made only to be in the way
@@ -97,11 +97,11 @@ def _remove_below(root: int, deadline: float) -> None:
 def _empty(root: int, name: str, numbers: count[int], deadline: float) -> bool:
     """Move the folders in `name` to `root` and remove it; False when that does not work."""
     try:
-        os.chmod(name, 0o700, dir_fd=root)  # not a link: `_unlink_files` has seen to that
+        open_up(name, root)  # not a link: `_unlink_files` has seen to that
         fd = os.open(name, _FOLDER, dir_fd=root)
         try:
             for inner in _unlink_files(fd, deadline):
-                os.chmod(inner, 0o700, dir_fd=fd)  # a folder that cannot be written cannot be moved
+                open_up(inner, fd)  # a folder that cannot be written cannot be moved
                 os.rename(inner, f".{next(numbers)}-{os.urandom(8).hex()}", src_dir_fd=fd, dst_dir_fd=root)
         finally:
             os.close(fd)
@@ -109,6 +109,14 @@ def _empty(root: int, name: str, numbers: count[int], deadline: float) -> bool:
     except OSError:
         return False
     return True
+
+
+def open_up(name: str, folder: int) -> None:
+    """Give a folder's owner all rights to it, where this process may change modes: the jail without a private view may not."""
+    try:
+        os.chmod(name, 0o700, dir_fd=folder)
+    except OSError:
+        return
 
 
 def _unlink_files(folder: int, deadline: float) -> list[str]:

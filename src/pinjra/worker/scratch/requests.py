@@ -122,9 +122,8 @@ class Scratch:
     def _remove_entry(self, entry: str) -> None:
         try:
             if stat.S_ISDIR(os.stat(entry, dir_fd=self._root, follow_symlinks=False).st_mode):
-                os.chmod(
-                    entry, 0o700, dir_fd=self._root
-                )  # not a link: it was a folder, and its owner's processes are dead
+                # not a link: it was a folder, and its owner's processes are dead
+                quota.open_up(entry, self._root)
                 quota.remove(os.path.join(self.path, entry))
             else:
                 os.unlink(entry, dir_fd=self._root)
