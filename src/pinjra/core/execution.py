@@ -111,6 +111,8 @@ class Execution:
         value: The last expression's value, or final_answer's argument; plain data or `Opaque`.
         stdout: Kept also when the run failed; cut at `Limits.output_bytes`.
         notes: Things the caller should tell the model ("len is the builtin again").
+        status: The exit status of a program (`exec`, other languages); below zero a signal's number. None: it was Python, or the
+            program did not end by itself (`error` says why).
     """
 
     value: object = None
@@ -121,6 +123,7 @@ class Execution:
     usage: Usage = field(default_factory=Usage)
     is_final_answer: bool = False
     notes: tuple[str, ...] = ()
+    status: int | None = None
 
     @property
     def logs(self) -> str:

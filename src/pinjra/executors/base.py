@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -45,6 +45,25 @@ class PythonExecutor(ABC):
             code: Python source of any length.
             wall_seconds: For this run instead of `limits.wall_seconds`.
         """
+
+    def exec(
+        self, argv: Sequence[str], *, stdin: str | bytes = b"", timeout: float | None = None
+    ) -> Execution:
+        """Return what came of running a program in the box: `status`, `stdout`, `stderr`; `error` where it did not end by itself.
+
+        Args:
+            argv: The program, by a name that `programs=` allows, and its arguments.
+            stdin: Its standard input; text as UTF-8.
+            timeout: Seconds, instead of `limits.wall_seconds`.
+
+        Raises:
+            ConfigurationError: This box has no programs (the caller's fault).
+        """
+        from pinjra.core.errors import ConfigurationError
+
+        raise ConfigurationError(
+            f'{type(self).__name__} starts no programs; the jail does, with programs="*"'
+        )
 
     def __call__(self, code: str) -> CodeOutput:
         """Return value, logs and whether it is final, as callers of this kind of library know it.

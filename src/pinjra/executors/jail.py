@@ -17,6 +17,7 @@ from pinjra.executors.session.executor import Patience, SessionExecutor
 from pinjra.guard.imports import DEFAULT_AUTHORIZED
 from pinjra.jail import profile
 from pinjra.jail.confine import Spec
+from pinjra.jail.programs import find_programs
 from pinjra.jail.spawn.client import Config, zygote_for
 from pinjra.wire.connection import opening_bytes
 
@@ -53,6 +54,7 @@ class JailExecutor(SessionExecutor):
 
     ACCESS: ClassVar[Mapping[str, str]] = {
         **SessionExecutor.ACCESS,
+        "programs": "execve of the read-only view",
         "network": "True: sockets of the host's network",
         "python_path": "read-only in the view",
     }
@@ -115,10 +117,14 @@ def session_config(executor: SessionExecutor, preload: Iterable[str] = (), **dem
         preload: Modules besides those that every session needs.
         demands: `require`, `without`, `network`, `refuses` of `Config`.
     """
+    found = find_programs(executor.access.programs)
+    executor._environment = (f"PATH={found.path}",) if found.path else ()
     return Config(
         serve=_SERVE,
         warm_up=_WARM_UP,
         preload=(*_PRELOAD, *preload),
+        programs=found.shown,
+        makes_code=found.makes_code,
         python_path=executor.access.python_path,
         **demands,
     )

@@ -51,6 +51,7 @@ class LocalPythonExecutor(SessionExecutor):
     ACCESS: ClassVar[Mapping[str, str]] = {
         **SessionExecutor.ACCESS,
         "python_path": "read-only, by Landlock where the kernel has it",
+        **({"programs": "execve of what Landlock shows"} if sys.platform == "linux" else {}),
     }
     PATIENCE = Patience(close_seconds=0.0)  # no goodbye: what holds a session's processes ends them
 
@@ -87,6 +88,8 @@ class LocalPythonExecutor(SessionExecutor):
                 return open_box(self, self._config, self._spares)
             except (StartupFailed, ExecutorUnavailable, BackendError, OSError) as error:
                 self._unconfined = str(error)
+                if self.access.programs:
+                    raise
         return SubprocessTransport(worker_command(self.access.python_path))
 
     def _open_fork(self, ask: Callable[[], None]) -> Transport:

@@ -104,7 +104,10 @@ def confine(plan: Plan, spec: Spec, box: Box) -> None:
     close_all_but(box.keep)  # SECURITY: a descriptor that stays open is a way around every rule below
     if plan.has("landlock files"):
         readable = ("/",) if plan.has("mount namespace") else box.readable
-        landlock.apply(readable, (box.scratch,), profile.DEVICES, network=plan.network)
+        executable = readable if plan.programs else ()
+        if plan.makes_code:
+            executable = (*executable, box.scratch)
+        landlock.apply(readable, (box.scratch,), profile.DEVICES, network=plan.network, executable=executable)
     prctl(38, 1)  # PR_SET_NO_NEW_PRIVS. SECURITY: a set-id program would give rights back
     capabilities.drop_all()  # SECURITY: who stays root has no more rights than another user, but root's own files
     if plan.by_root and os.getuid() == 0:
@@ -140,7 +143,13 @@ def _leave_host(plan: Plan, spec: Spec, box: Box) -> None:
 def _furnish(plan: Plan, spec: Spec, box: Box) -> None:
     """Fill the new namespaces: a scratch folder of its own, a host name that tells nothing."""
     if plan.has("mount namespace"):
-        namespaces.mount_scratch(box.scratch, disk_bytes=spec.disk_bytes, uid=box.uid, gid=box.gid)
+        namespaces.mount_scratch(
+            box.scratch,
+            disk_bytes=spec.disk_bytes,
+            uid=box.uid,
+            gid=box.gid,
+            executable=plan.makes_code,
+        )
     if plan.has("uts namespace"):
         syscall("sethostname", b"jail", 4)
 

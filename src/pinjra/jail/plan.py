@@ -33,12 +33,16 @@ class Plan:
         by_root: Namespaces are made with root's rights, and the session becomes another user; else it stays who it is, and
             namespaces are made by a user namespace of the zygote's own.
         network: The guest may open internet sockets.
+        programs: The guest may start programs of the view.
+        makes_code: ... among them such that make machine code: what they make may be executed.
     """
 
     applied: tuple[str, ...]
     missing: tuple[str, ...]
     by_root: bool
     network: bool
+    programs: bool = False
+    makes_code: bool = False
 
     def has(self, mechanism: str) -> bool:
         """Return whether `mechanism` is applied."""

@@ -13,15 +13,24 @@ from dataclasses import dataclass
 
 __all__ = [
     "ALLOWED",
+    "BASIC_PROGRAMS",
+    "BROUGHT_PROGRAMS",
     "CHECKED",
     "DEVICES",
     "ENVIRONMENT",
     "FATAL",
+    "MAKES_CODE",
+    "MAKES_CODE_CHECKED",
     "NETWORK_ALLOWED",
     "NETWORK_CHECKED",
     "NETWORK_READABLE",
     "NEVER_READABLE",
     "NO_SUCH_CALL",
+    "PROGRAM_ALLOWED",
+    "PROGRAM_CHECKED",
+    "PROGRAM_FOLDERS",
+    "PROGRAM_NO_SUCH_CALL",
+    "PROGRAM_READABLE",
     "PROPERTIES",
     "REQUIRED",
     "RLIMITS",
@@ -94,6 +103,46 @@ NETWORK_READABLE = (
     "/etc/ssl/openssl.cnf",
     "/etc/pki/tls/certs",
     "/usr/share/ca-certificates",
+)
+# With programs=: what they read, and where they are looked for behind the machine's own PATH.
+PROGRAM_READABLE = (
+    "/usr/libexec",
+    "/usr/share",
+    "/usr/include",
+    "/usr/local/include",
+    "/usr/local/share",
+    "/etc/alternatives",
+    "/etc/ssl/certs",
+    "/etc/ssl/openssl.cnf",
+    "/etc/pki/tls/certs",
+)
+PROGRAM_FOLDERS = ("/usr/local/bin", "/usr/bin", "/bin", "/usr/sbin", "/sbin")
+# Come with any program: what a line of shell is made of.
+BASIC_PROGRAMS = tuple(
+    """
+    sh env ls cat cp mv rm mkdir rmdir ln touch chmod head tail wc sort uniq cut tr paste join comm fold nl tac rev seq
+    grep egrep fgrep sed awk find xargs tee echo printf test [ expr true false yes sleep date basename dirname realpath
+    readlink stat du df file mktemp diff cmp patch tar gzip gunzip zcat bzip2 xz zip unzip md5sum sha1sum sha256sum
+    base64 od id whoami uname nproc which timeout nohup setsid kill split shuf numfmt install
+    """.split()
+)
+# A named program brings what it starts itself.
+BROUGHT_PROGRAMS = {
+    "git": ("less", "ssh"),
+    "node": ("nodejs",),
+    "npm": ("node", "npx"),
+    "make": ("gmake",),
+    "pip": ("pip3",),
+    **dict.fromkeys(("gcc", "g++", "cc", "c++", "clang", "clang++", "rustc", "go"),
+                    ("as", "ld", "ar", "ranlib", "nm", "strip", "objcopy", "gcc", "g++", "cc", "c++", "cpp", "make")),
+}  # fmt: skip
+# SECURITY: these make machine code and run it. Where one is named (or "*"), memory and the scratch folder may be executed: what
+# runs then is under the same walls. For all other programs only what lies in the read-only view is ever executed.
+MAKES_CODE = frozenset(
+    """
+    gcc g++ cc c++ clang clang++ tcc rustc cargo go make cmake node nodejs npm npx deno bun java javac mono dotnet julia
+    luajit pypy pypy3 php ghc ocaml
+    """.split()
 )
 DEVICES = ("/dev/null", "/dev/zero", "/dev/urandom", "/dev/random", "/dev/full")
 # A folder of sys.path that is one of these (or above one) is left out and reported: it would show more than a library.
@@ -238,6 +287,43 @@ VIEW_ONLY_ALLOWED = tuple(
     getxattr lgetxattr listxattr llistxattr
     """.split()
 )
+
+# With programs=. SECURITY: execve runs files of the view and, with `MAKES_CODE`, of the scratch folder; by Landlock (EXECUTE)
+# and by the mounts (noexec), with no_new_privs and nosuid mounts: no set-id bit and no file capability counts. Not
+# execveat, which runs what has no name; memfd_create stays refused.
+PROGRAM_ALLOWED = (
+    "execve",
+    "arch_prctl",
+    "membarrier",
+    "inotify_init1",
+    "inotify_add_watch",
+    "inotify_rm_watch",
+)
+PROGRAM_CHECKED: dict[str, NamedCheck] = {
+    # a shell's pipes by name, and no other node
+    "mknod": ((Arg(1, (0o010000,), mask=0o170000),),),
+    "mknodat": ((Arg(2, (0o010000,), mask=0o170000),),),
+    # besides the profile's: PR_GET_SECCOMP 21, PR_CAPBSET_READ 23, PR_SET_TIMERSLACK 29 (30 get), THP_DISABLE 41 (42 get)
+    "prctl": (
+        (Arg(0, (1, 2, 3, 15, 16, 21, 23, 29, 30, 36, 37, 38, 39, 41, 42, 0x53564D41)),),
+        (Arg(0, (4,)), Arg(1, (0,))),
+    ),
+    # besides the profile's: TIOCGPGRP, TIOCGWINSZ's like are asked by shells on what is no terminal here
+    "ioctl": ((Arg(1, (0x541B, 0x5421, 0x5451, 0x5450, 0x5401, 0x802C542A, 0x5413, 0x540F)),),),
+}
+# Programs ask whether there is such a thing; a process is not killed for it.
+PROGRAM_NO_SUCH_CALL = (
+    "io_uring_setup",
+    "io_uring_enter",
+    "io_uring_register",
+    "userfaultfd",
+    "name_to_handle_at",
+    "perf_event_open",
+)
+MAKES_CODE_CHECKED: dict[str, NamedCheck] = {
+    "mmap": ((Arg(3, (0,), mask=_MAP_HUGETLB_GROWSDOWN),),),
+    "mprotect": ((Arg(2, (0,), mask=0x03000000),),),  # PROT_GROWSDOWN, PROT_GROWSUP
+}
 
 # With network=True
 NETWORK_ALLOWED = ("connect",)

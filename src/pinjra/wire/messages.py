@@ -247,10 +247,14 @@ class SetVariables(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Execute(Message):
-    """Run code. Answered by `Finished` (or `Lost` on the control lane)."""
+    """Run code, or a program. Answered by `Finished` (or `Lost` on the control lane).
+
+    `argv`: start this program instead of running code; `blobs[0]` is its standard input, and its exit status the value.
+    """
 
     run: int
     code: str
+    argv: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -154,8 +154,8 @@ class Link:
 
     # ------------------------------------------------------------ a run
 
-    def run(self, step: Step, code: str) -> None:
-        """Run `code` to its end; what came of it is in `step`. The caller holds the lock.
+    def run(self, step: Step, code: str, argv: tuple[str, ...] = (), stdin: bytes = b"") -> None:
+        """Run `code`, or the program `argv`, to its end; what came of it is in `step`. The caller holds the lock.
 
         Raises:
             SessionLost: The worker is gone.
@@ -164,7 +164,8 @@ class Link:
         self.step = step
         self.bridge.begin_run(step.clock)
         try:
-            self.channel.send(Execute(run=self.channel.connection.run + 1, code=code))
+            run, blobs = self.channel.connection.run + 1, (stdin,) if stdin else ()
+            self.channel.send(Execute(run=run, code=code, argv=argv, blobs=blobs))
             self._follow(step)
         except (SessionLost, ProtocolViolation):
             raise

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import atexit
 import os
+import secrets
 import weakref
 from abc import abstractmethod
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, ClassVar, Unpack
+from dataclasses import replace
+from typing import TYPE_CHECKING, ClassVar, Unpack, cast
 
 from pinjra.core.access import AccessOptions, parse_access
 from pinjra.core.calls import describe
@@ -20,11 +22,12 @@ from pinjra.core.errors import (
     ProtocolViolation,
     SessionLost,
 )
-from pinjra.core.execution import Execution
+from pinjra.core.execution import ErrorKind, Execution, GuestError
 from pinjra.core.limits import Limits
 from pinjra.executors.base import PythonExecutor, check_file_name
 from pinjra.executors.session.capabilities import check_can
 from pinjra.executors.session.connection import Link, Patience
+from pinjra.executors.session.languages import language_of
 from pinjra.executors.session.run import Step
 from pinjra.executors.session.tool_calls import Bridge
 from pinjra.executors.session.transport import Transport
@@ -90,6 +93,7 @@ class SessionExecutor(PythonExecutor):
     ) -> None:
         self.access = parse_access(access)
         check_can(type(self).__name__, self.ACCESS, self.access)
+        self._environment: tuple[str, ...] = ()  # of the backend's own
         self._configure()
         self.limits = limits
         self.authorized_imports = (*DEFAULT_AUTHORIZED, *additional_authorized_imports)
@@ -153,7 +157,7 @@ class SessionExecutor(PythonExecutor):
             scratch=self._scratch,
             raw=is_clean and "raw" in capabilities,
             resume=not is_clean,
-            env=self.access.env,
+            env=(*self._environment, *self.access.env),
         )
 
     def close(self) -> None:
@@ -191,12 +195,43 @@ class SessionExecutor(PythonExecutor):
 
     # ------------------------------------------------------------ runs
 
-    def run(self, code: str, *, wall_seconds: float | None = None) -> Execution:
-        """Return what came of running `code` in the worker; see `PythonExecutor.run`."""
+    def run(self, code: str, *, wall_seconds: float | None = None, language: str = "python") -> Execution:
+        """Return what came of running `code` in the worker; see `PythonExecutor.run`.
+
+        Args:
+            language: "python", or "bash", "javascript", "cpp" where `programs=` allows bash, node or g++.
+        """
+        if language != "python":
+            return self._run_language(code, language, wall_seconds)
+        return self._run(code, (), b"", wall_seconds)
+
+    def exec(
+        self, argv: Sequence[str], *, stdin: str | bytes = b"", timeout: float | None = None
+    ) -> Execution:
+        """Return what came of running a program in the box; see `PythonExecutor.exec`."""
+        if not self.access.programs:
+            raise ConfigurationError('exec() starts programs: open the box with programs=["bash", …] or "*"')
+        words = (argv,) if isinstance(argv, str) else tuple(argv)
+        if not words or not all(isinstance(word, str) and "\0" not in word for word in words):
+            raise ConfigurationError(f"exec() wants a list of texts, not {argv!r:.200}")
+        done = self._run("", words, stdin.encode() if isinstance(stdin, str) else bytes(stdin), timeout)
+        is_status = type(done.value) is int and done.error is None
+        return replace(done, value=None, status=cast("int", done.value) if is_status else None)
+
+    def _run_language(self, code: str, name: str, wall_seconds: float | None) -> Execution:
+        language = language_of(name)
+        file = f".run-{secrets.token_hex(4)}{language.suffix(code)}"
+        if self.access.programs:
+            self.put_file(file, code.encode())
+        script = f'trap \'rm -f "./$0" "./$0.out"\' EXIT; {language.line}'
+        done = self.exec(["sh", "-c", script, file], timeout=wall_seconds)
+        return done if done.error or not done.status else replace(done, error=_failed(done.status))
+
+    def _run(self, code: str, argv: tuple[str, ...], stdin: bytes, wall_seconds: float | None) -> Execution:
         with self._in_use() as link:
             wall = self.limits.wall_seconds if wall_seconds is None else wall_seconds
             step = Step(self.limits, wall, self.on_output)
-            link.run(step, code)
+            link.run(step, code, argv, stdin)
             if step.is_given_back and self._closed:
                 raise ExecutorClosed("this executor was closed while it was in use")
             return step.execution(link.bridge)
@@ -317,6 +352,11 @@ class SessionExecutor(PythonExecutor):
         answer = self._link.ask(lambda n: Fork(request=n))
         if isinstance(answer, Failed):
             raise ExecutorUnavailable(f"the session cannot be forked: {answer.message:.2000}")
+
+
+def _failed(status: int) -> GuestError:
+    how = f"signal {-status}" if status < 0 else f"exit status {status}"
+    return GuestError(kind=ErrorKind.EXCEPTION, type="ProgramFailed", message=f"the program ended with {how}")
 
 
 def _check_bound(answer: Message) -> None:

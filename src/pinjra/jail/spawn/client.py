@@ -59,6 +59,8 @@ class Config:
         require, without: See `plan.make`.
         network: The guest may open internet sockets.
         refuses: It is a jail: without what `profile.REQUIRED` names there is none. False: whatever can be had is applied.
+        programs: Files and folders to show so that programs can be started (`find_programs`); (): none can.
+        makes_code: As of `Programs`.
     """
 
     serve: str
@@ -69,6 +71,8 @@ class Config:
     without: tuple[str, ...] = ()
     network: bool = False
     refuses: bool = True
+    programs: tuple[str, ...] = ()
+    makes_code: bool = False
     python: str = field(default_factory=lambda: sys.executable)
 
 
@@ -251,6 +255,8 @@ def _first_message(config: Config) -> bytes:
             "without": config.without,
             "network": config.network,
             "refuses": config.refuses,
+            "programs": config.programs,
+            "makes_code": config.makes_code,
         }
     ).encode()
 

@@ -115,7 +115,12 @@ class Nursery:
         self._pid_namespace = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
         self._process = os.getpid()
         self._all_uids = capabilities.owns_all_uids()
-        rules = seccomp.policy(private_view=self.plan.has("mount namespace"), network=self.plan.network)
+        rules = seccomp.policy(
+            private_view=self.plan.has("mount namespace"),
+            network=self.plan.network,
+            programs=self.plan.programs,
+            makes_code=self.plan.makes_code,
+        )
         self._filter = seccomp.assemble(rules, machine())
 
     @property

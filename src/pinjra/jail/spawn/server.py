@@ -28,6 +28,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import NoReturn
 
 from pinjra.core import temporary_folders as leftovers
@@ -100,13 +101,16 @@ def _prepare(host: socket.socket, config: Json, pidfd: int) -> Nursery:
     """Find out what can be done, import what is wanted, and hide the host's file system from this process."""
     sys.path += [path for path in _strings(config, "path") if path not in sys.path]
     network = config.get("network") is True
+    programs = _strings(config, "programs")
     kernel = probe()
-    chosen = _plan(kernel, config)
+    chosen = replace(
+        _plan(kernel, config), programs=bool(programs), makes_code=config.get("makes_code") is True
+    )
     _become_first_process(chosen)
     serve = _load(str(config["serve"]))
     with _a_home():
         notes = _preload(_strings(config, "preload"))
-    shown, left_out = paths.readable(_strings(config, "readable"), network=network)
+    shown, left_out = paths.readable((*_strings(config, "readable"), *programs), network=network)
     if chosen.by_root and not chosen.has("mount namespace"):
         left_out += paths.unreachable(shown)
     cgroups.sweep(kernel.cgroups)

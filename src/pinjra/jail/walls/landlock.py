@@ -57,7 +57,7 @@ def apply(
         readable, writable: Files or folders with all below them; one that does not exist is left out.
         devices: Files that may be read and written, not truncated or controlled.
         network: TCP stays open (the scopes hold nevertheless).
-        executable: Files that may be run and read (a program that this process becomes, and its loader).
+        executable: Files that may be run and read (programs and their loader), folders with all below them.
 
     Raises:
         OSError: The kernel refused (the machine's fault).
@@ -75,7 +75,7 @@ def apply(
             (readable, _READ),
             (writable, _SCRATCH),
             (devices, _READ_FILE | _WRITE_FILE),
-            (executable, _EXECUTE | _READ_FILE),
+            (executable, _EXECUTE | _READ),
         ):
             for path in paths:
                 _add(ruleset, path, rights & handled)

@@ -110,8 +110,10 @@ def build_view(readable: Iterable[str], devices: Iterable[str], scratch: str) ->
     for link in _LINKS:
         if os.path.islink(link) and not os.path.lexists(root + link):
             os.symlink(os.readlink(link), root + link)
-    for folder in (scratch, "/.old"):
+    for folder in (scratch, "/.old", "/dev"):
         os.makedirs(root + folder, exist_ok=True)
+    # named semaphores and shared memory, which multiprocessing is made of: in the scratch folder, within its quota
+    os.symlink(scratch, f"{root}/dev/shm")  # noqa: S108 (of the view)
     syscall("pivot_root", root.encode(), f"{root}/.old".encode())
     os.chdir("/")
     syscall("umount2", b"/.old", _DETACH)  # SECURITY: the host's file system is gone from this namespace
@@ -137,7 +139,7 @@ def _show(path: str, root: str, attributes: int) -> None:
         os.symlink(os.path.relpath(real, os.path.dirname(path)), root + path)
 
 
-def mount_scratch(path: str, *, disk_bytes: int | None, uid: int, gid: int) -> None:
+def mount_scratch(path: str, *, disk_bytes: int | None, uid: int, gid: int, executable: bool = False) -> None:
     """Mount the session's own scratch folder: memory-backed, with a quota of bytes and of files.
 
     Raises:
@@ -147,7 +149,7 @@ def mount_scratch(path: str, *, disk_bytes: int | None, uid: int, gid: int) -> N
     options = f"mode=700,uid={uid},gid={gid}"
     if disk_bytes is not None:
         options += f",size={disk_bytes},nr_inodes={max(disk_bytes // BYTES_AN_INODE, 16)}"
-    _mount("tmpfs", path, "tmpfs", _NOSUID | _NODEV | _NOEXEC, options)
+    _mount("tmpfs", path, "tmpfs", _NOSUID | _NODEV | (0 if executable else _NOEXEC), options)
 
 
 def _mount(source: str, target: str, kind: str, flags: int, options: str = "") -> None:

@@ -40,12 +40,14 @@ class Policy:
     no_such_call: frozenset[str] = frozenset(profile.NO_SUCH_CALL)
 
 
-def policy(*, private_view: bool, network: bool) -> Policy:
+def policy(*, private_view: bool, network: bool, programs: bool = False, makes_code: bool = False) -> Policy:
     """Return the profile's policy.
 
     Args:
         private_view: The file system is a private view (a mount namespace): modes and times may be changed.
         network: Sockets of the internet families may be made and connected.
+        programs: Programs may be started.
+        makes_code: Memory that the guest has written may be executed.
     """
     allowed = {*profile.ALLOWED}
     checked = dict(profile.CHECKED)
@@ -54,7 +56,14 @@ def policy(*, private_view: bool, network: bool) -> Policy:
     if network:
         allowed.update(profile.NETWORK_ALLOWED)
         checked.update(profile.NETWORK_CHECKED)
-    return Policy(frozenset(allowed), checked)
+    if not programs:
+        return Policy(frozenset(allowed), checked)
+    allowed.update(profile.PROGRAM_ALLOWED)
+    checked.update(profile.PROGRAM_CHECKED)
+    if makes_code:
+        checked.update(profile.MAKES_CODE_CHECKED)
+    absent = frozenset((*profile.NO_SUCH_CALL, *profile.PROGRAM_NO_SUCH_CALL))
+    return Policy(frozenset(allowed), checked, frozenset(profile.FATAL) - absent, absent)
 
 
 @dataclass

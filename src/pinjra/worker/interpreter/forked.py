@@ -30,6 +30,7 @@ from pinjra.worker.interpreter.encoding import GuestEncoder
 from pinjra.worker.interpreter.environment import set_variables
 from pinjra.worker.interpreter.interrupts import Interrupts
 from pinjra.worker.interpreter.outcomes import error_fields, named, out_of_memory, stopped, too_large
+from pinjra.worker.interpreter.programs import run_program
 from pinjra.worker.interpreter.tools import Bridge
 from pinjra.worker.output import GuestStream
 from pinjra.worker.ring import RingWriter, map_ring
@@ -182,6 +183,8 @@ class Loop:
         """Run the code; everything that may run guest code is in here."""
         outcome: Outcome | None = None
         try:
+            if message.argv:
+                return self._program_finished(message)
             outcome = self._interpreter.run(message.code)
             if outcome.error is None:
                 return self._success(message, outcome)
@@ -191,6 +194,15 @@ class Loop:
         except MemoryError:
             outcome = None
             return self._failure(message.run, out_of_memory(), None)
+
+    def _program_finished(self, message: Execute) -> Finished:
+        ended = run_program(message.argv, message.blobs[0] if message.blobs else b"")
+        if isinstance(ended, GuestError):
+            return self._failure(message.run, ended, None)
+        self._interrupts.check()
+        used, peak = _usage()
+        seconds = max(0.0, used - self._used_before)
+        return Finished(run=message.run, value=ended, cpu_seconds=seconds, memory_peak_bytes=peak)
 
     def _success(self, message: Execute, outcome: Outcome) -> Finished:
         try:

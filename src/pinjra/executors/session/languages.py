@@ -1,0 +1,51 @@
+"""Code in another language -> the file to write and the line of shell that runs it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pinjra.core.errors import ConfigurationError
+
+__all__ = ["LANGUAGES", "Language", "language_of"]
+
+_IS_MODULE = re.compile(r"^\s*(import\s.+from\s|import\s*['\"{*]|export\s)", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Language:
+    """How code is run.
+
+    Args:
+        suffix: Of the file, chosen by the code.
+        line: For `sh`; "$0" is the file.
+        programs: What `programs=` must allow.
+    """
+
+    suffix: Callable[[str], str]
+    line: str
+    programs: tuple[str, ...]
+
+
+LANGUAGES = {
+    "bash": Language(lambda _code: ".sh", 'bash "./$0"', ("bash",)),
+    "javascript": Language(
+        lambda code: ".mjs" if _IS_MODULE.search(code) else ".js", 'node "./$0"', ("node",)
+    ),
+    "cpp": Language(
+        lambda _code: ".cpp", 'g++ -std=c++17 -O1 -pipe -o "./$0.out" "./$0" && "./$0.out"', ("g++",)
+    ),
+}
+
+
+def language_of(name: str) -> Language:
+    """Return a language by its name.
+
+    Raises:
+        ConfigurationError: It is unknown (the caller's fault).
+    """
+    if name not in LANGUAGES:
+        known = ", ".join(("python", *LANGUAGES))
+        raise ConfigurationError(f"language= knows {known}, not {name!r}; exec() runs any program")
+    return LANGUAGES[name]
