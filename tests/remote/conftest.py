@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import select
 import shutil
 import signal
 import subprocess
@@ -183,9 +184,16 @@ def daemon(tools_folder: Path) -> Iterator[str]:
     yield environment["DOCKER_HOST"]
     if os.environ.get("PINJRA_TEST_DOCKER"):
         return  # whoever named the folder keeps its daemon
-    pid = int((tools_folder / "state" / "pid").read_text())
-    os.kill(pid, signal.SIGTERM)
-    (tools_folder / "state" / "docker.sock").unlink(missing_ok=True)
+    stop(int((tools_folder / "state" / "pid").read_text()))
+
+
+def stop(daemon: int) -> None:
+    """End a daemon, and wait until it has ended what it started itself."""
+    handle = os.pidfd_open(daemon)
+    signal.pidfd_send_signal(handle, signal.SIGTERM)
+    ended, _, _ = select.select([handle], [], [], 60)
+    os.close(handle)
+    assert ended, "dockerd does not end"
 
 
 @pytest.fixture
