@@ -136,6 +136,21 @@ class Host:
         self.send(SetVariables(request=self.request(), values=tree, blobs=blobs))
         return self.next(Bound).problem
 
+    def processes(self):
+        """Return all processes below the supervisor."""
+        found, queue = [], [self.process.pid]
+        while queue:
+            pid = queue.pop()
+            try:
+                for task in os.listdir(f"/proc/{pid}/task"):
+                    with open(f"/proc/{pid}/task/{task}/children") as file:
+                        children = [int(child) for child in file.read().split()]
+                    found += children
+                    queue += children
+            except (FileNotFoundError, ProcessLookupError):  # it has ended
+                pass
+        return found
+
     def close(self):
         if self.process.poll() is None and self.connection.state != "closed":
             try:

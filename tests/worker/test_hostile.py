@@ -17,19 +17,6 @@ def alive(pid):
         return False
 
 
-def processes_of(host):
-    """Return all processes below the supervisor."""
-    found, queue = [], [host.process.pid]
-    while queue:
-        pid = queue.pop()
-        for task in os.listdir(f"/proc/{pid}/task"):
-            with open(f"/proc/{pid}/task/{task}/children") as file:
-                children = [int(child) for child in file.read().split()]
-            found += children
-            queue += children
-    return found
-
-
 def parent_of(pid):
     with open(f"/proc/{pid}/stat") as file:
         return int(file.read().rpartition(")")[2].split()[1])
@@ -199,9 +186,9 @@ def test_a_fork_bomb_ends_with_its_run(open_host):
     )
     assert (lost.cause, lost.rolled_back) == ("processes", True)
     assert host.run("3") == 3
-    interpreter, *rest = processes_of(host)
+    interpreter, *rest = host.processes()
     wait_until_gone([pid for pid in rest if parent_of(pid) != interpreter])
-    assert len(processes_of(host)) <= 2  # the interpreter and its checkpoint
+    assert len(host.processes()) <= 2  # the interpreter and its checkpoint
 
 
 def test_a_guest_that_kills_its_checkpoint_loses_its_own_rollback_only(host):
@@ -313,7 +300,7 @@ def test_close_leaves_no_process_and_no_folder(host):
     folder = host.run(
         "import os, subprocess\nopen('left', 'w').close()\nsubprocess.Popen(['sleep', '600'])\nos.getcwd()"
     )
-    below = processes_of(host)
+    below = host.processes()
     assert below
     assert host.close() == 0
     assert not any(map(alive, below))
@@ -324,7 +311,7 @@ def test_the_end_of_the_stream_ends_everything_also_in_the_middle_of_a_run(host)
     host.start("import subprocess\nprint('in')\nsubprocess.run(['sleep', '600'])")
     while not host.read().text:
         pass
-    below = processes_of(host)
+    below = host.processes()
     host.process.stdin.close()
     assert host.process.wait(60) == 0
     assert not any(map(alive, below))
@@ -333,7 +320,7 @@ def test_the_end_of_the_stream_ends_everything_also_in_the_middle_of_a_run(host)
 def test_a_supervisor_that_is_killed_takes_the_interpreter_with_it(host):
     host.run("1")
     host.set(x=1)  # carried out when the checkpoint is made
-    below = processes_of(host)
+    below = host.processes()
     assert len(below) == 2
     host.process.kill()
     host.process.wait(60)

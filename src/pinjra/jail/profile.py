@@ -208,7 +208,6 @@ ALLOWED = tuple(
     eventfd2 timerfd_create timerfd_settime timerfd_gettime signalfd signalfd4
     munmap mremap msync brk
     clock_gettime clock_getres clock_nanosleep nanosleep gettimeofday time times getitimer setitimer alarm
-    timer_create timer_settime timer_gettime timer_getoverrun timer_delete
     rt_sigaction rt_sigprocmask rt_sigreturn rt_sigpending rt_sigsuspend rt_sigtimedwait sigaltstack
     kill tkill tgkill pause restart_syscall pidfd_open pidfd_send_signal
     fork vfork exit exit_group wait4 waitid getpid getppid gettid getuid geteuid getgid getegid getresuid getresgid

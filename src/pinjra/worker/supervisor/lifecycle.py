@@ -34,6 +34,11 @@ from pinjra.worker.supervisor.run_clock import RunClock
 __all__ = ["Keeper", "Origin"]
 
 READY_SECONDS = 10.0  # for a fork and a line on a socket: only a hostile or broken interpreter takes so long
+FREEZE_SECONDS = 0.02  # without work until the interpreter is stopped: a run right behind the last one does not wait for it
+_LOOK_SECONDS = (
+    0.05  # between two looks whether it stays stopped, the first; each is twice as long as the one before
+)
+_LONGEST_LOOK_SECONDS = 10.0
 _UNREAD_BYTES = 16 << 20  # besides one value, what an interpreter may leave unread before it is killed
 _REQUEST = re.compile(rb'"request":[0-9]+')
 _BINDINGS = (b"GrantTools", b"SetVariables")
@@ -75,6 +80,9 @@ class Keeper:
         self._when_copied: Callable[[bool], None] | None = None
         self._is_copy_asked = False
         self._ready_deadline: float | None = None
+        self._freeze_at: float | None = None  # or look whether it stays frozen
+        self._look_seconds = 0.0
+        self._is_escaped = False
         if self._guest.pid:
             self._wait_until_ready()
         else:
@@ -112,7 +120,7 @@ class Keeper:
     @property
     def deadline(self) -> float | None:
         """When `on_time` is to be called at the latest; None for never."""
-        times = (self._ready_deadline, self._printing.deadline, self._clock.deadline)
+        times = (self._ready_deadline, self._printing.deadline, self._clock.deadline, self._freeze_at)
         return min((at for at in times if at is not None), default=None)
 
     def on_time(self, now: float) -> None:
@@ -122,9 +130,45 @@ class Keeper:
         if self._ready_deadline is not None and now >= self._ready_deadline:
             self._wait_until_ready()
             self._guest.kill("protocol")
+        if self._freeze_at is not None and now >= self._freeze_at:
+            self._freeze()
         cause = self._clock.expired(self._guest, now)
         if cause:
             self._guest.kill(cause)
+
+    # ------------------------------------------------------------ between runs
+
+    @property
+    def _is_idle(self) -> bool:
+        return self._ready_deadline is None and not (self._held or self._unbound or self._host.is_run_open)
+
+    def _rest(self) -> None:
+        """Stop the clock of what is over, and the interpreter if nothing comes soon."""
+        if self._is_idle:
+            self._clock.stop()
+            self._look_seconds = _LOOK_SECONDS
+            self._freeze_at = None if self._guest.is_pristine else time.monotonic() + FREEZE_SECONDS
+
+    def _freeze(self) -> None:
+        """Stop the interpreter; later look whether it stays stopped."""
+        if not self._guest.is_frozen:
+            self._guest.freeze()
+        elif self._guest.has_escaped():
+            self._end_escaped()
+            return
+        self._freeze_at = time.monotonic() + self._look_seconds
+        self._look_seconds = min(2 * self._look_seconds, _LONGEST_LOOK_SECONDS)
+
+    def _end_escaped(self) -> None:
+        """Kill what goes on although it was stopped, and the checkpoint, which is not what it says."""
+        self._freeze_at = None
+        self._is_escaped = True
+        self._guest.kill("cpu")
+
+    def _work(self) -> None:
+        """Let the interpreter go on: there is something for it to do."""
+        self._freeze_at = None
+        self._guest.thaw()
 
     def on_readable(self, fd: int) -> None:
         """Take what a descriptor of `masks` has."""
@@ -164,11 +208,13 @@ class Keeper:
 
     def _put(self, kind: bytes, message: bytes) -> None:
         guest = self._guest
+        self._work()
         if kind == b"Execute":
             if self._loss is not None:
                 death, self._loss = self._loss, None
                 self._host.run_over()
                 self._say_lost(death, rolled_back=False)
+                self._rest()
                 return
             self._printing.start_run()
             self._clock.start(guest)
@@ -176,6 +222,8 @@ class Keeper:
             self._clock.open_calls -= 1
         elif kind == b"SetVariables":
             guest.is_pristine = False
+        if kind in _BINDINGS and not self._host.is_run_open:
+            self._clock.start_aside(guest)
         guest.out.put(message)
         if guest.out.size > self._most_unread:
             guest.kill("protocol")
@@ -230,6 +278,8 @@ class Keeper:
             tell(guest.is_pristine or guest.checkpoint > 0)
         else:
             self._is_copy_asked = True
+            self._work()
+            self._clock.start_aside(guest)
             guest.out.put(_COPY_YOURSELF)
             self._wait_until_ready()
 
@@ -239,7 +289,10 @@ class Keeper:
         Raises:
             OSError: No process can be made, or the interpreter does not make it.
         """
-        return Origin(self._guest.branch(place), dict(self._grants))
+        try:
+            return Origin(self._guest.branch(place), dict(self._grants))
+        finally:
+            self._rest()  # the checkpoint was let go on
 
     # ------------------------------------------------------------ from the interpreter
 
@@ -267,9 +320,11 @@ class Keeper:
             self._guest.kill("protocol")
         if was_open and not self._host.is_run_open:
             self._run_ended()
+        else:
+            self._rest()
 
     def _run_ended(self) -> None:
-        self._clock.stop()
+        self._clock.end_run(self._guest)
         self._wait_until_ready()
         self._guest.is_pristine = False
         if self._guest.makes_copies or self._guest.checkpoint:
@@ -307,6 +362,7 @@ class Keeper:
             (death, is_due), self._owed = self._owed, None
             self._tell(death, True, is_due=is_due)
         self._release()
+        self._rest()
         if self._ready_deadline is None:
             self._tell_copied()
 
@@ -317,8 +373,10 @@ class Keeper:
     # ------------------------------------------------------------ death
 
     def on_child_ended(self) -> None:
-        """Reap; replace the interpreter if it is among the dead."""
+        """Reap; replace the interpreter if it is among the dead. A frozen one that goes on is told in the same way."""
         if not self._guest.has_died():
+            if self._guest.is_frozen and self._guest.has_escaped():
+                self._end_escaped()
             return
         self._hear_last_words()
         is_due = self._host.is_run_open or bool(self._unbound or self._kills)
@@ -328,6 +386,7 @@ class Keeper:
         death = Death(death.cause, death.detail, max(0.0, death.cpu_seconds - spent), death.memory_peak_bytes)
         self._host.interpreter_died()
         self._clock.stop()
+        self._freeze_at = None
         self._held = [] if is_due else self._held
         self._unbound = 0
         if self._reset:
@@ -345,7 +404,11 @@ class Keeper:
                 guest.checkpoint, self._is_stale = note.checkpoint, False
         if self._is_stale:  # it died before it had made a checkpoint of a run that the host counts as done
             guest.checkpoint = 0
-        self._is_stale = False
+        # SECURITY: what goes on between runs has named an accomplice; and what took over and died before it was ready would be
+        # followed by what it has named, without an end
+        if self._is_escaped or not (guest.is_ready or guest.is_fresh):
+            guest.checkpoint = 0
+        self._is_stale = self._is_escaped = False
         self._printing.drain_capture()
 
     def _replace(self, death: Death, *, was_ready: bool, is_due: bool) -> None:
@@ -356,6 +419,7 @@ class Keeper:
         first, self._owed = self._owed, None
         if guest.checkpoint and guest.wake():
             self._wait_until_ready()
+            self._clock.start_aside(guest, alone=True)
             self._owed = (first[0] if first else death, is_due or bool(first and first[1]))
             return
         rolled_back = guest.is_pristine and first is None

@@ -42,6 +42,7 @@ _NOTE = re.compile(rb"[~!]|([km])([0-9]{1,9});")
 _FIRST_NOTE = re.compile(rb"p([1-9][0-9]{0,8});")
 _ANSWER_MILLISECONDS = 2000  # for two forks; only a hostile checkpoint takes so long
 _END_SECONDS = 2.0  # a killed process is gone in milliseconds, unless it hangs in a device
+_FROZEN_SECONDS = 0.01  # of processor time, which a process may use on its way to its stop
 _NOTE_BYTES = 64  # longer and no note: garbage
 _MOST_DYING = 4  # killed checkpoints that may be there still; runs faster than processes end make more
 
@@ -100,6 +101,9 @@ class Guest:
         self._kills_before: int | None = None
         self._notes = b""
         self._death: Death | None = None
+        self.is_frozen = False
+        """It is stopped: what it was given by its guest does not go on."""
+        self._used_at_freeze = 0.0
         self._settled = 0  # the checkpoint at the last `settle`
         self._dying: list[
             int
@@ -142,7 +146,7 @@ class Guest:
         finally:
             self._close_theirs()
         self._begin(pid)
-        self.signal(signal.SIGCONT)  # guest code may have stopped it
+        self.signal(signal.SIGCONT)
         self.is_fresh = False
         return True
 
@@ -183,6 +187,7 @@ class Guest:
         self._open_sockets()
         self._wake, wake = socket.socketpair()
         theirs = [self._their_stream.fileno(), self._their_side.fileno(), wake.fileno(), ring]
+        _signal(parent._known_checkpoint, signal.SIGCONT)
         try:
             socket.send_fds(
                 parent._waker, [BRANCH + os.fsencode(self._place.scratch)], [*theirs, *self._place.captured]
@@ -225,6 +230,7 @@ class Guest:
         self._reaped_before = 0.0
         self._notes = b""
         self.cpu_before = 0.0
+        self.is_frozen = False
 
     def _open_sockets(self) -> None:
         stream, self._their_stream = socket.socketpair()
@@ -248,10 +254,7 @@ class Guest:
 
     def signal(self, number: int) -> None:
         """Send a signal to the interpreter."""
-        try:
-            os.kill(self.pid, number)
-        except ProcessLookupError:
-            pass
+        _signal(self.pid, number)
 
     def bury(self) -> Death:
         """Close the sockets of the dead interpreter, end everything that it left but the checkpoint; return how it died."""
@@ -276,6 +279,48 @@ class Guest:
             self.sweep(keep=(self.pid, self.checkpoint, *self._dying))
         if self._sweeper.has_proc:
             self._reaped_before = reaped_seconds(self.pid)
+
+    # ------------------------------------------------------------ between runs
+
+    def freeze(self) -> None:
+        """Stop the interpreter and its checkpoint, and kill whatever else is there: no code of a guest goes on."""
+        self.is_frozen = True
+        self._stop()
+        # SECURITY: in this order. What is not stopped could continue them; what dies can (clone(2), the signal at the end)
+        if not self._sweeper.is_quiet(self, self._dying):
+            self.sweep(keep=(self.pid, self.checkpoint, *self._dying))
+        self._stop()
+        self._used_at_freeze = self._used()
+
+    def _stop(self) -> None:
+        for pid in (self._known_checkpoint, self.pid, self._known_checkpoint):
+            _signal(pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let the interpreter go on. The checkpoint has nothing to do until it is needed."""
+        if self.is_frozen:
+            self.is_frozen = False
+            self.signal(signal.SIGCONT)
+
+    @property
+    def _known_checkpoint(self) -> int:
+        """The checkpoint, which the guest has named; 0 when it cannot be one."""
+        pid = self.checkpoint
+        return 0 if pid == os.getpid() or self._sweeper.is_anothers(pid, self) else pid
+
+    def _used(self) -> float:
+        return cpu_seconds(self.pid) + (
+            cpu_seconds(self._known_checkpoint) if self._known_checkpoint else 0.0
+        )
+
+    def has_escaped(self) -> bool:
+        """Return whether one of the two has gone on although it was stopped: its guest has seen to that."""
+        try:
+            if os.waitid(os.P_PID, self.pid, os.WCONTINUED | os.WNOHANG) is not None:
+                return True
+        except ChildProcessError:
+            return False
+        return self._used() - self._used_at_freeze > _FROZEN_SECONDS
 
     def end(self) -> None:
         """Kill the interpreter, its checkpoint and everything below them."""
@@ -327,18 +372,27 @@ class Guest:
 
     def start_clock(self) -> None:
         """Begin to count the processor time of a run."""
-        self.cpu_before = cpu_seconds(self.pid) + self._reaped_before
+        self.cpu_before = self._used() + self._reaped_before
         self._spent = Spent()
         self._kills_before = self._sweeper.memory_kills()
 
-    def cpu_seconds(self) -> float:
-        """Return the processor time since `start_clock`, of the interpreter and all below it."""
-        below = set(self._sweeper.below(self.pid, self)) - {self.pid}
+    def cpu_seconds(self, *, alone: bool = False) -> float:
+        """Return the processor time since `start_clock`, of the two, and of all below unless `alone`."""
+        if alone:
+            return max(0.0, self._used() - self.cpu_before)
+        below = set(self._sweeper.below(self.pid, self)) - {self.pid, self.checkpoint}
         reaped = reaped_seconds(self.pid)
         # where /proc tells what its ended children had used, they must not count twice
         others = sum(map(cpu_seconds, below)) if reaped else self._spent.seconds(below)
-        now = cpu_seconds(self.pid) + reaped + others
-        return max(0.0, now - self.cpu_before)
+        return max(0.0, self._used() + reaped + others - self.cpu_before)
+
+
+def _signal(pid: int, number: int) -> None:
+    try:
+        if pid > 1:
+            os.kill(pid, number)
+    except (ProcessLookupError, PermissionError):  # it is gone
+        pass
 
 
 def _has_children() -> bool:

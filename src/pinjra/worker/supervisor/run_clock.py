@@ -17,6 +17,7 @@ from pinjra.worker.supervisor.processes import tree
 
 __all__ = ["RunClock"]
 
+ASIDE_SECONDS = 1.0  # of processor time, for a fork and a line on a socket
 _LOOK_SECONDS = 0.02  # between two looks at the processor time when the limit is near
 _LONGEST_LOOK_SECONDS = 0.1  # what a child that ends between two looks had used is not known everywhere
 _COUNT_SECONDS = 0.05  # between two counts of processes, where the kernel tells them
@@ -30,6 +31,8 @@ class RunClock:
         self._limits = limits
         self._processors = os.cpu_count() or 1
         self._cpu_at: float | None = None
+        self._cpu_most = 0.0
+        self._alone = False
         self._count_at: float | None = None
         self._grace_at: float | None = None
         self._silence_at: float | None = None
@@ -46,12 +49,35 @@ class RunClock:
         """Begin a run."""
         now = time.monotonic()
         self.stop()
+        self._alone = False
         guest.start_clock()
         if self._limits.cpu_seconds is not None:
+            self._cpu_most = self._limits.cpu_seconds
             self._cpu_at = now + min(_LONGEST_LOOK_SECONDS, self._limits.cpu_seconds / self._processors)
         if self._limits.processes is not None:
             self._count_at = now + _COUNT_SECONDS
         self.host_spoke()
+
+    def start_aside(self, guest: Guest, *, alone: bool = False) -> None:
+        """Begin what an interpreter does besides runs: setting variables, taking over.
+
+        Args:
+            alone: Only its own time counts, since others, which have been killed, may be there still.
+        """
+        self.stop()
+        self._alone = alone
+        guest.start_clock()
+        self._cpu_most = (self._limits.cpu_seconds or 0.0) + ASIDE_SECONDS
+        self._cpu_at = time.monotonic() + _LONGEST_LOOK_SECONDS
+
+    def end_run(self, guest: Guest) -> None:
+        """Leave what the guest says to be over a moment for its checkpoint. It may be a lie: the limits hold on."""
+        if self._cpu_at is None:
+            self.start_aside(guest)
+        else:
+            self._cpu_most += ASIDE_SECONDS
+            self._grace_at = self._silence_at = None
+        self.open_calls = 0
 
     def stop(self) -> None:
         """End the run: no deadline is left."""
@@ -87,7 +113,7 @@ class RunClock:
         return ""
 
     def _look_at_cpu(self, guest: Guest, now: float) -> str:
-        left = (self._limits.cpu_seconds or 0.0) - guest.cpu_seconds()
+        left = self._cpu_most - guest.cpu_seconds(alone=self._alone)
         if left <= 0:
             return "cpu"
         self._cpu_at = now + max(_LOOK_SECONDS, min(_LONGEST_LOOK_SECONDS, left / self._processors))

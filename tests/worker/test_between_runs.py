@@ -1,0 +1,154 @@
+"""Between runs no code of a guest goes on, whatever it left and whatever it says of its own end. Without the guard."""
+
+import time
+
+import pytest
+
+from pinjra.wire.messages import Finished, Lost
+
+PATIENCE_SECONDS = 60.0  # a hang fails the test; nothing waits so long
+
+
+def stat_of(pid):
+    """Return state and processor ticks of a process; ("gone", 0) when it is none."""
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            fields = file.read().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return "gone", 0
+    return fields[0], int(fields[11]) + int(fields[12])
+
+
+def wait_until(is_true):
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not is_true():
+        assert time.monotonic() < deadline, "it does not come to that"
+        time.sleep(0.01)
+
+
+def wait_until_frozen(host):
+    wait_until(lambda: {stat_of(pid)[0] for pid in host.processes()} <= {"T", "Z"})
+
+
+def used_by(host):
+    return sum(stat_of(pid)[1] for pid in host.processes())
+
+
+IGNORE = "import os, signal, threading, time\nsignal.signal(signal.SIGXCPU, signal.SIG_IGN)\n"
+SPIN = "while True: pass\n"
+FINISHED = 'os.write(socks[0], b\'["g","Finished",{"run":1,"value":42}]\\n\')\n'
+MARK = "time.sleep(0.05)\nfor s in socks[1:]:\n os.write(s, b'k%d;' % copy)\n"
+SOCKETS = """
+import stat
+fds = sorted(int(f) for f in os.listdir('/proc/self/fd') if os.path.exists(f'/proc/self/fd/{f}'))
+socks = [f for f in fds if stat.S_ISSOCK(os.fstat(f).st_mode)]  # the stream, then side, then wake
+"""
+FORGED = IGNORE + SOCKETS + FINISHED
+
+THREAD = "threading.Thread(target=lambda: [{} for _ in iter(int, 1)], daemon=True).start()"
+LEFT_BEHIND = {
+    "a thread": THREAD.format("0"),
+    "eight threads": "for _ in range(8): " + THREAD.format("0"),
+    "a thread that sleeps and wakes": THREAD.format("time.sleep(0.001)"),
+    "an interval timer": (
+        "signal.signal(signal.SIGALRM, lambda *_: sum(range(1000)))\n"
+        "signal.setitimer(signal.ITIMER_REAL, .01, .01)"
+    ),
+    "a child": f"if os.fork() == 0:\n {SPIN}",
+    "a child of a session of its own": f"if os.fork() == 0:\n os.setsid()\n {SPIN}",
+    "a daemon": f"if os.fork() == 0:\n os.setsid()\n if os.fork() == 0:\n  {SPIN} os._exit(0)\nos.wait()",
+    "a child that continues its parent": (
+        "me = os.getpid()\nif os.fork() == 0:\n while True: os.kill(me, signal.SIGCONT)"
+    ),
+    "two that continue each other": (
+        "me = os.getpid()\nchild = os.fork()\nif child == 0:\n while True: os.kill(me, signal.SIGCONT)\n"
+        + THREAD.format("os.kill(child, signal.SIGCONT)")
+    ),
+    "a loop of forks": THREAD.format("os.fork() or os._exit(0)"),
+}
+
+
+@pytest.mark.parametrize("rollback", [True, False], ids=["rollback", "no rollback"])
+@pytest.mark.parametrize("code", LEFT_BEHIND.values(), ids=LEFT_BEHIND.keys())
+def test_what_a_run_left_behind_stops_or_ends(open_host, code, rollback):
+    host = open_host(rollback=rollback)
+    assert host.run("x = 1\n" + IGNORE + code + "\n5") == 5
+    wait_until_frozen(host)
+    before = used_by(host)
+    time.sleep(0.3)
+    assert used_by(host) == before
+    assert host.run("x") == 1
+
+
+CONTINUE_PARENT = "while True: os.kill(me, signal.SIGCONT)\n"
+FORGED_ENDS = {
+    "ready": FORGED + "copy = 0\n" + MARK + SPIN,
+    "ready in a child": FORGED + f"copy = 0\n{MARK}if os.fork() == 0:\n {SPIN}{SPIN}",
+    "a child is the checkpoint": FORGED + f"copy = os.fork()\nif copy == 0:\n {SPIN}{MARK}{SPIN}",
+    "the child continues its parent": (
+        FORGED + f"me = os.getpid()\ncopy = os.fork()\nif copy == 0:\n {CONTINUE_PARENT}{MARK}{SPIN}"
+    ),
+    "threads": FORGED + "copy = 0\n" + THREAD.format("0") + f"\n{MARK}{SPIN}",
+}
+
+
+@pytest.mark.parametrize("code", FORGED_ENDS.values(), ids=FORGED_ENDS.keys())
+def test_an_end_that_the_guest_declares_stops_it_too(host, code):
+    host.start(code)
+    assert isinstance(host.finish(), Finished)
+    wait_until_frozen(host)
+    before = used_by(host)
+    time.sleep(0.3)
+    assert used_by(host) == before
+    host.start("5")  # what was stopped goes on, in this run and within its limits
+    host.connection.state = "running"
+
+
+def test_an_end_without_readiness_uses_up_the_limit_of_its_run(open_host):
+    host = open_host(limits={"cpu_seconds": 0.2})
+    host.start(FORGED + SPIN)
+    assert isinstance(host.finish(), Finished)
+    lost = host.run("5")
+    assert (lost.cause, lost.rolled_back) == ("cpu", False)
+    assert host.run("6") == 6
+
+
+CONTINUED_BY_A_TIMER = """
+import ctypes, os, signal, time
+libc = ctypes.CDLL(None, use_errno=True)
+class Event(ctypes.Structure):
+    _fields_ = [("value", ctypes.c_void_p), ("signal", ctypes.c_int), ("notify", ctypes.c_int),
+                ("rest", ctypes.c_char * 48)]
+timer = ctypes.c_void_p()
+assert libc.timer_create(1, ctypes.byref(Event(None, signal.SIGCONT, 0)), ctypes.byref(timer)) == 0
+times = (ctypes.c_long * 4)(0, 0, 0, 300_000_000)
+assert libc.timer_settime(timer, 0, times, None) == 0
+"""
+
+
+CHILD = "".join(f" {line}\n" for line in (CONTINUED_BY_A_TIMER + SPIN).splitlines())
+CONTINUED = {
+    "the interpreter": FORGED + CONTINUED_BY_A_TIMER + "copy = 0\n" + MARK + SPIN,
+    "the checkpoint": FORGED + f"copy = os.fork()\nif copy == 0:\n{CHILD}{MARK}time.sleep(600)",
+}
+
+
+@pytest.mark.parametrize("code", CONTINUED.values(), ids=CONTINUED.keys())
+def test_what_has_itself_continued_by_the_kernel_is_ended(host, code):
+    interpreter = host.processes()[0]
+    host.start(code)
+    assert isinstance(host.finish(), Finished)
+    wait_until(lambda: stat_of(interpreter)[0] in ("gone", "Z"))
+    lost = host.run("x")
+    assert isinstance(lost, Lost)
+    assert (lost.cause, lost.rolled_back) == ("cpu", False)
+    assert host.run("6") == 6
+
+
+def test_variables_tools_and_threads_go_on_after_a_pause(host):
+    host.grant(double=lambda x: 2 * x)
+    host.run("import threading, time\nturns = []\n" + THREAD.format("turns.append(time.sleep(.001))"))
+    wait_until_frozen(host)
+    assert host.set(y=3) == ""
+    wait_until_frozen(host)
+    assert host.run("before = len(turns)\nwhile len(turns) < before + 3: time.sleep(.001)\ndouble(y)") == 6
