@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
+from pinjra.core.errors import ConfigurationError
+
 __all__ = ["Limits"]
 
 
@@ -41,4 +43,6 @@ class Limits:
             if value is None:
                 continue
             if isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0:
-                raise ValueError(f"Limits.{field.name} must be a number above 0 or None, not {value!r}")
+                raise ConfigurationError(
+                    f"Limits.{field.name} must be a number above 0 or None, not {value!r}"
+                )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from pinjra.core.errors import ConfigurationError, ExecutorUnavailable, InterpreterError
 from pinjra.core.execution import CodeOutput, Execution, Stream
 from pinjra.core.limits import Limits
+from pinjra.executors.parameters import CheckedMethods
 
 if TYPE_CHECKING:
     from typing import Self
@@ -22,10 +23,11 @@ __all__ = ["OutputCallback", "PythonExecutor"]
 OutputCallback = Callable[[Stream, str], None]
 
 
-class PythonExecutor(ABC):
+class PythonExecutor(metaclass=CheckedMethods):
     """A session of a guest Python: runs code, keeps variables between runs, calls host tools.
 
-    One run at a time per executor (a second thread waits); `interrupt` and `close` may be called from any thread.
+    Arguments of the wrong kind, and names that no parameter has, are a `ConfigurationError` before anything is sent: see
+    `parameters`. One run at a time per executor (a second thread waits); `interrupt` and `close` may be called from any thread.
     Every method may raise:
         ExecutorClosed: The caller's fault: used after `close`.
         SessionLost: The session's process or stream is gone, with its state (cause in the error).
@@ -175,7 +177,14 @@ def check_file_name(name: str) -> str:
         ConfigurationError: It is absolute, empty, has "..", a NUL, or more than 255 bytes in a part.
     """
     parts = name.split("/")
-    bad = not name or "\0" in name or any(p in ("", ".", "..") or len(os.fsencode(p)) > 255 for p in parts)
+    bad = not name or "\0" in name or any(p in ("", ".", "..") or _bytes_of(p) > 255 for p in parts)
     if bad or len(parts) > 32:
-        raise ConfigurationError(f"a scratch file's name must be a plain relative path, not {name!r}")
+        raise ConfigurationError(f"a scratch file's name must be a plain relative path, not {name!r:.300}")
     return name
+
+
+def _bytes_of(part: str) -> int:
+    try:
+        return len(os.fsencode(part))
+    except UnicodeEncodeError:  # half a surrogate pair: no file has such a name
+        return 256

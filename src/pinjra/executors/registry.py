@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import sys
 import warnings
@@ -9,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, cast
 
 from pinjra.core.errors import ConfigurationError
+from pinjra.executors.parameters import checked, constructor_parameters
 
 if TYPE_CHECKING:
     from pinjra.core.limits import Limits
@@ -56,7 +58,11 @@ def executor_class(name: str) -> type[PythonExecutor]:
     """
     target = BUILTIN.get(name) or _entry_points().get(name)
     if target is None:
-        raise ConfigurationError(f"there is no executor {name!r}; there are: {', '.join(executor_names())}")
+        near = difflib.get_close_matches(name, executor_names(), 1)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        raise ConfigurationError(
+            f"there is no executor {name!r}; {hint}there are: {', '.join(executor_names())}"
+        )
     module, _, attribute = target.partition(":")
     return cast("type[PythonExecutor]", getattr(importlib.import_module(module), attribute))
 
@@ -74,6 +80,7 @@ def default_executor() -> str:
     return "local"
 
 
+@checked
 def create_executor(
     name: str | None = None,
     *,
@@ -93,19 +100,16 @@ def create_executor(
         StartupFailed: The sandbox did not come up (the host's or provider's fault).
     """
     options = dict(executor_kwargs or {})
+    cls = executor_class(name or default_executor())
+    constructor_parameters(cls).check(cls.__name__, (), options)
     imports = [
         *additional_authorized_imports,
         *cast("Iterable[str]", options.pop("additional_authorized_imports", ())),
     ]
-    cls = executor_class(name or default_executor())
-    try:
-        return cls(imports, **options)  # type: ignore[call-arg]  # each backend has parameters of its own
-    except TypeError as error:
-        if "unexpected keyword argument" in str(error):
-            raise ConfigurationError(f"executor {name!r}: {error}") from None
-        raise
+    return cls(imports, **options)  # type: ignore[call-arg]  # each backend has parameters of its own
 
 
+@checked
 def sandbox(
     name: str | None = None,
     *,
@@ -124,6 +128,11 @@ def sandbox(
     Raises:
         As `create_executor`.
     """
+    name = name or default_executor()
+    known = constructor_parameters(executor_class(name)).under(
+        "additional_authorized_imports", "authorized_imports"
+    )
+    known.check(f"sandbox({name!r})", (), options)
     if limits is not None:
         options["limits"] = limits
     return create_executor(name, additional_authorized_imports=authorized_imports, executor_kwargs=options)

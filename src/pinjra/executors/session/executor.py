@@ -254,7 +254,7 @@ class SessionExecutor(PythonExecutor):
         """Take grants back; see `PythonExecutor.revoke_tools`."""
         self._check_usable()
         functions = self._link.bridge.functions
-        wanted = [names] if isinstance(names, str) else list(names)
+        wanted = list(names)
         for name in wanted:
             if name not in functions:
                 raise ConfigurationError(

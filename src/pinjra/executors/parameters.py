@@ -1,0 +1,263 @@
+"""Arguments of executors -> the same arguments, or a `ConfigurationError` before anything is sent.
+
+One mechanism for constructors, methods and functions: what a parameter takes is read off its annotation, by the table `KINDS`. An
+annotation that is not there is not checked.
+"""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import inspect
+import math
+from abc import ABCMeta
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar, cast
+
+from pinjra.core.access import AccessOptions
+from pinjra.core.errors import ConfigurationError
+from pinjra.core.limits import Limits
+
+__all__ = ["KINDS", "CheckedMethods", "checked", "constructor_parameters"]
+
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What a parameter takes, in words and as a test."""
+
+    words: str
+    fits: Callable[[object], bool]
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _is_several(value: object) -> bool:
+    return isinstance(value, Iterable) and not isinstance(value, (str, bytes, Mapping))
+
+
+def _is_texts(value: object) -> bool:
+    # What can be read once only (a generator) is left to its reader.
+    return _is_several(value) and (
+        not isinstance(value, Collection) or all(isinstance(item, str) for item in value)
+    )
+
+
+def _is_mapping(value: object) -> bool:
+    return isinstance(value, Mapping) and all(isinstance(key, str) for key in value)
+
+
+_TEXT = Kind("a text", lambda value: isinstance(value, str))
+_TEXTS = Kind('several texts, such as ["numpy", "pandas"]', _is_texts)
+_FLAG = Kind("True or False", lambda value: isinstance(value, bool))
+_WHOLE = Kind("a whole number", lambda value: isinstance(value, int) and not isinstance(value, bool))
+_NUMBER = Kind("a number", _is_number)
+_BYTES = Kind("bytes", lambda value: isinstance(value, (bytes, bytearray, memoryview)))
+_LIMITS = Kind("Limits, such as Limits(wall_seconds=5)", lambda value: isinstance(value, Limits))
+_MAPPING = Kind('a dict with texts as keys, such as {"name": value}', _is_mapping)
+
+
+def _either(one: Kind, other: Kind) -> Kind:
+    return Kind(f"{one.words}, or {other.words}", lambda value: one.fits(value) or other.fits(value))
+
+
+_NONE = Kind("None", lambda value: value is None)
+
+
+_PLAIN: Mapping[str, Kind] = {
+    "str": _TEXT,
+    "Iterable[str]": _TEXTS,
+    "Sequence[str]": _TEXTS,
+    "bool": _FLAG,
+    "int": _WHOLE,
+    "float": _NUMBER,
+    "bytes": _BYTES,
+    "Limits": _LIMITS,
+    "Mapping[str, object]": _MAPPING,
+    "Mapping[str, str]": _MAPPING,
+    "Mapping[str, Callable[..., object]]": _MAPPING,
+    "Mapping[str, Mapping[str, str]]": _MAPPING,
+    "Mapping[str, str | os.PathLike[str] | Mount]": _MAPPING,
+    "Mapping[str, Any]": _MAPPING,
+    "dict[str, Any]": _MAPPING,
+    "str | bytes": _either(_TEXT, _BYTES),
+    "str | Iterable[str]": _either(_TEXT, _TEXTS),
+    "bool | str | Iterable[str]": _either(_FLAG, _either(_TEXT, _TEXTS)),
+    "Iterable[str | os.PathLike[str]]": Kind("several paths", _is_several),
+}
+KINDS: Mapping[str, Kind] = {
+    **_PLAIN,
+    **{f"{name} | None": _either(kind, _NONE) for name, kind in _PLAIN.items()},
+    "Seconds | None": _either(
+        Kind("a number of seconds above 0", lambda value: _is_number(value) and cast("float", value) > 0),
+        _NONE,
+    ),
+}
+_ACCESS = {
+    name: getattr(said, "__forward_arg__", str(said)) for name, said in AccessOptions.__annotations__.items()
+}
+_BY_NAME = {"wall_seconds": "Seconds | None"}  # narrower than its annotation
+
+# What users of other libraries write -> what does it here; the first that there is.
+_ELSEWHERE: Mapping[str, tuple[str, ...]] = {
+    **dict.fromkeys(
+        ("timeout", "time_limit", "max_seconds", "wall_seconds", "timeout_seconds"),
+        ("wall_seconds=…", "limits=Limits(wall_seconds=…)"),
+    ),
+    **dict.fromkeys(
+        ("memory", "mem_limit", "memory_limit", "memory_bytes"), ("limits=Limits(memory_bytes=…)",)
+    ),
+    **dict.fromkeys(("cpu_seconds", "cpu_limit"), ("limits=Limits(cpu_seconds=…)",)),
+    **dict.fromkeys(("max_print_outputs_length", "output_bytes"), ("limits=Limits(output_bytes=…)",)),
+    **dict.fromkeys(("environment", "environ", "envs", "env_vars"), ("env={…}",)),
+    **dict.fromkeys(("volumes", "binds", "folders"), ("mounts={…}",)),
+    **dict.fromkeys(("allow_network", "internet"), ("network=True",)),
+    **dict.fromkeys(
+        ("imports", "modules", "allowed_imports", "authorized_imports", "additional_authorized_imports"),
+        ("authorized_imports=[…]", "additional_authorized_imports=[…]"),
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Parameters:
+    """What one callable takes.
+
+    Args:
+        ordered: Names of those that may be given by position.
+        kinds: Name -> what it takes; None where that is not known.
+        needed: Names that must be given.
+        takes_more: Names that are not in `kinds` are taken too.
+    """
+
+    ordered: tuple[str, ...]
+    kinds: Mapping[str, Kind | None]
+    needed: frozenset[str]
+    takes_more: bool = False
+
+    def under(self, name: str, other: str) -> Parameters:
+        """Return the same where the parameter `name` is called `other`."""
+        kinds = {other if each == name else each: kind for each, kind in self.kinds.items()}
+        return replace(self, kinds=kinds)
+
+    def check(self, owner: str, args: tuple[object, ...], kwargs: Mapping[str, object]) -> None:
+        """Raise `ConfigurationError` where a call of `owner` with these arguments does not fit (the caller's fault)."""
+        if len(args) > len(self.ordered):
+            raise ConfigurationError(
+                f"{owner} takes {self._by_position()} by position, not {len(args)} values"
+            )
+        for name, value in zip(self.ordered, args):  # noqa: B905 (Python 3.10)
+            self._check_one(owner, name, value)
+        for name, value in kwargs.items():
+            if name not in self.kinds and not self.takes_more:
+                raise ConfigurationError(f"{owner} has no parameter {name!r}; {self._instead(name)}")
+            self._check_one(owner, name, value)
+        missing = self.needed - kwargs.keys() - set(self.ordered[: len(args)])
+        if missing:
+            raise ConfigurationError(f"{owner} needs {min(missing, key=list(self.kinds).index)}=")
+
+    def _check_one(self, owner: str, name: str, value: object) -> None:
+        kind = self.kinds.get(name)
+        if kind is not None and not kind.fits(value):
+            raise ConfigurationError(f"{owner}: {name}= takes {kind.words}, not {_shown(value)}")
+
+    def _by_position(self) -> str:
+        return ", ".join(self.ordered) or "nothing"
+
+    def _instead(self, name: str) -> str:
+        known = [each for each in _ELSEWHERE.get(name, ()) if each.partition("=")[0] in self.kinds]
+        near = known or [f"{each}=" for each in difflib.get_close_matches(name, self.kinds, 1, 0.7)]
+        if near:
+            return f"did you mean {near[0]}?"
+        return self._all()
+
+    def _all(self) -> str:
+        return f"it takes {', '.join(self.kinds) or 'none'}"
+
+
+def _shown(value: object) -> str:
+    """Return a short description; no contents, which may be a key."""
+    if value is None or type(value) in (bool, float) or (type(value) is int and value.bit_length() <= 64):
+        return repr(value)
+    if isinstance(value, str):
+        return f"the text {value!r}" if len(value) <= 40 else f"a text of {len(value)} characters"
+    return f"a {type(value).__name__}"
+
+
+def _parameters(*functions: Callable[..., object], extra: Mapping[str, str] | None = None) -> Parameters:
+    """Return what a call may give to the first of `functions`, each of which hands what it does not know to the next."""
+    ordered: tuple[str, ...] | None = None
+    kinds: dict[str, Kind | None] = {}
+    needed: set[str] = set()
+    rest = True
+    for function in functions:
+        found = list(inspect.signature(function).parameters.values())
+        if ordered is None:
+            ordered = tuple(each.name for each in found if each.kind in _POSITIONAL)
+            needed = {
+                each.name for each in found if each.default is each.empty and each.kind not in _ANY_NUMBER
+            }
+        for each in found:
+            if each.kind not in _ANY_NUMBER:
+                kinds.setdefault(each.name, _kind(each))
+        rest = any(each.kind is each.VAR_KEYWORD for each in found)
+        if not rest:
+            break
+    if rest and extra:
+        kinds = {name: KINDS.get(said) for name, said in extra.items()} | kinds
+    return Parameters(ordered or (), kinds, frozenset(needed), rest and not extra)
+
+
+_POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+_ANY_NUMBER = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+
+
+def _kind(parameter: inspect.Parameter) -> Kind | None:
+    said = parameter.annotation
+    spelled = said if isinstance(said, str) else inspect.formatannotation(said)
+    return KINDS.get(_BY_NAME.get(parameter.name, spelled))
+
+
+def _without_self(function: Callable[..., object]) -> Callable[..., object]:
+    return functools.partial(function, None)
+
+
+@functools.cache
+def constructor_parameters(cls: type) -> Parameters:
+    """Return what the class's constructors take together: one hands to the next what it does not know."""
+    own = [vars(each)["__init__"] for each in cls.__mro__ if "__init__" in vars(each) and each is not object]
+    return _parameters(*map(_without_self, own), extra=_ACCESS)
+
+
+def checked(function: Method, *, is_method: bool = False, name: str = "") -> Method:
+    """Return `function` with its arguments checked before anything else happens."""
+    parameters = _parameters(_without_self(function) if is_method else function)
+    said = name or function.__name__
+
+    @functools.wraps(function)
+    def call(*args: object, **kwargs: object) -> object:
+        owner = f"{type(args[0]).__name__}.{said}" if is_method else said
+        parameters.check(owner, args[1:] if is_method else args, kwargs)
+        return function(*args, **kwargs)
+
+    return cast("Method", call)
+
+
+class CheckedMethods(ABCMeta):
+    """Checks the arguments of constructors, and of every public method that a class of this kind defines."""
+
+    def __new__(mcs, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **options: Any) -> Any:
+        """Return the class with checked methods."""
+        for key, value in namespace.items():
+            if inspect.isfunction(value) and not key.startswith("_"):
+                namespace[key] = checked(value, is_method=True)
+        return super().__new__(mcs, name, bases, namespace, **options)
+
+    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+        """Return an object of the class."""
+        constructor_parameters(cls).check(cls.__name__, args, kwargs)
+        return super().__call__(*args, **kwargs)
