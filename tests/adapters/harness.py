@@ -68,6 +68,7 @@ def _make(executor_class: str, *, raises: bool, **options: Any) -> Callable[...,
 make_local = _make("local", raises=False)
 make_jail = _make("jail", raises=False)
 make_jail_unguarded = _make("jail", raises=False, guard=False)
+make_jail_programs = _make("jail", raises=False, guard=False, programs="*")
 make_docker = _make("docker", raises=False)
 
 # For the conformance and speed harness: an error is raised.

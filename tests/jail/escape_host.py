@@ -138,11 +138,11 @@ def free_bytes() -> int:
     return room.f_bavail * room.f_frsize
 
 
-def attack(code: str, canaries: Canaries, without: list[str]) -> dict[str, object]:
+def attack(code: str, canaries: Canaries, without: list[str], access: dict[str, object]) -> dict[str, object]:
     box = (
         Plain()
         if without == ["jail"]
-        else JailExecutor(["*"], guard=False, limits=LIMITS, without=without, spares=0)
+        else JailExecutor(["*"], guard=False, limits=LIMITS, without=without, spares=0, **access)
     )
     processes, free = below(), free_bytes()
     sandbox = {int(name) for name in map(str, processes)}
@@ -195,7 +195,9 @@ def main() -> None:
         canaries = Canaries(Path(folder))
         outcomes = {}
         for name in order["programs"]:
-            outcomes[name] = attack(Path(name).read_text(), canaries, order["without"])
+            outcomes[name] = attack(
+                Path(name).read_text(), canaries, order["without"], order.get("access", {})
+            )
         works = None
         if order["without"] != ["jail"]:
             with JailExecutor(guard=False, limits=LIMITS, without=order["without"], spares=0) as box:

@@ -15,17 +15,23 @@ from .test_attacks import MODES
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the jail is Linux's")
 
-PROGRAMS = sorted((Path(__file__).parents[1] / "escapes").glob("jail_*.py"))
+ESCAPES = Path(__file__).parents[1] / "escapes"
+PROGRAMS = sorted(ESCAPES.glob("jail_*.py"))
+WITH_PROGRAMS = sorted(ESCAPES.glob("programs_*.py"))
 HOST = Path(__file__).with_name("escape_host.py")
 
 
 @cache
-def report(mode: str) -> dict[str, object]:
+def report(mode: str, programs: str = "") -> dict[str, object]:
     uid, without = MODES[mode]
+    access = {"programs": programs.split(",")} if programs else {}
+    attacks = [*PROGRAMS, *(WITH_PROGRAMS if programs else ())]
     if uid == 0 and os.geteuid() != 0:
         pytest.skip("needs root")
     drop = uid if os.geteuid() == 0 and uid else None
-    order = json.dumps({"uid": drop, "without": without, "programs": list(map(str, PROGRAMS))})
+    order = json.dumps(
+        {"uid": drop, "without": without, "access": access, "programs": list(map(str, attacks))}
+    )
     done = subprocess.run([sys.executable, str(HOST), order], capture_output=True, text=True, timeout=400)
     if "Permission denied" in done.stderr and drop:
         pytest.skip("the unprivileged user cannot read this checkout or interpreter")
@@ -37,6 +43,15 @@ def report(mode: str) -> dict[str, object]:
 @pytest.mark.parametrize("program", PROGRAMS, ids=lambda path: path.stem)
 def test_no_program_reaches_a_canary(program: Path, mode: str) -> None:
     outcome = report(mode)["outcomes"][str(program)]
+    assert outcome["breaches"] == [], outcome
+
+
+@pytest.mark.parametrize(
+    ("mode", "programs"), [("root", "*"), ("root", "bash"), ("unprivileged without namespaces", "*")]
+)
+@pytest.mark.parametrize("program", [*PROGRAMS, *WITH_PROGRAMS], ids=lambda path: path.stem)
+def test_no_program_reaches_a_canary_by_others(program: Path, mode: str, programs: str) -> None:
+    outcome = report(mode, programs)["outcomes"][str(program)]
     assert outcome["breaches"] == [], outcome
 
 
