@@ -166,7 +166,7 @@ def test_the_full_result_counts_tokens_time_and_steps(code_agent: Make) -> None:
     actions = [step for step in steps if isinstance(step, ActionStep)]
     assert [a.step_number for a in actions] == [1, 2]
     assert result.token_usage.output_tokens == sum(a.token_usage.output_tokens for a in actions) > 0
-    assert result.timing.duration >= actions[0].timing.duration >= 0
+    assert result.timing.duration >= sum(a.timing.duration for a in actions) > 0
     assert result.dict()["state"] == "success"
     assert result.steps[1]["code_action"] == "x = 1"
 

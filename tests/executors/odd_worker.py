@@ -71,7 +71,9 @@ def on_execute(action: Callable[[Worker, int], None]) -> Callable[[Worker, Messa
 
 
 def deaf(worker: Worker, message: Message) -> None:
-    if not isinstance(message, Kill):
+    if isinstance(message, Execute):
+        worker.say(Output(run=message.run, stream="stdout", text="at work"))
+    elif not isinstance(message, Kill):
         polite(worker, message)
 
 
@@ -111,6 +113,7 @@ def call_twice(worker: Worker, run: int) -> None:
 
 BEHAVIOURS: dict[str, Callable[[Worker, Message], None]] = {
     "polite": polite,
+    "talks": on_execute(lambda w, run: w.say(Output(run=run, stream="stdout", text="at work"))),
     "deaf": deaf,
     "late": late,
     "wrong-file": wrong_file,

@@ -92,8 +92,11 @@ def test_a_killed_run_of_a_branch_is_rolled_back_and_touches_nobody_else(box: Ja
     box.run("x = 1")
     with box.fork() as branch:
         branch.run("x = 2")
-        for code, cause in (("while True: x = 3", Cause.WALL), ("x = 3\nimport os\nos._exit(3)", Cause.EXIT)):
-            error = branch.run(code, wall_seconds=0.2).error
+        for code, wall_seconds, cause in (
+            ("while True: x = 3", 0.2, Cause.WALL),
+            ("x = 3\nimport os\nos._exit(3)", 60, Cause.EXIT),
+        ):
+            error = branch.run(code, wall_seconds=wall_seconds).error
             assert error is not None
             assert (error.cause, error.rolled_back) == (cause, True)
             assert (branch.run("x").value, box.run("x").value) == (2, 1)

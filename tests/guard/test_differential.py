@@ -11,7 +11,7 @@ import sys
 import types
 import warnings
 
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.guard.support import Session
 
@@ -192,8 +192,6 @@ def _alike(text: str | None) -> str | None:
 @settings(
     max_examples=int(os.environ.get("DIFFERENTIAL_EXAMPLES", "25")),
     deadline=None,
-    phases=[Phase.generate],
-    derandomize=True,
     suppress_health_check=list(HealthCheck),
 )
 @given(st.lists(_statement(), min_size=2, max_size=4))

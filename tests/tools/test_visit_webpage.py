@@ -230,9 +230,7 @@ def test_a_name_server_that_never_answers_is_left_at_the_time_limit(site: Any) -
         site.is_over.wait(30)
         return []
 
-    with pytest.raises(
-        FetchFailed, match=r"was not read within 0.2 seconds \(no answer from the name server"
-    ):
+    with pytest.raises(FetchFailed, match=r"was not read within 0.2 seconds"):
         VisitWebpageTool(resolver=silent, timeout_seconds=0.2)("http://silent.example/")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import gzip
 import ssl
 import threading
@@ -15,6 +16,13 @@ LINCOLN = (
     "<html><head><title>Lincoln</title><script>alert('x')</script></head><body><h1>Abraham Lincoln</h1>"
     "<p>His preferred pet was a <b>dog</b> named <a href='/fido'>Fido</a>.</p></body></html>"
 )
+
+
+@functools.cache
+def bomb() -> bytes:
+    """Return 64 MiB of blanks, packed."""
+    packer = zlib.compressobj(1, zlib.DEFLATED, zlib.MAX_WBITS | 16)
+    return b"".join(packer.compress(b" " * (1 << 20)) for _ in range(64)) + packer.flush()
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -85,10 +93,7 @@ class Handler(BaseHTTPRequestHandler):
         self.answer(b"xx", Content_Encoding="br")
 
     def page_bomb(self, query: str) -> None:
-        packer = zlib.compressobj(9, zlib.DEFLATED, zlib.MAX_WBITS | 16)
-        zeros = b" " * (1 << 20)
-        body = b"".join(packer.compress(zeros) for _ in range(256)) + packer.flush()
-        self.answer(body, Content_Encoding="gzip")
+        self.answer(bomb(), Content_Encoding="gzip")
 
     def page_redirect(self, query: str) -> None:
         self.answer(b"", status=302, Location=query)

@@ -103,8 +103,8 @@ def test_cpu_time_of_child_processes_counts(open_host):
 
 
 def test_each_run_has_its_own_cpu_allowance(open_host):
-    host = open_host(limits={"cpu_seconds": 2.0})
-    spin = "import time\nend = time.process_time() + 0.8\nwhile time.process_time() < end: pass"
+    host = open_host(limits={"cpu_seconds": 1.0})
+    spin = "import time\nend = time.process_time() + 0.4\nwhile time.process_time() < end: pass"
     for _ in range(4):
         assert host.run(spin) is None
 
