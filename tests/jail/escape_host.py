@@ -5,6 +5,7 @@ python escape_host.py '{"uid": null, "without": [], "programs": ["…/jail_x.py"
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import re
@@ -30,11 +31,10 @@ LIMITS = Limits(
     processes=16,
     value_bytes=1 << 20,
 )
-GRACE_SECONDS = 6.0  # a shared machine; a hang is a minute
+HANG_SECONDS = 60.0  # what is over the wall limit by so much was not ended by it
 FREE_BYTES = 64 << 20
-HELD_BYTES = (
-    4 << 30
-)  # while the session lives: without a tmpfs 256 descriptors may hold removed files of the quota's size
+# While the session lives: without a tmpfs 256 descriptors may hold removed files of the quota's size.
+HELD_BYTES = 4 << 30
 
 
 class Canaries:
@@ -162,7 +162,7 @@ def attack(code: str, canaries: Canaries, without: list[str], access: dict[str, 
     box.close()
     left = _left_of(box_before=sandbox)
     breaches = canaries.changes(said)
-    if took > (LIMITS.wall_seconds or 0) + GRACE_SECONDS:
+    if took > (LIMITS.wall_seconds or 0) + HANG_SECONDS:
         breaches.append(f"came back after {took:.1f} s")
     if most > (LIMITS.processes or 0) + 4:
         breaches.append(f"{most} processes")
@@ -185,8 +185,18 @@ def _left_of(box_before: set[int]) -> list[int]:
     return []
 
 
+def own_disk() -> None:
+    """Put a file system of this process's own where temporary files go: what is free on the machine's changes by itself."""
+    folder = tempfile.gettempdir().encode()
+    libc = ctypes.CDLL(None, use_errno=True)
+    new_mounts, private = 0x20000, 1 << 18 | 1 << 14  # CLONE_NEWNS; MS_PRIVATE | MS_REC
+    if libc.unshare(new_mounts) == 0 and libc.mount(b"none", b"/", None, private, None) == 0:
+        libc.mount(b"none", folder, b"tmpfs", 0, f"mode=1777,size={HELD_BYTES + FREE_BYTES}".encode())
+
+
 def main() -> None:
     order = json.loads(sys.argv[1])
+    own_disk()
     if order["uid"] is not None:
         os.setgroups([])
         os.setresgid(order["uid"], order["uid"], order["uid"])
