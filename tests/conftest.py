@@ -69,7 +69,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         from pinjra.jail import profile
         from pinjra.jail.walls import disk_quota as quota
 
-        for prefix in (profile.SCRATCH_PREFIX, "pinjra-scratch-"):
+        for prefix in (profile.SCRATCH_PREFIX, "pinjra-scratch-", "pinjra-wasm-", "pinjra-oci-"):
             sweep(prefix, quota.remove, age_seconds=0)
     with contextlib.suppress(OSError):  # scripts/nothing_left names what is in it
         os.rmdir(folder)

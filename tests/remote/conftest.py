@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import importlib
 import os
-import select
-import shutil
-import signal
 import subprocess
-import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from remote_standins.daemon import running, wait_until_it_says
 from remote_standins.page import page as page
 from remote_standins.sshd import ssh as ssh
 from remote_standins.sshd import sshd as sshd
@@ -135,65 +132,34 @@ def daytona(daytona_server: Any, monkeypatch: pytest.MonkeyPatch) -> type[Python
 
 
 @pytest.fixture(scope="session")
-def tools_folder() -> Iterator[Path]:
-    """A folder with runc and dockerd, kept between runs where the environment names one."""
-    kept = os.environ.get("PINJRA_TEST_DOCKER")
-    folder = Path(kept or tempfile.mkdtemp(prefix="pinjra-docker-"))
-    yield folder
-    if not kept:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def prepare(folder: Path, *flags: str) -> dict[str, str]:
-    """Return the environment that the script prints, or skip."""
+def docker_tools() -> str:
+    """The folder with runc and dockerd; `scripts/check --all` fetches them."""
     if os.geteuid() != 0:
         pytest.skip("containers need root here")
-    if shutil.which("apt-get") is None:
-        pytest.skip("no apt-get to fetch a docker daemon with")
-    done = subprocess.run(
-        [str(SCRIPT), str(folder), *flags], capture_output=True, text=True, timeout=300, check=False
-    )
-    if done.returncode:
-        pytest.skip(f"no container runtime: {done.stderr.strip()[-300:]}")
-    shown = subprocess.run(
-        ["bash", "-c", done.stdout + "env -0"], capture_output=True, text=True, check=True
-    ).stdout
-    found = dict(line.partition("=")[::2] for line in shown.split("\0") if line)
-    return {"PATH": found["PATH"], "DOCKER_HOST": found["DOCKER_HOST"]}
+    found = subprocess.run([str(SCRIPT), "--path"], capture_output=True, text=True, check=False)
+    if found.returncode:
+        pytest.skip(f"docker is {found.stderr.strip()}")
+    return found.stdout.strip()
 
 
 @pytest.fixture(scope="session")
-def daemon(tools_folder: Path) -> Iterator[str]:
+def daemon(docker_tools: str) -> Iterator[str]:
     """The address of a daemon that has the test image."""
-    pytest.importorskip("docker", reason="the docker SDK is not installed")
-    import docker
+    docker = pytest.importorskip("docker", reason="the docker SDK is not installed")
+    import numpy
     from remote_standins import rootfs
 
-    environment = prepare(tools_folder)
-    client = docker.DockerClient(base_url=environment["DOCKER_HOST"])
-    try:
-        client.images.get(IMAGE)
-    except docker.errors.ImageNotFound:
-        packed = tools_folder / "root.tar"
-        import numpy
-
+    with running("docker", [str(SCRIPT)]) as (folder, server):
+        problem = wait_until_it_says("API listen on", server)
+        assert not problem, problem
+        address = f"unix://{folder}/docker.sock"
+        packed = folder / "root.tar"
         if not rootfs.build(packed, Path(numpy.__file__).parents[1]):
             pytest.skip("no system Python to make an image of")
+        client = docker.DockerClient(base_url=address)
         client.api.import_image_from_file(str(packed), repository="pinjra-test", tag="python")
-    client.close()
-    yield environment["DOCKER_HOST"]
-    if os.environ.get("PINJRA_TEST_DOCKER"):
-        return  # whoever named the folder keeps its daemon
-    stop(int((tools_folder / "state" / "pid").read_text()))
-
-
-def stop(daemon: int) -> None:
-    """End a daemon, and wait until it has ended what it started itself."""
-    handle = os.pidfd_open(daemon)
-    signal.pidfd_send_signal(handle, signal.SIGTERM)
-    ended, _, _ = select.select([handle], [], [], 60)
-    os.close(handle)
-    assert ended, "dockerd does not end"
+        client.close()
+        yield address
 
 
 @pytest.fixture
@@ -208,8 +174,8 @@ def docker_executor(daemon: str) -> type[Any]:
 
 
 @pytest.fixture
-def oci_executor(tools_folder: Path, monkeypatch: pytest.MonkeyPatch) -> type[Any]:
-    monkeypatch.setenv("PATH", prepare(tools_folder, "--no-daemon")["PATH"])
+def oci_executor(docker_tools: str, monkeypatch: pytest.MonkeyPatch) -> type[Any]:
+    monkeypatch.setenv("PATH", f"{docker_tools}:{os.environ['PATH']}")
     from pinjra.executors.containers.oci import OciExecutor
 
     return OciExecutor

@@ -1,6 +1,6 @@
-"""Docker and OCI runtimes for real: the whole conformance suite, and what the container must not be able to do.
+"""Docker and OCI runtimes for real: the contract, agents, and what the container must not be able to do.
 
-As root the daemon is fetched and started by `scripts/docker-for-tests`; elsewhere, and where that fails, these tests skip.
+As root, where `scripts/docker-for-tests --fetch` was run (as `scripts/check --all` does); elsewhere these tests skip.
 """
 
 from __future__ import annotations
@@ -10,32 +10,51 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from remote_standins.chosen import CHECKS, chosen, named
+from remote_standins.chosen import chosen, keep_contract, named
+from remote_standins.shared import check_full_scratch_folder, check_row
 
+from pinjra.agents.conformance import AGENT_CHECKS
 from pinjra.core.errors import ExecutorUnavailable, SessionLost
-from pinjra.executors.conformance.suite import Check, run_check
+from pinjra.executors.conformance.suite import Check
 
 IMAGE = "pinjra-test:python"
-GIVEN = [("docker_executor", c) for c in CHECKS] + [("oci_executor", c) for c in chosen()]
+KINDS = ["docker", "oci"]
 
-pytestmark = [pytest.mark.docker, pytest.mark.skipif(os.geteuid() != 0, reason="containers need root here")]
-
-
-@pytest.mark.parametrize(("name", "wanted"), GIVEN, ids=[f"{n}-{named(c)}" for n, c in GIVEN])
-def test_a_container_keeps_the_contract(name: str, wanted: Check, request: pytest.FixtureRequest):
-    result = run_check(request.getfixturevalue(name), wanted)
-    if result.status == "skipped":
-        pytest.skip(result.reason)
-    assert result.status == "passed", result.reason
+pytestmark = [
+    pytest.mark.docker,
+    pytest.mark.slow,
+    pytest.mark.skipif(os.geteuid() != 0, reason="containers need root here"),
+]
 
 
-@pytest.mark.parametrize("name", ["docker_executor", "oci_executor"])
-def test_a_container_gives_code_without_a_guard_nothing_of_the_host(
-    name: str, request: pytest.FixtureRequest, tmp_path: Path
-):
+@pytest.fixture
+def make(request: pytest.FixtureRequest, kind: str) -> Any:
+    """The executor's class."""
+    return request.getfixturevalue(f"{kind}_executor")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("wanted", [*chosen(), *AGENT_CHECKS], ids=named)
+def test_a_container_keeps_the_contract(make: Any, wanted: Check):
+    keep_contract(make, wanted)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_table_says_what_a_container_says(make: Any, kind: str):
+    with make() as executor:
+        check_row(kind, executor.guarantees)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_full_scratch_folder_of_a_container_is_an_error_of_the_guest(make: Any):
+    check_full_scratch_folder(make)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_container_gives_code_without_a_guard_nothing_of_the_host(make: Any, tmp_path: Path):
     secret = tmp_path / "secret"
     secret.write_text("hunter2")
-    with request.getfixturevalue(name)(guard=False) as executor:
+    with make(guard=False) as executor:
         for code in (
             f"open({str(secret)!r}).read()",
             "import socket; socket.create_connection(('127.0.0.1', 22), 1)",

@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import pytest
-from remote_standins.chosen import FIXTURES
+from remote_standins.chosen import SERVED, VENDORS
+from remote_standins.shared import check_full_scratch_folder
 
-from pinjra.core.errors import BackendError, ConfigurationError, SessionLost, StartupFailed
+from pinjra.core.errors import BackendError, SessionLost, StartupFailed
 from pinjra.core.limits import Limits
 
-VENDORS = ("e2b", "modal", "blaxel", "daytona", "kubernetes")
 RESUMED = ("e2b", "modal", "blaxel", "daytona")  # a cut stream goes on where it was; elsewhere it is a loss
 
 
@@ -154,19 +154,8 @@ def test_a_clock_that_jumps_ends_no_run(vendor: Vendor, monkeypatch: pytest.Monk
         assert executor.run("3").value == 3
 
 
-DISKS = [pytest.param(n, marks=pytest.mark.docker) if n in ("docker", "oci") else n for n in FIXTURES]
-
-
-@pytest.mark.parametrize("name", DISKS)
+@pytest.mark.parametrize("name", SERVED)
 def test_a_full_scratch_folder_is_an_error_of_the_guest_and_the_session_lives_on(
     name: str, request: pytest.FixtureRequest
 ):
-    make = request.getfixturevalue(FIXTURES[name])
-    with make(limits=Limits(disk_bytes=4 << 20), guard=False) as executor:
-        done = executor.run("x = 1\nwith open('f', 'wb') as f:\n    f.write(bytes(8 << 20))")
-        assert done.error is not None
-        assert executor.run("import os\nos.path.exists('f') and os.remove('f')\n2").value == 2
-        with pytest.raises(ConfigurationError, match="quota"):
-            executor.put_file("large", bytes(5 << 20))
-        executor.put_file("small", b"s")
-        assert executor.get_file("small") == b"s"
+    check_full_scratch_folder(request.getfixturevalue(name))

@@ -9,25 +9,35 @@ import os
 from typing import Any
 
 import pytest
-from remote_standins.chosen import chosen, named
+from remote_standins.chosen import chosen, keep_contract, named
+from remote_standins.shared import check_full_scratch_folder, check_row
 
+from pinjra.agents.conformance import AGENT_CHECKS
 from pinjra.core.errors import ConfigurationError, SessionLost, StartupFailed
-from pinjra.executors.conformance.suite import Check, run_check
+from pinjra.executors.conformance.suite import Check
 
 pytestmark = [
     pytest.mark.root,
+    pytest.mark.slow,
     pytest.mark.skipif(os.geteuid() != 0, reason="an ssh server of our own needs root here"),
 ]
 
 
-@pytest.mark.parametrize("wanted", chosen(), ids=named)
+@pytest.mark.parametrize("wanted", [*chosen(), *AGENT_CHECKS], ids=named)
 def test_a_far_machine_keeps_the_contract(ssh: Any, wanted: Check):
-    if "numpy" in wanted.imports:
-        pytest.skip("the system's Python at the far end has no numpy")
-    result = run_check(ssh, wanted)
-    if result.status == "skipped":
-        pytest.skip(result.reason)
-    assert result.status == "passed", result.reason
+    keep_contract(ssh, wanted)
+
+
+def test_the_table_says_what_a_far_machine_says(ssh: Any):
+    with ssh() as executor:
+        lacking = [m for m in executor.guarantees.missing if m.startswith(("landlock", "seccomp"))]
+        if lacking:
+            pytest.skip(f"the kernel here offers less than the table says: {lacking}")
+        check_row("ssh", executor.guarantees)
+
+
+def test_a_full_scratch_folder_at_the_far_end_is_an_error_of_the_guest(ssh: Any):
+    check_full_scratch_folder(ssh)
 
 
 def test_the_worker_confines_itself_at_the_far_end(ssh: Any):

@@ -3,7 +3,7 @@
 // Run with the flags of a session, after the permissions were given up as a session's thread gives them up. Names of files and
 // modules are put together at run time: what stands in a module as text, Deno loads before permissions count.
 
-import { revokeAll } from "../../src/pinjra/executors/pyodide/permissions.mjs";
+import { revokeAll } from "../../src/pinjra/executors/wasm/pyodide/permissions.mjs";
 
 await revokeAll();
 

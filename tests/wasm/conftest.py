@@ -25,3 +25,9 @@ def plain() -> Iterator[Any]:
     """One session without the guard: what WASI itself does not give."""
     with WasmExecutor(limits=LIMITS, guard=False) as executor:
         yield executor
+
+
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that is asked to stop is given all the time it takes: a busy machine shall not make a kill of it."""
+    monkeypatch.setattr("pinjra.executors.wasm.supervisor.ASK_SECONDS", 3600.0)

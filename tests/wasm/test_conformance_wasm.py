@@ -12,6 +12,7 @@ LACKING = {"rollback", "fork"}
 ELSEWHERE = ("in the sandbox: No module named", "the supervisor of WebAssembly is a part of the host")
 
 
+@pytest.mark.slow  # some fifty instances
 @pytest.mark.parametrize("wanted", CHECKS, ids=lambda check: check.name.replace(" ", "_"))
 def test_wasm_keeps_the_contract(wanted: Check):
     result = run_check(WasmExecutor, wanted)

@@ -20,6 +20,9 @@ NAME = "wasi-python"
 LACKING = {"rollback", "fork"}
 
 
+pytestmark = pytest.mark.slow
+
+
 @pytest.fixture(scope="module", autouse=True)
 def needs_the_cache() -> None:
     try:

@@ -6,24 +6,47 @@ namespace. What does not work: process numbers in the names (they mean something
 
 from __future__ import annotations
 
-import fcntl
 import os
+import shutil
 import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
 
-__all__ = ["make_folder", "sweep"]
+try:
+    import fcntl
+except ImportError:  # Windows: nothing is locked there, and so nothing swept
+    fcntl = None  # type: ignore[assignment]
 
-_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+__all__ = ["discard_folder", "make_folder", "own_folder", "sweep"]
+
+_FOLDER = sum(getattr(os, name, 0) for name in ("O_RDONLY", "O_DIRECTORY", "O_NOFOLLOW", "O_CLOEXEC"))
 _AGE_SECONDS = 600.0  # a folder is locked as soon as it is made: younger ones are left alone
 
 
 def make_folder(prefix: str) -> tuple[str, int]:
     """Return a new folder in the temporary one, and the descriptor to be kept as long as it is in use."""
     path = tempfile.mkdtemp(prefix=prefix)
+    if fcntl is None:
+        return path, -1
     lock = os.open(path, _FOLDER)
     fcntl.flock(lock, fcntl.LOCK_SH)
     return path, lock
+
+
+def own_folder(prefix: str) -> tuple[Path, int]:
+    """Return as `make_folder`, and remove what makers that were killed have left."""
+    sweep(prefix, lambda path: shutil.rmtree(path, ignore_errors=True))
+    path, lock = make_folder(prefix)
+    return Path(path), lock
+
+
+def discard_folder(path: Path, lock: int) -> None:
+    """Remove a folder and give up its lock; with a lock of -1 nothing is left to do."""
+    if lock >= 0 or fcntl is None:
+        shutil.rmtree(path, ignore_errors=True)
+    if lock >= 0:
+        os.close(lock)
 
 
 def sweep(prefix: str, remove: Callable[[str], object], age_seconds: float = _AGE_SECONDS) -> None:
@@ -33,6 +56,8 @@ def sweep(prefix: str, remove: Callable[[str], object], age_seconds: float = _AG
         remove: Removes a folder whose content is hostile.
         age_seconds: Younger folders are left alone.
     """
+    if fcntl is None:
+        return
     now, uid = time.time(), os.geteuid()
     with os.scandir(tempfile.gettempdir()) as entries:
         found = [entry.path for entry in entries if entry.name.startswith(prefix)]

@@ -1,39 +1,31 @@
-"""Which checks of the conformance suite a backend is given: all, or, to keep the tests quick, what its stream could break."""
+"""Which checks of the conformance suite a backend is given: all, or what its stream could break, where only that differs."""
 
 from __future__ import annotations
 
 import os
 
-from pinjra.executors.conformance import CHECKS, Check
+import pytest
 
-# Values, tools, kill, rollback, interrupt, files, output, hostile frames. PINJRA_FULL=1 gives every backend all.
-OFTEN = (
-    "the wall limit stops",
-    "interrupt stops",
+from pinjra.executors.conformance import CHECKS, Check, run_check
+from pinjra.executors.conformance.suite import Make
+
+# A kill, an interrupt, files, tools, more bytes than a pipe holds, and frames that come twice: what a stream carries.
+OF_THE_STREAM = (
     "a step that is killed",
-    "a second and a third run",
+    "interrupt stops",
     "files go in and out",
-    "reset forgets",
-    "output past the limit",
     "tools stay on the host",
-    "an async tool is awaitable",
-    "a tool may run code in a session of its own",
-    "plain values cross",
     "large values cross",
-    "tables cross",
-    "images cross",
-    "lies of a worker",
     "frames that are replayed",
-    "guest code that writes on the workers own stream",
 )
 
 
 def chosen() -> list[Check]:
-    """Return the checks for backends that share most of their path with one that is given all."""
+    """Return the checks for backends that share most of their path with one that is given all. PINJRA_FULL=1: all."""
     if os.environ.get("PINJRA_FULL"):
         return CHECKS
-    found = [check for check in CHECKS if check.name.startswith(OFTEN)]
-    assert len(found) == len(OFTEN), "a check was renamed"
+    found = [check for check in CHECKS if check.name.startswith(OF_THE_STREAM)]
+    assert len(found) == len(OF_THE_STREAM), "a check was renamed"
     return found
 
 
@@ -42,9 +34,14 @@ def named(check: Check) -> str:
     return check.name.replace(" ", "_")
 
 
-FIXTURES = {
-    "docker": "docker_executor",
-    "oci": "oci_executor",
-    **{name: name for name in ("e2b", "modal", "blaxel", "daytona", "http", "kubernetes", "ssh")},
-}
-"""Executor -> the fixture that gives its class, for those that need a daemon, a server or an SDK."""
+def keep_contract(make: Make, wanted: Check) -> None:
+    """Run one check; fail, or skip, with its reason."""
+    result = run_check(make, wanted)
+    if result.status == "skipped":
+        pytest.skip(result.reason)
+    assert result.status == "passed", result.reason
+
+
+# Executors, and fixtures of the same names that give their classes: vendors' SDKs, and `pinjra serve`, on loopback.
+VENDORS = ("e2b", "modal", "blaxel", "daytona", "kubernetes")
+SERVED = (*VENDORS, "http")

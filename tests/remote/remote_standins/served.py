@@ -17,6 +17,7 @@ import uvicorn
 
 # Nothing of ours goes in but where the Python with the packages is that values of theirs need.
 ENVIRONMENT = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+ENVIRONMENT["STANDIN_PATH"] = ENVIRONMENT["PATH"]
 
 
 @dataclass

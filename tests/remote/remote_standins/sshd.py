@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import socket
-import subprocess
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from remote_standins.daemon import running, wait_until_it_says
 
 SCRIPT = Path(__file__).resolve().parents[3] / "scripts" / "sshd-for-tests"
 NEEDED = ("apt-get", "dpkg", "unshare", "ssh", "ssh-keygen")
@@ -29,34 +28,14 @@ def sshd() -> Iterator[tuple[Path, int]]:
     missing = [name for name in NEEDED if shutil.which(name) is None]
     if missing:
         pytest.skip(f"not installed: {', '.join(missing)}")
-    kept = os.environ.get("PINJRA_TEST_SSHD")
-    folder = Path(kept or tempfile.mkdtemp(prefix="pinjra-sshd-"))
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    server = subprocess.Popen(
-        [str(SCRIPT), str(folder), str(port)],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
-    try:
-        said = []
-        for line in server.stdout:
-            said.append(line)
-            if "Server listening" in line:
-                break
-        else:
-            pytest.skip(f"no ssh server: {''.join(said)[-300:]}")
+    script = ["sh", "-c", f'exec {SCRIPT} "$1" {port}', "sshd"]
+    with running("sshd", script) as (folder, server):
+        problem = wait_until_it_says("Server listening", server)
+        if problem:
+            pytest.skip(f"no ssh server: {problem[-300:]}")
         yield folder, port
-    finally:
-        if server.poll() is None:
-            os.killpg(server.pid, signal.SIGKILL)
-        server.wait()
-        server.stdout.close()
-        if not kept:
-            shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture

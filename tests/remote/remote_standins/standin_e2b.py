@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import tempfile
 import uuid
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
@@ -25,7 +24,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from remote_standins.served import ENVIRONMENT, Faults, Served, kill_group, spawn
+from remote_standins.served import Faults, Served, kill_group, spawn
 
 READ_BYTES = 32 << 10  # envd reads output in chunks of 32 KiB
 
@@ -57,6 +56,9 @@ class Command:
             queue.put_nowait(self.end)
 
 
+HOME = str(Path(__file__).with_name("home"))  # envd's shells are login shells, which set a PATH of their own
+
+
 class Cut(Exception):
     """A listener's stream is to break."""
 
@@ -68,14 +70,11 @@ class Processes(Process):
         self.commands: dict[int, Command] = {}
         self.tasks: set[asyncio.Task[None]] = set()
         self.faults = Faults()
-        # envd's shells are login shells, which set a PATH of their own.
-        self.home = tempfile.TemporaryDirectory(prefix="pinjra-e2b-")
-        Path(self.home.name, ".bash_profile").write_text(f"export PATH={ENVIRONMENT['PATH']}\n")
 
     async def start(self, request: Any, context: Any) -> AsyncIterator[Any]:
         sandbox = context.request_headers.get("e2b-sandbox-id", "")
         config = request.process
-        process = await spawn(config.cmd, *config.args, home=self.home.name)
+        process = await spawn(config.cmd, *config.args, home=HOME)
         command = self.commands[process.pid] = Command(sandbox, process, self)
         queue: asyncio.Queue[Any] = asyncio.Queue()
         command.listeners.add(queue)
@@ -186,7 +185,6 @@ class E2BStandIn(Served):
         for sandbox in list(self.sandboxes):
             self.on_loop(self.processes.kill_sandbox, sandbox)
         self.stop()
-        self.processes.home.cleanup()
 
     async def health(self, request: Request) -> Response:
         known = request.headers.get("e2b-sandbox-id", "") in self.sandboxes

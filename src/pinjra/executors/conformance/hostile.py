@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -17,7 +16,6 @@ from pinjra.executors.conformance.liar import LIES
 from pinjra.executors.conformance.suite import CheckFailed, NotHere, check, expect, value_of
 from pinjra.executors.session.executor import SessionExecutor
 
-SECONDS = 20.0  # for a lie to be noticed; a machine under load takes some
 _LIAR = "pinjra.executors.conformance.liar"
 
 # Guest code without the guard, in plain CPython: it finds the worker's stream and writes on it what it likes.
@@ -149,15 +147,12 @@ def _lose(session: SessionExecutor) -> None:
 
 
 def _expect_violation(session: SessionExecutor, lie: str) -> None:
-    started = time.monotonic()
     try:
         done = session.run(lie)
     except ProtocolViolation:
         pass
     else:
         raise CheckFailed(f"{lie!r} was taken for {done.value!r}, {done.error}")
-    if time.monotonic() - started > SECONDS:
-        raise CheckFailed(f"{lie!r} was noticed after {time.monotonic() - started:.1f} s")
     try:
         session.run("1")
     except SessionLost:

@@ -3,35 +3,25 @@
 from __future__ import annotations
 
 import threading
-import time
 from dataclasses import replace
 
 from pinjra.core.errors import ExecutorClosed
-from pinjra.core.execution import Cause, ErrorKind, Execution
+from pinjra.core.execution import Cause, ErrorKind
 from pinjra.executors.base import PythonExecutor
 from pinjra.executors.conformance.suite import CHECK_LIMITS, CheckFailed, check, expect, failure_of, value_of
 
-SHORT = replace(CHECK_LIMITS, wall_seconds=1.0)
-# For slow machines: what is checked is that control returns at all, figures are in bench/.
-GRACE_SECONDS = 10.0
+# Of a run that is to be stopped. It has no bearing on what else a check runs, which may take longer on a slow machine.
+SHORT_SECONDS = 1.0
 
 
-def _within(executor: PythonExecutor, code: str, seconds: float) -> Execution:
-    started = time.monotonic()
-    done = executor.run(code)
-    if time.monotonic() - started > seconds + GRACE_SECONDS:
-        raise CheckFailed(f"{code!r} came back after {time.monotonic() - started:.1f} s")
-    return done
-
-
-@check(needs=["wall"], limits=SHORT)
+@check(needs=["wall"])
 def the_wall_limit_stops_loops_that_swallow_everything(executor: PythonExecutor) -> None:
     for code in (
         "while True:\n    pass",
         "while True:\n    try:\n        while True:\n            pass\n    except BaseException:\n        pass",
         "import time\ntime.sleep(1000)",
     ):
-        done = _within(executor, code, 1)
+        done = executor.run(code, wall_seconds=SHORT_SECONDS)
         if done.error is None or done.error.cause not in (Cause.WALL, Cause.OPERATIONS):
             raise CheckFailed(f"{code!r}: {done.error}")
     expect(value_of(executor, "1 + 1"), 2)
@@ -63,16 +53,16 @@ def interrupt_stops_a_run_from_another_thread(executor: PythonExecutor) -> None:
         threading.Thread(target=executor.interrupt).start()
 
     executor.on_output = when_printed
-    done = _within(executor, "print('go', flush=True)\nwhile True:\n    pass", 0)
+    done = executor.run("print('go', flush=True)\nwhile True:\n    pass", wall_seconds=3600)
     expect(done.error and done.error.kind, ErrorKind.INTERRUPTED)
     executor.on_output = None
     expect(value_of(executor, "1 + 1"), 2)
 
 
-@check(needs=["rollback"], limits=SHORT)
+@check(needs=["rollback"])
 def a_step_that_is_killed_leaves_the_variables_as_they_were(executor: PythonExecutor) -> None:
     value_of(executor, "x = 1\nitems = [1, 2]")
-    done = _within(executor, "x = 2\nitems.append(3)\nwhile True:\n    pass", 1)
+    done = executor.run("x = 2\nitems.append(3)\nwhile True:\n    pass", wall_seconds=SHORT_SECONDS)
     expect(done.error and (done.error.rolled_back, done.error.state_lost), (True, False))
     expect(value_of(executor, "(x, items)"), (1, [1, 2]))
 

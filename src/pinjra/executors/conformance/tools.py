@@ -162,7 +162,7 @@ def a_tool_that_takes_longer_than_its_own_time_is_given_up(executor: PythonExecu
 @check(limits=replace(CHECK_LIMITS, wall_seconds=1.0))
 def time_in_a_tool_is_not_guest_time(executor: PythonExecutor) -> None:
     def slow() -> str:
-        time.sleep(1.5)
+        time.sleep(1.1)
         return "slept"
 
     executor.send_tools({"slow": slow})

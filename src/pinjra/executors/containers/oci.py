@@ -11,7 +11,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 import uuid
 from collections.abc import Iterable
 from pathlib import Path
@@ -19,6 +18,7 @@ from typing import Any
 
 from pinjra.core.errors import ExecutorUnavailable, MissingDependency, StartupFailed
 from pinjra.core.limits import Limits
+from pinjra.core.temporary_folders import discard_folder, own_folder
 from pinjra.executors.bootstrap.first_bytes import bootstrap_code, bootstrap_payload
 from pinjra.executors.guarantees import Guarantees, of_container
 from pinjra.executors.pipes import SubprocessTransport
@@ -130,18 +130,18 @@ class OciTransport(SubprocessTransport):
     """The runtime in the foreground, its stdio the container's; the bundle is a temporary folder."""
 
     def __init__(self, runtime: str, flags: list[str], config: dict[str, Any]) -> None:
-        self._folder = tempfile.mkdtemp(prefix="pinjra-oci-")
+        self._folder, self._folder_lock = own_folder("pinjra-oci-")
         self._name = f"pinjra-{uuid.uuid4().hex[:12]}"
-        self._base = [runtime, "--root", os.path.join(self._folder, "state"), *flags]
+        self._base = [runtime, "--root", str(self._folder / "state"), *flags]
         self._first = b""
-        bundle = Path(self._folder)
+        bundle = self._folder
         (bundle / "rootfs").mkdir()
         (bundle / "config.json").write_text(json.dumps(config))
-        command = [*self._base, "run", "--bundle", self._folder, self._name]
+        command = [*self._base, "run", "--bundle", str(self._folder), self._name]
         try:
             super().__init__(command, environment={"PATH": os.environ.get("PATH", "")})
         except BaseException:
-            shutil.rmtree(self._folder, ignore_errors=True)
+            self._discard()
             raise
 
     def await_first_byte(self, seconds: float = 20.0) -> None:
@@ -176,7 +176,11 @@ class OciTransport(SubprocessTransport):
     def close(self) -> None:
         """Kill, and remove the bundle."""
         super().close()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        self._discard()
+
+    def _discard(self) -> None:
+        discard_folder(self._folder, self._folder_lock)
+        self._folder_lock = -1
 
 
 def find_runtime(wanted: str | None) -> str:

@@ -13,7 +13,6 @@ from __future__ import annotations
 import json
 import queue
 import shutil
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -23,6 +22,7 @@ from typing import Any
 
 from pinjra.core.errors import BackendError, ProtocolViolation, StartupFailed
 from pinjra.core.limits import Limits
+from pinjra.core.temporary_folders import discard_folder, own_folder
 from pinjra.executors.wasm.instance import Instance, Lane, Launch, plain, stop_message
 from pinjra.wire.frames import WireLimits
 from pinjra.wire.messages import (
@@ -81,7 +81,7 @@ class WasmTransport:
         most = None if limits.value_bytes is None else limits.value_bytes + UNREAD_BYTES
         self._lane = Lane(WireLimits(message_bytes=most or 1 << 30))
         self._most_unread = most
-        self._folder = Path(tempfile.mkdtemp(prefix="pinjra-wasm-"))
+        self._folder, self._folder_lock = own_folder("pinjra-wasm-")
         (self._folder / "scratch").mkdir()
         self._lock = threading.RLock()
         self._events: queue.Queue[tuple[Instance | None, bytes]] = queue.Queue(_WAITING)
@@ -399,7 +399,8 @@ class WasmTransport:
         self.kill()
         with self._lock:
             self._instance.close()
-            shutil.rmtree(self._folder, ignore_errors=True)
+            discard_folder(self._folder, self._folder_lock)
+            self._folder_lock = -1
 
     def describe_death(self) -> str:
         """Return why no instance could take the place of one that died; other deaths are told on the stream."""
