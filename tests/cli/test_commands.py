@@ -87,6 +87,7 @@ def test_exec_tells_by_its_exit_status_how_the_program_ended(code, status, stdou
 
 
 def test_exec_reads_a_file_standard_input_and_authorised_imports(tmp_path):
+    pytest.importorskip("numpy")
     program = tmp_path / "program.py"
     program.write_text("import numpy\nint(numpy.arange(4).sum())")
     assert pinjra("exec", str(program), "--executor", "local", "--imports", "numpy, json").stdout == "6\n"
