@@ -23,7 +23,6 @@ from pinjra.wire.messages import (
     Init,
     Lost,
     Message,
-    Output,
     SetVariables,
     Started,
 )
@@ -83,17 +82,20 @@ class Host:
         return self._request
 
     def start(self, code):
-        self.text, self.captured, self.pictures, self.calls = "", "", [], []
+        self.printed, self.pictures, self.calls = {"stdout": "", "stderr": ""}, [], []
         self.send(Execute(run=self.connection.run + 1, code=code))
+
+    @property
+    def text(self):
+        """What the run printed to its standard output."""
+        return self.printed["stdout"]
 
     def finish(self):
         """Return the `Finished` or `Lost` of the run in progress; answer its calls from `tools`."""
         while True:
             message = self.read()
-            if isinstance(message, Output):
-                self.text += message.text
-            elif isinstance(message, Captured):
-                self.captured += message.text
+            if isinstance(message, Captured):
+                self.printed[message.stream] += message.text
             elif isinstance(message, Display):
                 self.pictures.append(message)
             elif isinstance(message, Call):

@@ -60,5 +60,5 @@ def test_rollback_and_capture_work_on_every_python(open_host, packed, python):
     lost = host.run("import os\nx = 2\nos.write(2, b'last words')\nos._exit(3)")
     assert isinstance(lost, Lost)
     assert lost.rolled_back
-    assert host.captured == "last words"
+    assert host.printed["stderr"] == "last words"
     assert host.run("x") == 1

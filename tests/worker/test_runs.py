@@ -7,7 +7,7 @@ from operator import itemgetter
 
 import pytest
 
-from pinjra.wire.messages import Done, Execute, Finished, Output, Ping, Pong, Reset
+from pinjra.wire.messages import Captured, Done, Execute, Finished, Ping, Pong, Reset
 
 
 def test_value_of_the_last_expression_comes_back(host):
@@ -72,7 +72,7 @@ def test_prints_keep_their_order_across_streams(host):
     host.start("import sys\nfor i in range(3):\n print(i)\n print(-i, file=sys.stderr)")
     pieces = []
     while not isinstance(message := host.read(), Finished):
-        assert isinstance(message, Output)
+        assert isinstance(message, Captured)
         pieces.append((message.stream, message.text))
     said = [(stream, "".join(text for _, text in some)) for stream, some in groupby(pieces, itemgetter(0))]
     assert said == [(stream, f"{i}\n") for n in range(3) for stream, i in (("stdout", n), ("stderr", -n))]
@@ -91,7 +91,7 @@ def test_output_before_a_blocking_call_is_not_held_back(host):
     host.start("print('a')\nprint('b')\nimport time\ntime.sleep(600)")
     seen = ""
     while seen != "a\nb\n":
-        seen += host.next(Output).text
+        seen += host.next(Captured).text
     host.process.kill()
 
 
@@ -101,11 +101,15 @@ def test_output_that_was_printed_before_a_crash_is_kept(host):
     assert host.text == "".join(f"{i}\n" for i in range(100))
 
 
-def test_output_beyond_the_limit_is_cut_with_one_marker(open_host):
+def test_of_output_beyond_the_limit_the_first_and_the_last_part_come(open_host):
     host = open_host(limits={"output_bytes": 1000})
-    assert host.run("for i in range(100_000): print('é' * 50)\n7") == 7
-    assert host.text.endswith("\n[output cut at 1000 bytes]\n")
-    assert len(host.text.encode()) <= 1100
+    assert host.run("for i in range(100_000): print('é', i)\nprint('last')\n7") == 7
+    assert host.text.startswith("é 0\né 1\n")
+    assert host.text.endswith("é 99999\nlast\n")
+    missing = re.search("\n… ([0-9]+) bytes of output are missing here …\n", host.text)
+    printed = sum(len(f"é {i}\n".encode()) for i in range(100_000)) + len("last\n")
+    assert 0 < printed - int(missing[1]) < 1000
+    assert len(host.text.encode()) <= 1000
     host.run("print('again')")
     assert host.text == "again\n"
 
@@ -116,18 +120,19 @@ def test_a_large_print_comes_whole(open_host):
     assert host.text == "日本" * 500_000 + "\n"
 
 
-def test_descriptors_1_and_2_are_captured_apart_from_the_protocol(host):
+def test_prints_of_python_c_code_and_programs_keep_their_order(host):
     host.run(
-        "import os, subprocess\nos.write(1, b'c code\\n')\nsubprocess.run(['echo', 'child'])\nprint('guest')"
+        "import os, subprocess, sys\nprint('a')\nos.write(1, b'c code\\n')\nprint('b')\n"
+        "subprocess.run(['echo', 'child'])\nprint('c')\nsys.stdout.buffer.write(b'd\\n')\n"
+        "subprocess.run(['echo', 'e'], stdout=sys.stdout)\nprint('f', end='')"
     )
-    assert host.captured == "c code\nchild\n"
-    assert host.text == "guest\n"
+    assert host.text == "a\nc code\nb\nchild\nc\nd\ne\nf"
 
 
 def test_frames_on_descriptor_1_are_only_text(host):
     frame = '["c",1,1,"Lost",{"cause":"wall"}]\\n'
     assert host.run(f"import os\nos.write(1, b'{frame}')\n5") == 5
-    assert '"Lost"' in host.captured
+    assert '"Lost"' in host.text
 
 
 def test_usage_is_told(host):

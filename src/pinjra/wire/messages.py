@@ -280,7 +280,7 @@ class Bound(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Output(Message):
-    """Text that guest code printed, in order, as it is produced."""
+    """Text that guest code printed, in order, as it is produced: of a worker in one process, which has nobody to capture it."""
 
     run: int
     stream: str

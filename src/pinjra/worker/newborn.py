@@ -1,4 +1,4 @@
-"""A ring -> a process that is going to be an interpreter, and waits to be told for which session.
+"""A fork -> a process that is going to be an interpreter, and waits to be told for which session.
 
 The supervisor makes the first one before the host has said anything: forking, settling in and the first touch of memory that
 every run needs are then over when the host speaks.
@@ -6,7 +6,6 @@ every run needs are then over when the host speaks.
 
 from __future__ import annotations
 
-import mmap
 import os
 import signal
 import socket
@@ -33,12 +32,11 @@ class Newborn:
         OSError: No process can be made.
     """
 
-    def __init__(self, ring: mmap.mmap, sweeper: Sweeper, captured: tuple[int, ...] = ()) -> None:
-        self.ring = ring
+    def __init__(self, sweeper: Sweeper, captured: tuple[int, ...] = ()) -> None:
         self.stream, stream = socket.socketpair()
         self.side, side = socket.socketpair()
         self.wake, wake = socket.socketpair()
-        birth = Birth(os.getpid(), stream, side, wake, ring, captured)
+        birth = Birth(os.getpid(), stream, side, wake, captured)
         try:
             self.pid = fork()
         except OSError:

@@ -17,13 +17,12 @@ from pinjra.guard.imports import DEFAULT_AUTHORIZED
 from pinjra.wire.connection import HostConnection
 from pinjra.wire.messages import Execute, Init
 from pinjra.worker.interpreter.forked import Loop
-from pinjra.worker.ring import make_ring
 from pinjra.worker.setup import Birth, Setup
 from pinjra.worker.supervisor.host import Host, hello
 
 __all__ = ["PROGRAM", "configuration", "rehearse_opening", "rehearse_run"]
 
-PROGRAM = "numbers = [1, 2]\nprint(len(numbers))\nsum(numbers)"
+PROGRAM = "numbers = [1, 2]\nlen(numbers)\nsum(numbers)"
 
 
 def configuration(folder: str) -> Init:
@@ -51,18 +50,18 @@ def rehearse_opening() -> None:
 
 def rehearse_run(times: int = 1) -> None:
     """Run a trivial program as an interpreter does; leave this process as it was."""
-    streams = sys.stdout, sys.stderr
+    streams = sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__
     handler = signal.getsignal(signal.SIGINT)
     pairs = [socket.socketpair() for _ in range(3)]
     stream, side, wake = (pair[0] for pair in pairs)
     init = Init(authorized_imports=(), limits={"cpu_seconds": None}, rollback=False)
-    loop = Loop(Birth(0, stream, side, wake, make_ring()), Setup(init, ""))
+    loop = Loop(Birth(0, stream, side, wake), Setup(init, ""))
     for run in range(1, times + 1):
         loop.carry_out(Execute(run=run, code=PROGRAM))
         if select.select([pairs[0][1]], [], [], 0)[0]:
             pairs[0][1].recv(1 << 16)
     signal.signal(signal.SIGINT, handler)
-    sys.stdout, sys.stderr = streams
+    sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__ = streams  # type: ignore[misc]
     for pair in pairs:
         for end in pair:
             end.close()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import mmap
 import os
 import socket
 from dataclasses import dataclass
@@ -40,7 +39,6 @@ class Birth:
     stream: socket.socket
     side: socket.socket
     wake: socket.socket
-    ring: mmap.mmap
     captured: tuple[int, ...] = ()
 
 

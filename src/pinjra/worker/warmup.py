@@ -15,10 +15,10 @@ from collections.abc import Iterable
 from pinjra.wire.connection import HostConnection
 from pinjra.wire.messages import Close, Execute, Init
 from pinjra.worker.rehearsal import PROGRAM, configuration, rehearse_opening, rehearse_run
-from pinjra.worker.supervisor.capture import Capture
 from pinjra.worker.supervisor.host import Host, hello
 from pinjra.worker.supervisor.host_stream import Session
 from pinjra.worker.supervisor.loop import Supervisor
+from pinjra.worker.supervisor.output import PrintedOutput
 from pinjra.worker.supervisor.processes import become_subreaper, reap
 from pinjra.worker.supervisor.sweep import Member, Sweeper
 
@@ -63,10 +63,10 @@ class _Play:
         stream = theirs.detach()
         self._connection = HostConnection()
         self._supervisor = Supervisor()
-        capture, self._captured = Capture.branch()
+        output, self._captured = PrintedOutput.branch()
         said = hello((), (), (), has_rollback=True)
         host = Host(stream, stream)
-        self._supervisor.add(Session(host, capture, said, sweeper=_Household(), add=self._supervisor.add))
+        self._supervisor.add(Session(host, output, said, sweeper=_Household(), add=self._supervisor.add))
 
     def run(self) -> None:
         """Play it from the hello to the end."""

@@ -30,7 +30,7 @@ BORN = b"p"  # the first word of a branch
 
 WAKE = b"w"  # to the checkpoint, with a stream and a side socket: take over
 BRANCH = b"f"  # to the checkpoint, with the path of a scratch folder and the descriptors of `Branch`: copy yourself
-_BRANCH_FDS = 6
+_BRANCH_FDS = 5
 _MESSAGE_BYTES = 8192  # a mark and a path
 _NAP_SECONDS = 0.0002
 _ADOPTION_SECONDS = (
@@ -45,7 +45,6 @@ class Branch:
     scratch: str
     stream: socket.socket
     side: socket.socket
-    ring: int
     captured: tuple[int, int]
 
 
@@ -159,7 +158,7 @@ class Checkpointer:
         return True
 
     def _become_branch(self, scratch: str, fds: list[int]) -> None:
-        stream, side, wake, ring, out, err = fds
+        stream, side, wake, out, err = fds
         deadline = time.monotonic() + _ADOPTION_SECONDS
         while os.getppid() != self._supervisor:
             if time.monotonic() > deadline:
@@ -170,7 +169,7 @@ class Checkpointer:
         self._wake.close()
         self._wake = socket.socket(fileno=wake)
         branch = Branch(
-            scratch, socket.socket(fileno=stream), socket.socket(fileno=side), ring, captured=(out, err)
+            scratch, socket.socket(fileno=stream), socket.socket(fileno=side), captured=(out, err)
         )
         self._branch_off(branch)
         self._tell(b"%s%d;" % (BORN, os.getpid()))

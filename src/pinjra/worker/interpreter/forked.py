@@ -10,7 +10,6 @@ import signal
 import socket
 import sys
 import tempfile
-import time
 import warnings
 from collections.abc import Callable, Iterator
 
@@ -23,6 +22,7 @@ from pinjra.guard.policy import Policy
 from pinjra.wire.connection import GuestConnection
 from pinjra.wire.messages import Bound, Display, Execute, Finished, GrantTools, Message, SetVariables
 from pinjra.wire.values.codec import EncodeError, decode
+from pinjra.worker.interpreter import streams
 from pinjra.worker.interpreter.channel import Channel
 from pinjra.worker.interpreter.checkpoint import SET_ASIDE, Branch, Checkpointer, has_threads
 from pinjra.worker.interpreter.display import open_figures, picture, value_pictures
@@ -32,16 +32,12 @@ from pinjra.worker.interpreter.interrupts import Interrupts
 from pinjra.worker.interpreter.outcomes import error_fields, named, out_of_memory, stopped, too_large
 from pinjra.worker.interpreter.programs import run_program
 from pinjra.worker.interpreter.tools import Bridge
-from pinjra.worker.output import GuestStream
-from pinjra.worker.ring import RingWriter, map_ring
 from pinjra.worker.setup import Birth, Place, Setup
 from pinjra.worker.supervisor.outbox import has_come
 from pinjra.worker.supervisor.processes import MEMORY_STATUS, die_with_parent, limit_memory, limit_processor
 
 __all__ = ["main"]
 
-_STREAMS = {"stdout": 0, "stderr": 1}
-_NAP_SECONDS = 0.0005  # between two looks at a full ring
 _KEPT_VARIABLES = (
     "PATH",
     "LD_LIBRARY_PATH",
@@ -87,7 +83,8 @@ class Loop:
         self._side = birth.side
         self._interrupts = Interrupts(lambda cause: self._interpreter.stop(cause))
         self._channel = Channel(birth.stream, self._interrupts)
-        self._ring = RingWriter(birth.ring, self._note, _nap, self._limits.output_bytes)
+        self._printed = streams.install()
+        self._streams = {"stdout": sys.stdout, "stderr": sys.stderr}
         self._encoder = GuestEncoder(self._limits.value_bytes)
         self._bridge = Bridge(self._channel, self._interrupts, self._encoder)
         self._interpreter = Interpreter(
@@ -109,8 +106,6 @@ class Loop:
             self._branch_off,
             self._note,
         )
-        sys.stdout = GuestStream(0, self._ring.write)
-        sys.stderr = GuestStream(1, self._ring.write)
         self._interrupts.install()
         for message in GuestConnection().receive_data(setup.grants):
             if isinstance(message, GrantTools):
@@ -163,7 +158,7 @@ class Loop:
             return  # this is the copy, and the run that it was made for has failed
         self._used_before = _usage()[0]
         limit_processor(self._limits.cpu_seconds)
-        self._ring.start(message.run)
+        self._printed.begin_run()
         self._channel.begin_run(message.run)
         self._interrupts.begin_run()
         finished = self._finished(message)
@@ -242,12 +237,12 @@ class Loop:
     # ------------------------------------------------------------ output
 
     def _write(self, stream: str, text: str) -> None:
-        self._ring.write(_STREAMS.get(stream, 0), text)
+        self._streams[stream].write(text)
 
     def _display(self, value: object) -> None:
         found = picture(value)
         if found is None:
-            self._ring.write(0, f"{value!r}\n")
+            self._write("stdout", f"{value!r}\n")
         else:
             self._send_picture(*found)
 
@@ -281,12 +276,10 @@ class Loop:
     def _take_over(self, stream: socket.socket, side: socket.socket) -> None:
         self._channel.attach(stream)
         self._side = side
-        self._ring.take_over()
 
     def _branch_off(self, branch: Branch) -> None:
         self._channel.attach(branch.stream)
         self._side = branch.side
-        self._ring.take_over(map_ring(branch.ring))
         _settle_down(Place(branch.scratch, branch.captured))
         _reseed()
 
@@ -339,10 +332,6 @@ def _keep_environment() -> None:
     os.environ.clear()
     # threads of C code: a fork would lose them
     os.environ.update(kept, LANG="C.UTF-8", MPLBACKEND="Agg", OPENBLAS_NUM_THREADS="1", OMP_NUM_THREADS="1")
-
-
-def _nap() -> None:
-    time.sleep(_NAP_SECONDS)
 
 
 def _usage() -> tuple[float, int]:

@@ -13,6 +13,7 @@ of the guard, in every sleep and in every wait of an event loop; C code that doe
 
 from __future__ import annotations
 
+import io
 import os
 import select
 import socket
@@ -58,7 +59,6 @@ from pinjra.worker.interpreter.environment import set_variables
 from pinjra.worker.interpreter.interrupts import Interrupts
 from pinjra.worker.interpreter.outcomes import error_fields, out_of_memory, stopped, too_large
 from pinjra.worker.interpreter.tools import Bridge
-from pinjra.worker.output import GuestStream
 from pinjra.worker.scratch.folder import Folder
 
 __all__ = ["main"]
@@ -349,12 +349,40 @@ def _to_the_owner(kind: type[BaseException], error: BaseException, trace: Traceb
     traceback.print_exception(kind, error, trace, file=sys.__stderr__)
 
 
-class _Stream(GuestStream):
-    """A stream whose `flush` says at once what was printed."""
+class _Stream(io.TextIOBase):
+    """A text stream that guest code, and libraries, print to."""
 
     def __init__(self, number: int, printed: Printed) -> None:
-        super().__init__(number, printed.write_number)
+        self._number = number
         self._printed = printed
+        self.name = ("<stdout>", "<stderr>")[number]
+
+    encoding = "utf-8"
+    errors = "replace"
+    mode = "w"
+
+    def write(self, text: str) -> int:
+        """Print `text`."""
+        if not isinstance(text, str):
+            raise TypeError(f"write() argument must be str, not {type(text).__name__}")
+        self._printed.write_number(self._number, text)
+        return len(text)
+
+    def writable(self) -> bool:
+        """Return True."""
+        return True
+
+    def isatty(self) -> bool:
+        """Return False: nobody sits there."""
+        return False
+
+    def fileno(self) -> int:
+        """Refuse: a descriptor would lead around the protocol.
+
+        Raises:
+            io.UnsupportedOperation: Always.
+        """
+        raise io.UnsupportedOperation("fileno")
 
     def flush(self) -> None:
         """Say what was printed."""

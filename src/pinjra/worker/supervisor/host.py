@@ -13,7 +13,6 @@ import time
 from collections.abc import Iterator, Sequence
 
 from pinjra.wire.messages import PROTOCOL, Hello, Message
-from pinjra.wire.pack import pack
 from pinjra.wire.relay import Relay, SupervisorConnection
 from pinjra.worker.supervisor.outbox import READ_BYTES, Outbox, read_some
 
@@ -45,14 +44,6 @@ def hello(
     )
 
 
-class _Connection(SupervisorConnection):
-    """The connection, with the output that the supervisor reads from the ring."""
-
-    def say_for_guest(self, message: Message) -> bytes:
-        """Return the bytes that say `message` on the guest's lane."""
-        return b"".join([self._stream.number("g", *part) for part in pack(message, raw=self._raw)])
-
-
 class Host:
     """The far end of the stream, as the supervisor uses it."""
 
@@ -61,10 +52,8 @@ class Host:
         self._socket = _as_socket(fd_in) if fd_in == fd_out else None
         self._passed: list[int] = []
         self._out = Outbox(fd_out)
-        self._connection = _Connection()
+        self._connection = SupervisorConnection()
         self._is_ended = False
-        self.is_mid_message = False
-        """The interpreter is in the middle of a message: nothing else may be said on its lane."""
 
     @property
     def is_gone(self) -> bool:
@@ -148,10 +137,6 @@ class Host:
         """Say `message` on the control lane."""
         self._out.put(self._connection.send(message))
 
-    def say_for_guest(self, message: Message) -> None:
-        """Say `message` on the guest's lane; not while `is_mid_message`."""
-        self._out.put(self._connection.say_for_guest(message))
-
     def relay(self, data: bytes) -> Iterator[bytes]:
         """Pass on bytes of the interpreter; return the kinds of the messages among them.
 
@@ -160,9 +145,7 @@ class Host:
         """
         for piece in self._connection.relay(data):
             self._out.put(piece)
-            kind = kind_of(piece[:80])
-            self.is_mid_message = not kind
-            yield kind
+            yield kind_of(piece[:80])
 
     def run_over(self) -> None:
         """Note that the run will not be answered by the interpreter."""
@@ -171,7 +154,6 @@ class Host:
     def interpreter_died(self) -> None:
         """Forget what the dead interpreter did not finish to say."""
         self._connection.interpreter_died()
-        self.is_mid_message = False
 
 
 def _as_socket(fd: int) -> socket.socket | None:

@@ -31,13 +31,12 @@ from pinjra.wire.messages import (
 from pinjra.wire.relay import Relay
 from pinjra.worker.branching import copy_scratch
 from pinjra.worker.newborn import Newborn
-from pinjra.worker.ring import make_ring
 from pinjra.worker.scratch.files import Files
 from pinjra.worker.scratch.requests import Scratch, ScratchError
 from pinjra.worker.setup import Place
-from pinjra.worker.supervisor.capture import Capture
 from pinjra.worker.supervisor.host import Host
 from pinjra.worker.supervisor.lifecycle import Keeper, Origin
+from pinjra.worker.supervisor.output import PrintedOutput
 from pinjra.worker.supervisor.process import Guest
 from pinjra.worker.supervisor.sweep import Sweeper
 
@@ -57,7 +56,7 @@ class Session:
     def __init__(
         self,
         host: Host,
-        capture: Capture,
+        output: PrintedOutput,
         hello: Hello,
         *,
         sweeper: Sweeper,
@@ -66,7 +65,7 @@ class Session:
     ) -> None:
         self.host = host
         self.is_over = False
-        self._capture = capture
+        self._output = output
         self._hello = hello
         self._sweeper = sweeper
         self._add = add
@@ -135,14 +134,14 @@ class Session:
                 os.close(fd)
         if self._newborn is not None:
             self._newborn.end()
-        self._capture.close()
+        self._output.close()
         self.host.flush_briefly()
         self.host.close()
 
     def _make_newborn(self) -> Newborn | None:
         """Return the process that will be the interpreter; None when there is none to be had: `Init` will tell why."""
         try:
-            return Newborn(make_ring(), self._sweeper)
+            return Newborn(self._sweeper)
         except OSError:
             return None
 
@@ -168,15 +167,14 @@ class Session:
         except (TypeError, ValueError, OSError) as error:
             raise ProtocolViolation(f"Init cannot be carried out: {error}") from error
         self._files = Files(scratch)
-        self._keeper = Keeper(self.host, self._capture, limits, scratch, origin)
+        self._keeper = Keeper(self.host, self._output, limits, scratch, origin)
 
     def _beginning(self, init: Init, limits: Limits) -> tuple[Origin, Scratch]:
         if self._origin is not None:
             return self._origin[0], self._origin[1]
         scratch = Scratch(init.scratch, limits.disk_bytes)
         newborn, self._newborn = self._newborn, None
-        ring = make_ring() if newborn is None else newborn.ring
-        return Origin(Guest(init, Place(scratch.path), ring, self._sweeper, newborn)), scratch
+        return Origin(Guest(init, Place(scratch.path), self._sweeper, newborn)), scratch
 
     def _on_interrupt(self, message: Message) -> None:
         if isinstance(message, Interrupt):
@@ -232,8 +230,8 @@ class Session:
         fds = [stream]
         try:
             scratch = copy_scratch(_there(self._files).scratch)
-            capture, captured = Capture.branch()
-            fds += [*capture.fds, *captured]
+            output, captured = PrintedOutput.branch()
+            fds += [*output.fds, *captured]
             origin = _there(self._keeper).origin(Place(scratch.path, captured))
             os.set_blocking(stream, False)
         except (OSError, ScratchError) as error:
@@ -246,7 +244,7 @@ class Session:
         self._add(
             Session(
                 Host(stream, stream),
-                capture,
+                output,
                 self._hello,
                 sweeper=self._sweeper,
                 add=self._add,

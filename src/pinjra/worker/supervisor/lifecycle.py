@@ -21,12 +21,11 @@ from dataclasses import dataclass, field
 from pinjra.core.errors import ProtocolViolation
 from pinjra.core.limits import Limits
 from pinjra.wire.messages import Done, Kill, Lost, Started
-from pinjra.worker.printing import Printing
 from pinjra.worker.scratch.requests import Scratch
 from pinjra.worker.setup import Place
-from pinjra.worker.supervisor.capture import Capture
 from pinjra.worker.supervisor.host import Host, kind_of
 from pinjra.worker.supervisor.outbox import read_some
+from pinjra.worker.supervisor.output import PrintedOutput
 from pinjra.worker.supervisor.process import Guest
 from pinjra.worker.supervisor.processes import Death
 from pinjra.worker.supervisor.run_clock import RunClock
@@ -57,14 +56,14 @@ class Keeper:
     """The interpreter of a session, whichever process it is at the moment."""
 
     def __init__(
-        self, host: Host, capture: Capture, limits: Limits, scratch: Scratch, origin: Origin
+        self, host: Host, output: PrintedOutput, limits: Limits, scratch: Scratch, origin: Origin
     ) -> None:
         self._host = host
-        self._capture = capture
+        self._output = output
         self._scratch = scratch
         self._guest = origin.guest
         self._clock = RunClock(limits)
-        self._printing = Printing(host, capture, self._guest.ring)
+        self._output_bytes = limits.output_bytes
         self._most_unread = _UNREAD_BYTES + int(limits.value_bytes or 0)
         self._held: list[tuple[bytes, bytes]] = []  # (kind, message), while the interpreter is not ready
         self._blobs: list[bytes] = []  # frames of a message that is not whole yet
@@ -108,25 +107,24 @@ class Keeper:
     def masks(self) -> dict[int, int]:
         """Return descriptor → what to poll for. A host that does not read stops us, and then the interpreter."""
         guest, reads = self._guest, 0 if self._host.is_full else select.POLLIN
-        out, err = self._capture.fds
+        printed = 0 if self._output.deadline else reads
         return {
             # First, since poll(2) keeps the order: the end of a run is taken before the note that comes behind it.
             guest.out.fd: reads | select.POLLOUT if guest.out.size else reads,
             guest.side.fileno(): select.POLLIN,
-            out: reads,
-            err: reads,
+            **dict.fromkeys(self._output.fds, printed),
         }
 
     @property
     def deadline(self) -> float | None:
         """When `on_time` is to be called at the latest; None for never."""
-        times = (self._ready_deadline, self._printing.deadline, self._clock.deadline, self._freeze_at)
+        times = (self._ready_deadline, self._output.deadline, self._clock.deadline, self._freeze_at)
         return min((at for at in times if at is not None), default=None)
 
     def on_time(self, now: float) -> None:
         """Do what is due."""
-        if self._printing.deadline is not None and now >= self._printing.deadline:
-            self._drain(everything=False)
+        if self._output.deadline is not None and now >= self._output.deadline:
+            self._drain()
         if self._ready_deadline is not None and now >= self._ready_deadline:
             self._wait_until_ready()
             self._guest.kill("protocol")
@@ -173,8 +171,8 @@ class Keeper:
     def on_readable(self, fd: int) -> None:
         """Take what a descriptor of `masks` has."""
         guest = self._guest
-        if fd in self._capture.fds:
-            self._printing.drain_capture()
+        if fd in self._output.fds:
+            self._drain()
         elif fd == guest.side.fileno():
             self._take_notes()
         elif fd == guest.out.fd:
@@ -216,7 +214,7 @@ class Keeper:
                 self._say_lost(death, rolled_back=False)
                 self._rest()
                 return
-            self._printing.start_run()
+            self._output.start_run(self._output_bytes)
             self._clock.start(guest)
         elif kind == b"Answer":
             self._clock.open_calls -= 1
@@ -296,21 +294,15 @@ class Keeper:
 
     # ------------------------------------------------------------ from the interpreter
 
-    def _drain(self, *, everything: bool = True, urgent: bool | None = None) -> None:
-        """Pass on what was printed; with `urgent`, what the interpreter has poked for."""
-        try:
-            if urgent is None:
-                self._printing.drain(everything=everything)
-            else:
-                self._printing.poked(urgent=urgent)
-        except ProtocolViolation:
-            self._printing.deadline = None
-            self._guest.kill("protocol")
+    def _drain(self, *, is_end: bool = False) -> None:
+        """Pass on what was printed. Printed while no run is open, it goes nowhere."""
+        is_open = self._host.is_run_open
+        for message in self._output.end_run() if is_end and is_open else self._output.take():
+            if is_open:
+                self._host.send(message)
 
     def _relay(self, data: bytes) -> None:
-        self._drain()
-        if b'"Finished"' in data:
-            self._printing.drain_capture()
+        self._drain(is_end=b'"Finished"' in data)
         was_open = self._host.is_run_open
         try:
             for kind in self._host.relay(data):
@@ -338,15 +330,12 @@ class Keeper:
 
     def _take_notes(self) -> None:
         for note in self._guest.notes():
-            if note.checkpoint is None:
-                self._drain(urgent=note.urgent)
-            else:
-                if self._host.is_run_open:
-                    self._read_all()  # the end of the run was sent before the note, on the other socket
-                self._guest.checkpoint, self._is_stale = note.checkpoint, False
-                self._is_dirty = self._is_dirty and not note.checkpoint
-                if note.is_ready:
-                    self._now_ready()
+            if self._host.is_run_open:
+                self._read_all()  # the end of the run was sent before the note, on the other socket
+            self._guest.checkpoint, self._is_stale = note.checkpoint, False
+            self._is_dirty = self._is_dirty and not note.checkpoint
+            if note.is_ready:
+                self._now_ready()
 
     def _now_ready(self) -> None:
         guest = self._guest
@@ -396,12 +385,10 @@ class Keeper:
 
     def _hear_last_words(self) -> None:
         guest = self._guest
-        self._drain()
         if guest.asked != "protocol":
             self._read_all()
         for note in guest.notes():
-            if note.checkpoint is not None:
-                guest.checkpoint, self._is_stale = note.checkpoint, False
+            guest.checkpoint, self._is_stale = note.checkpoint, False
         if self._is_stale:  # it died before it had made a checkpoint of a run that the host counts as done
             guest.checkpoint = 0
         # SECURITY: what goes on between runs has named an accomplice; and what took over and died before it was ready would be
@@ -409,13 +396,13 @@ class Keeper:
         if self._is_escaped or not (guest.is_ready or guest.is_fresh):
             guest.checkpoint = 0
         self._is_stale = self._is_escaped = False
-        self._printing.drain_capture()
+        self._drain(is_end=True)
 
     def _replace(self, death: Death, *, was_ready: bool, is_due: bool) -> None:
         guest = self._guest
         if not was_ready and guest.is_fresh:
             why = f"the interpreter does not start ({death.cause}, {death.detail})"
-            raise ProtocolViolation(why + self._capture.last_words(death))
+            raise ProtocolViolation(why + self._output.last_words(death))
         first, self._owed = self._owed, None
         if guest.checkpoint and guest.wake():
             self._wait_until_ready()
@@ -437,7 +424,7 @@ class Keeper:
         self._host.send(
             Lost(
                 cause=kill.cause if kill else death.cause,
-                detail=death.detail + self._capture.last_words(death),
+                detail=death.detail + self._output.last_words(death),
                 rolled_back=rolled_back,
                 kill=kill.kill if kill else 0,
                 cpu_seconds=death.cpu_seconds,

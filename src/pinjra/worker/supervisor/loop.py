@@ -14,10 +14,10 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from pinjra.worker.rehearsal import rehearse_opening
-from pinjra.worker.supervisor.capture import Capture
 from pinjra.worker.supervisor.host import Host, cloexec, hello
 from pinjra.worker.supervisor.host_stream import Session
 from pinjra.worker.supervisor.outbox import has_come, read_some
+from pinjra.worker.supervisor.output import PrintedOutput
 from pinjra.worker.supervisor.processes import become_subreaper
 from pinjra.worker.supervisor.sweep import Sweeper
 
@@ -57,7 +57,7 @@ def serve(
             capabilities = (*capabilities, "fork")
         supervisor = Supervisor()
         said = hello(applied, missing, capabilities, has_rollback=has_rollback)
-        supervisor.add(Session(host, Capture.install(), said, sweeper=Sweeper(), add=supervisor.add))
+        supervisor.add(Session(host, PrintedOutput.install(), said, sweeper=Sweeper(), add=supervisor.add))
         if not has_come(fd_in):  # this process is a spare
             rehearse_opening()
         supervisor.run()

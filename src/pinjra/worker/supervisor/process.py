@@ -1,15 +1,13 @@
-"""The interpreter as the supervisor sees it: a child process, its sockets, its ring, and the checkpoint that may take its place.
+"""The interpreter as the supervisor sees it: a child process, its sockets, and the checkpoint that may take its place.
 
-Three socket pairs lead to it. *stream* carries the guest's lane. *side* carries what is between the two of us: pokes
-of the ring, and the notes `m<pid>;` "the checkpoint is this process" and `k<pid>;` "… and I am ready". *wake* is read
-by the checkpoint only: its message carries the new ends of the other two, so that nothing half read or half written
-by the dead process is left in them.
+Three socket pairs lead to it. *stream* carries the guest's lane. *side* carries the notes `m<pid>;` "the checkpoint is this
+process" and `k<pid>;` "... and I am ready". *wake* is read by the checkpoint only: its message carries the new ends of the other
+two, so that nothing half read or half written by the dead process is left in them.
 """
 
 from __future__ import annotations
 
 import errno
-import mmap
 import os
 import re
 import resource
@@ -24,7 +22,6 @@ from pinjra.core.limits import Limits
 from pinjra.wire.messages import Init
 from pinjra.worker.interpreter.checkpoint import BRANCH, WAKE
 from pinjra.worker.newborn import Newborn
-from pinjra.worker.ring import RingReader, make_ring, make_sent_ring
 from pinjra.worker.setup import Place, Setup
 from pinjra.worker.supervisor.outbox import Outbox, read_some
 from pinjra.worker.supervisor.processes import (
@@ -38,7 +35,7 @@ from pinjra.worker.supervisor.sweep import Spent, Sweeper
 
 __all__ = ["Guest", "Note"]
 
-_NOTE = re.compile(rb"[~!]|([km])([0-9]{1,9});")
+_NOTE = re.compile(rb"([km])([0-9]{1,9});")
 _FIRST_NOTE = re.compile(rb"p([1-9][0-9]{0,8});")
 _ANSWER_MILLISECONDS = 2000  # for two forks; only a hostile checkpoint takes so long
 _END_SECONDS = 2.0  # a killed process is gone in milliseconds, unless it hangs in a device
@@ -51,24 +48,21 @@ _MOST_DYING = 4  # killed checkpoints that may be there still; runs faster than 
 class Note:
     """What the interpreter said on the side socket."""
 
-    poke: bool = False
-    urgent: bool = False
-    checkpoint: int | None = None
-    is_ready: bool = False
+    checkpoint: int
+    is_ready: bool
 
 
 class Guest:
     """One interpreter and those that take its place.
 
     Args:
-        newborn: To be the first of them, with this ring.
+        newborn: To be the first of them.
     """
 
     def __init__(
         self,
         init: Init,
         place: Place,
-        ring: mmap.mmap,
         sweeper: Sweeper,
         newborn: Newborn | None = None,
     ) -> None:
@@ -77,10 +71,8 @@ class Guest:
         self._place = place
         self._newborn = newborn
         self._memory_bytes = limits.memory_bytes
-        self._map = ring
         self._sweeper = sweeper
         sweeper.members.append(self)
-        self.ring = RingReader(ring, limits.output_bytes)
         self.pid = 0
         self.session = 0
         """The process session of everything that it starts, unless guest code makes another, setsid(2)."""
@@ -115,7 +107,6 @@ class Guest:
 
     def start(self, grants: bytes) -> None:
         """Let a newborn of this process, which never ran guest code, be the interpreter."""
-        self.ring.discard()
         if self._wake is not None:
             self._wake.close()
         newborn, self._newborn = self._newborn, None
@@ -123,7 +114,7 @@ class Guest:
             newborn.close()
             newborn = None
         if newborn is None:
-            newborn = Newborn(self._map, self._sweeper, self._place.captured)
+            newborn = Newborn(self._sweeper, self._place.captured)
         self._wake = newborn.wake
         self._attach(newborn.stream, newborn.side)
         self.out.put(Setup(self._init, self._place.scratch, grants).pack())
@@ -137,7 +128,6 @@ class Guest:
         # SECURITY: the guest names its checkpoint. Only a child of ours, which an orphan becomes, can be one, and nobody else's.
         if self._sweeper.is_anothers(pid, self) or not _is_child(pid):
             return False
-        self.ring.discard()
         self._open_sockets()
         try:
             socket.send_fds(self._waker, [WAKE], [self._their_stream.fileno(), self._their_side.fileno()])
@@ -162,31 +152,24 @@ class Guest:
             OSError: As `branch_off`.
         """
         if self.is_pristine:
-            return Guest(self._init, place, make_ring(), self._sweeper)
-        ring, fd = make_sent_ring(place.scratch)
-        copy = Guest(self._init, place, ring, self._sweeper)
+            return Guest(self._init, place, self._sweeper)
+        copy = Guest(self._init, place, self._sweeper)
         try:
-            copy.branch_off(self, fd)
+            copy.branch_off(self)
         except OSError:
             copy.end()
             raise
-        finally:
-            os.close(fd)
         return copy
 
-    def branch_off(self, parent: Guest, ring: int) -> None:
+    def branch_off(self, parent: Guest) -> None:
         """Become a copy of `parent`, made by its checkpoint, which sleeps on.
-
-        Args:
-            ring: Descriptor of the memory that is this one's ring.
 
         Raises:
             OSError: The checkpoint does not answer, or no process can be made.
         """
-        self.ring.discard()
         self._open_sockets()
         self._wake, wake = socket.socketpair()
-        theirs = [self._their_stream.fileno(), self._their_side.fileno(), wake.fileno(), ring]
+        theirs = [self._their_stream.fileno(), self._their_side.fileno(), wake.fileno()]
         _signal(parent._known_checkpoint, signal.SIGCONT)
         try:
             socket.send_fds(
@@ -361,12 +344,7 @@ class Guest:
         self._notes += data
         found = list(_NOTE.finditer(self._notes))
         self._notes = self._notes[found[-1].end() :] if found else self._notes[-_NOTE_BYTES:]
-        return [self._note(match) for match in found]
-
-    def _note(self, match: re.Match[bytes]) -> Note:
-        if match[1] is None:
-            return Note(poke=True, urgent=match[0] == b"!")
-        return Note(checkpoint=int(match[2]), is_ready=match[1] == b"k")
+        return [Note(int(match[2]), is_ready=match[1] == b"k") for match in found]
 
     # ------------------------------------------------------------ processor time
 
