@@ -84,6 +84,16 @@ def test_every_link_between_pages_leads_somewhere() -> None:
             assert (page.parent / target).exists(), f"{page.name}: {target}"
 
 
+def test_every_file_that_the_architecture_says_to_read_is_there() -> None:
+    rows = re.findall(
+        r"^\| `(\w+)/` \|.*\| ([^|]+) \|$", (ROOT / "ARCHITECTURE.md").read_text("utf-8"), re.MULTILINE
+    )
+    assert len(rows) > 5
+    for room, files in rows:
+        for name in re.findall(r"`([\w/]+(?:\.py|/))`", files):
+            assert (ROOT / "src" / "pinjra" / room / name).exists(), f"{room}/{name}"
+
+
 def _on_loopback(block: Block, request: pytest.FixtureRequest) -> Block:
     if "127.0.0.1:8000" not in block.text:
         return block

@@ -1,1 +1,1 @@
-"""Places to run guest code: one contract, one file a backend."""
+"""Places to run guest code: one contract, a file or a folder a backend."""

@@ -1,4 +1,4 @@
-"""Executor names -> classes. A new executor is one file and one line in `BUILTIN` (or an entry point of `GROUP`)."""
+"""Executor names -> classes. A new executor is a row in `BUILTIN` (or an entry point of `GROUP`)."""
 
 from __future__ import annotations
 

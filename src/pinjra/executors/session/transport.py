@@ -1,4 +1,4 @@
-"""Transport: the duplex byte stream between host and worker. A backend is one of these and nothing else."""
+"""Transport: the duplex byte stream between host and worker. What a backend opens; the rest of a session is the same for all."""
 
 from __future__ import annotations
 
