@@ -78,6 +78,7 @@ if TYPE_CHECKING:
     from pinjra.models import InferenceClientModel as InferenceClientModel
     from pinjra.models import LiteLLMModel as LiteLLMModel
     from pinjra.models import LlamaCppModel as LlamaCppModel
+    from pinjra.models import MessageRole as MessageRole
     from pinjra.models import Model as Model
     from pinjra.models import OpenAIModel as OpenAIModel
     from pinjra.models import OpenAIServerModel as OpenAIServerModel
@@ -158,6 +159,7 @@ _WHERE = {
         "InferenceClientModel",
         "LiteLLMModel",
         "LlamaCppModel",
+        "MessageRole",
         "Model",
         "OpenAIModel",
         "OpenAIServerModel",

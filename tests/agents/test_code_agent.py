@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pinjra.agents import ActionStep, CodeAgent, FinalAnswerStep, RunResult, TaskStep
+from pinjra.agents import ActionStep, CodeAgent, RunResult, TaskStep
 from pinjra.agents.errors import AgentGenerationError
 from pinjra.core.errors import ConfigurationError, SessionLost
 from pinjra.core.execution import Artifact, Execution
@@ -132,7 +132,7 @@ def test_reaching_max_steps_gives_the_models_last_answer_and_says_so(code_agent:
     result = code_agent(model=model, max_steps=2).run("x", return_full_result=True)
     assert isinstance(result, RunResult)
     assert (result.output, result.state) == ("I found only x = 2.", "max_steps_error")
-    last = result.memory.steps[-2]
+    last = result.memory.steps[-1]
     assert isinstance(last, ActionStep)
     assert last.error is not None
     assert last.error.type == "AgentMaxStepsError"
@@ -162,7 +162,7 @@ def test_the_full_result_counts_tokens_time_and_steps(code_agent: Make) -> None:
     result = code_agent("x = 1", "final_answer(x)").run("sum up", return_full_result=True)
     assert isinstance(result, RunResult)
     steps = result.memory.steps
-    assert [type(step) for step in steps] == [TaskStep, ActionStep, ActionStep, FinalAnswerStep]
+    assert [type(step) for step in steps] == [TaskStep, ActionStep, ActionStep]
     actions = [step for step in steps if isinstance(step, ActionStep)]
     assert [a.step_number for a in actions] == [1, 2]
     assert result.token_usage.output_tokens == sum(a.token_usage.output_tokens for a in actions) > 0

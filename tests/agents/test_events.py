@@ -332,7 +332,7 @@ def test_planning_comes_before_the_first_step_and_every_n_after(code_agent: Make
     events = list(agent.events("count"))
     assert [e.plan for e in events if isinstance(e, PlanMade)] == ["1. think", "2. answer"]
     assert [type(s) for s in agent.memory.steps[1:]] == [
-        PlanningStep, ActionStep, ActionStep, PlanningStep, ActionStep, FinalAnswerStep,
+        PlanningStep, ActionStep, ActionStep, PlanningStep, ActionStep,
     ]  # fmt: skip
     assert "18 steps are left" in model.requests[3].messages[-1].content
     assert "1. think" in [m.content for m in model.requests[1].messages]

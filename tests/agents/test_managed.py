@@ -64,7 +64,6 @@ def test_its_steps_and_tokens_are_nested_under_the_callers_step(code_agent: Make
         "TaskStep",
         "ActionStep",
         "ActionStep",
-        "FinalAnswerStep",
     ]
     assert result.token_usage == step.token_usage + nested.token_usage
     assert [record.name for record in step.tool_records] == ["helper"]
@@ -131,8 +130,7 @@ def test_three_levels_nest(code_agent: Make) -> None:
     events: list[Event] = list(top.events("x"))
     assert max(event.depth for event in events) == 2
     assert events[-1].depth == 0
-    assert isinstance(top.memory.steps[-1], object)
-    assert top.memory.steps[-1].output == 3  # type: ignore[attr-defined]
+    assert top.memory.steps[-1].action_output == 3  # type: ignore[attr-defined]
 
 
 def test_a_run_summary_comes_with_the_answer_when_asked(code_agent: Make) -> None:

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from pinjra.agents import ActionStep, FinalAnswerStep, RunResult, TaskStep, ToolCallingAgent
+from pinjra.agents import ActionStep, RunResult, TaskStep, ToolCallingAgent
 from pinjra.models.base import Completion
 from pinjra.models.scripted import ScriptedModel
+from pinjra.tools import Tool
 
 from .conftest import calling
 
@@ -40,7 +41,7 @@ def test_it_calls_tools_and_answers(json_agent: Make) -> None:
     result = agent.run("x", return_full_result=True)
     assert isinstance(result, RunResult)
     assert (result.output, result.state) == (3, "success")
-    assert [type(s) for s in result.memory.steps] == [TaskStep, ActionStep, ActionStep, FinalAnswerStep]
+    assert [type(s) for s in result.memory.steps] == [TaskStep, ActionStep, ActionStep]
 
 
 def test_the_model_sees_results_by_call(json_agent: Make) -> None:
@@ -70,11 +71,31 @@ def test_calls_of_one_turn_run_at_the_same_time(json_agent: Make) -> None:
         together.wait(20)
         return number
 
-    agent = json_agent(calling(*(("meet", {"number": n}) for n in range(3))), DONE, tools=[meet])
+    concurrent = Tool.from_function(meet, concurrent=True)
+    agent = json_agent(calling(*(("meet", {"number": n}) for n in range(3))), DONE, tools=[concurrent])
     assert agent.run("x") == "done"
     step = agent.memory.steps[1]
     assert isinstance(step, ActionStep)
     assert step.tool_results == ("0", "1", "2")
+
+
+def test_calls_of_a_plain_tool_take_turns(json_agent: Make) -> None:
+    balance = [10]
+
+    def withdraw(amount: int) -> int:
+        """Take money.
+
+        Args:
+            amount: How much.
+        """
+        if (before := balance[0]) < amount:
+            raise ValueError("not enough")
+        threading.Event().wait(0.05)  # a second call in these 50 ms would see the balance as it was
+        balance[0] = before - amount
+        return balance[0]
+
+    json_agent(calling(*(("withdraw", {"amount": 6}) for _ in range(4))), DONE, tools=[withdraw]).run("x")
+    assert balance == [4]
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ from pinjra.agents.prompts.templates import PromptTemplates as PromptTemplates
 from pinjra.agents.run.budget import Budget as Budget
 from pinjra.agents.run.budget import Price as Price
 from pinjra.agents.run.compaction import Compaction as Compaction
-from pinjra.agents.run.state import RunResult as RunResult
+from pinjra.agents.run.results import RunResult as RunResult
 from pinjra.agents.tool_calling_agent import ToolCallingAgent as ToolCallingAgent
 
 MultiStepAgent = Agent

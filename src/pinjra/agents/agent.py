@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import IO, TYPE_CHECKING, ClassVar, Self, cast
+from typing import IO, ClassVar, Self, cast
 
 from pinjra.agents.approval import AfterTool, AuditLog, BeforeRun, BeforeTool
 from pinjra.agents.arguments import (
@@ -16,27 +16,36 @@ from pinjra.agents.arguments import (
     check_names,
     managed_by_name,
     tools_by_name,
+    web_tools,
 )
 from pinjra.agents.errors import AgentInterrupted
 from pinjra.agents.memory.memory import AgentMemory
 from pinjra.agents.memory.messages import MessageForm
+from pinjra.agents.memory.steps import ActionStep, TaskStep
+from pinjra.agents.printing import agent_tree
 from pinjra.agents.prompts.templates import PromptTemplates, complete_templates, render
-from pinjra.agents.run import driver as running
+from pinjra.agents.resuming import load_memory, resumed
+from pinjra.agents.run import driver
 from pinjra.agents.run.budget import Budget
 from pinjra.agents.run.compaction import Compaction
-from pinjra.agents.run.sessions import LastRuns, Session
-from pinjra.agents.run.state import Run, RunResult
+from pinjra.agents.run.options import RunOptions, encode_images
+from pinjra.agents.run.results import RunResult
+from pinjra.agents.run.sessions import LastRuns, RunSession
+from pinjra.agents.run.state import CURRENT_RUN, Outcome, Run, Sink
+from pinjra.agents.run.streaming import aexecute, astream
+from pinjra.agents.run.streaming import stream as events_of
+from pinjra.agents.run.team import call_managed
+from pinjra.agents.run.vote import execute_vote
+from pinjra.agents.saving import Savable
+from pinjra.core.errors import ConfigurationError
 from pinjra.core.events import Event
 from pinjra.models.base import Model, ToolSchema
-
-if TYPE_CHECKING:
-    from pinjra.agents.run.loop import Draft
-    from pinjra.tools.base import Tool
+from pinjra.tools.base import Tool
 
 __all__ = ["Agent"]
 
 
-class Agent(ABC):
+class Agent(Savable, ABC):
     """An agent: a model, tools, and how to work with them. It is configuration only: each run has its own state, so one
     agent may run in several threads at once.
 
@@ -64,10 +73,17 @@ class Agent(ABC):
         compaction: When older steps are summed up in the prompt; None for never.
         keep_memory: As a managed agent, go on with the memory and session of the call before.
         vote: Make so many independent attempts and take the answer most of them give.
+
+    Attributes:
+        state: Variables that every run is given besides its own `additional_args`. No run writes to it.
+
+    An agent can be copied and pickled: without runs, memory and executor, which stay with the original.
     """
 
     default_template: ClassVar[str]
     runs_code: ClassVar[bool] = False
+    concurrent: ClassVar[bool] = True  # as a tool: every call has a run of its own
+    not_copied: ClassVar[frozenset[str]] = frozenset({"last_runs", "_active", "_lock", "calls_lock"})
 
     def __init__(
         self,
@@ -97,8 +113,6 @@ class Agent(ABC):
         keep_memory: bool = False,
         vote: int = 1,
     ) -> None:
-        from pinjra.core.errors import ConfigurationError
-
         if model is None:
             raise ConfigurationError(f"{type(self).__name__} needs a model: pass model=...")
         self.model = model
@@ -123,16 +137,28 @@ class Agent(ABC):
         self.audit = audit if audit is None or isinstance(audit, AuditLog) else AuditLog(audit)
         self.compaction = compaction
         self.keep_memory = keep_memory
+        self.state: dict[str, object] = {}
+        self._set_up()
+
+    def _set_up(self) -> None:
+        """Make what belongs to this object alone and is not copied with it."""
         self.last_runs = LastRuns()
         self._active: set[Run] = set()
         self._lock = threading.Lock()
         self.calls_lock = threading.Lock()  # one call at a time where memory is kept
 
+    def __getstate__(self) -> dict[str, object]:
+        return {name: value for name, value in vars(self).items() if name not in self.not_copied}
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        vars(self).update(state)
+        self._set_up()
+
     # ------------------------------------------------------------------ what each kind of agent is
 
     @abstractmethod
-    def act(self, run: Run, draft: Draft) -> None:
-        """Take one step: ask the model, do what it wants, write what came of it into `draft`.
+    def act(self, run: Run, step: ActionStep) -> None:
+        """Take one step: ask the model, do what it wants, write what came of it into `step`.
 
         Raises:
             AgentError: Something the model should see and mend.
@@ -142,13 +168,17 @@ class Agent(ABC):
     def prompt_variables(self) -> dict[str, object]:
         """Return what prompt templates may name."""
 
-    def open_session(self) -> Session | None:
+    def open_session(self) -> RunSession | None:
         """Return a fresh executor session; None for an agent that runs no code."""
         return None
 
     @abstractmethod
-    def bind_session(self, run: Run, variables: Mapping[str, object]) -> None:
+    def bind_session(self, run: Run) -> None:
         """Give the run's session its tools and variables."""
+
+    @abstractmethod
+    def callables(self) -> Mapping[str, Callable[..., object]]:
+        """Return what a run may call by name, at this moment."""
 
     def tool_schemas(self) -> Sequence[ToolSchema]:
         """Return what the model is offered for structured calls."""
@@ -156,8 +186,6 @@ class Agent(ABC):
 
     def base_tools(self) -> Sequence[Tool]:
         """Return what `add_base_tools` adds."""
-        from pinjra.agents.arguments import web_tools
-
         return web_tools()
 
     def message_form(self) -> MessageForm:
@@ -191,11 +219,10 @@ class Agent(ABC):
                 told in the result's `state`, with `return_full_result`.
             AgentGenerationError: The model or its provider failed.
         """
-        order = self._order(task, reset, images, additional_args, max_steps)
+        options = self._options(task, reset, images, additional_args, max_steps)
         if stream:
-            return running.stream(self, order)
-        full = self.return_full_result if return_full_result is None else return_full_result
-        return running.outcome(*running.execute(self, order), full=full)
+            return events_of(self, options)
+        return driver.outcome(*self.execute(options), full=self._is_full(return_full_result))
 
     def arun(
         self,
@@ -212,11 +239,16 @@ class Agent(ABC):
         Async callbacks, checks and hooks run on the caller's event loop, and async tools of a JSON agent; those of code
         run on the executor's. Cancelling interrupts the run.
         """
-        order = self._order(task, reset, images, additional_args, max_steps)
+        options = self._options(task, reset, images, additional_args, max_steps)
         if stream:
-            return running.astream(self, order)
-        full = self.return_full_result if return_full_result is None else return_full_result
-        return running.aexecute(self, order, full=full)
+            return astream(self, options)
+        return aexecute(self, options, full=self._is_full(return_full_result))
+
+    def execute(self, options: RunOptions, sink: Sink | None = None) -> Outcome:
+        """Return what came of a run, or of several attempts, in this thread; events go to `sink`."""
+        if self.vote > 1 and options.memory is None:
+            return execute_vote(self, options, sink)
+        return driver.execute(self, options, sink)
 
     def resume(
         self, memory: AgentMemory | str | Path, additional_args: Mapping[str, object] | None = None
@@ -226,16 +258,12 @@ class Agent(ABC):
         Args:
             memory: A memory, its JSON, or the path of a file with it.
         """
-        from pinjra.agents.resuming import load_memory, resumed_order
-
         own = load_memory(memory)
-        order = resumed_order(own, self.max_steps, additional_args, has_session=self.runs_code)
-        return cast("RunResult", running.outcome(*running.execute(self, order), full=True))
+        options = resumed(own, self.max_steps, additional_args, has_session=self.runs_code)
+        return cast("RunResult", driver.outcome(*self.execute(options), full=True))
 
     def __call__(self, task: str, additional_args: dict[str, object] | None = None) -> object:
         """Answer as a managed agent: the task in the words of the managed-agent template, the answer likewise."""
-        from pinjra.agents.run.team import call_managed
-
         return call_managed(self, task, additional_args)
 
     def interrupt(self) -> None:
@@ -257,34 +285,53 @@ class Agent(ABC):
         with self._lock:
             (self._active.add if active else self._active.discard)(run)
 
-    def _order(
+    def _options(
         self,
         task: str,
         reset: bool,
         images: Sequence[object] | None,
         additional_args: Mapping[str, object] | None,
         max_steps: int | None,
-    ) -> running.Order:
-        return running.Order(
+    ) -> RunOptions:
+        return RunOptions(
             task=task,
             reset=reset,
-            images=running.encode_images(images or ()),
+            images=encode_images(images or ()),
             variables=dict(additional_args or {}),
             max_steps=self.max_steps if max_steps is None else check_count("max_steps", max_steps),
         )
+
+    def _is_full(self, asked: bool | None) -> bool:
+        return self.return_full_result if asked is None else asked
 
     # ------------------------------------------------------------------ looking
 
     @property
     def memory(self) -> AgentMemory:
         """Return the memory of the run that this thread works for, else of the last run to end."""
-        from pinjra.agents.run.state import CURRENT_RUN
-
-        run = CURRENT_RUN.get()
-        if run is not None and run.agent is self:
+        run = self._current_run()
+        if run is not None:
             return run.memory
         last = self.last_runs.last
         return last.memory if last is not None else AgentMemory(self.system_prompt)
+
+    @property
+    def task(self) -> str | None:
+        """Return the task of the run that this thread works for, else of the last run to end; None before the first."""
+        run = self._current_run()
+        tasks = [step.task for step in self.memory.steps if isinstance(step, TaskStep)]
+        return run.options.task if run is not None else tasks[-1] if tasks else None
+
+    @property
+    def step_number(self) -> int:
+        """Return the number of the step that this thread works for, else of the last one; 0 before the first."""
+        run = self._current_run()
+        numbers = [step.step_number for step in self.memory.steps if isinstance(step, ActionStep)]
+        return run.step_number if run is not None else max(numbers, default=0)
+
+    def _current_run(self) -> Run | None:
+        run = CURRENT_RUN.get()
+        return run if run is not None and run.agent is self else None
 
     @property
     def system_prompt(self) -> str:
@@ -301,43 +348,9 @@ class Agent(ABC):
 
     def visualize(self) -> str:
         """Print and return the tree of this agent, its tools and its managed agents."""
-        from pinjra.agents.printing import agent_tree
-
         text = agent_tree(self)
         print(text)
         return text
-
-    def to_dict(self) -> dict[str, object]:
-        """Return the configuration as plain data, without secrets."""
-        from pinjra.agents.saving import agent_to_data
-
-        return agent_to_data(self)
-
-    def save(self, folder: str | Path) -> None:
-        """Write configuration and prompts to a folder; tools by import path, no secrets, no source."""
-        from pinjra.agents.saving import save_agent
-
-        save_agent(self, Path(folder))
-
-    @classmethod
-    def load(cls, folder: str | Path, **changes: object) -> Self:
-        """Return the agent of `save`. Imports the modules it names: load only what you trust.
-
-        Args:
-            changes: Parameters instead of the saved ones; `model=` where the saved one cannot be made again.
-        """
-        from pinjra.agents.saving import load_agent
-
-        return cast("Self", load_agent(Path(folder), cls, changes))
-
-    from_folder = load
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, object], **changes: object) -> Self:
-        """Return the agent of `to_dict`; as `load`."""
-        from pinjra.agents.saving import agent_from_data
-
-        return cast("Self", agent_from_data(data, cls, changes))
 
     # ------------------------------------------------------------------ ending
 

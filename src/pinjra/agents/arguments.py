@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, cast
+from typing import TypeVar, cast
 
 from pinjra.agents.memory.steps import ActionStep, MemoryStep
 from pinjra.core.errors import ConfigurationError
 from pinjra.tools.base import Tool
 
-if TYPE_CHECKING:
-    from pinjra.agents.agent import Agent
-
 __all__ = ["callback_pairs", "check_count", "check_names", "managed_by_name", "tools_by_name", "web_tools"]
 
+A = TypeVar("A")
 Callbacks = tuple[tuple[type[MemoryStep], Callable[..., object]], ...]
 
 
@@ -44,7 +42,7 @@ def _as_tool(item: Tool | Callable[..., object]) -> Tool:
     return Tool.from_function(item)
 
 
-def managed_by_name(agents: Iterable[Agent]) -> dict[str, Agent]:
+def managed_by_name(agents: Iterable[A]) -> dict[str, A]:
     """Return agents by their names.
 
     Raises:
@@ -56,11 +54,12 @@ def managed_by_name(agents: Iterable[Agent]) -> dict[str, Agent]:
             raise ConfigurationError(
                 f"a managed agent needs name= and description=; this one has not both: {agent!r}"
             )
-    _unique(str(agent.name) for agent in agents)
-    return {str(agent.name): agent for agent in agents}
+    names = [str(getattr(agent, "name")) for agent in agents]  # noqa: B009 (A is any class with a name)
+    _unique(names)
+    return dict(zip(names, agents, strict=True))
 
 
-def check_names(name: str | None, tools: Mapping[str, Tool], agents: Mapping[str, Agent]) -> None:
+def check_names(name: str | None, tools: Mapping[str, Tool], agents: Iterable[str]) -> None:
     """Raise where names clash or are no identifiers.
 
     Raises:

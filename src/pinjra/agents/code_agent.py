@@ -4,33 +4,33 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
+from typing import Any, ClassVar, Literal, cast
 
 from pinjra.agents.agent import Agent
 from pinjra.agents.approval import Refuse, Replace, decided
 from pinjra.agents.errors import AgentError, AgentExecutionError
-from pinjra.agents.extract import MARKDOWN_TAGS, Action, extract_code, extract_structured
+from pinjra.agents.extract import MARKDOWN_TAGS, Action, extract_code, extract_structured, shown_call
 from pinjra.agents.memory.messages import MessageForm
 from pinjra.agents.memory.observation import DEFAULT_LENGTH, describe_execution
-from pinjra.agents.memory.steps import TaskStep
+from pinjra.agents.memory.steps import ActionStep, TaskStep
 from pinjra.agents.prompts.examples import example_turns
 from pinjra.agents.prompts.tool_text import authorized_words, brief_signatures, signatures
-from pinjra.agents.run.completion import ask
+from pinjra.agents.run.completion import ask, check_complete
 from pinjra.agents.run.loop import conversation
-from pinjra.agents.run.sessions import ExecutorSource, Session
-from pinjra.agents.run.tools import grant_all
+from pinjra.agents.run.sessions import ExecutorSource, RunSession
+from pinjra.agents.run.state import Run
+from pinjra.agents.run.tools import granted
 from pinjra.agents.run.waiting import interrupting
 from pinjra.core.errors import ConfigurationError, PinjraError, SessionLost
 from pinjra.core.events import CodeReady, OutputText
 from pinjra.core.execution import Execution
+from pinjra.core.values import Opaque
 from pinjra.executors.base import PythonExecutor
 from pinjra.executors.registry import create_executor, default_executor, executor_class
+from pinjra.guard.imports import DEFAULT_AUTHORIZED
 from pinjra.models.base import ChatMessage, Completion, Model
-
-if TYPE_CHECKING:
-    from pinjra.agents.run.loop import Draft
-    from pinjra.agents.run.state import Run
-    from pinjra.tools.base import Tool
+from pinjra.tools.base import Tool
+from pinjra.tools.library.final_answer import FinalAnswerTool
 
 __all__ = ["CodeAgent"]
 
@@ -62,6 +62,7 @@ class CodeAgent(Agent):
 
     default_template: ClassVar[str] = "code"
     runs_code: ClassVar[bool] = True
+    not_copied = Agent.not_copied | {"_source"}
 
     def __init__(
         self,
@@ -95,32 +96,42 @@ class CodeAgent(Agent):
             )  # an unknown name or a missing SDK is told now, not in the first run
         self._source = self._make_source()
 
+    def __setstate__(self, state: dict[str, object]) -> None:
+        super().__setstate__(state)
+        if isinstance(vars(self).setdefault("executor", None), PythonExecutor):
+            self.executor = None
+        self._source = self._make_source()
+
     # ------------------------------------------------------------------ the session
 
-    def open_session(self) -> Session | None:
+    def open_session(self) -> RunSession | None:
         """Return a fresh executor session, or the one around the given executor."""
         return self._source.open()
 
-    def bind_session(self, run: Run, variables: Mapping[str, object]) -> None:
+    def bind_session(self, run: Run) -> None:
         """Give the session this run's tools and variables, and take its output."""
         executor = _executor_of(run)
         executor.on_output = lambda stream, text: run.emit(OutputText, stream=stream, text=text)
-        executor.send_tools(grant_all(self._callables(), run))
+        session = cast("RunSession", run.session)
+        session.grant({name: tool.host_function() for name, tool in granted(run).items()})
+        variables = self.state | run.options.variables
         if variables:
-            executor.send_variables(dict(variables))
+            executor.send_variables(variables)
 
     @property
     def python_executor(self) -> PythonExecutor | None:
-        """Return the executor of the last run, or the given one."""
-        last = self.last_runs.last
-        return last.session.executor if last is not None and last.session is not None else self._source.given
+        """Return the given executor, that of the last run, or before the first one that of the run to come."""
+        return self._source.given or self.last_runs.executor(self.open_session, self.system_prompt)
 
-    def _callables(self) -> dict[str, Callable[..., object]]:
+    def callables(self) -> dict[str, Callable[..., object]]:
         """Return what code may call; the plain `final_answer` is the executor's own."""
-        from pinjra.tools.library.final_answer import FinalAnswerTool
-
         tools = {name: tool for name, tool in self.tools.items() if type(tool) is not FinalAnswerTool}
         return {**tools, **self.managed_agents}
+
+    @property
+    def authorized_imports(self) -> list[str]:
+        """Return the modules that code may import: the default list's and the additional ones."""
+        return sorted({*DEFAULT_AUTHORIZED, *self.additional_authorized_imports})
 
     def _make_source(self) -> ExecutorSource:
         if isinstance(self.executor, PythonExecutor):
@@ -135,7 +146,7 @@ class CodeAgent(Agent):
         name = self.executor_type or default_executor()
         options = dict(self.executor_kwargs)
         if "protected" in inspect.signature(executor_class(name).__init__).parameters:
-            options.setdefault("protected", (*self._callables(), "final_answer"))
+            options.setdefault("protected", (*self.callables(), "final_answer"))
         return create_executor(
             name, additional_authorized_imports=self.additional_authorized_imports, executor_kwargs=options
         )
@@ -176,18 +187,19 @@ class CodeAgent(Agent):
 
     # ------------------------------------------------------------------ a step
 
-    def act(self, run: Run, draft: Draft) -> None:
+    def act(self, run: Run, step: ActionStep) -> None:
         """Ask for code, have it approved, run it, observe."""
         done = self._ask(run)
-        draft.model_output, draft.token_usage = done.text, done.usage
+        step.model_output, step.token_usage = done.text, done.usage
+        check_complete(done)
         action = self._extracted(done)
-        draft.thought, draft.code_action = action.thought, action.code
+        step.thought, step.code_action = action.thought, action.code
         code = self._approved(run, action.code)
-        draft.code_action = code
+        step.code_action = code
         run.emit(CodeReady, code=code, thought=action.thought)
         run.note("code", code=code)
-        execution = self._executed(run, code)
-        self._observed(run, draft, execution)
+        execution = self._executed(run, code + shown_call(code, run.callables))
+        self._observed(run, step, execution)
 
     def _ask(self, run: Run) -> Completion:
         messages = conversation(run)
@@ -206,12 +218,10 @@ class CodeAgent(Agent):
         return ask(run, messages, stop=stop, response_schema=schema, temperature=run.options.temperature)
 
     def _extracted(self, done: Completion) -> Action:
-        if self.is_small and "```" not in done.text:  # the reply goes on where "```python" began
-            return (
-                Action(thought="", code=done.text.strip("\n").rstrip())
-                if done.text.strip()
-                else extract_code("")
-            )
+        if (
+            self.is_small and "```" not in done.text and done.text.strip()
+        ):  # it goes on where "```python" began
+            return Action(thought="", code=done.text.strip("\n").rstrip())
         if self.use_structured_outputs_internally:
             return extract_structured(done.text, self.code_block_tags)
         return extract_code(done.text, self.code_block_tags)
@@ -253,8 +263,8 @@ class CodeAgent(Agent):
             pass
         run.session = self.open_session()
         if run.session is not None:
-            run.session.acquire(run)
-        self.bind_session(run, run.variables)
+            run.session.acquire()
+        self.bind_session(run)
 
     def _images(self, run: Run, execution: Execution) -> tuple[bytes, ...]:
         """Return the displayed images that the model is to see."""
@@ -262,23 +272,36 @@ class CodeAgent(Agent):
             return ()
         return tuple(a.data for a in execution.artifacts if a.media_type in ("image/png", "image/jpeg"))
 
-    def _observed(self, run: Run, draft: Draft, execution: Execution) -> None:
-        """Write into the draft what came of the code.
+    def _observed(self, run: Run, step: ActionStep, execution: Execution) -> None:
+        """Write into the step what came of the code.
 
         Raises:
             AgentExecutionError: The code failed; what it printed is kept.
         """
-        draft.notes = execution.notes
-        draft.action_output = execution.value
-        draft.observations = describe_execution(execution)
-        draft.observations_images = self._images(run, execution)
+        step.notes = execution.notes
+        step.action_output = execution.value
+        step.observations = describe_execution(execution)
+        step.observations_images = self._images(run, execution)
         if execution.error is not None:
             run.stop.check()
             error = execution.error
             if error.cause is not None:
                 run.note("limit", limit=error.cause.value, message=str(error))
             raise AgentExecutionError(_failure(execution))
-        draft.is_final_answer = execution.is_final_answer
+        if _is_coroutine(execution.value) and (execution.is_final_answer or execution.value is not None):
+            raise AgentExecutionError(
+                _NOT_AWAITED.format(
+                    "final_answer was given" if execution.is_final_answer else "the last line is"
+                )
+            )
+        step.is_final_answer = execution.is_final_answer
+
+
+_NOT_AWAITED = "{} a coroutine that nobody awaited, so there is no value yet: write `await` before the call"
+
+
+def _is_coroutine(value: object) -> bool:
+    return isinstance(value, Opaque) and value.type in ("coroutine", "async_generator", "Task", "Future")
 
 
 def _task_has_images(run: Run) -> bool:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Any
 
 from pinjra.core.errors import PinjraError
 from pinjra.core.json_data import encodable
 from pinjra.core.redaction import redact
-
-if TYPE_CHECKING:
-    from pinjra.agents.run.state import RunResult
 
 __all__ = [
     "AgentBudgetError",
@@ -21,6 +18,7 @@ __all__ = [
     "AgentParsingError",
     "AgentToolCallError",
     "AgentToolExecutionError",
+    "recorded_error",
 ]
 
 
@@ -28,19 +26,37 @@ class AgentError(PinjraError):
     """Something in a run went wrong. Recorded in the step's `error`; the model sees it as an observation.
 
     Args:
-        result: What the run had reached, where the error ended it.
+        message: Kept with secrets masked, because errors reach models, logs and files.
+
+    Attributes:
+        type: The class's name, also of an error that is no AgentError and was recorded.
+        result: The `RunResult` of what the run had reached, where the error ended it. (Results are made of steps and steps of
+            errors, so its class is not named here.)
     """
 
-    result: RunResult | None = None
+    result: Any = None
 
     def __init__(self, message: str) -> None:
-        safe = redact(encodable(message))  # errors reach models, logs and files
-        super().__init__(safe)
-        self.message = safe
+        super().__init__(redact(encodable(message)))
+        self.message: str = self.args[0]
+        self.type = type(self).__name__
+
+    def dict(self) -> dict[str, str]:
+        """Return it as a dictionary."""
+        return {"type": self.type, "message": self.message}
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, AgentError) and self.dict() == other.dict()
+
+    def __hash__(self) -> int:
+        return hash((self.type, self.message))
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _made, (type(self), self.message), dict(vars(self))
 
 
 class AgentParsingError(AgentError):
-    """The model's fault: its text has no code, or no tool call."""
+    """The model's fault: its text has no code, or no tool call, or was cut."""
 
 
 class AgentExecutionError(AgentError):
@@ -79,3 +95,25 @@ class AgentBudgetError(AgentError):
         self.kind = kind
         self.limit = limit
         self.used = used
+
+
+def recorded_error(error: BaseException | tuple[str, str]) -> AgentError:
+    """Return an error for a step to keep: without traceback, cause and result, which would hold on to the run.
+
+    Args:
+        error: An error, or class and message as they were saved.
+    """
+    name, message = (type(error).__name__, str(error)) if isinstance(error, BaseException) else error
+    found = globals().get(name)
+    made = _made(found if isinstance(found, type) and issubclass(found, AgentError) else AgentError, message)
+    made.type = name
+    if isinstance(error, AgentBudgetError):
+        vars(made).update(kind=error.kind, limit=error.limit, used=error.used)
+    return made
+
+
+def _made(cls: type[AgentError], message: str) -> AgentError:
+    """Return an error by its message, whatever the class's own parameters are."""
+    made = cls.__new__(cls)
+    AgentError.__init__(made, message)
+    return made

@@ -14,14 +14,14 @@ from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 
 from pinjra.agents.errors import AgentParsingError
 from pinjra.models.text_parts import THINKING_TAGS, json_objects
 
-__all__ = ["Action", "extract_code", "extract_structured"]
+__all__ = ["Action", "extract_code", "extract_structured", "shown_call"]
 
 MARKDOWN_TAGS = ("```python", "```")
 _CODE_TAGS = ("<code>", "</code>")
@@ -53,6 +53,7 @@ _CODE_LINE = re.compile(
 )
 _FOLLOWING_LINE = re.compile(r"(?:else:|elif .+:|except.*:|finally:|print\(|pass$|[A-Za-z_]\w*$|\"\"\"|''')")
 _NOTEBOOK_LINE = re.compile(r"(?:!\s?[A-Za-z]|%%?[A-Za-z])[^\n]{0,80}")
+_KEPT_CALL = re.compile(r"(?P<name>[A-Za-z_]\w*)[ \t]*=[ \t]*(?:await[ \t]+)?(?P<called>[A-Za-z_]\w*)\(")
 _MISSING = """No code was found in your answer. Write your thought, then the code between {open} and {close}, like this:
 {open}
 answer = 1 + 1
@@ -423,3 +424,12 @@ def _statement_lines(code: str) -> Iterator[int]:
             quote = quote if len(quote) == 3 else ""
             if not quote and depth <= 0:
                 yield at
+
+
+def shown_call(code: str, tools: Container[str]) -> str:
+    """Return what to add to code whose last statement keeps a tool's result, so that its value is shown; else ""."""
+    last = 0
+    for start in _statement_lines(code):
+        last = start if code[start : start + 1].strip(" \t\n)]}") else last
+    found = _KEPT_CALL.match(code, last)
+    return f"\n{found['name']}" if found and found["called"] in tools else ""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Mapping
 from enum import IntEnum
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from pinjra.agents.memory.observation import cut_middle, describe_value
 from pinjra.core.events import (
@@ -21,10 +22,6 @@ from pinjra.core.events import (
 from pinjra.core.json_data import encodable
 from pinjra.core.redaction import redact
 
-if TYPE_CHECKING:
-    from pinjra.agents.agent import Agent
-    from pinjra.agents.run.state import Sink
-
 __all__ = ["LogLevel", "agent_tree", "printer"]
 
 
@@ -37,7 +34,7 @@ class LogLevel(IntEnum):
     DEBUG = 2
 
 
-def printer(level: int) -> Sink:
+def printer(level: int) -> Callable[[Event], None]:
     """Return a sink that writes events to stderr; 0 and below: nothing, 1: steps, 2: the model's text as it comes."""
     if level <= 0:
         return lambda event: None
@@ -75,7 +72,28 @@ def _lines(event: Event) -> list[str]:
             return []
 
 
-def agent_tree(agent: Agent, indent: str = "") -> str:
+class _Described(Protocol):
+    """What of a tool or agent is shown."""
+
+    name: str
+    description: str
+
+
+class _Team(Protocol):
+    """What of an agent is shown."""
+
+    name: str | None
+    description: str | None
+
+    @property
+    def model(self) -> object: ...
+    @property
+    def tools(self) -> Mapping[str, _Described]: ...
+    @property
+    def managed_agents(self) -> Mapping[str, _Team]: ...
+
+
+def agent_tree(agent: _Team, indent: str = "") -> str:
     """Return an agent, its tools and its managed agents as a tree of text."""
     model = getattr(agent.model, "model_id", type(agent.model).__name__)
     lines = [f"{indent}{type(agent).__name__}{f' {agent.name}' if agent.name else ''} ({model})"]

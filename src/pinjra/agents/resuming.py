@@ -1,4 +1,4 @@
-"""A saved run -> an order that goes on with it at its next step, in a new session."""
+"""A saved run -> the options of a run that goes on with it at its next step, in a new session."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from pathlib import Path
 
 from pinjra.agents.memory.memory import AgentMemory
 from pinjra.agents.memory.steps import ActionStep, TaskStep
-from pinjra.agents.run.driver import Order
+from pinjra.agents.run.options import RunOptions
 from pinjra.core.errors import ConfigurationError
 
-__all__ = ["load_memory", "resumed_order"]
+__all__ = ["load_memory", "resumed"]
 
 # Names bound at the margin, read from the text alone: the host never parses guest code.
 _BOUND = re.compile(
@@ -33,10 +33,10 @@ def load_memory(memory: AgentMemory | str | Path) -> AgentMemory:
     return AgentMemory.from_json(Path(memory).read_text(encoding="utf-8"))
 
 
-def resumed_order(
+def resumed(
     memory: AgentMemory, max_steps: int, variables: Mapping[str, object] | None, *, has_session: bool = True
-) -> Order:
-    """Return the order to go on; a note in memory says which variables are gone.
+) -> RunOptions:
+    """Return the options to go on; a note in memory says which variables are gone.
 
     Raises:
         ConfigurationError: The run has its final answer, or no task (the caller's fault).
@@ -52,7 +52,7 @@ def resumed_order(
     memory.append(
         TaskStep(task=_note(actions, tasks, given, has_session=has_session), variables=tuple(given))
     )
-    return Order(task=tasks[-1].task, max_steps=max_steps, variables=given, memory=memory)
+    return RunOptions(task=tasks[-1].task, max_steps=max_steps, variables=given, memory=memory)
 
 
 def _note(

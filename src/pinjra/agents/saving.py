@@ -12,17 +12,19 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, Self, cast
 
+from pinjra.agents.arguments import tools_by_name
 from pinjra.agents.prompts.templates import complete_templates
+from pinjra.agents.run.budget import Budget, Price
+from pinjra.agents.run.compaction import Compaction
 from pinjra.core.errors import ConfigurationError
 from pinjra.core.limits import Limits
+from pinjra.models.registry import from_dict
 from pinjra.tools.base import Tool
+from pinjra.tools.library.final_answer import FinalAnswerTool
 
-if TYPE_CHECKING:
-    from pinjra.agents.agent import Agent
-
-__all__ = ["agent_from_data", "agent_to_data", "load_agent", "save_agent"]
+__all__ = ["Savable"]
 
 _VERSION = 1
 # Parameters that are plain data; each is saved when the agent has it.
@@ -49,7 +51,35 @@ _FUNCTIONS = ("step_callbacks", "final_answer_checks", "before_run", "before_too
 _SECRET = re.compile(r"key|token|secret|password|passwd|credential|auth", re.IGNORECASE)
 
 
-def agent_to_data(agent: Agent) -> dict[str, object]:
+class Savable:
+    """What can be saved to a folder and made again: every agent derives from it."""
+
+    def to_dict(self) -> dict[str, object]:
+        """Return the configuration as plain data, without secrets."""
+        return agent_to_data(self)
+
+    def save(self, folder: str | Path) -> None:
+        """Write configuration and prompts to a folder; tools by import path, no secrets, no source."""
+        save_agent(self, Path(folder))
+
+    @classmethod
+    def load(cls, folder: str | Path, **changes: object) -> Self:
+        """Return the agent of `save`. Imports the modules it names: load only what you trust.
+
+        Args:
+            changes: Parameters instead of the saved ones; `model=` where the saved one cannot be made again.
+        """
+        return cast("Self", load_agent(Path(folder), cls, changes))
+
+    from_folder = load
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, object], **changes: object) -> Self:
+        """Return the agent of `to_dict`; as `load`."""
+        return cast("Self", agent_from_data(data, cls, changes))
+
+
+def agent_to_data(agent: Any) -> dict[str, object]:
     """Return the configuration as plain data, without secrets; `left_out` names what could not be put there."""
     left_out = [name for name in _FUNCTIONS if getattr(agent, name)]
     if getattr(agent, "executor", None) is not None:
@@ -74,7 +104,7 @@ def agent_to_data(agent: Agent) -> dict[str, object]:
     return data | {name: getattr(agent, name) for name in _PLAIN if hasattr(agent, name)}
 
 
-def save_agent(agent: Agent, folder: Path) -> None:
+def save_agent(agent: Any, folder: Path) -> None:
     """Write the folder; prompts become `prompts/GROUP.NAME.md`, managed agents folders of their own."""
     folder.mkdir(parents=True, exist_ok=True)
     data = agent_to_data(agent)
@@ -89,7 +119,7 @@ def save_agent(agent: Agent, folder: Path) -> None:
     (folder / "agent.json").write_text(text + "\n", encoding="utf-8")
 
 
-def load_agent(folder: Path, cls: type[Agent], changes: Mapping[str, object]) -> Agent:
+def load_agent(folder: Path, cls: type[Savable], changes: Mapping[str, object]) -> Savable:
     """Return the agent of `save_agent`.
 
     Raises:
@@ -110,11 +140,11 @@ def _gathered(folder: Path) -> dict[str, Any]:
 
 def agent_from_data(
     saved: Mapping[str, object],
-    cls: type[Agent],
+    cls: type[Savable],
     changes: Mapping[str, object],
     *,
     where: str = "the description",
-) -> Agent:
+) -> Savable:
     """Return the agent of `agent_to_data`.
 
     Raises:
@@ -122,9 +152,7 @@ def agent_from_data(
     """
     data = _checked(cast("dict[str, Any]", saved), where)
     kind = _imported(str(data["class"]))
-    from pinjra.agents.agent import Agent as Base
-
-    if not (isinstance(kind, type) and issubclass(kind, Base) and issubclass(kind, cls)):
+    if not (isinstance(kind, type) and issubclass(kind, Savable) and issubclass(kind, cls)):
         raise ConfigurationError(f"{where} holds a {data['class']}, which is no {cls.__name__}")
     options: dict[str, Any] = {name: data[name] for name in _PLAIN if data.get(name) is not None}
     if "code_block_tags" in options:
@@ -142,12 +170,9 @@ def agent_from_data(
     return kind(**(options | {k: v for k, v in changes.items() if k != "tools"}))
 
 
-def _managed(data: Mapping[str, Any], changes: Mapping[str, object]) -> list[Agent]:
-    from pinjra.agents.agent import Agent as Base
-
+def _managed(data: Mapping[str, Any], changes: Mapping[str, object]) -> list[Savable]:
     passed_on = {name: value for name, value in changes.items() if name == "model"}
-    base: type[Agent] = Base  # type: ignore[type-abstract]  # only compared with, never made
-    return [agent_from_data(item, base, passed_on) for item in data["managed_agents"]]
+    return [agent_from_data(item, Savable, passed_on) for item in data["managed_agents"]]
 
 
 def _read(folder: Path) -> dict[str, Any]:
@@ -167,9 +192,6 @@ def _checked(data: object, where: str) -> dict[str, Any]:
 
 
 def _records(data: Mapping[str, Any]) -> dict[str, object]:
-    from pinjra.agents.run.budget import Budget, Price
-    from pinjra.agents.run.compaction import Compaction
-
     budget = dict(data["budget"])
     price = budget.pop("price")
     kwargs = dict(data["executor_kwargs"])
@@ -210,16 +232,12 @@ def _model_data(model: object) -> dict[str, object] | None:
 
 
 def _model(data: Mapping[str, object] | None) -> object:
-    from pinjra.models.registry import from_dict
-
     if data is None:
         raise ConfigurationError("this agent was saved with a model that cannot be made again: pass model=")
     return from_dict(data)
 
 
 def _is_own(tool: Tool) -> bool:
-    from pinjra.tools.library.final_answer import FinalAnswerTool
-
     return type(tool) is not FinalAnswerTool
 
 
@@ -254,8 +272,6 @@ def _tool(data: Mapping[str, Any], given: Mapping[str, Tool]) -> Tool:
 
 
 def _given_tools(changes: Mapping[str, object]) -> dict[str, Tool]:
-    from pinjra.agents.arguments import tools_by_name
-
     return tools_by_name(cast("Any", changes.get("tools") or ()))
 
 

@@ -7,31 +7,30 @@ import threading
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, ClassVar
+from dataclasses import replace
+from typing import Any, ClassVar
 
 from pinjra.agents.agent import Agent
 from pinjra.agents.errors import AgentError, AgentParsingError, AgentToolCallError, AgentToolExecutionError
 from pinjra.agents.memory.messages import MessageForm
 from pinjra.agents.memory.observation import DEFAULT_LENGTH, describe_value
+from pinjra.agents.memory.steps import ActionStep
 from pinjra.agents.prompts.tool_text import tool_lines
-from pinjra.agents.run.completion import ask
+from pinjra.agents.run.completion import ask, check_complete
 from pinjra.agents.run.loop import conversation
-from pinjra.agents.run.sessions import Session
-from pinjra.agents.run.state import CURRENT_RUN
-from pinjra.agents.run.tools import GrantedTool
+from pinjra.agents.run.sessions import RunSession
+from pinjra.agents.run.state import CURRENT_RUN, Run
+from pinjra.agents.run.tools import RunTool, granted
 from pinjra.agents.run.waiting import interrupting
 from pinjra.core.errors import ToolRefused
 from pinjra.core.execution import Execution
+from pinjra.core.nearest import nearest
 from pinjra.executors.registry import create_executor
-from pinjra.models.base import Completion, Model, ToolCall
+from pinjra.models.base import Completion, Model, ToolCall, tool_call
 from pinjra.models.text_parts import after_thinking, json_objects
+from pinjra.tools.base import Tool
 from pinjra.tools.library.final_answer import FinalAnswerTool
 from pinjra.tools.schema import ToolSchema, json_schema
-
-if TYPE_CHECKING:
-    from pinjra.agents.run.loop import Draft
-    from pinjra.agents.run.state import Run
-    from pinjra.tools.base import Tool
 
 __all__ = ["ToolCallingAgent"]
 
@@ -94,39 +93,44 @@ class ToolCallingAgent(Agent):
         self._runs_python = True
         return [*web_tools(), PythonTool(_RunPython())]
 
-    def open_session(self) -> Session | None:
+    def open_session(self) -> RunSession | None:
         """Return a session for the base tool that runs Python; None without it."""
-        return Session(create_executor(), owned=True) if self._runs_python else None
+        return RunSession(create_executor(), owned=True) if self._runs_python else None
 
-    def bind_session(self, run: Run, variables: Mapping[str, object]) -> None:
+    def bind_session(self, run: Run) -> None:
         """Keep the run's variables where its calls find them."""
-        run.objects.update(variables)
+        run.objects.update(self.state | run.options.variables)
 
-    def act(self, run: Run, draft: Draft) -> None:
+    def callables(self) -> dict[str, Callable[..., object]]:
+        """Return what the model may call."""
+        return {**self.tools, **self.managed_agents}
+
+    def act(self, run: Run, step: ActionStep) -> None:
         """Ask for calls, make them at the same time, observe in their order."""
         done = ask(run, conversation(run), tools=self.tool_schemas(), temperature=run.options.temperature)
-        draft.model_output, draft.token_usage = done.text, done.usage
-        calls = done.tool_calls or _parsed(done)
-        draft.tool_calls = calls
+        step.model_output, step.token_usage = done.text, done.usage
+        check_complete(done)
+        calls = _with_ids(done.tool_calls or _parsed(done))
+        step.tool_calls = calls
         answers = [call for call in calls if call.name == "final_answer"]
         if answers and len(calls) > 1:
-            draft.tool_results = ("not called",) * len(calls)
+            step.tool_results = ("not called",) * len(calls)
             raise AgentToolCallError("final_answer must be the only call of a turn; nothing was called")
         outcomes = self._call_all(run, calls)
-        draft.tool_results = tuple(_shown(outcome) for outcome in outcomes)
+        step.tool_results = tuple(_shown(outcome) for outcome in outcomes)
         run.stop.check()
-        draft.observations = "\n".join(draft.tool_results)
+        step.observations = "\n".join(step.tool_results)
         if answers:
-            self._answered(outcomes[0], draft)
+            self._answered(outcomes[0], step)
         else:
-            _raise_if_all_failed(outcomes, draft)
+            _raise_if_all_failed(outcomes, step)
 
-    def _answered(self, outcome: object, draft: Draft) -> None:
+    def _answered(self, outcome: object, step: ActionStep) -> None:
         if isinstance(outcome, AgentError):
-            draft.observations = ""
+            step.observations = ""
             raise outcome
-        draft.action_output = outcome
-        draft.is_final_answer = True
+        step.action_output = outcome
+        step.is_final_answer = True
 
     def tool_schemas(self) -> list[ToolSchema]:
         """Return tools, `final_answer` and managed agents, as the model is offered them."""
@@ -135,32 +139,45 @@ class ToolCallingAgent(Agent):
 
     def _call_all(self, run: Run, calls: Sequence[ToolCall]) -> list[object]:
         """Return each call's result, or its error, in the order of the calls."""
+        tools = granted(run)
         if len(calls) == 1:
-            return [self._call(run, calls[0])]
-        with ThreadPoolExecutor(
-            min(self.max_tool_threads, len(calls)), thread_name_prefix="pinjra-calls"
-        ) as pool:
+            return [_outcome(run, tools, calls[0])]
+        threads = min(self.max_tool_threads, len(calls))
+        with ThreadPoolExecutor(threads, thread_name_prefix="pinjra-calls") as pool:
             futures: list[Future[object]] = [
-                pool.submit(contextvars.copy_context().run, self._call, run, call) for call in calls
+                pool.submit(contextvars.copy_context().run, _outcome, run, tools, call) for call in calls
             ]
             return [future.result() for future in futures]
 
-    def _call(self, run: Run, call: ToolCall) -> object:
-        """Return the call's result or, as a value, why there is none."""
-        tool: Callable[..., object] | None = self.tools.get(call.name) or self.managed_agents.get(call.name)
-        if tool is None:
-            known = ", ".join([*self.tools, *self.managed_agents])
-            return AgentToolCallError(f"there is no tool {call.name!r}; there are: {known}")
-        arguments = _with_objects(call.arguments, run.objects)
-        granted = GrantedTool(call.name, tool, run)
-        try:
-            granted.check_arguments((), arguments)
-            value = granted.call_blocking(arguments)
-        except ToolRefused as error:
-            return AgentToolCallError(str(error))
-        except Exception as error:  # whatever a tool of anybody's raises is for the model to see
-            return AgentToolExecutionError(f"{call.name} failed: {type(error).__name__}: {error}")
-        return value if call.name == "final_answer" else _kept(run, call.name, value)
+
+def _outcome(run: Run, tools: Mapping[str, RunTool], call: ToolCall) -> object:
+    """Return the call's result or, as a value, why there is none."""
+    tool = tools.get(call.name)
+    if tool is None:
+        return AgentToolCallError(f"there is no tool {call.name!r}; {nearest(call.name, tools)}")
+    if call.problem and not (call.name == "final_answer" and call.written):
+        return AgentToolCallError(call.problem)
+    arguments: dict[str, object] = (
+        {"answer": call.written} if call.problem else _with_objects(call.arguments, run.objects)
+    )
+    try:
+        value = tool.call_blocking(arguments)
+    except ToolRefused as error:
+        return AgentToolCallError(str(error))
+    except Exception as error:  # whatever a tool of anybody's raises is for the model to see
+        return AgentToolExecutionError(f"{call.name} failed: {type(error).__name__}: {error}")
+    return value if call.name == "final_answer" else _kept(run, call.name, value)
+
+
+def _with_ids(calls: Sequence[ToolCall]) -> tuple[ToolCall, ...]:
+    """Return calls with ids that differ: providers match results by them, and models forget them."""
+    seen: set[str] = set()
+    made = []
+    for call in calls:
+        new = call.id if call.id and call.id not in seen else f"call_{uuid.uuid4().hex[:8]}"
+        seen.add(new)
+        made.append(replace(call, id=new))
+    return tuple(made)
 
 
 class _RunPython:
@@ -216,11 +233,11 @@ def _shown(outcome: object) -> str:
     return describe_value(outcome)
 
 
-def _raise_if_all_failed(outcomes: Sequence[object], draft: Draft) -> None:
+def _raise_if_all_failed(outcomes: Sequence[object], step: ActionStep) -> None:
     """Make the step a failed one where no call succeeded; the results already show why."""
     errors = [outcome for outcome in outcomes if isinstance(outcome, AgentError)]
     if errors and len(errors) == len(outcomes):
-        draft.observations = ""
+        step.observations = ""
         raise errors[0]
 
 
@@ -239,12 +256,10 @@ def _parsed(done: Completion) -> tuple[ToolCall, ...]:
 
 def _as_call(value: Mapping[str, object]) -> ToolCall | None:
     name = value.get("name") or value.get("tool") or value.get("tool_name")
-    arguments = value.get("arguments", value.get("parameters", value.get("tool_arguments", {})))
+    written = value.get("arguments", value.get("parameters", value.get("tool_arguments", {})))
     if not isinstance(name, str) or not name:
         return None
-    if not isinstance(arguments, dict):
-        arguments = {"answer": arguments} if name == "final_answer" else {}
-    return ToolCall(id=f"call_{uuid.uuid4().hex[:8]}", name=name, arguments=arguments)
+    return tool_call("", name, written)
 
 
 def _agent_schema(name: str, agent: Agent) -> ToolSchema:

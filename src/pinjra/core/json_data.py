@@ -12,7 +12,7 @@ import math
 from pinjra.core.redaction import redact, shortened
 from pinjra.core.values import Opaque
 
-__all__ = ["encodable", "json_text", "plain", "text_of"]
+__all__ = ["encodable", "encodable_data", "json_text", "plain", "text_of"]
 
 _DEPTH = 20  # nesting of values; deeper ones are described
 _LONGEST_REPR = 2_000  # characters of a description
@@ -60,3 +60,14 @@ def encodable(text: str) -> str:
     except UnicodeEncodeError:
         return text.encode("utf-8", "backslashreplace").decode("utf-8")
     return text
+
+
+def encodable_data(value: object) -> object:
+    """Return data of texts, lists and dicts whose every text UTF-8 can hold."""
+    if isinstance(value, str):
+        return encodable(value)
+    if type(value) is list:
+        return [encodable_data(item) for item in value]
+    if type(value) is dict:
+        return {encodable_data(key): encodable_data(item) for key, item in value.items()}
+    return value

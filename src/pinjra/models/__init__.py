@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from pinjra.models.anthropic import AnthropicModel as AnthropicModel
     from pinjra.models.base import ChatMessage as ChatMessage
     from pinjra.models.base import Completion as Completion
+    from pinjra.models.base import MessageRole as MessageRole
     from pinjra.models.base import Model as Model
     from pinjra.models.base import ModelDelta as ModelDelta
     from pinjra.models.base import TokenUsage as TokenUsage
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 
 _WHERE = {
     "anthropic": ["AnthropicModel"],
-    "base": ["ChatMessage", "Completion", "Model", "ModelDelta", "TokenUsage", "ToolCall"],
+    "base": ["ChatMessage", "Completion", "MessageRole", "Model", "ModelDelta", "TokenUsage", "ToolCall"],
     "errors": [
         "AuthenticationFailed",
         "CompletionInvalid",

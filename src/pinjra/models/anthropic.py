@@ -9,9 +9,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 from pinjra.core.errors import MissingDependency
-from pinjra.models.api import ApiModel, Question
-from pinjra.models.base import ChatMessage, Completion, FinishReason, TokenUsage, ToolCall
-from pinjra.models.chat_form import media_type, parse_arguments
+from pinjra.models.api import ApiModel
+from pinjra.models.base import ChatMessage, Completion, FinishReason, Question, TokenUsage, tool_call
+from pinjra.models.chat_form import media_type
 from pinjra.models.errors import AuthenticationFailed
 
 __all__ = ["AnthropicModel"]
@@ -90,7 +90,12 @@ class AnthropicModel(ApiModel):
     def _body(self, question: Question) -> dict[str, Any]:
         system = "\n\n".join(m.content for m in question.messages if m.role == "system")
         turns = [m for m in question.messages if m.role != "system"]
-        body: dict[str, Any] = {**self.options, "model": self.model_id, "messages": _turns(turns)}
+        body: dict[str, Any] = {
+            **self.options,
+            **question.options,
+            "model": self.model_id,
+            "messages": _turns(turns),
+        }
         if system:
             body["system"] = system
         if stops := [s for s in question.stop if s.strip()]:  # the API refuses blank ones; they are cut here
@@ -147,9 +152,7 @@ def _completion_of(answer: Any) -> Completion:
         elif block.type == "tool_use" and block.name == _ANSWER_TOOL:
             text += json.dumps(block.input)
         elif block.type == "tool_use":
-            calls.append(
-                ToolCall(id=block.id, name=block.name, arguments=parse_arguments(block.name, block.input))
-            )
+            calls.append(tool_call(block.id, block.name, block.input))
     finish = _FINISH.get(answer.stop_reason or "", "unknown")
     return Completion(
         text=text,

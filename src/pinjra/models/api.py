@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, ClassVar, TypeVar
+from dataclasses import replace
+from typing import Any, ClassVar, Self, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
-from pinjra.models.base import ChatMessage, Completion, JsonSchema, ModelDelta, PromptStyle, ToolSchema
+from pinjra.models.adapted import AskedModel
+from pinjra.models.base import Completion, ModelDelta, PromptStyle, Question
 from pinjra.models.chat_form import Accumulator, completion_of, request_form
+from pinjra.models.registry import from_dict
 from pinjra.models.retry import blame, client_errors, retrying
 from pinjra.models.stops import StopCutter
 
@@ -36,18 +38,7 @@ _SECRET_NAME = re.compile("key|token|secret|password|credential", re.IGNORECASE)
 _LATE_PIECES = 4
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
-    """The arguments of one `generate` or `stream`, together."""
-
-    messages: Sequence[ChatMessage]
-    stop: Sequence[str] = ()
-    tools: Sequence[ToolSchema] = ()
-    response_schema: JsonSchema | None = None
-    temperature: float | None = None
-
-
-class ApiModel(ABC):
+class ApiModel(AskedModel, ABC):
     """A model behind an SDK. Subclasses say how to ask once, how to stream once, and which errors are the SDK's.
 
     Args:
@@ -69,7 +60,7 @@ class ApiModel(ABC):
         retry_wait_seconds: float = 1.0,
         options: Mapping[str, Any] | None = None,
     ) -> None:
-        self.model_id = model_id
+        super().__init__(model_id=model_id)
         self.base_url = base_url
         self.attempts = attempts
         self.retry_wait_seconds = retry_wait_seconds
@@ -80,11 +71,12 @@ class ApiModel(ABC):
         where = f", base_url={public_url(self.base_url)!r}" if self.base_url else ""
         return f"{type(self).__name__}({self.model_id!r}{where})"
 
-    def __getstate__(self) -> dict[str, object]:
-        # SECURITY: pickles and deep copies of a model would carry its key.
-        raise TypeError(
-            f"{type(self).__name__} holds a key and cannot be copied; use to_dict() and load_model()"
-        )
+    def __reduce__(self) -> tuple[object, ...]:
+        # SECURITY: a pickle must not carry the key: the model is made again with the keys of the environment there.
+        return from_dict, (self.to_dict(),)
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self  # it has no state that two owners could change
 
     def to_dict(self) -> dict[str, object]:
         """Return the configuration as plain data for `registry.from_dict`; keys and headers are not in it."""
@@ -92,46 +84,16 @@ class ApiModel(ABC):
         where = {"base_url": public_url(self.base_url)} if self.base_url else {}
         return {"kind": self.kind, "model_id": self.model_id, "options": {**where, **plain}}
 
-    def generate(
-        self,
-        messages: Sequence[ChatMessage],
-        *,
-        stop: Sequence[str] = (),
-        tools: Sequence[ToolSchema] = (),
-        response_schema: JsonSchema | None = None,
-        temperature: float | None = None,
-    ) -> Completion:
+    def answer(self, question: Question) -> Completion:
         """Return the model's answer. Raises as `Model.generate` does."""
-        question = Question(
-            messages=messages,
-            stop=stop,
-            tools=tools,
-            response_schema=response_schema,
-            temperature=temperature,
-        )
         done = self._retrying(lambda: self._ask(question))
-        cutter = StopCutter(stop)
+        cutter = StopCutter(question.stop)
         return replace(done, text=cutter.feed(done.text) + cutter.end())
 
-    def stream(
-        self,
-        messages: Sequence[ChatMessage],
-        *,
-        stop: Sequence[str] = (),
-        tools: Sequence[ToolSchema] = (),
-        response_schema: JsonSchema | None = None,
-        temperature: float | None = None,
-    ) -> Iterator[ModelDelta | Completion]:
-        """Yield the answer's text as it comes, then the `Completion`. Raises as `Model.stream` does."""
-        question = Question(
-            messages=messages,
-            stop=stop,
-            tools=tools,
-            response_schema=response_schema,
-            temperature=temperature,
-        )
+    def pieces(self, question: Question) -> Iterator[ModelDelta | Completion]:
+        """Yield the answer's text as it comes, then the `Completion`. Raises as `Model.generate` does."""
         pieces, first = self._retrying(lambda: self._opened(question))
-        return self._cut(pieces, first, StopCutter(stop))
+        return self._cut(pieces, first, StopCutter(question.stop))
 
     @abstractmethod
     def _ask(self, question: Question) -> Completion:
@@ -197,7 +159,7 @@ class ChatApiModel(ApiModel):
     def _body(self, question: Question) -> dict[str, Any]:
         body = request_form(question.messages, question.stop, question.tools, question.response_schema)
         sampling = {} if question.temperature is None else {"temperature": question.temperature}
-        return {**self.options, **body, **sampling}
+        return {**self.options, **question.options, **body, **sampling}
 
     def _ask(self, question: Question) -> Completion:
         return completion_of(self._create(self._body(question)))

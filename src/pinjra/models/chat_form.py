@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Sequence
 from typing import Any
 
 from pinjra.models.base import (
@@ -13,8 +14,9 @@ from pinjra.models.base import (
     FinishReason,
     JsonSchema,
     TokenUsage,
-    ToolCall,
     ToolSchema,
+    tool_call,
+    tool_call_of,
 )
 from pinjra.models.errors import CompletionInvalid, RequestRefused
 
@@ -23,11 +25,11 @@ __all__ = [
     "completion_of",
     "media_type",
     "message_form",
-    "parse_arguments",
     "schema_form",
     "tool_form",
 ]
 
+_NO_NAME = re.compile(r"[^A-Za-z0-9_-]")  # providers refuse a conversation with a name that no tool may have
 _SIGNATURES = ((b"\x89PNG", "image/png"), (b"\xff\xd8\xff", "image/jpeg"), (b"GIF8", "image/gif"))
 _FINISH: dict[str, FinishReason] = {
     "stop": "stop",
@@ -67,7 +69,10 @@ def message_form(message: ChatMessage) -> dict[str, Any]:
             {
                 "id": c.id,
                 "type": "function",
-                "function": {"name": c.name, "arguments": json.dumps(c.arguments)},
+                "function": {
+                    "name": _NO_NAME.sub("_", c.name)[:64] or "unnamed",
+                    "arguments": json.dumps(c.arguments),
+                },
             }
             for c in message.tool_calls
         ]
@@ -88,28 +93,22 @@ def schema_form(schema: JsonSchema) -> dict[str, Any]:
 
 
 def completion_of(answer: Any) -> Completion:
-    """Return an SDK's chat completion object as ours.
+    """Return an SDK's chat completion object as ours; tool calls that are none tell why.
 
     Raises:
-        CompletionInvalid: It holds no choice, or tool arguments that are no JSON object (the model's fault).
+        CompletionInvalid: It holds no choice (the model's fault).
     """
-    choices = getattr(answer, "choices", None)
-    if not choices:
+    choices = getattr(answer, "choices", None) or [None]
+    message = getattr(choices[0], "message", None)
+    if message is None:
         raise CompletionInvalid("the answer holds no choice")
-    message = choices[0].message
-    calls = tuple(
-        ToolCall(
-            id=str(c.id),
-            name=str(c.function.name),
-            arguments=parse_arguments(c.function.name, c.function.arguments),
-        )
-        for c in getattr(message, "tool_calls", None) or ()
-    )
+    calls = tuple(tool_call_of(call) for call in getattr(message, "tool_calls", None) or ())
+    content = getattr(message, "content", None)
     return Completion(
-        text=getattr(message, "content", None) or "",
+        text=ChatMessage.from_dict({"role": "assistant", "content": content}).content,
         tool_calls=calls,
         usage=_usage_of(getattr(answer, "usage", None)),
-        finish_reason=_finish_of(choices[0].finish_reason, bool(calls)),
+        finish_reason=_finish_of(getattr(choices[0], "finish_reason", None), bool(calls)),
     )
 
 
@@ -146,31 +145,9 @@ class Accumulator:
 
     def finish(self, text: str) -> Completion:
         """Return the whole completion. Raises as `completion_of` does."""
-        calls = tuple(
-            ToolCall(id=c["id"], name=c["name"], arguments=parse_arguments(c["name"], c["arguments"]))
-            for _, c in sorted(self._calls.items())
-        )
+        calls = tuple(tool_call(c["id"], c["name"], c["arguments"]) for _, c in sorted(self._calls.items()))
         finish = _finish_of(self._finish, bool(calls))
         return Completion(text=text, tool_calls=calls, usage=_usage_of(self._usage), finish_reason=finish)
-
-
-def parse_arguments(name: str, arguments: object) -> dict[str, object]:
-    """Return a tool call's arguments, which come as JSON text or as an object.
-
-    Raises:
-        CompletionInvalid: They are no JSON object (the model's fault).
-    """
-    parsed: object = arguments
-    if isinstance(arguments, str):
-        try:
-            parsed = json.loads(arguments or "{}")
-        except (ValueError, RecursionError) as error:
-            raise CompletionInvalid(
-                f"arguments of {name!r} are no JSON: {error}: {arguments[:500]!r}"
-            ) from None
-    if not isinstance(parsed, Mapping):
-        raise CompletionInvalid(f"arguments of {name!r} must be a JSON object, not {str(parsed)[:500]!r}")
-    return {str(key): value for key, value in parsed.items()}
 
 
 def _usage_of(usage: Any) -> TokenUsage:
@@ -181,7 +158,7 @@ def _usage_of(usage: Any) -> TokenUsage:
 
 
 def _finish_of(reason: str | None, has_calls: bool) -> FinishReason:
-    if has_calls:
+    if has_calls and reason != "length":
         return "tool_calls"
     return _FINISH.get(reason or "", "unknown")
 

@@ -18,7 +18,8 @@ from types import SimpleNamespace
 from typing import Any
 
 from pinjra.core.errors import ConfigurationError, MissingDependency
-from pinjra.models.base import ChatMessage, Completion, JsonSchema, ModelDelta, PromptStyle, ToolSchema
+from pinjra.models.adapted import AskedModel
+from pinjra.models.base import Completion, ModelDelta, PromptStyle, Question, ToolSchema
 from pinjra.models.catalog import DEFAULT_NAME, find
 from pinjra.models.chat_form import Accumulator, request_form
 from pinjra.models.errors import ProviderFailed, RequestRefused, WeightsUnavailable
@@ -28,7 +29,7 @@ from pinjra.models.weights import located
 __all__ = ["LlamaCppModel"]
 
 
-class LlamaCppModel:
+class LlamaCppModel(AskedModel):
     """A model of the catalog, or any GGUF file, run by llama.cpp in this process.
 
     Loads at the first request (seconds). Requests of several threads wait for each other.
@@ -95,49 +96,28 @@ class LlamaCppModel:
         with self._lock:
             self._server = None
 
-    def generate(
-        self,
-        messages: Sequence[ChatMessage],
-        *,
-        stop: Sequence[str] = (),
-        tools: Sequence[ToolSchema] = (),
-        response_schema: JsonSchema | None = None,
-        temperature: float | None = None,
-    ) -> Completion:
+    def answer(self, question: Question) -> Completion:
         """Return the model's answer. Raises as `Model.generate` does."""
         done = Completion()
-        for item in self.stream(
-            messages, stop=stop, tools=tools, response_schema=response_schema, temperature=temperature
-        ):
+        for item in self.pieces(question):
             if isinstance(item, Completion):
                 done = item
         return done
 
-    def stream(
-        self,
-        messages: Sequence[ChatMessage],
-        *,
-        stop: Sequence[str] = (),
-        tools: Sequence[ToolSchema] = (),
-        response_schema: JsonSchema | None = None,
-        temperature: float | None = None,
-    ) -> Iterator[ModelDelta | Completion]:
-        """Yield the answer's text as it comes, then the `Completion`. Raises as `Model.stream` does.
+    def pieces(self, question: Question) -> Iterator[ModelDelta | Completion]:
+        """Yield the answer's text as it comes, then the `Completion`. Raises as `Model.generate` does.
 
         Raises:
             RequestRefused: Images (this runtime is text only), or a prompt longer than the context.
         """
-        if any(message.images for message in messages):
+        if any(message.images for message in question.messages):
             raise RequestRefused(f"{self!r} reads text only; leave the images out or use a hosted model")
-        body = {
-            **self._sampling,
-            **request_form(messages, stop, tools, response_schema),
-            "cache_prompt": True,
-        }
-        if temperature is not None:
-            body["temperature"] = temperature
+        form = request_form(question.messages, question.stop, question.tools, question.response_schema)
+        body = {**self._sampling, **question.options, **form, "cache_prompt": True}
+        if question.temperature is not None:
+            body["temperature"] = question.temperature
         self.load()
-        return self._answer(body, tools)
+        return self._answer(body, question.tools)
 
     def _answer(self, body: dict[str, Any], tools: Sequence[ToolSchema]) -> Iterator[ModelDelta | Completion]:
         collected, text = Accumulator(), ""

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from pinjra.core.errors import MissingDependency
-from pinjra.models.api import ChatApiModel, Question
+from pinjra.models.api import ChatApiModel
+from pinjra.models.base import Question
 from pinjra.models.errors import AuthenticationFailed
 
 __all__ = ["AzureOpenAIModel", "OpenAIModel"]

@@ -5,17 +5,10 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from pinjra.models.base import (
-    ChatMessage,
-    Completion,
-    JsonSchema,
-    ModelDelta,
-    PromptStyle,
-    TokenUsage,
-    ToolSchema,
-)
+from pinjra.models.adapted import AskedModel
+from pinjra.models.base import ChatMessage, Completion, ModelDelta, PromptStyle, Question, TokenUsage
 from pinjra.models.errors import ModelExhausted
 
 __all__ = ["Request", "ScriptedModel"]
@@ -23,18 +16,11 @@ __all__ = ["Request", "ScriptedModel"]
 Script = str | Completion | Exception | Callable[[Sequence[ChatMessage]], "str | Completion"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
-    """What a scripted model was asked: the arguments of one `generate` or `stream`."""
-
-    messages: tuple[ChatMessage, ...]
-    stop: tuple[str, ...] = ()
-    tools: tuple[ToolSchema, ...] = ()
-    response_schema: JsonSchema | None = None
-    temperature: float | None = None
+Request = Question
+"""What a scripted model was asked."""
 
 
-class ScriptedModel:
+class ScriptedModel(AskedModel):
     """A model that answers with what it was given, in order, and records what it was asked.
 
     Args:
@@ -53,7 +39,7 @@ class ScriptedModel:
         model_id: str = "scripted",
         prompt_style: PromptStyle = "full",
     ) -> None:
-        self.model_id = model_id
+        super().__init__(model_id=model_id)
         self.prompt_style = prompt_style
         self.requests: list[Request] = []
         self._always = completions if callable(completions) else None
@@ -64,50 +50,24 @@ class ScriptedModel:
         left = "a function" if self._always else f"{len(self._remaining)} completions left"
         return f"ScriptedModel({self.model_id!r}, {left})"
 
-    def generate(
-        self,
-        messages: Sequence[ChatMessage],
-        *,
-        stop: Sequence[str] = (),
-        tools: Sequence[ToolSchema] = (),
-        response_schema: JsonSchema | None = None,
-        temperature: float | None = None,
-    ) -> Completion:
+    def answer(self, question: Question) -> Completion:
         """Return the next completion of the script.
 
         Raises:
             ModelExhausted: The script has ended (the caller's fault).
         """
-        script = self._next(
-            Request(
-                messages=tuple(messages),
-                stop=tuple(stop),
-                tools=tuple(tools),
-                response_schema=response_schema,
-                temperature=temperature,
-            )
-        )
+        script = self._next(question)
         if isinstance(script, Exception):
             raise script
-        answer = script if isinstance(script, str | Completion) else script(messages)
+        answer = script if isinstance(script, str | Completion) else script(question.messages)
         done = Completion(text=answer) if isinstance(answer, str) else answer
-        text = _cut(done.text, stop)
-        usage = done.usage if done.usage.total_tokens else _word_usage(messages, text)
+        text = _cut(done.text, question.stop)
+        usage = done.usage if done.usage.total_tokens else _word_usage(question.messages, text)
         return replace(done, text=text, usage=usage)
 
-    def stream(
-        self,
-        messages: Sequence[ChatMessage],
-        *,
-        stop: Sequence[str] = (),
-        tools: Sequence[ToolSchema] = (),
-        response_schema: JsonSchema | None = None,
-        temperature: float | None = None,
-    ) -> Iterator[ModelDelta | Completion]:
-        """Yield the next completion word by word, then whole. Raises as `generate` does."""
-        done = self.generate(
-            messages, stop=stop, tools=tools, response_schema=response_schema, temperature=temperature
-        )
+    def pieces(self, question: Question) -> Iterator[ModelDelta | Completion]:
+        """Yield the next completion word by word, then whole. Raises as `answer` does."""
+        done = self.answer(question)
         for piece in re.findall(r"\s*\S+|\s+$", done.text):
             yield ModelDelta(piece)
         yield done

@@ -6,9 +6,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from pinjra.models.base import Completion, ToolCall, ToolSchema
-from pinjra.models.chat_form import parse_arguments
-from pinjra.models.errors import CompletionInvalid
+from pinjra.models.base import Completion, FinishReason, ToolCall, ToolSchema, tool_call
 from pinjra.models.text_parts import after_thinking
 
 __all__ = ["with_text_calls"]
@@ -33,20 +31,17 @@ def with_text_calls(done: Completion, tools: Sequence[ToolSchema]) -> Completion
         for number, (name, arguments) in enumerate(_calls(after_thinking(done.text)), start=1)
         if name in offered
     ]
-    return replace(done, tool_calls=tuple(calls), finish_reason="tool_calls") if calls else done
+    finish: FinishReason = "length" if done.finish_reason == "length" else "tool_calls"
+    return replace(done, tool_calls=tuple(calls), finish_reason=finish) if calls else done
 
 
 def _calls(text: str) -> Iterator[tuple[str, dict[str, object]]]:
     pieces = _between(text, "<tool_call>", "</tool_call>") or _fenced(text) or [text]
     for piece in pieces:
         for item in _objects(piece.strip()):
-            name = item.get("name")
-            given = item.get("arguments", item.get("parameters", {}))
-            if isinstance(name, str):
-                try:
-                    yield name, parse_arguments(name, given)
-                except CompletionInvalid:
-                    continue  # not a call after all: the text says what it is
+            call = tool_call("", item.get("name"), item.get("arguments", item.get("parameters", {})))
+            if not call.problem:  # else it is no call after all: the text says what it is
+                yield call.name, call.arguments
 
 
 def _between(text: str, opening: str, closing: str) -> list[str]:

@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from pinjra.core.errors import MissingDependency
+from pinjra.models.adapted import AskedModel
 from pinjra.models.base import (
     ChatMessage,
     Completion,
-    JsonSchema,
     ModelDelta,
     PromptStyle,
+    Question,
     TokenUsage,
     ToolSchema,
 )
@@ -24,7 +25,7 @@ from pinjra.models.text_calls import with_text_calls
 __all__ = ["TransformersModel"]
 
 
-class TransformersModel:
+class TransformersModel(AskedModel):
     """A causal language model with a chat template, through `transformers`.
 
     Requests of several threads wait for each other. JSON schemas are not enforced by this backend; tool calls are read
@@ -77,41 +78,25 @@ class TransformersModel:
         options = {"max_new_tokens": self._max_new_tokens, "temperature": self._temperature}
         return {"kind": "transformers", "model_id": self.model_id, "options": options}
 
-    def generate(
-        self,
-        messages: Sequence[ChatMessage],
-        *,
-        stop: Sequence[str] = (),
-        tools: Sequence[ToolSchema] = (),
-        response_schema: JsonSchema | None = None,
-        temperature: float | None = None,
-    ) -> Completion:
+    def answer(self, question: Question) -> Completion:
         """Return the model's answer. Raises as `Model.generate` does."""
         done = Completion()
-        for item in self.stream(messages, stop=stop, tools=tools, temperature=temperature):
+        for item in self.pieces(question):
             if isinstance(item, Completion):
                 done = item
         return done
 
-    def stream(
-        self,
-        messages: Sequence[ChatMessage],
-        *,
-        stop: Sequence[str] = (),
-        tools: Sequence[ToolSchema] = (),
-        response_schema: JsonSchema | None = None,
-        temperature: float | None = None,
-    ) -> Iterator[ModelDelta | Completion]:
-        """Yield the answer's text as it comes, then the `Completion`. Raises as `Model.stream` does.
+    def pieces(self, question: Question) -> Iterator[ModelDelta | Completion]:
+        """Yield the answer's text as it comes, then the `Completion`. Raises as `Model.generate` does.
 
         Raises:
             RequestRefused: Images, or a prompt longer than the model's context.
         """
-        if any(message.images for message in messages):
+        if any(message.images for message in question.messages):
             raise RequestRefused(f"{self!r} reads text only; leave the images out")
-        inputs = self._inputs(messages, tools)
-        degree = self._temperature if temperature is None else temperature
-        return self._answer(inputs, StopCutter(stop), degree, tools)
+        inputs = self._inputs(question.messages, question.tools)
+        degree = self._temperature if question.temperature is None else question.temperature
+        return self._answer(inputs, StopCutter(question.stop), degree, question.tools)
 
     def _inputs(self, messages: Sequence[ChatMessage], tools: Sequence[ToolSchema]) -> Any:
         """Return the prompt's tokens, by the model's own chat template.

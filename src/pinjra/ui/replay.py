@@ -7,7 +7,6 @@ from typing import Any
 
 from pinjra.agents.memory.steps import (
     ActionStep,
-    FinalAnswerStep,
     MemoryStep,
     NestedRun,
     PlanningStep,
@@ -37,8 +36,6 @@ def replay(
                 yield e.PlanMade(**where, plan=step.plan)
             case ActionStep():
                 yield from _action(step, where)
-            case FinalAnswerStep():
-                yield e.FinalAnswer(**where, value=step.output)
             case _:
                 pass
 
@@ -62,6 +59,8 @@ def _action(step: ActionStep, where: dict[str, Any]) -> Iterator[e.Event]:
         output_tokens=step.token_usage.output_tokens,
         seconds=step.timing.duration,
     )
+    if step.is_final_answer or (step.error is not None and step.error.type == "AgentMaxStepsError"):
+        yield e.FinalAnswer(**where, value=step.action_output)
 
 
 def _tool(record: ToolRecord, where: dict[str, Any]) -> Iterator[e.Event]:

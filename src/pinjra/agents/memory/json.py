@@ -5,41 +5,28 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterable
-from dataclasses import fields, is_dataclass
+from dataclasses import fields
 
+from pinjra.agents.errors import recorded_error
 from pinjra.agents.memory.steps import (
-    ActionStep,
-    CompactionStep,
-    FinalAnswerStep,
+    KINDS,
+    OBJECTS,
     MemoryStep,
     NestedRun,
-    PlanningStep,
-    StepError,
     SystemPromptStep,
-    TaskStep,
     Timing,
     ToolRecord,
+    step_to_data,
 )
 from pinjra.core.errors import ConfigurationError
-from pinjra.core.json_data import plain
 from pinjra.models.base import TokenUsage, ToolCall
 
 __all__ = ["MEMORY_VERSION", "memory_from_json", "memory_to_json", "step_to_data", "steps_from_data"]
 
 MEMORY_VERSION = 1
-_KINDS: dict[str, type[MemoryStep]] = {
-    "system_prompt": SystemPromptStep,
-    "task": TaskStep,
-    "planning": PlanningStep,
-    "action": ActionStep,
-    "compaction": CompactionStep,
-    "final_answer": FinalAnswerStep,
-}
-_NAMES = {cls: name for name, cls in _KINDS.items()}
 # Field name -> how to read it back; everything else is taken as it is.
-_RECORDS = {"timing": Timing, "token_usage": TokenUsage, "error": StepError}
+_RECORDS = {"timing": Timing, "token_usage": TokenUsage}
 _LISTS = {"tool_calls": ToolCall, "tool_records": ToolRecord, "nested": NestedRun}
-_OBJECTS = ("action_output", "output")
 
 
 def memory_to_json(steps: Iterable[MemoryStep]) -> str:
@@ -81,43 +68,25 @@ def steps_from_data(data: Iterable[dict[str, object]]) -> list[MemoryStep]:
     return [_step(item) for item in data]
 
 
-def step_to_data(step: MemoryStep) -> dict[str, object]:
-    """Return a step as plain data that JSON can hold, with its kind."""
-    data = {"kind": _NAMES.get(type(step), type(step).__name__)}
-    return data | {f.name: _field(f.name, getattr(step, f.name)) for f in fields(step)}
-
-
-def _field(name: str, value: object) -> object:
-    if name in _OBJECTS:
-        return plain(value)
-    if isinstance(value, bytes):
-        return base64.b64encode(value).decode()
-    if isinstance(value, tuple):
-        return [_field("", item) for item in value]
-    if isinstance(value, MemoryStep):
-        return step_to_data(value)
-    if is_dataclass(value) and not isinstance(value, type):
-        return {f.name: _field(f.name, getattr(value, f.name)) for f in fields(value)}
-    return plain(value)
-
-
 def _step(data: dict[str, object]) -> MemoryStep:
-    kind = _KINDS.get(str(data["kind"]))
+    kind = KINDS.get(str(data["kind"]))
     if kind is None:
         raise ConfigurationError(f"a step of unknown kind {data['kind']!r}")
     return kind(**{f.name: _read(f.name, data[f.name]) for f in fields(kind) if f.name in data})
 
 
 def _read(name: str, value: object) -> object:
-    if name in _RECORDS and not isinstance(value, str):  # a ToolRecord's error is a text
-        return None if value is None else _record(_RECORDS[name], value)
+    if name in _RECORDS:
+        return _record(_RECORDS[name], value)
+    if name == "error" and isinstance(value, dict):  # a ToolRecord's error is a text
+        return recorded_error((str(value["type"]), str(value["message"])))
     if name in _LISTS and isinstance(value, list):
         return tuple(_record(_LISTS[name], item) for item in value)
     if name.endswith("images") and isinstance(value, list):
         return tuple(base64.b64decode(item) for item in value)
     if name == "steps" and isinstance(value, list):
         return tuple(_step(item) for item in value)
-    if name in _OBJECTS:
+    if name in OBJECTS:
         return value
     return tuple(value) if isinstance(value, list) else value
 

@@ -1,11 +1,11 @@
-"""Memory: an append-only list of frozen steps, and what can be read out of it."""
+"""Memory: the list of steps of a conversation, and what can be read out of it."""
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterable
+from copy import copy
 
-from pinjra.agents.memory.json import memory_from_json, memory_to_json, step_to_data
+from pinjra.agents.memory.json import memory_from_json, memory_to_json
 from pinjra.agents.memory.steps import (
     ActionStep,
     CompactionStep,
@@ -14,6 +14,7 @@ from pinjra.agents.memory.steps import (
     PlanningStep,
     SystemPromptStep,
     TaskStep,
+    step_to_data,
 )
 from pinjra.models.base import TokenUsage
 
@@ -21,47 +22,42 @@ __all__ = ["AgentMemory"]
 
 
 class AgentMemory:
-    """The steps of one conversation. Steps are appended and never changed, so a prompt's prefix stays the same.
+    """The steps of one conversation.
 
     Args:
-        system_prompt: Becomes the first step.
+        system_prompt: Becomes the first of `all_steps`.
         steps: Steps after it, of a conversation that goes on.
+
+    Attributes:
+        system_prompt: The instructions that the conversation began with.
+        steps: All steps after it. A run only appends.
     """
 
     def __init__(self, system_prompt: str, steps: Iterable[MemoryStep] = ()) -> None:
-        self._all: list[MemoryStep] = [SystemPromptStep(system_prompt=system_prompt), *steps]
-        self._lock = threading.Lock()
-
-    @property
-    def system_prompt(self) -> SystemPromptStep:
-        """Return the first step."""
-        first = self._all[0]
-        assert isinstance(first, SystemPromptStep)  # noqa: S101 (put there by __init__)
-        return first
-
-    @property
-    def steps(self) -> tuple[MemoryStep, ...]:
-        """Return all steps after the system prompt."""
-        return tuple(self._all[1:])
+        self.system_prompt = SystemPromptStep(system_prompt=system_prompt)
+        self.steps: list[MemoryStep] = list(steps)
 
     @property
     def all_steps(self) -> tuple[MemoryStep, ...]:
         """Return all steps, the system prompt first."""
-        return tuple(self._all)
+        return (self.system_prompt, *self.steps)
 
     def append(self, step: MemoryStep) -> None:
         """Add a step at the end."""
-        with self._lock:
-            self._all.append(step)
+        self.steps.append(step)
+
+    def reset(self) -> None:
+        """Forget all steps but the system prompt."""
+        self.steps.clear()
 
     def copy(self) -> AgentMemory:
-        """Return a memory with the same steps that grows by itself."""
-        return AgentMemory(self.system_prompt.system_prompt, self.steps)
+        """Return a memory of copies of the steps: it grows, and its steps change, by itself."""
+        return AgentMemory(self.system_prompt.system_prompt, [copy(step) for step in self.steps])
 
     def token_usage(self) -> TokenUsage:
         """Return the tokens of all steps, those of managed agents included."""
         total = TokenUsage()
-        for step in self._all:
+        for step in self.all_steps:
             if isinstance(step, ActionStep | PlanningStep | CompactionStep):
                 total += step.token_usage
             if isinstance(step, ActionStep):
@@ -80,7 +76,7 @@ class AgentMemory:
 
     def return_full_code(self) -> str:
         """Return all code that the steps ran, as one text."""
-        codes = [s.code_action for s in self._all if isinstance(s, ActionStep) and s.code_action]
+        codes = [s.code_action for s in self.all_steps if isinstance(s, ActionStep) and s.code_action]
         return "\n\n".join(codes)
 
     def to_json(self) -> str:
@@ -104,7 +100,7 @@ class AgentMemory:
         Args:
             detailed: With the system prompt and whole texts; else long texts are cut.
         """
-        for step in self._all:
+        for step in self.all_steps:
             if detailed or not isinstance(step, SystemPromptStep):
                 write(describe_step(step, cut=None if detailed else 2000))
 

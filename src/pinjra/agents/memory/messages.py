@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from pinjra.agents.errors import AgentBudgetError, AgentError, AgentGenerationError, AgentInterrupted
 from pinjra.agents.memory.observation import DEFAULT_LENGTH, as_data, cut_middle
 from pinjra.agents.memory.steps import (
     ActionStep,
@@ -19,6 +20,11 @@ from pinjra.models.base import ChatMessage
 __all__ = ["MessageForm", "estimate_tokens", "to_messages"]
 
 _LONGEST_ANSWER = 100_000  # characters shown of what a model wrote: more than any writes that is not looping
+_NOT_THE_MODELS = (
+    AgentGenerationError,
+    AgentInterrupted,
+    AgentBudgetError,
+)  # errors that the model did nothing for
 _RETRY = "Find the cause and try another way; do not repeat the same code."
 
 
@@ -80,7 +86,7 @@ def _step(step: MemoryStep, form: MessageForm) -> list[ChatMessage]:
             return [ChatMessage(role="system", content=step.system_prompt)]
         case TaskStep():
             content = step.task if form.fenced else f"New task:\n{step.task}"
-            return [ChatMessage(role="user", content=content, images=step.task_images)]
+            return [ChatMessage(role="user", content=content, images=tuple(step.task_images or ()))]
         case PlanningStep():
             return [
                 ChatMessage(role="assistant", content=step.plan),
@@ -99,7 +105,7 @@ def _step(step: MemoryStep, form: MessageForm) -> list[ChatMessage]:
 
 
 def _action(step: ActionStep, form: MessageForm) -> list[ChatMessage]:
-    if step.error is not None and not form.failures:
+    if step.error is not None and (not form.failures or _says_nothing(step)):
         return []
     if step.tool_calls:
         return _calls(step, form)
@@ -108,15 +114,27 @@ def _action(step: ActionStep, form: MessageForm) -> list[ChatMessage]:
     messages = [ChatMessage(role="assistant", content=written)] if written else []
     seen = _observation(step, form)
     if seen or step.observations_images:
-        messages.append(ChatMessage(role="user", content=seen, images=step.observations_images))
+        messages.append(ChatMessage(role="user", content=seen, images=tuple(step.observations_images or ())))
     return messages
+
+
+def _says_nothing(step: ActionStep) -> bool:
+    """Whether the step ended before the model had said anything: there is nothing for it to learn."""
+    return isinstance(step.error, _NOT_THE_MODELS) and not step.model_output and not step.tool_calls
 
 
 def _observation(step: ActionStep, form: MessageForm) -> str:
     parts = [f"Observation:\n{as_data(step.observations, form.length)}"] if step.observations else []
     if step.error is not None:
-        parts.append(f"Error:\n{as_data(step.error.message, form.length)}\n{_RETRY}")
+        parts.append(_error(step.error, form))
     return "\n".join(parts)
+
+
+def _error(error: AgentError, form: MessageForm) -> str:
+    said = as_data(error.message, form.length)
+    if isinstance(error, _NOT_THE_MODELS):
+        return f"This step did not end, through no fault of yours:\n{said}"
+    return f"Error:\n{said}\n{_RETRY}"
 
 
 def _calls(step: ActionStep, form: MessageForm) -> list[ChatMessage]:
@@ -126,7 +144,5 @@ def _calls(step: ActionStep, form: MessageForm) -> list[ChatMessage]:
     for call, result in zip(step.tool_calls, results, strict=False):
         messages.append(ChatMessage(role="tool", content=as_data(result, form.length), tool_call_id=call.id))
     if step.error is not None:
-        messages.append(
-            ChatMessage(role="user", content=f"Error:\n{as_data(step.error.message, form.length)}\n{_RETRY}")
-        )
+        messages.append(ChatMessage(role="user", content=_error(step.error, form)))
     return messages

@@ -1,9 +1,16 @@
-"""What memory is made of: one frozen dataclass a kind of step. Steps are never changed, only appended."""
+"""What memory is made of: one dataclass a kind of step, and any step as plain data.
+
+An action step is written while it is made; then callbacks see it, which may change it, and from then on it stays as it is, so
+that a prompt's beginning stays the same.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import base64
+from dataclasses import dataclass, field, fields, is_dataclass
 
+from pinjra.agents.errors import AgentError
+from pinjra.core.json_data import plain
 from pinjra.models.base import TokenUsage, ToolCall
 
 __all__ = [
@@ -13,40 +20,29 @@ __all__ = [
     "MemoryStep",
     "NestedRun",
     "PlanningStep",
-    "StepError",
     "SystemPromptStep",
     "TaskStep",
     "Timing",
     "ToolRecord",
+    "step_to_data",
 ]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True)
 class Timing:
-    """When something began and ended, in seconds since the epoch."""
+    """When something began and ended, in seconds since the epoch; `end_time` is None until then."""
 
     start_time: float
-    end_time: float
+    end_time: float | None = None
 
     @property
     def duration(self) -> float:
-        """Return the seconds between."""
-        return self.end_time - self.start_time
+        """Return the seconds between; 0 until it ends."""
+        return self.end_time - self.start_time if self.end_time is not None else 0.0
 
-    def dict(self) -> dict[str, float]:
+    def dict(self) -> dict[str, float | None]:
         """Return it as a dictionary, with the duration."""
         return {"start_time": self.start_time, "end_time": self.end_time, "duration": self.duration}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StepError:
-    """Why a step failed: an error as data. `type` is the class's name in `pinjra.agents.errors`."""
-
-    type: str
-    message: str
-
-    def __str__(self) -> str:
-        return self.message
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,25 +57,23 @@ class ToolRecord:
     seconds: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class MemoryStep:
     """Base of all steps."""
 
     def dict(self) -> dict[str, object]:
         """Return the step as plain data that JSON can hold."""
-        from pinjra.agents.memory.json import step_to_data  # it imports this module
-
         return step_to_data(self)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class SystemPromptStep(MemoryStep):
     """The instructions that the run began with. Always the first step."""
 
     system_prompt: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class TaskStep(MemoryStep):
     """What the caller asked for. `variables` are the names of additional arguments."""
 
@@ -88,7 +82,7 @@ class TaskStep(MemoryStep):
     variables: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class PlanningStep(MemoryStep):
     """A plan that the model made."""
 
@@ -98,7 +92,7 @@ class PlanningStep(MemoryStep):
     token_usage: TokenUsage = field(default_factory=TokenUsage)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class NestedRun:
     """A managed agent's run, under the step that called it.
 
@@ -115,13 +109,14 @@ class NestedRun:
     timing: Timing
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class ActionStep(MemoryStep):
     """One turn: what the model wrote, what ran, and what came of it.
 
     Args:
         model_output: The model's text, whole.
         tool_calls: What a JSON agent's model asked for; empty for code.
+        error: Why the step failed, or None; without traceback.
         observations: What the model sees of the outcome, before it is cut for the prompt.
         action_output: The code's value, or the final answer: the object itself.
         tool_records: Every tool call that the step made, in the order of their ends.
@@ -137,7 +132,7 @@ class ActionStep(MemoryStep):
     tool_results: tuple[str, ...] = ()
     observations: str = ""
     observations_images: tuple[bytes, ...] = field(default=(), repr=False)
-    error: StepError | None = None
+    error: AgentError | None = None
     action_output: object = field(default=None, repr=False)
     tool_records: tuple[ToolRecord, ...] = ()
     nested: tuple[NestedRun, ...] = ()
@@ -146,7 +141,7 @@ class ActionStep(MemoryStep):
     notes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class CompactionStep(MemoryStep):
     """Stands, in the prompt, for the steps before it up to number `covers` of the memory's list (from 0, exclusive).
 
@@ -158,8 +153,43 @@ class CompactionStep(MemoryStep):
     token_usage: TokenUsage = field(default_factory=TokenUsage)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class FinalAnswerStep(MemoryStep):
     """The run's answer: the object itself."""
 
     output: object
+
+
+# What a step of each kind is called in saved data.
+KINDS: dict[str, type[MemoryStep]] = {
+    "system_prompt": SystemPromptStep,
+    "task": TaskStep,
+    "planning": PlanningStep,
+    "action": ActionStep,
+    "compaction": CompactionStep,
+    "final_answer": FinalAnswerStep,
+}
+_NAMES = {cls: name for name, cls in KINDS.items()}
+OBJECTS = ("action_output", "output")  # fields that hold values of the user's own
+
+
+def step_to_data(step: MemoryStep) -> dict[str, object]:
+    """Return a step as plain data that JSON can hold, with its kind; secrets are masked."""
+    data: dict[str, object] = {"kind": _NAMES.get(type(step), type(step).__name__)}
+    return data | {f.name: _field(f.name, getattr(step, f.name)) for f in fields(step)}
+
+
+def _field(name: str, value: object) -> object:
+    if name in OBJECTS:
+        return plain(value)
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode()
+    if isinstance(value, tuple | list):
+        return [_field("", item) for item in value]
+    if isinstance(value, MemoryStep):
+        return step_to_data(value)
+    if isinstance(value, AgentError):
+        return value.dict()
+    if is_dataclass(value) and not isinstance(value, type):
+        return {f.name: _field(f.name, getattr(value, f.name)) for f in fields(value)}
+    return plain(value)

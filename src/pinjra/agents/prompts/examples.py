@@ -7,12 +7,9 @@ compares two calls, five or six. So the turns are built from the tools' own `exa
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
 
 from pinjra.models.base import ChatMessage
-
-if TYPE_CHECKING:
-    from pinjra.tools.base import Tool
+from pinjra.tools.base import Tool
 
 __all__ = ["example_turns"]
 

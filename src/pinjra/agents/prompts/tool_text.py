@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
+from typing import Protocol
 
-if TYPE_CHECKING:
-    from pinjra.agents.agent import Agent
-    from pinjra.tools.base import Tool
+from pinjra.tools.base import Tool
 
 __all__ = ["authorized_words", "brief_signatures", "signatures", "tool_lines"]
+
+
+class TeamMember(Protocol):
+    """What a prompt tells of a managed agent."""
+
+    description: str | None
+
 
 # The standard modules a model most often wants; the executor's own list decides.
 _USUAL = (
@@ -18,7 +23,7 @@ _USUAL = (
 )  # fmt: skip
 
 
-def signatures(tools: Mapping[str, Tool], agents: Mapping[str, Agent]) -> str:
+def signatures(tools: Mapping[str, Tool], agents: Mapping[str, TeamMember]) -> str:
     """Return everything callable as Python signatures with documentation."""
     parts = [tool.to_code_prompt() for tool in tools.values()]
     for name, agent in agents.items():
@@ -30,7 +35,7 @@ def signatures(tools: Mapping[str, Tool], agents: Mapping[str, Agent]) -> str:
     return "\n\n".join(parts)
 
 
-def brief_signatures(tools: Mapping[str, Tool], agents: Mapping[str, Agent]) -> str:
+def brief_signatures(tools: Mapping[str, Tool], agents: Mapping[str, TeamMember]) -> str:
     """Return one line each: what small models can hold."""
     lines = [
         f"{name}({', '.join(tool.inputs)})  # {_first_line(tool.description)}" for name, tool in tools.items()
@@ -39,7 +44,7 @@ def brief_signatures(tools: Mapping[str, Tool], agents: Mapping[str, Agent]) -> 
     return "\n".join(lines)
 
 
-def tool_lines(tools: Mapping[str, Tool], agents: Mapping[str, Agent]) -> str:
+def tool_lines(tools: Mapping[str, Tool], agents: Mapping[str, TeamMember]) -> str:
     """Return tools for an agent that answers in JSON: one a line, what it takes and gives."""
     lines = []
     for name, tool in tools.items():

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from pinjra.agents.errors import AgentError, AgentGenerationError
+from pinjra.agents.errors import AgentError, AgentGenerationError, AgentParsingError
 from pinjra.agents.run.state import Run
 from pinjra.agents.run.waiting import abandonable, abandonable_items
 from pinjra.core.events import ModelDelta as DeltaEvent
+from pinjra.models.adapted import adapted
 from pinjra.models.base import ChatMessage, Completion, JsonSchema, ModelDelta, ToolSchema
+from pinjra.models.errors import CompletionInvalid
 
-__all__ = ["ask"]
+__all__ = ["ask", "check_complete"]
 
 
 def ask(
@@ -25,22 +27,26 @@ def ask(
     """Return the model's completion.
 
     Raises:
+        AgentParsingError: What the model gave is no completion; it may do better when it is told.
         AgentGenerationError: The model or its provider failed.
         AgentInterrupted, AgentBudgetError: The run was stopped meanwhile; the request is abandoned.
     """
-    model = run.agent.model
+    model = adapted(run.agent.model)
     if not tools and any(message.tool_calls for message in messages):
         tools = (
             run.agent.tool_schemas()
         )  # providers refuse a conversation with calls of tools that are not offered
+    safe = [message.encodable() for message in messages]
     options = {"stop": stop, "tools": tools, "response_schema": response_schema, "temperature": temperature}
     try:
-        if run.options.streams and callable(getattr(model, "stream", None)):
-            done = _streamed(run, abandonable_items(lambda: model.stream(messages, **options), run.stop))  # type: ignore[arg-type]  # options are the parameters, by name
+        if run.streams and callable(getattr(model, "stream", None)):
+            done = _streamed(run, abandonable_items(lambda: model.stream(safe, **options), run.stop))
         else:
-            done = abandonable(lambda: model.generate(messages, **options), run.stop)  # type: ignore[arg-type]  # as above
+            done = abandonable(lambda: model.generate(safe, **options), run.stop)
     except AgentError:
         raise
+    except CompletionInvalid as error:
+        raise AgentParsingError(f"your answer could not be read: {error}") from error
     except Exception as error:  # whatever a model of anybody's raises
         name = getattr(model, "model_id", type(model).__name__)
         raise AgentGenerationError(f"the model {name} failed: {type(error).__name__}: {error}") from error
@@ -58,3 +64,17 @@ def _streamed(run: Run, items: Iterator[ModelDelta | Completion]) -> Completion:
     if done is None:
         raise AgentGenerationError("the model's stream ended without a completion")
     return done
+
+
+def check_complete(done: Completion) -> None:
+    """Raise where the output limit cut the model's answer: half of an action may do something else than the whole.
+
+    Raises:
+        AgentParsingError: Tells the model so.
+    """
+    if done.finish_reason == "length":
+        tokens = f" after {done.usage.output_tokens} tokens" if done.usage.output_tokens else ""
+        raise AgentParsingError(
+            f"your answer was cut{tokens}, because it reached the longest that it may have; nothing of it was run. Write less: "
+            "a shorter thought, and the work in several steps"
+        )

@@ -5,8 +5,7 @@ from __future__ import annotations
 import inspect
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import cast
+from typing import Any, TypeVar
 
 from pinjra.agents.errors import (
     AgentBudgetError,
@@ -14,26 +13,23 @@ from pinjra.agents.errors import (
     AgentGenerationError,
     AgentInterrupted,
     AgentMaxStepsError,
+    AgentParsingError,
+    recorded_error,
 )
 from pinjra.agents.memory.messages import to_messages
 from pinjra.agents.memory.observation import describe_value
-from pinjra.agents.memory.steps import (
-    ActionStep,
-    FinalAnswerStep,
-    MemoryStep,
-    PlanningStep,
-    StepError,
-    Timing,
-)
+from pinjra.agents.memory.steps import ActionStep, FinalAnswerStep, MemoryStep, PlanningStep, Timing
 from pinjra.agents.prompts.templates import render
 from pinjra.agents.run.compaction import compact
 from pinjra.agents.run.completion import ask
-from pinjra.agents.run.state import Run, RunResult, RunState
+from pinjra.agents.run.results import RunResult, RunState
+from pinjra.agents.run.state import Outcome, Run
 from pinjra.core.events import FinalAnswer, PlanMade, RunFinished, RunStarted, StepFinished, StepStarted
-from pinjra.models.base import ChatMessage, TokenUsage, ToolCall
+from pinjra.models.base import ChatMessage, TokenUsage
 
-__all__ = ["Draft", "conversation", "drive"]
+__all__ = ["conversation", "drive", "end_state", "finished"]
 
+S = TypeVar("S", bound=MemoryStep)
 _FATAL = (AgentInterrupted, AgentBudgetError, AgentGenerationError)
 _STATES: dict[type[BaseException], RunState] = {
     AgentInterrupted: "interrupted",
@@ -41,27 +37,9 @@ _STATES: dict[type[BaseException], RunState] = {
 }
 
 
-@dataclass(slots=True, kw_only=True)
-class Draft:
-    """An action step in the making; frozen into an `ActionStep` when it is over."""
-
-    model_output: str = ""
-    thought: str = ""
-    code_action: str | None = None
-    tool_calls: tuple[ToolCall, ...] = ()
-    tool_results: tuple[str, ...] = ()
-    observations: str = ""
-    observations_images: tuple[bytes, ...] = ()
-    error: BaseException | None = None
-    action_output: object = None
-    token_usage: TokenUsage = field(default_factory=TokenUsage)
-    is_final_answer: bool = False
-    notes: tuple[str, ...] = ()
-
-
-def drive(run: Run) -> tuple[RunResult, BaseException | None]:
+def drive(run: Run) -> Outcome:
     """Return the run's result, and the error that ended it, if one did."""
-    run.emit(RunStarted, task=run.task)
+    run.emit(RunStarted, task=run.options.task)
     output: object = None
     state: RunState = "error"
     error: BaseException | None = None
@@ -69,26 +47,42 @@ def drive(run: Run) -> tuple[RunResult, BaseException | None]:
         try:
             output, state = _steps(run)
         except BaseException as raised:  # given back as a value; the caller decides what is raised
-            error = raised
-            state = _STATES.get(type(raised), "error")
+            error, state = raised, end_state(raised)
             if isinstance(raised, KeyboardInterrupt):
                 run.stop.set(AgentInterrupted("interrupted by the keyboard"))
-    result = _result(run, output, state, error)
+    result = RunResult(
+        output=output,
+        state=state,
+        memory=run.memory,
+        token_usage=run.meter.usage,
+        timing=Timing(run.started, time.time()),
+        money=run.meter.money,
+        error=f"{type(error).__name__}: {error}" if error is not None else "",
+        run_id=run.id,
+    )
     if isinstance(error, AgentError):
         error.result = result
         run.note("limit" if state == "budget_error" else "end", state=state, message=str(error))
-    usage = result.token_usage
-    run.emit(
-        RunFinished,
-        state=state,
-        output=output,
-        error=result.error,
-        input_tokens=usage.input_tokens,
-        output_tokens=usage.output_tokens,
-        seconds=result.timing.duration,
-        money=result.money,
-    )
+    run.emit(RunFinished, **finished(result))
     return result, error
+
+
+def end_state(error: BaseException) -> RunState:
+    """Return the state of a run that an error ended."""
+    return _STATES.get(type(error), "error")
+
+
+def finished(result: RunResult) -> dict[str, object]:
+    """Return what the last event of a run says."""
+    return {
+        "state": result.state,
+        "output": result.output,
+        "error": result.error,
+        "input_tokens": result.token_usage.input_tokens,
+        "output_tokens": result.token_usage.output_tokens,
+        "seconds": result.timing.duration,
+        "money": result.money,
+    }
 
 
 def conversation(run: Run) -> list[ChatMessage]:
@@ -119,53 +113,32 @@ def _steps(run: Run) -> tuple[object, RunState]:
 
 def _step(run: Run) -> ActionStep:
     run.emit(StepStarted)
-    started = time.time()
-    draft = Draft()
+    step = ActionStep(step_number=run.step_number, timing=Timing(time.time()))
+    error: BaseException | None = None
     try:
-        run.agent.act(run, draft)
-        if draft.is_final_answer:
-            _check_answer(run, draft.action_output)
-    except BaseException as error:  # recorded first; what is not the model's to mend is raised again below
-        draft.error = error
-        draft.is_final_answer = False
-    run.failures = 0 if draft.error is None else run.failures + 1
-    step = _recorded(run, _frozen(run, draft, started))
-    _announce(run, cast("ActionStep", step))
-    if draft.error is not None and (
-        isinstance(draft.error, _FATAL) or not isinstance(draft.error, AgentError)
-    ):
-        raise draft.error
-    return cast("ActionStep", step)
+        run.agent.act(run, step)
+        if step.is_final_answer:
+            _check_answer(run, step.action_output)
+    except BaseException as raised:  # recorded first; what is not the model's to mend is raised again below
+        error, step.error = raised, recorded_error(raised)
+        step.is_final_answer = False
+    run.failures = 0 if error is None else run.failures + 1
+    step = _ended(run, step)
+    if error is not None and (isinstance(error, _FATAL) or not isinstance(error, AgentError)):
+        raise error
+    return step
 
 
-def _frozen(run: Run, draft: Draft, started: float) -> ActionStep:
-    nested, records = run.take_below()
-    error = draft.error
-    return ActionStep(
-        step_number=run.step_number,
-        timing=Timing(start_time=started, end_time=time.time()),
-        model_output=draft.model_output,
-        thought=draft.thought,
-        code_action=draft.code_action,
-        tool_calls=draft.tool_calls,
-        tool_results=draft.tool_results,
-        observations=draft.observations,
-        observations_images=draft.observations_images,
-        error=StepError(type=type(error).__name__, message=str(error)) if error is not None else None,
-        action_output=draft.action_output,
-        tool_records=records,
-        nested=nested,
-        token_usage=draft.token_usage,
-        is_final_answer=draft.is_final_answer,
-        notes=draft.notes,
-    )
-
-
-def _announce(run: Run, step: ActionStep) -> None:
+def _ended(run: Run, step: ActionStep) -> ActionStep:
+    """Return the step as recorded, with what happened below it."""
+    step.timing.end_time = time.time()
+    step.nested, step.tool_records = run.take_below()
+    step = _called_back(run, step)
+    run.memory.append(step)
     run.emit(
         StepFinished,
         observation=step.observations,
-        error=f"{step.error.type}: {step.error.message}" if step.error else "",
+        error=f"{step.error.type}: {step.error}" if step.error else "",
         is_final_answer=step.is_final_answer,
         input_tokens=step.token_usage.input_tokens,
         output_tokens=step.token_usage.output_tokens,
@@ -173,15 +146,15 @@ def _announce(run: Run, step: ActionStep) -> None:
         money=run.price.of(step.token_usage) if run.price else 0.0,
         record=step,
     )
+    return step
 
 
-def _recorded(run: Run, step: MemoryStep) -> MemoryStep:
-    """Return the step as appended to memory: a callback may return another of the same kind in its place."""
+def _called_back(run: Run, step: S) -> S:
+    """Return the step as its callbacks leave it: they may change it, or return another of its class in its place."""
     for kind, callback in run.agent.step_callbacks:
         if isinstance(step, kind):
-            changed: object = run.resolve(_call(callback, step, agent=run.agent))
-            step = changed if isinstance(changed, MemoryStep) and type(changed) is type(step) else step
-    run.memory.append(step)
+            changed: Any = run.resolve(_call(callback, step, agent=run.agent))
+            step = changed if type(changed) is type(step) else step
     return step
 
 
@@ -216,66 +189,55 @@ def _call(function: Callable[..., object], *args: object, **named: object) -> ob
 
 
 def _plan(run: Run, taken: int) -> None:
-    started = time.time()
+    timing = Timing(time.time())
     texts = run.agent.template("planning")
     variables = run.agent.prompt_variables() | {
-        "task": run.task,
+        "task": run.options.task,
         "remaining_steps": run.options.max_steps - taken,
     }
-    if taken == 0:
-        question = render(texts["initial_plan"], **variables)
-    else:
-        names = ("update_plan_pre_messages", "update_plan_post_messages")
-        question = "\n".join(render(texts[name], **variables) for name in names)
-    done = ask(run, [*conversation(run), ChatMessage(role="user", content=question)])
-    step = PlanningStep(
-        plan=done.text.strip(),
-        step_number=run.step_number,
-        timing=Timing(start_time=started, end_time=time.time()),
-        token_usage=done.usage,
-    )
-    _recorded(run, step)
+    names = ["initial_plan"] if taken == 0 else ["update_plan_pre_messages", "update_plan_post_messages"]
+    text, usage = _asked(run, "\n".join(render(texts[name], **variables) for name in names))
+    timing.end_time = time.time()
+    step = PlanningStep(plan=text.strip(), step_number=run.step_number, timing=timing, token_usage=usage)
+    step = _called_back(run, step)
+    run.memory.append(step)
     run.emit(PlanMade, plan=step.plan)
+
+
+def _asked(run: Run, question: str) -> tuple[str, TokenUsage]:
+    """Return what the model says to a question about its work; "" where it is not to be read."""
+    try:
+        done = ask(run, [*conversation(run), ChatMessage(role="user", content=question)])
+    except AgentParsingError:
+        return "", TokenUsage()
+    return done.text, done.usage
 
 
 def _last_answer(run: Run) -> object:
     """Return the model's answer from what it found, asked for when no step is left; recorded as a step that says so."""
     run.stop.check()
     run.step_number += 1
-    started = time.time()
     texts = run.agent.template("final_answer")
-    question = "\n".join(render(texts[name], task=run.task) for name in ("pre_messages", "post_messages"))
-    draft = Draft()
+    question = "\n".join(
+        render(texts[name], task=run.options.task) for name in ("pre_messages", "post_messages")
+    )
+    step = ActionStep(step_number=run.step_number, timing=Timing(time.time()))
     limit = run.options.max_steps
     try:
-        done = ask(run, [*conversation(run), ChatMessage(role="user", content=question)])
-        draft.model_output, draft.token_usage = done.text, done.usage
-        draft.action_output = done.text.strip() or f"There is no answer: all {limit} steps are used up."
+        step.model_output, step.token_usage = _asked(run, question)
+        step.action_output = (
+            step.model_output.strip() or f"There is no answer: all {limit} steps are used up."
+        )
     except AgentGenerationError as error:
-        draft.action_output = (
+        step.action_output = (
             f"There is no answer: all {limit} steps are used up, and then the model failed: {error}"
         )
-    draft.error = AgentMaxStepsError(f"no final answer within {limit} steps; this is the model's last word")
-    step = cast("ActionStep", _recorded(run, _frozen(run, draft, started)))
-    run.note("limit", limit="max_steps", message=str(draft.error))
-    _announce(run, step)
-    return step.action_output
+    step.error = AgentMaxStepsError(f"no final answer within {limit} steps; this is the model's last word")
+    run.note("limit", limit="max_steps", message=str(step.error))
+    return _ended(run, step).action_output
 
 
 def _finish(run: Run, output: object) -> object:
-    step = cast("FinalAnswerStep", _recorded(run, FinalAnswerStep(output=output)))
+    step = _called_back(run, FinalAnswerStep(output=output))
     run.emit(FinalAnswer, value=step.output)
     return step.output
-
-
-def _result(run: Run, output: object, state: RunState, error: BaseException | None) -> RunResult:
-    return RunResult(
-        output=output,
-        state=state,
-        memory=run.memory,
-        token_usage=run.meter.usage,
-        timing=Timing(start_time=run.started, end_time=time.time()),
-        money=run.meter.money,
-        error=f"{type(error).__name__}: {error}" if error is not None else "",
-        run_id=run.id,
-    )

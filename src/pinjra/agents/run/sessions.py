@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import threading
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 from pinjra.agents.memory.memory import AgentMemory
-from pinjra.agents.run.state import Run
-from pinjra.core.errors import ConfigurationError, PinjraError
+from pinjra.core.calls import HostFunction
+from pinjra.core.errors import ConfigurationError, ExecutorUnavailable, PinjraError
 from pinjra.executors.base import PythonExecutor
 
-__all__ = ["ExecutorSource", "LastRun", "LastRuns", "Session"]
+__all__ = ["ExecutorSource", "LastRun", "LastRuns", "RunSession"]
 
 
-class Session:
+class RunSession:
     """An executor while runs use it.
 
     Args:
@@ -27,20 +28,10 @@ class Session:
         self.executor = executor
         self.owned = owned
         self._lock = lock
+        self._granted: set[str] = set()
 
-    def acquire(self, run: Run) -> None:
-        """Wait until no other run uses a given executor.
-
-        Raises:
-            ConfigurationError: A run above this one uses it: it would wait for itself (the caller's fault).
-        """
-        above = run.parent
-        while above is not None:
-            if above.session is not None and above.session.executor is self.executor:
-                raise ConfigurationError(
-                    f"{run.label} and {above.label} were given the same executor; a managed agent needs one of its own"
-                )
-            above = above.parent
+    def acquire(self) -> None:
+        """Wait until no other run uses a given executor."""
         if self._lock is not None:
             self._lock.acquire()
 
@@ -49,6 +40,17 @@ class Session:
         self.executor.on_output = None
         if self._lock is not None:
             self._lock.release()
+
+    def grant(self, functions: Mapping[str, HostFunction]) -> None:
+        """Let code call these and nothing that an earlier run of this session was granted."""
+        gone = self._granted - set(functions)
+        if gone:
+            with suppress(
+                ExecutorUnavailable
+            ):  # such an executor keeps the name; the ended run's tool refuses by itself
+                self.executor.revoke_tools(sorted(gone))
+        self.executor.send_tools(functions)
+        self._granted = set(functions)
 
     def close(self) -> None:
         """End the session if it was made for the agent."""
@@ -68,11 +70,11 @@ class ExecutorSource:
         self._make = make
         self._lock = threading.Lock()
 
-    def open(self) -> Session:
+    def open(self) -> RunSession:
         """Return a fresh session, or the one around the given executor."""
         if self.given is not None:
-            return Session(self.given, owned=False, lock=self._lock)
-        return Session(self._make(), owned=True)
+            return RunSession(self.given, owned=False, lock=self._lock)
+        return RunSession(self._make(), owned=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +82,8 @@ class LastRun:
     """What is left of a run: enough to go on with it."""
 
     memory: AgentMemory
-    session: Session | None
+    session: RunSession | None
+    is_fresh: bool = False  # no run has used the session yet: what its owner put there is meant to stay
 
 
 class LastRuns:
@@ -115,7 +118,7 @@ class LastRuns:
             last, self._last = self._last, None
             if not reset:
                 self._continued += 1
-        if last is None or not reset:
+        if last is None or not reset or last.is_fresh:
             return last
         return self._emptied(last)
 
@@ -129,6 +132,18 @@ class LastRuns:
         for session in (old.session if old else None, drop):
             if session is not None:
                 session.close()
+
+    def executor(
+        self, open_session: Callable[[], RunSession | None], system_prompt: str
+    ) -> PythonExecutor | None:
+        """Return the kept session's executor; where there is none, that of a session opened for the next run."""
+        with self._lock:
+            last = self._last
+        if last is None or last.session is None:
+            memory = last.memory if last else AgentMemory(system_prompt)
+            last = LastRun(memory, open_session(), is_fresh=True)
+            self.keep(last, continued=False)
+        return last.session.executor if last.session else None
 
     def abandon(self, *, continued: bool) -> None:
         """A run that was to go on did not begin."""

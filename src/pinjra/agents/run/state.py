@@ -1,4 +1,4 @@
-"""Run: the state of one run of an agent. The agent is configuration and is never written to by a run."""
+"""Run: the state of one run of an agent; AgentSpec: what a run sees of its agent, which no run writes to."""
 
 from __future__ import annotations
 
@@ -7,87 +7,97 @@ import inspect
 import threading
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, TypeVar, cast
+from typing import Literal, Protocol, TypeVar, cast
 
+from pinjra.agents.approval import AfterTool, AuditLog, BeforeRun, BeforeTool
 from pinjra.agents.errors import AgentBudgetError, AgentError
-from pinjra.agents.memory.steps import NestedRun, Timing, ToolRecord
+from pinjra.agents.memory.memory import AgentMemory
+from pinjra.agents.memory.messages import MessageForm
+from pinjra.agents.memory.steps import ActionStep, MemoryStep, NestedRun, ToolRecord
 from pinjra.agents.run.budget import Budget, Meter, Price
+from pinjra.agents.run.compaction import Compaction
+from pinjra.agents.run.options import RunOptions
+from pinjra.agents.run.results import RunResult
+from pinjra.agents.run.sessions import LastRuns, RunSession
 from pinjra.agents.run.stop import Stop
 from pinjra.core.events import Event
-from pinjra.models.base import TokenUsage
+from pinjra.models.base import Model, ToolSchema
 
-if TYPE_CHECKING:
-    from pinjra.agents.agent import Agent
-    from pinjra.agents.approval import AuditLog
-    from pinjra.agents.memory.memory import AgentMemory
-    from pinjra.agents.run.sessions import Session
+__all__ = ["CURRENT_RUN", "AgentSpec", "Outcome", "Run", "Sink"]
 
-__all__ = ["CURRENT_RUN", "Options", "Run", "RunResult", "RunState"]
-
-RunState = Literal["success", "max_steps_error", "budget_error", "interrupted", "error"]
 Sink = Callable[[Event], None]
+Outcome = tuple[RunResult, BaseException | None]  # of a run, and the error that ended it, if one did
+Hook = Literal["before_run", "before_tool", "after_tool"]
 T = TypeVar("T")
 
 # The run that this thread or task works for: what a tool calls becomes nested below it.
 CURRENT_RUN: ContextVar[Run | None] = ContextVar("pinjra_current_run", default=None)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunResult:
-    """What came of a run.
+class AgentSpec(Protocol):
+    """What a run sees of an agent: its configuration, and how this kind of agent does what all do."""
 
-    Args:
-        output: The final answer: the object itself; None where there is none.
-        state: "success"; "max_steps_error" (then `output` is the model's last answer); "budget_error", "interrupted" or
-            "error" (then `error` says more).
-        memory: The steps themselves; `agent.resume(result.memory)` goes on with them.
-        token_usage: Of the whole run, managed agents included.
-        money: By the budget's price; 0 without one.
-    """
-
-    output: object
-    state: RunState
-    memory: AgentMemory = field(repr=False)
-    token_usage: TokenUsage
-    timing: Timing
-    money: float = 0.0
-    error: str = ""
-    run_id: str = ""
+    name: str | None
+    description: str | None
+    model: Model
+    max_steps: int
+    planning_interval: int | None
+    vote: int
+    verbosity_level: int
+    stream_outputs: bool
+    keep_memory: bool
+    provide_run_summary: bool
+    budget: Budget
+    compaction: Compaction | None
+    audit: AuditLog | None
+    before_run: BeforeRun | None
+    before_tool: BeforeTool | None
+    after_tool: AfterTool | None
+    step_callbacks: tuple[tuple[type[MemoryStep], Callable[..., object]], ...]
+    final_answer_checks: tuple[Callable[..., object], ...]
+    last_runs: LastRuns
+    calls_lock: threading.Lock
 
     @property
-    def steps(self) -> list[dict[str, object]]:
-        """Return the memory's steps as plain data."""
-        return self.memory.get_full_steps()
+    def system_prompt(self) -> str:
+        """Return the system prompt, rendered."""
 
-    def dict(self) -> dict[str, object]:
-        """Return everything as a dictionary; `output` as it is."""
-        return {
-            "output": self.output,
-            "state": self.state,
-            "steps": self.steps,
-            "token_usage": self.token_usage.dict(),
-            "timing": self.timing.dict(),
-            "money": self.money,
-            "error": self.error,
-            "run_id": self.run_id,
-        }
+    def callables(self) -> Mapping[str, Callable[..., object]]:
+        """Return what a run may call by name."""
 
+    def act(self, run: Run, step: ActionStep) -> None:
+        """Take one step and write into `step` what came of it."""
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
-    """What a caller asked of one run."""
+    def open_session(self) -> RunSession | None:
+        """Return a fresh executor session; None for an agent that runs no code."""
 
-    max_steps: int
-    budget: Budget = field(default_factory=Budget)
-    streams: bool = False
-    loop: asyncio.AbstractEventLoop | None = None  # of `arun`: awaitables of hooks and tools run there
-    temperature: float | None = None
-    first_step: int = 0
+    def bind_session(self, run: Run) -> None:
+        """Give the run's session its tools and variables."""
+
+    def tool_schemas(self) -> Sequence[ToolSchema]:
+        """Return what the model is offered for structured calls."""
+
+    def message_form(self) -> MessageForm:
+        """Return how memory is shown to the model."""
+
+    def prompt_variables(self) -> dict[str, object]:
+        """Return what prompt templates may name."""
+
+    def template(self, group: str) -> dict[str, str]:
+        """Return a group of prompt templates."""
+
+    def execute(self, options: RunOptions, sink: Sink | None = None) -> Outcome:
+        """Return what came of a run in this thread."""
+
+    def track(self, run: Run, *, active: bool) -> None:
+        """Note that a run begins or ends."""
+
+    def interrupt_thread(self, thread: threading.Thread) -> None:
+        """Stop the runs of this agent that `thread` drives."""
 
 
 class Run:
@@ -96,27 +106,42 @@ class Run:
     Args:
         sink: Takes every event of this run and of those below it.
         parent: The run that this one works for.
+
+    Attributes:
+        callables: What it may call: what its agent had when it began.
+        is_over: Nothing is granted any more.
+        failures: Failed steps in a row.
+        objects: What a JSON agent's calls may name.
     """
 
     def __init__(
-        self, agent: Agent, task: str, memory: AgentMemory, options: Options, sink: Sink, parent: Run | None
+        self, agent: AgentSpec, options: RunOptions, memory: AgentMemory, sink: Sink, parent: Run | None
     ) -> None:
         self.id = uuid.uuid4().hex[:12]
         self.agent = agent
-        self.task = task
-        self.memory = memory
         self.options = options
+        self.memory = memory
         self.parent = parent
         self.depth: int = parent.depth + 1 if parent else 0
+        self.budget = options.budget or agent.budget
+        self.streams: bool = (
+            options.streams or agent.stream_outputs or (parent is not None and parent.streams)
+        )
+        self.loop: asyncio.AbstractEventLoop | None = options.loop or (parent.loop if parent else None)
         self.stop = Stop()
-        self.meter: Meter = Meter(options.budget, parent.meter if parent else None)
-        self.step_number = options.first_step
+        self.meter: Meter = Meter(self.budget, parent.meter if parent else None)
+        self.step_number = (
+            max((getattr(s, "step_number", 0) for s in options.memory.steps), default=0)
+            if options.memory
+            else 0
+        )
         self.started = time.time()
         self.thread = threading.current_thread()
-        self.session: Session | None = None
-        self.failures = 0  # failed steps in a row
-        self.variables: dict[str, object] = {}  # what the caller gave
-        self.objects: dict[str, object] = {}  # what a JSON agent's calls may name
+        self.session: RunSession | None = None
+        self.callables = dict(agent.callables())
+        self.is_over = False
+        self.failures = 0
+        self.objects: dict[str, object] = {}
         self._sink = sink
         self._lock = threading.Lock()
         self._nested: list[NestedRun] = []
@@ -130,7 +155,7 @@ class Run:
     @property
     def price(self) -> Price | None:
         """Return what the model costs: by the own budget's price, or that of a run above."""
-        own = self.options.budget.price
+        own = self.budget.price
         return own if own is not None or self.parent is None else self.parent.price
 
     @property
@@ -140,7 +165,7 @@ class Run:
             return self.agent.audit
         return self.parent.audit if self.parent else None
 
-    def hook(self, name: Literal["before_run", "before_tool", "after_tool"]) -> Callable[..., object] | None:
+    def hook(self, name: Hook) -> Callable[..., object] | None:
         """Return the agent's own hook, or that of the nearest run above: a team is approved like its manager."""
         own: Callable[..., object] | None = getattr(self.agent, name)
         return own if own is not None or self.parent is None else self.parent.hook(name)
@@ -187,7 +212,7 @@ class Run:
     def limited(self) -> Iterator[None]:
         """Stop this run when the run above stops and when its time is over."""
         timer: threading.Timer | None = None
-        seconds = self.options.budget.seconds
+        seconds = self.budget.seconds
         if seconds is not None:
             timer = threading.Timer(seconds, self._out_of_time, (seconds,))
             timer.daemon = True
@@ -224,7 +249,7 @@ class Run:
         async def wait() -> T:
             return await awaitable
 
-        loop = self.options.loop
+        loop = self.loop
         if loop is not None and loop.is_running():
             return asyncio.run_coroutine_threadsafe(wait(), loop).result()
         try:

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from pinjra.agents.errors import AgentToolCallError
 from pinjra.agents.memory.memory import describe_step
 from pinjra.agents.memory.observation import describe_value
 from pinjra.agents.prompts.templates import render, shipped
-from pinjra.agents.run import driver as running
-from pinjra.agents.run.state import CURRENT_RUN, RunResult
-
-if TYPE_CHECKING:
-    from pinjra.agents.agent import Agent
+from pinjra.agents.run.driver import outcome
+from pinjra.agents.run.options import RunOptions
+from pinjra.agents.run.results import RunResult
+from pinjra.agents.run.state import CURRENT_RUN, AgentSpec
 
 __all__ = ["call_managed"]
 
 
-def call_managed(agent: Agent, task: str, additional_args: dict[str, object] | None) -> object:
+def call_managed(agent: AgentSpec, task: str, additional_args: dict[str, object] | None) -> object:
     """Return the answer of a managed agent: the object itself, or the text of a report template or summary.
 
     Where the agent keeps its memory, calls wait for each other; else each has a run of its own.
@@ -36,27 +33,27 @@ def call_managed(agent: Agent, task: str, additional_args: dict[str, object] | N
         return _call(agent, task, additional_args, keep=True)
 
 
-def _call(agent: Agent, task: str, additional_args: dict[str, object] | None, *, keep: bool) -> object:
+def _call(agent: AgentSpec, task: str, additional_args: dict[str, object] | None, *, keep: bool) -> object:
     words = agent.template("managed_agent")
-    order = running.Order(
+    options = RunOptions(
         task=_task(agent, words["task"], task),
         max_steps=agent.max_steps,
         reset=not keep,
         keep=keep,
         variables=dict(additional_args or {}),
     )
-    result, error = running.execute(agent, order)
-    answer = running.outcome(result, error, full=False)
+    result, error = agent.execute(options)
+    answer = outcome(result, error, full=False)
     return _report(agent, words["report"], answer, result)
 
 
-def _task(agent: Agent, template: str, task: str) -> str:
+def _task(agent: AgentSpec, template: str, task: str) -> str:
     if getattr(agent, "is_small", False) and template == shipped("managed_task"):
         return task  # small models lose the task among words about it
     return render(template, name=agent.name or "", task=task)
 
 
-def _report(agent: Agent, template: str, answer: object, result: RunResult) -> object:
+def _report(agent: AgentSpec, template: str, answer: object, result: RunResult) -> object:
     if template == shipped("managed_report") and not agent.provide_run_summary:
         return answer  # the object itself
     text = render(template, name=agent.name or "", final_answer=describe_value(answer))

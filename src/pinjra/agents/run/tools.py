@@ -1,8 +1,9 @@
-"""A tool or managed agent -> what one run grants of it: hooks, budget, events and audit around every call."""
+"""A tool or managed agent -> what one run grants of it: hooks, budget, events, audit and the one deadline around every call."""
 
 from __future__ import annotations
 
 import inspect
+import threading
 import time
 import uuid
 from collections.abc import Callable
@@ -14,14 +15,14 @@ from pinjra.agents.memory.observation import glimpse
 from pinjra.agents.memory.steps import ToolRecord
 from pinjra.agents.run.state import Run
 from pinjra.agents.run.waiting import abandonable, await_or_stop
-from pinjra.core.calls import describe
+from pinjra.core.calls import HostFunction, describe
 from pinjra.core.errors import ToolRefused
 from pinjra.core.events import ToolCalled, ToolReturned
 
-__all__ = ["GrantedTool", "grant_all"]
+__all__ = ["RunTool", "granted"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class _Call:
     """One call in progress."""
 
@@ -30,60 +31,59 @@ class _Call:
     kwargs: dict[str, object]
     named: dict[str, object]
     started: float
+    is_given_up: bool = False
 
 
-class GrantedTool:
-    """A tool as one run may call it. Any thread may call it, several at once.
+class RunTool:
+    """A tool as one run may call it, from any thread. A call raises what the tool raises, or:
 
-    Calling it raises what the tool raises, or:
-        ToolRefused: A hook refused the call; the message is for the model.
-        AgentError: The run was stopped meanwhile; the call is abandoned.
-        TimeoutError: The tool took longer than its own `seconds`.
+    ToolRefused: The run is over, or a hook refused the call; the message is for the model.
+    AgentError: The run was stopped meanwhile; the call is abandoned.
+    TimeoutError: The tool took longer than its own `seconds`, the wait for its turn included.
     """
 
     def __init__(self, name: str, tool: Callable[..., object], run: Run) -> None:
-        host = describe(name, tool)
+        self._host = describe(name, tool)
         self.name = name
-        self.description = host.doc
-        self.is_async = host.is_async
-        self.concurrent = host.is_concurrent
-        self.seconds = host.seconds
-        self._check = host.check
-        self._tool = tool
         self._run = run
+        self._turn = threading.Lock()  # calls of a tool that is not concurrent wait for each other
+
+    def host_function(self) -> HostFunction:
+        """Return what an executor needs to know of it; the deadline is held here."""
+        return replace(self._host, function=self, seconds=None)
 
     def check_arguments(self, args: tuple[object, ...], kwargs: dict[str, object]) -> None:
         """Raise `ToolRefused` where the arguments do not fit the tool."""
-        if self._check is not None:
-            self._check(args, kwargs)
+        if self._host.check is not None:
+            self._host.check(args, kwargs)
 
     def __call__(self, *args: object, **kwargs: object) -> object:
         """Return the tool's result; an awaitable where the tool is async."""
-        if self.is_async:
+        if self._host.is_async:
             return self._call_async(args, kwargs)
         call = self._begin(args, kwargs)
         try:
-            value = abandonable(lambda: self._invoke(call), self._run.stop, self.seconds)
+            value = abandonable(lambda: self._invoke(call), self._run.stop, self._host.seconds)
             value = self._after(call, value)
         except BaseException as error:
+            call.is_given_up = True
             self._failed(call, error)
             raise
         self._succeeded(call, value)
         return value
 
     def call_blocking(self, arguments: dict[str, object]) -> object:
-        """Return the result in this thread, also of an async tool."""
-        if not self.is_async:
-            return self(**arguments)
+        """Return the result in this thread, also of an async tool; arguments are checked."""
+        self.check_arguments((), arguments)
         return self._run.resolve(self(**arguments))
 
     async def _call_async(self, args: tuple[object, ...], kwargs: dict[str, object]) -> object:
         call = self._begin(args, kwargs)
         try:
             with self._run.current():
-                value = self._tool(*call.args, **call.kwargs)
+                value = self._host.function(*call.args, **call.kwargs)
                 if inspect.isawaitable(value):
-                    value = await await_or_stop(value, self._run.stop, self.seconds)
+                    value = await await_or_stop(value, self._run.stop, self._host.seconds)
             value = self._after(call, value)
         except BaseException as error:
             self._failed(call, error)
@@ -92,11 +92,19 @@ class GrantedTool:
         return value
 
     def _invoke(self, call: _Call) -> object:
+        if self._host.is_concurrent:
+            return self._work(call)
+        with self._turn:
+            return None if call.is_given_up else self._work(call)
+
+    def _work(self, call: _Call) -> object:
         with self._run.current():
-            return self._run.resolve(self._tool(*call.args, **call.kwargs))
+            return self._run.resolve(self._host.function(*call.args, **call.kwargs))
 
     def _begin(self, args: tuple[object, ...], kwargs: dict[str, object]) -> _Call:
         run = self._run
+        if run.is_over:  # SECURITY: a session outlives its run, and so does the guest's stub
+            raise ToolRefused(f"{self.name} was granted to an earlier run; it is no tool of this one")
         run.stop.check()
         try:
             run.meter.add_tool_call()
@@ -104,33 +112,26 @@ class GrantedTool:
             run.stop.set(error)
             run.note("limit", limit=error.kind, message=str(error))
             raise
-        call = _Call(
-            id=uuid.uuid4().hex[:8],
-            args=args,
-            kwargs=kwargs,
-            named=_named(self._tool, args, kwargs),
-            started=time.monotonic(),
-        )
-        call = self._approved(call)
+        named = _named(self._host.function, args, kwargs)
+        call = _Call(id=uuid.uuid4().hex[:8], args=args, kwargs=kwargs, named=named, started=time.monotonic())
+        self._approve(call)
         run.emit(ToolCalled, call=call.id, name=self.name, arguments=call.named)
         run.note("tool_call", call=call.id, tool=self.name, arguments=call.named)
         return call
 
-    def _approved(self, call: _Call) -> _Call:
-        """Return the call as the `before_tool` hook allows it."""
+    def _approve(self, call: _Call) -> None:
+        """Have the call allowed, refused or changed by the `before_tool` hook."""
         hook = self._run.hook("before_tool")
         answer = hook(self.name, call.named, self._run.agent) if hook else None
         decision = decided(self._run.resolve(answer))
         if isinstance(decision, Refuse):
             self._refused(call, decision)
-        if not isinstance(decision, Replace):
-            return call
-        if not isinstance(decision.value, dict):
-            raise TypeError(
-                f"before_tool must replace arguments by a dict, not {type(decision.value).__name__}"
-            )
-        self.check_arguments((), decision.value)
-        return replace(call, args=(), kwargs=decision.value, named=decision.value)
+        if isinstance(decision, Replace):
+            if not isinstance(decision.value, dict):
+                kind = type(decision.value).__name__
+                raise TypeError(f"before_tool must replace arguments by a dict, not {kind}")
+            self.check_arguments((), decision.value)
+            call.args, call.kwargs, call.named = (), decision.value, decision.value
 
     def _after(self, call: _Call, value: object) -> object:
         """Return the result as the `after_tool` hook leaves it."""
@@ -146,40 +147,31 @@ class GrantedTool:
         raise ToolRefused(f"the call of {self.name} was refused: {decision.reason}")
 
     def _failed(self, call: _Call, error: BaseException) -> None:
-        message = (
-            str(error) if isinstance(error, AgentError | ToolRefused) else f"{type(error).__name__}: {error}"
-        )
-        self._record(call, "", message)
+        is_told = isinstance(error, AgentError | ToolRefused)
+        self._record(call, "", str(error) if is_told else f"{type(error).__name__}: {error}")
 
     def _succeeded(self, call: _Call, value: object) -> None:
         self._record(call, glimpse(value), "", value)
 
     def _record(self, call: _Call, shown: str, error: str, value: object = None) -> None:
         seconds = time.monotonic() - call.started
-        run = self._run
-        shown_arguments = {name: _kept(argument) for name, argument in call.named.items()}
+        run, name = self._run, self.name
+        arguments = {key: _small(argument) for key, argument in call.named.items()}
         run.add_record(
             ToolRecord(
-                call=call.id,
-                name=self.name,
-                arguments=shown_arguments,
-                result=shown,
-                error=error,
-                seconds=seconds,
+                call=call.id, name=name, arguments=arguments, result=shown, error=error, seconds=seconds
             )
         )
-        run.emit(ToolReturned, call=call.id, name=self.name, value=value, error=error, seconds=seconds)
-        run.note(
-            "tool_return", call=call.id, tool=self.name, result=shown, error=error, seconds=round(seconds, 4)
-        )
+        run.emit(ToolReturned, call=call.id, name=name, value=value, error=error, seconds=seconds)
+        run.note("tool_return", call=call.id, tool=name, result=shown, error=error, seconds=round(seconds, 4))
 
 
-def grant_all(tools: dict[str, Callable[..., object]], run: Run) -> dict[str, GrantedTool]:
-    """Return every tool as `run` may call it."""
-    return {name: GrantedTool(name, tool, run) for name, tool in tools.items()}
+def granted(run: Run) -> dict[str, RunTool]:
+    """Return everything that `run` may call."""
+    return {name: RunTool(name, tool, run) for name, tool in run.callables.items()}
 
 
-def _kept(argument: object) -> object:
+def _small(argument: object) -> object:
     """Return a small argument itself and a glimpse of any other: memory must not hold on to a tool's data."""
     return argument if argument is None or isinstance(argument, bool | int | float) else glimpse(argument)
 

@@ -9,19 +9,18 @@ from __future__ import annotations
 import time
 from collections import Counter
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
-from pinjra.agents.errors import AgentBudgetError, AgentError, AgentInterrupted
+from pinjra.agents.errors import AgentError, AgentInterrupted
 from pinjra.agents.memory.observation import describe_value
 from pinjra.agents.memory.steps import Timing
-from pinjra.agents.run import driver as running
 from pinjra.agents.run.budget import Budget
+from pinjra.agents.run.driver import execute, prepare
+from pinjra.agents.run.loop import end_state, finished
+from pinjra.agents.run.options import RunOptions
+from pinjra.agents.run.results import RunResult
 from pinjra.agents.run.sessions import LastRun
-from pinjra.agents.run.state import Run, RunResult, Sink
+from pinjra.agents.run.state import AgentSpec, Outcome, Run, Sink
 from pinjra.core.events import FinalAnswer, RunFinished, RunStarted
-
-if TYPE_CHECKING:
-    from pinjra.agents.agent import Agent
 
 __all__ = ["execute_vote"]
 
@@ -29,18 +28,16 @@ _FIRST_TEMPERATURE = 0.0
 _OTHER_TEMPERATURE = 0.7
 
 
-def execute_vote(
-    agent: Agent, order: running.Order, sink: Sink | None
-) -> tuple[RunResult, BaseException | None]:
+def execute_vote(agent: AgentSpec, options: RunOptions, sink: Sink | None) -> Outcome:
     """Return the result of the attempt whose answer won, with the tokens of all; the earliest of equals wins."""
-    outer = running.prepare(agent, order, None, sink)
+    outer = prepare(agent, options, None, sink)
     agent.track(outer, active=True)
-    outer.emit(RunStarted, task=order.task)
+    outer.emit(RunStarted, task=options.task)
     error: BaseException | None = None
     winner: RunResult | None = None
     try:
         with outer.limited(), outer.current():
-            winner = _attempts(outer, order)
+            winner = _attempts(outer, options)
     except AgentError as raised:
         error = raised
     finally:
@@ -50,22 +47,13 @@ def execute_vote(
         error.result = result
     if winner is not None:
         outer.emit(FinalAnswer, value=result.output)
-    outer.emit(
-        RunFinished,
-        state=result.state,
-        output=result.output,
-        error=result.error,
-        input_tokens=result.token_usage.input_tokens,
-        output_tokens=result.token_usage.output_tokens,
-        seconds=result.timing.duration,
-        money=result.money,
-    )
-    if order.keep:
+    outer.emit(RunFinished, **finished(result))
+    if options.keep:
         agent.last_runs.keep(LastRun(result.memory, None), continued=False)
     return result, error
 
 
-def _attempts(outer: Run, order: running.Order) -> RunResult:
+def _attempts(outer: Run, options: RunOptions) -> RunResult:
     """Return the winner; stops early when no other answer can win any more."""
     votes = outer.agent.vote
     results: list[RunResult] = []
@@ -74,10 +62,9 @@ def _attempts(outer: Run, order: running.Order) -> RunResult:
         outer.stop.check()
         outer.meter.check()
         temperature = _OTHER_TEMPERATURE if number else _FIRST_TEMPERATURE
-        attempt = replace(
-            order, keep=False, temperature=temperature, budget=Budget(price=outer.options.budget.price)
-        )
-        result, error = running.execute_once(outer.agent, attempt)
+        own = Budget(price=outer.budget.price)
+        attempt = replace(options, keep=False, temperature=temperature, budget=own)
+        result, error = execute(outer.agent, attempt)
         outer.stop.check()
         if error is not None and (isinstance(error, AgentInterrupted) or not isinstance(error, AgentError)):
             raise error
@@ -104,14 +91,13 @@ def _key(answer: object) -> str:
 
 
 def _result(outer: Run, winner: RunResult | None, error: BaseException | None) -> RunResult:
-    timing = Timing(start_time=outer.started, end_time=time.time())
+    timing = Timing(outer.started, time.time())
     usage, money = outer.meter.usage, outer.meter.money
     if winner is not None:
         return replace(winner, token_usage=usage, money=money, timing=timing, run_id=outer.id)
-    stopped = {AgentBudgetError: "budget_error", AgentInterrupted: "interrupted"}
     return RunResult(
         output=None,
-        state=stopped.get(type(error), "error"),  # type: ignore[arg-type]  # the values are RunStates
+        state=end_state(error) if error else "error",
         memory=outer.memory,
         token_usage=usage,
         timing=timing,

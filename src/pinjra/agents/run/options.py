@@ -1,0 +1,68 @@
+"""What a caller asks of one run."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from io import BytesIO
+from pathlib import Path
+
+from pinjra.agents.memory.memory import AgentMemory
+from pinjra.agents.run.budget import Budget
+from pinjra.core.errors import ConfigurationError
+
+__all__ = ["RunOptions", "encode_images"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunOptions:
+    """What a caller asks of one run.
+
+    Args:
+        reset: False goes on with the memory and the variables of the last run.
+        variables: Set in the session before the first step.
+        streams: The model's text is wanted as it comes.
+        keep: Keep memory and session for `reset=False`; a managed agent's call does not.
+        loop: Of `arun`: awaitables of hooks and tools run there.
+        memory: Go on with this memory, at its next step, instead of the last run's.
+        budget: Instead of the agent's own.
+    """
+
+    task: str
+    max_steps: int
+    reset: bool = True
+    images: tuple[bytes, ...] = ()
+    variables: dict[str, object] = field(default_factory=dict)
+    streams: bool = False
+    keep: bool = True
+    loop: asyncio.AbstractEventLoop | None = None
+    memory: AgentMemory | None = None
+    budget: Budget | None = None
+    temperature: float | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.task, str):
+            raise ConfigurationError(f"the task must be a text, not {type(self.task).__name__}")
+
+
+def encode_images(images: Sequence[object]) -> tuple[bytes, ...]:
+    """Return images as files' bytes.
+
+    Raises:
+        ConfigurationError: Something is neither bytes, a path nor a PIL image (the caller's fault).
+    """
+    return tuple(_encode_image(image) for image in images)
+
+
+def _encode_image(image: object) -> bytes:
+    if isinstance(image, bytes):
+        return image
+    if isinstance(image, str | Path):
+        return Path(image).read_bytes()
+    save = getattr(image, "save", None)
+    if not callable(save):
+        raise ConfigurationError(f"an image must be a PIL image, bytes or a path, not {type(image).__name__}")
+    buffer = BytesIO()
+    save(buffer, format="PNG")
+    return buffer.getvalue()

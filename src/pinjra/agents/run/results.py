@@ -1,0 +1,55 @@
+"""RunResult: what came of a run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from pinjra.agents.memory.memory import AgentMemory
+from pinjra.agents.memory.steps import Timing
+from pinjra.models.base import TokenUsage
+
+__all__ = ["RunResult", "RunState"]
+
+RunState = Literal["success", "max_steps_error", "budget_error", "interrupted", "error"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunResult:
+    """What came of a run.
+
+    Args:
+        output: The final answer: the object itself; None where there is none.
+        state: "success"; "max_steps_error" (then `output` is the model's last answer); "budget_error", "interrupted" or
+            "error" (then `error` says more).
+        memory: The steps themselves; `agent.resume(result.memory)` goes on with them.
+        token_usage: Of the whole run, managed agents included.
+        money: By the budget's price; 0 without one.
+    """
+
+    output: object
+    state: RunState
+    memory: AgentMemory = field(repr=False)
+    token_usage: TokenUsage
+    timing: Timing
+    money: float = 0.0
+    error: str = ""
+    run_id: str = ""
+
+    @property
+    def steps(self) -> list[dict[str, object]]:
+        """Return the memory's steps as plain data."""
+        return self.memory.get_full_steps()
+
+    def dict(self) -> dict[str, object]:
+        """Return everything as a dictionary; `output` as it is."""
+        return {
+            "output": self.output,
+            "state": self.state,
+            "steps": self.steps,
+            "token_usage": self.token_usage.dict(),
+            "timing": self.timing.dict(),
+            "money": self.money,
+            "error": self.error,
+            "run_id": self.run_id,
+        }
