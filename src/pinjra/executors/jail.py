@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, ClassVar
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pinjra.core.errors import ExecutorUnavailable
 from pinjra.core.limits import Limits
@@ -20,6 +21,12 @@ from pinjra.jail.confine import Spec
 from pinjra.jail.programs import find_programs
 from pinjra.jail.spawn.client import Config, zygote_for
 from pinjra.wire.connection import opening_bytes
+
+if TYPE_CHECKING:
+    from pinjra.core.access import Access
+    from pinjra.core.execution import Execution
+    from pinjra.executors.network.gateway import Connection, Doorway, Gateway
+    from pinjra.executors.network.rules import Resolve
 
 __all__ = ["JailExecutor", "JailTransport"]
 
@@ -43,6 +50,8 @@ class JailExecutor(SessionExecutor):
         require: Properties or mechanisms (`pinjra.jail.profile.PROPERTIES`) without which the jail must not start.
         without: Mechanisms to leave out although this kernel has them.
         spares: Confined processes kept ready for the next session of the same limits; 0 saves about 4 MiB each.
+        resolve: Name and port -> addresses, for `network=[…]`; None: as this machine does.
+        on_connection: Told each connection of the guest, or refusal, when it has ended; on a thread of the gateway.
         options: `network`, `python_path` (folders with modules of your own: the guest can read everything in them) and the others
             of docs/sandbox.md; `guard`, `rollback`, `protected`.
 
@@ -55,7 +64,8 @@ class JailExecutor(SessionExecutor):
     ACCESS: ClassVar[Mapping[str, str]] = {
         **SessionExecutor.ACCESS,
         "programs": "execve of the read-only view",
-        "network": "True: sockets of the host's network",
+        "network": "hosts: own network namespace, the host's gateway; True: the host's network",
+        "secrets": "added by the host's gateway",
         "python_path": "read-only in the view",
     }
     PATIENCE = Patience(close_seconds=0.0)  # no goodbye: the kernel ends all of a session at once
@@ -69,25 +79,61 @@ class JailExecutor(SessionExecutor):
         require: Iterable[str] = (),
         without: Iterable[str] = (),
         spares: int = 1,
+        resolve: Resolve | None = None,
+        on_connection: Callable[[Connection], None] | None = None,
         **options: Any,
     ) -> None:
         imports = tuple(additional_authorized_imports)
         self._preload = tuple(preload) if preload is not None else third_party(imports)
         self._require, self._without = tuple(require), tuple(without)
         self._spares = spares
+        self._resolve, self._on_connection = resolve, on_connection
+        self._gateway: Gateway | None = None
         super().__init__(imports, limits=limits, **options)
 
     def _configure(self) -> None:
+        demands: dict[str, Any] = {}
+        if self.access.hosts:
+            gateway = self._gateway = _gateway(self.access, self._resolve, self._on_connection)
+            demands = {
+                "ports": gateway.rules.ports,
+                "addresses": gateway.rules.addresses,
+                "texts": gateway.texts,
+            }
         self._config = session_config(
             self,
             self._preload,
             require=self._require,
             without=self._without,
             network=self.access.open_network,
+            **demands,
         )
+        if self._gateway is not None:
+            self._environment += self._gateway.environment
 
     def _open(self) -> JailTransport:
-        return open_box(self, self._config, self._spares)
+        return open_box(self, self._config, self._spares, self._gateway)
+
+    @property
+    def connections(self) -> tuple[Connection, ...]:
+        """What this session has reached, or was refused, through `network=[…]`; the last thousand."""
+        doorway = self._doorway()
+        return tuple(doorway.connections) if doorway is not None else ()
+
+    def _run(self, code: str, argv: tuple[str, ...], stdin: bytes, wall_seconds: float | None) -> Execution:
+        done = super()._run(code, argv, stdin, wall_seconds)
+        doorway = self._doorway()
+        refused = doorway.take_refusals() if doorway is not None else []
+        if not refused:
+            return done
+        if done.error is None:
+            return replace(done, notes=(*done.notes, *refused))
+        hint = "\n".join((*((done.error.hint,) if done.error.hint else ()), *refused))
+        return replace(done, error=replace(done.error, hint=hint))
+
+    def _doorway(self) -> Doorway | None:
+        transport = self._link.channel.transport
+        return transport.doorway if isinstance(transport, JailTransport) else None
 
     def _open_fork(self, ask: Callable[[], None]) -> JailTransport:
         return fork_box(self, ask)
@@ -130,7 +176,9 @@ def session_config(executor: SessionExecutor, preload: Iterable[str] = (), **dem
     )
 
 
-def open_box(executor: SessionExecutor, config: Config, spares: int) -> JailTransport:
+def open_box(
+    executor: SessionExecutor, config: Config, spares: int, gateway: Gateway | None = None
+) -> JailTransport:
     """Return the stream to a new confined process.
 
     Raises:
@@ -145,7 +193,7 @@ def open_box(executor: SessionExecutor, config: Config, spares: int) -> JailTran
         disk_bytes=_whole(limits.disk_bytes),
         processes=_whole(limits.processes),
     )
-    return JailTransport(Box(zygote.take(spec, spares=spares, opening=opening)))
+    return JailTransport(Box(zygote.take(spec, spares=spares, opening=opening), gateway))
 
 
 def fork_box(executor: SessionExecutor, ask: Callable[[], None]) -> JailTransport:
@@ -176,16 +224,21 @@ def guarantees_of(executor: SessionExecutor) -> Guarantees:
         if "scratch tmpfs" in applied
         else "RLIMIT_FSIZE of each file, a watch on the folder",
         processes="cgroup pids, RLIMIT_NPROC" if "cgroup pids" in applied else "RLIMIT_NPROC",
-        network=""
-        if executor.access.open_network
-        else _network(applied)
-        if holds["network"]
-        else "audit hook",
+        network=_network(executor.access, applied) if holds["network"] else "audit hook",
         files=_files(applied) if holds["files"] else "audit hook",
         rollback="forked checkpoint" if executor._rollback else "",
         fork="copy of the process, in the same box" if "fork" in executor.hello.capabilities else "",
         missing=executor.hello.missing,
     )
+
+
+def _gateway(
+    access: Access, resolve: Resolve | None, on_connection: Callable[[Connection], None] | None
+) -> Gateway:
+    from pinjra.executors.network.gateway import Gateway
+    from pinjra.executors.network.rules import look_up
+
+    return Gateway(access, resolve=resolve or look_up, on_connection=on_connection)
 
 
 def third_party(imports: Iterable[str]) -> tuple[str, ...]:
@@ -198,7 +251,12 @@ def _holds(wish: str, applied: tuple[str, ...]) -> bool:
     return any(all(name in applied for name in group) for group in profile.PROPERTIES[wish])
 
 
-def _network(applied: tuple[str, ...]) -> str:
+def _network(access: Access, applied: tuple[str, ...]) -> str:
+    if access.open_network:
+        return ""
+    if access.hosts:
+        hosts = ", ".join(host.removesuffix(":") for host in access.hosts)
+        return f"network namespace; the host's gateway for {hosts}"
     names = {"seccomp": "no sockets (seccomp)", "network namespace": "network namespace"}
     return ", ".join(words for name, words in names.items() if name in applied)
 

@@ -9,9 +9,13 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from pinjra.core.errors import BackendError
 from pinjra.jail.spawn.client import Session
+
+if TYPE_CHECKING:
+    from pinjra.executors.network.gateway import Doorway, Gateway
 
 __all__ = ["Box", "JailTransport"]
 
@@ -25,10 +29,12 @@ _MOST_BYTES = (
 class Box:
     """A confined process tree, and how many sessions live in it. It ends with the last of them."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, gateway: Gateway | None = None) -> None:
         self.stream = socket.socket(fileno=session.stream.detach())
         self.heard = session.heard
         self._session = session
+        door, session.door = session.door, None
+        self.doorway = gateway.open(door) if gateway is not None and door is not None else None
         self._lock = threading.Lock()
         self._tenants = self._most = 1
         self._death = ""
@@ -81,6 +87,8 @@ class Box:
             return self._death
 
     def _end(self) -> None:
+        if self.doorway is not None:
+            self.doorway.close()
         how = self._session.end()
         if how:
             self._death = _words(how)
@@ -103,6 +111,11 @@ class JailTransport:
         self._passing: socket.socket | None = None
         self._is_closed = False
         self._has_left = False
+
+    @property
+    def doorway(self) -> Doorway | None:
+        """Return what the box reaches the network through; None: it has no network."""
+        return self._box.doorway
 
     def read(self, timeout_seconds: float | None) -> bytes:
         """Return the next bytes; b"" when the session is dead or closed.

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from pinjra.jail import profile
 from pinjra.jail.plan import Plan
-from pinjra.jail.walls import capabilities, landlock, namespaces, rlimits, seccomp
+from pinjra.jail.walls import capabilities, landlock, loopback, namespaces, rlimits, seccomp
 from pinjra.jail.walls.cgroups import Group
 from pinjra.jail.walls.libc import prctl, syscall
 
@@ -63,6 +63,8 @@ class Box:
         keep: Descriptors that stay open.
         parent: The zygote's process number.
         filter: The system call filter, assembled once for all sessions.
+        door: Where the sockets of the session's own network are sent; -1: it has none.
+        ports, addresses: Of these sockets.
     """
 
     scratch: str
@@ -75,6 +77,9 @@ class Box:
     keep: frozenset[int]
     parent: int
     filter: bytes
+    door: int = -1
+    ports: tuple[int, ...] = ()
+    addresses: tuple[str, ...] = ()
 
 
 def confine(plan: Plan, spec: Spec, box: Box) -> None:
@@ -100,6 +105,7 @@ def confine(plan: Plan, spec: Spec, box: Box) -> None:
         reserved_bytes=reserved,
         others=box.others,
         has_group=plan.has("cgroup memory"),
+        may_reserve=plan.makes_code,
     )
     close_all_but(box.keep)  # SECURITY: a descriptor that stays open is a way around every rule below
     if plan.has("landlock files"):
@@ -107,7 +113,13 @@ def confine(plan: Plan, spec: Spec, box: Box) -> None:
         executable = readable if plan.programs else ()
         if plan.makes_code:
             executable = (*executable, box.scratch)
-        landlock.apply(readable, (box.scratch,), profile.DEVICES, network=plan.network, executable=executable)
+        landlock.apply(
+            readable,
+            (box.scratch,),
+            profile.DEVICES,
+            network=plan.network or plan.hosts,
+            executable=executable,
+        )
     prctl(38, 1)  # PR_SET_NO_NEW_PRIVS. SECURITY: a set-id program would give rights back
     capabilities.drop_all()  # SECURITY: who stays root has no more rights than another user, but root's own files
     if plan.by_root and os.getuid() == 0:
@@ -150,6 +162,9 @@ def _furnish(plan: Plan, spec: Spec, box: Box) -> None:
             gid=box.gid,
             executable=plan.makes_code,
         )
+    if box.door >= 0:
+        loopback.raise_loopback(box.addresses)
+        loopback.hand_over(box.door, box.ports)
     if plan.has("uts namespace"):
         syscall("sethostname", b"jail", 4)
 

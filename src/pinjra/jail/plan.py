@@ -33,6 +33,7 @@ class Plan:
         by_root: Namespaces are made with root's rights, and the session becomes another user; else it stays who it is, and
             namespaces are made by a user namespace of the zygote's own.
         network: The guest may open internet sockets.
+        hosts: The guest has internet sockets in a network of its own, which ends at the host's gateway.
         programs: The guest may start programs of the view.
         makes_code: ... among them such that make machine code: what they make may be executed.
     """
@@ -41,6 +42,7 @@ class Plan:
     missing: tuple[str, ...]
     by_root: bool
     network: bool
+    hosts: bool = False
     programs: bool = False
     makes_code: bool = False
 

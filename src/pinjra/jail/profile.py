@@ -19,6 +19,9 @@ __all__ = [
     "DEVICES",
     "ENVIRONMENT",
     "FATAL",
+    "HOSTS_READABLE",
+    "HOSTS_REQUIRED",
+    "LOOPBACK_ALLOWED",
     "MAKES_CODE",
     "MAKES_CODE_CHECKED",
     "NETWORK_ALLOWED",
@@ -285,6 +288,17 @@ VIEW_ONLY_ALLOWED = tuple(
     chmod fchmod fchmodat fchmodat2 chown fchown lchown fchownat utime utimes futimesat utimensat
     getxattr lgetxattr listxattr llistxattr
     """.split()
+)
+
+# With hosts (network=[…]). SECURITY: only in a network namespace of its own (`plan` requires one), which has loopback and the
+# sockets that the host's gateway listens on, and nothing else: whatever is bound or connected here stays in the box.
+LOOPBACK_ALLOWED = ("bind", "listen", "accept", "accept4")
+HOSTS_REQUIRED = ("network namespace", "mount namespace")
+HOSTS_READABLE = (
+    "/etc/ssl/certs",
+    "/etc/ssl/openssl.cnf",
+    "/etc/pki/tls/certs",
+    "/usr/share/ca-certificates",
 )
 
 # With programs=. SECURITY: execve runs files of the view and, with `MAKES_CODE`, of the scratch folder; by Landlock (EXECUTE)

@@ -61,6 +61,8 @@ class Config:
         refuses: It is a jail: without what `profile.REQUIRED` names there is none. False: whatever can be had is applied.
         programs: Files and folders to show so that programs can be started (`find_programs`); (): none can.
         makes_code: As of `Programs`.
+        ports, addresses: Where the host's gateway listens in each session's own network; (): sessions have none.
+        texts: (path, content) of files of the view that the host does not have.
     """
 
     serve: str
@@ -73,6 +75,9 @@ class Config:
     refuses: bool = True
     programs: tuple[str, ...] = ()
     makes_code: bool = False
+    ports: tuple[int, ...] = ()
+    addresses: tuple[str, ...] = ()
+    texts: tuple[tuple[str, str], ...] = ()
     python: str = field(default_factory=lambda: sys.executable)
 
 
@@ -83,6 +88,7 @@ class Session:
     Args:
         pidfd: Readable when the process, and so all of its session, is dead.
         is_warm: It was a spare.
+        door: Where the sockets of its own network come out; None: it has none.
         heard: What it has been told already.
     """
 
@@ -92,6 +98,7 @@ class Session:
     pidfd: int
     is_warm: bool
     heard: bytes = b""
+    door: socket.socket | None = None
 
     def widen(self, sessions: int) -> None:
         """Let the box use what so many sessions may: it has been forked."""
@@ -105,6 +112,8 @@ class Session:
             return {}
         os.close(pidfd)
         self.stream.close()
+        if self.door is not None:
+            self.door.close()
         try:
             message, _ = self.zygote.request({"op": "end", "box": self.number})
         except StartupFailed:
@@ -140,7 +149,7 @@ class Zygote:
         pidfd = os.pidfd_open(os.getpid())
         try:
             with self._lock:
-                socket.send_fds(self._control, [_first_message(config)], [pidfd])
+                _send_config(self._control, config, pidfd)
             ready = self._receive()[0]
         except BaseException:
             self.close()
@@ -167,7 +176,7 @@ class Zygote:
             opening = b""
         wish = {"spec": asdict(spec), "spares": spares, "opening": opening.decode("latin-1")}
         message, fds = self.request({"op": "take", **wish})
-        stream, pidfd = fds
+        stream, pidfd, *doors = fds
         return Session(
             zygote=self,
             number=_integer(message, "box"),
@@ -175,6 +184,7 @@ class Zygote:
             pidfd=pidfd,
             is_warm=message["warm"] is True,
             heard=opening if message["heard"] is True else b"",
+            door=socket.socket(fileno=doors[0]) if doors else None,
         )
 
     def request(self, message: dict[str, object]) -> tuple[dict[str, object], list[int]]:
@@ -215,7 +225,7 @@ class Zygote:
 
     def _receive(self) -> tuple[dict[str, object], list[int]]:
         try:
-            data, fds, _, _ = socket.recv_fds(self._control, _MAX_PACKET, 2)
+            data, fds, _, _ = socket.recv_fds(self._control, _MAX_PACKET, 3)
         except OSError as error:
             raise StartupFailed(f"the zygote does not answer: {error}") from error
         if not data:
@@ -242,6 +252,15 @@ def _start(python: str, control: int) -> subprocess.Popen[bytes]:
         raise StartupFailed(f"cannot start {python!r}: {error}") from error
 
 
+def _send_config(control: socket.socket, config: Config, pidfd: int) -> None:
+    """Send a configuration, which may be longer than a packet, as a file of memory."""
+    memory = os.memfd_create("config", os.MFD_CLOEXEC)
+    with os.fdopen(memory, "wb") as file:
+        file.write(_first_message(config))
+        file.flush()
+        socket.send_fds(control, [b"{}"], [pidfd, memory])
+
+
 def _first_message(config: Config) -> bytes:
     own = [path for path in sys.path if os.path.basename(path) in ("site-packages", "dist-packages")]
     return json.dumps(
@@ -257,6 +276,9 @@ def _first_message(config: Config) -> bytes:
             "refuses": config.refuses,
             "programs": config.programs,
             "makes_code": config.makes_code,
+            "ports": config.ports,
+            "addresses": config.addresses,
+            "texts": dict(config.texts),
         }
     ).encode()
 

@@ -11,7 +11,7 @@ import traceback
 from collections import deque
 from collections.abc import Callable
 from contextlib import ExitStack, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NoReturn
 
 from pinjra.core.temporary_folders import make_folder
@@ -54,6 +54,7 @@ class Child:
         pidfd: Readable when the process is dead.
         has_heard: It was told its opening.
         lock: Descriptor that shows the folder to be in use; -1 when there is none.
+        door: Where the sockets of its own network come out, until it is handed over.
         note: Reading end of a pipe in which a child that could not confine itself says why.
     """
 
@@ -71,6 +72,7 @@ class Child:
     status: int | None = None
     memory_kills: int = 0
     message: str = ""
+    door: socket.socket | None = None
 
     def tell(self, opening: bytes) -> None:
         """Say `opening` once the session has rehearsed. Its buffer is empty and takes it at once.
@@ -101,6 +103,8 @@ class Nursery:
     readable: tuple[str, ...]
     scratch: str
     maker: cgroups.Maker | None
+    ports: tuple[int, ...] = ()
+    addresses: tuple[str, ...] = ()
     _children: dict[int, Child] = field(default_factory=dict)
     _by_process: dict[int, Child] = field(default_factory=dict)
     _spares: dict[Kind, deque[Child]] = field(default_factory=dict)
@@ -118,6 +122,7 @@ class Nursery:
         rules = seccomp.policy(
             private_view=self.plan.has("mount namespace"),
             network=self.plan.network,
+            hosts=self.plan.hosts,
             programs=self.plan.programs,
             makes_code=self.plan.makes_code,
         )
@@ -275,8 +280,9 @@ class Nursery:
         if self._children.pop(child.number, None) is None:
             return
         os.close(child.pidfd)
-        if child.stream is not None:
-            child.stream.close()
+        for stream in (child.stream, child.door):
+            if stream is not None:
+                stream.close()
 
     def _fork(self, spec: Spec) -> Child:
         """Return a session that confines itself while this process goes on.
@@ -298,15 +304,19 @@ class Nursery:
             undo.callback(host.close)
             reader, writer = os.pipe2(os.O_CLOEXEC)
             undo.callback(os.close, reader)
+            door, inner_door = socket.socketpair() if self.plan.hosts else (None, None)
             try:
-                process = self._fork_process(spec, group, folder, guest, writer)
+                process = self._fork_process(spec, group, folder, (guest, inner_door), writer)
             finally:
                 guest.close()
                 os.close(writer)
+                if inner_door is not None:
+                    inner_door.close()
             undo.pop_all()
         child = Child(
             self._count, process, host, os.pidfd_open(process), reader, group, folder, lock, spec.disk_bytes
         )
+        child.door = door
         self._children[child.number] = self._by_process[process] = child
         return child
 
@@ -318,26 +328,31 @@ class Nursery:
         )
 
     def _fork_process(
-        self, spec: Spec, group: cgroups.Group | None, folder: str, guest: socket.socket, note: int
+        self,
+        spec: Spec,
+        group: cgroups.Group | None,
+        folder: str,
+        ends: tuple[socket.socket, socket.socket | None],
+        note: int,
     ) -> int:
         """Return the session's first process, in a pid namespace of its own where there is one."""
         is_first = self.plan.has("pid namespace")
         with namespaces.in_new_pid_namespace(self._pid_namespace) if is_first else nullcontext():
             process = forks.fork()
             if process == 0:
-                self._become_session(spec, group, folder, guest.detach(), note)
+                stream, door = ends
+                box = self._box(group, folder, -1 if door is None else door.detach())
+                self._become_session(spec, box, stream.detach(), note)
         return process
 
-    def _become_session(
-        self, spec: Spec, group: cgroups.Group | None, folder: str, stream: int, note: int
-    ) -> NoReturn:
+    def _become_session(self, spec: Spec, box: Box, stream: int, note: int) -> NoReturn:
         """Confine this process and serve; never returns into the zygote's code."""
         try:
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             extra = {"newest": os.open("loadavg", os.O_RDONLY | os.O_CLOEXEC, dir_fd=self._proc)}
-            extra.update(group.counters() if group is not None else {})
-            confine(self.plan, spec, self._box(group, folder, (stream, note, *extra.values())))
+            extra.update(box.group.counters() if box.group is not None else {})
+            confine(self.plan, spec, replace(box, keep=frozenset({0, 1, 2, stream, note, *extra.values()})))
             _reseed()
             os.close(note)
             self.serve(stream, stream, applied=self.plan.applied, missing=self.missing, **extra)
@@ -345,7 +360,7 @@ class Nursery:
             os.write(note, traceback.format_exc().encode("utf-8", "replace")[-4000:])
         os._exit(1)
 
-    def _box(self, group: cgroups.Group | None, folder: str, keep: tuple[int, ...]) -> Box:
+    def _box(self, group: cgroups.Group | None, folder: str, door: int) -> Box:
         uid, gid = os.getuid(), os.getgid()
         if self.plan.by_root:
             uid = gid = capabilities.uid_for(int(os.readlink("self", dir_fd=self._proc)), self._all_uids)
@@ -360,9 +375,12 @@ class Nursery:
             gid=gid,
             others=0 if is_private else rlimits.processes_of(uid),
             group=group,
-            keep=frozenset({0, 1, 2, *keep}),
+            keep=frozenset({0, 1, 2}),
             parent=self._process,
             filter=self._filter,
+            door=door,
+            ports=self.ports,
+            addresses=self.addresses,
         )
 
 

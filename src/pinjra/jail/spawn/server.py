@@ -87,8 +87,10 @@ def _report(host: socket.socket, message: Json) -> None:
 
 def _receive_config(host: socket.socket) -> tuple[Json, int]:
     """Return the first message, and a pidfd of the host."""
-    data, fds, _, _ = socket.recv_fds(host, _MAX_PACKET, 1)
-    config: Json = json.loads(data)
+    _, fds, _, _ = socket.recv_fds(host, _MAX_PACKET, 2)
+    with os.fdopen(fds[1], "rb") as file:
+        file.seek(0)
+        config: Json = json.load(file)
     return config, fds[0]
 
 
@@ -97,20 +99,35 @@ def _strings(config: Json, key: str) -> tuple[str, ...]:
     return tuple(str(item) for item in value) if isinstance(value, list) else ()
 
 
+def _numbers(config: Json, key: str) -> tuple[int, ...]:
+    value = config.get(key)
+    return tuple(map(_number, value)) if isinstance(value, list) else ()
+
+
+def _texts(config: Json) -> dict[str, str]:
+    value = config.get("texts")
+    return {str(path): str(text) for path, text in value.items()} if isinstance(value, dict) else {}
+
+
 def _prepare(host: socket.socket, config: Json, pidfd: int) -> Nursery:
     """Find out what can be done, import what is wanted, and hide the host's file system from this process."""
     sys.path += [path for path in _strings(config, "path") if path not in sys.path]
     network = config.get("network") is True
     programs = _strings(config, "programs")
     kernel = probe()
+    ports, addresses = _numbers(config, "ports"), _strings(config, "addresses")
     chosen = replace(
-        _plan(kernel, config), programs=bool(programs), makes_code=config.get("makes_code") is True
+        _plan(kernel, config),
+        hosts=bool(ports),
+        programs=bool(programs),
+        makes_code=config.get("makes_code") is True,
     )
     _become_first_process(chosen)
     serve = _load(str(config["serve"]))
     with _a_home():
         notes = _preload(_strings(config, "preload"))
-    shown, left_out = paths.readable((*_strings(config, "readable"), *programs), network=network)
+    extra = (*_strings(config, "readable"), *programs, *(profile.HOSTS_READABLE if ports else ()))
+    shown, left_out = paths.readable(extra, network=network)
     if chosen.by_root and not chosen.has("mount namespace"):
         left_out += paths.unreachable(shown)
     cgroups.sweep(kernel.cgroups)
@@ -121,9 +138,11 @@ def _prepare(host: socket.socket, config: Json, pidfd: int) -> Nursery:
         cgroups.Maker(cgroups.Parents(parents.version, used, {}, os.readlink("/proc/self"))) if used else None
     )
     scratch = paths.scratch_for(shown)
-    nursery = Nursery(chosen, serve, (*chosen.missing, *left_out, *notes), shown, scratch, maker)
+    nursery = Nursery(
+        chosen, serve, (*chosen.missing, *left_out, *notes), shown, scratch, maker, ports, addresses
+    )
     if chosen.has("mount namespace"):
-        namespaces.build_view(shown, profile.DEVICES, scratch)
+        namespaces.build_view(shown, profile.DEVICES, scratch, _texts(config))
     if config["warm_up"]:
         _load(str(config["warm_up"]))(scratch if nursery.private_scratch else tempfile.gettempdir())
     forget_signals()  # what the modules have set, and the warm-up
@@ -142,6 +161,8 @@ def _plan(kernel: Kernel, config: Json) -> plan.Plan:
     """
     required = profile.REQUIRED if config["refuses"] is True else ()
     require, without = _strings(config, "require"), _strings(config, "without")
+    if config["ports"]:  # SECURITY: hosts are reached from a network of the session's own, or not at all
+        require = (*require, *profile.HOSTS_REQUIRED)
     network = config.get("network") is True
     chosen = plan.make(kernel, required=required, require=require, without=without, network=network)
     if required or not chosen.by_root or not paths.unreachable(paths.readable((), network=network)[0]):
@@ -277,7 +298,11 @@ def _hand_over(host: socket.socket, nursery: Nursery, request: Json) -> None:
     box, warm = nursery.take(kind, _number(request["spares"]))
     with box.hand_over() as stream:
         message = json.dumps({"box": box.number, "warm": warm, "heard": box.has_heard}).encode()
-        socket.send_fds(host, [message], [stream.fileno(), box.pidfd])
+        doors = [] if box.door is None else [box.door.fileno()]
+        socket.send_fds(host, [message], [stream.fileno(), box.pidfd, *doors])
+    if box.door is not None:
+        box.door.close()
+        box.door = None
 
 
 def _number(value: object) -> int:

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -88,12 +88,15 @@ def in_new_pid_namespace(own: int) -> Iterator[None]:
         syscall("setns", own, FLAGS["pid namespace"])
 
 
-def build_view(readable: Iterable[str], devices: Iterable[str], scratch: str) -> None:
+def build_view(
+    readable: Iterable[str], devices: Iterable[str], scratch: str, texts: Mapping[str, str] | None = None
+) -> None:
     """Replace this mount namespace's root by an empty one that shows only these paths, read-only, at their own places.
 
     Args:
         readable: Folders and files that exist; links on the way are resolved, and made again in the view.
         scratch: An empty folder to mount the scratch folder on, later.
+        texts: Path -> content of files that the host does not have.
 
     Raises:
         OSError: Not permitted (the machine's fault).
@@ -107,6 +110,10 @@ def build_view(readable: Iterable[str], devices: Iterable[str], scratch: str) ->
     for path in devices:
         # SECURITY: read-only keeps the host's own node from being touched; writing to a device goes on all the same
         _show(path, root, _ATTR_RDONLY | _ATTR_NOSUID | _ATTR_NOEXEC)
+    for path, text in (texts or {}).items():
+        os.makedirs(root + os.path.dirname(path), mode=0o755, exist_ok=True)
+        Path(root + path).write_text(text, encoding="utf-8")
+        os.chmod(root + path, 0o444)
     for link in _LINKS:
         if os.path.islink(link) and not os.path.lexists(root + link):
             os.symlink(os.readlink(link), root + link)

@@ -45,6 +45,7 @@ def apply(
     reserved_bytes: int,
     others: int,
     has_group: bool,
+    may_reserve: bool = False,
 ) -> None:
     """Set the limits, soft and hard.
 
@@ -52,6 +53,7 @@ def apply(
         reserved_bytes: The address space that this process has before it runs guest code (libraries, preloaded modules).
         others: Processes of the same uid that are not of this session and count against the same limit.
         has_group: A control group counts the session's memory as well.
+        may_reserve: Programs that make code reserve ten gigabytes and use a little; where a group counts what is used, they may.
 
     Raises:
         OSError, ValueError: The kernel refused one (the machine's fault).
@@ -61,7 +63,8 @@ def apply(
     if memory_bytes is not None:
         _lower(resource.RLIMIT_DATA, reserved_bytes + memory_bytes)
         reservable = _RESERVABLE_BYTES if has_group else _RESERVABLE_WITHOUT_GROUP
-        _lower(resource.RLIMIT_AS, reserved_bytes + memory_bytes + reservable)
+        if not (may_reserve and has_group):
+            _lower(resource.RLIMIT_AS, reserved_bytes + memory_bytes + reservable)
     if file_bytes is not None:
         _lower(resource.RLIMIT_FSIZE, file_bytes)
     if processes is not None:

@@ -40,12 +40,20 @@ class Policy:
     no_such_call: frozenset[str] = frozenset(profile.NO_SUCH_CALL)
 
 
-def policy(*, private_view: bool, network: bool, programs: bool = False, makes_code: bool = False) -> Policy:
+def policy(
+    *,
+    private_view: bool,
+    network: bool,
+    hosts: bool = False,
+    programs: bool = False,
+    makes_code: bool = False,
+) -> Policy:
     """Return the profile's policy.
 
     Args:
         private_view: The file system is a private view (a mount namespace): modes and times may be changed.
         network: Sockets of the internet families may be made and connected.
+        hosts: ... in a network namespace of its own, where servers may listen too.
         programs: Programs may be started.
         makes_code: Memory that the guest has written may be executed.
     """
@@ -53,7 +61,9 @@ def policy(*, private_view: bool, network: bool, programs: bool = False, makes_c
     checked = dict(profile.CHECKED)
     if private_view:
         allowed.update(profile.VIEW_ONLY_ALLOWED)
-    if network:
+    if hosts:
+        allowed.update(profile.LOOPBACK_ALLOWED)
+    if network or hosts:
         allowed.update(profile.NETWORK_ALLOWED)
         checked.update(profile.NETWORK_CHECKED)
     if not programs:

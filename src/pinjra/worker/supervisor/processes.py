@@ -177,11 +177,12 @@ def limit_memory(memory_bytes: float | None, disk_bytes: float | None) -> None:
 
     RLIMIT_DATA counts what can be written and is not shared: memory in use or about to be. RLIMIT_AS counts
     reservations too (a thread's arena is 64 MiB of them), so it only stops what RLIMIT_DATA does not see, shared
-    mappings.
+    mappings. Where the jail has set limits, that one is its business: a group may count what is used.
     """
     if memory_bytes is not None:
+        if resource.getrlimit(resource.RLIMIT_DATA)[1] == resource.RLIM_INFINITY:
+            _lower(resource.RLIMIT_AS, int(memory_bytes) + (4 << 30))
         _lower(resource.RLIMIT_DATA, int(memory_bytes))
-        _lower(resource.RLIMIT_AS, int(memory_bytes) + (4 << 30))
     if disk_bytes is not None:
         _lower(resource.RLIMIT_FSIZE, int(disk_bytes))
     _lower(resource.RLIMIT_CORE, 0)

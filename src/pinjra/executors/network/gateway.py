@@ -1,0 +1,443 @@
+"""Sockets that listen in a box's own network -> connections of the host to what `network=` allows, each one noted.
+
+A box has a network of its own with nothing in it but loopback. Before its first guest line it opens there the sockets that the
+gateway listens on, and hands them over: whoever holds them, they stay the box's. No process relays inside of the box, no socket
+of the host's network is ever in it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import select
+import socket
+import ssl
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+
+import h11
+
+from pinjra.core.access import Access
+from pinjra.executors.network import trust
+from pinjra.executors.network.authority import authority
+from pinjra.executors.network.names import Names, asked
+from pinjra.executors.network.requests import Headers, relay_requests
+from pinjra.executors.network.rules import Refused, Resolve, Rules, look_up
+
+__all__ = ["Connection", "Gateway", "Quota"]
+
+_READ_BYTES = 64 << 10
+_HELLO_BYTES = 64 << 10  # of a TLS greeting
+_FIRST_SECONDS = 0.3  # for a client to speak; where it does not, the server speaks first
+_CONNECT_SECONDS = 20.0
+_NOTED = 1000  # connections that are remembered
+_TLS = 0x16
+_IS_HTTP = re.compile(rb"[A-Z]{3,12} ")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Connection:
+    """One connection that a guest made or was refused.
+
+    Args:
+        host, port: As the guest asked.
+        address: What it led to; "" where it was refused before that.
+        refused: Why, or "".
+    """
+
+    host: str
+    port: int
+    address: str = ""
+    sent_bytes: int = 0
+    received_bytes: int = 0
+    seconds: float = 0.0
+    has_secret: bool = False
+    refused: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quota:
+    """What goes through the gateway of one box.
+
+    Args:
+        total_bytes: Both ways, all connections together.
+        connections: Open at one time.
+        seconds: Of one connection.
+        idle_seconds: In which nothing came on it.
+    """
+
+    total_bytes: int = 1 << 30
+    connections: int = 64
+    seconds: float = 600.0
+    idle_seconds: float = 60.0
+
+
+class Gateway:
+    """What all boxes of one configuration reach the network through. Methods may be called from any thread.
+
+    Args:
+        on_connection: Told each connection when it has ended; called on a thread of the gateway.
+        resolve: Names -> addresses; each connection asks anew.
+    """
+
+    def __init__(
+        self,
+        access: Access,
+        *,
+        resolve: Resolve = look_up,
+        quota: Quota = Quota(),  # noqa: B008 (frozen)
+        on_connection: Callable[[Connection], None] | None = None,
+    ) -> None:
+        self.rules = Rules(access.hosts, resolve)
+        self.quota = quota
+        self.on_connection = on_connection
+        self._secrets = [(Rules([pattern]), pattern, headers) for pattern, headers in access.secrets]
+
+    @property
+    def environment(self) -> tuple[str, ...]:
+        """Return the variables by which programs of the box find whom to trust."""
+        return trust.ENVIRONMENT
+
+    @property
+    def texts(self) -> tuple[tuple[str, str], ...]:
+        """Return the files of the box: where names are asked for, and whom to trust."""
+        return trust.files(own=authority().certificate if self._secrets else "")
+
+    def open(self, door: socket.socket) -> Doorway:
+        """Serve the box that hands its listening sockets over on `door`, which is owned from here on."""
+        return Doorway(self, door)
+
+    def secret_for(self, host: str, port: int, *, is_encrypted: bool) -> Headers:
+        """Return the headers to add. Without encryption only where the user named the port: the whole way can read them."""
+        found: list[tuple[str, str]] = []
+        for rules, pattern, headers in self._secrets:
+            with suppress(Refused):
+                rules.check(host, port)
+                if is_encrypted or not pattern.endswith(":"):
+                    found += headers
+        return found
+
+
+class Doorway:
+    """The gateway of one box, from its opening to its end."""
+
+    def __init__(self, gateway: Gateway, door: socket.socket) -> None:
+        self._gateway = gateway
+        self._door = door
+        self._names = Names()
+        self._lock = threading.Lock()
+        self._open: set[socket.socket] = set()
+        self._bytes = self._count = 0
+        self._is_closed = False
+        self.connections: deque[Connection] = deque(maxlen=_NOTED)
+        self._refusals: list[str] = []
+        self._wake, self._waker = os.pipe2(os.O_CLOEXEC)
+        threading.Thread(target=self._serve, name="pinjra-gateway", daemon=True).start()
+
+    def take_refusals(self) -> list[str]:
+        """Return why connections were refused since the last call."""
+        with self._lock:
+            found, self._refusals = list(dict.fromkeys(self._refusals)), []
+        return found
+
+    def close(self) -> None:
+        """End all connections. Idempotent."""
+        with self._lock:
+            if self._is_closed:
+                return
+            self._is_closed = True
+            streams, self._open = self._open, set()
+        os.close(self._waker)
+        for stream in streams:
+            with suppress(OSError):
+                stream.shutdown(socket.SHUT_RDWR)
+
+    # ------------------------------------------------------------ the box's side
+
+    def _serve(self) -> None:
+        listening: list[socket.socket] = []
+        try:
+            listening = self._take_over()
+            poll = select.poll()
+            for fd in (self._wake, *(each.fileno() for each in listening)):
+                poll.register(fd, select.POLLIN)
+            by_fd = {each.fileno(): each for each in listening}
+            while True:
+                for fd, _ in poll.poll():
+                    if fd == self._wake:
+                        return
+                    self._on_ready(by_fd[fd])
+        except OSError:
+            return  # the box is gone
+        finally:
+            for each in (*listening, self._door):
+                each.close()
+            os.close(self._wake)
+
+    def _take_over(self) -> list[socket.socket]:
+        """Return the box's sockets: the one for names, then those that listen."""
+        poll = select.poll()
+        poll.register(self._door, select.POLLIN)
+        poll.register(self._wake, select.POLLIN)
+        poll.poll()
+        _, fds, _, _ = socket.recv_fds(self._door, 16, 64)
+        return [socket.socket(fileno=fd) for fd in fds]
+
+    def _on_ready(self, ready: socket.socket) -> None:
+        if ready.type == socket.SOCK_DGRAM:
+            with suppress(OSError):
+                question, sender = ready.recvfrom(1024, socket.MSG_DONTWAIT)
+                if (reply := self._answer(question)) is not None:
+                    ready.sendto(reply, socket.MSG_DONTWAIT, sender)
+            return
+        ready.setblocking(False)
+        with suppress(OSError):
+            guest, _ = ready.accept()
+            guest.settimeout(self._gateway.quota.idle_seconds)
+            threading.Thread(
+                target=self._connection, args=(guest,), name="pinjra-connection", daemon=True
+            ).start()
+
+    def _answer(self, question: bytes) -> bytes | None:
+        name = asked(question)
+        if name is None:
+            return None
+        is_allowed = self._gateway.rules.knows(name)
+        if not is_allowed:
+            self._note(Connection(host=name, port=0, refused=f"{name} is not allowed: add it to network="))
+        return self._names.answer(question, name, is_allowed=is_allowed)
+
+    # ------------------------------------------------------------ one connection
+
+    def _connection(self, guest: socket.socket) -> None:
+        address, port = guest.getsockname()[:2]
+        host = self._names.name_of(address)
+        visit = _Visit(self, host, port)
+        problem = ""
+        with guest:
+            try:
+                self._enter(guest)
+                visit.serve(guest)
+            except Refused as refusal:
+                problem = str(refusal)
+            except (OSError, h11.ProtocolError) as error:
+                problem = "" if visit.address else f"{host}:{port} cannot be reached: {error}"
+            finally:
+                with self._lock:
+                    self._open.discard(guest)
+                visit.close()
+                self._note(replace(visit.connection(), refused=problem or visit.problem))
+
+    def _enter(self, stream: socket.socket) -> None:
+        """Count a connection.
+
+        Raises:
+            Refused: There are too many.
+        """
+        with self._lock:
+            if self._is_closed:
+                raise Refused("the box is closed")
+            if len(self._open) >= self._gateway.quota.connections:
+                raise Refused(f"more than {self._gateway.quota.connections} connections at one time")
+            self._open.add(stream)
+
+    def count(self, size: int) -> None:
+        """Count bytes.
+
+        Raises:
+            Refused: That were too many.
+        """
+        with self._lock:
+            self._bytes += size
+            if self._bytes > self._gateway.quota.total_bytes:
+                raise Refused(
+                    f"more than {self._gateway.quota.total_bytes} bytes went through the network of this box"
+                )
+
+    def _note(self, connection: Connection) -> None:
+        with self._lock:
+            self.connections.append(connection)
+            if connection.refused and len(self._refusals) < 20:
+                self._refusals.append(connection.refused)
+        if self._gateway.on_connection is not None:
+            self._gateway.on_connection(connection)
+
+    @property
+    def gateway(self) -> Gateway:
+        """Return whose box this is."""
+        return self._gateway
+
+
+class _Visit:
+    """One connection: where it goes and what has gone."""
+
+    def __init__(self, doorway: Doorway, host: str, port: int) -> None:
+        self._doorway = doorway
+        self._gateway = doorway.gateway
+        self._host, self._port = host, port
+        self._started = time.monotonic()
+        self._sent = self._received = 0
+        self._server: socket.socket | None = None
+        self._has_secret = False
+        self.address = ""
+        self.problem = ""
+        self._end = threading.Timer(self._gateway.quota.seconds, self.close)
+        self._end.daemon = True
+        self._end.start()
+
+    def connection(self) -> Connection:
+        """Return what there is to say about it."""
+        return Connection(
+            host=self._host,
+            port=self._port,
+            address=self.address,
+            sent_bytes=self._sent,
+            received_bytes=self._received,
+            seconds=time.monotonic() - self._started,
+            has_secret=self._has_secret,
+        )
+
+    def close(self) -> None:
+        """Cut it."""
+        self._end.cancel()
+        if self._server is not None:
+            with suppress(OSError):
+                self._server.shutdown(socket.SHUT_RDWR)
+
+    def serve(self, guest: socket.socket) -> None:
+        """Pass on what the guest and the server say.
+
+        Raises:
+            Refused: The rules do not allow it.
+            OSError, h11.ProtocolError: One side broke off.
+        """
+        first = _peek(guest)
+        if first[:1] == bytes([_TLS]):
+            secret = self._gateway.secret_for(self._host, self._port, is_encrypted=True)
+            if secret:
+                self._has_secret = True
+                with authority().context_for(self._host).wrap_socket(guest, server_side=True) as plain:
+                    self._requests(plain, secret, is_encrypted=True)
+            else:
+                self._tunnel(guest, self._greeting(guest))
+        elif _IS_HTTP.match(first):
+            secret = self._gateway.secret_for(self._host, self._port, is_encrypted=False)
+            self._has_secret = bool(secret)
+            self._requests(guest, secret, is_encrypted=False)
+        else:
+            self._tunnel(guest, b"")
+
+    def _requests(self, guest: socket.socket, secret: Headers, *, is_encrypted: bool) -> None:
+        def connect() -> socket.socket:
+            stream = self._connect()
+            if not is_encrypted:
+                return stream
+            return ssl.create_default_context().wrap_socket(stream, server_hostname=self._host)
+
+        switched = relay_requests(guest, connect, self._host, self._port, secret, self._count)
+        if switched is not None:
+            server, guest_said, server_said = switched
+            server.sendall(guest_said)
+            guest.sendall(server_said)
+            with server:
+                self._both_ways(guest, server)
+
+    def _tunnel(self, guest: socket.socket, first: bytes) -> None:
+        with self._connect() as server:
+            server.sendall(first)
+            self._count(len(first), 0)
+            self._both_ways(guest, server)
+
+    def _greeting(self, guest: socket.socket) -> bytes:
+        """Return the client's TLS greeting, once it names the host that the connection is for.
+
+        Raises:
+            Refused: It names another: one that the same machine serves and that nobody allowed.
+        """
+        greeting, name = b"", None
+        while name is None:
+            piece = guest.recv(_READ_BYTES)
+            greeting += piece
+            if not piece or len(greeting) > _HELLO_BYTES:
+                raise Refused(f"no TLS greeting came on the connection to {self._host}")
+            name = _server_name(greeting)
+        if name.lower() != self._host and not (name == "" and self._host.replace(".", "").isdigit()):
+            raise Refused(
+                f"a TLS greeting for {name or 'no host'} on a connection to {self._host}: network= decides by the connection"
+            )
+        return greeting
+
+    def _connect(self) -> socket.socket:
+        """Return a connection to the host, by an address that was checked.
+
+        Raises:
+            Refused, OSError: It is not allowed, or not to be had.
+        """
+        failure: OSError | None = None
+        for address in self._gateway.rules.resolve(self._host, self._port):
+            try:
+                server = socket.create_connection((address, self._port), timeout=_CONNECT_SECONDS)
+            except OSError as error:
+                failure = error
+                continue
+            server.settimeout(self._gateway.quota.idle_seconds)
+            self.address, self._server = address, server
+            return server
+        raise failure or OSError(f"{self._host} has no address")
+
+    def _both_ways(self, guest: socket.socket, server: socket.socket) -> None:
+        """Pass bytes on until both sides have ended."""
+        back = threading.Thread(
+            target=self._pour, args=(server, guest, lambda size: self._count(0, size)), daemon=True
+        )
+        back.start()
+        try:
+            self._pour(guest, server, lambda size: self._count(size, 0))
+        finally:
+            back.join()
+
+    def _pour(self, source: socket.socket, target: socket.socket, count: Callable[[int], None]) -> None:
+        try:
+            while data := source.recv(_READ_BYTES):
+                count(len(data))
+                target.sendall(data)
+            with suppress(OSError):
+                target.shutdown(socket.SHUT_WR)
+        except (OSError, Refused) as error:
+            if isinstance(error, Refused):
+                self.problem = str(error)
+            for each in (source, target):
+                with suppress(OSError):
+                    each.shutdown(socket.SHUT_RDWR)
+
+    def _count(self, sent: int, received: int) -> None:
+        self._sent += sent
+        self._received += received
+        self._doorway.count(sent + received)
+
+
+def _peek(guest: socket.socket) -> bytes:
+    """Return the first bytes of a client without taking them; b"" when it waits for the server to speak."""
+    poll = select.poll()
+    poll.register(guest, select.POLLIN)
+    return guest.recv(16, socket.MSG_PEEK) if poll.poll(_FIRST_SECONDS * 1000) else b""
+
+
+def _server_name(greeting: bytes) -> str | None:
+    """Return the server's name in a TLS greeting ("" where it has none), read by OpenSSL; None when it is not whole yet."""
+    named: list[str] = []
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.sni_callback = lambda _object, name, _context: named.append(name or "")
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    incoming.write(greeting)
+    try:
+        context.wrap_bio(incoming, outgoing, server_side=True).do_handshake()
+    except ssl.SSLWantReadError:
+        return named[0] if named else None
+    except ssl.SSLError:
+        return named[0] if named else ""
+    return named[0] if named else ""

@@ -1,0 +1,87 @@
+"""A question of the box's resolver -> an answer. A name that is allowed has an address of the box's own loopback.
+
+Theory: each allowed name gets an address 127.64.x.y for itself, and the gateway listens on all of them. So a connection says by
+the address it came to which name the guest meant: any client works unchanged, whatever it speaks, and nothing that the guest says
+later (a Host header, a server name in a TLS greeting) decides where it goes. The real address is found on the host, and
+never told. RFC 1035; only what a stub resolver asks.
+"""
+
+from __future__ import annotations
+
+import struct
+
+__all__ = ["Names"]
+
+_FIRST = 0x7F400001  # 127.64.0.1
+_MOST_NAMES = 4096  # a wildcard and a loop make names without end
+_TYPE_A, _CLASS_IN = 1, 1
+_NO_SUCH_NAME, _SERVER_FAILED = 3, 2
+_SECONDS = 60  # how long an answer may be kept
+_LONGEST_NAME = 253
+
+
+class Names:
+    """Names of one box and their addresses."""
+
+    def __init__(self) -> None:
+        self._addresses: dict[str, int] = {}
+        self._names: dict[str, str] = {}
+
+    def address_of(self, name: str) -> str | None:
+        """Return the address of the box's own that stands for `name`; None when there are too many."""
+        number = self._addresses.get(name)
+        if number is None:
+            if len(self._addresses) >= _MOST_NAMES:
+                return None
+            number = self._addresses[name] = _FIRST + len(self._addresses)
+            self._names[_dotted(number)] = name
+        return _dotted(number)
+
+    def name_of(self, address: str) -> str:
+        """Return the name that an address stands for; an address that stands for none is its own name."""
+        return self._names.get(address, address)
+
+    def answer(self, question: bytes, name: str | None, *, is_allowed: bool) -> bytes:
+        """Return the reply to a question for `name`, as `asked` has read it."""
+        identity, end = question[:2], _end_of_question(question)
+        asked = question[12:end]
+        kind, family = struct.unpack("!HH", asked[-4:]) if len(asked) > 4 else (0, 0)
+        address = self.address_of(name) if name and is_allowed else None
+        if not is_allowed or address is None:
+            code = _SERVER_FAILED if is_allowed else _NO_SUCH_NAME
+            return identity + struct.pack("!HHHHH", 0x8180 | code, 1, 0, 0, 0) + asked
+        if (kind, family) != (_TYPE_A, _CLASS_IN):  # it has no others (AAAA)
+            return identity + struct.pack("!HHHHH", 0x8180, 1, 0, 0, 0) + asked
+        number = self._addresses[name or ""]
+        record = struct.pack("!HHHIHI", 0xC00C, _TYPE_A, _CLASS_IN, _SECONDS, 4, number)
+        return identity + struct.pack("!HHHHH", 0x8180, 1, 1, 0, 0) + asked + record
+
+
+def asked(question: bytes) -> str | None:
+    """Return the one name that a question is about, in lower case; None when it is no such question."""
+    if len(question) < 17 or len(question) > 512 or question[2] & 0x80 or question[4:6] != b"\0\1":
+        return None
+    labels, at = [], 12
+    while at < len(question) and (size := question[at]):
+        if size > 63 or at + size >= len(question):
+            return None
+        labels.append(question[at + 1 : at + 1 + size])
+        at += 1 + size
+    if at + 5 > len(question) or not labels:
+        return None
+    try:
+        name = b".".join(labels).decode("ascii").lower()
+    except UnicodeDecodeError:
+        return None
+    return name if len(name) <= _LONGEST_NAME and name.isprintable() else None
+
+
+def _end_of_question(question: bytes) -> int:
+    at = 12
+    while question[at]:
+        at += 1 + question[at]
+    return at + 5
+
+
+def _dotted(number: int) -> str:
+    return ".".join(str(byte) for byte in number.to_bytes(4, "big"))
