@@ -168,6 +168,7 @@ _WHERE = {
         "ToolCall",
         "TransformersModel",
     ],
+    "pinjra.fleet": ["Case", "Fleet", "Verdict"],
     "pinjra.agents": [
         "ActionStep",
         "AgentBudgetError",

@@ -33,6 +33,10 @@ _COMMANDS = {
     ),
     "models": ("pinjra.cli.models:models", "List and fetch embedded models."),
     "mcp": ("pinjra.cli.mcp:mcp", "Serve sandboxed Python to MCP clients."),
+    "score": (
+        "pinjra.cli.score:score",
+        "Judge programs on problems: HumanEval, MBPP, standard input and output.",
+    ),
     "serve": ("pinjra.cli.serve:serve", "Serve sandboxed sessions over HTTP."),
     "replay": ("pinjra.cli.replay:replay", "Show a saved run again."),
 }

@@ -1,0 +1,97 @@
+"""A started executor -> a warm process that forks one child for each snippet. One box does one thing at a time."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Mapping
+from importlib import resources
+from typing import TYPE_CHECKING, Any
+
+from pinjra.core.errors import PinjraError
+from pinjra.core.execution import Execution
+from pinjra.fleet.requests import Request
+
+if TYPE_CHECKING:
+    from pinjra.executors.base import PythonExecutor
+
+__all__ = ["Box", "BoxLost"]
+
+Talk = Callable[[Mapping[str, Any]], Mapping[str, Any]]
+
+_LATE_SECONDS = 10.0  # a box that is so much later than its requests' own limits is stuck
+_NOBODY: Mapping[str, Any] = {"error": "nobody is there", "bases": [], "message": ""}
+
+
+class BoxLost(Exception):
+    """The box has ended, with the snippets that were in it. Their fault or not: run them again elsewhere."""
+
+
+class Box:
+    """One box. Used by one thread.
+
+    Args:
+        executor: Owned by the box from now on. Without a guard, without limits of time of its own.
+        preload: Modules that every child has already imported.
+    """
+
+    def __init__(self, executor: PythonExecutor, preload: tuple[str, ...] = ()) -> None:
+        self._executor = executor
+        self._requests: queue.SimpleQueue[list[Any] | None] = queue.SimpleQueue()
+        self._results: queue.SimpleQueue[list[Any] | None] = queue.SimpleQueue()
+        self._talk: Talk | None = None
+        self._is_first = True
+        executor.send_tools({"exchange": self._exchange, "interact": self._interact})
+        imports = "".join(f"import {name}\n" for name in preload)
+        self._thread = threading.Thread(
+            target=self._serve, args=(imports,), name="pinjra-fleet-box", daemon=True
+        )
+        self._thread.start()
+
+    def _serve(self, imports: str) -> None:
+        source = (resources.files("pinjra.fleet") / "harness.py").read_text("utf-8")
+        try:
+            self.end: Execution | PinjraError = self._executor.run(
+                f"{imports}{source}\nserve(exchange, interact)\n"
+            )
+        except PinjraError as error:
+            self.end = error
+        self._results.put(None)
+
+    def _exchange(self, results: list[Any]) -> list[Any] | None:
+        """Give the box its next requests; the tool that it calls when it has done the last ones."""
+        if self._is_first:
+            self._is_first = False
+        else:
+            self._results.put(results)
+        return self._requests.get()
+
+    def _interact(self, message: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Pass on what the child in the box says to whoever talks to it."""
+        return self._talk(message) if self._talk is not None else _NOBODY
+
+    def run(self, requests: list[Request], talk: Talk | None = None) -> list[Mapping[str, Any]]:
+        """Return what the box says of each request, in order.
+
+        Args:
+            talk: Answers what the child says, for the modes "calls" and "test"; called on another thread.
+
+        Raises:
+            BoxLost: The box died or is stuck; it is closed.
+        """
+        self._talk = talk
+        self._requests.put([request.data() for request in requests])
+        wall = sum(request.data()["wall_seconds"] for request in requests)
+        try:
+            results = self._results.get(timeout=None if talk else wall + _LATE_SECONDS)
+        except queue.Empty:
+            results = None
+        if results is None or len(results) != len(requests):
+            self.close()
+            raise BoxLost(f"the box has ended: {getattr(self, 'end', 'it is stuck')}")
+        return results
+
+    def close(self) -> None:
+        """End the box and everything in it."""
+        self._requests.put(None)
+        self._executor.close()

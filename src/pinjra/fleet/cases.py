@@ -1,0 +1,166 @@
+"""Cases and what was seen -> a verdict. Expected answers stay on the host; nothing of a guest's is compared by the guest."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, cast
+
+from pinjra.core.errors import ConfigurationError
+from pinjra.core.limits import Limits
+
+__all__ = ["Case", "CaseResult", "Compare", "Status", "Verdict", "are_equal", "is_same_text"]
+
+Status = Literal[
+    "passed", "wrong", "exception", "compile", "wall", "processor", "memory", "output", "infrastructure"
+]
+Compare = Literal["lines", "exact", "tokens", "numbers"] | Callable[[Any, Any], bool]
+
+_RELATIVE, _ABSOLUTE = 1e-6, 1e-9  # of "numbers"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """One thing that a program must do: exactly one of `stdout`, `call` or `test` is given.
+
+    Args:
+        stdin, stdout: What it reads, and must print.
+        compare: "lines" (white space at the ends of lines and of the text does not count), "exact", "tokens" (words), "numbers"
+            (words, where both are numbers they may differ by a millionth); or a function (seen, expected) -> bool on the host.
+        call, args, kwargs, equals: A function of the program, and what it must return. Floats compare as `compare` says.
+        test: Source of a test; `candidate` in it is the function `entry`. It runs in another box than the program.
+        setup: Source that runs before the test, with it.
+    """
+
+    stdin: str | bytes = ""
+    stdout: str | None = None
+    compare: Compare = "lines"
+    call: str = ""
+    args: tuple[Any, ...] = ()
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
+    equals: Any = None
+    test: str = ""
+    setup: str = ""
+    entry: str = ""
+    files: Mapping[str, bytes] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        kinds = [self.stdout is not None, bool(self.call), bool(self.test)]
+        if sum(kinds) != 1:
+            raise ConfigurationError("a Case has exactly one of stdout=, call= or test=")
+        if not callable(self.compare) and self.compare not in ("lines", "exact", "tokens", "numbers"):
+            raise ConfigurationError(
+                f'compare= is "lines", "exact", "tokens", "numbers" or a function, not {self.compare!r}'
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaseResult:
+    """What came of one case.
+
+    Args:
+        message: For people; never shown to the program.
+    """
+
+    status: Status
+    message: str = ""
+    wall_seconds: float = 0.0
+    cpu_seconds: float = 0.0
+    memory_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What came of a program on its cases.
+
+    Args:
+        status: Of the first case that did not pass, "passed" when all did; "infrastructure" says nothing about the program.
+        cases: As many as were run.
+        attempts: How often it was run, because boxes were lost.
+    """
+
+    status: Status
+    cases: tuple[CaseResult, ...] = ()
+    index: int = 0
+    attempts: int = 1
+
+    @property
+    def passed(self) -> bool:
+        """Return whether every case passed."""
+        return self.status == "passed"
+
+    @property
+    def fraction(self) -> float:
+        """Return the share of cases that passed, of those that were run."""
+        return sum(case.status == "passed" for case in self.cases) / len(self.cases) if self.cases else 0.0
+
+
+def is_same_text(seen: str, expected: str, compare: Compare) -> bool:
+    """Return whether a program printed what it should."""
+    if callable(compare):
+        return bool(compare(seen, expected))
+    if compare == "exact":
+        return seen == expected
+    if compare == "lines":
+        return _lines(seen) == _lines(expected)
+    words, wanted = seen.split(), expected.split()
+    if compare == "tokens":
+        return words == wanted
+    return len(words) == len(wanted) and all(_is_near_word(a, b) for a, b in zip(words, wanted, strict=True))
+
+
+def _lines(text: str) -> list[str]:
+    return [line.rstrip() for line in text.rstrip().splitlines()]
+
+
+def _is_near_word(seen: str, expected: str) -> bool:
+    if seen == expected:
+        return True
+    try:
+        return math.isclose(float(seen), float(expected), rel_tol=_RELATIVE, abs_tol=_ABSOLUTE)
+    except ValueError:
+        return False
+
+
+def are_equal(seen: object, expected: object, compare: Compare) -> bool:
+    """Return whether a value that crossed from a guest, plain data by then, is the expected one."""
+    if callable(compare):
+        return bool(compare(seen, expected))
+    if compare == "numbers" and _is_number(seen) and _is_number(expected):
+        return math.isclose(seen, expected, rel_tol=_RELATIVE, abs_tol=_ABSOLUTE)  # type: ignore[arg-type]
+    if isinstance(expected, (list, tuple)):
+        return type(seen) is type(expected) and _are_equal_items(
+            cast("Sequence[object]", seen), expected, compare
+        )
+    if isinstance(expected, dict):
+        return (
+            isinstance(seen, dict)
+            and seen.keys() == expected.keys()
+            and all(are_equal(seen[key], value, compare) for key, value in expected.items())
+        )
+    if hasattr(expected, "__array__") or hasattr(seen, "__array__"):
+        return _are_equal_arrays(seen, expected)
+    return bool(seen == expected)
+
+
+def _are_equal_items(seen: Sequence[object], expected: Sequence[object], compare: Compare) -> bool:
+    return len(seen) == len(expected) and all(
+        are_equal(a, b, compare) for a, b in zip(seen, expected, strict=True)
+    )
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _are_equal_arrays(seen: object, expected: object) -> bool:
+    if type(seen) is not type(expected):
+        return False
+    if hasattr(seen, "equals"):
+        return bool(seen.equals(expected))
+    same = seen == expected
+    return bool(same.all()) if hasattr(same, "all") else bool(same)
+
+
+PER_CASE = Limits(wall_seconds=10.0, cpu_seconds=10.0, memory_bytes=512 << 20)

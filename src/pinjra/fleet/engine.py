@@ -1,0 +1,292 @@
+"""Tasks -> futures, on boxes of this process: as many as the processors can use, replaced when they die."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Protocol
+
+from pinjra.core.errors import PinjraError
+from pinjra.core.execution import Cause, Execution
+from pinjra.core.limits import Limits
+from pinjra.fleet.boxes import Box, BoxLost
+from pinjra.fleet.cases import Case, CaseResult
+from pinjra.fleet.requests import Request, SnippetResult, infrastructure, result_of
+from pinjra.fleet.scoring import judge_call, judge_output, judge_test, request_of
+
+if TYPE_CHECKING:
+    from pinjra.executors.base import PythonExecutor
+
+__all__ = ["Engine", "LocalEngine", "Task"]
+
+_log = logging.getLogger("pinjra.fleet")
+
+_BATCH = 16  # programs that go to a box together: one message there and back
+_LONE_LOSSES = 3  # a program whose box ends each time that it runs there alone has ended it
+_FAILED_OPENINGS = 5  # in a row, until tasks are given back as failed by the infrastructure
+_OPENING_PAUSE_SECONDS = 0.2
+_USES = 2000  # snippets, after which a box is replaced: what they leave in its interpreter stays small
+_SMOOTHING = 0.1  # of the average of how much processor time a second of a task takes
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Task:
+    """One program to run, or one case to judge.
+
+    Args:
+        lost: How often its box has ended while it was in there alone.
+    """
+
+    request: Request
+    case: Case | None = None
+    future: Future[Any] = field(default_factory=Future)
+    lost: int = 0
+    attempts: int = 1
+
+    @property
+    def is_batched(self) -> bool:
+        """Return whether it may go to a box together with others."""
+        return (self.case is None or self.case.stdout is not None) and self.attempts == 1
+
+
+class Engine(Protocol):
+    """Whatever runs tasks."""
+
+    def submit(self, task: Task) -> None:
+        """Take a task; its future gets a `SnippetResult` or a `CaseResult`."""
+
+    def open(self) -> PythonExecutor:
+        """Return a session of its own."""
+
+    @property
+    def room(self) -> int:
+        """Return how many tasks are worth having here at one time."""
+
+    def close(self) -> None:
+        """End everything."""
+
+
+class LocalEngine:
+    """Boxes of this process, one thread for each.
+
+    Args:
+        make: Opens an executor for a box.
+        least, most: Boxes; more than `least` are opened while tasks wait and the processors are idle.
+    """
+
+    def __init__(
+        self,
+        make: Callable[[], PythonExecutor],
+        *,
+        preload: tuple[str, ...] = (),
+        least: int | None = None,
+        most: int | None = None,
+        uses: int = _USES,
+    ) -> None:
+        self.open = make
+        self._preload = preload
+        self._processors = os.cpu_count() or 1
+        self._least = least or self._processors
+        self._most = max(most or self._least * 4, self._least)
+        self._uses = uses
+        self._tasks: deque[Task] = deque()
+        self._change = threading.Condition()
+        self._threads: set[threading.Thread] = set()
+        self._idle = 0
+        self._share = 1.0
+        self._failed_openings = 0
+        self._is_closed = False
+
+    @property
+    def room(self) -> int:
+        """Return how many tasks are worth having here at one time: enough to keep the boxes busy."""
+        return self._most * _BATCH
+
+    def submit(self, task: Task) -> None:
+        """Take a task; its future gets a `SnippetResult` or a `CaseResult`."""
+        with self._change:
+            if self._is_closed:
+                raise RuntimeError("this fleet is closed")
+            self._tasks.append(task)
+            if self._idle:
+                self._change.notify()
+            elif len(self._threads) < self._wanted():
+                self._start()
+
+    def _wanted(self) -> int:
+        """Return how many boxes can be busy: more than processors where tasks mostly wait."""
+        return min(max(self._least, int(self._processors / max(self._share, 0.05))), self._most)
+
+    def _start(self) -> None:
+        thread = threading.Thread(target=self._work, name="pinjra-fleet", daemon=True)
+        self._threads.add(thread)
+        thread.start()
+
+    def close(self) -> None:
+        """End all boxes; tasks that were not done are given up."""
+        with self._change:
+            self._is_closed = True
+            for task in self._tasks:
+                task.future.cancel()
+            self._tasks.clear()
+            self._change.notify_all()
+            threads = list(self._threads)
+        for thread in threads:
+            thread.join()
+
+    # ------------------------------------------------------------ one box
+
+    def _work(self) -> None:
+        lane = _Lane(self)
+        try:
+            while (batch := self._next()) is not None:
+                self._done(lane, batch)
+        finally:
+            lane.close()
+            with self._change:
+                self._threads.discard(threading.current_thread())
+
+    def _next(self) -> list[Task] | None:
+        with self._change:
+            while not self._tasks:
+                if self._is_closed:
+                    return None
+                self._idle += 1
+                self._change.wait()
+                self._idle -= 1
+            fair = max(1, len(self._tasks) // max(len(self._threads), 1))
+            batch = [self._tasks.popleft()]
+            while (
+                batch[0].is_batched
+                and len(batch) < min(fair, _BATCH)
+                and self._tasks
+                and self._tasks[0].is_batched
+            ):
+                batch.append(self._tasks.popleft())
+            if self._tasks and not self._idle and len(self._threads) < self._wanted():
+                self._start()
+            return batch
+
+    def _done(self, lane: _Lane, batch: list[Task]) -> None:
+        try:
+            results = lane.results(batch)
+        except BoxLost as lost:
+            self._again(batch, lane.last_end, str(lost))
+            return
+        except PinjraError as error:
+            self._not_opened(batch, error)
+            return
+        self._failed_openings = 0
+        for task, result in zip(batch, results, strict=True):
+            if result.wall_seconds > 0:
+                share = min(result.cpu_seconds / result.wall_seconds, 1.0)
+                self._share += _SMOOTHING * (share - self._share)
+            _give(task, result)
+
+    def _again(self, batch: list[Task], end: object, why: str) -> None:
+        """Put tasks whose box has ended back to the front, each to be run alone; or say that they ended it."""
+        for task in reversed(batch):
+            task.attempts += 1
+            task.lost += len(batch) == 1
+            if task.lost >= _LONE_LOSSES:
+                _give(task, _ended_its_box(end, why))
+                continue
+            with self._change:
+                self._tasks.appendleft(task)
+                self._change.notify()
+
+    def _not_opened(self, batch: list[Task], error: PinjraError) -> None:
+        self._failed_openings += 1
+        _log.warning("a box could not be opened: %s", error)
+        if self._failed_openings >= _FAILED_OPENINGS:
+            for task in batch:
+                _give(task, infrastructure(str(error)))
+            return
+        time.sleep(_OPENING_PAUSE_SECONDS * self._failed_openings)
+        with self._change:
+            self._tasks.extendleft(reversed(batch))
+
+
+def _give(task: Task, result: SnippetResult | CaseResult) -> None:
+    if task.case is not None and isinstance(result, SnippetResult):
+        status = "infrastructure" if result.reason == "infrastructure" else "exception"
+        result = CaseResult(status="memory" if result.reason == "memory" else status, message=result.message)  # type: ignore[arg-type]
+    if not task.future.cancelled():
+        task.future.set_result(result)
+
+
+def _ended_its_box(end: object, why: str) -> SnippetResult:
+    error = end.error if isinstance(end, Execution) else None
+    if error is not None and error.cause is Cause.MEMORY:
+        return SnippetResult(ok=False, reason="memory", message=error.message)
+    return SnippetResult(
+        ok=False, reason="exception", message=f"it ended the box that it ran in, each time: {why}"
+    )
+
+
+class _Lane:
+    """One thread's boxes: one for programs, and one more for tests once there is a test."""
+
+    def __init__(self, engine: LocalEngine) -> None:
+        self._engine = engine
+        self._boxes: dict[str, Box] = {}
+        self._used: dict[str, int] = {}
+        self.last_end: object = None
+
+    def _box(self, name: str) -> Box:
+        if self._used.get(name, 0) >= self._engine._uses:
+            self._boxes.pop(name).close()
+        if name not in self._boxes:
+            self._boxes[name] = Box(self._engine.open(), self._engine._preload)
+            self._used[name] = 0
+        self._used[name] += 1
+        return self._boxes[name]
+
+    def results(self, batch: list[Task]) -> list[SnippetResult | CaseResult]:
+        """Return what came of each.
+
+        Raises:
+            BoxLost: A box has ended; all are closed.
+            PinjraError: A box could not be opened.
+        """
+        try:
+            if not batch[0].is_batched and batch[0].case is not None and batch[0].case.stdout is None:
+                return [self._judged(batch[0], batch[0].case)]
+            box = self._box("program")
+            said = box.run([task.request for task in batch])
+            self._used["program"] += len(batch) - 1
+            return [
+                _result(task, result_of(task.request, each)) for task, each in zip(batch, said, strict=True)
+            ]
+        except BoxLost:
+            self.last_end = next((getattr(box, "end", None) for box in self._boxes.values()), None)
+            self.close()
+            raise
+
+    def _judged(self, task: Task, case: Case) -> CaseResult:
+        limits = task.request.limits
+        if case.call:
+            return judge_call(self._box("program"), task.request.code, case, limits)
+        return judge_test(self._box("program"), self._box("test"), task.request.code, case, limits)
+
+    def close(self) -> None:
+        """End the boxes."""
+        for box in self._boxes.values():
+            box.close()
+        self._boxes.clear()
+        self._used.clear()
+
+
+def _result(task: Task, result: SnippetResult) -> SnippetResult | CaseResult:
+    return result if task.case is None else judge_output(task.case, result)
+
+
+def task_of(code: str, case: Case, limits: Limits) -> Task:
+    """Return the task of judging one case."""
+    return Task(request=replace(request_of(code, case, limits)), case=case)

@@ -1,0 +1,277 @@
+"""Fleet: many snippets at once, on this machine, on Ray, or on services of other machines."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+from pinjra.core.errors import ConfigurationError
+from pinjra.core.limits import Limits
+from pinjra.executors.registry import sandbox
+from pinjra.fleet.cases import PER_CASE, Case, CaseResult, Status, Verdict
+from pinjra.fleet.engine import Engine, LocalEngine, Task, task_of
+from pinjra.fleet.requests import Request, SnippetResult
+from pinjra.fleet.results import Results
+
+if TYPE_CHECKING:
+    from pinjra.executors.base import PythonExecutor
+
+__all__ = ["Fleet"]
+
+# A box forks the snippets' processes, so its own limits are those of the machine it is on; each snippet has its own besides.
+_BOX = Limits(
+    wall_seconds=None,
+    cpu_seconds=None,
+    operations=None,
+    memory_bytes=4 << 30,
+    disk_bytes=512 << 20,
+    output_bytes=None,
+    value_bytes=256 << 20,
+    processes=128,
+    tool_calls=None,
+)
+Isolation = Literal["fork", "fresh"]
+
+
+class Fleet:
+    """Runs snippets and judges programs, as many at once as the machines can take.
+
+    Args:
+        engine: "local" (this machine), "ray" (every node of the running or given cluster), or addresses of `pinjra serve`,
+            separated by commas.
+        isolation: "fork": each snippet in a process forked from one warm jail, which has seen other snippets of this fleet but
+            nothing of them is left; "fresh": each in a jail of its own, which costs some milliseconds more.
+        executor: What a box is made of: any that can fork processes.
+        preload: Modules that every snippet finds imported.
+        boxes: How many at once at first; None: one a processor. It grows up to `most_boxes` while tasks wait and processors idle.
+        limits: Of each snippet, unless a call says others.
+        box_limits: Of a whole box.
+        options: Further parameters of `sandbox()` for each box (`packages`, `python_path`, `env`, …), or of the engine.
+    """
+
+    def __init__(
+        self,
+        engine: str = "local",
+        *,
+        isolation: Isolation = "fork",
+        executor: str = "jail",
+        preload: Iterable[str] = (),
+        boxes: int | None = None,
+        most_boxes: int | None = None,
+        limits: Limits = PER_CASE,
+        box_limits: Limits = _BOX,
+        **options: Any,
+    ) -> None:
+        if isolation not in ("fork", "fresh"):
+            raise ConfigurationError(f'isolation= is "fork" or "fresh", not {isolation!r}')
+        self.limits = limits
+        settings: dict[str, Any] = {
+            "preload": tuple(preload),
+            "least": boxes,
+            "most": most_boxes,
+            "uses": 1 if isolation == "fresh" else None,
+        }
+        settings = {name: value for name, value in settings.items() if value is not None}
+        parameters = {
+            "authorized_imports": ["*"],
+            "guard": False,
+            "rollback": False,
+            "limits": box_limits,
+            **options,
+        }
+        self._engine = _engine(engine, executor, parameters, settings)
+
+    # ------------------------------------------------------------ snippets
+
+    def submit(
+        self, code: str, *, stdin: str | bytes = "", files: Mapping[str, bytes] | None = None, limits: Limits | None = None,
+        fetch: Iterable[str] = (),
+    ) -> Future[SnippetResult]:  # fmt: skip
+        """Return the future result of one snippet. In asyncio: `await asyncio.wrap_future(...)`."""
+        return self._submitted(_request(code, stdin, files, limits or self.limits, fetch))
+
+    def _submitted(self, request: Request) -> Future[SnippetResult]:
+        task = Task(request=request)
+        self._engine.submit(task)
+        return task.future
+
+    def map(
+        self,
+        codes: Iterable[str],
+        *,
+        inputs: Iterable[str | bytes] | None = None,
+        files: Mapping[str, bytes] | None = None,
+        limits: Limits | None = None,
+        ordered: bool = False,
+        fetch: Iterable[str] = (),
+        progress: bool = False,
+    ) -> Results[SnippetResult]:
+        """Return the results of many snippets, for `for` and for `async for`, as they come.
+
+        Never more are under way than the boxes can use: `codes` is read as results are taken.
+
+        Args:
+            inputs: Standard input of each; as many as codes. One text of code may be repeated with `itertools.repeat`.
+            files: Given to each.
+            ordered: In the order of `codes`.
+            progress: Show a bar on a terminal.
+        """
+        chosen = limits or self.limits
+        names = tuple(fetch)
+        pairs = zip(codes, itertools.repeat("") if inputs is None else inputs, strict=False)
+        calls = (
+            lambda code=code, stdin=stdin: self._submitted(_request(code, stdin, files, chosen, names))
+            for code, stdin in pairs
+        )
+        return Results(calls, self._engine.room, _indexed, ordered=ordered, progress=progress)
+
+    def session(self) -> PythonExecutor:
+        """Return a session that lives on one machine until it is closed: an ordinary executor."""
+        return self._engine.open()
+
+    # ------------------------------------------------------------ verdicts
+
+    async def score(
+        self,
+        code: str,
+        cases: Sequence[Case],
+        *,
+        stop_at: Literal["first"] | None = "first",
+        per_case: Limits | None = None,
+    ) -> Verdict:
+        """Return the verdict of a program on its cases; see `score_sync`."""
+        return await asyncio.wrap_future(self.score_soon(code, cases, stop_at=stop_at, per_case=per_case))
+
+    def score_sync(
+        self,
+        code: str,
+        cases: Sequence[Case],
+        *,
+        stop_at: Literal["first"] | None = "first",
+        per_case: Limits | None = None,
+    ) -> Verdict:
+        """Return the verdict of a program on its cases.
+
+        Args:
+            stop_at: "first": later cases are not run after one that does not pass.
+            per_case: Limits of each case.
+        """
+        return self.score_soon(code, cases, stop_at=stop_at, per_case=per_case).result()
+
+    def score_soon(
+        self,
+        code: str,
+        cases: Sequence[Case],
+        *,
+        stop_at: Literal["first"] | None = "first",
+        per_case: Limits | None = None,
+    ) -> Future[Verdict]:
+        """Return the future verdict of a program on its cases."""
+        if not cases:
+            raise ConfigurationError("a program is scored by at least one Case")
+        return _Scoring(self._engine, code, cases, per_case or self.limits, stop_at).future
+
+    def score_many(
+        self,
+        programs: Iterable[tuple[str, Sequence[Case]]],
+        *,
+        stop_at: Literal["first"] | None = "first",
+        per_case: Limits | None = None,
+        ordered: bool = True,
+        progress: bool = False,
+    ) -> Results[Verdict]:
+        """Return the verdicts of many programs, each with its cases, for `for` and `async for`."""
+        calls = (
+            lambda code=code, cases=cases: self.score_soon(code, cases, stop_at=stop_at, per_case=per_case)
+            for code, cases in programs
+        )
+        return Results(calls, self._engine.room, _indexed, ordered=ordered, progress=progress)
+
+    # ------------------------------------------------------------ end
+
+    def close(self) -> None:
+        """End all boxes; results that nobody has taken are given up."""
+        self._engine.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        await asyncio.to_thread(self.close)
+
+
+def _engine(name: str, executor: str, parameters: dict[str, Any], settings: dict[str, Any]) -> Engine:
+    if name == "local":
+        return LocalEngine(lambda: sandbox(executor, **parameters), **settings)
+    if name.startswith(("http://", "https://")):
+        from pinjra.fleet.services import service_engine
+
+        return service_engine(name, executor, parameters, settings)
+    if name == "ray":
+        from pinjra.fleet.ray import RayEngine
+
+        return RayEngine(executor, parameters, settings)
+    raise ConfigurationError(
+        f'engine= is "local", "ray" or addresses like "http://a:8700,http://b:8700", not {name!r}'
+    )
+
+
+def _request(
+    code: str, stdin: str | bytes, files: Mapping[str, bytes] | None, limits: Limits, fetch: Iterable[str]
+) -> Request:
+    if not isinstance(code, str):
+        raise ConfigurationError(f"a snippet is a text, not {type(code).__name__}")
+    data = stdin.encode() if isinstance(stdin, str) else stdin
+    return Request(code=code, stdin=data, files=dict(files or {}), limits=limits, fetch=tuple(fetch))
+
+
+def _indexed(index: int, result: Any) -> Any:
+    return replace(result, index=index)
+
+
+class _Scoring:
+    """The cases of one program, one after the other; or all at once where none stops the others."""
+
+    def __init__(
+        self, engine: Engine, code: str, cases: Sequence[Case], limits: Limits, stop_at: str | None
+    ) -> None:
+        self.future: Future[Verdict] = Future()
+        self._engine, self._code, self._cases, self._limits = engine, code, cases, limits
+        self._is_stopping = stop_at == "first"
+        self._found: dict[int, CaseResult] = {}
+        self._attempts = 1
+        for index in range(1 if self._is_stopping else len(cases)):
+            self._begin(index)
+
+    def _begin(self, index: int) -> None:
+        task = task_of(self._code, self._cases[index], self._limits)
+        task.future.add_done_callback(lambda done: self._take(index, task, done))
+        try:
+            self._engine.submit(task)
+        except RuntimeError as error:
+            if not self.future.done():
+                self.future.set_exception(error)
+
+    def _take(self, index: int, task: Task, done: Future[CaseResult]) -> None:
+        if done.cancelled():
+            self.future.cancel()
+            return
+        self._found[index] = done.result()
+        self._attempts = max(self._attempts, task.attempts)
+        is_over = len(self._found) == len(self._cases)
+        if self._is_stopping and not is_over and self._found[index].status == "passed":
+            self._begin(index + 1)
+        elif (is_over or self._is_stopping) and not self.future.done():
+            cases = tuple(self._found[i] for i in sorted(self._found))
+            status: Status = next((case.status for case in cases if case.status != "passed"), "passed")
+            self.future.set_result(Verdict(status=status, cases=cases, attempts=self._attempts))

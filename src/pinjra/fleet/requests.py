@@ -1,0 +1,142 @@
+"""What one snippet needs -> plain data for a box; what the box says -> a result. The host's side of `harness`."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from pinjra.core.limits import Limits
+
+__all__ = ["Reason", "Request", "SnippetResult", "result_of"]
+
+Reason = Literal[
+    "", "exception", "exit", "compile", "wall", "processor", "memory", "output", "value", "infrastructure"
+]
+Mode = Literal["program", "calls", "test"]
+
+_DEFAULT = Limits(wall_seconds=10.0, cpu_seconds=10.0, memory_bytes=512 << 20)
+_UNLIMITED_SECONDS = 86_400.0
+_UNLIMITED_BYTES = 1 << 40
+_CHILD_MEMORY = (
+    64 << 20
+)  # the warm interpreter's own share, which a forked child has mapped from its first moment
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One snippet.
+
+    Args:
+        mode: "program": run it; "calls": run it, then answer calls of its functions; "test": it is a test of such functions.
+        fetch: Names of files to bring back.
+        setup, entry: Of a test: source that runs before it, and the function that it is about.
+    """
+
+    code: str
+    stdin: bytes = b""
+    files: Mapping[str, bytes] = field(default_factory=dict)
+    fetch: tuple[str, ...] = ()
+    limits: Limits = _DEFAULT
+    mode: Mode = "program"
+    setup: str = ""
+    entry: str = ""
+
+    def data(self) -> dict[str, Any]:
+        """Return it as the box takes it."""
+        limits = self.limits
+        return {
+            "code": self.code,
+            "stdin": self.stdin,
+            "files": dict(self.files),
+            "fetch": list(self.fetch),
+            "mode": self.mode,
+            "setup": self.setup,
+            "entry": self.entry,
+            "wall_seconds": limits.wall_seconds or _UNLIMITED_SECONDS,
+            "cpu_seconds": limits.cpu_seconds or _UNLIMITED_SECONDS,
+            "memory_bytes": limits.memory_bytes and limits.memory_bytes + _CHILD_MEMORY,
+            "disk_bytes": limits.disk_bytes or _UNLIMITED_BYTES,
+            "output_bytes": limits.output_bytes or _UNLIMITED_BYTES,
+            "value_bytes": limits.value_bytes,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SnippetResult:
+    """What came of one snippet.
+
+    Args:
+        index: Its position in what was given to `map`.
+        ok: It ended by itself with status 0, within its limits.
+        reason: Why not; "infrastructure" is nobody's verdict on the snippet.
+        returncode: Exit status, or the negative number of the signal that ended it; None without one.
+        error_type, message: Of the exception that ended it.
+        files: Those that were asked for with `fetch`.
+    """
+
+    index: int = 0
+    ok: bool
+    reason: Reason = ""
+    returncode: int | None = None
+    stdout: str = ""
+    stderr: str = ""
+    error_type: str = ""
+    message: str = ""
+    lost_bytes: int = 0
+    wall_seconds: float = 0.0
+    cpu_seconds: float = 0.0
+    memory_bytes: int = 0
+    files: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+
+
+def infrastructure(message: str) -> SnippetResult:
+    """Return the result of a snippet that could not be run; it says nothing about the snippet."""
+    return SnippetResult(ok=False, reason="infrastructure", message=message)
+
+
+def result_of(request: Request, said: Mapping[str, Any]) -> SnippetResult:
+    """Return the result of what a box says. The guest may have lied to the box about itself, and only about itself."""
+    status = said["status"]
+    code = os.waitstatus_to_exitcode(status) if isinstance(status, int) else None
+    report = said["report"] if isinstance(said["report"], dict) else {}
+    kind, message = str(report.get("type", "")), str(report.get("message", ""))
+    reason = _reason(request, said, code, report, kind)
+    return SnippetResult(
+        ok=not reason,
+        reason=reason,
+        returncode=code,
+        stdout=said["stdout"].decode("utf-8", "replace"),
+        stderr=said["stderr"].decode("utf-8", "replace"),
+        error_type=kind,
+        message=message,
+        lost_bytes=said["lost_bytes"],
+        wall_seconds=said["wall_seconds"],
+        cpu_seconds=said["cpu_seconds"],
+        memory_bytes=said["memory_bytes"],
+        files=said.get("files", {}),
+    )
+
+
+def _reason(
+    request: Request, said: Mapping[str, Any], code: int | None, report: Mapping[str, Any], kind: str
+) -> Reason:
+    if said["cause"] in ("wall", "output", "value"):
+        found: Reason = said["cause"]
+        return found
+    cpu = request.limits.cpu_seconds
+    if code in (-signal.SIGPROF, -signal.SIGXCPU) or (
+        code == -signal.SIGKILL and cpu and said["cpu_seconds"] >= cpu
+    ):
+        return "processor"
+    if code == 0:
+        return ""
+    if (
+        kind == "MemoryError" or code == -signal.SIGKILL
+    ):  # the kernel ends a process for memory with this signal
+        return "memory"
+    if report.get("stage") == "compile":
+        return "compile"
+    return "exit" if report.get("is_exit") or not kind else "exception"

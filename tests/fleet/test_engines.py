@@ -1,0 +1,91 @@
+"""The same fleet on Ray and on services: real ones, of which one dies in the middle."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import httpx
+import pytest
+
+from pinjra.fleet import Case, Fleet
+
+
+def codes(count):
+    return [f"print({i} * 2)" for i in range(count)]
+
+
+def checked(results, count):
+    found = {done.index: (done.ok, done.stdout, done.reason) for done in results}
+    assert found == {i: (True, f"{2 * i}\n", "") for i in range(count)}
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    ray = pytest.importorskip("ray")
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    from ray.cluster_utils import Cluster
+
+    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    made.second = made.add_node(num_cpus=1)
+    ray.init(address=made.address, log_to_driver=False)
+    yield made
+    ray.shutdown()
+    made.shutdown()
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_a_node_that_is_killed_loses_nothing_and_does_nothing_twice(cluster):
+    with Fleet("ray", boxes=1, most_boxes=1) as fleet:
+        checked(fleet.map(codes(100)), 100)
+        verdict = fleet.score_sync("def f(x): return x", [Case(test="assert f(1) == 1", entry="f")])
+        assert verdict.status == "passed"
+        reach = "import socket\nfor port in (6379, 8265, 10001):\n    socket.create_connection(('127.0.0.1', port), 1)"
+        assert fleet.submit(reach).result().ok is False
+        seen = []
+        for done in fleet.map(codes(600)):
+            seen.append(done)
+            if len(seen) == 50:
+                cluster.remove_node(cluster.second, allow_graceful=False)
+        assert len(seen) == 600
+        checked(seen, 600)
+
+
+@pytest.mark.slow
+def test_services_share_the_work_and_one_that_dies_is_passed_over():
+    ports, processes = [], []
+    for _ in range(2):
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            ports.append(probe.getsockname()[1])
+        processes.append(
+            subprocess.Popen([sys.executable, "-m", "pinjra", "serve", "--port", str(ports[-1])])
+        )
+    try:
+        for port in ports:
+            _await(f"http://127.0.0.1:{port}/ready")
+        with Fleet(",".join(f"http://127.0.0.1:{port}" for port in ports), boxes=2, most_boxes=4) as fleet:
+            seen = []
+            for done in fleet.map(codes(200)):
+                seen.append(done)
+                if len(seen) == 40:
+                    processes[0].send_signal(signal.SIGKILL)
+            checked(seen, 200)
+    finally:
+        for process in processes:
+            process.terminate()
+            process.wait()
+
+
+def _await(address):
+    while True:
+        try:
+            if httpx.get(address).status_code == 200:
+                return
+        except httpx.HTTPError:
+            time.sleep(0.05)

@@ -1,0 +1,187 @@
+"""Snippets end as programs of a shell end, and leave nothing to the next one."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+
+import pytest
+
+from pinjra.core.errors import ConfigurationError
+from pinjra.core.limits import Limits
+from pinjra.fleet import Fleet
+
+SMALL = Limits(
+    wall_seconds=20.0, cpu_seconds=1.0, memory_bytes=64 << 20, output_bytes=10_000, disk_bytes=1 << 20
+)
+
+
+def result(fleet, code, **options):
+    return fleet.submit(code, **options).result()
+
+
+@pytest.mark.parametrize(
+    ("code", "returncode", "reason", "error"),
+    [
+        ("pass", 0, "", ""),
+        ("import sys; sys.exit()", 0, "", ""),
+        ("exit(0)", 0, "", ""),
+        ("import sys; sys.exit(3)", 3, "exit", "SystemExit"),
+        ("import sys; sys.exit('sorry')", 1, "exit", "SystemExit"),
+        ("import os; os._exit(7)", 7, "exit", ""),
+        ("raise ValueError('x')", 1, "exception", "ValueError"),
+        ("def f(:", 1, "compile", "SyntaxError"),
+        ("x = 1\n  y = 2", 1, "compile", "IndentationError"),
+        ("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)", -11, "exit", ""),
+        ("raise KeyboardInterrupt", 1, "exception", "KeyboardInterrupt"),
+        ("class E(Exception):\n    def __str__(self): raise E\nraise E", 1, "exception", "E"),
+        ("import threading, time\nthreading.Thread(target=lambda: time.sleep(0.05)).start()", 0, "", ""),
+        ("import atexit; atexit.register(print, 'bye')", 0, "", ""),
+        ("import sys; sys.stdout.close()", 0, "", ""),
+        ("import os; [os.close(fd) for fd in range(3, 50)] if 0 else os.closerange(3, 50)", 0, "", ""),
+    ],
+)
+def test_a_snippet_ends_as_a_program_does(fleet, code, returncode, reason, error):
+    done = result(fleet, code)
+    assert (done.returncode, done.reason, done.ok) == (returncode, reason, reason == "")
+    if "closerange" not in code:
+        assert done.error_type == error
+
+
+def test_it_is_main_with_its_input_its_folder_and_its_files(fleet):
+    code = (
+        "import sys, os\nif __name__ == '__main__':\n"
+        "    print(sys.stdin.read().upper(), input.__name__, open('a/b.txt').read())\n"
+        "    print(sorted(os.listdir()), sys.argv)\n    open('out.bin', 'wb').write(b'123')"
+    )
+    done = result(
+        fleet, code, stdin="abc", files={"a/b.txt": b"in"}, fetch=["out.bin", "nothing", "../../etc/passwd"]
+    )
+    assert done.stdout == "ABC input in\n['a'] ['main.py']\n"
+    assert done.files == {"out.bin": b"123"}
+
+
+def test_the_end_of_input_is_an_error_and_never_a_wait(fleet):
+    assert result(fleet, "input()\ninput()", stdin="one").error_type == "EOFError"
+
+
+def test_a_traceback_shows_the_snippets_own_lines_only(fleet):
+    done = result(fleet, "def f():\n    return 1 / 0\nf()")
+    assert done.stderr.startswith(
+        'Traceback (most recent call last):\n  File "main.py", line 3, in <module>\n    f()'
+    )
+    assert done.stderr.endswith("ZeroDivisionError: division by zero\n")
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        ("while True: pass", "processor"),
+        ("x = []\nwhile True: x.append(bytearray(1 << 20))", "memory"),
+        ("while True: print('x' * 1000)", "output"),
+        ("import os\nwhile True: os.write(2, b'x' * 1000)", "output"),
+        ("def f(): f()\nf()", "exception"),
+        ("x = 10 ** 10 ** 9", "processor"),
+    ],
+)
+def test_a_limit_that_is_met_is_named(fleet, code, reason):
+    assert result(fleet, code, limits=SMALL).reason == reason
+
+
+def test_the_clock_ends_what_only_waits(fleet):
+    done = result(
+        fleet, "import time\nprint('begun', flush=True)\ntime.sleep(1000)", limits=Limits(wall_seconds=0.5)
+    )
+    assert (done.reason, done.stdout) == ("wall", "begun\n")
+
+
+@pytest.mark.parametrize(
+    "leave",
+    [
+        "import os, time\nif os.fork() == 0:\n    time.sleep(1000)",
+        "import os, time\nfor _ in range(5):\n    if os.fork() == 0:\n        os.fork() or time.sleep(1000)\n        os._exit(0)",
+        "import os, signal, time\nif os.fork() == 0:\n    signal.signal(signal.SIGTERM, signal.SIG_IGN)\n    while True: pass",
+        "import threading, time, os\nthreading.Thread(target=time.sleep, args=(1000,), daemon=True).start()",
+        "open('/tmp/left', 'w').write('x')",
+        "import json\njson.dumps = lambda *a: 'patched'",
+        "import builtins\nbuiltins.len = lambda x: 42",
+        "import sys\nsys.setrecursionlimit(50)",
+        "import random\nrandom.seed(1)",
+    ],
+)
+def test_nothing_of_a_snippet_is_left_to_the_next(leave):
+    look = (
+        "import json, os, sys, threading\n"
+        "try:\n    os.waitpid(-1, os.WNOHANG)\n    children = True\nexcept ChildProcessError:\n    children = False\n"
+        "print(children, threading.active_count(), json.dumps([1]), len([1]), sys.getrecursionlimit(), sorted(os.listdir('.')))"
+    )
+    with Fleet(boxes=1, most_boxes=1) as alone:
+        before = result(alone, look).stdout
+        result(alone, leave)
+        assert result(alone, look).stdout == before
+        pids = [int(result(alone, "import os; print(os.getpid())").stdout) for _ in range(2)]
+        assert pids[1] - pids[0] < 4  # nobody forks any more
+
+
+def test_many_come_back_each_once_in_both_orders(fleet):
+    codes = [f"print({i} * 2)" for i in range(200)]
+    seen = {done.index: int(done.stdout) for done in fleet.map(codes)}
+    assert seen == {i: 2 * i for i in range(200)}
+    assert [int(done.stdout) for done in fleet.map(codes, ordered=True)] == [2 * i for i in range(200)]
+
+
+def test_inputs_go_with_one_code_that_is_repeated(fleet):
+    done = fleet.map(itertools.repeat("print(int(input()) + 1)"), inputs=map(str, range(20)), ordered=True)
+    assert [int(each.stdout) for each in done] == list(range(1, 21))
+
+
+def test_codes_are_read_as_results_are_taken(fleet):
+    read = []
+
+    def codes():
+        for i in itertools.count():
+            read.append(i)
+            yield "print(1)"
+
+    results = iter(fleet.map(codes()))
+    for _ in range(5):
+        assert next(results).ok
+    assert len(read) < 500
+    results.close()
+
+
+def test_the_same_in_asyncio(fleet):
+    async def main():
+        return [done.index async for done in fleet.map((f"print({i})" for i in range(50)), ordered=True)]
+
+    assert asyncio.run(main()) == list(range(50))
+
+
+def test_a_box_that_is_killed_loses_nothing(fleet):
+    killer = "import os, signal\nos.kill(os.getppid(), signal.SIGKILL)\nprint('alive')"
+    codes = [killer if i % 10 == 3 else f"print({i})" for i in range(30)]
+    with Fleet(boxes=2, most_boxes=2) as own:
+        done = list(own.map(codes, ordered=True))
+    assert [each.index for each in done] == list(range(30))
+    for i, each in enumerate(done):
+        if i % 10 == 3:
+            assert each.reason in (
+                "exception",
+                "",
+            )  # it ended its own box each time, or the kernel did not let it
+        else:
+            assert each.stdout == f"{i}\n"
+
+
+def test_a_fresh_jail_for_each(fleet):
+    with Fleet(isolation="fresh", boxes=2) as fresh:
+        assert [done.stdout for done in fresh.map([f"print({i})" for i in range(6)], ordered=True)] == [
+            f"{i}\n" for i in range(6)
+        ]
+
+
+def test_wrong_arguments_are_named():
+    with pytest.raises(ConfigurationError, match="isolation"):
+        Fleet(isolation="none")
+    with pytest.raises(ConfigurationError, match="engine"):
+        Fleet("slurm")
