@@ -2,28 +2,37 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
+
 from pinjra.core.limits import Limits
-from pinjra.guard.imports import DEFAULT_AUTHORIZED
 from pinjra.guard.interpreter import Interpreter, Outcome
-from pinjra.guard.policy import Policy
+from pinjra.guard.policy import ImportMode, Policy
 
 
 class Session:
     """An interpreter and what it printed."""
 
     def __init__(
-        self, *imports: str, protected: frozenset[str] = frozenset(), guard: bool = True, **limits: int
+        self,
+        *authorized: str,
+        imports: ImportMode = "listed",
+        protected: frozenset[str] = frozenset(),
+        guard: bool = True,
+        **limits: int,
     ) -> None:
-        self.printed: list[str] = []
+        self._out = io.StringIO()
         self.interpreter = Interpreter(
-            Policy((*DEFAULT_AUTHORIZED, *imports), protected),
-            limits=Limits(**limits),
-            write=lambda stream, text: self.printed.append(text),
-            guard=guard,
+            Policy(authorized, imports, protected), limits=Limits(**limits), guard=guard
         )
 
+    @property
+    def printed(self) -> str:
+        return self._out.getvalue()
+
     def run(self, source: str) -> Outcome:
-        return self.interpreter.run(source)
+        with contextlib.redirect_stdout(self._out):
+            return self.interpreter.run(source)
 
     def value(self, source: str) -> object:
         outcome = self.run(source)

@@ -1,307 +1,159 @@
-"""The import policy and the module proxies, as guest code meets them."""
+"""Import statements: what each mode gives, and what a refusal says."""
 
 from __future__ import annotations
 
-import asyncio
-import collections
-import datetime
-import decimal
-import json
-import random
+import os
+import sys
 
 import pytest
+from tests.guard.support import Session
 
-from pinjra.core.limits import Limits
-from pinjra.guard.imports import DEFAULT_AUTHORIZED
-from pinjra.guard.interpreter import Interpreter
-from pinjra.guard.policy import Policy
+from pinjra.core.execution import ErrorKind
+from pinjra.guard.policy import DEFAULT_AUTHORIZED, IMPORT_MODES, Policy
+from pinjra.guard.policy.modules import UNFIT
+
+_ALLOW = "authorized_imports=[{!r}] allows it (agents: additional_authorized_imports)"
 
 
-class Guest:
-    """A session with the default modules and some more."""
+@pytest.mark.parametrize("mode", IMPORT_MODES)
+def test_the_reviewed_list_can_be_imported_in_every_mode(mode) -> None:
+    session = Session(imports=mode)
+    for name in DEFAULT_AUTHORIZED:
+        if name != "string.templatelib" or sys.version_info >= (3, 14):
+            session.value(f"import {name}")
 
-    def __init__(self, *imports: str, in_process: bool = True, only: bool = False) -> None:
-        names = imports if only else (*DEFAULT_AUTHORIZED, *imports)
-        self.interpreter = Interpreter(
-            Policy(names, in_process=in_process),
-            limits=Limits(operations=20_000_000),
-            write=lambda stream, text: None,
-        )
 
-    def value(self, source: str) -> object:
-        outcome = self.interpreter.run(source)
-        assert outcome.error is None, outcome.error
-        return outcome.value
-
-    def refusal(self, source: str) -> str:
-        error = self.interpreter.run(source).error
-        assert error is not None
-        return f"{error.type}: {error.message}"
+@pytest.mark.parametrize("name", ["os", "sys", "subprocess", "pickle", "asyncio.subprocess", "json.tool"])
+def test_what_is_not_on_the_list_is_refused_and_the_parameter_named(name: str) -> None:
+    error = Session().error(f"x = 1\nimport {name}")
+    assert (error.kind, error.message, error.line) == (
+        ErrorKind.REFUSED,
+        f"import of {name} is not authorised",
+        2,
+    )
+    assert error.hint == _ALLOW.format(name)
 
 
 @pytest.mark.parametrize(
-    "source",
+    "name",
+    ["os", "sys", "pathlib", "warnings", "logging", "traceback", "unittest", "weakref", "pickle", "os.path"],
+)
+def test_the_standard_library_is_open_where_imports_are_standard(name: str) -> None:
+    assert Session(imports="standard").value(f"import {name} as found\nfound") is sys.modules[name]
+
+
+@pytest.mark.parametrize("name", sorted(UNFIT))
+def test_what_cannot_work_in_a_box_says_why(name: str) -> None:
+    error = Session(imports="standard").error(f"import {name}")
+    assert error.message == f"import of {name} is not authorised: {UNFIT[name]}"
+    assert error.hint == _ALLOW.format(name)
+
+
+def test_what_cannot_work_in_a_box_is_given_to_who_asks_for_it() -> None:
+    assert Session("ctypes", imports="standard").value("import ctypes\nctypes.sizeof(ctypes.c_int8)") == 1
+
+
+@pytest.mark.parametrize("mode", ["listed", "standard"])
+def test_an_installed_package_is_refused_with_the_parameter_that_allows_it(mode) -> None:
+    error = Session(imports=mode).error("import numpy.linalg")
+    assert error.message == "import of numpy.linalg is not authorised"
+    assert error.hint == "numpy is installed; " + _ALLOW.format("numpy.linalg")
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
     [
-        "import os",
-        "import sys",
-        "import os.path",
-        "from os import path",
-        "import numpy",
-        "import random._os",
-        "import xml.etree.ElementTree",
-        "import json.tool",
-        "import concurrent.futures",
-        "import _io",
+        ("numppy", "did you mean numpy?"),
+        ("beautifulsoup4", "did you mean bs4?"),
+        ("pd", "did you mean pandas?"),
+        ("qqqqqqqq", "only what the executor was given can be imported"),
     ],
 )
-def test_only_what_is_authorised_is_imported(source: str) -> None:
-    assert "is not authorised; authorised: abc, asyncio" in Guest().refusal(source)
+def test_a_package_that_is_not_there_is_refused_with_the_nearest_name(name: str, hint: str) -> None:
+    error = Session(imports="standard").error(f"import {name}")
+    assert error.message == f"import of {name} is not authorised, and {name} is not installed"
+    assert error.hint == hint
+
+
+def test_a_program_that_probes_for_a_package_goes_on() -> None:
+    for kind in ("ImportError", "ModuleNotFoundError"):
+        assert (
+            Session().value(f"try:\n    import numpy\nexcept {kind} as e:\n    found = e.name\nfound")
+            == "numpy"
+        )
+
+
+@pytest.mark.parametrize("entry", ["numpy", "numpy.*", "*"])
+@pytest.mark.parametrize("mode", ["listed", "standard"])
+def test_authorising_a_package_authorises_what_lies_below_it(mode, entry: str) -> None:
+    session = Session(entry, imports=mode)
+    assert session.value("import numpy as np, numpy.linalg\nfloat(np.linalg.norm([3.0, 4.0]))") == 5.0
+    assert session.value("from numpy.polynomial import polynomial as p\nfloat(p.polyval(2, [1, 2]))") == 5.0
+
+
+@pytest.mark.parametrize("statement", ["import numpy.linalg as l", "from numpy import linalg as l"])
+@pytest.mark.parametrize("mode", ["listed", "standard"])
+def test_a_module_below_a_package_can_be_authorised_alone(mode, statement: str) -> None:
+    session = Session("numpy.linalg", imports=mode)
+    assert session.value(f"{statement}\nfloat(l.norm([3.0, 4.0]))") == 5.0
+    assert session.error("import numpy").type == "RefusedOperation"
 
 
 @pytest.mark.parametrize(
-    "source",
+    ("source", "message"),
     [
-        "import random; random._os",
-        "import datetime; datetime.sys",
-        "import queue; queue.threading",
-        "import statistics; statistics.sys",
-        "import json; json.codecs",
-        "from collections import _sys",
-        "import asyncio; asyncio.subprocess",
-        "import asyncio; asyncio.open_connection",
-        "import io; io.open",
-        "import io; io.FileIO",
-        "import typing; typing.sys",
-        "import uuid; uuid.getnode",
-        "import time; time.tzset",
-        "import contextlib; contextlib.chdir",
-        "import numpy as np; np.f2py.os",
-        "import numpy.f2py",
-        "import pandas as pd; pd.io.common.os",
+        ("import random\nrandom._os", "random._os is private"),
+        ("from random import _os", "random._os is private"),
+        ("import queue\nqueue.threading", "queue.threading is the module threading, which is not authorised"),
+        ("from queue import threading", "queue.threading is the module threading, which is not authorised"),
+        (
+            "import asyncio\nasyncio.events",
+            "asyncio.events is the module asyncio.events, which is not authorised",
+        ),
+        ("import random\nrandom.__loader__", "line 2: attribute '__loader__' is not available"),
+        ("import random\ngetattr(random, '__builtins__')", "random.__builtins__ is private"),
     ],
 )
-def test_what_lies_behind_a_module_is_not_given(source: str) -> None:
-    error = Guest("numpy", "pandas").interpreter.run(source).error
-    assert error is not None
-    # Where this Python's module has no such name there is nothing to refuse.
-    assert error.type.startswith("Refused") or "has no attribute" in error.message
+def test_a_list_does_not_show_what_its_modules_hold(source: str, message: str) -> None:
+    error = Session().error(source)
+    assert (error.kind, error.message) == (ErrorKind.REFUSED, message)
 
 
-def test_a_dotted_import_binds_a_holder_of_the_authorised_part_only() -> None:
-    guest = Guest("os.path")
-    assert guest.value("import os.path\nos.path.join('a', 'b')") == "a/b"
-    assert "os.environ is not authorised" in guest.refusal("os.environ")
-    assert "is not authorised" in guest.refusal("import os")
-    assert "expandvars" in guest.refusal("os.path.expandvars('$HOME')")
-
-
-def test_entries_are_names_submodules_and_stars() -> None:
-    assert (
-        Guest("xml.etree.ElementTree", only=True).value(
-            "import xml.etree.ElementTree as E\nE.fromstring('<a>1</a>').text"
-        )
-        == "1"
+def test_a_view_of_a_module_shows_its_public_names_and_takes_new_ones() -> None:
+    session = Session("sys")
+    assert session.value("import math\nmath.sqrt(4), 'sqrt' in dir(math), math.__name__") == (
+        2.0,
+        True,
+        "math",
     )
-    assert Guest("email.*", only=True).value("import email.utils\nemail.utils.quote('x')") == "x"
-    assert "not authorised" in Guest("email", only=True).refusal("import email.utils")
-    assert Guest("*", only=True).value("import keyword\nkeyword.iskeyword('if')") is True
-    assert "import of math is not authorised" in Guest(only=True).refusal("import math")
-
-
-@pytest.mark.parametrize(
-    "name", ["ctypes", "gc", "signal", "threading", "multiprocessing", "pickle", "logging", "atexit"]
-)
-def test_some_modules_are_never_given_in_the_hosts_process(name: str) -> None:
-    assert "refused in the host's process" in Guest(name).refusal(f"import {name}")
-    assert "refused in the host's process" in Guest("*").refusal(f"import {name}")
-
-
-def test_behind_a_kernel_boundary_authorised_modules_are_given_in_full() -> None:
-    guest = Guest("os", "pickle", "threading", in_process=False)
-    assert guest.value("import os\nos.getcwd()")
-    assert guest.value("import pickle\npickle.loads(pickle.dumps([1]))") == [1]
-
-
-def test_relative_imports_are_refused() -> None:
-    assert "relative" in Guest().refusal("from . import os")
-
-
-def test_a_module_that_does_not_exist_is_an_import_error() -> None:
-    assert Guest("no_such_module").value(
-        "try:\n    import no_such_module\nexcept ModuleNotFoundError as e:\n    r = str(e)\nr"
-    ) == ("No module named 'no_such_module'")
-    assert "cannot import name 'nothing'" in Guest().refusal("from math import nothing")
-
-
-def test_classes_are_the_real_ones() -> None:
-    guest = Guest()
-    assert guest.value("import datetime\ndatetime.date") is datetime.date
-    assert guest.value("from collections import OrderedDict\nOrderedDict") is collections.OrderedDict
-    assert (
-        guest.value(
-            "try:\n    import json\n    json.loads('{')\nexcept json.decoder.JSONDecodeError as e:\n    r = e\nr.pos"
-        )
-        == 1
+    assert session.value("import json.decoder, json\njson.decoder.JSONDecoder is json.JSONDecoder") is True
+    assert session.value("from math import *\nfloor(2.5)") == 2
+    assert session.error("import math\nmath.nothing").message == "module 'math' has no attribute 'nothing'"
+    assert session.error("from math import nothing").type == "ImportError"
+    session.run(
+        "import io, sys\nbefore = sys.stdout\nsys.stdout = out = io.StringIO()\nprint(1)\nsys.stdout = before"
     )
+    assert session.value("out.getvalue(), sys.stdout is before") == ("1\n", True)
 
 
-def test_star_imports_bind_public_names() -> None:
-    assert Guest().value("from math import *\nsqrt(4) + floor(pi)") == 5.0
-    assert "not defined" in Guest().refusal("from random import *\n_os")
+def test_a_package_shows_its_own_modules_under_other_names() -> None:
+    session = Session("matplotlib.pyplot")
+    assert session.value("import matplotlib.pyplot as plt\n'ggplot' in plt.style.available") is True
 
 
-@pytest.mark.parametrize(
-    "source", ["json.dumps = 1", "del json.dumps", "setattr(json, 'dumps', 1)", "json.new = 1"]
-)
-def test_modules_are_read_only(source: str) -> None:
-    before = json.dumps
-    assert "cannot be changed" in Guest().refusal(f"import json\n{source}")
-    assert json.dumps is before
+def test_what_a_library_imports_is_its_own_business() -> None:
+    assert Session("requests").value("import requests\nrequests.exceptions.Timeout.__name__") == "Timeout"
 
 
-def test_sessions_do_not_see_each_others_modules() -> None:
-    one, two = Guest(), Guest()
-    one.value("import random\nrandom.seed(1)")
-    two.value("import random\nrandom.seed(1)\nrandom.random()")
-    assert one.value("random.random()") == random.Random(1).random()
-    assert one.value("import hashlib\nhashlib.algorithms_available.clear()") is None
-    assert two.value("import hashlib\nlen(hashlib.algorithms_available) > 5") is True
+def test_import_module_gives_what_a_statement_gives(process_kept: None) -> None:
+    session = Session("importlib", imports="standard")
+    session.interpreter.own_process()
+    assert session.value("import importlib\nimportlib.import_module('os.path')") is os.path
+    assert session.error("importlib.import_module('numpy')").message == "import of numpy is not authorised"
 
 
-def test_the_hosts_generator_is_not_seeded() -> None:
-    random.seed(7)
-    expected = random.Random(7).random()
-    Guest().value("import random\nrandom.seed(1)\nrandom.random()")
-    assert random.random() == expected
-
-
-def test_a_decimal_context_lives_on_in_its_session_only() -> None:
-    guest, before = Guest(), decimal.getcontext().prec
-    guest.value("import decimal\ndecimal.getcontext().prec = 5")
-    assert decimal.getcontext().prec == before
-    assert str(guest.value("decimal.Decimal(1) / 3")) == "0.33333"
-    assert "may be at most" in guest.refusal("decimal.getcontext().prec = 10**9")
-
-
-def test_numpy_and_pandas_settings_live_on_in_their_session_only() -> None:
-    numpy, pandas = pytest.importorskip("numpy"), pytest.importorskip("pandas")
-    guest = Guest("numpy", "pandas")
-    width, print_options = pandas.get_option("display.width"), numpy.get_printoptions()
-    guest.value(
-        "import numpy as np, pandas as pd\npd.set_option('display.width', 33)\nnp.set_printoptions(precision=2)"
-    )
-    assert pandas.get_option("display.width") == width
-    assert numpy.get_printoptions() == print_options
-    assert guest.value("pd.get_option('display.width')") == 33
-    assert guest.value("str(np.array([1 / 3]))") == "[0.33]"
-
-
-def test_numpys_global_generator_is_the_sessions_own() -> None:
-    numpy = pytest.importorskip("numpy")
-    numpy.random.seed(3)
-    expected = numpy.random.RandomState(3).rand()
-    assert (
-        Guest("numpy").value("import numpy as np\nnp.random.seed(1)\nfloat(np.random.rand())")
-        == numpy.random.RandomState(1).rand()
-    )
-    assert numpy.random.rand() == expected
-
-
-@pytest.mark.parametrize(
-    "source",
-    [
-        "import math; math.factorial(10**9)",
-        "import math; math.comb(10**9, 10**8)",
-        "import math; math.perm(10**8)",
-        "import math; math.prod([10**100000] * 10**6)",
-        "import itertools; list(itertools.repeat(1))",
-        "import itertools, collections; collections.deque(itertools.count(), maxlen=0)",
-        "import itertools; next(itertools.islice(range(10**15), 10**14, None))",
-        "import itertools; next(itertools.dropwhile(float.is_integer, map(float, range(10**15))))",
-        "import itertools; itertools.product('ab', repeat=10**10)",
-        "import collections; collections.deque(range(10**12))",
-        "import collections; collections.Counter(range(10**12))",
-        "import collections; collections.deque([1]) * 10**12",
-        "import functools, operator; functools.reduce(operator.add, range(10**13))",
-        "import operator; operator.mul('a', 10**13)",
-        "import operator; operator.pow(9, 10**12)",
-        "import operator; operator.lshift(1, 10**13)",
-        "import struct; struct.pack('9999999999x')",
-        "import hashlib; hashlib.pbkdf2_hmac('sha1', b'', b'', 10**10)",
-        "import hashlib; hashlib.shake_128(b'').hexdigest(10**12)",
-        "import random; random.getrandbits(10**14)",
-        "import random; random.Random().randbytes(10**12)",
-        "import re; re.match(r'(a+)+$', 'a' * 60 + 'b')",
-        "import numpy; numpy.zeros(10**12)",
-        "import numpy; numpy.arange(1e13)",
-        "import numpy; numpy.random.rand(10**6, 10**6)",
-        "import PIL.Image; PIL.Image.new('RGB', (10**6, 10**6))",
-    ],
-)
-def test_what_would_explode_in_c_is_refused_before_it_runs(source: str) -> None:
-    error = Guest("numpy", "PIL").interpreter.run(source).error
-    assert error is not None
-    assert (
-        error.type in ("RefusedOperation", "MemoryError", "GuestStop", "OperationsExceeded")
-        or error.cause is not None
-    )
-
-
-@pytest.mark.parametrize(
-    "pattern",
-    [
-        r"(\w+,)*",
-        r"^[\w.-]+@[\w-]+(\.[\w-]+)+$",
-        r"\d{1,3}(,\d{3})*",
-        r"([A-Z][a-z]+\s?)+",
-        r'"(?:[^"\\]|\\.)*"',
-        r"(ab)*",
-        r"(?:a|b)+",
-    ],
-)
-def test_ordinary_patterns_are_taken(pattern: str) -> None:
-    assert Guest().value(f"import re\nre.compile({pattern!r}).pattern") == pattern
-
-
-@pytest.mark.parametrize(
-    "pattern", [r"(a+)+$", r"(a*)*", r"(\w+\s?)+$", r"([a-z]+)*\d", r"(x+x+)+y", r"(a|aa)+$"]
-)
-def test_patterns_that_explode_are_refused(pattern: str) -> None:
-    assert "exponential" in Guest().refusal(f"import re\nre.compile({pattern!r})")
-
-
-def test_asyncio_runs_while_the_host_runs_a_loop() -> None:
-    async def host() -> object:
-        loop, task = asyncio.get_running_loop(), asyncio.current_task()
-        value = Guest().value(
-            "import asyncio\nasync def f():\n    await asyncio.sleep(0)\n    return 3\nasyncio.run(f())"
-        )
-        assert asyncio.get_running_loop() is loop
-        assert asyncio.current_task() is task
-        await asyncio.sleep(0)
-        return value
-
-    assert asyncio.run(host()) == 3
-
-
-def test_the_hosts_loop_is_out_of_reach() -> None:
-    async def host() -> str:
-        guest = Guest()
-        guest.refusal("import asyncio\nasync def f(): pass\nasyncio.create_task(f())")
-        return guest.refusal("asyncio.Future().get_loop()")
-
-    assert "RefusedOperation" in asyncio.run(host()) or "no current event loop" in asyncio.run(host())
-
-
-def test_query_texts_see_the_guests_variables() -> None:
-    pytest.importorskip("pandas")
-    source = """
-import pandas as pd
-df = pd.DataFrame({"age": [10, 20]})
-k = 15
-def over():
-    limit = 12
-    return df.query("age > @limit")
-[len(df.query("age > @k")), len(over()), list(pd.eval("double = df.age * 2", target=df).double), list(df.eval("age + @k"))]
-"""
-    assert Guest("pandas").value(source) == [1, 1, [20, 40], [25, 35]]
+def test_a_star_authorises_everything() -> None:
+    assert Policy(("*",), "listed").mode == "all"
+    session = Session("*")
+    assert session.value("import subprocess, numpy\nnumpy.__name__") == "numpy"
+    assert session.error("import numppy").type == "ModuleNotFoundError"

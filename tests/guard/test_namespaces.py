@@ -1,4 +1,5 @@
-"""What programs see of namespaces, classes in the making, endless iterators and kinds of functions: as in CPython."""
+# ruff: noqa: E501 (programs)
+"""What programs find is what they find in Python: namespaces, classes, kinds of functions, errors of the library."""
 
 from __future__ import annotations
 
@@ -8,53 +9,55 @@ from tests.guard.support import Session
 _TRUE = {
     "globals_is_one_live_view": "g = globals()\nx = 1\ng['x'] == 1 and globals() is g and locals() is g",
     "globals_can_be_written": "globals()['made'] = 7\nmade == 7",
+    "nothing_of_the_guard_is_in_globals": "x = [i for i in range(3)]\nwhile x: x.pop()\n"
+    "{n for n in globals() if n[:2] != '__'} == {'x'} and [n for n in dir() if '$' in n] == []",
+    "nothing_of_the_guard_is_in_locals": "def f(a):\n    for i in range(2): b = len([a])\n    return locals()\nf(1) == {'a': 1, 'b': 1, 'i': 1}",
     "locals_of_a_class_body_can_be_written": "class C:\n    locals()['dyn'] = 5\nC.dyn == 5",
-    "a_class_is_its_makers_in_init_subclass": "class B:\n    def __init_subclass__(cls, tag):\n        cls.tag = tag\n"
-    "class C(B, tag='t'): pass\nC.tag == 't'",
+    "a_class_takes_keywords_of_any_name": "class B:\n    def __init_subclass__(cls, name): cls.n = name\n"
+    "class C(B, name='x'): pass\nC.n == 'x'",
     "a_class_is_its_makers_in_set_name": "class D:\n    def __set_name__(self, owner, name):\n        owner.names = name\n"
-    "class C:\n    field = D()\nC.names == 'field' and '$birth' not in vars(C)",
+    "class C:\n    field = D()\nC.names == 'field'",
     "an_object_changes_its_class": "class A: pass\nclass B: pass\na = A()\na.__class__ = B\ntype(a) is B",
-    "a_class_is_renamed": "class A: pass\nA.__name__ = A.__qualname__ = 'B'\nA.__doc__ = 'd'\n"
-    "(A.__name__, A.__doc__) == ('B', 'd')",
-    "defaults_are_set": "def f(a): return a\nf.__defaults__ = (3,)\nf() == 3",
     "a_metaclass_orders_bases": "class M(type):\n    def mro(cls): return type.mro(cls)\nclass A(metaclass=M): pass\n"
     "A.__mro__ == (A, object)",
-    "endless_sources_look_as_they_do": "import itertools as i\n"
-    "[repr(i.count(5)), repr(i.repeat(1, 2)), type(i.cycle('a')) is i.cycle]"
-    " == ['count(5)', 'repeat(1, 2)', True]",
-    "a_repeat_knows_what_is_left": "import itertools, operator\noperator.length_hint(itertools.repeat(1, 3)) == 3",
-    "a_source_is_its_own_iterator": "import itertools\nc = itertools.count()\niter(c) is c and list(zip(c, 'ab'))[1] == (1, 'b')",
+    "a_private_name_of_an_object_is_nobodys_business": "import random\nrandom.Random(1)._randbelow(1) == 0",
+    "modules_are_modules": "import types, json\nisinstance(json, types.ModuleType) and 'json' in repr(json)",
     "types_of_functions_are_those": "import types\n"
     "type(lambda: 0) is types.FunctionType and type(len) is types.BuiltinFunctionType",
-    "modules_are_modules": "import types, json\nisinstance(json, types.ModuleType)",
-    "marks_are_left": "import typing\n@typing.final\ndef f(): pass\nf.__final__",
+    "types_of_method_descriptors_are_those": "import types\ntype(str.join) is types.MethodDescriptorType and "
+    "type(object.__init__) is types.WrapperDescriptorType and type(dict.__dict__['fromkeys']) is types.ClassMethodDescriptorType",
+    "a_wrapper_without_attributes_is_wrapped": "import functools\nclass F:\n    def __call__(self): return 1\n"
+    "w = functools.update_wrapper(lambda: 2, F())\n(w(), w.__name__, type(w.__wrapped__)) == (2, '<lambda>', F)",
+    "single_dispatch_takes_annotations": "import functools\n@functools.singledispatch\ndef f(x): return 'any'\n"
+    "@f.register\ndef _(x: int | str): return 'int or str'\nf(1) == 'int or str' and f(1.0) == 'any'",
+    "single_dispatch_refuses_generic_aliases": "import functools\n@functools.singledispatch\ndef f(x): return 0\ntry:\n    f.register(list[int])\n"
+    "except TypeError as e:\n    said = str(e)\n'register' in said",
+    "a_dataclass_is_made_of_keywords_and_bad_names_are_errors": "import dataclasses\nsaid = []\nfor bad in ('class', '1x'):\n"
+    "    try:\n        dataclasses.make_dataclass('C', [bad])\n    except TypeError as e:\n        said.append(str(e))\n"
+    "dataclasses.make_dataclass('D', [('a', int)], frozen=True)(a=3).a == 3 and len(said) == 2",
+    "a_prepare_that_gives_no_mapping_is_an_error": "class M(type):\n    def __prepare__(*a, **k): return 5\ntry:\n"
+    "    class A(metaclass=M): pass\nexcept TypeError as e:\n    said = str(e)\n'must return a mapping' in said",
+    "a_namespace_differs_from_a_foreign_class": "import types\nclass A: x = 1\n"
+    "types.SimpleNamespace(x=1) != A() and types.SimpleNamespace(x=1) == types.SimpleNamespace(x=1)",
+    "a_recursive_repr_keeps_names": "import reprlib\nclass A:\n    @reprlib.recursive_repr()\n    def __repr__(self):\n        'd'\n"
+    "        return repr([self])\n(repr(A()), A.__repr__.__name__, A.__repr__.__doc__) == ('[...]', '__repr__', 'd')",
+    "an_unknown_dialect_is_an_error": "import csv\ntry:\n    csv.reader([], dialect='none')\nexcept csv.Error as e:\n    said = str(e)\n"
+    "said == 'unknown dialect'",
+    "an_error_of_c_code_that_imports_is_none": "import datetime, pickle\n"
+    "datetime.datetime.strptime('2026', '%Y').year == 2026",
     "hints_inside_hints_are_resolved": "import typing\nclass N:\n    a: \"typing.Optional['N']\"\n    b: list['N']\n"
-    "typing.get_type_hints(N) == {'a': typing.Optional[N], 'b': list[N]}",
-    "hints_may_be_any_expression": "import typing\ndef f(x: 'dict(a=int)[\"a\"]'): pass\ntyping.get_type_hints(f) == {'x': int}",
-    "typings_counter_makes_the_sessions": "import typing, collections\ntype(typing.Counter('a')) is collections.Counter",
-    "overloads_are_kept": "import typing\n@typing.overload\ndef f(a): ...\ndef f(a): ...\nlen(typing.get_overloads(f)) == 1",
+    "typing.get_type_hints(N, globals()) == {'a': typing.Optional[N], 'b': list[N]}",
+    "a_loop_over_a_generator_closes_it": "ended = []\ndef g():\n    try:\n        yield 1\n    finally:\n        ended.append(1)\n"
+    "for x in g(): break\nended == [1]",
+    "a_list_may_grow_while_it_is_read": "x = [0]\nfor i in x:\n    if i < 5: x.append(i + 1)\nx == [0, 1, 2, 3, 4, 5]",
+    "a_loop_over_what_is_no_iterable_says_so": "try:\n    for x in 5: pass\nexcept TypeError as e:\n    said = str(e)\n"
+    "said == \"'int' object is not iterable\"",
 }
 
 
 @pytest.mark.parametrize("name", _TRUE)
 def test_a_program_finds_what_it_finds_in_python(name: str) -> None:
-    assert Session().value(_TRUE[name]) is True
-
-
-@pytest.mark.parametrize(
-    "source",
-    [
-        "globals()['__builtins__'] = {}",
-        "globals()['$t'] = 1",
-        "globals()['__name__'] = 'os'",
-        "class C:\n    locals()['__module__'] = 'os'",
-        "import string\nclass A: pass\na = A()\na.__class__ = string.Formatter",
-        "class A: pass\nA.__class__ = type('M', (type,), {})",
-        "import string\nstring.Formatter.__name__ = 'x'",
-        "import types\ntypes.CodeType()",
-        "import collections\nclass M(type):\n    def mro(cls): return type.mro(cls)\n"
-        "class A(collections.deque, metaclass=M): pass",
-    ],
-)
-def test_what_host_code_trusts_cannot_be_set(source: str) -> None:
-    assert Session().error(source).type.startswith("Refused")
+    source = _TRUE[name]
+    authorized = ("pickle", "reprlib")
+    assert Session(*authorized).value(source) is True
+    assert Session(guard=False).value(source) is True

@@ -13,7 +13,12 @@ from pathlib import Path
 import pytest
 from tests.guard.support import Session
 
-_PROGRAMS = sorted((Path(__file__).parents[1] / "programs").glob("*.py"))
+_PROGRAMS = sorted(
+    [
+        *(Path(__file__).parents[1] / "programs").glob("*.py"),
+        *(Path(__file__).parent / "programs").glob("*.py"),
+    ]
+)
 _NEEDS = re.compile(r"^# needs: (\d+)\.(\d+)$", re.MULTILINE)
 
 
@@ -46,6 +51,6 @@ def test_a_program_does_what_it_does_in_python(path: Path) -> None:
     output, value, failure = _plain(source)
     session = Session()
     outcome = session.run(source)
-    assert "".join(session.printed) == output
+    assert session.printed == output
     assert (outcome.error.type if outcome.error else None) == failure, outcome.error
     assert repr(outcome.value) == repr(value)

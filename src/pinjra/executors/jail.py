@@ -15,7 +15,7 @@ from pinjra.core.limits import Limits
 from pinjra.executors.guarantees import Guarantees
 from pinjra.executors.jailed import Box, JailTransport
 from pinjra.executors.session.executor import Patience, SessionExecutor
-from pinjra.guard.imports import DEFAULT_AUTHORIZED
+from pinjra.guard.policy import DEFAULT_AUTHORIZED
 from pinjra.jail import profile
 from pinjra.jail.confine import Spec
 from pinjra.jail.programs import find_programs
@@ -35,8 +35,6 @@ _WARM_UP = "pinjra.worker.warmup:warm_up"
 # What every session needs sooner or later; each is then shared memory and no time
 _PRELOAD = (
     "pinjra.worker.interpreter.forked",
-    "pinjra.guard.replacements",
-    "pinjra.guard.services",
     *DEFAULT_AUTHORIZED,
 )
 

@@ -41,7 +41,7 @@ class LocalPythonExecutor(SessionExecutor):
         additional_functions: Host functions to grant at once, as by `send_tools`.
         spares: Sessions kept ready for the next opening.
         options: `python_path` (folders with modules of your own: the guest can read everything in them) and the others of
-            docs/sandbox.md; `guard`, `rollback`, `protected`.
+            docs/sandbox.md; `imports` ("listed" here), `guard`, `rollback`, `protected`.
 
     Raises:
         StartupFailed: No Python process can be started at all (the host's fault).
@@ -53,6 +53,8 @@ class LocalPythonExecutor(SessionExecutor):
         "python_path": "read-only, by Landlock where the kernel has it",
         **({"programs": "execve of what Landlock shows"} if sys.platform == "linux" else {}),
     }
+    IMPORTS = "listed"
+    WALLED = False
     PATIENCE = Patience(close_seconds=0.0)  # no goodbye: what holds a session's processes ends them
 
     def __init__(

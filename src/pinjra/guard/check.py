@@ -1,41 +1,53 @@
-"""Syntax tree -> violations. Every node class and field is looked up in a closed table; unknown is refused.
+"""Syntax tree -> what the policy does not allow in it, and the nodes that `rewrite` changes. One walk, linear, not recursive.
 
-Names and attribute names are judged here, before anything runs; what depends on objects is left to the guards that
-`rewrite` puts in. The walk is a loop, not a recursion: a deep tree cannot overflow it.
+Every node class and field is looked up in a closed table; unknown is refused. A deep tree cannot overflow the walk.
 """
 
 from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 
 from pinjra.guard.errors import Violation
-from pinjra.guard.grammar import FIELDS
-from pinjra.guard.policy import REFUSED_NAMES, UNBINDABLE_ATTRIBUTES, Kind, Policy, kind_of
+from pinjra.guard.policy import Policy
+from pinjra.guard.policy.names import REFUSED_ATTRIBUTES, REFUSED_NAMES
+from pinjra.guard.policy.syntax import FIELDS
+from pinjra.guard.rewrite import CHANGES
 
-__all__ = ["check"]
+__all__ = ["Findings", "check"]
 
 _POSITIONS = frozenset(["lineno", "col_offset", "end_lineno", "end_col_offset"])
 _MAX_VIOLATIONS = 20
-# Fields that hold text or numbers.
-_TEXT_NAMES = """
-arg asname attr conversion id is_async is_lazy
-kind kwd_attrs level module rest simple str type_comment
+# Fields that hold text, numbers, contexts or operators: no node in them needs a look.
+_LEAF_FIELDS = """
+arg asname attr conversion ctx id is_async is_lazy kind kwd_attrs level module name op ops rest simple str
+type_comment type_ignores
 """
-_TEXTS = frozenset(_TEXT_NAMES.split())
-# Contexts and operators.
-_LEAVES = frozenset(
-    getattr(ast, name)
-    for name, fields in FIELDS.items()
-    if not fields and hasattr(ast, name) and not getattr(ast, name)._fields
-)
-_SUSPECT = REFUSED_NAMES | {"__name__", "__module__"}
+_LEAVES = frozenset(_LEAF_FIELDS.split())
 _known: dict[type[ast.AST], tuple[str, ...]] = {}
 
+Tree = ast.Module | ast.Expression | ast.Interactive
 
-def check(tree: ast.Module, policy: Policy) -> tuple[Violation, ...]:
-    """Return what the policy does not allow in `tree`, first line first; at most 20."""
-    found: list[Violation] = []
+
+@dataclass
+class Findings:
+    """What a walk found.
+
+    Args:
+        violations: First line first; at most 20.
+        places: Nodes that `rewrite` changes, outer ones first.
+    """
+
+    violations: list[Violation] = field(default_factory=list)
+    places: list[ast.AST] = field(default_factory=list)
+
+
+def check(tree: Tree, policy: Policy) -> Findings:
+    """Return what the policy does not allow in `tree`, and where it has to be rewritten."""
+    findings = Findings()
+    found, places = findings.violations, findings.places
+    judges = _LISTED_JUDGES if policy.mode == "listed" else _JUDGES
     line = 1
     todo: list[ast.AST | None] = [tree]
     for node in todo:  # grows as it goes
@@ -45,27 +57,25 @@ def check(tree: ast.Module, policy: Policy) -> tuple[Violation, ...]:
         line = space.get("lineno", line)
         fields = _known.get(kind)
         if fields is None and (fields := _reviewed(kind)) is None:
-            found.extend(_unknown(node, line))
+            found.append(_unknown(node, line))
             continue
-        judge = _JUDGES.get(kind)
-        if judge is not None and not (kind is ast.Name and _is_harmless(space["id"])):
-            found.extend(judge(node, line))
+        if kind in CHANGES:
+            places.append(node)
+        if kind in judges:
+            found.extend(judges[kind](node, line))
         if len(found) >= _MAX_VIOLATIONS:
             break
         for name in fields:
             value = space.get(name)
             if type(value) is list:
                 todo.extend(value)
-            elif value is not None and type(value) not in _LEAVES:
+            elif value is not None:
                 todo.append(value)
-    if policy.protected:
+    if policy.protected and isinstance(tree, ast.Module):
         found.extend(_protected(tree.body, policy.protected))
-    return tuple(sorted(found[:_MAX_VIOLATIONS], key=lambda violation: violation.line))
-
-
-def _is_harmless(name: str) -> bool:
-    """Return what most names are, cheaply."""
-    return name not in _SUSPECT and "$" not in name
+    found.sort(key=lambda violation: violation.line)
+    del found[_MAX_VIOLATIONS:]
+    return findings
 
 
 def _reviewed(kind: type[ast.AST]) -> tuple[str, ...] | None:
@@ -73,8 +83,8 @@ def _reviewed(kind: type[ast.AST]) -> tuple[str, ...] | None:
     fields = FIELDS.get(kind.__name__)
     if fields is None or not fields.issuperset(kind._fields) or not _POSITIONS.issuperset(kind._attributes):
         return None
-    hidden = _TEXTS if kind.__name__ == "TypeAlias" else _TEXTS | {"name"}
-    if issubclass(kind, (ast.Global, ast.Nonlocal)):
+    hidden = _LEAVES - ({"name"} if kind.__name__ == "TypeAlias" else set())
+    if issubclass(kind, (ast.Global, ast.Nonlocal, ast.Import, ast.ImportFrom)):
         hidden = hidden | {"names"}
     elif issubclass(kind, (ast.Constant, ast.MatchSingleton)):
         hidden = hidden | {"value"}
@@ -82,88 +92,44 @@ def _reviewed(kind: type[ast.AST]) -> tuple[str, ...] | None:
     return _known[kind]
 
 
-def _unknown(node: ast.AST, line: int) -> Iterator[Violation]:
-    """Yield a violation for a node or field that nobody has reviewed."""
+def _unknown(node: ast.AST, line: int) -> Violation:
+    """Return the violation for a node or field that nobody has reviewed."""
     name = type(node).__name__
-    fields = FIELDS.get(name)
-    if fields is None:
-        yield Violation(line, f"{name} is syntax that the guard does not know")
-    elif not fields.issuperset(node._fields) or not _POSITIONS.issuperset(node._attributes):
-        yield Violation(line, f"{name} has a part that the guard does not know: {node._fields!r}")
+    if name not in FIELDS:
+        return Violation(line, f"{name} is syntax that the guard does not know")
+    return Violation(line, f"{name} has a part that the guard does not know: {node._fields!r}")
 
 
-def _name(name: str | None, line: int) -> Iterator[Violation]:
-    if name is not None and (name in REFUSED_NAMES or "$" in name):
-        yield Violation(line, f"the name {name!r} is not available", "use an import or another name")
-
-
-def _names(*names: str | None) -> list[str]:
-    return [name for name in names if name]
+# ---------------------------------------------------------------- where imports are "listed"
 
 
 def _judge_name(node: ast.Name, line: int) -> Iterator[Violation]:
-    yield from _name(node.id, line)
-    if node.id in ("__name__", "__module__") and not isinstance(node.ctx, ast.Load):
-        yield Violation(line, f"{node.id} cannot be set: host code trusts it")
+    if node.id in REFUSED_NAMES:
+        yield Violation(line, f"the name {node.id!r} is not available", "use an import or another name")
 
 
 def _judge_attribute(node: ast.Attribute, line: int) -> Iterator[Violation]:
-    if kind_of(node.attr) is Kind.DENIED:
-        yield Violation(line, f"attribute {node.attr!r} is not available", "use its public attributes")
-    elif node.attr in UNBINDABLE_ATTRIBUTES and not isinstance(node.ctx, ast.Load):
-        yield Violation(line, f"attribute {node.attr!r} can be set in a class statement only")
-
-
-def _judge_pattern(node: ast.MatchClass, line: int) -> Iterator[Violation]:
-    for name in node.kwd_attrs:
-        if kind_of(name) is not Kind.PUBLIC:
-            hint = "capture the object and use its attributes"
-            yield Violation(line, f"attribute {name!r} is not available in a pattern", hint)
+    if node.attr in REFUSED_ATTRIBUTES:
+        yield Violation(line, f"attribute {node.attr!r} is not available", "use the object's own attributes")
 
 
 def _judge_import(node: ast.Import | ast.ImportFrom, line: int) -> Iterator[Violation]:
     if getattr(node, "is_lazy", 0):  # Python 3.15: the module would be loaded where no guard stands
         yield Violation(line, "lazy imports are not available", "use a plain import statement")
-    for alias in node.names:
-        yield from _name(alias.asname or alias.name.partition(".")[0], line)
-        if isinstance(node, ast.ImportFrom) and kind_of(alias.name) is Kind.DENIED:
-            yield Violation(line, f"{alias.name!r} cannot be imported")
 
 
-def _judge_binder(node: ast.AST, line: int) -> Iterator[Violation]:
-    """Judge the name that a def, class, argument, handler, pattern or type parameter binds."""
-    for field in ("name", "arg", "rest"):
-        value = getattr(node, field, None)
-        if isinstance(value, str):
-            yield from _name(value, line)
-
-
-def _judge_dict_comprehension(node: ast.DictComp, line: int) -> Iterator[Violation]:
-    if getattr(node, "value", None) is None:  # Python 3.15: {**d for d in dicts}
-        yield Violation(line, "unpacking in a dict comprehension is not available", "use a loop and update()")
-
-
-def _judge_scope(node: ast.Global | ast.Nonlocal, line: int) -> Iterator[Violation]:
-    for name in node.names:
-        yield from _name(name, line)
-
-
-_BINDERS = ("FunctionDef", "AsyncFunctionDef", "ClassDef", "arg", "ExceptHandler", "MatchAs", "MatchStar")
 _JUDGES: dict[type[ast.AST], Callable[..., Iterator[Violation]]] = {
-    ast.Name: _judge_name,
-    ast.Attribute: _judge_attribute,
-    ast.MatchClass: _judge_pattern,
     ast.Import: _judge_import,
     ast.ImportFrom: _judge_import,
-    ast.DictComp: _judge_dict_comprehension,
-    ast.Global: _judge_scope,
-    ast.Nonlocal: _judge_scope,
-    **{
-        getattr(ast, name): _judge_binder
-        for name in (*_BINDERS, "MatchMapping", "TypeVar", "ParamSpec", "TypeVarTuple")
-        if hasattr(ast, name)
-    },
 }
+_LISTED_JUDGES: dict[type[ast.AST], Callable[..., Iterator[Violation]]] = {
+    **_JUDGES,
+    ast.Name: _judge_name,
+    ast.Attribute: _judge_attribute,
+}
+
+
+# ---------------------------------------------------------------- names of tools
 
 
 def _protected(body: list[ast.stmt], protected: frozenset[str]) -> Iterator[Violation]:
@@ -193,4 +159,4 @@ def _bound(node: ast.AST) -> list[str]:
         return [alias.asname or alias.name.partition(".")[0] for alias in node.names]
     if isinstance(node, (ast.arg, ast.Global)):
         return []
-    return _names(getattr(node, "name", None), getattr(node, "rest", None))
+    return [name for name in (getattr(node, "name", None), getattr(node, "rest", None)) if name]

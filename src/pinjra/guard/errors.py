@@ -10,6 +10,7 @@ __all__ = [
     "FinalAnswer",
     "GuardRefused",
     "GuestStop",
+    "RefusedAccess",
     "RefusedAttribute",
     "RefusedImport",
     "RefusedOperation",
@@ -51,8 +52,16 @@ class RefusedAttribute(RefusedOperation, AttributeError):
     """A refused attribute: an AttributeError too, so that code that probes for attributes goes on."""
 
 
-class RefusedImport(RefusedOperation, ImportError):
-    """A refused import: an ImportError too."""
+class RefusedImport(RefusedOperation, ModuleNotFoundError):
+    """A refused import: for the guest the module is not there, so that code which probes for it goes on."""
+
+    def __init__(self, message: str, hint: str = "", *, name: str | None = None) -> None:
+        ModuleNotFoundError.__init__(self, message, name=name)
+        self.hint = hint
+
+
+class RefusedAccess(RefusedOperation, PermissionError):
+    """A refused file, process or socket: a PermissionError too, as from a system that does not permit it."""
 
 
 class GuestStop(BaseException):

@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
-import builtins as host_builtins
+import importlib
+import linecache
+import sys
 import types
 from collections import OrderedDict
 from collections.abc import Callable
-from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import cast
 
-from pinjra.core.execution import Cause, GuestError, Stream
+from pinjra.core.execution import Cause, GuestError
 from pinjra.core.limits import Limits
-from pinjra.guard.attributes import type_name
-from pinjra.guard.audit import host_section
-from pinjra.guard.compiler import RESULT, GuardedCode, compile_guarded, compile_plain
+from pinjra.guard.audit import Watch
+from pinjra.guard.budget import OperationBudget
+from pinjra.guard.builtins import guest_builtins
+from pinjra.guard.compiler import RESULT, Compiler, compile_plain, is_coroutine
 from pinjra.guard.errors import FinalAnswer, GuardRefused, GuestStop
+from pinjra.guard.imports import Importer
 from pinjra.guard.policy import Policy
-from pinjra.guard.report import report_exception, report_refused, report_stop, report_syntax
-from pinjra.guard.runtime import Runtime
+from pinjra.guard.reports import report_exception, report_refused, report_stop, report_syntax
 
 __all__ = ["Interpreter", "Outcome"]
 
-_CACHED_SOURCES = 64
-_CACHED_CHARACTERS = 100_000  # longer programs are not kept
+_import_module = importlib.import_module
 _KEPT_SOURCES = 256  # runs whose lines can be shown in tracebacks
 
 
@@ -51,235 +54,211 @@ class Interpreter:
         policy: Policy,
         *,
         limits: Limits,
-        write: Callable[[Stream, str], None],
         guard: bool = True,
         display: Callable[[object], None] | None = None,
     ) -> None:
-        self._policy = policy
-        self._guarded = guard
-        self._runtime = Runtime(policy, limits, write)
-        self._fuel = self._runtime.fuel
-        self._namespace = self._runtime.namespace
-        self._builtins = self._runtime.builtins if guard else dict(vars(host_builtins))
-        self._originals = dict(self._builtins)
-        self._reserved = {name for name in self._builtins if name[0] not in "$_"}
-        self._answerer: Callable[..., object] | None = None
+        self._budget = OperationBudget(limits)
+        self._compiler = Compiler(policy, self._budget) if guard else None
+        self._importer = Importer(policy)
+        import_ = self._importer.statement() if guard else None
+        self._builtins = guest_builtins(self._compiler, cast("Callable[..., object] | None", import_))
+        self._main = types.ModuleType("__main__")
+        self._namespace: dict[str, object] = vars(self._main)
+        self._watch: AbstractContextManager[None] = nullcontext() if policy.is_walled else Watch()
+        self._tools: dict[str, object] = {}
+        self._reserved = {
+            name for name, value in vars(self._builtins).items() if callable(value) and name[:1] != "_"
+        }
+        self._answerer: Callable[..., object] = _only
         self._sources: OrderedDict[str, str] = OrderedDict()
-        self._cache: OrderedDict[str, GuardedCode] = OrderedDict()
         self._runs = 0
         self._bind("final_answer", self._final_answer)
         if display is not None:
-            self._bind("display", lambda *values: [display(value) for value in values] and None)
-        self.clear()
+            vars(self._builtins)["display"] = lambda *values: [display(value) for value in values] and None
+        self._restore()
+
+    def own_process(self) -> None:
+        """Take this process for the guest: its program is `__main__`, and its builtins are what `import builtins` gives.
+
+        Pickling classes of `__main__`, and patching builtins in a test, need it.
+        """
+        sys.modules["__main__"] = self._main
+        sys.modules["builtins"] = self._builtins
+        own = vars(self._builtins)
+
+        def import_module(name: str, package: str | None = None) -> object:
+            """Import a module."""
+            is_guest = self._compiler is not None and sys._getframe(1).f_builtins is own
+            return (self._importer.import_module if is_guest else _import_module)(name, package)
+
+        importlib.import_module = import_module  # type: ignore[assignment]
 
     # --- names
 
     def bind(self, name: str, function: object) -> None:
-        """Give guest code a host function (or another host value) under `name`; it stays through `clear`."""
+        """Give guest code a host function (or another host value) under `name`."""
         if name == "final_answer" and callable(function):
             self._answerer = function
-            return
-        self._bind(name, self._tool(function) if callable(function) else function)
+        else:
+            self._bind(name, self._tool(function) if callable(function) else function)
 
     def _bind(self, name: str, value: object) -> None:
-        self._builtins[name] = self._originals[name] = value
+        self._tools[name] = vars(self._builtins)[name] = value
         self._reserved.add(name)
 
     def _tool(self, function: Callable[..., object]) -> Callable[..., object]:
         """Return a function over `function` that does nothing any more once the run is being stopped."""
-        check = self._fuel.check
+        check = self._budget.check
 
         def call(*args: object, **kwargs: object) -> object:
             check()
-            with host_section():
-                result = function(*args, **kwargs)
+            result = function(*args, **kwargs)
             check()
             return result
 
-        stand_in = call
-        stand_in.__name__ = stand_in.__qualname__ = str(getattr(function, "__name__", "tool"))
-        stand_in.__doc__ = doc if isinstance(doc := getattr(function, "__doc__", None), str) else None
-        return stand_in
-
-    def outside(self) -> AbstractContextManager[None]:
-        """Return what stands around a host tool within a run: shared state is the host's again."""
-        return self._runtime.importer.session.outside()
+        call.__name__ = call.__qualname__ = str(getattr(function, "__name__", "tool"))
+        call.__doc__ = doc if isinstance(doc := getattr(function, "__doc__", None), str) else None
+        return call
 
     def set_variable(self, name: str, value: object) -> None:
         """Set a guest variable."""
         self._namespace[name] = value
 
-    def clear(self) -> None:
-        """Forget the guest's variables; what was bound stays."""
-        with self._runtime.importer.running():  # destructors
-            self._namespace.clear()
-        self._namespace["__name__"] = "__main__"
-        self._namespace["__builtins__"] = self._builtins
-
     # --- runs
 
-    def run(self, source: str, convert: Callable[[object], object] | None = None) -> Outcome:
-        """Return what came of running `source`. Guest failures of any kind are values in it.
-
-        Args:
-            convert: Returns the host's copy of the value. It may run guest code (a `__repr__`), so it is called while the
-                run, with its limits, is still open; after it no guest code runs until the next run.
-        """
-        self._fuel.reset()
-        if not self._guarded:  # a thread that the last run left may have bound names since
-            self._restore()
+    def run(self, source: str) -> Outcome:
+        """Return what came of running `source`. Guest failures of any kind are values in it."""
+        self._budget.reset()
+        self._restore()
         try:
             code = self._compiled(source)
         except GuardRefused as refused:
             return Outcome(error=report_refused(refused, source))
         except SyntaxError as error:
             return Outcome(error=report_syntax(error, source))
-        if not self._guarded:
-            return self._finish(code)
-        with self._runtime.importer.running():
-            outcome = self._finish(code)
-            return outcome if convert is None else self._converted(outcome, convert)
-
-    def _converted(self, outcome: Outcome, convert: Callable[[object], object]) -> Outcome:
-        try:
-            if outcome.error is None:
-                self._fuel.resume()
-                outcome = replace(outcome, value=convert(outcome.value))
-            # SECURITY: destructors, callbacks and generators that are closed later run on the host's time.
-            self._fuel.close()
-            return outcome
-        except GuestStop as stop:
-            return replace(outcome, value=None, error=report_stop(stop, stop, self._sources))
-
-    def _finish(self, code: GuardedCode) -> Outcome:
         failure: BaseException | None = None
         try:
-            self._execute(code)
+            with self._watch:
+                self._execute(code)
         except (
             BaseException
         ) as error:  # SECURITY: nothing that guest code raises may leave, SystemExit included
             failure = error
-        for name in code.temporaries:
-            self._namespace.pop(name, None)
         return self._outcome(failure)
 
     def stop(self, cause: Cause, message: str = "") -> None:
         """Make the run in progress stop; guest code cannot swallow it. From any thread or a signal handler.
 
         Guest Python stops at its next tick. To break into a long C call that returns to Python now and then, the
-        caller also sends `GuestStop` as an asynchronous exception to the thread, and again until `run` has returned.
+        caller also raises `GuestStop` in a signal handler.
         """
-        self._fuel.halt(GuestStop(cause, message))
+        self._budget.halt(GuestStop(cause, message))
 
     def on_account(self, look: Callable[[], None]) -> None:
         """Call `look` about every thousand operations: where no signal tells of a stop, it is looked for there."""
+        self._budget.looks.append(look)
 
-        def none() -> int:
-            look()
-            return 0
-
-        self._fuel.debts.append(none)
-
-    def _compiled(self, source: str) -> GuardedCode:
-        code = self._cache.get(source)
-        if code is not None:
-            self._cache.move_to_end(source)
-            return code
+    def _compiled(self, source: str) -> types.CodeType:
         self._runs += 1
         filename = f"<guest:{self._runs}>"
-        compiled = (
-            compile_guarded(source, self._policy, filename=filename)
-            if self._guarded
-            else compile_plain(source, filename=filename)
+        code = (
+            compile_plain(source, filename)
+            if self._compiler is None
+            else self._compiler.program(source, filename)
         )
-        self._remember(compiled)
-        return compiled
-
-    def _remember(self, code: GuardedCode) -> None:
-        self._sources[code.filename] = code.source
-        if len(code.source) <= _CACHED_CHARACTERS:
-            self._cache[code.source] = code
-        if len(self._cache) > _CACHED_SOURCES:
-            self._cache.popitem(last=False)
+        self._sources[filename] = source
+        # Where traceback, inspect and warnings look for lines; no time of change: it is never checked.
+        linecache.cache[filename] = (len(source), None, f"{source}\n".splitlines(True), filename)
         if len(self._sources) > _KEPT_SOURCES:
-            self._sources.popitem(last=False)
+            linecache.cache.pop(self._sources.popitem(last=False)[0], None)
+        return code
 
-    def _execute(self, code: GuardedCode) -> None:
-        if not code.is_coroutine:
-            exec(code.code, self._namespace)  # noqa: S102 (the one place where guest code runs)
+    def _execute(self, code: types.CodeType) -> None:
+        if not is_coroutine(code):
+            exec(code, self._namespace)  # noqa: S102 (the one place where guest code runs)
             return
         import asyncio
 
-        main = types.FunctionType(code.code, self._namespace)
+        main = types.FunctionType(code, self._namespace)
 
         async def run() -> object:
             return await main()
 
-        if not self._guarded:
-            asyncio.run(run())
-            return
-        # The host may run a loop of its own on this thread; the guest's loop carries tasks and timers only.
-        loop = self._runtime.importer.new_event_loop()
-        try:
-            loop.run_until_complete(run())
-        finally:
-            self._runtime.importer.end_event_loop(loop)
+        asyncio.run(run())
 
     def _outcome(self, failure: BaseException | None) -> Outcome:
         value = self._namespace.pop(RESULT, None)
-        operations = self._fuel.used
-        notes = self._restore()
-        stop = self._fuel.stop
+        operations, notes, stop = self._budget.used, self._restore(), self._budget.stop
         if isinstance(stop, FinalAnswer):
+            self._budget.resume()
             return Outcome(value=stop.value, is_final=True, operations=operations, notes=notes)
+        error = None
         if stop is not None:
             error = report_stop(stop, failure, self._sources)
-            return Outcome(error=error, operations=operations, notes=notes)
-        if failure is not None:
+        elif failure is not None and not _is_success(failure):
             error = self._report(failure)
-            return Outcome(error=error, operations=operations, notes=notes)
-        return Outcome(value=value, operations=operations, notes=notes)
+        return Outcome(value=None if error else value, error=error, operations=operations, notes=notes)
 
     def _report(self, failure: BaseException) -> GuestError:
-        error = report_exception(failure, self._sources, self._describe)
-        stop = self._fuel.stop
-        if stop is not None and not isinstance(stop, FinalAnswer):
-            return report_stop(stop, failure, self._sources)
-        return error
-
-    def _describe(self, error: BaseException) -> str:
-        """Return `str(error)`. SECURITY: this runs the guest's `__str__`, under the same fuel as the run."""
-        try:
-            text = str(error)
-            return text if type(text) is str else str.__str__(text)
-        except BaseException as trouble:
-            return f"<{type_name(type(trouble))} while its message was made>"
+        error = report_exception(failure, self._sources, _describe)
+        stop = self._budget.stop  # it may have come while the guest's own __str__ ran
+        return error if stop is None else report_stop(stop, failure, self._sources)
 
     def _restore(self) -> tuple[str, ...]:
-        """Drop module-level names that hide a builtin or tool, so that later steps get the real ones."""
+        """Put tools back that a program bound another value to, and what the interpreter needs in its module."""
         namespace = self._namespace
         namespace["__builtins__"] = self._builtins
-        namespace["__name__"] = "__main__"
-        if not self._guarded:  # plain Python reaches the dictionary itself
-            self._builtins.update(self._originals)
-        if self._reserved.isdisjoint(namespace):
-            return ()
-        hidden = sorted(self._reserved.intersection(namespace))
+        namespace.setdefault("__name__", "__main__")
+        vars(self._builtins).update(self._tools)
+        hidden = sorted(name for name in self._reserved.intersection(namespace) if self._is_hiding(name))
         for name in hidden:
             del namespace[name]
         return tuple(
-            f"{name} is the builtin or tool again: choose another name to keep a value" for name in hidden
+            f"{name} is the builtin or tool again: choose another name to keep yours" for name in hidden
         )
+
+    def _is_hiding(self, name: str) -> bool:
+        """Return whether a variable hides a tool, or is a function of the program's own that hides a builtin one.
+
+        Values live on under any name, and so do functions that modules have under this name (`from math import *`).
+        """
+        value = self._namespace[name]
+        return name in self._tools or (callable(value) and not _is_imported(name, value))
 
     # --- final_answer
 
     def _final_answer(self, *args: object, **kwargs: object) -> object:
         """End the run with this answer."""
-        self._fuel.check()
-        answer = (self._answerer or _only)(*args, **kwargs)
-        self._fuel.answer(answer)
+        self._budget.check()
+        answer = self._answerer(*args, **kwargs)
+        self._budget.answer(answer)
         return answer
 
 
 def _only(answer: object = None) -> object:
     return answer
+
+
+def _is_imported(name: str, value: object) -> bool:
+    """Return whether a module has this function under this name."""
+    try:
+        module = getattr(value, "__module__", None)
+    except BaseException:  # SECURITY: an object of the guest answers as it likes
+        return False
+    return (
+        type(module) is str and module != "__main__" and getattr(sys.modules.get(module), name, None) is value
+    )
+
+
+def _is_success(failure: BaseException) -> bool:
+    """Return whether a program ended itself as programs do that have done their work: `sys.exit(0)`."""
+    return isinstance(failure, SystemExit) and failure.code in (None, 0)
+
+
+def _describe(error: BaseException) -> str:
+    """Return `str(error)`. SECURITY: this runs the guest's `__str__`, under the same budget as the run."""
+    try:
+        text = str(error)
+        return text if type(text) is str else str.__str__(text)
+    except BaseException:
+        return "<its message could not be made>"

@@ -7,6 +7,7 @@ attacker) wants it. The order of `FATAL`, `ALLOWED` and `CHECKED` has no meaning
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 # ruff: noqa: SIM905 (a list of names is read more easily without quotes)
@@ -43,6 +44,7 @@ __all__ = [
     "VIEW_ONLY_ALLOWED",
     "Arg",
     "NamedCheck",
+    "is_confined",
 ]
 
 
@@ -82,6 +84,13 @@ PROPERTIES: dict[str, tuple[tuple[str, ...], ...]] = {
 }
 # Without these the jail does not start, whatever the caller says less.
 REQUIRED = ("syscalls", "files", "network", "signals")
+
+
+def is_confined(applied: Iterable[str]) -> bool:
+    """Return whether these mechanisms make a boundary of the kernel's."""
+    names = frozenset(applied)
+    return all(any(names.issuperset(group) for group in PROPERTIES[wish]) for wish in REQUIRED)
+
 
 # ---------------------------------------------------------------------------------------------------------- files
 # Besides Python's own folders (sys.path, the standard library, where loaded libraries lie) a guest may read:

@@ -48,6 +48,8 @@ class Init(Message):
     scratch: str = ""  # folder for files; "" lets the worker make one
     raw: bool = False  # blobs as raw bytes from here on, both ways (only when `Hello` offered it)
     resume: bool = False  # keep what was sent until it is acknowledged (never together with `raw`)
+    imports: str = "standard"  # what can be imported without being authorised: "listed", "standard", "all"
+    walled: bool = True  # something besides the worker confines it; else the audit hook may have to
     env: tuple[str, ...] = ()  # "NAME=value" for guest code, besides what every box has
 
 

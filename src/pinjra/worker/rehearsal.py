@@ -13,7 +13,7 @@ import sys
 from collections import deque
 
 from pinjra.core.limits import Limits
-from pinjra.guard.imports import DEFAULT_AUTHORIZED
+from pinjra.guard.policy import DEFAULT_AUTHORIZED
 from pinjra.wire.connection import HostConnection
 from pinjra.wire.messages import Execute, Init
 from pinjra.worker.interpreter.forked import Loop

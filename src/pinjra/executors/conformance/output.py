@@ -46,7 +46,7 @@ def leaving_the_interpreter_is_a_guest_error(executor: PythonExecutor) -> None:
 
 @check()
 def an_import_that_is_not_authorised_is_refused_with_a_hint(executor: PythonExecutor) -> None:
-    done = failure_of(executor, "import subprocess", ErrorKind.REFUSED)
+    done = failure_of(executor, "import ctypes", ErrorKind.REFUSED)
     if "authorised" not in str(done.error):
         raise CheckFailed(f"no hint in {done.error}")
 

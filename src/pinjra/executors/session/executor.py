@@ -31,7 +31,7 @@ from pinjra.executors.session.languages import language_of
 from pinjra.executors.session.run import Step
 from pinjra.executors.session.tool_calls import Bridge
 from pinjra.executors.session.transport import Transport
-from pinjra.guard.imports import DEFAULT_AUTHORIZED
+from pinjra.guard.policy import DEFAULT_AUTHORIZED, IMPORT_MODES, ImportMode
 from pinjra.wire.frames import WireLimits
 from pinjra.wire.messages import (
     Bound,
@@ -65,6 +65,8 @@ class SessionExecutor(PythonExecutor):
     Args:
         additional_authorized_imports: Module names besides the default list.
         guard: False gives plain CPython, where the backend is itself a boundary.
+        imports: What can be imported without being authorised: "listed" (a reviewed list), "standard" (the standard library),
+            "all" (whatever is installed in the box); None for the executor's own default.
         rollback: Keep a checkpoint, so that a step that is killed leaves the variables as they were.
         protected: Names that guest code may not bind at module level.
         scratch: The scratch folder's path in the box; "" lets the worker make one.
@@ -77,6 +79,10 @@ class SessionExecutor(PythonExecutor):
 
     PATIENCE = Patience()
     """A backend whose stream is slow gives more."""
+    IMPORTS: ClassVar[ImportMode] = "standard"
+    """The import mode where none is asked for."""
+    WALLED: ClassVar[bool] = True
+    """Something besides the worker itself confines it; else, where it cannot either, the guard's audit hook is on."""
     ACCESS: ClassVar[Mapping[str, str]] = {"env": "said with the configuration"}
     """Parameter of `core.access` -> the mechanism by which this backend has it."""
 
@@ -86,6 +92,7 @@ class SessionExecutor(PythonExecutor):
         *,
         limits: Limits = Limits(),  # noqa: B008  (frozen)
         guard: bool = True,
+        imports: ImportMode | None = None,
         rollback: bool = True,
         protected: Iterable[str] = (),
         scratch: str = "",
@@ -97,6 +104,9 @@ class SessionExecutor(PythonExecutor):
         self._configure()
         self.limits = limits
         self.authorized_imports = (*DEFAULT_AUTHORIZED, *additional_authorized_imports)
+        self.imports = imports or self.IMPORTS
+        if self.imports not in IMPORT_MODES:
+            raise ConfigurationError(f"imports is one of {', '.join(IMPORT_MODES)}, not {imports!r}")
         self._guard = guard
         self._rollback = rollback
         self._protected = tuple(protected)
@@ -147,11 +157,13 @@ class SessionExecutor(PythonExecutor):
             self._end()
             raise
 
-    def _init(self, capabilities: Container[str], *, is_clean: bool) -> Init:
+    def _init(self, capabilities: Container[str], applied: Container[str] = (), *, is_clean: bool) -> Init:
         return Init(
             authorized_imports=tuple(dict.fromkeys(self.authorized_imports)),
             limits={name: getattr(self.limits, name) for name in Limits.__slots__},
             guard=self._guard,
+            imports=self.imports,
+            walled=self.WALLED,
             rollback=self._rollback,
             protected=self._protected,
             scratch=self._scratch,

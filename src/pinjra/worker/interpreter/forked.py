@@ -16,9 +16,7 @@ from collections.abc import Callable, Iterator
 from pinjra.core.execution import GuestError
 from pinjra.core.limits import Limits
 from pinjra.guard.errors import GuestStop
-from pinjra.guard.imports import DEFAULT_AUTHORIZED
 from pinjra.guard.interpreter import Interpreter, Outcome
-from pinjra.guard.policy import Policy
 from pinjra.wire.connection import GuestConnection
 from pinjra.wire.messages import Bound, Display, Execute, Finished, GrantTools, Message, SetVariables
 from pinjra.wire.values.codec import EncodeError, decode
@@ -30,6 +28,7 @@ from pinjra.worker.interpreter.encoding import GuestEncoder
 from pinjra.worker.interpreter.environment import set_variables
 from pinjra.worker.interpreter.interrupts import Interrupts
 from pinjra.worker.interpreter.outcomes import error_fields, named, out_of_memory, stopped, too_large
+from pinjra.worker.interpreter.policy import policy_of
 from pinjra.worker.interpreter.programs import run_program
 from pinjra.worker.interpreter.tools import Bridge
 from pinjra.worker.setup import Birth, Place, Setup
@@ -84,17 +83,11 @@ class Loop:
         self._interrupts = Interrupts(lambda cause: self._interpreter.stop(cause))
         self._channel = Channel(birth.stream, self._interrupts)
         self._printed = streams.install()
-        self._streams = {"stdout": sys.stdout, "stderr": sys.stderr}
         self._encoder = GuestEncoder(self._limits.value_bytes)
         self._bridge = Bridge(self._channel, self._interrupts, self._encoder)
         self._interpreter = Interpreter(
-            Policy(
-                authorized_imports=tuple(dict.fromkeys((*DEFAULT_AUTHORIZED, *init.authorized_imports))),
-                protected=frozenset(init.protected),
-                in_process=False,
-            ),
+            policy_of(init),
             limits=self._limits,
-            write=self._write,
             guard=init.guard,
             display=self._display,
         )
@@ -106,6 +99,7 @@ class Loop:
             self._branch_off,
             self._note,
         )
+        self._interpreter.own_process()
         self._interrupts.install()
         for message in GuestConnection().receive_data(setup.grants):
             if isinstance(message, GrantTools):
@@ -236,13 +230,10 @@ class Loop:
 
     # ------------------------------------------------------------ output
 
-    def _write(self, stream: str, text: str) -> None:
-        self._streams[stream].write(text)
-
     def _display(self, value: object) -> None:
         found = picture(value)
         if found is None:
-            self._write("stdout", f"{value!r}\n")
+            print(repr(value))
         else:
             self._send_picture(*found)
 

@@ -28,9 +28,7 @@ from typing import cast
 from pinjra.core.execution import Cause, ErrorKind, GuestError
 from pinjra.core.limits import Limits
 from pinjra.guard.errors import GuestStop
-from pinjra.guard.imports import DEFAULT_AUTHORIZED
 from pinjra.guard.interpreter import Interpreter, Outcome
-from pinjra.guard.policy import Policy
 from pinjra.wire.connection import GuestConnection
 from pinjra.wire.frames import FrameReader, WireLimits
 from pinjra.wire.messages import (
@@ -58,6 +56,7 @@ from pinjra.worker.interpreter.encoding import GuestEncoder
 from pinjra.worker.interpreter.environment import set_variables
 from pinjra.worker.interpreter.interrupts import Interrupts
 from pinjra.worker.interpreter.outcomes import error_fields, out_of_memory, stopped, too_large
+from pinjra.worker.interpreter.policy import policy_of
 from pinjra.worker.interpreter.tools import Bridge
 from pinjra.worker.scratch.folder import Folder
 
@@ -190,16 +189,12 @@ class Loop:
         self._bridge = Bridge(line, self._stops, self._encoder)
         self._printed = Printed(line, self._limits.output_bytes)
         self._interpreter = Interpreter(
-            Policy(
-                authorized_imports=tuple(dict.fromkeys((*DEFAULT_AUTHORIZED, *init.authorized_imports))),
-                protected=frozenset(init.protected),
-                in_process=False,
-            ),
+            policy_of(init),
             limits=self._limits,
-            write=self._printed.write,
             guard=init.guard,
             display=self._display,
         )
+        self._interpreter.own_process()
         self._looked = 0.0
         self._reserve = bytearray(RESERVE_BYTES)
         self._stops.tell = self._interpreter.stop  # type: ignore[method-assign]

@@ -143,10 +143,7 @@ class Bridge:
             except RuntimeError:  # the loop was closed: nobody waits any more
                 pass
 
-        import asyncio
-
-        # The guest's loop refuses these to guest code; the class below it does what is ours to do.
-        asyncio.SelectorEventLoop.add_reader(_selecting(loop), self._channel.fileno(), self._take_ready)
+        _selecting(loop).add_reader(self._channel.fileno(), self._take_ready)
         self._send(name, (args, kwargs), on_answer, concurrent=True)
         future.add_done_callback(lambda _future: self._stop_watching(loop))
         return future
@@ -156,10 +153,8 @@ class Bridge:
             self._channel.take_ready()
 
     def _stop_watching(self, loop: asyncio.AbstractEventLoop) -> None:
-        import asyncio
-
         if not self._channel.open_calls and not loop.is_closed():
-            asyncio.SelectorEventLoop.remove_reader(_selecting(loop), self._channel.fileno())
+            _selecting(loop).remove_reader(self._channel.fileno())
 
 
 def _selecting(loop: asyncio.AbstractEventLoop) -> asyncio.SelectorEventLoop:

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TypeVar
 
 from pinjra.core.errors import ProtocolViolation
 from pinjra.core.limits import Limits
+from pinjra.jail.profile import is_confined
 from pinjra.wire.messages import (
     Close,
     Failed,
@@ -173,6 +175,7 @@ class Session:
         if self._origin is not None:
             return self._origin[0], self._origin[1]
         scratch = Scratch(init.scratch, limits.disk_bytes)
+        init = replace(init, walled=init.walled or is_confined(self._hello.applied))
         newborn, self._newborn = self._newborn, None
         return Origin(Guest(init, Place(scratch.path), self._sweeper, newborn)), scratch
 

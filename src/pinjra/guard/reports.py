@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from types import TracebackType
 
 from pinjra.core.execution import Cause, ErrorKind, GuestError
-from pinjra.guard.attributes import type_name
 from pinjra.guard.errors import GuardRefused, GuestStop, RefusedOperation
 
 __all__ = ["report_exception", "report_refused", "report_stop", "report_syntax"]
@@ -14,8 +13,12 @@ __all__ = ["report_exception", "report_refused", "report_stop", "report_syntax"]
 _MESSAGE_CHARACTERS = 10_000
 _FRAMES = 20
 _LINE_CHARACTERS = 200
+_CAUSES = 5  # of one exception are shown
+_DIRECT = "The above exception was the direct cause of the following exception:"
+_DURING = "During handling of the above exception, another exception occurred:"
 
 Describe = Callable[[BaseException], str]
+_NAME_OF_CLASS = vars(type)["__name__"].__get__
 
 
 def report_exception(error: BaseException, sources: Mapping[str, str], describe: Describe) -> GuestError:
@@ -30,15 +33,34 @@ def report_exception(error: BaseException, sources: Mapping[str, str], describe:
     line, text = (frames[-1][0], frames[-1][2]) if frames else (None, None)
     name = "RefusedOperation" if refused else _type_name(error)
     message = describe(error)[:_MESSAGE_CHARACTERS]
+    causes = "".join(_causes(error, sources, describe))
     return GuestError(
         kind=ErrorKind.REFUSED if refused else ErrorKind.EXCEPTION,
         type=name,
         message=message,
         line=line,
         source_line=text,
-        traceback=_render(frames, f"{name}: {message[:1000]}" if message else name),
+        traceback=causes + _render(frames, _last_line(name, message)),
         hint=(error.hint or None) if isinstance(error, RefusedOperation) else None,
     )
+
+
+def _causes(error: BaseException, sources: Mapping[str, str], describe: Describe) -> Iterator[str]:
+    """Yield what an exception came of, first things first: the causes that its traceback shows in CPython."""
+    chain: list[tuple[BaseException, str]] = []
+    while len(chain) < _CAUSES and all(error is not seen for seen, _ in chain):
+        cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+        if cause is None:
+            break
+        chain.append((cause, _DIRECT if error.__cause__ is not None else _DURING))
+        error = cause
+    for cause, words in reversed(chain):
+        frames = _guest_frames(cause.__traceback__, sources)
+        yield _render(frames, _last_line(_type_name(cause), describe(cause))) + f"\n\n{words}\n\n"
+
+
+def _last_line(name: str, message: str) -> str:
+    return f"{name}: {message[:1000]}" if message else name
 
 
 def report_stop(stop: GuestStop, error: BaseException | None, sources: Mapping[str, str]) -> GuestError:
@@ -88,7 +110,8 @@ def report_syntax(error: SyntaxError, source: str) -> GuestError:
 
 
 def _type_name(error: BaseException) -> str:
-    return type_name(type(error))
+    """Return the name of an exception's class without asking its metaclass."""
+    return str(_NAME_OF_CLASS(type(error)))
 
 
 def _guest_frames(

@@ -1,4 +1,4 @@
-"""Grammar: the closed table of syntax nodes and fields that the guard knows (reviewed up to Python 3.15). Data only.
+"""Syntax: the closed table of nodes and fields that the guard knows (reviewed up to Python 3.15). Data only.
 
 A node or field that is not here is refused, so a new Python adds syntax only after `tests/grammar` was reviewed.
 """
@@ -28,6 +28,7 @@ Dict: keys values
 DictComp: key value generators
 ExceptHandler: type name body
 Expr: value
+Expression: body
 For: target iter body orelse type_comment
 FormattedValue: value conversion format_spec
 FunctionDef: name args body decorator_list returns type_comment type_params
@@ -37,6 +38,7 @@ If: test body orelse
 IfExp: test body orelse
 Import: names is_lazy
 ImportFrom: module names level is_lazy
+Interactive: body
 Interpolation: value str conversion format_spec
 JoinedStr: values
 Lambda: args body

@@ -1,0 +1,88 @@
+"""The operation budget: what is counted, that it ends everything, and what it does not change."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+from tests.guard.support import Session
+
+from pinjra.core.execution import Cause, ErrorKind
+
+
+@pytest.mark.parametrize(
+    ("source", "operations"),
+    [
+        ("for i in range(1000): pass", 1000),
+        ("i = 1000\nwhile i: i -= 1", 1000),
+        ("x = [i for i in range(1000)]", 1000),
+        ("x = sum(i for i in range(1000))", 1000),
+        ("def f(n): return f(n - 1) if n else 0\nx = [f(99) for _ in range(10)]", 1010),
+        ("f = lambda n: f(n - 1) if n else 0\nx = f(99)", 100),
+        (
+            "async def a():\n    async for i in g(): pass\nasync def g():\n    for i in range(1000): yield i\nawait a()",
+            2001,
+        ),
+        ("x = list(range(1000))\nx.sort()", 0),
+        ("def leaf(n): return n + 1\nx = list(map(leaf, range(1000)))", 0),
+    ],
+)
+def test_turns_and_calls_are_counted(source: str, operations: int) -> None:
+    assert abs(Session().run(source).operations - operations) <= operations * 0.01 + 2
+
+
+@pytest.mark.parametrize(
+    "loop",
+    [
+        "while True: pass",
+        "for i in iter(int, 1): pass",
+        "sum(1 for _ in iter(int, 1))",
+        "[0 for _ in iter(int, 1)]",
+        "{i: 0 for i in iter(int, 1)}",
+        "def f(): f()\nwhile True:\n    try: f()\n    except RecursionError: pass",
+        "import itertools\nfor i in itertools.count(): pass",
+        "import asyncio\nasync def g():\n    while True: yield 1\nasync def a():\n    async for i in g(): pass\nasyncio.run(a())",
+        "class A:\n    def __iter__(self): return self\n    def __next__(self): return 1\nfor a in A(): pass",
+    ],
+)
+def test_an_endless_loop_ends(loop: str) -> None:
+    session = Session(operations=100_000)
+    error = session.error(loop)
+    assert (error.kind, error.cause) == (ErrorKind.LIMIT, Cause.OPERATIONS)
+    assert error.message == "the limit of 100,000 operations was reached"
+    assert session.value("1 + 1") == 2
+
+
+def test_a_budget_is_for_one_run() -> None:
+    session = Session(operations=10_000)
+    for _ in range(5):
+        session.value("for i in range(8000): pass")
+    assert session.error("for i in range(12000): pass").cause is Cause.OPERATIONS
+
+
+def test_a_tool_does_nothing_once_the_run_is_being_stopped() -> None:
+    session = Session(operations=10_000)
+    calls: list[str] = []
+    session.interpreter.bind("transfer", lambda: calls.append("called"))
+    source = "try:\n    while True: pass\nfinally:\n    transfer()"
+    assert session.error(source).cause is Cause.OPERATIONS
+    assert calls == []
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_thread_of_the_guest_is_stopped_with_its_run() -> None:
+    session = Session("threading", operations=10**9)
+    ended = threading.Event()
+    session.interpreter.bind("ended", ended.set)
+    session.run(
+        "import threading\ndef spin():\n    while True: pass\nt = threading.Thread(target=spin, daemon=True)\nt.start()"
+    )
+    session.interpreter.stop(Cause.INTERRUPT)
+    thread = session.interpreter._namespace["t"]
+    thread.join(60)
+    assert not thread.is_alive()
+
+
+def test_source_with_deep_nesting_is_walked_without_recursion() -> None:
+    source = "x = " + "+".join(["1"] * 2000)
+    assert Session().run(source).error is None or "nested too deeply" in Session().error(source).message

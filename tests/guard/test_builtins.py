@@ -1,0 +1,123 @@
+"""`exec`, `eval` and `compile`: CPython's results, the guard's code. And what the process of a guest looks like from inside."""
+
+from __future__ import annotations
+
+import ast
+import pickle  # noqa: TID251 (our own bytes)
+
+import pytest
+from tests.guard.support import Session
+
+from pinjra.core.execution import Cause
+from pinjra.guard.policy import IMPORT_MODES
+
+_LOOPS = (
+    "exec('while True: pass')",
+    "eval('[0 for _ in iter(int, 1)]')",
+    "exec(compile('while True: pass', '<text>', 'exec'))",
+    "exec(b'while True: pass', {})",
+    "import builtins\nbuiltins.exec('while True: pass')",
+)
+
+
+@pytest.mark.parametrize("mode", IMPORT_MODES)
+@pytest.mark.parametrize("source", _LOOPS)
+def test_text_that_is_run_takes_from_the_same_budget(mode, source: str, process_kept: None) -> None:
+    session = Session("builtins", imports=mode, operations=100_000)
+    session.interpreter.own_process()
+    assert session.error(source).cause is Cause.OPERATIONS
+
+
+@pytest.mark.parametrize("mode", ["listed", "standard"])
+def test_text_that_is_run_imports_what_the_program_may(mode) -> None:
+    session = Session(imports=mode)
+    for source in (
+        "exec('import numpy')",
+        "exec('import numpy', {})",
+        "eval('__imp' + 'ort__(\"numpy\")', {})",
+    ):
+        assert session.error(source).message.endswith(("not authorised", "is not available"))
+
+
+_SAME = {
+    "a_value": "eval('  1 + 1')",
+    "globals_are_the_callers": "x = 5\ndef f():\n    return eval('x')\nf()",
+    "locals_are_the_callers": "def f(a):\n    b = 2\n    return eval('a + b')\nf(1)",
+    "exec_binds_at_module_level": "exec('y = 3')\ny",
+    "exec_in_a_function_does_not_bind": "def f():\n    y = 1\n    exec('y = 2')\n    return y\nf()",
+    "exec_in_a_class_body_binds": "class A:\n    exec('z = 4')\nA.z",
+    "namespaces_of_ones_own": "space = {}\nexec('q = 1\\ndef g(): return q', space)\nspace['g'](), '__builtins__' in space",
+    "a_mapping_for_locals": "import collections\neval('a', {}, collections.ChainMap({'a': 1}))",
+    "a_code_object": "eval(compile('3 * 4', '<text>', 'eval'))",
+    "a_code_object_of_statements": "exec(compile('k = 7', '<text>', 'exec'))\nk",
+    "single_mode": "exec(compile('1 + 1', '<text>', 'single'))",
+    "bytes": "eval(b'1 + 2')",
+    "the_future_is_inherited": "from __future__ import annotations\nexec('def f(a: nothing): pass')\nf.__annotations__",
+    "a_file_name": "compile('x', 'file.py', 'eval').co_filename",
+    "wrong_type": "eval(5)",
+    "wrong_globals": "exec('1', 5)",
+    "wrong_mode": "compile('1', 'f', 'nothing')",
+    "wrong_syntax": "eval('1 +')",
+    "no_source_with_nul": "exec('x\\0')",
+}
+
+
+@pytest.mark.parametrize("name", _SAME)
+def test_text_does_what_it_does_in_python(name: str) -> None:
+    guarded, plain = Session(), Session(guard=False)
+    one, other = guarded.run(_SAME[name]), plain.run(_SAME[name])
+    assert (one.value, guarded.printed) == (other.value, plain.printed)
+    assert (one.error and (one.error.type, one.error.message)) == (
+        other.error and (other.error.type, other.error.message)
+    )
+
+
+def test_a_tree_is_compiled_and_left_as_it_was() -> None:
+    session = Session("ast", operations=100_000)
+    source = "import ast\ntree = ast.parse('for i in [1, 2]: print(i)')\nbefore = ast.dump(tree)\n"
+    source += "exec(compile(tree, '<tree>', 'exec'))\nast.dump(tree) == before"
+    assert session.value(source) is True
+    assert session.printed == "1\n2\n"
+    loop = "exec(compile(ast.parse('while True: pass'), '<tree>', 'exec'))"
+    assert session.error(loop).cause is Cause.OPERATIONS
+
+
+def test_unknown_nodes_of_a_tree_are_refused() -> None:
+    class Defer(ast.stmt):
+        _fields = ()
+
+    session = Session()
+    tree = ast.parse("pass")
+    tree.body[0] = Defer(lineno=1, col_offset=0)
+    session.interpreter.set_variable("tree", tree)
+    assert (
+        "Defer is syntax that the guard does not know" in session.error("compile(tree, '', 'exec')").message
+    )
+
+
+def test_functions_cross_to_other_processes_and_cost_nothing_there() -> None:
+    session = Session()
+    session.run("def f(n):\n    return sum([i for i in range(n) if len([i])])")
+    code = session.interpreter._namespace["f"].__code__
+    inner = [constant for constant in code.co_consts if hasattr(constant, "co_consts")] or [code]
+    found = [c for part in (code, *inner) for c in part.co_consts if type(c).__name__ == "_Ticks"]
+    assert found
+    there = pickle.loads(pickle.dumps(found[0]))
+    assert all(True in there for _ in range(10_000))
+
+
+def test_classes_of_a_program_can_be_pickled(process_kept: None) -> None:
+    session = Session(imports="standard")
+    session.interpreter.own_process()
+    source = "import pickle\nclass A:\n    def __init__(self): self.x = 5\npickle.loads(pickle.dumps(A())).x"
+    assert session.value(source) == 5
+
+
+def test_builtins_that_a_program_patches_are_the_ones_that_it_calls(process_kept: None) -> None:
+    session = Session(imports="standard")
+    session.interpreter.own_process()
+    source = (
+        "from unittest import mock\ndef read(): return open('none').read()\n"
+        "with mock.patch('builtins.open', mock.mock_open(read_data='text')): got = read()\ngot"
+    )
+    assert session.value(source) == "text"
