@@ -97,7 +97,7 @@ run_guard_tests() {
   [ -x "$home/bin/python" ] || "$1" -m venv "$home"
   # The same pins as for the whole suite; what a newer or older Python has no wheel for is left out, and its tests skip.
   local line
-  grep -E '^(pytest|hypothesis|numpy|pandas|pillow)' requirements/check.txt | while read -r line; do
+  grep -E '^(pytest|hypothesis|jsonschema|numpy|pandas|pillow)' requirements/check.txt | while read -r line; do
     "$home/bin/python" -m pip install --quiet --disable-pip-version-check --only-binary=:all: "$line" 2>&1 | grep -v '^WARNING: Location' >&2 || true
   done
   PYTHONPATH=src run_tests "$home/bin/python" tests/guard tests/wire

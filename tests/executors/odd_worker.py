@@ -111,6 +111,20 @@ def call_twice(worker: Worker, run: int) -> None:
         worker.say(Call(run=run, call=1, name="f", args=["l"], kwargs={}))
 
 
+def costly(worker: Worker, run: int) -> None:
+    """Have the host decode two million numbers, in 40 calls of no tool."""
+    args = ["l", *[["F", "nan"]] * 50_000]
+    for call in range(1, 41):
+        worker.say(Call(run=run, call=call, name="f", args=args, kwargs={}, concurrent=True))
+
+
+def controls(worker: Worker, run: int) -> None:
+    text = "\x01" * 5_000_000
+    worker.say(Output(run=run, stream="stdout", text=text))
+    worker.say(Display(run=run, media_type=text, name=text, blobs=(b"1",)))
+    worker.say(Finished(run=run, notes=(text,)))
+
+
 BEHAVIOURS: dict[str, Callable[[Worker, Message], None]] = {
     "polite": polite,
     "talks": on_execute(lambda w, run: w.say(Output(run=run, stream="stdout", text="at work"))),
@@ -121,6 +135,8 @@ BEHAVIOURS: dict[str, Callable[[Worker, Message], None]] = {
     "leaves": on_execute(lambda w, run: os._exit(3)),
     "garbage": on_execute(lambda w, run: w.raw(b"\x00\xff garbage\n")),
     "floods": on_execute(flood),
+    "costly": on_execute(costly),
+    "controls": on_execute(controls),
     "ansi": on_execute(ansi),
     "call-twice": on_execute(call_twice),
     "answers-run-2": on_execute(lambda w, run: w.say(Finished(run=run + 1))),

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import sys
 import threading
+import time
+import tracemalloc
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -154,6 +156,40 @@ def test_output_is_cut_at_its_limit_while_it_comes() -> None:
         done = box.run("x")
     assert done.stdout == "x" * 25_000 + "\n… output cut at 25000 bytes …\n"
     assert "".join(seen) == done.stdout
+
+
+def test_what_a_run_has_the_host_decode_is_charged_to_its_processor_time() -> None:
+    with OddExecutor("costly", limits=Limits(wall_seconds=60, cpu_seconds=0.3)) as box:
+        error = box.run("x").error
+    assert error is not None
+    assert (error.kind, error.cause) == (ErrorKind.LIMIT, Cause.CPU)
+    assert "processor time of 0.3 s" in error.message
+
+
+def test_a_hosts_own_tools_and_callbacks_are_not_charged_to_the_run() -> None:
+    def work(*_said: object) -> None:
+        end = time.thread_time() + 0.5
+        while time.thread_time() < end:
+            pass
+
+    with SubprocessExecutor(limits=Limits(wall_seconds=60, cpu_seconds=0.4)) as box:
+        box.send_tools({"work": work})
+        box.on_output = work
+        done = box.run("work()\nprint('a')\nwork()")
+    assert done.error is None
+
+
+def test_millions_of_control_characters_are_cut_before_they_are_written_out() -> None:
+    tracemalloc.start()
+    try:
+        with OddExecutor("controls", limits=Limits(output_bytes=1000)) as box:
+            done = box.run("x")
+        peak_bytes = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert done.stdout == "\\x01" * 250 + "\n… output cut at 1000 bytes …\n"
+    assert (len(done.artifacts[0].name), len(done.notes[0])) == (200, 1000)
+    assert peak_bytes < 200_000_000  # 15 MB cross, as 90 MB of JSON
 
 
 def test_nothing_that_a_terminal_obeys_gets_through() -> None:

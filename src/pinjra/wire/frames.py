@@ -20,7 +20,17 @@ from typing import NamedTuple, NoReturn, cast
 
 from pinjra.core.errors import ProtocolViolation
 
-__all__ = ["CHUNK_BYTES", "LINE_BYTES", "Frame", "FrameReader", "WireLimits", "dump", "load", "refuse"]
+__all__ = [
+    "CHUNK_BYTES",
+    "LINE_BYTES",
+    "Frame",
+    "FrameReader",
+    "WireLimits",
+    "dump",
+    "glimpse",
+    "load",
+    "refuse",
+]
 
 LINE_BYTES = (
     1 << 20
@@ -63,8 +73,22 @@ class Frame(NamedTuple):
 
 def refuse(why: str, sample: object = b"") -> NoReturn:
     """Raise `ProtocolViolation` with a cut sample of what was refused (the hostile worker's fault)."""
-    shown = f": {sample!r:.120}" if sample != b"" else ""
+    shown = f": {glimpse(sample)}" if type(sample) is not bytes or sample else ""
     raise ProtocolViolation(why + shown) from None
+
+
+def glimpse(sample: object, most: int = 120) -> str:
+    """Return the beginning of a JSON value or of bytes, as Python shows it."""
+    # SECURITY: cut before it is shown: the repr of 80 MB of control characters has 320.
+    if isinstance(sample, (str, bytes)):
+        return repr(sample[:most])[:most]
+    if isinstance(sample, list):
+        return (
+            f"[{', '.join(glimpse(item, 40) for item in sample[:4])}"[:most] + ", …]"[2 * (len(sample) < 5) :]
+        )
+    if isinstance(sample, dict):
+        return f"{{{', '.join(glimpse(key, 40) for key in list(sample)[:4])}"[:most] + "}"
+    return repr(sample)[:most] if type(sample) in (int, float, bool, type(None)) else type(sample).__name__
 
 
 class FrameReader:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, fields
 
 from pinjra.core.errors import ProtocolViolation
+from pinjra.wire.frames import glimpse
 from pinjra.wire.messages import (
     Ack,
     Answer,
@@ -154,7 +155,7 @@ def from_fields(kind: str, tree: object, blobs: tuple[bytes, ...], kinds: Kinds)
     """
     cls = kinds.get(kind)
     if cls is None:
-        raise ProtocolViolation(f"unknown message {kind!r:.60} on this lane")
+        raise ProtocolViolation(f"unknown message {glimpse(kind, 60)} on this lane")
     if type(tree) is not dict:
         raise ProtocolViolation(f"{kind}: fields are {type(tree).__name__}, not an object")
     shape = _SHAPES[cls]
@@ -163,9 +164,9 @@ def from_fields(kind: str, tree: object, blobs: tuple[bytes, ...], kinds: Kinds)
     for name, value in tree.items():
         check = shape.checks.get(name)
         if check is None:
-            raise ProtocolViolation(f"{kind}: unknown field {name!r:.60}")
+            raise ProtocolViolation(f"{kind}: unknown field {glimpse(name, 60)}")
         if not check(value):
-            raise ProtocolViolation(f"{kind}: field {name!r} has a wrong value {value!r:.60}")
+            raise ProtocolViolation(f"{kind}: field {name!r} has a wrong value {glimpse(value, 60)}")
         if name in shape.tuples:
             tree[name] = tuple(value)
     return cls(**tree, blobs=blobs)

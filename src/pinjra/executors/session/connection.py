@@ -162,7 +162,7 @@ class Link:
             ProtocolViolation: A hostile worker.
         """
         self.step = step
-        self.bridge.begin_run(step.clock)
+        self.bridge.begin_run(step.clock, step.host_time)
         try:
             run, blobs = self.channel.connection.run + 1, (stdin,) if stdin else ()
             self.channel.send(Execute(run=run, code=code, argv=argv, blobs=blobs))
@@ -204,6 +204,8 @@ class Link:
             self._kill(step, Cause.INTERRUPT)
         elif wall is not None and now >= wall:
             self._kill(step, Cause.WALL)
+        elif not step.is_over and step.host_time.is_over:
+            self._kill(step, Cause.CPU)
 
     def _kill(self, step: Step, cause: Cause) -> None:
         step.kill_cause = cause

@@ -10,8 +10,9 @@ from pinjra.core.errors import ProtocolViolation
 from pinjra.core.execution import Artifact, Cause, ErrorKind, Execution, GuestError, Stream, Usage
 from pinjra.core.limits import Limits
 from pinjra.executors.base import OutputCallback
+from pinjra.executors.session.output import KeptOutput
 from pinjra.executors.session.safe_text import printable
-from pinjra.executors.session.tool_calls import Bridge, ToolClock
+from pinjra.executors.session.tool_calls import Bridge, HostTime, ToolClock
 from pinjra.wire.messages import Captured, Display, Finished, Lost, Output
 from pinjra.wire.values.codec import Decoder
 
@@ -54,11 +55,10 @@ class Step:
         self._limits = limits
         self._wall = wall_seconds
         self.clock = ToolClock()
+        self.host_time = HostTime(limits.cpu_seconds)
         self._on_output = on_output
         self._started = time.monotonic()
-        self._text: dict[str, list[str]] = {"stdout": [], "stderr": []}
-        self._size = 0
-        self._is_cut = False
+        self._output = KeptOutput(limits.output_bytes)
         self._artifacts: list[Artifact] = []
         self._artifact_bytes = 0
         self._ended: Finished | Lost | None = None
@@ -84,20 +84,11 @@ class Step:
     def on_output(self, message: Output | Captured) -> None:
         """Take text: hand it on, keep it up to the limit, then one marker and nothing more."""
         if message.stream not in ("stdout", "stderr"):
-            raise ProtocolViolation(f"output on a stream {message.stream!r:.40}")
-        if self._is_cut or not message.text:
-            return
-        text = printable(message.text)
-        size = len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
-        limit = self._limits.output_bytes
-        if limit is not None and self._size + size > limit:
-            kept = text.encode("utf-8", "replace")[: limit - self._size].decode("utf-8", "ignore")
-            text = f"{kept}\n… output cut at {limit} bytes …\n"
-            self._is_cut = True
-        self._size += size
-        self._text[message.stream].append(text)
-        if self._on_output is not None:
-            self._on_output(cast("Stream", message.stream), text)
+            raise ProtocolViolation(f"output on a stream {message.stream[:40]!r}")
+        text = self._output.add(message.stream, message.text)
+        if text and self._on_output is not None:
+            with self.host_time.of_others():
+                self._on_output(cast("Stream", message.stream), text)
 
     def on_display(self, message: Display) -> None:
         """Keep something to look at."""
@@ -106,7 +97,7 @@ class Step:
         self._artifact_bytes += len(message.blobs[0])
         most = self._limits.value_bytes or ARTIFACT_BYTES
         if len(self._artifacts) < ARTIFACTS and self._artifact_bytes <= most:
-            name, media_type = printable(message.name)[:200], printable(message.media_type)[:200]
+            name, media_type = _text(message.name, 200), _text(message.media_type, 200)
             self._artifacts.append(Artifact(media_type=media_type, data=message.blobs[0], name=name))
 
     def on_end(self, message: Finished | Lost) -> None:
@@ -138,13 +129,13 @@ class Step:
             error = self._unconfirmed_error(self.kill_cause or Cause.HOST)
         return Execution(
             value=value,
-            stdout="".join(self._text["stdout"]),
-            stderr="".join(self._text["stderr"]),
+            stdout=self._output.text("stdout"),
+            stderr=self._output.text("stderr"),
             error=error,
             artifacts=tuple(self._artifacts),
             usage=self._usage(ended, bridge.calls),
             is_final_answer=is_final,
-            notes=tuple(printable(note)[:1000] for note in notes[:100]),
+            notes=tuple(_text(note, 1000) for note in notes[:100]),
         )
 
     def _usage(self, ended: Finished | Lost | None, tool_calls: int) -> Usage:
@@ -154,7 +145,7 @@ class Step:
             cpu_seconds=ended.cpu_seconds if ended else None,
             operations=ended.operations if isinstance(ended, Finished) else None,
             memory_peak_bytes=ended.memory_peak_bytes if ended else None,
-            output_bytes=self._size,
+            output_bytes=self._output.size_bytes,
             tool_calls=tool_calls,
         )
 
@@ -162,8 +153,8 @@ class Step:
         try:
             cause = self.kill_cause or Cause(message.cause)
         except ValueError:
-            raise ProtocolViolation(f"unknown cause {message.cause!r:.60}") from None
-        detail = f" ({printable(message.detail)[:500]})" if message.detail else ""
+            raise ProtocolViolation(f"unknown cause {message.cause[:60]!r}") from None
+        detail = f" ({_text(message.detail, 500)})" if message.detail else ""
         error = self._ended_error(cause, detail + "; " + (_ROLLED if message.rolled_back else _EMPTY))
         return replace(error, rolled_back=message.rolled_back, state_lost=not message.rolled_back)
 
@@ -213,4 +204,4 @@ _EMPTY = "the session's variables are lost; it goes on empty"
 
 
 def _text(value: object, most: int) -> str:
-    return printable(value[:most]) if type(value) is str else ""
+    return printable(value[:most])[:most] if type(value) is str else ""

@@ -13,7 +13,8 @@ import contextvars
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -25,7 +26,7 @@ from pinjra.executors.session.safe_text import printable
 from pinjra.wire.messages import Answer, Call
 from pinjra.wire.values.codec import Decoder, EncodeError, Encoder, ValueLimits, type_name
 
-__all__ = ["Bridge", "TooManyCalls", "ToolClock"]
+__all__ = ["Bridge", "HostTime", "TooManyCalls", "ToolClock"]
 
 MOST_HANDLES = 1000  # host objects that a guest may hold an Opaque of; the oldest is forgotten
 MOST_THREADS = 64  # calls that run at one time; further ones wait their turn
@@ -71,6 +72,36 @@ class ToolClock:
             return self._total + (time.monotonic() - self._since if self._open else 0.0)
 
 
+class HostTime:
+    """Counts the processor time that the host spends on a run's messages: reading, decoding, checking. The guest pays for it.
+
+    Args:
+        limit_seconds: `Limits.cpu_seconds`; None for no limit.
+    """
+
+    def __init__(self, limit_seconds: float | None) -> None:
+        self._limit = limit_seconds
+        self._thread = threading.get_ident()
+        self._since = time.thread_time()
+
+    @contextmanager
+    def of_others(self) -> Iterator[None]:
+        """Leave out what is done here: the time of the host's own functions."""
+        if threading.get_ident() != self._thread:
+            yield
+            return
+        began = time.thread_time()
+        try:
+            yield
+        finally:
+            self._since += time.thread_time() - began
+
+    @property
+    def is_over(self) -> bool:
+        """Return whether the limit is used up."""
+        return self._limit is not None and time.thread_time() - self._since > self._limit
+
+
 @dataclass(eq=False, slots=True)
 class _Open:
     """A call on a thread of its own."""
@@ -102,6 +133,7 @@ class Bridge:
         self._values = ValueLimits(value_bytes=limits.value_bytes)
         self.functions: dict[str, HostFunction] = {}
         self.clock = ToolClock()
+        self.host_time = HostTime(None)
         self.calls = 0
         self._handles: dict[int, object] = {}
         self._next_handle = 0
@@ -113,10 +145,10 @@ class Bridge:
 
     # ------------------------------------------------------------ runs
 
-    def begin_run(self, clock: ToolClock) -> None:
-        """Count calls of a new run from 0, and their time on its clock."""
+    def begin_run(self, clock: ToolClock, host_time: HostTime) -> None:
+        """Count calls of a new run from 0, and their time on its clocks."""
         self.calls = 0
-        self.clock = clock
+        self.clock, self.host_time = clock, host_time
 
     def end_run(self) -> None:
         """Give up every call that is still open: its run is over and nobody waits for it."""
@@ -177,7 +209,8 @@ class Bridge:
     def _outcome(self, call: int, function: HostFunction, action: Callable[[], object]) -> Answer:
         """Return the answer that says what came of `action`."""
         try:
-            result = action()
+            with self.host_time.of_others():
+                result = action()
         except (Exception, asyncio.CancelledError) as error:
             # SECURITY: type and message only; the traceback, its frames and chained errors stay on the host.
             return _failure(call, type(error).__name__, _message(error))

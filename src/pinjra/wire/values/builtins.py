@@ -18,7 +18,6 @@ from pinjra.wire.values.coding import (
     EncodeHandler,
     Encoder,
     encode_opaque,
-    hashables,
     text,
     whole,
 )
@@ -110,7 +109,7 @@ def _take_dict(decoder: Decoder, tree: list[Value], depth: int) -> object:
     parts = decoder.values(tree, depth)
     if len(parts) % 2:
         refuse("a key without a value")
-    return dict(zip(hashables(parts[::2]), parts[1::2]))  # noqa: B905 (Python 3.10; the lengths are equal)
+    return dict(zip(decoder.hashables(parts[::2]), parts[1::2]))  # noqa: B905 (Python 3.10; the lengths are equal)
 
 
 def _take_big_int(_decoder: Decoder, tree: list[Value], _depth: int) -> object:
@@ -160,8 +159,8 @@ def _take_record(decoder: Decoder, tree: list[Value], depth: int) -> object:
 DECODE: Mapping[str, DecodeHandler] = {
     "l": lambda d, tree, depth: d.values(tree, depth),
     "t": lambda d, tree, depth: tuple(d.values(tree, depth)),
-    "s": lambda d, tree, depth: set(hashables(d.values(tree, depth))),
-    "f": lambda d, tree, depth: frozenset(hashables(d.values(tree, depth))),
+    "s": lambda d, tree, depth: set(d.hashables(d.values(tree, depth))),
+    "f": lambda d, tree, depth: frozenset(d.hashables(d.values(tree, depth))),
     "d": _take_dict,
     "i": _take_big_int,
     "F": _take_float,

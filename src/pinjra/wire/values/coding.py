@@ -30,9 +30,11 @@ __all__ = ["Decoder", "EncodeError", "Encoder", "ValueLimits"]
 INLINE_CHARS = 4096  # longer strings travel as blobs: a tree's line stays short
 INLINE_BYTES = 256
 REPR_CHARS = 10_000
-COLUMNS = 1 << 13  # of all tables in one message: pandas takes a tenth of a millisecond and more for each
-# Of equal hashes in one set or dict: a second, when each comparison is as long as a message allows.
-PAIRS = 1 << 18
+# What a message costs its reader beyond bytes, items and depth, in microseconds of a slow machine.
+WORK = 2_000_000
+COLUMN = 240.0  # of a table: so 8,000 in a message
+PAIR = 6.0  # of equal hashes: one comparison, as long as a message allows where there are many
+PIXEL = 0.03  # when it is used; with its memory in mind
 
 EncodeHandler = Callable[..., Value]  # (encoder, value, depth)
 DecodeHandler = Callable[["Decoder", list[Value], int], object]
@@ -87,7 +89,7 @@ class Encoder:
         self._opaque = opaque
         self._items = 0
         self._bytes = 0
-        self._columns = 0
+        self._work = float(WORK)
         self._active: set[int] = set()
         self._blobs: list[bytes] = []
 
@@ -119,11 +121,15 @@ class Encoder:
         if most is not None and self._bytes > most:
             raise EncodeError(f"a value of more than {most} bytes; return less, or a file")
 
-    def spend_columns(self, count: int) -> None:
-        """Charge for columns of tables."""
-        self._columns += count
-        if self._columns > COLUMNS:
-            raise EncodeError(f"tables of more than {COLUMNS} columns together; return less, or a file")
+    def can_work(self, microseconds: float) -> bool:
+        """Return whether the reader may be given so much more to do."""
+        return microseconds <= self._work
+
+    def work(self, what: str, microseconds: float) -> None:
+        """Charge for what the reader has to do beyond bytes and items: `Decoder.work` will charge the same."""
+        self._work -= microseconds
+        if self._work < 0:
+            raise EncodeError(f"{what}: more than one message may cost its reader; return less, or a file")
 
     def blob(self, data: bytes) -> int:
         """Keep `data` beside the tree and return its position."""
@@ -199,7 +205,7 @@ class Decoder:
     ) -> None:
         self._blobs: list[bytes | None] = list(blobs)
         self._depth = depth
-        self._columns = 0
+        self._work = float(WORK)
         self.resolve = resolve
 
     def take(self, tree: Value) -> object:
@@ -230,15 +236,35 @@ class Decoder:
             return {key: self.value(item, depth + 1) for key, item in tree.items()}
         return tree
 
-    def count_columns(self, count: int) -> None:
-        """Count columns of tables, each of which costs more than its bytes tell.
+    def can_work(self, microseconds: float) -> bool:
+        """Return whether the budget of the message holds so much more."""
+        return microseconds <= self._work
+
+    def work(self, what: str, microseconds: float) -> None:
+        """Charge for what costs more than its bytes tell, before it is done.
 
         Raises:
-            ProtocolViolation: They are too many (the worker's fault).
+            ProtocolViolation: The message has used up its budget (the worker's fault).
         """
-        self._columns += count
-        if self._columns > COLUMNS:
-            refuse(f"tables of more than {COLUMNS} columns together")
+        self._work -= microseconds
+        if self._work < 0:
+            refuse(f"{what}: more than one message may cost")
+
+    def hashables(self, items: list[object]) -> list[object]:
+        """Return `items` when they may go into one hash table.
+
+        Raises:
+            ProtocolViolation: Their hashes collide by design (the worker's fault).
+        """
+        # SECURITY: number hashes are not seeded; n keys with one hash cost n² comparisons (CPython's set and dict).
+        hashes = list(map(hash, items))
+        twice = len(hashes) - len(set(hashes))
+        if twice:
+            pairs = twice * (twice + 1)  # if all have one hash
+            if pairs > 100:
+                pairs = sum(count * (count - 1) for count in Counter(hashes).values())
+            self.work("a set or dict with crafted hash collisions", pairs * PAIR)
+        return items
 
     def values(self, tree: list[Value], depth: int) -> list[object]:
         """Return the values after the tag."""
@@ -341,18 +367,3 @@ def text(value: object, most: int = REPR_CHARS) -> str:
     if type(value) is not str or len(value) > most:
         refuse(f"not a text of at most {most} characters", value)
     return value
-
-
-def hashables(items: list[object]) -> list[object]:
-    """Return `items` when they may go into one hash table.
-
-    Raises:
-        ProtocolViolation: Their hashes collide by design (the worker's fault).
-    """
-    # SECURITY: number hashes are not seeded; n keys with one hash cost n² comparisons (CPython's set and dict).
-    hashes = list(map(hash, items))
-    if len(hashes) - len(set(hashes)) < PAIRS >> 10:  # too few: counted only where it matters
-        return items
-    if sum(count * (count - 1) for count in Counter(hashes).values()) > PAIRS:
-        refuse("a set or dict with crafted hash collisions")
-    return items

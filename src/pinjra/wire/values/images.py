@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from pinjra.core.values import Opaque
 from pinjra.wire.frames import refuse
 from pinjra.wire.messages import Value
-from pinjra.wire.values.coding import DecodeHandler, Decoder, EncodeHandler, Encoder, loaded, mro
+from pinjra.wire.values.coding import PIXEL, DecodeHandler, Decoder, EncodeHandler, Encoder, loaded, mro
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 __all__ = ["BASE_TESTS", "DECODE"]
 
 PIXELS = 50_000_000  # 200 MB as RGBA: below the number at which Pillow itself begins to warn
+_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_CHUNKS = frozenset({b"IHDR", b"PLTE", b"tRNS", b"pHYs", b"IDAT", b"IEND"})
+_CHUNK_BYTES = 1024  # on average at least, or a file is all heads of chunks
 _PNG_MODES = ("1", "L", "LA", "P", "RGB", "RGBA", "I;16")
 
 
@@ -30,6 +33,7 @@ def _is_image(cls: type) -> bool:
 def _image(encoder: Encoder, value: Image.Image, depth: int) -> Value:
     if value.width * value.height > PIXELS:
         return encoder.opaque(value, depth)
+    encoder.work("pixels of images", value.width * value.height * PIXEL)
     if value.mode not in _PNG_MODES:
         value = value.convert("RGBA" if "a" in value.mode.lower() else "RGB")
     data = io.BytesIO()
@@ -44,11 +48,31 @@ def _take_image(decoder: Decoder, tree: list[Value], _depth: int) -> object:
     except ImportError:
         return Opaque("Image", f"pillow is not installed here: PNG of {len(data)} bytes")
     # SECURITY: the size in the header is checked before Pillow sees the file; pixels are decoded when they are used.
-    if data[:8] != b"\x89PNG\r\n\x1a\n" or data[12:16] != b"IHDR":
+    if data[:8] != _SIGNATURE or data[12:16] != b"IHDR":
         refuse("not a PNG")
-    if int.from_bytes(data[16:20], "big") * int.from_bytes(data[20:24], "big") > PIXELS:
+    pixels = int.from_bytes(data[16:20], "big") * int.from_bytes(data[20:24], "big")
+    if pixels > PIXELS:
         refuse(f"an image of more than {PIXELS} pixels")
-    return Image.open(io.BytesIO(data), formats=["PNG"])
+    decoder.work("pixels of images", pixels * PIXEL)
+    return Image.open(io.BytesIO(_plain_png(data)), formats=["PNG"])
+
+
+def _plain_png(data: bytes) -> bytes:
+    """Return a PNG that is nothing but its picture: one header, and no texts, profiles or further frames to unpack."""
+    kept, at, left = [_SIGNATURE], 8, 100 + len(data) // _CHUNK_BYTES
+    while kept[-1][4:8] != b"IEND":
+        if at + 12 > len(data) or not left:
+            refuse("a PNG without an end")
+        kind, end = data[at + 4 : at + 8], at + 12 + int.from_bytes(data[at : at + 4], "big")
+        # SECURITY: Pillow takes the last of several headers, and unpacks 64 MiB of texts for a file of 64 kB.
+        if kind == b"IHDR" and at != 8:
+            refuse("a PNG with two headers")
+        if kind in _CHUNKS:
+            kept.append(data[at:end])
+        elif not kind[:1].islower():
+            refuse("a PNG with an unknown part", kind)
+        at, left = end, left - 1
+    return b"".join(kept)
 
 
 BASE_TESTS: list[tuple[Callable[[type], bool], EncodeHandler]] = [(_is_image, _image)]

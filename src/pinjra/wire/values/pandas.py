@@ -14,10 +14,10 @@ from pinjra.core.values import Opaque
 from pinjra.wire.frames import refuse
 from pinjra.wire.messages import Value
 from pinjra.wire.values.coding import (
+    COLUMN,
     DecodeHandler,
     Decoder,
     Encoder,
-    hashables,
     loaded,
     register,
     text,
@@ -25,6 +25,7 @@ from pinjra.wire.values.coding import (
 )
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
 
 __all__ = ["DECODE", "learn"]
@@ -32,10 +33,14 @@ __all__ = ["DECODE", "learn"]
 _NULLABLE = frozenset(
     ["boolean", "string", "Float32", "Float64", *(f"{s}Int{n}" for s in ("", "U") for n in (8, 16, 32, 64))]
 )
-_FREQUENCY = 20  # characters: "W-SUN", "15min"
+_EVEN = re.compile(r"-?[0-9]{0,6}(D|h|min|s|ms|us|ns)")  # steps of one length
+_FREQUENCY = re.compile(_EVEN.pattern + r"|-?[0-9]{0,3}(B|W(-[A-Z]{3})?|B?(M|Q|Y)(S|E)?(-[A-Z]{3})?)")
+_STEP = 20.0  # microseconds of one step of another kind: pandas calls Python code
+_EVEN_STEP = 0.05
 _ROWS = 1 << 27  # a range index costs nothing to send
-# SECURITY: pandas hashes categories without a seed, crafted ones cost n²: more of them come as plain values
+# SECURITY: pandas hashes categories without a seed, crafted ones cost n²: where that is too much they come as plain values
 _CATEGORIES = 1 << 13
+_PAIR = 0.006  # microseconds of one comparison of pandas' hash tables
 # SECURITY: by other names ("dateutil//home/…") pandas opens files
 _ZONE = re.compile(r"(?!dateutil)[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+){0,2}|UTC[+-]\d\d:\d\d(:\d\d)?")
 _known: list[object] = []
@@ -73,7 +78,7 @@ def _timedelta(encoder: Encoder, value: pd.Timedelta, depth: int) -> Value:
 
 
 def _column(encoder: Encoder, values: pd.Series | pd.Index, depth: int) -> Value:
-    encoder.spend_columns(1)
+    encoder.work("columns of tables", COLUMN)
     dtype, name = values.dtype, str(values.dtype)
     if type(dtype).__module__.startswith("numpy") and dtype.kind in "biufcmM":
         return ["a", encoder.add(values.to_numpy(), depth + 2)]
@@ -81,7 +86,8 @@ def _column(encoder: Encoder, values: pd.Series | pd.Index, depth: int) -> Value
         times = values.dt.tz_convert("UTC").dt if hasattr(values, "dt") else values.tz_convert("UTC")
         naive = times.tz_localize(None).to_numpy()
         return ["t", encoder.add(naive, depth + 2), str(dtype.tz)]
-    if name == "category":
+    if name == "category" and encoder.can_work(len(dtype.categories) ** 2 * _PAIR):
+        encoder.work("categories", len(dtype.categories) ** 2 * _PAIR)
         codes = values.cat.codes.to_numpy() if hasattr(values, "cat") else values.codes
         kinds = _column(encoder, dtype.categories, depth + 1)
         return ["k", encoder.add(codes, depth + 2), kinds, bool(dtype.ordered)]
@@ -98,14 +104,14 @@ def _na() -> object:
 def _index(encoder: Encoder, index: pd.Index, depth: int) -> Value:
     import pandas as pd
 
-    encoder.spend_columns(1)
+    encoder.work("columns of tables", COLUMN)
     if type(index) is pd.RangeIndex:
         parts: list[Value] = [int(index.start), int(index.stop), int(index.step)]
         return ["range", *parts, encoder.add(index.name, depth + 2)]
     if isinstance(index, pd.MultiIndex):
         return ["multi", encoder.add(index.tolist(), depth + 2), encoder.add(list(index.names), depth + 2)]
     freq = getattr(index, "freqstr", None)
-    step = freq if type(freq) is str and len(freq) <= _FREQUENCY else ""
+    step = freq if type(freq) is str and _FREQUENCY.fullmatch(freq) else ""
     return ["one", _column(encoder, index, depth + 1), encoder.add(index.name, depth + 2), step]
 
 
@@ -125,15 +131,27 @@ def _frame(encoder: Encoder, value: pd.DataFrame, depth: int) -> Value:
     return ["df", names, columns, _index(encoder, value.index, depth)]
 
 
-def _take_column(decoder: Decoder, tree: Value, depth: int) -> object:
+_KINDS = {"a": "biufcmM", "t": "M", "k": "iu"}  # dtypes of a column's values, by its form
+
+
+def _take_column(decoder: Decoder, tree: Value, depth: int) -> pd.Series | np.ndarray | list[object]:
+    import numpy as np
     import pandas as pd
 
     if type(tree) is not list or not tree:
         refuse("not a column", tree)
-    decoder.count_columns(1)
+    decoder.work("columns of tables", COLUMN)
     form = tree[0]
     values = decoder.value(tree[1], depth + 1)
-    if not hasattr(values, "__len__"):
+    # SECURITY: only what is as long in memory as it was on the way; a range is a few bytes of any length.
+    if type(values) is list:
+        if form not in ("v", "k"):
+            refuse("not a column", tree)
+    elif (
+        not isinstance(values, np.ndarray)
+        or values.ndim != 1
+        or values.dtype.kind not in _KINDS.get(str(form), "")
+    ):
         refuse("not a column", tree)
     if form == "a":
         return values
@@ -142,27 +160,33 @@ def _take_column(decoder: Decoder, tree: Value, depth: int) -> object:
             refuse("not a time zone", tree[2])
         return pd.Series(pd.DatetimeIndex(values, tz="UTC").tz_convert(tree[2]))
     if form == "k":
-        return _take_categories(values, _take_column(decoder, tree[2], depth + 1), ordered=tree[3] is True)
+        return _take_categories(
+            decoder, values, _take_column(decoder, tree[2], depth + 1), ordered=tree[3] is True
+        )
     dtype = text(tree[2], 20)
     if form != "v" or type(values) is not list or (dtype and dtype not in _NULLABLE):
         refuse("not a column", tree)
     return pd.Series(values, dtype=dtype or object)
 
 
-def _take_categories(codes: object, kinds: object, *, ordered: bool) -> pd.Series:
+def _take_categories(
+    decoder: Decoder, codes: object, kinds: pd.Series | np.ndarray | list[object], *, ordered: bool
+) -> pd.Series:
     """Return a column of categories; its plain values where there are too many kinds of them."""
     import pandas as pd
 
     known = pd.Series(kinds)
     places = pd.Series(codes)
-    if len(known) <= _CATEGORIES:
+    cost = len(known) ** 2 * _PAIR
+    if len(known) <= _CATEGORIES and decoder.can_work(cost):
+        decoder.work("categories", cost)
         return pd.Series(pd.Categorical.from_codes(codes, pd.Index(known), ordered=ordered))
     if places.dtype.kind != "i" or places.min() < -1 or places.max() >= len(known):
         refuse("codes of no category")
     return known.reindex(places).set_axis(range(len(places))) if (places < 0).any() else known.take(places)
 
 
-def _take_tuples(tuples: object, names: object) -> pd.MultiIndex:
+def _take_tuples(decoder: Decoder, tuples: object, names: object) -> pd.MultiIndex:
     """Return an index of tuples, whose levels are counted here: `hashables` looks at what pandas would not."""
     import pandas as pd
 
@@ -170,20 +194,21 @@ def _take_tuples(tuples: object, names: object) -> pd.MultiIndex:
         refuse("not an index of tuples")
     if not all(type(each) is tuple and len(each) == len(names) for each in tuples):
         refuse("an index of tuples of another length")
-    found = [_level(column) for column in zip(*tuples)] or [([], [])] * len(names)  # noqa: B905 (Python 3.10)
+    decoder.work("columns of tables", COLUMN * len(names))
+    found = [_level(decoder, column) for column in zip(*tuples)] or [([], [])] * len(names)  # noqa: B905 (Python 3.10)
     levels = [pd.Index(kinds, tupleize_cols=False) for kinds, _codes in found]
     return pd.MultiIndex(
         levels=levels, codes=[codes for _kinds, codes in found], names=names, verify_integrity=False
     )
 
 
-def _level(column: Sequence[object]) -> tuple[list[object], list[int]]:
+def _level(decoder: Decoder, column: Sequence[object]) -> tuple[list[object], list[int]]:
     """Return the different values of a column, in order where they have one, and the place of each; -1 for a missing one."""
     import pandas as pd
 
     missing = {id(None), id(pd.NaT), id(pd.NA)}
     present = [value for value in column if id(value) not in missing and value == value]  # not a NaN
-    kinds = list(dict.fromkeys(hashables(present)))
+    kinds = list(dict.fromkeys(decoder.hashables(present)))
     try:
         kinds.sort()
     except TypeError:  # of types that have no order, as pandas leaves them
@@ -198,18 +223,22 @@ def _take_index(decoder: Decoder, tree: Value, depth: int) -> pd.Index:
 
     if type(tree) is not list or not tree:
         refuse("not an index", tree)
-    decoder.count_columns(1)
+    decoder.work("columns of tables", COLUMN)
     if tree[0] == "range":
         start, stop, step = (whole(part, -_ROWS, _ROWS) for part in tree[1:4])
         return pd.RangeIndex(start, stop, step, name=decoder.value(tree[4], depth))
     if tree[0] == "multi":
-        return _take_tuples(decoder.value(tree[1], depth), decoder.value(tree[2], depth))
+        return _take_tuples(decoder, decoder.value(tree[1], depth), decoder.value(tree[2], depth))
     if tree[0] != "one":
         refuse("not an index", tree)
     index = pd.Index(_take_column(decoder, tree[1], depth), name=decoder.value(tree[2], depth))
-    freq = text(tree[3], _FREQUENCY)
-    if freq and isinstance(index, (pd.DatetimeIndex, pd.TimedeltaIndex)):
-        index.freq = freq  # pandas checks that the times keep it
+    freq = text(tree[3], 20)
+    # SECURITY: pandas walks from time to time to see that they keep it, for minutes where it may; then it goes unsaid.
+    cost = len(index) * (_EVEN_STEP if _EVEN.fullmatch(freq) else _STEP)
+    has_times = isinstance(index, (pd.DatetimeIndex, pd.TimedeltaIndex))
+    if has_times and _FREQUENCY.fullmatch(freq) and decoder.can_work(cost):
+        decoder.work("times with a frequency", cost)
+        index.freq = freq
     return index
 
 
@@ -224,7 +253,7 @@ def _take_frame(decoder: Decoder, tree: list[Value], depth: int) -> object:
     for at, column in enumerate(columns):
         values = _take_column(decoder, column, depth)
         # SECURITY: pandas would stretch a single value over an index of any length.
-        if len(values) != len(index):  # type: ignore[arg-type]
+        if len(values) != len(index):
             refuse("a column of another length than its index")
         found[at] = pd.Series(values).set_axis(index)
     frame = pd.DataFrame(found, index=index)
@@ -237,7 +266,7 @@ def _take_series(decoder: Decoder, tree: list[Value], depth: int) -> object:
 
     _tag, name, column, rows = tree
     values, index = _take_column(decoder, column, depth), _take_index(decoder, rows, depth)
-    if len(values) != len(index):  # type: ignore[arg-type]
+    if len(values) != len(index):
         refuse("a column of another length than its index")
     return pd.Series(values).set_axis(index).rename(decoder.value(name, depth))
 

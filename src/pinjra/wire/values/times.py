@@ -24,6 +24,11 @@ _DECIMAL = re.compile(r"-?(\d{1,9000}(\.\d{0,9000})?(E[+-]?\d{1,4})?|Infinity|s?
 BITS = 1 << 16  # of a fraction's parts
 
 
+def _reduction(top: int, bottom: int) -> float:
+    """Return the microseconds that reducing a fraction takes: it grows with the square of its length."""
+    return 2.0 + (max(top.bit_length(), bottom.bit_length()) / 2000) ** 2
+
+
 def _zone(encoder: Encoder, zone: dt.tzinfo | None) -> Value:
     """Return the tree of a time zone; False for one that cannot cross (its methods would have to be called)."""
     encoder.spend(1, 40)
@@ -79,6 +84,7 @@ def _fraction(encoder: Encoder, value: Fraction, depth: int) -> Value:
     top, bottom = value.numerator, value.denominator
     if type(top) is not int or type(bottom) is not int or max(top.bit_length(), bottom.bit_length()) > BITS:
         return encoder.opaque(value, depth)
+    encoder.work("fractions", _reduction(top, bottom))
     return ["Q", encoder.add(top, depth + 1), encoder.add(bottom, depth + 1)]
 
 
@@ -177,6 +183,7 @@ def _take_fraction(decoder: Decoder, tree: list[Value], depth: int) -> object:
     # SECURITY: reducing a fraction of a million bits takes seconds.
     if type(top) is not int or type(bottom) is not int or max(top.bit_length(), bottom.bit_length()) > BITS:
         refuse("not a fraction", tree)
+    decoder.work("fractions", _reduction(top, bottom))
     return Fraction(top, bottom)
 
 
