@@ -107,6 +107,11 @@ def test_no_two_public_classes_have_one_name():
     assert {n: found for n, found in places.items() if len(found) > 1 and n not in KNOWN_TWICE} == {}
 
 
+def test_no_room_that_has_come_under_its_budget_is_over_it_again():
+    done = subprocess.run([sys.executable, ROOT / "scripts" / "lines"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+
+
 @pytest.mark.parametrize("room", STANDARD_ONLY)
 def test_the_box_and_what_guards_it_use_the_standard_library_only(room):
     allowed = sys.stdlib_module_names | {"pinjra"} | (OPTIONAL if room != "jail" else set())

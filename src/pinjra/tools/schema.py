@@ -5,13 +5,11 @@ from __future__ import annotations
 import inspect
 import json
 import textwrap
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from pinjra.tools.hints import Schema
-
-if TYPE_CHECKING:
-    from pinjra.tools.base import Tool
 
 __all__ = ["ToolSchema", "json_schema", "plain_schema", "python_signature"]
 
@@ -39,6 +37,29 @@ _PYTHON_NAMES = {
 }
 
 
+class DescribedTool(Protocol):
+    """What of a tool is told to a model."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def description(self) -> str: ...
+    @property
+    def examples(self) -> Sequence[str]: ...
+    @property
+    def inputs(self) -> Mapping[str, Schema]: ...
+    @property
+    def required_inputs(self) -> Sequence[str]: ...
+    @property
+    def signature(self) -> inspect.Signature: ...
+    @property
+    def is_async(self) -> bool: ...
+    @property
+    def output_type(self) -> str: ...
+    @property
+    def output_schema(self) -> Schema | None: ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolSchema:
     """A tool as a model's tool-calling interface wants it.
@@ -52,7 +73,7 @@ class ToolSchema:
     parameters: dict[str, Any]
 
 
-def json_schema(tool: Tool) -> ToolSchema:
+def json_schema(tool: DescribedTool) -> ToolSchema:
     """Return the schema by which a model calls this tool with JSON arguments."""
     description = tool.description
     if tool.examples:
@@ -123,7 +144,7 @@ def _replace_types(schema: Schema) -> str:
     return "; ".join(said for name in names if (said := _STANDS_FOR.get(name, ("", ""))[0]))
 
 
-def python_signature(tool: Tool) -> str:
+def python_signature(tool: DescribedTool) -> str:
     """Return the tool as a Python function without a body, for the prompt of an agent that writes code."""
     defaults = tool.signature.parameters
     arguments = ", ".join(_python_argument(name, tool.inputs[name], defaults[name]) for name in defaults)
@@ -166,11 +187,11 @@ def _python_type(schema: Schema) -> str:
     return _PYTHON_NAMES.get(given, "Any")
 
 
-def _returned(tool: Tool) -> str:
+def _returned(tool: DescribedTool) -> str:
     return "dict" if tool.output_schema is not None else _PYTHON_NAMES.get(tool.output_type, "Any")
 
 
-def _documentation(tool: Tool) -> str:
+def _documentation(tool: DescribedTool) -> str:
     parts = [tool.description.strip()]
     if tool.inputs:
         lines = [
