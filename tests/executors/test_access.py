@@ -35,7 +35,22 @@ def test_what_an_executor_has_not_is_an_error_that_names_one_that_has():
 
 
 def test_a_backend_that_opens_all_or_nothing_refuses_single_hosts():
+    from pinjra.core.access import parse_access
     from pinjra.executors.session.capabilities import open_network
 
-    with pytest.raises(ConfigurationError, match=r"True or False only.*api\.github\.com.*jail"):
-        open_network("docker", ["api.github.com"])
+    with pytest.raises(ConfigurationError, match=r"True or False only.*jail"):
+        open_network("docker", parse_access({"network": ["api.github.com"]}))
+
+
+@pytest.mark.parametrize("path", ["/", "/etc", "/etc/ssl", "/proc/self", "/run", "~", "~/.ssh", "/home"])
+def test_a_folder_that_holds_more_than_a_guest_should_see_is_refused_unless_told(path, tmp_path, monkeypatch):
+    from pinjra.core.access import Mount, parse_access
+    from pinjra.executors.session.capabilities import check_can
+
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / ".ssh").mkdir()
+    (tmp_path / "data").mkdir()
+    with pytest.raises(ConfigurationError, match=r"dangerous=True"):
+        check_can("X", {"mounts"}, parse_access({"mounts": {"d": path}}))
+    check_can("X", {"mounts"}, parse_access({"mounts": {"d": Mount(path, dangerous=True)}}))
+    check_can("X", {"mounts"}, parse_access({"mounts": {"d": tmp_path / "data"}}))

@@ -54,8 +54,8 @@ def e2b(e2b_server: Any, monkeypatch: pytest.MonkeyPatch) -> type[PythonExecutor
     class Installed(E2BExecutor):
         """The stand-in's sandbox is this machine: what is there need not be installed."""
 
-        def __init__(self, imports: Any = (), **options: Any) -> None:
-            super().__init__(imports, install=False, **options)
+        def __init__(self, imports: Any = (), logger: Any = None, **options: Any) -> None:
+            super().__init__(imports, logger, install=False, **options)
 
     return Installed
 
@@ -82,11 +82,11 @@ def blaxel(blaxel_server: Any, monkeypatch: pytest.MonkeyPatch) -> type[PythonEx
     class OnLoopback(BlaxelExecutor):
         """The control plane's address is fixed in the SDK, so the sandbox is given."""
 
-        def __init__(self, imports: Any = (), **options: Any) -> None:
+        def __init__(self, imports: Any = (), logger: Any = None, **options: Any) -> None:
             sandbox = SyncSandboxInstance(
                 Sandbox(metadata=Metadata(name="x"), spec=SandboxSpec()), force_url=blaxel_server.url
             )
-            super().__init__(imports, install=False, sandbox=sandbox, **options)
+            super().__init__(imports, logger, install=False, sandbox=sandbox, **options)
 
     return OnLoopback
 
@@ -167,8 +167,8 @@ def docker_executor(daemon: str) -> type[Any]:
     from pinjra.executors.containers.docker import DockerExecutor
 
     class Here(DockerExecutor):
-        def __init__(self, imports: Any = (), **options: Any) -> None:
-            super().__init__(imports, image=IMAGE, base_url=daemon, **options)
+        def __init__(self, imports: Any = (), logger: Any = None, **options: Any) -> None:
+            super().__init__(imports, logger, image=IMAGE, base_url=daemon, **options)
 
     return Here
 

@@ -14,7 +14,8 @@ from remote_standins.chosen import chosen, keep_contract, named
 from remote_standins.shared import check_full_scratch_folder, check_row
 
 from pinjra.agents.conformance import AGENT_CHECKS
-from pinjra.core.errors import ExecutorUnavailable, SessionLost
+from pinjra.core.access import Mount
+from pinjra.core.errors import ConfigurationError, ExecutorUnavailable, SessionLost
 from pinjra.executors.conformance.suite import Check
 
 IMAGE = "pinjra-test:python"
@@ -111,3 +112,41 @@ def test_a_missing_daemon_is_one_clear_line():
 
     with pytest.raises(ExecutorUnavailable, match="no docker daemon answers at unix:///nowhere"):
         DockerExecutor(base_url="unix:///nowhere")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_mount_that_is_writable_is_written_through(make: Any, tmp_path: Path):
+    tmp_path.chmod(0o777)  # the guest is another user
+    for parent in tmp_path.parents[:2]:
+        parent.chmod(0o755)
+    with make(mounts={"out": Mount(str(tmp_path), writable=True)}, programs=["sh"], guard=False) as executor:
+        done = executor.exec(["sh", "-c", "echo made >out/new.txt"])
+        assert (done.status, done.error) == (0, None), done.stderr
+        assert (tmp_path / "new.txt").read_text() == "made\n"
+
+
+def test_documented_parameters_of_docker_work_or_are_refused(docker_executor: Any, daemon: str):
+    from pinjra.executors.containers.docker import DockerExecutor
+
+    settings = {"mem_limit": "300m", "hostname": "mine"}
+    with docker_executor([], None, host="127.0.0.1", port=8888, container_run_kwargs=settings) as executor:
+        assert executor.run("1").value == 1
+        (container,) = executor._client.containers.list(filters={"label": "io.pinjra.host"})
+        assert container.attrs["HostConfig"]["Memory"] == 300 << 20
+        assert "settings of the caller: hostname, mem_limit" in executor.guarantees.isolation
+    with pytest.raises(ConfigurationError, match="'command' is what the worker is started and ended by"):
+        docker_executor(container_run_kwargs={"command": "sh"})
+    with pytest.raises(ConfigurationError, match="ever unpickled"):
+        docker_executor(allow_pickle=True)
+    recipe = f"FROM {IMAGE}\nENV MADE=1\n"
+    for _ in range(2):  # the second finds it
+        with DockerExecutor(
+            image_name="pinjra-test:made",
+            dockerfile_content=recipe,
+            build_new_image=False,
+            base_url=daemon,
+            guard=False,
+        ) as executor:
+            assert executor.run("import os\nos.path.exists('/usr/bin/python3')").value is True
+    with pytest.raises(ConfigurationError, match="packages= are built into an image of ours"):
+        docker_executor(packages=["six"])

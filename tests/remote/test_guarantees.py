@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 from remote_standins.chosen import SERVED
-from remote_standins.shared import PAGE, check_row
+from remote_standins.shared import PAGE, check_row, compare
 
+from pinjra.core.access import PARAMETERS
 from pinjra.core.errors import ExecutorUnavailable
-from pinjra.executors.doctor import COLUMNS
+from pinjra.executors.doctor import COLUMNS, access_row
 from pinjra.executors.registry import BUILTIN, executor_class
 
 # Containers and ssh stand in files of their own, where their servers are.
@@ -30,7 +31,15 @@ def test_the_table_says_what_the_executor_says(name: str, request: pytest.Fixtur
     check_row(name, guarantees)
 
 
+@pytest.mark.parametrize(
+    "name", [name for name in BUILTIN if name not in ("jail", "local")]
+)  # these differ by system
+def test_the_table_says_what_gets_in_and_out(name: str):
+    compare(name, access_row(name))
+
+
 def test_the_table_has_a_row_for_every_executor_and_the_columns_of_the_code():
     text = PAGE.read_text("utf-8")
     assert f"| backend | {' | '.join(COLUMNS)} |" in text
+    assert f"| backend | {' | '.join(PARAMETERS)} |" in text
     assert re.findall(r"^\| `(\w+)` \| ", text, re.MULTILINE)[: len(BUILTIN)] == list(BUILTIN)

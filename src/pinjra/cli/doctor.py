@@ -101,6 +101,8 @@ def _tell(diagnosis: Diagnosis) -> None:
     print(f"\n{mark} {diagnosis.name}")
     if diagnosis.problem:
         print("    " + clean(diagnosis.problem).replace("\n", "\n    "))
+    for name, mechanism in diagnosis.access.items():
+        print(f"    {name + '=':11} {mechanism}")
     given = diagnosis.guarantees
     if given is None:
         return

@@ -51,8 +51,10 @@ def run_live(name: str, options: Mapping[str, object], only: Iterable[str], *, a
     from pinjra.executors.conformance import CHECKS, each_result
     from pinjra.executors.registry import create_executor
 
-    def make(imports: Iterable[str] = (), *, limits: Limits | None = None) -> PythonExecutor:
-        given = {**options} if limits is None else {**options, "limits": limits}
+    def make(
+        imports: Iterable[str] = (), *, limits: Limits | None = None, **further: object
+    ) -> PythonExecutor:
+        given = {**options, **further} if limits is None else {**options, **further, "limits": limits}
         return create_executor(name, additional_authorized_imports=imports, executor_kwargs=given)
 
     works = _probe(name, make(), as_json=as_json)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
+from pinjra.core.access import PARAMETERS
 from pinjra.core.errors import PinjraError
 from pinjra.executors.guarantees import Guarantees
 from pinjra.executors.registry import executor_class, executor_names
 
-__all__ = ["COLUMNS", "Diagnosis", "diagnose", "diagnose_all", "guarantee_row"]
+__all__ = ["COLUMNS", "Diagnosis", "access_row", "diagnose", "diagnose_all", "guarantee_row"]
 
 COLUMNS = (
     "boundary",
@@ -32,11 +34,13 @@ class Diagnosis:
     Args:
         problem: "" when a session can be opened, else what is missing and how to get it.
         guarantees: What it enforces here; None where that is known only with an open session.
+        access: Parameter of `core.access` -> by which mechanism it has it; what is not there is refused.
     """
 
     name: str
     problem: str = ""
     guarantees: Guarantees | None = None
+    access: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def is_available(self) -> bool:
@@ -50,19 +54,20 @@ def diagnose(name: str) -> Diagnosis:
     Raises:
         ConfigurationError: There is no executor of that name (the caller's fault).
     """
+    access: Mapping[str, str] = {}
+    guarantees = None
     try:
         cls = executor_class(name)
+        access = getattr(cls, "ACCESS", {})
         problem = cls.diagnose()
-        if problem:
-            return Diagnosis(name=name, problem=problem)
-        if name in ("jail", "local"):
+        if not problem and name in ("jail", "local"):
             with cls() as executor:
-                return Diagnosis(name=name, guarantees=executor.guarantees)
+                guarantees = executor.guarantees
     except PinjraError as error:
-        return Diagnosis(name=name, problem=str(error))
+        problem = str(error)
     except ImportError as error:
-        return Diagnosis(name=name, problem=f"cannot be loaded: {error}")
-    return Diagnosis(name=name)
+        problem = f"cannot be loaded: {error}"
+    return Diagnosis(name=name, problem=problem, guarantees=guarantees, access=dict(access))
 
 
 def diagnose_all() -> list[Diagnosis]:
@@ -78,3 +83,9 @@ def guarantee_row(name: str, guarantees: Guarantees) -> str:
         text = ", ".join(value) if isinstance(value, tuple) else value
         cells.append((text or "–").replace("|", "/"))
     return f"| `{name}` | {' | '.join(cells)} |"
+
+
+def access_row(name: str) -> str:
+    """Return one line of a Markdown table: by which mechanism an executor has each of `core.access.PARAMETERS`."""
+    access: Mapping[str, str] = getattr(executor_class(name), "ACCESS", {})
+    return f"| `{name}` | {' | '.join(access.get(parameter, '–') for parameter in PARAMETERS)} |"

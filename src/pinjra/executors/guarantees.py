@@ -37,12 +37,12 @@ class Guarantees:
     missing: tuple[str, ...] = field(default=())
 
 
-def of_vendor(isolation: str, *, has_guard: bool, has_network: bool) -> Guarantees:
+def of_vendor(isolation: str, *, has_guard: bool, network: str) -> Guarantees:
     """Return what somebody else's sandbox and the worker in it enforce.
 
     Args:
         isolation: What the vendor says stands around the sandbox.
-        has_network: Guest code may reach the network, or nobody was asked to block it.
+        network: How it is blocked, or "".
     """
     return Guarantees(
         boundary="remote",
@@ -53,7 +53,7 @@ def of_vendor(isolation: str, *, has_guard: bool, has_network: bool) -> Guarante
         operations="guard" if has_guard else "",
         disk="RLIMIT_FSIZE, supervisor's quota",
         processes="counted by the supervisor",
-        network="" if has_network else "blocked by the vendor",
+        network=network,
         files="scratch folder in the sandbox",
         rollback="forked checkpoint",
     )

@@ -9,8 +9,8 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, ClassVar
 
 from pinjra.core.errors import ConfigurationError, MissingDependency
 from pinjra.core.limits import Limits
@@ -18,13 +18,13 @@ from pinjra.executors.bootstrap.first_bytes import bootstrap_code, bootstrap_pay
 from pinjra.executors.guarantees import Guarantees
 from pinjra.executors.pipes import SubprocessTransport
 from pinjra.executors.session.connection import Patience
-from pinjra.executors.session.executor import SessionExecutor
 from pinjra.executors.session.transport import Transport
+from pinjra.executors.session.uploading import UploadingExecutor
 
 __all__ = ["SshExecutor"]
 
 
-class SshExecutor(SessionExecutor):
+class SshExecutor(UploadingExecutor):
     """Runs guest code on another machine, as the user that ssh logs in as.
 
     Args:
@@ -33,6 +33,7 @@ class SshExecutor(SessionExecutor):
         options_ssh: Further arguments of ssh ("-p", "2222", "-i", …).
         confine: "jail": confine the worker at the far end, or fail; "none": the far end is a boundary by itself (a machine
             made for this).
+        options: `mounts` (copies), `programs` with `confine="none"`, `env`; `guard`, `rollback`, `protected`.
 
     Raises:
         MissingDependency: There is no ssh here.
@@ -40,6 +41,10 @@ class SshExecutor(SessionExecutor):
         StartupFailed: ssh could not log in, or the far end has no such Python, or cannot confine.
     """
 
+    ACCESS: ClassVar[Mapping[str, str]] = {
+        **UploadingExecutor.ACCESS,
+        "programs": 'whatever the far end has, with confine="none"',
+    }
     PATIENCE = Patience(start_seconds=60.0, interrupt_seconds=0.5, kill_seconds=3.0, close_seconds=2.0)
 
     def __init__(
@@ -74,6 +79,12 @@ class SshExecutor(SessionExecutor):
         flags = [part for setting in settings for part in ("-o", setting)]
         self._command = [self._ssh, "-T", *flags, *options_ssh, "--", host, shlex.join(remote)]
         super().__init__(additional_authorized_imports, limits=limits, **options)
+
+    def _configure(self) -> None:
+        if self.access.programs and self._confine == "jail":
+            raise ConfigurationError(
+                'the jail at the far end starts no programs: confine="none" on a machine made for this, or executor_type="jail"'
+            )
 
     def _open(self) -> Transport:
         inherited = {

@@ -9,7 +9,8 @@ import pytest
 from pinjra.executors.conformance import CHECKS, Check, run_check
 from pinjra.executors.conformance.suite import Make
 
-# A kill, an interrupt, files, tools, more bytes than a pipe holds, and frames that come twice: what a stream carries.
+# A kill, an interrupt, files, tools, more bytes than a pipe holds, and frames that come twice: what a stream carries. Folders
+# and programs: what each has by ways of its own.
 OF_THE_STREAM = (
     "a step that is killed",
     "interrupt stops",
@@ -17,6 +18,8 @@ OF_THE_STREAM = (
     "tools stay on the host",
     "large values cross",
     "frames that are replayed",
+    "a folder of this machine",
+    "a program has input",
 )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from pathlib import Path
 
 import pytest
@@ -18,18 +17,26 @@ PAGE = Path(__file__).resolve().parents[3] / "docs" / "remote.md"
 
 
 def check_row(name: str, guarantees: Guarantees) -> None:
-    """Compare a row of docs/remote.md with what an open session says; with PINJRA_WRITE_TABLE, write it first."""
-    row = guarantee_row(name, guarantees)
+    """Compare a row of docs/remote.md with what an open session says."""
+    compare(name, guarantee_row(name, guarantees))
+
+
+def compare(name: str, row: str) -> None:
+    """Assert that a row stands on the page; with PINJRA_WRITE_TABLE, write it first."""
     if os.environ.get("PINJRA_WRITE_TABLE"):
         write(name, row)
     assert row in PAGE.read_text("utf-8").splitlines()
 
 
 def write(name: str, row: str) -> None:
-    """Put a row where the old one stands."""
+    """Put a row where the old one stands, in the table with as many columns."""
     text = PAGE.read_text("utf-8")
-    assert f"| `{name}` |" in text, f"docs/remote.md needs a row for {name}"
-    PAGE.write_text(re.sub(rf"^\| `{name}` \|.*$", lambda _: row, text, count=1, flags=re.MULTILINE), "utf-8")
+    cells = row.count("|")
+    old = [
+        line for line in text.splitlines() if line.startswith(f"| `{name}` |") and line.count("|") == cells
+    ]
+    assert old, f"docs/remote.md needs a row for {name} with {cells - 1} cells"
+    PAGE.write_text(text.replace(old[0], row), "utf-8")
 
 
 def check_full_scratch_folder(make: Make) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 # The files of checks fill CHECKS when they are imported.
+from pinjra.executors.conformance import access as access
 from pinjra.executors.conformance import data as data
 from pinjra.executors.conformance import hostile as hostile
 from pinjra.executors.conformance import limits as limits

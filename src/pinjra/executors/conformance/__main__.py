@@ -22,8 +22,8 @@ def main(arguments: list[str] | None = None) -> int:
     )
     options = parser.parse_args(arguments)
 
-    def make(imports: list[str], limits: Limits) -> PythonExecutor:
-        given = dict(text.split("=", 1) for text in options.option)
+    def make(imports: list[str], limits: Limits, **further: object) -> PythonExecutor:
+        given = {**dict(text.split("=", 1) for text in options.option), **further}
         return create_executor(
             options.executor,
             additional_authorized_imports=imports,

@@ -35,7 +35,7 @@ __all__ = [
 ]
 
 Make = Callable[..., PythonExecutor]
-"""make(additional_authorized_imports, limits=Limits) -> a started executor."""
+"""make(additional_authorized_imports, limits=Limits, **further parameters) -> a started executor."""
 
 CHECK_LIMITS = Limits(wall_seconds=20, memory_bytes=1 << 30)
 
@@ -124,9 +124,9 @@ def run_check(make: Make, wanted: Check) -> Result:
     return Result(name=wanted.name, status="passed", seconds=time.monotonic() - started)
 
 
-def another(executor: PythonExecutor, imports: Iterable[str] = ()) -> PythonExecutor:
-    """Return one more session of the backend that a check was given."""
-    return _MAKES[executor](list(imports), limits=executor.limits)
+def another(executor: PythonExecutor, imports: Iterable[str] = (), /, **options: object) -> PythonExecutor:
+    """Return one more session of the backend that a check was given, with further parameters."""
+    return _MAKES[executor](list(imports), limits=executor.limits, **options)
 
 
 def each_result(

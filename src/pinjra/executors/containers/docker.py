@@ -12,9 +12,11 @@ import os
 import re
 import select
 import uuid
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
 
+from pinjra.core.access import Access
 from pinjra.core.errors import (
     BackendError,
     ConfigurationError,
@@ -26,6 +28,8 @@ from pinjra.core.limits import Limits
 from pinjra.executors.bootstrap.first_bytes import bootstrap_code, bootstrap_payload
 from pinjra.executors.containers.ownership import holder, is_abandoned
 from pinjra.executors.guarantees import Guarantees, of_container
+from pinjra.executors.remote.base import refuse_pickle
+from pinjra.executors.remote.packages import distributions_for
 from pinjra.executors.session.capabilities import open_network
 from pinjra.executors.session.connection import Patience
 from pinjra.executors.session.executor import SessionExecutor
@@ -37,18 +41,40 @@ BASE_IMAGE = "python:3.12.12-slim-bookworm"
 LABEL = "io.pinjra.host"  # "<host name>/<boot id>/<pid>/<start time>": who holds the container
 SCRATCH = "/scratch"
 TAIL_BYTES = 4096  # of stderr, kept to say why a container died
+OWN_SETTINGS = frozenset(
+    (
+        "command",
+        "entrypoint",
+        "stdin_open",
+        "tty",
+        "labels",
+        "log_config",
+        "image",
+        "detach",
+        "remove",
+        "auto_remove",
+    )
+)
+NETWORK_SETTINGS = frozenset(("network", "network_mode", "ports", "links"))
 
 
 class DockerExecutor(SessionExecutor):
     """Runs guest code in a container: no network, read-only root, no capabilities, an unprivileged user, limits by cgroup.
 
     Args:
-        image: An image with Python 3.10 or later as `python3`. None: one is built once from `base_image` and cached.
-        packages: Distributions installed into the built image ("pandas==2.3.3").
+        image: An image with Python 3.10 or later as `python3`. None: one is built once from `base_image` and cached, with the
+            third-party authorised imports and `packages` in it.
+        image_name: Another name of `image`, which is built first where it is not there or `build_new_image` says so.
+        dockerfile_content: What to build `image_name` from; None: `base_image`.
         runtime: An OCI runtime that the daemon knows ("runsc" for gVisor).
-        network: Give the container the daemon's default network.
         base_url: The daemon's address; None: `DOCKER_HOST` or the default socket. Podman's socket works too.
         cpus: Processors the container may use at one time.
+        container_run_kwargs: Settings of the container, as the docker SDK names them, instead of ours: yours to answer for.
+        additional_imports: Another name of `additional_authorized_imports`.
+        logger, host, port: Taken for the sake of programs that were written for another library; no port is opened.
+        allow_pickle: False; nothing is ever unpickled.
+        options: `packages`, `network=True` (the daemon's default network), `mounts`, `programs`, `env`; `guard`, `rollback`,
+            `protected`.
 
     Raises:
         MissingDependency: The docker SDK is not installed.
@@ -56,34 +82,70 @@ class DockerExecutor(SessionExecutor):
         StartupFailed: The container did not start.
     """
 
+    ACCESS: ClassVar[Mapping[str, str]] = {
+        **SessionExecutor.ACCESS,
+        "packages": "built into the image",
+        "mounts": "bind mounts",
+        "programs": "whatever the image has",
+        "network": "the daemon's, all of it",
+    }
     PATIENCE = Patience(start_seconds=60.0, interrupt_seconds=0.2, kill_seconds=2.0, close_seconds=1.0)
 
     def __init__(
         self,
         additional_authorized_imports: Iterable[str] = (),
+        logger: object = None,
         *,
         limits: Limits = Limits(),  # noqa: B008  (frozen)
         image: str | None = None,
-        packages: Iterable[str] = (),
+        image_name: str | None = None,
+        build_new_image: bool = True,
+        dockerfile_content: str | None = None,
         base_image: str = BASE_IMAGE,
         runtime: str | None = None,
-        network: bool = False,
         base_url: str | None = None,
         cpus: float = 1.0,
+        container_run_kwargs: Mapping[str, Any] | None = None,
+        additional_imports: Iterable[str] = (),
+        allow_pickle: bool = False,
+        host: str = "",
+        port: int = 0,
         **options: Any,
     ) -> None:
-        self._client = connect(base_url)
-        self._image = image or build_image(self._client, base_image, tuple(packages))
+        refuse_pickle(allow_pickle)
+        imports = (*additional_authorized_imports, *additional_imports)
+        self._given = dict(container_run_kwargs or {})
+        _check_settings(self._given)
+        self._image = image or ""
+        self._wanted = BuildRequest(
+            name=image_name,
+            is_new=build_new_image,
+            text=dockerfile_content or f"FROM {base_image}\n",
+            packages=() if image else tuple(distributions_for(imports)),
+        )
+        self._base_url = base_url
         self._runtime = runtime
-        self._network = open_network(type(self).__name__, network)
         self._cpus = cpus
-        super().__init__(additional_authorized_imports, limits=limits, scratch=SCRATCH, **options)
+        super().__init__(imports, limits=limits, scratch=SCRATCH, **options)
+
+    def _configure(self) -> None:
+        network = open_network(type(self).__name__, self.access)
+        if self._image and self.access.packages:
+            raise ConfigurationError(
+                "packages= are built into an image of ours: leave image= out, or put them into yours"
+            )
+        self._client = connect(self._base_url)
+        if not self._image:
+            packages = (*self._wanted.packages, *self.access.packages)
+            self._image = build_image(self._client, replace(self._wanted, packages=packages))
+        self._network = network
 
     def _open(self) -> Transport:
         sweep(self._client)
-        settings = container_settings(self.limits, network=self._network, cpus=self._cpus)
+        settings = container_settings(self.limits, self.access, cpus=self._cpus)
         if self._runtime:
             settings["runtime"] = self._runtime
+        settings.update(self._given)
         transport = DockerTransport(self._client, self._image, settings)
         transport.write(bootstrap_payload())
         return transport
@@ -106,6 +168,7 @@ class DockerExecutor(SessionExecutor):
     def guarantees(self) -> Guarantees:
         """What the container's settings enforce."""
         runtime = [f"runtime {self._runtime}"] if self._runtime else []
+        own = [f"settings of the caller: {', '.join(sorted(self._given))}"] if self._given else []
         walls = (
             "namespaces",
             "docker's seccomp profile",
@@ -113,8 +176,8 @@ class DockerExecutor(SessionExecutor):
             "no-new-privileges",
             "read-only root",
         )
-        network = "" if self._network else "none"
-        return of_container(*runtime, *walls, has_guard=self._guard, network=network)
+        network = "" if self._network or self._given.keys() & NETWORK_SETTINGS else "none"
+        return of_container(*runtime, *walls, *own, has_guard=self._guard, network=network)
 
 
 def connect(base_url: str | None) -> Any:
@@ -139,10 +202,12 @@ def connect(base_url: str | None) -> Any:
     return client
 
 
-def container_settings(limits: Limits, *, network: bool, cpus: float) -> dict[str, Any]:
+def container_settings(limits: Limits, access: Access, *, cpus: float) -> dict[str, Any]:
     """Return what the container may do, read top to bottom by an auditor."""
     memory = limits.memory_bytes
     disk = limits.disk_bytes or 1 << 30
+    # What is compiled in the scratch folder is to be started there, where programs may be started at all.
+    execution = "exec" if access.programs else "noexec"
     return {
         "command": ["python3", "-I", "-u", "-c", bootstrap_code()],
         "entrypoint": [],
@@ -150,13 +215,17 @@ def container_settings(limits: Limits, *, network: bool, cpus: float) -> dict[st
         "cap_drop": ["ALL"],  # SECURITY: no capability at all
         "security_opt": ["no-new-privileges"],  # SECURITY: no setuid binary helps
         "read_only": True,  # SECURITY: nothing outlives the container
-        "network_mode": "bridge" if network else "none",
+        "network_mode": "bridge" if access.open_network else "none",
         "ipc_mode": "none",
         "tmpfs": {
-            SCRATCH: f"rw,nosuid,nodev,noexec,size={disk},nr_inodes=16384,mode=1777",
+            SCRATCH: f"rw,nosuid,nodev,{execution},size={disk},nr_inodes=16384,mode=1777",
             "/tmp": "rw,nosuid,nodev,noexec,size=16m,nr_inodes=1024,mode=1777",  # noqa: S108  (in the container)
         },
         "working_dir": SCRATCH,
+        "volumes": {
+            mount.path: {"bind": f"{SCRATCH}/{name}", "mode": "rw" if mount.writable else "ro"}
+            for name, mount in access.mounts
+        },
         "mem_limit": memory,
         "memswap_limit": memory,  # the same number: no swap
         "pids_limit": (limits.processes or 512) + 8,  # supervisor, checkpoint and their helpers are ours
@@ -273,32 +342,59 @@ class DockerTransport:
         return ", ".join(words)
 
 
-def build_image(client: Any, base_image: str, packages: tuple[str, ...]) -> str:
-    """Return the name of an image with `packages`, built once and cached by its content.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildRequest:
+    """An image that is to be there.
+
+    Args:
+        name: None: one that tells its content, so that it is built once.
+        is_new: Build it although there is one of that name.
+        text: Of a Dockerfile, which `packages` are added to.
+    """
+
+    name: str | None
+    is_new: bool
+    text: str
+    packages: tuple[str, ...]
+
+
+def build_image(client: Any, wanted: BuildRequest) -> str:
+    """Return the name of an image, built where need be.
 
     Raises:
         ConfigurationError: A package's name could be more than a requirement (the caller's fault).
         StartupFailed: The build failed; the end of its log is in the message.
     """
-    for package in packages:
+    for package in wanted.packages:
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._,\[\]=<>!~-]*", package):
             raise ConfigurationError(f"not a requirement: {package!r}")
-    lines = [f"FROM {base_image}"]
-    if packages:
-        quoted = " ".join(f"'{p}'" for p in packages)
-        lines.append(f"RUN python3 -m pip install --no-cache-dir {quoted}")
-    text = "\n".join(lines) + "\n"
-    name = f"pinjra-python:{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+    text = wanted.text.rstrip("\n") + "\n"
+    if wanted.packages:
+        quoted = " ".join(f"'{package}'" for package in wanted.packages)
+        text += f"RUN python3 -m pip install --no-cache-dir {quoted}\n"
+    name = wanted.name or f"pinjra-python:{hashlib.sha256(text.encode()).hexdigest()[:16]}"
     import docker.errors
 
     try:
         client.images.get(name)
+        if wanted.name is None or not wanted.is_new:
+            return name
     except docker.errors.ImageNotFound:
-        try:
-            client.images.build(fileobj=io.BytesIO(text.encode()), tag=name, rm=True)
-        except docker.errors.DockerException as error:
-            raise StartupFailed(f"the image could not be built from {base_image}: {error}"[:2000]) from error
+        pass
+    try:
+        client.images.build(fileobj=io.BytesIO(text.encode()), tag=name, rm=True)
+    except docker.errors.DockerException as error:
+        raise StartupFailed(f"the image {name!r} could not be built: {error}"[:2000]) from error
     return name
+
+
+def _check_settings(given: Mapping[str, Any]) -> None:
+    """Refuse settings without which there is no worker, or no end of it."""
+    for name in given:
+        if name in OWN_SETTINGS:
+            raise ConfigurationError(
+                f"container_run_kwargs: {name!r} is what the worker is started and ended by; leave it out"
+            )
 
 
 def sweep(client: Any) -> None:

@@ -12,10 +12,11 @@ import shutil
 import subprocess
 import sys
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
+from pinjra.core.access import Access
 from pinjra.core.errors import ExecutorUnavailable, MissingDependency, StartupFailed
 from pinjra.core.limits import Limits
 from pinjra.core.temporary_folders import discard_folder, own_folder
@@ -35,6 +36,7 @@ STARTS = 3  # gVisor's systrap platform was seen to start and say nothing, 6 tim
 COMMAND_SECONDS = 30
 # CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET: clone(2), linux/sched.h
 NAMESPACE_FLAGS = (0x20000, 0x2000000, 0x4000000, 0x8000000, 0x10000000, 0x20000000, 0x40000000)
+PROGRAM_FOLDERS = "/usr/local/bin:/usr/bin:/bin"
 SYSTEM_FOLDERS = ("/usr", "/lib", "/lib64", "/bin", "/etc/ld.so.cache", "/etc/alternatives")
 
 
@@ -65,6 +67,7 @@ class OciExecutor(SessionExecutor):
         rootfs: A folder with a Python 3.10 or later; None: this machine's own, bound read-only.
         python: The interpreter inside; None: `python3` of `rootfs`, or the one that runs this program.
         platform: Of gVisor ("systrap", "ptrace", "kvm").
+        options: `mounts`, `programs`, `env`; `guard`, `rollback`, `protected`.
 
     Raises:
         MissingDependency: No runtime is installed.
@@ -72,6 +75,11 @@ class OciExecutor(SessionExecutor):
         StartupFailed: The container did not start; what the runtime said is in the message.
     """
 
+    ACCESS: ClassVar[Mapping[str, str]] = {
+        **SessionExecutor.ACCESS,
+        "mounts": "bind mounts",
+        "programs": "whatever the root file system has",
+    }
     PATIENCE = Patience(start_seconds=60.0, interrupt_seconds=0.2, kill_seconds=2.0, close_seconds=1.0)
 
     def __init__(
@@ -96,8 +104,14 @@ class OciExecutor(SessionExecutor):
         self.starts: list[str] = []  # what empty starts said, for who wants to know
         super().__init__(additional_authorized_imports, limits=limits, scratch=SCRATCH, **options)
 
+    def _configure(self) -> None:
+        if self.access.programs:
+            self._environment = (f"PATH={PROGRAM_FOLDERS}",)
+
     def _open(self) -> Transport:
-        config = bundle_config(self.limits, python=self._python, rootfs=self._rootfs, cpus=self._cpus)
+        config = bundle_config(
+            self.limits, self.access, python=self._python, rootfs=self._rootfs, cpus=self._cpus
+        )
         flags = ["--platform", self._platform, "--network=none"] if self._platform else []
         for _ in range(STARTS):
             transport = OciTransport(self._runtime, flags, config)
@@ -198,7 +212,14 @@ def find_runtime(wanted: str | None) -> str:
     )
 
 
-def bundle_config(limits: Limits, *, python: str, rootfs: str | None, cpus: float) -> dict[str, Any]:
+def bundle_config(
+    limits: Limits,
+    access: Access,
+    *,
+    python: str,
+    rootfs: str | None,
+    cpus: float,
+) -> dict[str, Any]:
     """Return config.json (OCI runtime specification 1.0), read top to bottom by an auditor."""
     memory = limits.memory_bytes
     disk = limits.disk_bytes or 1 << 30
@@ -223,7 +244,7 @@ def bundle_config(limits: Limits, *, python: str, rootfs: str | None, cpus: floa
             "noNewPrivileges": True,
             "rlimits": [{"type": "RLIMIT_CORE", "hard": 0, "soft": 0}, {"type": "RLIMIT_NOFILE", "hard": 256, "soft": 256}],
         },
-        "mounts": _mounts(disk, rootfs, python),
+        "mounts": [*_mounts(disk, rootfs, python, bool(access.programs)), *_shown(access)],
         "linux": {
             "namespaces": [{"type": kind} for kind in ("pid", "network", "ipc", "uts", "mount", "cgroup")],
             "resources": resources,
@@ -234,13 +255,15 @@ def bundle_config(limits: Limits, *, python: str, rootfs: str | None, cpus: floa
     }  # fmt: skip
 
 
-def _mounts(disk_bytes: int, rootfs: str | None, python: str) -> list[dict[str, Any]]:
+def _mounts(disk_bytes: int, rootfs: str | None, python: str, has_programs: bool) -> list[dict[str, Any]]:
     plain = ["nosuid", "nodev", "noexec"]
+    # What is compiled in the scratch folder is to be started there, where programs may be started at all.
+    scratch = plain[:2] if has_programs else plain
     mounts = [
         _mount("/proc", "proc", plain),
         _mount("/dev", "tmpfs", ["nosuid", "noexec", "mode=755", "size=64k"]),
         _mount("/tmp", "tmpfs", [*plain, "mode=1777", "size=16m", "nr_inodes=1024"]),  # noqa: S108  (in the container)
-        _mount(SCRATCH, "tmpfs", [*plain, "mode=1777", f"size={disk_bytes}", "nr_inodes=16384"]),
+        _mount(SCRATCH, "tmpfs", [*scratch, "mode=1777", f"size={disk_bytes}", "nr_inodes=16384"]),
     ]
     if rootfs is None:
         folders = [*SYSTEM_FOLDERS, *_python_folders(python)]
@@ -255,6 +278,18 @@ def _mounts(disk_bytes: int, rootfs: str | None, python: str) -> list[dict[str, 
             if os.path.exists(path)
         ]
     return mounts
+
+
+def _shown(access: Access) -> list[dict[str, Any]]:
+    return [
+        {
+            "destination": f"{SCRATCH}/{name}",
+            "type": "bind",
+            "source": mount.path,
+            "options": ["rbind", "rw" if mount.writable else "ro", "nosuid", "nodev"],
+        }
+        for name, mount in access.mounts
+    ]
 
 
 def _mount(destination: str, kind: str, options: list[str]) -> dict[str, Any]:

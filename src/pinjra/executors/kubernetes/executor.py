@@ -12,8 +12,8 @@ import contextlib
 import json
 import select
 import threading
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar
 
 from pinjra.core.errors import BackendError, ConfigurationError
 from pinjra.core.limits import Limits
@@ -25,8 +25,8 @@ from pinjra.executors.remote.base import VendorTransport
 from pinjra.executors.remote.stream_reader import Take
 from pinjra.executors.session.capabilities import open_network
 from pinjra.executors.session.connection import Patience
-from pinjra.executors.session.executor import SessionExecutor
 from pinjra.executors.session.transport import Transport
+from pinjra.executors.session.uploading import UploadingExecutor
 
 __all__ = ["KubernetesExecutor", "KubernetesTransport"]
 
@@ -40,15 +40,13 @@ STDIN, STDOUT, STDERR, STATUS = range(4)
 STATUS_BYTES = 4096  # of the message in which an exec's end is told
 
 
-class KubernetesExecutor(SessionExecutor):
+class KubernetesExecutor(UploadingExecutor):
     """Runs guest code in a pod of its own: no network, read-only root, no capabilities, an unprivileged user.
 
     Args:
         namespace: Of the pod.
         image: With Python 3.10 or later as `python3`, and what guest code may import.
         runtime_class: A RuntimeClass of the cluster ("gvisor", "kata").
-        network: Leave the pod's network as the cluster makes it. Else the NetworkPolicy `pinjra-no-network` must exist, and
-            is made where this user may.
         warm_pool: Name of a SandboxWarmPool of agent-sandbox: the session claims one of its pods, whose template then
             decides image, resources and hardening.
         container: Where the worker runs in a claimed pod; None: its first one.
@@ -56,6 +54,8 @@ class KubernetesExecutor(SessionExecutor):
         timeout_seconds: Lifetime of the pod: how long it outlives a dead host.
         start_seconds: For the pod to run.
         kubeconfig, context: As kubectl takes them; None: the environment's, or the cluster that this program runs in.
+        options: `network=True` leaves the pod's network as the cluster makes it. Else the NetworkPolicy `pinjra-no-network` must
+            exist, and is made where this user may. `programs`, `mounts` (copies), `env`; `guard`, `rollback`, `protected`.
 
     Raises:
         MissingDependency: The Kubernetes client (or agent-sandbox's) is not installed.
@@ -63,6 +63,11 @@ class KubernetesExecutor(SessionExecutor):
         StartupFailed: The pod did not start, or its network cannot be taken away.
     """
 
+    ACCESS: ClassVar[Mapping[str, str]] = {
+        **UploadingExecutor.ACCESS,
+        "programs": "whatever the image has",
+        "network": "the cluster's, all of it",
+    }
     PATIENCE = Patience(start_seconds=120.0, interrupt_seconds=0.5, kill_seconds=5.0, close_seconds=2.0)
 
     def __init__(
@@ -74,7 +79,6 @@ class KubernetesExecutor(SessionExecutor):
         image: str = IMAGE,
         runtime_class: str | None = None,
         cpus: float = 1.0,
-        network: bool = False,
         warm_pool: str | None = None,
         container: str | None = None,
         scratch: str | None = None,
@@ -90,13 +94,15 @@ class KubernetesExecutor(SessionExecutor):
             limits, image=image, cpus=cpus, runtime_class=runtime_class, lifetime_seconds=timeout_seconds
         )
         self._runtime_class = runtime_class
-        self._network = open_network(type(self).__name__, network)
         self._warm_pool = warm_pool
         self._container = container
         self._timeout_seconds = timeout_seconds
         self._start_seconds = start_seconds
         place = scratch if scratch is not None else "" if warm_pool else SCRATCH
         super().__init__(additional_authorized_imports, limits=limits, scratch=place, **options)
+
+    def _configure(self) -> None:
+        self._network = open_network(type(self).__name__, self.access)
 
     def _open(self) -> Transport:
         cluster = Cluster(self._api_client, self._namespace)

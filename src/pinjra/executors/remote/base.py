@@ -10,7 +10,7 @@ import importlib
 import os
 import threading
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, ClassVar
 
 from pinjra.core.errors import BackendError, ConfigurationError, MissingDependency, StartupFailed
@@ -19,24 +19,27 @@ from pinjra.executors.bootstrap.first_bytes import bootstrap_payload
 from pinjra.executors.guarantees import Guarantees, of_vendor
 from pinjra.executors.remote.packages import distributions_for, install_command
 from pinjra.executors.remote.stream_reader import StreamReader, Take
-from pinjra.executors.session.capabilities import open_network
+from pinjra.executors.session.capabilities import domains_of
 from pinjra.executors.session.connection import Patience
-from pinjra.executors.session.executor import SessionExecutor
 from pinjra.executors.session.transport import Transport
+from pinjra.executors.session.uploading import UploadingExecutor
 
-__all__ = ["INSTALL_SECONDS", "VendorExecutor", "VendorTransport", "told"]
+__all__ = ["INSTALL_SECONDS", "VendorExecutor", "VendorTransport", "refuse_pickle", "told"]
 
 INSTALL_SECONDS = 300
 TAIL_CHARACTERS = 4096  # of stderr, kept to say why a worker died
 
 
-class VendorExecutor(SessionExecutor):
+class VendorExecutor(UploadingExecutor):
     """Runs guest code in a sandbox of somebody else; tools and agents stay here.
 
     Args:
+        logger: Taken for the sake of programs that were written for another library; not used.
         api_key: None: the environment's.
-        network: Let guest code reach the network.
         install: Install third-party authorised imports in the sandbox before the first run.
+        additional_imports: Another name of `additional_authorized_imports`.
+        allow_pickle: False; nothing is ever unpickled.
+        options: `packages`, `network` (True, or domains), `mounts`, `programs`, `env`; `guard`, `rollback`, `protected`.
 
     Raises:
         MissingDependency: The SDK is not installed.
@@ -53,23 +56,40 @@ class VendorExecutor(SessionExecutor):
     KEY_HINT: ClassVar[str]
     WALL: ClassVar[str]
     """What the vendor says stands around a sandbox."""
+    ACCESS: ClassVar[Mapping[str, str]] = {
+        **UploadingExecutor.ACCESS,
+        "packages": "pip in the sandbox, before the first run",
+        "programs": "whatever the sandbox has",
+        "network": "all, or the vendor's allow-list of domains",
+    }
     PATIENCE = Patience(start_seconds=120.0, interrupt_seconds=0.5, kill_seconds=5.0, close_seconds=2.0)
 
     def __init__(
         self,
-        additional_authorized_imports: Iterable[str],
+        additional_authorized_imports: Iterable[str] = (),
+        logger: object = None,
         *,
-        limits: Limits,
-        network: bool,
-        install: bool,
+        limits: Limits = Limits(),  # noqa: B008  (frozen)
         api_key: str | None = None,
+        install: bool = True,
+        additional_imports: Iterable[str] = (),
+        allow_pickle: bool = False,
         **options: Any,
     ) -> None:
-        imports = tuple(additional_authorized_imports)
+        refuse_pickle(allow_pickle)
+        imports = (*additional_authorized_imports, *additional_imports)
         self._key = api_key or self.find_key()
         self._packages = distributions_for(imports) if install else []
-        self._network = open_network(type(self).__name__, network)
         super().__init__(imports, limits=limits, **options)
+
+    def _configure(self) -> None:
+        self._packages = [*self._packages, *self.access.packages]
+        self._domains = domains_of(type(self).__name__, self.access)
+
+    @property
+    def _is_sealed(self) -> bool:
+        """Whether the vendor is to block all of the network."""
+        return not self.access.open_network and not self._domains
 
     # ------------------------------------------------------------ what a vendor adds
 
@@ -86,7 +106,7 @@ class VendorExecutor(SessionExecutor):
         raise NotImplementedError
 
     def _take_network(self, sandbox: Any) -> None:
-        """Take the network away that an installation needed."""
+        """Take the network away that an installation needed, but for the domains that are allowed."""
 
     # ------------------------------------------------------------ what they share
 
@@ -143,7 +163,7 @@ class VendorExecutor(SessionExecutor):
         """Install distributions before the worker starts; the end of what pip said is in the error."""
         try:
             problem = self._run_command(sandbox, install_command(self._packages))
-            if not problem and not self._network:
+            if not problem and not self.access.open_network:
                 self._take_network(sandbox)
         except Exception as error:
             problem = getattr(error, "stderr", "") or str(error) or type(error).__name__
@@ -154,12 +174,15 @@ class VendorExecutor(SessionExecutor):
     @property
     def guarantees(self) -> Guarantees:
         """What the vendor's machine and the worker in it enforce."""
-        return of_vendor(self.WALL, has_guard=self._guard, has_network=self._has_network)
+        network = "" if self._has_network else "blocked by the vendor"
+        if network and self._domains:
+            network = "the vendor's allow-list"
+        return of_vendor(self.WALL, has_guard=self._guard, network=network)
 
     @property
     def _has_network(self) -> bool:
-        """Whether guest code may reach the network."""
-        return self._network
+        """Whether guest code may reach all of the network, or nobody was asked to block it."""
+        return self.access.open_network
 
 
 class VendorTransport:
@@ -283,3 +306,11 @@ class VendorTransport:
 def told(error: BaseException) -> str:
     """Return an error in one line, with its class."""
     return str(error) if isinstance(error, BackendError) else f"{type(error).__name__}: {error}"
+
+
+def refuse_pickle(allow_pickle: bool) -> None:
+    """Refuse a parameter of another library whose effect is a hole."""
+    if allow_pickle:
+        raise ConfigurationError(
+            "allow_pickle=True: nothing of a sandbox is ever unpickled here (docs/protocol.md says which values cross)"
+        )

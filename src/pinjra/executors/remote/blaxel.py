@@ -35,9 +35,8 @@ class BlaxelExecutor(VendorExecutor):
         memory: In MiB; None: what `limits` needs.
         ttl: Lifetime of the sandbox ("30m"): how long it outlives a dead host.
         region: Where it runs; None: the vendor's choice.
-        network: Let guest code reach the network.
-        install: Install third-party authorised imports in the sandbox before the first run.
         sandbox: An existing `SyncSandboxInstance` to use instead of a new one; it is not deleted at the end.
+        logger, options: As of every vendor.
 
     Raises:
         MissingDependency: The SDK is not installed.
@@ -52,6 +51,7 @@ class BlaxelExecutor(VendorExecutor):
     def __init__(
         self,
         additional_authorized_imports: Iterable[str] = (),
+        logger: object = None,
         *,
         limits: Limits = Limits(),  # noqa: B008  (frozen)
         image: str = "blaxel/py-app:latest",
@@ -59,8 +59,6 @@ class BlaxelExecutor(VendorExecutor):
         memory: int | None = None,
         ttl: str | None = "1h",
         region: str | None = None,
-        network: bool = False,
-        install: bool = True,
         sandbox: Any = None,
         **options: Any,
     ) -> None:
@@ -73,14 +71,14 @@ class BlaxelExecutor(VendorExecutor):
             **({"ttl": ttl} if ttl else {}),
             **({"region": region} if region else {}),
         }
-        super().__init__(
-            additional_authorized_imports, limits=limits, network=network, install=install, **options
-        )
+        super().__init__(additional_authorized_imports, logger, limits=limits, **options)
 
     def _create(self) -> Any:
         parameters = dict(self._parameters)
-        if not self._network and not self._packages:  # it cannot be taken away after an installation
-            parameters["network"] = {"allowedDomains": [], "forbiddenDomains": ["*"]}
+        if (
+            not self.access.open_network and not self._packages
+        ):  # it cannot be taken away after an installation
+            parameters["network"] = {"allowedDomains": self._domains, "forbiddenDomains": ["*"]}
         return self._given or self.sdk().SyncSandboxInstance.create(parameters)
 
     def _transport(self, sandbox: Any) -> VendorTransport:
@@ -93,7 +91,7 @@ class BlaxelExecutor(VendorExecutor):
 
     @property
     def _has_network(self) -> bool:
-        return self._network or bool(self._packages) or self._given is not None
+        return super()._has_network or bool(self._packages) or self._given is not None
 
 
 class BlaxelTransport(VendorTransport):

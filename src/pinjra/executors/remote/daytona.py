@@ -40,8 +40,7 @@ class DaytonaExecutor(VendorExecutor):
         image: An image to build from instead of a snapshot; memory and processors are then asked for as in `limits`.
         cpus: Processors, with `image`.
         timeout_seconds: After which an idle sandbox is stopped and deleted: how long it outlives a dead host.
-        network: Let guest code reach the network.
-        install: Install third-party authorised imports in the sandbox before the first run.
+        logger, options: As of every vendor.
 
     Raises:
         MissingDependency: The SDK is not installed.
@@ -56,15 +55,13 @@ class DaytonaExecutor(VendorExecutor):
     def __init__(
         self,
         additional_authorized_imports: Iterable[str] = (),
+        logger: object = None,
         *,
         limits: Limits = Limits(),  # noqa: B008  (frozen)
-        api_key: str | None = None,
         snapshot: str | None = None,
         image: str | None = None,
         cpus: int = 1,
         timeout_seconds: int = 900,
-        network: bool = False,
-        install: bool = True,
         **options: Any,
     ) -> None:
         self._timeout_seconds = timeout_seconds
@@ -74,14 +71,7 @@ class DaytonaExecutor(VendorExecutor):
             "cpu": cpus,
             "memory": -(-((limits.memory_bytes or 1 << 30) + (128 << 20)) // (1 << 30)),  # GiB
         }
-        super().__init__(
-            additional_authorized_imports,
-            limits=limits,
-            api_key=api_key,
-            network=network,
-            install=install,
-            **options,
-        )
+        super().__init__(additional_authorized_imports, logger, limits=limits, **options)
 
     def _create(self) -> Any:
         sdk = self.sdk()
@@ -91,7 +81,8 @@ class DaytonaExecutor(VendorExecutor):
     def _parameters(self, sdk: Any) -> Any:
         common = {
             # Installing needs the network; it is taken away again before the first guest line runs.
-            "network_block_all": not self._network and not self._packages,
+            "network_block_all": self._is_sealed and not self._packages,
+            "domain_allow_list": ",".join(self._domains) if self._domains and not self._packages else None,
             "auto_stop_interval": max(1, -(-self._timeout_seconds // 60)),
             "auto_delete_interval": 0,  # as soon as it is stopped
             "labels": {"managed-by": "pinjra"},
@@ -109,7 +100,10 @@ class DaytonaExecutor(VendorExecutor):
         return "" if done.exit_code == 0 else str(done.result)
 
     def _take_network(self, sandbox: Any) -> None:
-        sandbox.update_network_settings(network_block_all=True)
+        if self._domains:
+            sandbox.update_network_settings(domain_allow_list=",".join(self._domains))
+        else:
+            sandbox.update_network_settings(network_block_all=True)
 
 
 class DaytonaTransport(VendorTransport):

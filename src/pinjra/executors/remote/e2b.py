@@ -8,14 +8,12 @@ the command (so: 0); the sandbox ends after its lifetime (so: a heartbeat).
 from __future__ import annotations
 
 import contextlib
-import inspect
 import os
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pinjra.core.errors import MissingDependency
-from pinjra.core.limits import Limits
 from pinjra.executors.bootstrap.first_bytes import bootstrap_code
 from pinjra.executors.remote.base import INSTALL_SECONDS, VendorExecutor, VendorTransport
 from pinjra.executors.remote.stream_reader import Take
@@ -32,9 +30,12 @@ class E2BExecutor(VendorExecutor):
         api_key: None: `E2B_API_KEY` from the environment, or from a `.env` file when `dotenv` is true.
         template: Template name or id; None for the vendor's default.
         timeout_seconds: Lifetime of the sandbox after the last heartbeat: how long it outlives a dead host.
-        allow_internet_access: Let guest code reach the internet.
-        install: Install third-party authorised imports in the sandbox before the first run.
-        sandbox_options: Further parameters of the SDK's `Sandbox.create`; they may be given by their names, too.
+        timeout: Another name of it.
+        allow_internet_access: Let guest code reach the internet: `network=True`.
+        envs: Another name of `env`.
+        metadata: Of the sandbox.
+        sandbox_options: Further parameters of the SDK's `Sandbox.create`.
+        logger, options: As of every vendor.
 
     Raises:
         MissingDependency: The SDK is not installed.
@@ -49,53 +50,59 @@ class E2BExecutor(VendorExecutor):
     def __init__(
         self,
         additional_authorized_imports: Iterable[str] = (),
+        logger: object = None,
         *,
-        limits: Limits = Limits(),  # noqa: B008  (frozen)
         api_key: str | None = None,
         dotenv: bool = False,
         template: str | None = None,
         timeout_seconds: int = 300,
+        timeout: int | None = None,
         allow_internet_access: bool = False,
-        install: bool = True,
+        envs: Mapping[str, str] | None = None,
+        metadata: Mapping[str, str] | None = None,
         sandbox_options: dict[str, Any] | None = None,
         **options: Any,
     ) -> None:
-        sandboxes = self.sdk().Sandbox
-        self._sandboxes = sandboxes
-        self._timeout_seconds = timeout_seconds
-        own = _parameters_of(sandboxes.create) & set(options)
+        self._sandboxes = self.sdk().Sandbox
+        self._lifetime_seconds = timeout or timeout_seconds
         self._parameters = {
             "template": template,
-            "timeout": timeout_seconds,
+            "timeout": self._lifetime_seconds,
+            "metadata": dict(metadata) if metadata else None,
             **(sandbox_options or {}),
-            **{name: options.pop(name) for name in own},
         }
         if api_key is None and dotenv and not os.environ.get(KEY):
             api_key = _key_in_file()
-        super().__init__(
-            additional_authorized_imports,
-            limits=limits,
-            api_key=api_key,
-            network=allow_internet_access,
-            install=install,
-            **options,
-        )
+        if allow_internet_access:
+            options.setdefault("network", True)
+        if envs:
+            options.setdefault("env", envs)
+        super().__init__(additional_authorized_imports, logger, api_key=api_key, **options)
 
     def _create(self) -> Any:
         # Installing needs the network; it is taken away again before the first guest line runs.
-        has_network = self._network or bool(self._packages)
-        parameters = {"allow_internet_access": has_network, **self._parameters}
+        parameters = {
+            "allow_internet_access": not self._is_sealed or bool(self._packages),
+            **self._parameters,
+        }
+        if self._domains and not self._packages:
+            parameters["network"] = self._allowed
         return self._sandboxes.create(api_key=self._key, **parameters)
 
+    @property
+    def _allowed(self) -> dict[str, list[str]]:
+        """What may be reached, where not all may: the vendor lets `allow_out` come before `deny_out`."""
+        return {**({"allow_out": self._domains} if self._domains else {}), "deny_out": ["0.0.0.0/0"]}
+
     def _transport(self, sandbox: Any) -> VendorTransport:
-        return E2BTransport(sandbox, lifetime_seconds=self._timeout_seconds)
+        return E2BTransport(sandbox, lifetime_seconds=self._lifetime_seconds)
 
     def _run_command(self, sandbox: Any, command: str) -> str:
         sandbox.commands.run(command, timeout=INSTALL_SECONDS)  # raises what failed
         return ""
 
     def _take_network(self, sandbox: Any) -> None:
-        sandbox.update_network({"deny_out": ["0.0.0.0/0"]})
+        sandbox.update_network(self._allowed)
 
 
 class E2BTransport(VendorTransport):
@@ -139,14 +146,6 @@ class E2BTransport(VendorTransport):
         with contextlib.suppress(Exception):
             words.append("the sandbox still runs" if self._sandbox.is_running() else "the sandbox is gone")
         return "; ".join(word for word in (*words, self._last_words) if word)
-
-
-def _parameters_of(create: Any) -> set[str]:
-    """Return the names of the SDK's parameters; those of every request are a TypedDict behind `**`."""
-    found = inspect.signature(create).parameters
-    shared = [vars(p.annotation.__args__[0]) for p in found.values() if hasattr(p.annotation, "__args__")]
-    names = {name for fields in shared for name in fields.get("__annotations__", ())}
-    return {name for name, p in found.items() if p.kind is not p.VAR_KEYWORD} | names
 
 
 def _key_in_file() -> str | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from pinjra.core.errors import BackendError, ConfigurationError
 from pinjra.core.limits import Limits
@@ -24,11 +24,12 @@ class ModalExecutor(VendorExecutor):
 
     Args:
         app_name: The app that the sandbox belongs to; made when there is none.
-        image: A `modal.Image`; None: slim Debian with the third-party authorised imports installed.
-        network: Let guest code reach the network.
+        image: A `modal.Image`; None: slim Debian with the packages installed.
         timeout_seconds: Lifetime of the sandbox: how long it outlives a dead host.
         cpus: Processors reserved, as the vendor counts them.
         create_kwargs, sandbox_options: Further parameters of `modal.Sandbox.create`. Two names of one thing.
+        port: Taken for the sake of programs that were written for another library; no port is opened.
+        logger, options: As of every vendor.
 
     Raises:
         MissingDependency: The SDK is not installed.
@@ -41,18 +42,24 @@ class ModalExecutor(VendorExecutor):
     KEY_HINT = "set MODAL_TOKEN_ID and MODAL_TOKEN_SECRET, or run `modal token new`"
     WALL = "gVisor of Modal"
 
+    ACCESS: ClassVar[Mapping[str, str]] = {
+        **VendorExecutor.ACCESS,
+        "packages": "built into the image by the vendor",
+    }
+
     def __init__(
         self,
         additional_authorized_imports: Iterable[str] = (),
+        logger: object = None,
         *,
         limits: Limits = Limits(),  # noqa: B008  (frozen)
         app_name: str = "pinjra",
         image: Any = None,
-        network: bool = False,
         timeout_seconds: int = 3600,
         cpus: float | None = None,
         sandbox_options: Mapping[str, Any] | None = None,
         create_kwargs: Mapping[str, Any] | None = None,
+        port: int | None = None,
         **options: Any,
     ) -> None:
         self._app_name = app_name
@@ -65,9 +72,7 @@ class ModalExecutor(VendorExecutor):
             **(sandbox_options or {}),
             **(create_kwargs or {}),
         }
-        super().__init__(
-            additional_authorized_imports, limits=limits, network=network, install=True, **options
-        )
+        super().__init__(additional_authorized_imports, logger, limits=limits, **options)
 
     @classmethod
     def find_key(cls) -> str:
@@ -84,9 +89,12 @@ class ModalExecutor(VendorExecutor):
         sdk = self.sdk()
         app = sdk.App.lookup(self._app_name, create_if_missing=True)
         image = self._image or sdk.Image.debian_slim()
-        if self._image is None and self._packages:
-            image = image.pip_install(*self._packages)
-        parameters = {"block_network": not self._network, **self._parameters}
+        packages = self._packages if self._image is None else self.access.packages
+        if packages:
+            image = image.pip_install(*packages)
+        parameters = {"block_network": self._is_sealed, **self._parameters}
+        if self._domains:
+            parameters["outbound_domain_allowlist"] = self._domains
         return sdk.Sandbox.create(app=app, image=image, **parameters)
 
     def _install(self, sandbox: Any) -> None:

@@ -2,35 +2,83 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import os
+from collections.abc import Collection, Iterator
+from importlib import import_module
 
-from pinjra.core.access import Access
+from pinjra.core.access import Access, Mount
 from pinjra.core.errors import ConfigurationError
 
-__all__ = ["check_can", "open_network"]
+__all__ = ["check_can", "domains_of", "open_network"]
 
-_ELSEWHERE = 'executor_type="jail" (Linux) has it'
+# SECURITY: what nobody shows to a guest by mistake. Whole trees, and folders that are only refused themselves.
+_TREES = ("/etc", "/proc", "/sys", "/dev", "/run", "/boot", "/var/run", "/var/lib")
+_FOLDERS = ("/", "/home", "/root", "/usr", "/var", "/lib", "/bin", "/opt", "/tmp", "/Users")  # noqa: S108
 
 
 def check_can(executor: str, has: Collection[str], access: Access) -> None:
     """Return when the class of that name has all that is asked for.
 
     Raises:
-        ConfigurationError: It has not (the caller's fault).
+        ConfigurationError: It has not, or a mount shows what nobody means to show (the caller's fault).
     """
     for name in access.asked:
         if name not in has:
-            raise ConfigurationError(f"{executor} has no {name}=; {_ELSEWHERE}")
+            raise ConfigurationError(f"{executor} has no {name}=; {elsewhere(name)}")
+    for name, mount in access.mounts:
+        if not mount.dangerous and _is_dangerous(mount):
+            raise ConfigurationError(
+                f"mounts= for {name!r}: {mount.path} holds more than a guest should see; name a folder below it, or say "
+                f"Mount({mount.path!r}, dangerous=True)"
+            )
 
 
-def open_network(executor: str, network: object) -> bool:
+def _is_dangerous(mount: Mount) -> bool:
+    path, home = mount.path, os.path.realpath(os.path.expanduser("~"))
+    is_hidden_at_home = path.startswith(os.path.join(home, "."))
+    below = (path == tree or path.startswith(tree + "/") for tree in _TREES)
+    return path in (*_FOLDERS, home) or home.startswith(path + "/") or is_hidden_at_home or any(below)
+
+
+def elsewhere(parameter: str) -> str:
+    """Return which of the shipped executors have a parameter, as the end of a sentence."""
+    names = [f'"{name}"' for name in _having(parameter)]
+    return f"executor_type={' or '.join(names)} has it" if names else "no executor has it"
+
+
+def _having(parameter: str) -> Iterator[str]:
+    registry = import_module("pinjra.executors.registry")
+    for name in registry.BUILTIN:
+        try:
+            cls = registry.executor_class(name)
+        except ImportError:  # of another system, or its extra is not installed
+            continue
+        if parameter in getattr(cls, "ACCESS", ()):
+            yield name
+
+
+def open_network(executor: str, access: Access) -> bool:
     """Return whether a backend that knows all or nothing is to open its network.
 
     Raises:
         ConfigurationError: Single hosts were named (the caller's fault).
     """
-    if not isinstance(network, bool):
+    if access.hosts:
         raise ConfigurationError(
-            f"{executor} knows network=True or False only, not single hosts ({network!r:.200}); {_ELSEWHERE}"
+            f'{executor} knows network=True or False only, not single hosts; executor_type="jail" or "e2b" has them'
         )
-    return network
+    return access.open_network
+
+
+def domains_of(executor: str, access: Access) -> list[str]:
+    """Return the hosts that a vendor's own allow-list is to name.
+
+    Raises:
+        ConfigurationError: One has a port, which no vendor's list knows (the caller's fault).
+    """
+    for host in access.hosts:
+        if not host.endswith(":"):
+            raise ConfigurationError(
+                f'{executor}: the vendor\'s allow-list has no ports ({host!r}); executor_type="jail" has them'
+            )
+    return [host[:-1] for host in access.hosts]

@@ -1,0 +1,81 @@
+"""`mounts=` where no folder of this machine can be shown: what is in it is written into the scratch folder at the start."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from typing import ClassVar
+
+from pinjra.core.access import Mount
+from pinjra.core.errors import ConfigurationError
+from pinjra.executors.session.executor import SessionExecutor
+from pinjra.executors.session.transport import Transport
+
+__all__ = ["UPLOADED", "UploadingExecutor"]
+
+UPLOADED = "uploaded at the start, never written back"
+
+
+class UploadingExecutor(SessionExecutor):
+    """A session far away, whose folders are copies."""
+
+    ACCESS: ClassVar[Mapping[str, str]] = {**SessionExecutor.ACCESS, "mounts": UPLOADED}
+
+    def _start(
+        self,
+        open_transport: Callable[[], Transport],
+        functions: Mapping[str, Callable[..., object]] | None = None,
+    ) -> None:
+        files = dict(self._files())  # read, and refused, before anything is started
+        super()._start(open_transport, functions)
+        self._upload(files)
+
+    def reset(self) -> None:
+        """Forget variables and scratch files, keep tools and uploaded folders; see `PythonExecutor.reset`."""
+        was_lost = self._link.lost is not None
+        super().reset()
+        if not was_lost:
+            self._upload(dict(self._files()))
+
+    def _upload(self, files: Mapping[str, str]) -> None:
+        try:
+            for name, path in files.items():
+                with open(path, "rb") as file:
+                    self.put_file(name, file.read())
+        except BaseException:
+            self._end()
+            raise
+
+    def _files(self) -> Iterator[tuple[str, str]]:
+        """Yield (name in the scratch folder, path here) of what is to be uploaded.
+
+        Raises:
+            ConfigurationError: It may be written to, or is more than the quota (the caller's fault).
+        """
+        left = self.limits.disk_bytes
+        for name, mount in self.access.mounts:
+            if mount.writable:
+                raise ConfigurationError(
+                    f"mounts= for {name!r}: {type(self).__name__} uploads a copy, so nothing that is written there comes back; "
+                    'use get_file(), or executor_type="jail" or "docker"'
+                )
+            for inside, path in _regular_files(name, mount):
+                if left is not None:
+                    left -= os.path.getsize(path)
+                    if left < 0:
+                        raise ConfigurationError(
+                            f"mounts= for {name!r}: {mount.path} is more than Limits.disk_bytes ({self.limits.disk_bytes})"
+                        )
+                yield inside, path
+
+
+def _regular_files(name: str, mount: Mount) -> Iterator[tuple[str, str]]:
+    """Yield (name in the box, path) of every regular file; links are left out, since they may lead elsewhere."""
+    if os.path.isfile(mount.path):
+        yield name, mount.path
+    for folder, _folders, names in os.walk(mount.path):
+        below = os.path.relpath(folder, mount.path)
+        for each in sorted(names):
+            path = os.path.join(folder, each)
+            if os.path.isfile(path) and not os.path.islink(path):
+                yield "/".join(part for part in (name, *below.split(os.sep), each) if part != "."), path
