@@ -32,13 +32,18 @@ class Request:
     Args:
         mode: "program": run it; "calls": run it, then answer calls of its functions; "test": it is a test of such functions.
         fetch: Names of files to bring back.
+        argv: Start this program instead of the code, where the box has programs.
+        build: Start this one first, in the same folder; when it fails, that is all.
         setup, entry: Of a test: source that runs before it, and the function that it is about.
     """
 
-    code: str
+    code: str = ""
     stdin: bytes = b""
     files: Mapping[str, bytes] = field(default_factory=dict)
     fetch: tuple[str, ...] = ()
+    argv: tuple[str, ...] = ()
+    build: tuple[str, ...] = ()
+    build_seconds: float = 30.0
     limits: Limits = _DEFAULT
     mode: Mode = "program"
     setup: str = ""
@@ -52,6 +57,9 @@ class Request:
             "stdin": self.stdin,
             "files": dict(self.files),
             "fetch": list(self.fetch),
+            "argv": list(self.argv),
+            "build": list(self.build),
+            "build_seconds": self.build_seconds,
             "mode": self.mode,
             "setup": self.setup,
             "entry": self.entry,
@@ -75,6 +83,7 @@ class SnippetResult:
         returncode: Exit status, or the negative number of the signal that ended it; None without one.
         error_type, message: Of the exception that ended it.
         files: Those that were asked for with `fetch`.
+        build: What came of the request's `build`.
     """
 
     index: int = 0
@@ -90,6 +99,7 @@ class SnippetResult:
     cpu_seconds: float = 0.0
     memory_bytes: int = 0
     files: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    build: SnippetResult | None = None
 
 
 def infrastructure(message: str) -> SnippetResult:
@@ -117,6 +127,7 @@ def result_of(request: Request, said: Mapping[str, Any]) -> SnippetResult:
         cpu_seconds=said["cpu_seconds"],
         memory_bytes=said["memory_bytes"],
         files=said.get("files", {}),
+        build=result_of(request, said["build"]) if said.get("build") else None,
     )
 
 

@@ -15,7 +15,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from pinjra.core.errors import PinjraError
-from pinjra.server.http import native, streams
+from pinjra.server.http import fusion, native, streams
 from pinjra.server.http.bounds import Bounds
 from pinjra.server.http.errors import answer_error
 from pinjra.server.http.hub import Hub
@@ -57,6 +57,7 @@ def create_app(settings: ServeSettings) -> Starlette:
             yield
         finally:
             await app.state.hub.stop()
+            await app.state.hub.call(app.state.fleets.close)
 
     app = Starlette(
         routes=[
@@ -65,6 +66,7 @@ def create_app(settings: ServeSettings) -> Starlette:
             Route("/metrics", _metrics),
             *native.ROUTES,
             *streams.ROUTES,
+            *fusion.ROUTES,
         ],
         middleware=[Middleware(Bounds, settings=settings)],
         exception_handlers=dict.fromkeys((PinjraError, FileNotFoundError, Exception), answer_error),
@@ -74,6 +76,7 @@ def create_app(settings: ServeSettings) -> Starlette:
     app.state.metrics = metrics
     app.state.forks = {}
     app.state.hub = Hub(settings, metrics)
+    app.state.fleets = fusion.Fleets(app.state.hub)
     app.state.tenants = Tenants(settings)
     return app
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
@@ -78,6 +78,7 @@ class ServeSettings(_Strict):
         body_bytes: Largest request body.
         body_seconds: Longest time until a body has arrived.
         drain_seconds: How long runs may go on after SIGTERM.
+        isolation: Of programs of `/run_code`: "fork" of one warm jail for each tenant, or a "fresh" jail for each program.
         warm_imports: Modules that the warm jail of `/run_code` has loaded.
         audit_log: File of JSON lines; "" for none.
     """
@@ -92,6 +93,7 @@ class ServeSettings(_Strict):
     body_bytes: int = Field(default=256 << 20, gt=0)
     body_seconds: float = Field(default=120.0, gt=0)
     drain_seconds: float = Field(default=30.0, ge=0)
+    isolation: Literal["fork", "fresh"] = "fork"
     warm_imports: tuple[str, ...] = ()
     audit_log: str = ""
     tenants: dict[str, TenantSettings] = Field(default_factory=dict)

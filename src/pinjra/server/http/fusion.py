@@ -1,0 +1,293 @@
+"""SandboxFusion's API: `POST /run_code`, `/run_jupyter`, `GET /v1/ping`. Each program runs in a process, or a jail, of its own.
+
+The API, as its client `sandbox-fusion` 0.3 and verl speak it: https://github.com/bytedance/SandboxFusion
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import shutil
+from collections.abc import Mapping
+from typing import Any, Literal, cast
+
+from pydantic import BaseModel, Field
+from starlette.requests import Request as HttpRequest
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from pinjra.core.errors import ConfigurationError
+from pinjra.core.execution import Cause, Execution
+from pinjra.core.limits import Limits
+from pinjra.core.values import Opaque
+from pinjra.executors.base import PythonExecutor, check_file_name
+from pinjra.executors.registry import sandbox
+from pinjra.fleet import Fleet, SnippetResult
+from pinjra.fleet.requests import Request
+from pinjra.server.http.errors import Forbidden
+from pinjra.server.http.hub import Hub
+from pinjra.server.http.requests import body_of, decoded_files
+from pinjra.server.http.tenants import Tenant
+
+__all__ = ["ROUTES", "Fleets"]
+
+# Language -> its file, what builds it, what runs it. Offered where the program is installed on this machine.
+LANGUAGES: Mapping[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
+    "bash": ("main.sh", (), ("bash", "main.sh")),
+    "nodejs": ("main.js", (), ("node", "main.js")),
+    "cpp": ("main.cpp", ("g++", "-std=c++17", "main.cpp", "-o", "main", "-lpthread"), ("./main",)),
+    "pytest": (
+        "test_main.py",
+        (),
+        ("python3", "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_main.py"),
+    ),
+    "perl": ("main.pl", (), ("perl", "main.pl")),
+    "lua": ("main.lua", (), ("lua", "main.lua")),
+    "ruby": ("main.rb", (), ("ruby", "main.rb")),
+    "php": ("main.php", (), ("php", "-f", "main.php")),
+    "R": ("main.R", (), ("Rscript", "main.R")),
+    "go": ("main.go", ("go", "build", "-o", "main", "main.go"), ("./main",)),
+    "rust": ("main.rs", ("rustc", "main.rs", "-o", "main"), ("./main",)),
+}
+_LARGEST_SECONDS = 3600.0
+_OUTPUT_BYTES = 8 << 20
+
+
+class _Body(BaseModel):
+    """Unknown fields are left alone: clients of other versions send more."""
+
+
+class RunCode(_Body):
+    """Body of `/run_code`."""
+
+    code: str
+    language: str
+    compile_timeout: float = Field(default=10, gt=0, le=_LARGEST_SECONDS)
+    run_timeout: float = Field(default=10, gt=0, le=_LARGEST_SECONDS)
+    memory_limit_MB: int = -1  # noqa: N815  (its name there)
+    stdin: str | None = None
+    files: dict[str, str | None] = Field(default_factory=dict)
+    fetch_files: list[str] = Field(default_factory=list)
+
+
+class RunJupyter(_Body):
+    """Body of `/run_jupyter`."""
+
+    cells: list[str]
+    cell_timeout: float = Field(default=0, ge=0, le=_LARGEST_SECONDS)
+    total_timeout: float = Field(default=45, gt=0, le=_LARGEST_SECONDS)
+    memory_limit_MB: int = -1  # noqa: N815  (its name there)
+    kernel: Literal["python3"] = "python3"
+    files: dict[str, str | None] = Field(default_factory=dict)
+    fetch_files: list[str] = Field(default_factory=list)
+
+
+class Fleets:
+    """The warm boxes of each tenant: only programs of one tenant ever share one."""
+
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+        self._open: dict[tuple[str, bool], Fleet] = {}
+
+    def of(self, tenant: Tenant, *, has_programs: bool) -> Fleet:
+        """Return the tenant's fleet for Python, or for other programs."""
+        settings = self._hub.settings
+        key = (tenant.name, has_programs)
+        if key not in self._open:
+            options: dict[str, Any] = {"programs": "*"} if has_programs else {}
+            self._open[key] = Fleet(
+                executor=settings.executor,
+                isolation=settings.isolation,
+                preload=settings.warm_imports,
+                **options,
+            )
+        return self._open[key]
+
+    def close(self) -> None:
+        """End them all."""
+        for fleet in self._open.values():
+            fleet.close()
+
+
+# ---------------------------------------------------------------- /run_code
+
+
+async def run_code(http: HttpRequest) -> Response:
+    """Run one program."""
+    hub: Hub = http.app.state.hub
+    tenant: Tenant = http.app.state.tenants.of(http.headers)
+    wanted = await body_of(http, RunCode)
+    tenant.check_budget()
+    request = _request(wanted, tenant)
+    fleet = http.app.state.fleets.of(tenant, has_programs=bool(request.argv))
+    result = await asyncio.wrap_future(fleet._submitted(request))
+    tenant.charge(result.cpu_seconds)
+    hub.metrics.runs.labels(tenant.name, result.reason or "ok").inc()
+    return JSONResponse(_answer(result, wanted))
+
+
+def _request(wanted: RunCode, tenant: Tenant) -> Request:
+    files = _files(wanted.files)
+    limits = _limits(wanted.run_timeout, wanted.memory_limit_MB, tenant)
+    shared: dict[str, Any] = {
+        "stdin": (wanted.stdin or "").encode(),
+        "fetch": tuple(wanted.fetch_files),
+        "limits": limits,
+    }
+    if wanted.language == "python":
+        return Request(code=wanted.code, files=files, **shared)
+    if wanted.language not in LANGUAGES:
+        raise ConfigurationError(
+            f"language {wanted.language!r} is not offered; there are: {', '.join(_offered())}"
+        )
+    if not tenant.quota.programs:
+        raise Forbidden(f"tenant {tenant.name!r} may not start programs")
+    name, build, argv = LANGUAGES[wanted.language]
+    if wanted.language not in _offered():
+        raise ConfigurationError(
+            f"{(build or argv)[0]} is not installed here; there are: {', '.join(_offered())}"
+        )
+    files[name] = wanted.code.encode()
+    return Request(files=files, argv=argv, build=build, build_seconds=wanted.compile_timeout, **shared)
+
+
+def _offered() -> list[str]:
+    return [
+        "python",
+        *(name for name, (_, build, argv) in LANGUAGES.items() if shutil.which((build or argv)[0])),
+    ]
+
+
+def _files(given: Mapping[str, str | None]) -> dict[str, bytes]:
+    files = decoded_files({name.removeprefix("./"): data for name, data in given.items() if data is not None})
+    return {check_file_name(name): data for name, data in files.items()}
+
+
+def _limits(seconds: float, memory_mib: int, tenant: Tenant) -> Limits:
+    quota = tenant.quota
+    memory = min(memory_mib << 20, quota.memory_bytes) if memory_mib > 0 else quota.memory_bytes
+    wall = min(seconds, quota.wall_seconds)
+    return Limits(
+        wall_seconds=wall,
+        cpu_seconds=max(wall * 4, 1.0),  # of several threads
+        memory_bytes=memory,
+        disk_bytes=quota.disk_bytes,
+        output_bytes=_OUTPUT_BYTES,
+    )
+
+
+def _answer(result: SnippetResult, wanted: RunCode) -> dict[str, Any]:
+    build, run = result.build, result
+    is_built = build is None or build.ok
+    status = "Success" if result.ok else "Failed"
+    message = ""
+    if result.reason == "infrastructure":
+        status, message = "SandboxError", result.message
+    return {
+        "status": status,
+        "message": message,
+        "compile_result": None if build is None else _command(build),
+        "run_result": _command(run) if is_built else None,
+        "executor_pod_name": None,
+        "files": {name: base64.b64encode(data).decode() for name, data in result.files.items()},
+    }
+
+
+def _command(result: SnippetResult) -> dict[str, Any]:
+    is_late = result.reason in ("wall", "processor")
+    return {
+        "status": "TimeLimitExceeded" if is_late else "Finished",
+        "execution_time": result.wall_seconds,
+        "return_code": None if is_late else result.returncode,
+        "stdout": result.stdout,
+        "stderr": result.stderr,
+    }
+
+
+# ---------------------------------------------------------------- /run_jupyter
+
+
+async def run_jupyter(http: HttpRequest) -> Response:
+    """Run cells one after the other in one session of their own."""
+    hub: Hub = http.app.state.hub
+    tenant: Tenant = http.app.state.tenants.of(http.headers)
+    wanted = await body_of(http, RunJupyter)
+    files = _files(wanted.files)
+    limits = _limits(wanted.total_timeout, wanted.memory_limit_MB, tenant)
+
+    def make() -> PythonExecutor:
+        executor = sandbox(hub.settings.executor, authorized_imports=["*"], limits=limits, guard=False)
+        for name, data in files.items():
+            executor.put_file(name, data)
+        return executor
+
+    held = await hub.open(tenant, make, executor_name=hub.settings.executor)
+    try:
+        async with hub.using(held) as executor:
+            return JSONResponse(await _cells(hub, held, executor, wanted))
+    finally:
+        await hub.close(held)
+
+
+async def _cells(hub: Hub, held: Any, executor: PythonExecutor, wanted: RunJupyter) -> dict[str, Any]:
+    cells: list[dict[str, Any]] = []
+    left, is_late = wanted.total_timeout, False
+    for code in wanted.cells:
+        seconds = min(left, wanted.cell_timeout or left)
+
+        def run(code: str = code, seconds: float = seconds) -> Execution:
+            return executor.run(code, wall_seconds=seconds)
+
+        done = await hub.run(held, run)
+        cells.append(_cell(done))
+        left -= done.usage.wall_seconds
+        is_late = done.error is not None and done.error.cause is Cause.WALL
+        if is_late or left <= 0:
+            break
+    fetched = {}
+    for name in wanted.fetch_files:
+        try:
+            fetched[name] = base64.b64encode(await hub.call(executor.get_file, name)).decode()
+        except (FileNotFoundError, ConfigurationError):
+            continue
+    driver = {"status": "TimeLimitExceeded" if is_late else "Finished", "execution_time": wanted.total_timeout - left,
+              "return_code": None if is_late else 0, "stdout": "", "stderr": ""}  # fmt: skip
+    return {
+        "status": "Failed" if is_late else "Success",
+        "message": "",
+        "driver": driver,
+        "cells": cells,
+        "executor_pod_name": None,
+        "files": fetched,
+    }
+
+
+def _cell(done: Execution) -> dict[str, Any]:
+    error = done.error
+    display: list[dict[str, Any]] = [
+        {artifact.media_type: base64.b64encode(artifact.data).decode()} for artifact in done.artifacts
+    ]
+    if done.value is not None:
+        display.append(
+            {"text/plain": done.value.repr if isinstance(done.value, Opaque) else repr(done.value)}
+        )
+    return {
+        "stdout": done.stdout,
+        "stderr": done.stderr,
+        "display": display,
+        "error": []
+        if error is None
+        else [{"ename": error.type, "evalue": error.message, "traceback": error.traceback.splitlines()}],
+    }
+
+
+async def ping(http: HttpRequest) -> Response:
+    """Answer that the service lives."""
+    return PlainTextResponse("pong")
+
+
+ROUTES: list[Any] = [
+    Route("/run_code", cast("Any", run_code), methods=["POST"]),
+    Route("/run_jupyter", cast("Any", run_jupyter), methods=["POST"]),
+    Route("/v1/ping", ping),
+]
