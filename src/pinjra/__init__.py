@@ -71,14 +71,19 @@ if TYPE_CHECKING:
     from pinjra.executors.remote.blaxel import BlaxelExecutor as BlaxelExecutor
     from pinjra.executors.remote.e2b import E2BExecutor as E2BExecutor
     from pinjra.executors.remote.modal import ModalExecutor as ModalExecutor
+    from pinjra.models import REMOVE_PARAMETER as REMOVE_PARAMETER
+    from pinjra.models import AmazonBedrockModel as AmazonBedrockModel
+    from pinjra.models import AmazonBedrockServerModel as AmazonBedrockServerModel
     from pinjra.models import AnthropicModel as AnthropicModel
     from pinjra.models import AzureOpenAIModel as AzureOpenAIModel
     from pinjra.models import AzureOpenAIServerModel as AzureOpenAIServerModel
     from pinjra.models import ChatMessage as ChatMessage
     from pinjra.models import InferenceClientModel as InferenceClientModel
     from pinjra.models import LiteLLMModel as LiteLLMModel
+    from pinjra.models import LiteLLMRouterModel as LiteLLMRouterModel
     from pinjra.models import LlamaCppModel as LlamaCppModel
     from pinjra.models import MessageRole as MessageRole
+    from pinjra.models import MLXModel as MLXModel
     from pinjra.models import Model as Model
     from pinjra.models import OpenAIModel as OpenAIModel
     from pinjra.models import OpenAIServerModel as OpenAIServerModel
@@ -86,6 +91,7 @@ if TYPE_CHECKING:
     from pinjra.models import TokenUsage as TokenUsage
     from pinjra.models import ToolCall as ToolCall
     from pinjra.models import TransformersModel as TransformersModel
+    from pinjra.models import VLLMModel as VLLMModel
     from pinjra.tools import DuckDuckGoSearchTool as DuckDuckGoSearchTool
     from pinjra.tools import FinalAnswerTool as FinalAnswerTool
     from pinjra.tools import MCPClient as MCPClient
@@ -152,6 +158,12 @@ _WHERE = {
         "tool",
     ],
     "pinjra.models": [
+        "AmazonBedrockModel",
+        "AmazonBedrockServerModel",
+        "LiteLLMRouterModel",
+        "MLXModel",
+        "VLLMModel",
+        "REMOVE_PARAMETER",
         "AnthropicModel",
         "AzureOpenAIModel",
         "AzureOpenAIServerModel",

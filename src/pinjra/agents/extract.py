@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from pinjra.agents.errors import AgentParsingError
+from pinjra.core.json_data import encodable
 from pinjra.models.text_parts import THINKING_TAGS, json_objects
 
 __all__ = ["Action", "extract_code", "extract_structured", "shown_call"]
@@ -121,7 +122,7 @@ def _bounded(text: str) -> str:
         raise AgentParsingError(
             f"your answer has {len(text):,} characters, more than the {_LONGEST:,} that are read: write less"
         )
-    return text.replace("\r\n", "\n").replace("\r", "\n").lstrip(_INVISIBLE)
+    return encodable(text).replace("\r\n", "\n").replace("\r", "\n").lstrip(_INVISIBLE)
 
 
 class _Reader:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pinjra.models.anthropic import AnthropicModel as AnthropicModel
+    from pinjra.models.api import REMOVE_PARAMETER as REMOVE_PARAMETER
     from pinjra.models.base import ChatMessage as ChatMessage
     from pinjra.models.base import Completion as Completion
     from pinjra.models.base import MessageRole as MessageRole
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from pinjra.models.base import ModelDelta as ModelDelta
     from pinjra.models.base import TokenUsage as TokenUsage
     from pinjra.models.base import ToolCall as ToolCall
+    from pinjra.models.bedrock import AmazonBedrockModel as AmazonBedrockModel
+    from pinjra.models.elsewhere import MLXModel as MLXModel
+    from pinjra.models.elsewhere import VLLMModel as VLLMModel
     from pinjra.models.errors import AuthenticationFailed as AuthenticationFailed
     from pinjra.models.errors import CompletionInvalid as CompletionInvalid
     from pinjra.models.errors import ModelError as ModelError
@@ -26,6 +30,7 @@ if TYPE_CHECKING:
     from pinjra.models.errors import WeightsUnavailable as WeightsUnavailable
     from pinjra.models.huggingface import InferenceClientModel as InferenceClientModel
     from pinjra.models.litellm import LiteLLMModel as LiteLLMModel
+    from pinjra.models.litellm import LiteLLMRouterModel as LiteLLMRouterModel
     from pinjra.models.llama_cpp import LlamaCppModel as LlamaCppModel
     from pinjra.models.openai import AzureOpenAIModel as AzureOpenAIModel
     from pinjra.models.openai import OpenAIModel as OpenAIModel
@@ -36,9 +41,13 @@ if TYPE_CHECKING:
 
     OpenAIServerModel = OpenAIModel
     AzureOpenAIServerModel = AzureOpenAIModel
+    AmazonBedrockServerModel = AmazonBedrockModel
 
 _WHERE = {
     "anthropic": ["AnthropicModel"],
+    "api": ["REMOVE_PARAMETER"],
+    "bedrock": ["AmazonBedrockModel"],
+    "elsewhere": ["MLXModel", "VLLMModel"],
     "base": ["ChatMessage", "Completion", "MessageRole", "Model", "ModelDelta", "TokenUsage", "ToolCall"],
     "errors": [
         "AuthenticationFailed",
@@ -50,7 +59,7 @@ _WHERE = {
         "WeightsUnavailable",
     ],
     "huggingface": ["InferenceClientModel"],
-    "litellm": ["LiteLLMModel"],
+    "litellm": ["LiteLLMModel", "LiteLLMRouterModel"],
     "llama_cpp": ["LlamaCppModel"],
     "openai": ["AzureOpenAIModel", "OpenAIModel"],
     "registry": ["load_model"],
@@ -60,7 +69,11 @@ _WHERE = {
 }
 _MODULES = {name: module for module, names in _WHERE.items() for name in names}
 # Names that users of other libraries know.
-_ALIASES = {"OpenAIServerModel": "OpenAIModel", "AzureOpenAIServerModel": "AzureOpenAIModel"}
+_ALIASES = {
+    "AmazonBedrockServerModel": "AmazonBedrockModel",
+    "AzureOpenAIServerModel": "AzureOpenAIModel",
+    "OpenAIServerModel": "OpenAIModel",
+}
 
 __all__ = sorted([*_MODULES, *_ALIASES])
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import threading
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Self
 
 from pinjra.models.base import (
     ChatMessage,
@@ -42,6 +43,15 @@ class AskedModel(Model):
         return self.pieces(question_of(messages, stop_sequences, options))
 
     generate_stream = stream
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self  # it may be used by any number of owners
+
+    def __getstate__(self) -> dict[str, object]:
+        return {name: value for name, value in vars(self).items() if name != "_lock"}
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        vars(self).update(state, _lock=threading.Lock())
 
     def answer(self, question: Question) -> Completion:
         """Return the answer to a question."""

@@ -63,8 +63,8 @@ class AnthropicModel(ApiModel):
             options={"max_tokens": max_tokens, **options},
         )
         self._sdk = _import_anthropic()
-        self._client: Any = None
-        if key is not None:
+        self._check_options(self._sdk.resources.Messages.create)
+        if key is not None and self._client is None:
             self._client = self._sdk.Anthropic(
                 api_key=key, base_url=base_url, max_retries=0, **(client_kwargs or {})
             )

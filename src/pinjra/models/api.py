@@ -2,24 +2,37 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, ClassVar, Self, TypeVar
+from typing import Any, ClassVar, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
+from pinjra.core.errors import ConfigurationError
+from pinjra.core.nearest import nearest
 from pinjra.models.adapted import AskedModel
-from pinjra.models.base import Completion, ModelDelta, PromptStyle, Question
+from pinjra.models.base import ChatMessage, Completion, ModelDelta, PromptStyle, Question
 from pinjra.models.chat_form import Accumulator, completion_of, request_form
+from pinjra.models.errors import RequestRefused
 from pinjra.models.registry import from_dict
-from pinjra.models.retry import blame, client_errors, retrying
+from pinjra.models.retry import Pace, blame, client_errors, retrying
+from pinjra.models.stop_support import takes_stop
 from pinjra.models.stops import StopCutter
 
-__all__ = ["ApiModel", "ChatApiModel", "Question", "public_url"]
+__all__ = ["REMOVE_PARAMETER", "ApiModel", "ChatApiModel", "Question", "public_url"]
 
 T = TypeVar("T")
 
+REMOVE_PARAMETER: Any = object()
+"""An option's value that says: never send this parameter, whoever asks for it."""
+
+# What providers say: "Unsupported parameter: 'stop' is not supported with this model".
+_REFUSES_STOP = re.compile(
+    r"(?:unsupported|unrecognized|unknown)[^\n]{0,60}\bstop\b|\bstop\b[^\n]{0,60}(?:not supported|not allowed)",
+    re.IGNORECASE,
+)
 # Options that may be written down; everything else (headers, bodies, clients) may hold a secret.
 _PLAIN_OPTIONS = (
     "max_tokens",
@@ -44,7 +57,13 @@ class ApiModel(AskedModel, ABC):
     Args:
         attempts: Tries of one request, the first included.
         retry_wait_seconds: Upper bound of the first pause between tries; it doubles each time.
-        options: Sent with every request (`temperature`, `max_tokens`, …).
+        options: Sent with every request (`temperature`, `max_tokens`, …); one that is `REMOVE_PARAMETER` never is. Also the
+            parameters that all models behind an SDK have: `client` (a client of the SDK, already made), `retry` (False: one
+            attempt), `requests_per_minute`, `custom_role_conversions` (role → role to send), `flatten_messages_as_text` (send
+            no images).
+
+    Raises:
+        ConfigurationError: An option that the SDK does not know (the caller's fault).
     """
 
     kind: ClassVar[str]
@@ -60,12 +79,28 @@ class ApiModel(AskedModel, ABC):
         retry_wait_seconds: float = 1.0,
         options: Mapping[str, Any] | None = None,
     ) -> None:
-        super().__init__(model_id=model_id)
+        given = dict(options or {})
+        super().__init__(bool(given.pop("flatten_messages_as_text", False)), model_id)
         self.base_url = base_url
-        self.attempts = attempts
+        self.attempts = attempts if given.pop("retry", True) else 1
         self.retry_wait_seconds = retry_wait_seconds
-        self.options = dict(options or {})
+        self._client: Any = given.pop("client", None)
+        self._roles = {
+            _text(k): _text(v) for k, v in (given.pop("custom_role_conversions", None) or {}).items()
+        }
+        self._pace = Pace(given.pop("requests_per_minute", None))
+        self._takes_stop = takes_stop(model_id)
+        self.options = given
         self._secrets = (*(s for s in secrets if s), *_secret_texts(self.options))
+
+    def _check_options(self, request: Callable[..., object]) -> None:
+        """Raise where an option is none of the parameters of the SDK's own function for a request."""
+        known = set(inspect.signature(request).parameters)
+        for name in self.options:
+            if name not in known:
+                raise ConfigurationError(
+                    f"{type(self).__name__} has no parameter {name!r}: {nearest(name, sorted(known), listed=False)}"
+                )
 
     def __repr__(self) -> str:
         where = f", base_url={public_url(self.base_url)!r}" if self.base_url else ""
@@ -75,9 +110,6 @@ class ApiModel(AskedModel, ABC):
         # SECURITY: a pickle must not carry the key: the model is made again with the keys of the environment there.
         return from_dict, (self.to_dict(),)
 
-    def __deepcopy__(self, memo: object) -> Self:
-        return self  # it has no state that two owners could change
-
     def to_dict(self) -> dict[str, object]:
         """Return the configuration as plain data for `registry.from_dict`; keys and headers are not in it."""
         plain = {k: v for k, v in self.options.items() if k in _PLAIN_OPTIONS and _is_plain(v)}
@@ -86,7 +118,7 @@ class ApiModel(AskedModel, ABC):
 
     def answer(self, question: Question) -> Completion:
         """Return the model's answer. Raises as `Model.generate` does."""
-        done = self._retrying(lambda: self._ask(question))
+        done = self._retrying(lambda: self._ask(self._sent(question)))
         cutter = StopCutter(question.stop)
         return replace(done, text=cutter.feed(done.text) + cutter.end())
 
@@ -94,6 +126,18 @@ class ApiModel(AskedModel, ABC):
         """Yield the answer's text as it comes, then the `Completion`. Raises as `Model.generate` does."""
         pieces, first = self._retrying(lambda: self._opened(question))
         return self._cut(pieces, first, StopCutter(question.stop))
+
+    def _sent(self, question: Question) -> Question:
+        """Return the question as this backend takes it; waits for its turn where requests have a pace."""
+        self._pace.wait()
+        messages = question.messages
+        if self._roles or self.flatten_messages_as_text:
+            messages = [self._as_asked(message) for message in messages]
+        return replace(question, messages=messages, stop=question.stop if self._takes_stop else ())
+
+    def _as_asked(self, message: ChatMessage) -> ChatMessage:
+        role: Any = self._roles.get(message.role, message.role)
+        return replace(message, role=role, images=() if self.flatten_messages_as_text else message.images)
 
     @abstractmethod
     def _ask(self, question: Question) -> Completion:
@@ -108,7 +152,7 @@ class ApiModel(AskedModel, ABC):
         """Return the SDK's own classes of errors for a failing request (its HTTP client's are known already)."""
 
     def _opened(self, question: Question) -> tuple[Iterator[str | Completion], str | Completion | None]:
-        pieces = self._stream(question)
+        pieces = self._stream(self._sent(question))
         return pieces, next(pieces, None)
 
     def _cut(
@@ -135,9 +179,15 @@ class ApiModel(AskedModel, ABC):
         yield replace(done, text=text, finish_reason=finish)
 
     def _retrying(self, call: Callable[[], T]) -> T:
-        return retrying(
-            lambda: self._blaming(call), attempts=self.attempts, wait_seconds=self.retry_wait_seconds
-        )
+        try:
+            return retrying(
+                lambda: self._blaming(call), attempts=self.attempts, wait_seconds=self.retry_wait_seconds
+            )
+        except RequestRefused as error:
+            if not (self._takes_stop and _REFUSES_STOP.search(str(error))):
+                raise
+        self._takes_stop = False  # a model that no table knows yet; its text is cut here
+        return self._retrying(call)
 
     def _blaming(self, call: Callable[[], T]) -> T:
         """Return the result of `call`; the SDK's errors become ours."""
@@ -159,7 +209,13 @@ class ChatApiModel(ApiModel):
     def _body(self, question: Question) -> dict[str, Any]:
         body = request_form(question.messages, question.stop, question.tools, question.response_schema)
         sampling = {} if question.temperature is None else {"temperature": question.temperature}
-        return {**self.options, **question.options, **body, **sampling}
+        sent = {**self.options, **question.options, **body, **sampling}
+        removed = {name for name, value in self.options.items() if value is REMOVE_PARAMETER}
+        return {
+            name: value
+            for name, value in sent.items()
+            if name not in removed and value is not REMOVE_PARAMETER
+        }
 
     def _ask(self, question: Question) -> Completion:
         return completion_of(self._create(self._body(question)))
@@ -178,6 +234,10 @@ class ChatApiModel(ApiModel):
             if close is not None:
                 close()
         yield collected.finish("")
+
+
+def _text(role: Any) -> str:
+    return str(getattr(role, "value", role))
 
 
 def public_url(url: str) -> str:

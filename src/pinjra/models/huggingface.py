@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+from pinjra.core.errors import ConfigurationError
 from pinjra.models.api import ChatApiModel
 from pinjra.models.errors import AuthenticationFailed
 
@@ -59,9 +60,18 @@ class InferenceClientModel(ChatApiModel):
         where: dict[str, Any] = {"base_url": base_url} if base_url else {"model": model_id}
         if provider is not None and not base_url:
             where["provider"] = provider
-        self._client: Any = InferenceClient(
-            token=self._token or "", timeout=timeout, bill_to=bill_to, **where, **(client_kwargs or {})
-        )
+        self._check_options(InferenceClient.chat_completion)
+        if self._client is None:
+            try:
+                self._client = InferenceClient(
+                    token=self._token or "",
+                    timeout=timeout,
+                    bill_to=bill_to,
+                    **where,
+                    **(client_kwargs or {}),
+                )
+            except TypeError as error:
+                raise ConfigurationError(f"client_kwargs of {type(self).__name__}: {error}") from error
 
     def to_dict(self) -> dict[str, object]:
         """Return the configuration as plain data, without the token."""

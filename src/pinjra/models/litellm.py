@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-from pinjra.core.errors import MissingDependency
+from pinjra.core.errors import ConfigurationError, MissingDependency
+from pinjra.core.nearest import nearest
 from pinjra.models.api import ChatApiModel
 
-__all__ = ["LiteLLMModel"]
+__all__ = ["LiteLLMModel", "LiteLLMRouterModel"]
 
 
 class LiteLLMModel(ChatApiModel):
@@ -47,21 +49,72 @@ class LiteLLMModel(ChatApiModel):
         )
         self._sdk = _import_litellm()
         self._api_key = api_key
+        self._takes_stop = self._takes_stop and self._sdk_takes_stop()
+
+    def _sdk_takes_stop(self) -> bool:
+        """Whether the library says that the model takes stop sequences; True where it does not know."""
+        try:
+            known = self._sdk.get_supported_openai_params(model=self.model_id)
+        except Exception:  # whatever the library raises for a name that it cannot place
+            return True
+        return not known or "stop" in known
 
     def _create(self, body: dict[str, Any]) -> Any:
-        return self._sdk.completion(
-            model=self.model_id,
-            api_base=self.base_url,
-            api_key=self._api_key,
-            num_retries=0,  # retried here, with our limits
-            max_retries=0,
-            **body,
-        )
+        ask = self._client.completion if self._client is not None else self._sdk.completion
+        where = {"api_base": self.base_url, "api_key": self._api_key}
+        given = {name: value for name, value in where.items() if value is not None}
+        return ask(
+            model=self.model_id, num_retries=0, max_retries=0, **given, **body
+        )  # retried here, with our limits
 
     def _sdk_errors(self) -> tuple[type[Exception], ...]:
         import openai
 
         return (openai.OpenAIError,)  # every error of litellm derives from it
+
+
+class LiteLLMRouterModel(LiteLLMModel):
+    """A chat model behind `litellm.Router`: several deployments under one name.
+
+    Args:
+        model_id: The name that requests go to, one of the `model_name`s.
+        model_list: The deployments, as litellm documents them.
+        client_kwargs: Further arguments of `litellm.Router` (`routing_strategy`, …).
+        options: As `LiteLLMModel`.
+
+    Raises:
+        ConfigurationError: The router does not take its arguments, or knows no such name (the caller's fault).
+    """
+
+    kind: ClassVar[str] = "litellm-router"
+
+    def __init__(
+        self,
+        model_id: str,
+        model_list: Sequence[Mapping[str, Any]],
+        client_kwargs: Mapping[str, Any] | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(model_id, **options)
+        names = [str(each.get("model_name")) for each in model_list]
+        if model_id not in names:
+            raise ConfigurationError(f"the router has no model {model_id!r}: {nearest(model_id, names)}")
+        keys = [each.get("litellm_params", {}).get("api_key") for each in model_list]
+        self._secrets = (*self._secrets, *(key for key in keys if key))
+        try:
+            self._client = self._sdk.Router(
+                model_list=[dict(each) for each in model_list], **(client_kwargs or {})
+            )
+        except (TypeError, ValueError) as error:
+            raise ConfigurationError(f"litellm.Router: {error}") from error
+
+    def to_dict(self) -> dict[str, object]:
+        """Refuse: the deployments hold keys.
+
+        Raises:
+            ConfigurationError: Always.
+        """
+        raise ConfigurationError("a router's deployments hold keys: pass model= where the agent is loaded")
 
 
 def _import_litellm() -> Any:

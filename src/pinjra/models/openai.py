@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from pinjra.core.errors import MissingDependency
+from pinjra.core.errors import ConfigurationError, MissingDependency
 from pinjra.models.api import ChatApiModel
-from pinjra.models.base import Question
 from pinjra.models.errors import AuthenticationFailed
 
 __all__ = ["AzureOpenAIModel", "OpenAIModel"]
-
-# Reasoning models answer 400 to `stop`; their text is cut on this side.
-_WITHOUT_STOP = re.compile(r"(^|/)(o\d|gpt-5)(\b|[-.])")
 
 
 class OpenAIModel(ChatApiModel):
@@ -58,9 +53,9 @@ class OpenAIModel(ChatApiModel):
             options=options,
         )
         self._sdk = _import_openai()
-        self._client: Any = None
-        if key is not None:
-            self._client = self._connect(
+        self._check_options(self._sdk.resources.chat.Completions.create)
+        if key is not None and self._client is None:
+            self._client = self._connected(
                 api_key=key,
                 base_url=address,
                 organization=organization,
@@ -69,14 +64,14 @@ class OpenAIModel(ChatApiModel):
                 **(client_kwargs or {}),
             )
 
+    def _connected(self, **arguments: Any) -> Any:
+        try:
+            return self._connect(**arguments)
+        except TypeError as error:
+            raise ConfigurationError(f"client_kwargs of {type(self).__name__}: {error}") from error
+
     def _connect(self, **arguments: Any) -> Any:
         return self._sdk.OpenAI(**arguments)
-
-    def _body(self, question: Question) -> dict[str, Any]:
-        body = super()._body(question)
-        if _WITHOUT_STOP.search(self.model_id):
-            body.pop("stop", None)
-        return body
 
     def _create(self, body: dict[str, Any]) -> Any:
         if self._client is None:

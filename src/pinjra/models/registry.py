@@ -17,6 +17,7 @@ KINDS: dict[str, str] = {
     "openai": "pinjra.models.openai:OpenAIModel",
     "azure": "pinjra.models.openai:AzureOpenAIModel",
     "anthropic": "pinjra.models.anthropic:AnthropicModel",
+    "bedrock": "pinjra.models.bedrock:AmazonBedrockModel",
     "litellm": "pinjra.models.litellm:LiteLLMModel",
     "transformers": "pinjra.models.transformers:TransformersModel",
     "llama-cpp": "pinjra.models.llama_cpp:LlamaCppModel",

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 import sys
+import threading
+import time
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
+from pinjra.core.errors import ConfigurationError
 from pinjra.models.errors import AuthenticationFailed, ModelError, ProviderFailed, RateLimited, RequestRefused
 
-__all__ = ["blame", "client_errors", "redact", "retrying"]
+__all__ = ["Pace", "blame", "client_errors", "redact", "retrying"]
 
 T = TypeVar("T")
 
@@ -46,6 +49,27 @@ def retrying(call: Callable[[], T], *, attempts: int, wait_seconds: float) -> T:
         reraise=True,
     )
     return retries(call)
+
+
+class Pace:
+    """Lets so many requests begin a minute, from however many threads; None for any number."""
+
+    def __init__(self, requests_per_minute: float | None) -> None:
+        if requests_per_minute is not None and not requests_per_minute > 0:
+            raise ConfigurationError(f"requests_per_minute must be above 0, not {requests_per_minute!r}")
+        self._seconds = 60.0 / requests_per_minute if requests_per_minute else 0.0
+        self._next = 0.0
+        self._lock = threading.Lock()
+
+    def wait(self) -> None:
+        """Return when the next request may begin."""
+        if not self._seconds:
+            return
+        with self._lock:
+            now = time.monotonic()
+            begin = max(now, self._next)
+            self._next = begin + self._seconds
+        time.sleep(begin - now)
 
 
 def _is_worth_a_retry(error: BaseException) -> bool:

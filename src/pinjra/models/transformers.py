@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from pinjra.core.errors import MissingDependency
+from pinjra.core.errors import ConfigurationError, MissingDependency
 from pinjra.models.adapted import AskedModel
 from pinjra.models.base import (
     ChatMessage,
@@ -39,8 +39,13 @@ class TransformersModel(AskedModel):
         max_new_tokens: Of one answer (`max_tokens` means the same).
         temperature: 0 is greedy.
         model, tokenizer: Already loaded ones.
+        device: Means `device_map`.
+        model_kwargs: Further arguments of `from_pretrained` for the weights.
+        apply_chat_template_kwargs: Further arguments of the tokenizer's `apply_chat_template` (`enable_thinking`, …).
+        generation: Of `generate`, as `GenerationConfig` has them: `do_sample`, `top_p`, `top_k`, …
 
     Raises:
+        ConfigurationError: A parameter that nobody knows (the caller's fault).
         MissingDependency: torch or transformers is not installed (the operator's fault).
     """
 
@@ -57,16 +62,34 @@ class TransformersModel(AskedModel):
         prompt_style: PromptStyle = "full",
         model: Any = None,
         tokenizer: Any = None,
+        device: str | None = None,
+        model_kwargs: Mapping[str, Any] | None = None,
+        apply_chat_template_kwargs: Mapping[str, Any] | None = None,
+        **generation: Any,
     ) -> None:
+        super().__init__(bool(generation.pop("flatten_messages_as_text", True)), model_id)
         self.model_id = model_id
         self.prompt_style: PromptStyle = prompt_style
         self._sdk = _import_transformers()
+        for name in generation:
+            if not hasattr(self._sdk.GenerationConfig(), name):
+                raise ConfigurationError(
+                    f"TransformersModel has no parameter {name!r}, nor has GenerationConfig"
+                )
+        self._generation = generation
+        self._template_options = dict(apply_chat_template_kwargs or {})
         self._max_new_tokens = max_tokens or max_new_tokens
         self._temperature = temperature
         loading = {"trust_remote_code": trust_remote_code}
         self._tokenizer = tokenizer or self._sdk.AutoTokenizer.from_pretrained(model_id, **loading)
         self._model = model or self._sdk.AutoModelForCausalLM.from_pretrained(
-            model_id, device_map=device_map, torch_dtype=torch_dtype, **loading
+            model_id,
+            **{
+                "device_map": device_map or device,
+                "torch_dtype": torch_dtype,
+                **loading,
+                **(model_kwargs or {}),
+            },
         )
         self._lock = threading.Lock()
 
@@ -113,6 +136,7 @@ class TransformersModel(AskedModel):
                 continue_final_message=begun,
                 return_tensors="pt",
                 return_dict=True,
+                **self._template_options,
             ).to(self._model.device)
         except (ValueError, TypeError, self._sdk_template_error()) as error:
             raise RequestRefused(f"{self!r}: the chat template refuses the messages: {error}") from error
@@ -126,7 +150,11 @@ class TransformersModel(AskedModel):
         self, inputs: Any, cutter: StopCutter, temperature: float, tools: Sequence[ToolSchema]
     ) -> Iterator[ModelDelta | Completion]:
         run = _Generation(self._sdk, self._model, self._tokenizer, self._lock)
-        sampling: dict[str, Any] = {"do_sample": temperature > 0, "max_new_tokens": self._max_new_tokens}
+        sampling: dict[str, Any] = {
+            "do_sample": temperature > 0,
+            "max_new_tokens": self._max_new_tokens,
+            **self._generation,
+        }
         if temperature > 0:
             sampling["temperature"] = temperature
         text = ""

@@ -8,6 +8,7 @@ import json
 import threading
 from abc import ABCMeta
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from keyword import iskeyword
 from pathlib import Path
 from typing import Any, ClassVar, overload
@@ -72,6 +73,14 @@ class Tool(metaclass=_Checked):
         made = super().__new__(cls)
         made._setup_lock = threading.Lock()
         return made
+
+    def __getstate__(self) -> dict[str, object]:
+        made_again = ("_setup_lock", "_checkers", "_enums", "signature")
+        return {name: value for name, value in vars(self).items() if name not in made_again}
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        vars(self).update(state, _setup_lock=threading.Lock())
+        self.validate_arguments()
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         """Take and ignore arguments, as subclasses written for other libraries expect."""
@@ -211,10 +220,6 @@ class Tool(metaclass=_Checked):
     def __repr__(self) -> str:
         # Never the attributes: a tool may hold a key.
         return f"<{type(self).__name__} {self._usage()}>"
-
-    def __getstate__(self) -> dict[str, Any]:
-        # Locks cannot be copied; __new__ gives the copy its own.
-        return {key: value for key, value in self.__dict__.items() if key != "_setup_lock"}
 
     _setup_lock: threading.Lock
     _checkers: dict[str, Callable[[object], str | None]]
@@ -356,6 +361,20 @@ class FunctionTool(Tool):
     def import_path(self) -> str:
         """Where to import this tool from: "package.module:function"."""
         return import_path(self.name, self.forward)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _imported_tool, (self.import_path,)  # as functions are pickled: by where they are
+
+    def __deepcopy__(self, memo: object) -> FunctionTool:
+        return self  # as functions are copied
+
+
+def _imported_tool(path: str) -> Tool:
+    module, _, qualified = path.partition(":")
+    found: Any = import_module(module)
+    for name in qualified.split("."):
+        found = getattr(found, name)
+    return found if isinstance(found, Tool) else Tool.from_function(found)
 
 
 @overload

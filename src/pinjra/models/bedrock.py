@@ -1,0 +1,158 @@
+"""AmazonBedrockModel: models behind Amazon Bedrock's Converse API, through boto3."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from importlib import import_module
+from typing import Any, ClassVar
+
+from pinjra.core.errors import ConfigurationError, MissingDependency
+from pinjra.models.api import ApiModel
+from pinjra.models.base import ChatMessage, Completion, FinishReason, Question, TokenUsage, tool_call
+from pinjra.models.chat_form import media_type
+
+__all__ = ["AmazonBedrockModel"]
+
+_FINISH: dict[str, FinishReason] = {
+    "end_turn": "stop",
+    "stop_sequence": "stop",
+    "max_tokens": "length",
+    "tool_use": "tool_calls",
+    "content_filtered": "refused",
+    "guardrail_intervened": "refused",
+}
+# Sampling options in our spelling -> in Bedrock's; they go into `inferenceConfig`.
+_INFERENCE = {"max_tokens": "maxTokens", "temperature": "temperature", "top_p": "topP"}
+_REQUEST = (
+    "additionalModelRequestFields",
+    "guardrailConfig",
+    "inferenceConfig",
+    "performanceConfig",
+    "requestMetadata",
+)
+
+
+class AmazonBedrockModel(ApiModel):
+    """A chat model of Amazon Bedrock. Credentials are boto3's own (environment, profile, role).
+
+    Args:
+        model_id: As Bedrock spells it ("us.amazon.nova-pro-v1:0").
+        client: A `bedrock-runtime` client of boto3, already made.
+        client_kwargs: Arguments of `boto3.client("bedrock-runtime", …)` (`region_name`, …).
+        options: `max_tokens`, `temperature`, `top_p`, and what Converse takes besides (`guardrailConfig`, …).
+
+    Raises:
+        MissingDependency: boto3 is not installed and no client was given (the operator's fault).
+    """
+
+    kind: ClassVar[str] = "bedrock"
+
+    def __init__(
+        self,
+        model_id: str = "us.amazon.nova-pro-v1:0",
+        client: Any = None,
+        client_kwargs: Mapping[str, Any] | None = None,
+        *,
+        attempts: int = 4,
+        retry_wait_seconds: float = 1.0,
+        **options: Any,
+    ) -> None:
+        super().__init__(
+            model_id,
+            attempts=attempts,
+            retry_wait_seconds=retry_wait_seconds,
+            options={"client": client, **options},
+        )
+        unknown = [name for name in self.options if name not in (*_INFERENCE, *_REQUEST)]
+        if unknown:
+            known = ", ".join((*_INFERENCE, *_REQUEST))
+            raise ConfigurationError(
+                f"AmazonBedrockModel has no parameter {unknown[0]!r}; there are: {known}"
+            )
+        if self._client is None:
+            self._client = _import_boto3().client("bedrock-runtime", **(client_kwargs or {}))
+
+    def _ask(self, question: Question) -> Completion:
+        return _completion_of(self._client.converse(**self._body(question)))
+
+    def _stream(self, question: Question) -> Iterator[str | Completion]:
+        done = self._ask(question)  # one piece: Converse's stream needs a permission of its own
+        yield done.text
+        yield done
+
+    def _body(self, question: Question) -> dict[str, Any]:
+        options = {**self.options, **question.options}
+        if question.temperature is not None:
+            options["temperature"] = question.temperature
+        inference = {_INFERENCE[name]: options.pop(name) for name in list(options) if name in _INFERENCE}
+        if question.stop:
+            inference["stopSequences"] = [stop for stop in question.stop if stop.strip()][:4]
+        body: dict[str, Any] = {"modelId": self.model_id, "messages": _turns(question.messages), **options}
+        if system := [{"text": m.content} for m in question.messages if m.role == "system" and m.content]:
+            body["system"] = system
+        if inference := {**inference, **options.get("inferenceConfig", {})}:
+            body["inferenceConfig"] = inference
+        if question.tools:
+            specs = [
+                {"name": t.name, "description": t.description, "inputSchema": {"json": dict(t.parameters)}}
+                for t in question.tools
+            ]
+            body["toolConfig"] = {"tools": [{"toolSpec": spec} for spec in specs]}
+        return body
+
+    def _sdk_errors(self) -> tuple[type[Exception], ...]:
+        loaded = sys.modules.get(
+            "botocore.exceptions"
+        )  # not there: a client of the user's own, without boto3
+        return (loaded.BotoCoreError, loaded.ClientError) if loaded else ()
+
+
+def _turns(messages: Sequence[ChatMessage]) -> list[dict[str, Any]]:
+    """Return the messages as alternating turns: neighbours of one role are joined, tool results are the user's."""
+    turns: list[dict[str, Any]] = []
+    for message in messages:
+        if message.role == "system":
+            continue
+        role = "assistant" if message.role == "assistant" else "user"
+        if turns and turns[-1]["role"] == role:
+            turns[-1]["content"] += _blocks(message)
+        else:
+            turns.append({"role": role, "content": _blocks(message)})
+    return turns
+
+
+def _blocks(message: ChatMessage) -> list[dict[str, Any]]:
+    text = [{"text": message.content}] if message.content else []
+    if message.role == "tool" and message.tool_call_id is not None:
+        return [{"toolResult": {"toolUseId": message.tool_call_id, "content": text}}]
+    images = [
+        {"image": {"format": media_type(image).partition("/")[2], "source": {"bytes": image}}}
+        for image in message.images
+    ]
+    calls = [
+        {"toolUse": {"toolUseId": c.id, "name": c.name, "input": c.arguments}} for c in message.tool_calls
+    ]
+    return [*text, *images, *calls]
+
+
+def _completion_of(answer: Mapping[str, Any]) -> Completion:
+    """Return Converse's answer as ours."""
+    blocks = answer.get("output", {}).get("message", {}).get("content") or []
+    uses = [block["toolUse"] for block in blocks if "toolUse" in block]
+    usage = answer.get("usage", {})
+    return Completion(
+        text="".join(block.get("text", "") for block in blocks),
+        tool_calls=tuple(tool_call(use.get("toolUseId"), use.get("name"), use.get("input")) for use in uses),
+        usage=TokenUsage(
+            input_tokens=usage.get("inputTokens", 0), output_tokens=usage.get("outputTokens", 0)
+        ),
+        finish_reason=_FINISH.get(answer.get("stopReason", ""), "unknown"),
+    )
+
+
+def _import_boto3() -> Any:
+    try:
+        return import_module("boto3")
+    except ImportError:
+        raise MissingDependency("the boto3 package", "pip install boto3") from None
