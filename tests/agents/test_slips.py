@@ -13,14 +13,23 @@ from typing import Any
 
 import pytest
 
-from pinjra import ActionStep, AgentGenerationError, CodeAgent, RunResult, tool
+from pinjra import (
+    ActionStep,
+    AgentGenerationError,
+    CodeAgent,
+    Execution,
+    ExecutorUnavailable,
+    PythonExecutor,
+    RunResult,
+    tool,
+)
 from pinjra.agents import AgentExecutionError, AgentMemory, AgentParsingError, AgentToolCallError
 from pinjra.models import ScriptedModel
 from pinjra.models.base import Completion, ToolCall, tool_call
 from pinjra.models.chat_form import completion_of
 from pinjra.models.errors import CompletionInvalid, ProviderFailed
 
-from .conftest import fenced
+from .conftest import code_model, fenced
 
 Make = Callable[..., Any]
 
@@ -250,3 +259,45 @@ def test_a_tool_call_keeps_what_was_written() -> None:
 def test_a_run_on_an_event_loop_survives_slips(code_agent: Make) -> None:
     agent = code_agent(model=ScriptedModel([CompletionInvalid("?"), "no code", fenced("final_answer(1)")]))
     assert asyncio.run(agent.arun("x")) == 1
+
+
+def test_an_executor_of_three_methods_drives_an_agent() -> None:
+    class Own(PythonExecutor):
+        def __init__(self) -> None:
+            self.names: dict[str, Any] = {}
+
+        def run(self, code: str, *, wall_seconds: float | None = None) -> Execution:
+            answers: list[Any] = []
+            exec(code, self.names | {"final_answer": answers.append})
+            return Execution(value=answers[0] if answers else None, is_final_answer=bool(answers))
+
+        def send_tools(self, tools: Any) -> None:
+            self.names.update(tools)
+
+        def send_variables(self, variables: Any) -> None:
+            self.names.update(variables)
+
+    own = Own()
+    for agent in (CodeAgent([add], code_model("final_answer(add(x, 1))"), executor=own, verbosity_level=0),
+                  CodeAgent([add], code_model("final_answer(add(x, 1))"), executor=Own, verbosity_level=0)):  # fmt: skip
+        with agent:
+            assert agent.run("x", additional_args={"x": 4}) == 5
+    assert own.guarantees.boundary == "none"
+    with pytest.raises(ExecutorUnavailable, match="Own has no files"):
+        own.put_file("a", b"")
+
+
+def test_an_async_tool_that_is_not_awaited_gives_its_result_where_it_is_used(code_agent: Make) -> None:
+    @tool
+    async def fetch(key: str) -> dict[str, int]:
+        """Fetch.
+
+        Args:
+            key: Which.
+        """
+        return {"length": len(key)}
+
+    agent = code_agent("found = fetch('abc')\nfinal_answer(found['length'] + len(found))", tools=[fetch])
+    assert agent.run("x") == 4
+    agent = code_agent("final_answer(fetch('abc'))", "final_answer(await fetch('abc'))", tools=[fetch])
+    assert agent.run("x") == {"length": 3}

@@ -301,7 +301,13 @@ _NOT_AWAITED = "{} a coroutine that nobody awaited, so there is no value yet: wr
 
 
 def _is_coroutine(value: object) -> bool:
-    return isinstance(value, Opaque) and value.type in ("coroutine", "async_generator", "Task", "Future")
+    return isinstance(value, Opaque) and value.type in (
+        "coroutine",
+        "async_generator",
+        "Task",
+        "Future",
+        "Unawaited",
+    )
 
 
 def _task_has_images(run: Run) -> bool:

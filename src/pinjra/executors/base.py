@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 from pinjra.core.errors import ConfigurationError, ExecutorUnavailable, InterpreterError
 from pinjra.core.execution import CodeOutput, Execution, Stream
 from pinjra.core.limits import Limits
+from pinjra.executors.guarantees import Guarantees
 from pinjra.executors.parameters import CheckedMethods
 
 if TYPE_CHECKING:
     from typing import Self
 
-    from pinjra.executors.guarantees import Guarantees
 
 __all__ = ["OutputCallback", "PythonExecutor"]
 
@@ -27,7 +27,8 @@ class PythonExecutor(metaclass=CheckedMethods):
     """A session of a guest Python: runs code, keeps variables between runs, calls host tools.
 
     Arguments of the wrong kind, and names that no parameter has, are a `ConfigurationError` before anything is sent: see
-    `parameters`. One run at a time per executor (a second thread waits); `interrupt` and `close` may be called from any thread.
+    `parameters`. An executor of your own must have `run`, `send_tools` and `send_variables`. One run at a time per executor (a
+    second thread waits); `interrupt` and `close` may be called from any thread.
     Every method may raise:
         ExecutorClosed: The caller's fault: used after `close`.
         SessionLost: The session's process or stream is gone, with its state (cause in the error).
@@ -108,33 +109,32 @@ class PythonExecutor(metaclass=CheckedMethods):
             ConfigurationError: A value cannot cross (the caller's fault).
         """
 
-    @abstractmethod
     def put_file(self, name: str, data: bytes) -> None:
         """Write a file into the scratch folder. `name` is relative, without "..".
 
         Raises:
             ConfigurationError: The name leaves the folder, or the quota does not hold the data (the caller's fault).
         """
+        raise self._lacks("files")
 
-    @abstractmethod
     def get_file(self, name: str) -> bytes:
         """Return a regular file of the scratch folder; links are not followed out of it.
 
         Raises:
             FileNotFoundError: There is no such regular file.
         """
+        raise self._lacks("files")
 
-    @abstractmethod
     def list_files(self) -> dict[str, int]:
         """Return relative name → size in bytes of each regular file in the scratch folder."""
+        raise self._lacks("files")
 
-    @abstractmethod
     def interrupt(self) -> None:
         """Stop the run in progress, at once, from any thread; without one, do nothing."""
 
-    @abstractmethod
     def reset(self) -> None:
         """Forget all variables and scratch files; keep the tools."""
+        raise self._lacks("a way to forget its variables")
 
     def fork(self) -> Self:
         """Return an independent session with the same variables and scratch files, where the backend can.
@@ -144,7 +144,6 @@ class PythonExecutor(metaclass=CheckedMethods):
         """
         raise ExecutorUnavailable(f"{type(self).__name__} cannot fork a session; the jail can")
 
-    @abstractmethod
     def close(self) -> None:
         """End the session and its whole process tree. Idempotent; also done at interpreter exit."""
 
@@ -157,9 +156,12 @@ class PythonExecutor(metaclass=CheckedMethods):
         return ""
 
     @property
-    @abstractmethod
     def guarantees(self) -> Guarantees:
-        """What this executor enforces here and now, and by which mechanism."""
+        """What this executor enforces here and now, and by which mechanism; nothing, where it does not say."""
+        return Guarantees(boundary="none", missing=(f"{type(self).__name__} does not say what it enforces",))
+
+    def _lacks(self, what: str) -> ExecutorUnavailable:
+        return ExecutorUnavailable(f"{type(self).__name__} has no {what}")
 
     def __enter__(self) -> Self:
         return self

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import _thread
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Generator
 from typing import TYPE_CHECKING
 
 from pinjra.core.tool_errors import guest_exception
@@ -16,7 +16,7 @@ from pinjra.worker.interpreter.interrupts import Interrupts
 if TYPE_CHECKING:
     import asyncio
 
-__all__ = ["Bridge", "ToolStub"]
+__all__ = ["Bridge", "ToolStub", "Unawaited"]
 
 
 class ToolStub:
@@ -44,6 +44,70 @@ class ToolStub:
 
     def __reduce__(self) -> str:
         raise TypeError("a tool cannot be pickled")
+
+
+class Unawaited(Coroutine[object, object, object]):
+    """A call of an async tool made where no event loop runs: a coroutine for who awaits it, and the result for who uses it.
+
+    Models forget `await`. Whatever uses the object as a value makes the call then, once, and waits.
+    """
+
+    def __init__(
+        self, call: Callable[[], object], begin: Callable[[], Coroutine[object, object, object]]
+    ) -> None:
+        self._make = call
+        self._begin = begin
+        self._coroutine: Coroutine[object, object, object] | None = None
+        self._results: list[object] = []
+
+    def _value(self) -> object:
+        if not self._results:
+            self._results.append(self._make())
+        return self._results[0]
+
+    def _awaited(self) -> Coroutine[object, object, object]:
+        if self._coroutine is None:
+            self._coroutine = self._begin()
+        return self._coroutine
+
+    def send(self, value: object) -> object:
+        """Go on, as coroutines do."""
+        return self._awaited().send(value)
+
+    def throw(self, *error: object) -> object:
+        """Raise inside, as coroutines do."""
+        return self._awaited().throw(*error)  # type: ignore[call-overload]
+
+    def close(self) -> None:
+        """End it, as coroutines do."""
+        if self._coroutine is not None:
+            self._coroutine.close()
+
+    def __await__(self) -> Generator[object, object, object]:
+        return self._awaited().__await__()
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._value(), name)
+
+
+def _use(name: str) -> Callable[..., object]:
+    def method(self: Unawaited, *args: object) -> object:
+        plain = [arg._value() if isinstance(arg, Unawaited) else arg for arg in args]
+        result: object = getattr(self._value(), name, lambda *_: NotImplemented)(*plain)
+        return result
+
+    return method
+
+
+# Python looks these up on the class.
+_USES = (
+    "getitem", "setitem", "delitem", "contains", "iter", "len", "str", "repr", "format", "bool", "int",
+    "float", "index", "eq", "ne", "lt", "le", "gt", "ge", "hash", "add", "radd", "sub", "rsub", "mul",
+    "rmul", "truediv", "rtruediv", "floordiv", "rfloordiv", "mod", "rmod", "pow", "rpow", "neg", "pos",
+    "abs", "round", "call", "enter", "exit",
+)  # fmt: skip
+for _name in _USES:
+    setattr(Unawaited, f"__{_name}__", _use(f"__{_name}__"))
 
 
 class Bridge:
@@ -116,7 +180,9 @@ class Bridge:
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:
-            return self._begin_later(name, args, kwargs)
+            return Unawaited(
+                lambda: self._call(name, args, kwargs), lambda: self._begin_later(name, args, kwargs)
+            )
         return _result(self._begin(loop, name, args, kwargs))
 
     async def _begin_later(self, name: str, args: tuple[object, ...], kwargs: dict[str, object]) -> object:
