@@ -14,7 +14,7 @@ import threading
 from pathlib import Path
 
 from pinjra.jail.confine import Spec
-from pinjra.jail.spawn.client import Config, Session, Zygote, zygote_for
+from pinjra.jail.spawn.client import Config, JailProcess, Zygote, zygote_for
 
 HERE = str(Path(__file__).resolve().parent)
 SPEC = Spec(memory_bytes=256 << 20, disk_bytes=16 << 20, processes=24)
@@ -26,7 +26,7 @@ def open_zygote(without: list[str] | tuple[str, ...] = (), **options: object) ->
     )
 
 
-def ask(session: Session, code: str) -> dict[str, object]:
+def ask(session: JailProcess, code: str) -> dict[str, object]:
     session.stream.sendall(json.dumps(code).encode() + b"\n")
     answer = b""
     while not answer.endswith(b"\n"):
@@ -89,7 +89,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         canaries = Canaries(Path(folder))
         zygote = open_zygote(order["without"])
-        session = zygote.take(SPEC, spares=0)
+        session = zygote.take(SPEC)
         outcomes = {}
         for name, code in order["snippets"].items():
             for placeholder, value in canaries.names().items():

@@ -17,9 +17,8 @@ from pathlib import Path
 import pytest
 
 from pinjra.core.errors import ConfigurationError
-from pinjra.jail.confine import Spec
 from pinjra.jail.plan import JailUnavailable
-from pinjra.jail.spawn.client import Session, Zygote
+from pinjra.jail.spawn.client import JailProcess, Zygote
 
 from .driver import HERE, SPEC, ask, open_zygote
 
@@ -33,8 +32,8 @@ def zygote(request: pytest.FixtureRequest) -> Zygote:
 
 
 @pytest.fixture
-def session(zygote: Zygote) -> Iterator[Session]:
-    session = zygote.take(SPEC, spares=0)
+def session(zygote: Zygote) -> Iterator[JailProcess]:
+    session = zygote.take(SPEC)
     yield session
     session.end()
 
@@ -85,12 +84,12 @@ def is_alive(process: int) -> bool:
 
 
 def test_sessions_leave_nothing_behind(zygote: Zygote) -> None:
-    zygote.take(SPEC, spares=0).end()
+    zygote.take(SPEC).end()
     own = zygote._process.pid
     before = descendants(own), len(os.listdir("/proc/self/fd")), groups(zygote), folders(zygote)
     inner = [len(os.listdir(f"/proc/{process}/fd")) for process in sorted(descendants(own))]
     for _ in range(200):
-        session = zygote.take(SPEC, spares=0)
+        session = zygote.take(SPEC)
         assert ask(session, "result = open('f', 'w').write('x')")["value"] == 1
         session.end()
     assert until(lambda: groups(zygote) == before[2])
@@ -101,7 +100,7 @@ def test_sessions_leave_nothing_behind(zygote: Zygote) -> None:
 
 def test_ending_a_session_kills_all_that_it_started(zygote: Zygote) -> None:
     before = descendants(os.getpid())
-    session = zygote.take(SPEC, spares=0)
+    session = zygote.take(SPEC)
     code = (
         "import os, time\nfor _ in range(9):\n    if not os.fork():\n        os.setsid()\n        time.sleep(600)\n"
         "result = 1"
@@ -114,7 +113,7 @@ def test_ending_a_session_kills_all_that_it_started(zygote: Zygote) -> None:
 
 def test_a_deep_tree_ends_its_own_session_and_no_other() -> None:
     zygote = open_zygote(NAMESPACES)
-    other, deep = zygote.take(SPEC, spares=0), zygote.take(SPEC, spares=0)
+    other, deep = zygote.take(SPEC), zygote.take(SPEC)
     try:
         ask(deep, "import os\nfor _ in range(1500):\n    os.mkdir('d')\n    os.chdir('d')\nresult = 1")
         deep.end()
@@ -140,7 +139,7 @@ for _ in range(150):
 """
 
 
-def test_a_fork_bomb_stays_within_its_limit(session: Session, zygote: Zygote) -> None:
+def test_a_fork_bomb_stays_within_its_limit(session: JailProcess, zygote: Zygote) -> None:
     made, errno = ask(session, _BOMB)["value"]
     # Where the uid is shared with the host, its other processes count too, and come and go.
     shared = 0 if {"own uid", "user namespace", "cgroup pids"} & set(zygote.applied) else 40
@@ -148,14 +147,14 @@ def test_a_fork_bomb_stays_within_its_limit(session: Session, zygote: Zygote) ->
     assert errno == 11
 
 
-def test_a_huge_allocation_is_a_memory_error(session: Session) -> None:
+def test_a_huge_allocation_is_a_memory_error(session: JailProcess) -> None:
     assert ask(session, "x = bytearray(1 << 30)")["error"] == "MemoryError: "
 
 
 def test_memory_of_many_processes_together_is_bounded_where_groups_are_delegated(zygote: Zygote) -> None:
     if "cgroup memory" not in zygote.applied:
         pytest.skip("no memory cgroup is delegated here")
-    session = zygote.take(SPEC, spares=0)
+    session = zygote.take(SPEC)
     code = (
         "import os\nfor _ in range(4):\n    if not os.fork():\n        x = bytearray(200 << 20)\n"
         "        os.read(os.pipe()[0], 1)\nresult = os.wait()[1]"
@@ -164,7 +163,7 @@ def test_memory_of_many_processes_together_is_bounded_where_groups_are_delegated
     assert session.end()["memory_kills"] > 0
 
 
-def test_the_scratch_folder_has_a_quota_of_bytes(session: Session, zygote: Zygote) -> None:
+def test_the_scratch_folder_has_a_quota_of_bytes(session: JailProcess, zygote: Zygote) -> None:
     code = "f = open('big', 'wb')\nfor _ in range(100):\n    f.write(bytes(1 << 20))\n    f.flush()\nresult = 'no quota'"
     outcome = ask(session, code)
     assert outcome["errno"] == (28 if zygote.scratch else 27)  # no space, or file too large
@@ -173,20 +172,20 @@ def test_the_scratch_folder_has_a_quota_of_bytes(session: Session, zygote: Zygot
 def test_the_scratch_folder_has_a_quota_of_files(zygote: Zygote) -> None:
     if not zygote.scratch:
         pytest.skip("without a mount namespace files are not counted; `missing` says so")
-    session = zygote.take(SPEC, spares=0)
+    session = zygote.take(SPEC)
     assert ask(session, "for i in range(100000):\n    open(f'f{i}', 'w').close()")["errno"] == 28
     session.end()
 
 
 def test_a_scratch_folder_without_a_quota_of_the_kernels_is_watched() -> None:
-    session = open_zygote(NAMESPACES).take(SPEC, spares=0)
+    session = open_zygote(NAMESPACES).take(SPEC)
     code = "import time\nfor i in range(4):\n    open(f'big{i}', 'wb').write(bytes(8 << 20))\ntime.sleep(60)"
     assert ask(session, code)["error"] == "the session died"
     assert session.end()["note"] == f"disk: the scratch folder holds more than {SPEC.disk_bytes} bytes"
 
 
 def test_sessions_do_not_see_each_other(zygote: Zygote) -> None:
-    one, other = zygote.take(SPEC, spares=0), zygote.take(SPEC, spares=0)
+    one, other = zygote.take(SPEC), zygote.take(SPEC)
     mine = ask(one, "import os\nopen('mine', 'w').write('x')\nresult = os.path.abspath('mine'), os.getpid()")[
         "value"
     ]
@@ -201,49 +200,11 @@ def test_sessions_do_not_see_each_other(zygote: Zygote) -> None:
     other.end()
 
 
-def test_a_spare_is_ready_for_the_next_session_of_the_same_limits(zygote: Zygote) -> None:
-    spec = Spec(memory_bytes=200 << 20, disk_bytes=8 << 20, processes=8)
-    before = len(descendants(os.getpid()))
-    sessions = [zygote.take(spec, spares=1)]
-    assert until(lambda: len(descendants(os.getpid())) == before + 2)  # the session and the spare
-    sessions.append(zygote.take(spec, spares=1))
-    sessions.append(zygote.take(Spec(memory_bytes=201 << 20, disk_bytes=8 << 20, processes=8), spares=0))
-    zygote.take(spec, spares=0).end()
-    assert [session.is_warm for session in sessions] == [False, True, False]
-    for session in sessions:
-        assert ask(session, "result = 1 + 1")["value"] == 2
-        session.end()
-
-
-def test_a_spare_has_answered_its_opening_and_serves_no_other(zygote: Zygote) -> None:
-    opening, other = (json.dumps(code).encode() + b"\n" for code in ("result = 40 + 2", "result = 0"))
-    first = zygote.take(SPEC, spares=1, opening=opening)
-    assert first.heard == b""
-    first.end()
-    found: list[Session] = []
-
-    def take() -> bool:
-        threading.Event().wait(0.2)  # of silence, in which a spare is made and told
-        stranger = zygote.take(SPEC, spares=0, opening=other)
-        assert (stranger.is_warm, stranger.heard) == (False, b"")
-        stranger.end()
-        found.append(zygote.take(SPEC, spares=1, opening=opening))
-        if not found[-1].heard:
-            found.pop().end()
-        return bool(found)
-
-    assert until(take)
-    assert found[0].heard == opening
-    assert json.loads(found[0].stream.makefile().readline())["value"] == 42
-    found[0].end()
-    zygote.take(SPEC, spares=0, opening=opening).end()
-
-
 def test_threads_share_one_zygote() -> None:
     answers: list[object] = []
 
     def work() -> None:
-        session = open_zygote().take(SPEC, spares=0)
+        session = open_zygote().take(SPEC)
         answers.append((ask(session, "result = 6 * 7")["value"], session.zygote))
         session.end()
 
@@ -256,10 +217,10 @@ def test_threads_share_one_zygote() -> None:
 
 
 def test_a_process_that_the_host_forks_gets_a_zygote_of_its_own(zygote: Zygote) -> None:
-    mine = zygote.take(SPEC, spares=0)
+    mine = zygote.take(SPEC)
     code = (
-        "import os, sys\nfrom tests.jail.driver import *\nz = open_zygote()\ns = z.take(SPEC, spares=0)\n"
-        "if not os.fork():\n    other = open_zygote()\n    t = other.take(SPEC, spares=0)\n"
+        "import os, sys\nfrom tests.jail.driver import *\nz = open_zygote()\ns = z.take(SPEC)\n"
+        "if not os.fork():\n    other = open_zygote()\n    t = other.take(SPEC)\n"
         "    ok = other is not z and ask(t, 'result = 1')['value'] == 1\n    t.end()\n    sys.exit(0 if ok else 9)\n"
         "ok = os.waitstatus_to_exitcode(os.wait()[1]) == 0 and ask(s, 'result = 2')['value'] == 2\ns.end()\n"
         "sys.exit(0 if ok else 8)"
@@ -272,7 +233,7 @@ def test_a_process_that_the_host_forks_gets_a_zygote_of_its_own(zygote: Zygote) 
 def test_a_host_that_ignores_the_death_of_its_children_is_served() -> None:
     code = (
         "import signal, sys\nsignal.signal(signal.SIGCHLD, signal.SIG_IGN)\nfrom tests.jail.driver import *\n"
-        "s = open_zygote().take(SPEC, spares=1)\nr = ask(s, 'result = 5')['value']\ns.end()\nsys.exit(r)"
+        "s = open_zygote().take(SPEC)\nr = ask(s, 'result = 5')['value']\ns.end()\nsys.exit(r)"
     )
     assert _python(code).returncode == 5
 
@@ -287,7 +248,7 @@ def _python(code: str, **options: object) -> subprocess.CompletedProcess[str]:
 def test_everything_below_a_host_dies_with_it(end: str, without: list[str]) -> None:
     code = (
         "import os, sys, time\nfrom tests.jail.driver import *\n"
-        f"s = open_zygote({without!r}).take(SPEC, spares=1)\n"
+        f"s = open_zygote({without!r}).take(SPEC)\n"
         "ask(s, 'import os, time\\nfor i in range(3):\\n    if not os.fork(): time.sleep(600)')\n"
         "print('ready', flush=True)\nsys.stdin.readline()"
     )
@@ -332,19 +293,19 @@ def test_an_unknown_mechanism_is_the_callers_fault() -> None:
 
 def test_a_dead_zygote_is_replaced() -> None:
     first = open_zygote(preload=("json",))
-    session = first.take(SPEC, spares=0)
+    session = first.take(SPEC)
     os.kill(first._process.pid, signal.SIGKILL)
     assert session.stream.recv(1) == b""
     session.end()
     second = open_zygote(preload=("json",))
     assert second is not first
-    session = second.take(SPEC, spares=0)
+    session = second.take(SPEC)
     assert ask(session, "result = 3")["value"] == 3
     session.end()
 
 
 def test_the_death_of_a_session_is_seen_and_its_status_told(zygote: Zygote) -> None:
-    session = zygote.take(SPEC, spares=0)
+    session = zygote.take(SPEC)
     session.stream.shutdown(socket.SHUT_WR)
     assert session.stream.recv(1) == b""
     how = session.end()

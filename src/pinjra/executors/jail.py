@@ -5,22 +5,26 @@ The mechanisms are `pinjra.jail`; this file only asks its zygote for a session a
 
 from __future__ import annotations
 
+import os
+import select
+import signal
+import socket
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pinjra.core.errors import ExecutorUnavailable
+from pinjra.core.errors import BackendError, ExecutorUnavailable
 from pinjra.core.limits import Limits
 from pinjra.executors.guarantees import Guarantees
-from pinjra.executors.jailed import Box, JailTransport
 from pinjra.executors.session.executor import Patience, SessionExecutor
 from pinjra.guard.policy import DEFAULT_AUTHORIZED
 from pinjra.jail import profile
 from pinjra.jail.confine import Spec
 from pinjra.jail.programs import find_programs
-from pinjra.jail.spawn.client import Config, zygote_for
-from pinjra.wire.connection import opening_bytes
+from pinjra.jail.spawn.client import Config, JailProcess, zygote_for
 
 if TYPE_CHECKING:
     from pinjra.core.access import Access
@@ -31,12 +35,17 @@ if TYPE_CHECKING:
 __all__ = ["JailExecutor", "JailTransport"]
 
 _SERVE = "pinjra.worker.supervisor.loop:serve"
-_WARM_UP = "pinjra.worker.warmup:warm_up"
 # What every session needs sooner or later; each is then shared memory and no time
 _PRELOAD = (
     "pinjra.worker.interpreter.forked",
     *DEFAULT_AUTHORIZED,
 )
+
+_DEATH_SECONDS = 2.0  # a killed session is gone in milliseconds; a kernel under memory pressure takes longer
+_LEAVE_SECONDS = 2.0  # for the supervisor to end one of several sessions; then the box ends with all of them
+_MOST_BYTES = (
+    120 << 10
+)  # of one read: beyond 128 KiB malloc(3) takes from the kernel and gives back, each time
 
 
 class JailExecutor(SessionExecutor):
@@ -47,7 +56,7 @@ class JailExecutor(SessionExecutor):
             standard library, so that `import pandas` in a session costs nothing.
         require: Properties or mechanisms (`pinjra.jail.profile.PROPERTIES`) without which the jail must not start.
         without: Mechanisms to leave out although this kernel has them.
-        spares: Confined processes kept ready for the next session of the same limits; 0 saves about 4 MiB each.
+        spares: Sessions that are opened in advance; 0 saves about 4 MiB each.
         resolve: Name and port -> addresses, for `network=[…]`; None: as this machine does.
         on_connection: Told each connection of the guest, or refusal, when it has ended; on a thread of the gateway.
         options: `network`, `python_path` (folders with modules of your own: the guest can read everything in them) and the others
@@ -84,15 +93,15 @@ class JailExecutor(SessionExecutor):
         imports = tuple(additional_authorized_imports)
         self._preload = tuple(preload) if preload is not None else third_party(imports)
         self._require, self._without = tuple(require), tuple(without)
-        self._spares = spares
         self._resolve, self._on_connection = resolve, on_connection
         self._gateway: Gateway | None = None
-        super().__init__(imports, limits=limits, **options)
+        super().__init__(imports, limits=limits, spares=spares, **options)
 
     def _configure(self) -> None:
         demands: dict[str, Any] = {}
         if self.access.hosts:
             gateway = self._gateway = _gateway(self.access, self._resolve, self._on_connection)
+            self._spares = 0  # a session belongs to its gateway, which is this executor's own
             demands = {
                 "ports": gateway.rules.ports,
                 "addresses": gateway.rules.addresses,
@@ -110,7 +119,7 @@ class JailExecutor(SessionExecutor):
             self._environment += self._gateway.environment
 
     def _open(self) -> JailTransport:
-        return open_box(self, self._config, self._spares, self._gateway)
+        return open_box(self, self._config, self._gateway)
 
     @property
     def connections(self) -> tuple[Connection, ...]:
@@ -140,7 +149,7 @@ class JailExecutor(SessionExecutor):
     def diagnose(cls) -> str:
         """Return "" when the jail works here, else why not."""
         try:
-            zygote_for(Config(serve=_SERVE, warm_up=_WARM_UP, preload=_PRELOAD))
+            zygote_for(Config(serve=_SERVE, preload=_PRELOAD))
         except Exception as error:  # whatever it is, it is the answer
             return str(error)
         return ""
@@ -165,7 +174,6 @@ def session_config(executor: SessionExecutor, preload: Iterable[str] = (), **dem
     executor._environment = (f"PATH={found.path}",) if found.path else ()
     return Config(
         serve=_SERVE,
-        warm_up=_WARM_UP,
         preload=(*_PRELOAD, *preload),
         programs=found.shown,
         makes_code=found.makes_code,
@@ -174,9 +182,7 @@ def session_config(executor: SessionExecutor, preload: Iterable[str] = (), **dem
     )
 
 
-def open_box(
-    executor: SessionExecutor, config: Config, spares: int, gateway: Gateway | None = None
-) -> JailTransport:
+def open_box(executor: SessionExecutor, config: Config, gateway: Gateway | None = None) -> JailTransport:
     """Return the stream to a new confined process.
 
     Raises:
@@ -185,13 +191,12 @@ def open_box(
     zygote = zygote_for(config)  # another one when that died or this process was forked
     executor._scratch = zygote.scratch
     limits = executor.limits
-    opening = opening_bytes(executor._init({"raw"}, is_clean=True)) if spares else b""
     spec = Spec(
         memory_bytes=_whole(limits.memory_bytes),
         disk_bytes=_whole(limits.disk_bytes),
         processes=_whole(limits.processes),
     )
-    return JailTransport(Box(zygote.take(spec, spares=spares, opening=opening), gateway))
+    return JailTransport(JailBox(zygote.take(spec), gateway))
 
 
 def fork_box(executor: SessionExecutor, ask: Callable[[], None]) -> JailTransport:
@@ -266,3 +271,228 @@ def _files(applied: tuple[str, ...]) -> str:
 
 def _whole(value: float | None) -> int | None:
     return None if value is None else int(value)
+
+
+# ---------------------------------------------------------------- the streams into a box
+
+
+class JailBox:
+    """A confined process tree, and how many sessions live in it. It ends with the last of them."""
+
+    def __init__(self, process: JailProcess, gateway: Gateway | None = None) -> None:
+        self.stream = socket.socket(fileno=process.stream.detach())
+        self._process = process
+        door, process.door = process.door, None
+        self.doorway = gateway.open(door) if gateway is not None and door is not None else None
+        self._lock = threading.Lock()
+        self._tenants = self._most = 1
+        self._death = ""
+
+    def enter(self) -> None:
+        """Count one more session."""
+        with self._lock:
+            self._tenants += 1
+            self._most = max(self._most, self._tenants)
+            self._process.widen(self._most)
+
+    @property
+    def is_shared(self) -> bool:
+        """Return whether another session lives here."""
+        return self._tenants > 1
+
+    def leave(self) -> None:
+        """Count one session less; end the box when that was the last."""
+        with self._lock:
+            self._tenants -= 1
+            if self._tenants == 0:
+                self._kill()
+                self._end()
+
+    def kill(self) -> None:
+        """Kill the first process; the kernel kills the others with it."""
+        with self._lock:
+            self._kill()
+
+    def _kill(self) -> None:
+        if self._process.pidfd >= 0:
+            try:
+                signal.pidfd_send_signal(self._process.pidfd, signal.SIGKILL)
+            except ProcessLookupError:
+                return  # it is dead already
+
+    def has_died(self) -> bool:
+        """Return whether the first process is dead, or dies in a moment."""
+        with self._lock:
+            if self._process.pidfd < 0:
+                return True
+            poll = select.poll()
+            poll.register(self._process.pidfd, select.POLLIN)
+            return bool(poll.poll(0 if self._tenants > 1 else _DEATH_SECONDS * 1000))
+
+    def retire(self) -> str:
+        """Return how the dead first process ended, and why where that is known."""
+        with self._lock:
+            self._end()
+            return self._death
+
+    def _end(self) -> None:
+        if self.doorway is not None:
+            self.doorway.close()
+        how = self._process.end()
+        if how:
+            self._death = _words(how)
+
+
+class JailTransport:
+    """The stream of one session."""
+
+    eight_bit_clean = True
+
+    def __init__(self, box: JailBox, stream: socket.socket | None = None) -> None:
+        self._box = box
+        self._stream = box.stream if stream is None else stream
+        self._stream.setblocking(False)
+        self._readable = select.poll()
+        self._readable.register(self._stream, select.POLLIN)
+        self._reading = threading.Lock()
+        self._closing = threading.Lock()
+        self._passing: socket.socket | None = None
+        self._is_closed = False
+        self._has_left = False
+
+    @property
+    def doorway(self) -> Doorway | None:
+        """Return what the box reaches the network through; None: it has no network."""
+        return self._box.doorway
+
+    def read(self, timeout_seconds: float | None) -> bytes:
+        """Return the next bytes; b"" when the session is dead or closed.
+
+        Raises:
+            TimeoutError: Nothing came in time.
+        """
+        with self._reading:
+            if self._is_closed:
+                return b""
+            _wait(self._readable, timeout_seconds)
+            try:
+                return self._stream.recv(_MOST_BYTES)
+            except BlockingIOError:
+                raise TimeoutError("nothing came from the session in time") from None
+            except OSError:
+                return b""
+
+    def write(self, data: bytes) -> None:
+        """Send all of `data`.
+
+        Raises:
+            BackendError: The session is dead.
+        """
+        rest = memoryview(data)
+        while rest:
+            try:
+                rest = rest[self._send(rest) :]
+            except BlockingIOError:
+                poll = select.poll()
+                poll.register(self._stream, select.POLLOUT)
+                _wait(poll, None)  # ends also when the session dies: `kill` is the deadline
+            except OSError as error:
+                raise BackendError(f"the session is gone: {error}") from error
+
+    def _send(self, data: memoryview) -> int:
+        passing = self._passing
+        if passing is None:
+            return self._stream.send(data)
+        count = socket.send_fds(self._stream, [data], [passing.fileno()])
+        self._passing = None
+        return count
+
+    def branch(self, ask: Callable[[], None]) -> JailTransport:
+        """Return another session's stream into this box.
+
+        Args:
+            ask: Says something to the supervisor; the far end of the new stream goes with it.
+        """
+        ours, theirs = socket.socketpair()
+        self._passing = theirs
+        self._box.enter()
+        try:
+            ask()
+        except BaseException:
+            ours.close()
+            self._box.leave()
+            raise
+        finally:
+            self._passing = None
+            theirs.close()
+        return JailTransport(self._box, ours)
+
+    def reopen(self) -> bool:
+        """Return False: a socket of this machine does not break."""
+        return False
+
+    def kill(self) -> None:
+        """Kill the box when this session is the last in it; else cut the stream, at which the supervisor ends the session."""
+        if self._has_left:
+            return
+        if not self._box.is_shared:
+            self._box.kill()
+            return
+        try:
+            self._stream.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            return  # it has ended already
+
+    def close(self) -> None:
+        """End the session and wait until nothing of it is left."""
+        with self._closing:
+            if self._has_left:
+                return
+            if self._box.is_shared:
+                self._say_goodbye()
+            else:
+                self._box.kill()
+            with (
+                self._reading
+            ):  # a reader wakes at the end of the stream, and must not meet another's descriptor
+                self._is_closed = True
+                self._stream.close()
+            self._has_left = True
+            self._box.leave()
+
+    def _say_goodbye(self) -> None:
+        """End the stream and wait for its other end; a supervisor that does not answer is killed with all that it has."""
+        deadline = time.monotonic() + _LEAVE_SECONDS
+        try:
+            self._stream.shutdown(socket.SHUT_WR)
+            while self.read(deadline - time.monotonic()):
+                pass
+        except TimeoutError:
+            self._box.kill()
+        except OSError:
+            return  # it has ended already
+
+    def describe_death(self) -> str:
+        """Return how the box ended, and why where that is known; "" while it lives."""
+        return self._box.retire() if self._box.has_died() else ""
+
+
+def _wait(poll: select.poll, timeout_seconds: float | None) -> None:
+    """Return when the stream is ready or has ended.
+
+    Raises:
+        TimeoutError: Neither, in time.
+    """
+    if not poll.poll(None if timeout_seconds is None else max(timeout_seconds, 0.0) * 1000):
+        raise TimeoutError("the session's stream is not ready in time")
+
+
+def _words(how: dict[str, object]) -> str:
+    """Return a sentence about a wait status."""
+    if how.get("memory_kills"):
+        return "out of memory: killed by the kernel for its cgroup"
+    status = how.get("status")
+    code = os.waitstatus_to_exitcode(status) if isinstance(status, int) else 0
+    said = str(how.get("note") or "").strip()
+    words = f"signal {-code}" if code < 0 else f"exit status {code}"
+    return f"{words}: {said}" if said else words

@@ -68,9 +68,8 @@ class LocalPythonExecutor(SessionExecutor):
     ) -> None:
         imports = tuple(additional_authorized_imports)
         self._imports = imports
-        self._spares = spares
         self._unconfined = "" if sys.platform == "linux" else f"{sys.platform} has no such mechanisms"
-        super().__init__(imports, limits=limits, **options)
+        super().__init__(imports, limits=limits, spares=spares, **options)
         self._check_guard()
         if additional_functions:
             self.send_tools(additional_functions)
@@ -87,7 +86,7 @@ class LocalPythonExecutor(SessionExecutor):
             from pinjra.executors.jail import open_box
 
             try:
-                return open_box(self, self._config, self._spares)
+                return open_box(self, self._config)
             except (StartupFailed, ExecutorUnavailable, BackendError, OSError) as error:
                 self._unconfined = str(error)
                 if self.access.programs:

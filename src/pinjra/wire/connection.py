@@ -32,7 +32,7 @@ from pinjra.wire.pack import Assembler, pack
 from pinjra.wire.shapes import FROM_GUEST, FROM_SUPERVISOR, TO_GUEST
 from pinjra.wire.stream import NumberedStream
 
-__all__ = ["GuestConnection", "HostConnection", "State", "opening_bytes"]
+__all__ = ["GuestConnection", "HostConnection", "State"]
 
 State = Literal["hello", "init", "starting", "idle", "running", "closed"]
 
@@ -240,13 +240,6 @@ _ACTS: Mapping[str, Callable[[HostConnection, Message], None]] = {
     "Finished": HostConnection._on_finished,
     "Lost": HostConnection._on_lost,
 }
-
-
-def opening_bytes(init: Init) -> bytes:
-    """Return what a host says first on a stream that is not resumed: always the same for the same configuration."""
-    host = HostConnection()
-    host.state, host._stream.seen = "init", 1  # as after `Hello`
-    return host.send(init)
 
 
 class GuestConnection:

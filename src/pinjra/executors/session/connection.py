@@ -145,6 +145,13 @@ class Link:
         if self.lost is not None:
             raise SessionLost(f"{self.lost}; reset() starts an empty session", self.lost.cause)
 
+    def is_silent(self) -> bool:
+        """Return whether the worker lives and has nothing to say; asked of an idle session only."""
+        try:
+            return self.channel.receive(time.monotonic()) is None
+        except (SessionLost, ProtocolViolation):
+            return False
+
     def note_loss(self, error: PinjraError) -> None:
         """Kill what is left after a loss or a violation; every later use fails with its cause."""
         if self.lost is None:

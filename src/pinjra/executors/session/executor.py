@@ -7,9 +7,10 @@ import os
 import secrets
 import weakref
 from abc import abstractmethod
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Unpack, cast
 
 from pinjra.core.access import AccessOptions, parse_access
@@ -25,6 +26,7 @@ from pinjra.core.errors import (
 from pinjra.core.execution import ErrorKind, Execution, GuestError
 from pinjra.core.limits import Limits
 from pinjra.executors.base import PythonExecutor, check_file_name
+from pinjra.executors.pool import POOL
 from pinjra.executors.session.capabilities import check_can
 from pinjra.executors.session.connection import Link, Patience
 from pinjra.executors.session.languages import language_of
@@ -70,6 +72,7 @@ class SessionExecutor(PythonExecutor):
         rollback: Keep a checkpoint, so that a step that is killed leaves the variables as they were.
         protected: Names that guest code may not bind at module level.
         scratch: The scratch folder's path in the box; "" lets the worker make one.
+        spares: Sessions that are opened in advance, in idle time, for the next executors of the same configuration.
         access: `programs`, `network`, `secrets`, `packages`, `mounts`, `env`, `python_path`; see docs/sandbox.md.
 
     Raises:
@@ -96,8 +99,10 @@ class SessionExecutor(PythonExecutor):
         rollback: bool = True,
         protected: Iterable[str] = (),
         scratch: str = "",
+        spares: int = 0,
         **access: Unpack[AccessOptions],
     ) -> None:
+        self._spares = spares
         self.access = parse_access(access)
         check_can(type(self).__name__, self.ACCESS, self.access)
         self._environment: tuple[str, ...] = ()  # of the backend's own
@@ -113,7 +118,9 @@ class SessionExecutor(PythonExecutor):
         self._scratch = scratch
         self._pid = os.getpid()
         self._closed = False
-        self._start(self._open)
+        self._kind = (type(self), *((name, _hashable(value)) for name, value in sorted(vars(self).items())))
+        self._pristine = dict(vars(self))
+        self._begin()
 
     def _configure(self) -> None:
         """Get ready to open sessions with `self.access`; called once, before the first one."""
@@ -135,6 +142,33 @@ class SessionExecutor(PythonExecutor):
         raise ExecutorUnavailable(f"{type(self).__name__} cannot fork a session; the jail can")
 
     # ------------------------------------------------------------ start and end
+
+    def _begin(self) -> None:
+        """Have a session: a ready one of the same configuration, or a new one."""
+        ready = POOL.take(self._kind) if self._spares else None
+        if isinstance(ready, SessionExecutor):
+            self._adopt(ready)
+        else:
+            self._start(self._open)
+        if self._spares:
+            POOL.want(self._kind, self._spares, partial(_opened, type(self), self._pristine))
+
+    _end: weakref.finalize[..., SessionExecutor]
+
+    def _adopt(self, ready: SessionExecutor) -> None:
+        """Have the session of another executor of the same configuration, which has never used it."""
+        ready._end.detach()
+        vars(self).update(vars(ready))
+        self._end = weakref.finalize(self, _end, self._link, os.getpid())
+        _LIVE.add(self)
+
+    def is_unused(self) -> bool:
+        """Return whether the session lives, and its worker has said nothing that nobody has heard."""
+        return self._link.is_silent()
+
+    def discard(self) -> None:
+        """End a session that nobody has used."""
+        self._end()
 
     def _start(
         self,
@@ -346,7 +380,7 @@ class SessionExecutor(PythonExecutor):
         old = self._link
         with old.lock:
             self._end()
-            self._start(self._open)
+            self._begin()
             self._link.bridge.functions.update(old.bridge.functions)
         with self._in_use() as link:
             self._grant(link, list(link.bridge.functions))
@@ -369,6 +403,24 @@ class SessionExecutor(PythonExecutor):
 def _failed(status: int) -> GuestError:
     how = f"signal {-status}" if status < 0 else f"exit status {status}"
     return GuestError(kind=ErrorKind.EXCEPTION, type="ProgramFailed", message=f"the program ended with {how}")
+
+
+def _opened(cls: type[SessionExecutor], configuration: Mapping[str, object]) -> SessionExecutor:
+    """Return an executor with a session of its own that is configured so."""
+    executor = object.__new__(cls)
+    vars(executor).update(configuration)
+    executor._start(executor._open)
+    _LIVE.discard(executor)  # it is the pool's, which closes what nobody takes
+    return executor
+
+
+def _hashable(value: object) -> Hashable:
+    """Return what stands for an attribute in a key: itself, or its text."""
+    try:
+        hash(value)
+    except TypeError:
+        return repr(value)
+    return value
 
 
 def _check_bound(answer: Message) -> None:

@@ -21,7 +21,7 @@ from pinjra.core.errors import ConfigurationError, StartupFailed
 from pinjra.jail.confine import Spec
 from pinjra.jail.plan import JailUnavailable
 
-__all__ = ["Config", "Session", "Zygote", "zygote_for"]
+__all__ = ["Config", "JailProcess", "Zygote", "zygote_for"]
 
 _MAX_PACKET = 1 << 20
 _ENVIRONMENT = {  # of the zygote, and nothing else
@@ -44,7 +44,6 @@ _BOOT = (
 )
 _START_SECONDS = 60.0  # importing pandas on a busy machine takes some
 _END_SECONDS = 5.0
-_OPENING_BYTES = 16 << 10  # fit into an empty socket: the zygote waits for nobody
 
 
 @dataclass(frozen=True)
@@ -53,7 +52,6 @@ class Config:
 
     Args:
         serve: "module:function" that a confined child calls.
-        warm_up: "module:function" that is called once, with an empty folder, before the first child is made.
         preload: Modules to import before the first session.
         python_path: Folders with the operator's own modules, readable in the session.
         require, without: See `plan.make`.
@@ -66,7 +64,6 @@ class Config:
     """
 
     serve: str
-    warm_up: str = ""
     preload: tuple[str, ...] = ()
     python_path: tuple[str, ...] = ()
     require: tuple[str, ...] = ()
@@ -82,22 +79,18 @@ class Config:
 
 
 @dataclass
-class Session:
+class JailProcess:
     """A confined process and the host's end of its stream.
 
     Args:
         pidfd: Readable when the process, and so all of its session, is dead.
-        is_warm: It was a spare.
         door: Where the sockets of its own network come out; None: it has none.
-        heard: What it has been told already.
     """
 
     zygote: Zygote
     number: int
     stream: socket.socket
     pidfd: int
-    is_warm: bool
-    heard: bytes = b""
     door: socket.socket | None = None
 
     def widen(self, sessions: int) -> None:
@@ -163,27 +156,19 @@ class Zygote:
         self.missing = _strings(ready, "missing")
         self.scratch = str(ready["scratch"])
 
-    def take(self, spec: Spec, *, spares: int, opening: bytes = b"") -> Session:
-        """Return a session, from a spare where one is ready; `spares` more are made ready after it.
-
-        Args:
-            opening: What is always said first in such a session; a spare has heard it already.
+    def take(self, spec: Spec) -> JailProcess:
+        """Return a new confined process.
 
         Raises:
             StartupFailed: The zygote is gone or broken.
         """
-        if len(opening) > _OPENING_BYTES:
-            opening = b""
-        wish = {"spec": asdict(spec), "spares": spares, "opening": opening.decode("latin-1")}
-        message, fds = self.request({"op": "take", **wish})
+        message, fds = self.request({"op": "take", "spec": asdict(spec)})
         stream, pidfd, *doors = fds
-        return Session(
+        return JailProcess(
             zygote=self,
             number=_integer(message, "box"),
             stream=socket.socket(fileno=stream),
             pidfd=pidfd,
-            is_warm=message["warm"] is True,
-            heard=opening if message["heard"] is True else b"",
             door=socket.socket(fileno=doors[0]) if doors else None,
         )
 
@@ -266,7 +251,6 @@ def _first_message(config: Config) -> bytes:
     return json.dumps(
         {
             "serve": config.serve,
-            "warm_up": config.warm_up,
             "preload": config.preload,
             "path": [*own, *config.python_path],
             "readable": config.python_path,

@@ -1,4 +1,4 @@
-"""Specs -> child processes that are confined and serve a session: forked, kept ready, reaped. The zygote's heart."""
+"""Specs -> child processes that are confined and serve a session: forked, counted, reaped. The zygote's heart."""
 
 from __future__ import annotations
 
@@ -6,9 +6,7 @@ import os
 import signal
 import socket
 import sys
-import time
 import traceback
-from collections import deque
 from collections.abc import Callable
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, field, replace
@@ -23,36 +21,19 @@ from pinjra.jail.walls import capabilities, cgroups, namespaces, rlimits, seccom
 from pinjra.jail.walls import disk_quota as quota
 from pinjra.jail.walls.syscalls import machine
 
-__all__ = ["Child", "Kind", "Nursery"]
+__all__ = ["ConfinedProcess", "SessionPool"]
 
-_MAX_KINDS = 4  # different specs for which spares are kept at one time; the oldest kind is given up
-_SPARE_WATCH_BYTES = 1 << 16
-_REHEARSAL_SECONDS = 0.06  # a spare that hears nothing for some time rehearses; then it is told its opening
+_NOTE_BYTES = 1 << 16
 # SECURITY: a guest's files may take the disk ten seconds to remove; the other sessions must not wait for that
 _REMOVE_SECONDS, _SLICE_SECONDS = 0.2, 0.02
 
 
-@dataclass(frozen=True)
-class Kind:
-    """What is alike in sessions that may stand in for each other.
-
-    Args:
-        opening: What the host says first in such a session. A spare is told in advance, so that it has answered when it is
-            taken.
-    """
-
-    spec: Spec
-    opening: bytes = b""
-
-
 @dataclass
-class Child:
+class ConfinedProcess:
     """A session's first process, alive or dead.
 
     Args:
-        stream: The host's end, until it is handed over.
         pidfd: Readable when the process is dead.
-        has_heard: It was told its opening.
         lock: Descriptor that shows the folder to be in use; -1 when there is none.
         door: Where the sockets of its own network come out, until it is handed over.
         note: Reading end of a pipe in which a child that could not confine itself says why.
@@ -60,41 +41,20 @@ class Child:
 
     number: int
     process: int
-    stream: socket.socket | None
     pidfd: int
     note: int
     group: cgroups.Group | None
     folder: str
     lock: int
     disk_bytes: int | None
-    born: float = field(default_factory=time.monotonic)
-    has_heard: bool = False
     status: int | None = None
     memory_kills: int = 0
     message: str = ""
     door: socket.socket | None = None
 
-    def tell(self, opening: bytes) -> None:
-        """Say `opening` once the session has rehearsed. Its buffer is empty and takes it at once.
-
-        Raises:
-            OSError: The session is dead.
-        """
-        if self.has_heard or self.stream is None or time.monotonic() - self.born < _REHEARSAL_SECONDS:
-            return
-        self.stream.sendall(opening)
-        self.has_heard = True
-
-    def hand_over(self) -> socket.socket:
-        """Return the host's end of the stream; the caller closes it."""
-        stream, self.stream = self.stream, None
-        if stream is None:
-            raise RuntimeError("a session's stream is handed over once")
-        return stream
-
 
 @dataclass
-class Nursery:
+class SessionPool:
     """All sessions of one zygote."""
 
     plan: Plan
@@ -105,10 +65,8 @@ class Nursery:
     maker: cgroups.Maker | None
     ports: tuple[int, ...] = ()
     addresses: tuple[str, ...] = ()
-    _children: dict[int, Child] = field(default_factory=dict)
-    _by_process: dict[int, Child] = field(default_factory=dict)
-    _spares: dict[Kind, deque[Child]] = field(default_factory=dict)
-    _wanted: dict[Kind, int] = field(default_factory=dict)
+    _children: dict[int, ConfinedProcess] = field(default_factory=dict)
+    _by_process: dict[int, ConfinedProcess] = field(default_factory=dict)
     _groups: list[cgroups.Group] = field(default_factory=list)  # still to be removed
     _folders: list[str] = field(default_factory=list)  # the same
     _count: int = 0
@@ -133,43 +91,6 @@ class Nursery:
         """Return where every session has its scratch folder; "" when each has another."""
         return self.scratch if self.plan.has("mount namespace") else ""
 
-    def take(self, kind: Kind, spares: int) -> tuple[Child, bool]:
-        """Return a session, and whether it was ready before; keep `spares` more ready from now on."""
-        self._wanted.pop(kind, None)
-        self._wanted[kind] = spares
-        for old in list(self._wanted)[:-_MAX_KINDS]:
-            self._give_up(old)
-        ready = self._spares.get(kind)
-        while ready:
-            child = ready.popleft()
-            if child.status is None:
-                return child, True
-            self._forget(child)
-        return self._fork(kind.spec), False
-
-    def wants_spares(self) -> bool:
-        """Return whether a spare is missing, or has not heard its opening."""
-        return any(
-            len(ready := self._spares.get(kind, ())) < count or not all(child.has_heard for child in ready)
-            for kind, count in self._wanted.items()
-        )
-
-    def add_spare(self) -> None:
-        """Make one of the missing spares, and tell the rehearsed ones their openings.
-
-        When that does not work, none is wanted until the next session is.
-        """
-        for kind, count in self._wanted.items():
-            ready = self._spares.setdefault(kind, deque())
-            try:
-                for child in ready:
-                    child.tell(kind.opening)
-                if len(ready) < count:
-                    ready.append(self._fork(kind.spec))
-                    return
-            except OSError:
-                self._wanted[kind] = 0
-
     def is_busy(self) -> bool:
         """Return whether something is left to clean that could not be cleaned yet."""
         return bool(self._groups or self._folders)
@@ -183,7 +104,7 @@ class Nursery:
                 break
             if process == 0:
                 break
-            self._bury(process, status)
+            self._retire(process, status)
         self._groups = [group for group in self._groups if not group.remove()]
         self._folders = [folder for folder in self._folders if not quota.remove(folder, _SLICE_SECONDS)]
 
@@ -195,7 +116,7 @@ class Nursery:
         if child.status is None:
             os.kill(child.process, signal.SIGKILL)
             _, status = os.waitpid(child.process, 0)
-            self._bury(child.process, status)
+            self._retire(child.process, status)
         self._forget(child)
         return {"status": child.status, "memory_kills": child.memory_kills, "note": child.message}
 
@@ -232,13 +153,7 @@ class Nursery:
         for folder in self._folders:
             quota.remove(folder)
 
-    def _give_up(self, kind: Kind) -> None:
-        """Keep no spares of this kind any more."""
-        del self._wanted[kind]
-        for child in self._spares.pop(kind, ()):
-            self.end(child.number)
-
-    def _bury(self, process: int, status: int) -> None:
+    def _retire(self, process: int, status: int) -> None:
         """Note how a process ended; free what its session held."""
         child = self._by_process.pop(process, None)
         if child is None:
@@ -246,7 +161,7 @@ class Nursery:
         child.status = status
         if not self.plan.has("pid namespace"):
             self._kill_orphans()
-        child.message += os.read(child.note, _SPARE_WATCH_BYTES).decode("utf-8", "replace")
+        child.message += os.read(child.note, _NOTE_BYTES).decode("utf-8", "replace")
         os.close(child.note)
         if child.group is not None:
             child.memory_kills = child.group.out_of_memory_kills()
@@ -257,11 +172,6 @@ class Nursery:
             os.close(child.lock)
             if not quota.remove(child.folder, _REMOVE_SECONDS):
                 self._folders.append(child.folder)
-        for kind, spares in self._spares.items():
-            if child in spares:  # a spare that died: the next would die too, and the one after it
-                spares.remove(child)
-                self._wanted[kind] = 0
-                self._forget(child)
 
     def _kill_orphans(self) -> None:
         """Kill the processes that a dead session left to this one, until no more come: a fork bomb is faster than one look."""
@@ -276,16 +186,15 @@ class Nursery:
             for orphan in orphans:
                 os.waitpid(orphan, 0)
 
-    def _forget(self, child: Child) -> None:
+    def _forget(self, child: ConfinedProcess) -> None:
         if self._children.pop(child.number, None) is None:
             return
         os.close(child.pidfd)
-        for stream in (child.stream, child.door):
-            if stream is not None:
-                stream.close()
+        if child.door is not None:
+            child.door.close()
 
-    def _fork(self, spec: Spec) -> Child:
-        """Return a session that confines itself while this process goes on.
+    def take(self, spec: Spec) -> tuple[ConfinedProcess, socket.socket]:
+        """Return a new session, which confines itself while this process goes on, and the host's end of its stream.
 
         Raises:
             OSError: There are no more processes, descriptors or groups (the machine's fault).
@@ -313,12 +222,11 @@ class Nursery:
                 if inner_door is not None:
                     inner_door.close()
             undo.pop_all()
-        child = Child(
-            self._count, process, host, os.pidfd_open(process), reader, group, folder, lock, spec.disk_bytes
-        )
+        pidfd = os.pidfd_open(process)
+        child = ConfinedProcess(self._count, process, pidfd, reader, group, folder, lock, spec.disk_bytes)
         child.door = door
         self._children[child.number] = self._by_process[process] = child
-        return child
+        return child, host
 
     def _make_group(self, spec: Spec) -> cgroups.Group | None:
         if self.maker is None:

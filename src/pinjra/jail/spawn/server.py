@@ -6,10 +6,9 @@ end of the socket or by the host's pidfd, and the kernel takes all sessions with
 have it as parent-death signal).
 
 Messages are JSON, one a packet (SOCK_SEQPACKET):
-    {"op": "take", "spec": {...}, "spares": n}  -> {"box": n, "warm": bool}
-                                                   with two descriptors: the host's end of the stream, a pidfd
-    {"op": "widen", "box": n, "sessions": n}    -> {}
-    {"op": "end", "box": n}                     -> {"status": wait status, "memory_kills": n, "note": "..."}
+    {"op": "take", "spec": {...}}             -> {"box": n}, with two descriptors: the host's end of the stream, a pidfd
+    {"op": "widen", "box": n, "sessions": n}  -> {}
+    {"op": "end", "box": n}                   -> {"status": wait status, "memory_kills": n, "note": "..."}
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ from pinjra.jail import paths, plan, profile
 from pinjra.jail.confine import Spec, close_all_but, forget_signals, set_environment
 from pinjra.jail.probe import Kernel, probe
 from pinjra.jail.spawn import forks
-from pinjra.jail.spawn.pool import Kind, Nursery
+from pinjra.jail.spawn.pool import SessionPool
 from pinjra.jail.walls import cgroups, namespaces
 from pinjra.jail.walls import disk_quota as quota
 from pinjra.jail.walls.libc import prctl
@@ -47,7 +46,6 @@ __all__ = ["main"]
 _MAX_PACKET = 1 << 20
 _PDEATHSIG, _CHILD_SUBREAPER = 1, 36
 _IDLE_MILLISECONDS = 20  # how soon a group that was still busy is removed again
-_SPARE_MILLISECONDS = 25  # of silence before a spare is made: what has just been opened goes first
 _LOOK_MILLISECONDS = 250  # at scratch folders that have no quota of the kernel's
 
 Json = dict[str, object]
@@ -61,15 +59,15 @@ def main(control: int) -> NoReturn:
     status = 0
     try:
         config, pidfd = _receive_config(host)
-        nursery = _prepare(host, config, pidfd)
+        pool = _prepare(host, config, pidfd)
         ready: Json = {
-            "applied": nursery.plan.applied,
-            "missing": nursery.missing,
-            "scratch": nursery.private_scratch,
+            "applied": pool.plan.applied,
+            "missing": pool.missing,
+            "scratch": pool.private_scratch,
         }
         host.send(json.dumps(ready).encode())
-        _serve(host, nursery, pidfd)
-        nursery.close()
+        _serve(host, pool, pidfd)
+        pool.close()
     except PinjraError as error:
         _report(host, {"refused": type(error).__name__, "message": str(error)})
     except BaseException:
@@ -109,7 +107,7 @@ def _texts(config: Json) -> dict[str, str]:
     return {str(path): str(text) for path, text in value.items()} if isinstance(value, dict) else {}
 
 
-def _prepare(host: socket.socket, config: Json, pidfd: int) -> Nursery:
+def _prepare(host: socket.socket, config: Json, pidfd: int) -> SessionPool:
     """Find out what can be done, import what is wanted, and hide the host's file system from this process."""
     sys.path += [path for path in _strings(config, "path") if path not in sys.path]
     network = config.get("network") is True
@@ -138,19 +136,16 @@ def _prepare(host: socket.socket, config: Json, pidfd: int) -> Nursery:
         cgroups.Maker(cgroups.Parents(parents.version, used, {}, os.readlink("/proc/self"))) if used else None
     )
     scratch = paths.scratch_for(shown)
-    nursery = Nursery(
-        chosen, serve, (*chosen.missing, *left_out, *notes), shown, scratch, maker, ports, addresses
-    )
+    missing = (*chosen.missing, *left_out, *notes)
+    pool = SessionPool(chosen, serve, missing, shown, scratch, maker, ports, addresses)
     if chosen.has("mount namespace"):
         namespaces.build_view(shown, profile.DEVICES, scratch, _texts(config))
-    if config["warm_up"]:
-        _load(str(config["warm_up"]))(scratch if nursery.private_scratch else tempfile.gettempdir())
-    forget_signals()  # what the modules have set, and the warm-up
+    forget_signals()  # what the modules have set
     sys.argv[:] = [""]
-    set_environment(nursery.private_scratch)
+    set_environment(pool.private_scratch)
     gc.collect()
     gc.freeze()  # what is imported now stays shared with the sessions
-    return nursery
+    return pool
 
 
 def _plan(kernel: Kernel, config: Json) -> plan.Plan:
@@ -214,6 +209,9 @@ def _preload(names: Iterable[str]) -> list[str]:
     for name in names:
         try:
             importlib.import_module(name)
+        except ModuleNotFoundError as error:
+            if name.partition(".")[0] not in sys.stdlib_module_names:  # else one of another Python version
+                notes.append(f"preload of {name}: {error}")
         except Exception as error:  # an operator's module may raise anything
             notes.append(f"preload of {name}: {type(error).__name__}: {error}")
     threads = len(os.listdir("/proc/self/task"))
@@ -223,7 +221,7 @@ def _preload(names: Iterable[str]) -> list[str]:
     return notes
 
 
-def _serve(host: socket.socket, nursery: Nursery, pidfd: int) -> None:
+def _serve(host: socket.socket, pool: SessionPool, pidfd: int) -> None:
     """Answer requests until the host is gone."""
     reader, writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -237,33 +235,29 @@ def _serve(host: socket.socket, nursery: Nursery, pidfd: int) -> None:
         poll.register(fd, select.POLLIN)
     next_look = 0.0
     while True:
-        has_work = nursery.wants_spares()
-        ready = {fd for fd, _ in poll.poll(_SPARE_MILLISECONDS if has_work else _patience(nursery))}
+        ready = {fd for fd, _ in poll.poll(_patience(pool))}
         if pidfd in ready:
             return
         if reader in ready:
             os.read(reader, 4096)
         # A wish does not wait for what can be cleaned later.
         if reader in ready or host.fileno() not in ready:
-            nursery.reap()
-        if nursery.has_folders() and time.monotonic() >= next_look:
-            nursery.enforce_quotas()
+            pool.reap()
+        if pool.has_folders() and time.monotonic() >= next_look:
+            pool.enforce_quotas()
             next_look = time.monotonic() + _LOOK_MILLISECONDS / 1000
-        if host.fileno() in ready:
-            if not _answer(host, nursery):
-                return
-        elif not ready:
-            nursery.add_spare()
+        if host.fileno() in ready and not _answer(host, pool):
+            return
 
 
-def _patience(nursery: Nursery) -> int | None:
+def _patience(pool: SessionPool) -> int | None:
     """Return for how many milliseconds there is nothing to do unless something happens; None: for ever."""
-    if nursery.is_busy():
+    if pool.is_busy():
         return _IDLE_MILLISECONDS
-    return _LOOK_MILLISECONDS if nursery.has_folders() else None
+    return _LOOK_MILLISECONDS if pool.has_folders() else None
 
 
-def _answer(host: socket.socket, nursery: Nursery) -> bool:
+def _answer(host: socket.socket, pool: SessionPool) -> bool:
     """Answer one request; False when the host is gone."""
     try:
         data = host.recv(_MAX_PACKET)
@@ -274,18 +268,18 @@ def _answer(host: socket.socket, nursery: Nursery) -> bool:
     request: Json = json.loads(data)
     try:
         if request["op"] == "take":
-            _hand_over(host, nursery, request)
+            _hand_over(host, pool, request)
         elif request["op"] == "widen":
-            nursery.widen(_number(request["box"]), _number(request["sessions"]))
+            pool.widen(_number(request["box"]), _number(request["sessions"]))
             host.send(b"{}")
         else:
-            host.send(json.dumps(nursery.end(_number(request["box"]))).encode())
+            host.send(json.dumps(pool.end(_number(request["box"]))).encode())
     except OSError as error:  # no more processes or descriptors: this session's loss, not that of the others
         _report(host, {"failed": str(error)})
     return True
 
 
-def _hand_over(host: socket.socket, nursery: Nursery, request: Json) -> None:
+def _hand_over(host: socket.socket, pool: SessionPool, request: Json) -> None:
     """Send a session's number, and with it the host's end of the stream and a pidfd.
 
     Raises:
@@ -294,15 +288,15 @@ def _hand_over(host: socket.socket, nursery: Nursery, request: Json) -> None:
     spec = request["spec"]
     if not isinstance(spec, dict):
         raise TypeError(f"spec is a {type(spec).__name__}")
-    kind = Kind(Spec(**spec), str(request["opening"]).encode("latin-1"))
-    box, warm = nursery.take(kind, _number(request["spares"]))
-    with box.hand_over() as stream:
-        message = json.dumps({"box": box.number, "warm": warm, "heard": box.has_heard}).encode()
-        doors = [] if box.door is None else [box.door.fileno()]
-        socket.send_fds(host, [message], [stream.fileno(), box.pidfd, *doors])
-    if box.door is not None:
-        box.door.close()
-        box.door = None
+    made, stream = pool.take(Spec(**spec))
+    with stream:
+        doors = [] if made.door is None else [made.door.fileno()]
+        socket.send_fds(
+            host, [json.dumps({"box": made.number}).encode()], [stream.fileno(), made.pidfd, *doors]
+        )
+    if made.door is not None:
+        made.door.close()
+        made.door = None
 
 
 def _number(value: object) -> int:

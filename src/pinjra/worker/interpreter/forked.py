@@ -11,7 +11,7 @@ import socket
 import sys
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from pinjra.core.execution import GuestError
 from pinjra.core.limits import Limits
@@ -31,8 +31,7 @@ from pinjra.worker.interpreter.outcomes import error_fields, named, out_of_memor
 from pinjra.worker.interpreter.policy import policy_of
 from pinjra.worker.interpreter.programs import run_program
 from pinjra.worker.interpreter.tools import Bridge
-from pinjra.worker.setup import Birth, Place, Setup
-from pinjra.worker.supervisor.outbox import has_come
+from pinjra.worker.setup import ForkedResources, SessionSetup, Workplace
 from pinjra.worker.supervisor.processes import MEMORY_STATUS, die_with_parent, limit_memory, limit_processor
 
 __all__ = ["main"]
@@ -48,24 +47,15 @@ _KEPT_VARIABLES = (
 )  # a Python may not start, or not agree, without them
 
 
-def main(birth: Birth, rehearse: Callable[[], None]) -> None:
-    """Be the interpreter of a session until the supervisor is gone.
-
-    Args:
-        rehearse: Called when nothing has come for a moment.
-    """
-    _settle_in(birth)
-    if not has_come(birth.stream.fileno()):
-        rehearse()
-    setup = Setup.receive(birth.stream)
-    if setup is None:  # the host has not said anything
-        return
+def main(resources: ForkedResources, setup: SessionSetup) -> None:
+    """Be the interpreter of a session until the supervisor is gone."""
+    _settle_in(resources, setup.place)
     try:
         limits = setup.init.limits
         limit_memory(limits.get("memory_bytes"), limits.get("disk_bytes"))
         set_variables(setup.init.env)
-        _settle_down(Place(setup.scratch))
-        Loop(birth, setup).run()
+        _work_in(setup.place.scratch)
+        Loop(resources, setup).run()
     except MemoryError:  # our own bookkeeping did not fit any more
         os._exit(MEMORY_STATUS)
 
@@ -73,15 +63,15 @@ def main(birth: Birth, rehearse: Callable[[], None]) -> None:
 class Loop:
     """The interpreter's state, and one method per message."""
 
-    def __init__(self, birth: Birth, setup: Setup) -> None:
+    def __init__(self, resources: ForkedResources, setup: SessionSetup) -> None:
         init = setup.init
         self._limits = Limits(**init.limits)  # type: ignore[arg-type]
         self._rollback = init.rollback
         self._is_dirty = False
         self._used_before = 0.0
-        self._side = birth.side
+        self._side = resources.side
         self._interrupts = Interrupts(lambda cause: self._interpreter.stop(cause))
-        self._channel = Channel(birth.stream, self._interrupts)
+        self._channel = Channel(resources.stream, self._interrupts)
         self._printed = streams.install()
         self._encoder = GuestEncoder(self._limits.value_bytes)
         self._bridge = Bridge(self._channel, self._interrupts, self._encoder)
@@ -92,8 +82,8 @@ class Loop:
             display=self._display,
         )
         self._checkpoint = Checkpointer(
-            birth.wake,
-            birth.supervisor,
+            resources.wake,
+            resources.supervisor,
             self._close_sockets,
             self._take_over,
             self._branch_off,
@@ -271,18 +261,19 @@ class Loop:
     def _branch_off(self, branch: Branch) -> None:
         self._channel.attach(branch.stream)
         self._side = branch.side
-        _settle_down(Place(branch.scratch, branch.captured))
+        _print_to(branch.captured)
+        _work_in(branch.scratch)
         _reseed()
 
 
-def _settle_in(birth: Birth) -> None:
+def _settle_in(resources: ForkedResources, place: Workplace) -> None:
     """Become a process of its own: no descriptor but three sockets, no environment, no signal of the supervisor's terminal."""
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     os.setsid()
-    die_with_parent(birth.supervisor)
-    _print_to(birth.captured)
-    _close_all_but(birth.stream.fileno(), birth.side.fileno(), birth.wake.fileno())
+    die_with_parent(resources.supervisor)
+    _print_to(place.captured)
+    _close_all_but(resources.stream.fileno(), resources.side.fileno(), resources.wake.fileno())
     _keep_environment()
     warnings.filterwarnings("ignore", message=".*(fork|FigureCanvasAgg is non-interactive)")
     _reseed()  # SECURITY: sessions forked from one zygote must not share their random numbers
@@ -304,11 +295,10 @@ def _close_all_but(*kept: int) -> None:
     os.closerange(low, max(low, min(soft if soft > 0 else 65536, 1 << 20)))
 
 
-def _settle_down(place: Place) -> None:
-    """Make a scratch folder the place where this process works, and two pipes what it prints to."""
-    _print_to(place.captured)
-    os.chdir(place.scratch)
-    os.environ.update(HOME=place.scratch, TMPDIR=place.scratch, MPLCONFIGDIR=place.scratch)
+def _work_in(scratch: str) -> None:
+    """Make a scratch folder the place where this process works."""
+    os.chdir(scratch)
+    os.environ.update(HOME=scratch, TMPDIR=scratch, MPLCONFIGDIR=scratch)
     tempfile.tempdir = None
 
 

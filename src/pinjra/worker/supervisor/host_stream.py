@@ -32,10 +32,9 @@ from pinjra.wire.messages import (
 )
 from pinjra.wire.relay import Relay
 from pinjra.worker.branching import copy_scratch
-from pinjra.worker.newborn import Newborn
 from pinjra.worker.scratch.files import Files
 from pinjra.worker.scratch.requests import Scratch, ScratchError
-from pinjra.worker.setup import Place
+from pinjra.worker.setup import Workplace
 from pinjra.worker.supervisor.host import Host
 from pinjra.worker.supervisor.lifecycle import Keeper, Origin
 from pinjra.worker.supervisor.output import PrintedOutput
@@ -75,7 +74,6 @@ class Session:
         self._keeper: Keeper | None = None
         self._files: Files | None = None
         host.send(hello)
-        self._newborn = None if origin is not None else self._make_newborn()
 
     # ------------------------------------------------------------ the poll loop's questions
 
@@ -134,18 +132,9 @@ class Session:
         if self._origin is not None:
             for fd in self._origin[2]:
                 os.close(fd)
-        if self._newborn is not None:
-            self._newborn.end()
         self._output.close()
         self.host.flush_briefly()
         self.host.close()
-
-    def _make_newborn(self) -> Newborn | None:
-        """Return the process that will be the interpreter; None when there is none to be had: `Init` will tell why."""
-        try:
-            return Newborn(self._sweeper)
-        except OSError:
-            return None
 
     # ------------------------------------------------------------ from the host
 
@@ -176,8 +165,7 @@ class Session:
             return self._origin[0], self._origin[1]
         scratch = Scratch(init.scratch, limits.disk_bytes)
         init = replace(init, walled=init.walled or is_confined(self._hello.applied))
-        newborn, self._newborn = self._newborn, None
-        return Origin(Guest(init, Place(scratch.path), self._sweeper, newborn)), scratch
+        return Origin(Guest(init, Workplace(scratch.path), self._sweeper)), scratch
 
     def _on_interrupt(self, message: Message) -> None:
         if isinstance(message, Interrupt):
@@ -235,7 +223,7 @@ class Session:
             scratch = copy_scratch(_there(self._files).scratch)
             output, captured = PrintedOutput.branch()
             fds += [*output.fds, *captured]
-            origin = _there(self._keeper).origin(Place(scratch.path, captured))
+            origin = _there(self._keeper).origin(Workplace(scratch.path, captured))
             os.set_blocking(stream, False)
         except (OSError, ScratchError) as error:
             if scratch is not None:

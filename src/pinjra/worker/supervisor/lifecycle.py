@@ -22,7 +22,7 @@ from pinjra.core.errors import ProtocolViolation
 from pinjra.core.limits import Limits
 from pinjra.wire.messages import Done, Kill, Lost, Started
 from pinjra.worker.scratch.requests import Scratch
-from pinjra.worker.setup import Place
+from pinjra.worker.setup import Workplace
 from pinjra.worker.supervisor.host import Host, kind_of
 from pinjra.worker.supervisor.outbox import read_some
 from pinjra.worker.supervisor.output import PrintedOutput
@@ -281,7 +281,7 @@ class Keeper:
             guest.out.put(_COPY_YOURSELF)
             self._wait_until_ready()
 
-    def origin(self, place: Place) -> Origin:
+    def origin(self, place: Workplace) -> Origin:
         """Return what another keeper begins with to have a copy of this session; to be called when `when_copied` told.
 
         Raises:

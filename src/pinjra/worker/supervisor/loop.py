@@ -13,10 +13,9 @@ import traceback
 from collections.abc import Sequence
 from typing import NoReturn
 
-from pinjra.worker.rehearsal import rehearse_opening
 from pinjra.worker.supervisor.host import Host, cloexec, hello
 from pinjra.worker.supervisor.host_stream import Session
-from pinjra.worker.supervisor.outbox import has_come, read_some
+from pinjra.worker.supervisor.outbox import read_some
 from pinjra.worker.supervisor.output import PrintedOutput
 from pinjra.worker.supervisor.processes import become_subreaper
 from pinjra.worker.supervisor.sweep import Sweeper
@@ -58,8 +57,6 @@ def serve(
         supervisor = Supervisor()
         said = hello(applied, missing, capabilities, has_rollback=has_rollback)
         supervisor.add(Session(host, PrintedOutput.install(), said, sweeper=Sweeper(), add=supervisor.add))
-        if not has_come(fd_in):  # this process is a spare
-            rehearse_opening()
         supervisor.run()
         status = 0
     except BaseException:  # our bug: said where the operator looks, since descriptor 2 is the guest's now
@@ -74,8 +71,7 @@ class Supervisor:
 
     def __init__(self) -> None:
         self._sessions: list[Session] = []
-        self._wakeups = _wakeup_pipe()
-        self._wakeup = self._wakeups[0]
+        self._wakeup = _wakeup_pipe()
         self._poll = select.poll()
         self._watched: list[tuple[Session, dict[int, int]]] = []
         self._owners: dict[int, Session] = {}
@@ -103,12 +99,6 @@ class Supervisor:
             for session in self._sessions:
                 session.on_time(now)
         self._part_with_ended()
-
-    def close(self) -> None:
-        """Let go of the signals: this process goes on as something else."""
-        signal.set_wakeup_fd(-1)
-        for fd in self._wakeups:
-            os.close(fd)
 
     def _watch(self) -> None:
         """Poll for what the sessions want to hear of; they say so in each turn and nearly always the same."""
@@ -155,12 +145,12 @@ def _private_stderr() -> int:
         return -1
 
 
-def _wakeup_pipe() -> tuple[int, int]:
-    """Return a pipe that becomes readable when a child ends."""
+def _wakeup_pipe() -> int:
+    """Return a descriptor that becomes readable when a child ends."""
     read, write = os.pipe()
     os.set_blocking(read, False)
     os.set_blocking(write, False)
     signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C at the host's terminal is the host's business
     signal.set_wakeup_fd(write, warn_on_full_buffer=False)
-    return read, write
+    return read

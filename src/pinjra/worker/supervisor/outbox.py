@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import os
-import select
 from collections import deque
 
-__all__ = ["READ_BYTES", "Outbox", "has_come", "read_some"]
+__all__ = ["READ_BYTES", "Outbox", "read_some"]
 
 READ_BYTES = (
     64 << 10
 )  # of one read: for more, malloc(3) asks the kernel for fresh pages, and gives them back, each time
-_IDLE_MILLISECONDS = 20
 _PIECE = 1 << 20
 
 
@@ -55,13 +53,6 @@ class Outbox:
         """Forget what waits."""
         self._queue.clear()
         self.size = 0
-
-
-def has_come(fd: int) -> bool:
-    """Return whether there is something to read, after a moment: a host that opens a session has spoken by then."""
-    poll = select.poll()
-    poll.register(fd, select.POLLIN)
-    return bool(poll.poll(_IDLE_MILLISECONDS))
 
 
 def read_some(fd: int, size: int = READ_BYTES) -> bytes | None:

@@ -21,8 +21,7 @@ from dataclasses import dataclass
 from pinjra.core.limits import Limits
 from pinjra.wire.messages import Init
 from pinjra.worker.interpreter.checkpoint import BRANCH, WAKE
-from pinjra.worker.newborn import Newborn
-from pinjra.worker.setup import Place, Setup
+from pinjra.worker.setup import SessionSetup, Workplace
 from pinjra.worker.supervisor.outbox import Outbox, read_some
 from pinjra.worker.supervisor.processes import (
     Death,
@@ -31,6 +30,7 @@ from pinjra.worker.supervisor.processes import (
     reap,
     reaped_seconds,
 )
+from pinjra.worker.supervisor.start import start_interpreter
 from pinjra.worker.supervisor.sweep import Spent, Sweeper
 
 __all__ = ["Guest", "Note"]
@@ -53,23 +53,12 @@ class Note:
 
 
 class Guest:
-    """One interpreter and those that take its place.
+    """One interpreter and those that take its place."""
 
-    Args:
-        newborn: To be the first of them.
-    """
-
-    def __init__(
-        self,
-        init: Init,
-        place: Place,
-        sweeper: Sweeper,
-        newborn: Newborn | None = None,
-    ) -> None:
+    def __init__(self, init: Init, place: Workplace, sweeper: Sweeper) -> None:
         limits = Limits(**init.limits)  # type: ignore[arg-type]
         self._init = init
         self._place = place
-        self._newborn = newborn
         self._memory_bytes = limits.memory_bytes
         self._sweeper = sweeper
         sweeper.members.append(self)
@@ -106,20 +95,19 @@ class Guest:
     # ------------------------------------------------------------ start and end
 
     def start(self, grants: bytes) -> None:
-        """Let a newborn of this process, which never ran guest code, be the interpreter."""
+        """Let a fork of this process, which never ran guest code, be the interpreter.
+
+        Raises:
+            OSError: No process can be made.
+        """
         if self._wake is not None:
             self._wake.close()
-        newborn, self._newborn = self._newborn, None
-        if newborn is not None and not newborn.is_alive:
-            newborn.close()
-            newborn = None
-        if newborn is None:
-            newborn = Newborn(self._sweeper, self._place.captured)
-        self._wake = newborn.wake
-        self._attach(newborn.stream, newborn.side)
-        self.out.put(Setup(self._init, self._place.scratch, grants).pack())
-        self._begin(newborn.pid)
-        self.session = newborn.pid
+        started = start_interpreter(SessionSetup(self._init, self._place, grants))
+        self._sweeper.check(started.pid)
+        self._wake = started.wake
+        self._attach(started.stream, started.side)
+        self._begin(started.pid)
+        self.session = started.pid
         self.is_pristine = self.is_fresh = True
 
     def wake(self) -> bool:
@@ -145,7 +133,7 @@ class Guest:
         """Whether other sessions live in the box."""
         return any(member is not self for member in self._sweeper.members)
 
-    def branch(self, place: Place) -> Guest:
+    def branch(self, place: Workplace) -> Guest:
         """Return a copy of this interpreter that works at `place`: not started yet where a fresh one is the same.
 
         Raises:
