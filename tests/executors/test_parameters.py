@@ -17,6 +17,7 @@ from pinjra.executors.registry import BUILTIN, create_executor, executor_class
 NO_TABLE = {"image", "sandbox"}  # objects of a vendor's SDK
 TEXTS = 'takes several texts, such as ["numpy", "pandas"], not'
 DICT = 'takes a dict with texts as keys, such as {"name": value}, not a'
+MODES = "takes one of 'listed', 'standard', 'all' (modules are named in authorized_imports), or None, not"
 SECONDS = "takes a number of seconds above 0, or None, not"
 Box = Any  # the calls below are wrong, and so do not have the right types
 
@@ -71,7 +72,9 @@ OPENINGS: list[tuple[dict[str, Any], str]] = [
     ({"authorized_imports": [1]}, f"sandbox: authorized_imports= {TEXTS} a list"),
     ({"limits": {"wall_seconds": 5}}, "sandbox: limits= takes Limits, such as Limits(wall_seconds=5), or None, not a dict"),
     ({"timeout": 5}, "sandbox('jail') has no parameter 'timeout'; did you mean limits=Limits(wall_seconds=…)?"),
-    ({"imports": ["numpy"]}, "sandbox('jail') has no parameter 'imports'; did you mean authorized_imports=[…]?"),
+    ({"imports": ["numpy"]},
+     f"sandbox('jail'): imports= {MODES} a list"),
+    ({"modules": ["numpy"]}, "sandbox('jail') has no parameter 'modules'; did you mean authorized_imports=[…]?"),
     ({"memory": 5}, "sandbox('jail') has no parameter 'memory'; did you mean limits=Limits(memory_bytes=…)?"),
     ({"spare": 5}, "sandbox('jail') has no parameter 'spare'; did you mean spares=?"),
     ({"spares": True}, "sandbox('jail'): spares= takes a whole number, not True"),

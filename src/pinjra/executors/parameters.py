@@ -18,6 +18,7 @@ from typing import Any, TypeVar, cast
 from pinjra.core.access import AccessOptions
 from pinjra.core.errors import ConfigurationError
 from pinjra.core.limits import Limits
+from pinjra.guard.policy import IMPORT_MODES
 
 __all__ = ["KINDS", "CheckedMethods", "checked", "constructor_parameters"]
 
@@ -68,6 +69,11 @@ def _either(one: Kind, other: Kind) -> Kind:
 _NONE = Kind("None", lambda value: value is None)
 
 
+_FUNCTION = Kind("a function", callable)
+_MODE = Kind(
+    f"one of {', '.join(map(repr, IMPORT_MODES))} (modules are named in authorized_imports)",
+    lambda value: value in IMPORT_MODES,
+)
 _PLAIN: Mapping[str, Kind] = {
     "str": _TEXT,
     "Iterable[str]": _TEXTS,
@@ -84,6 +90,9 @@ _PLAIN: Mapping[str, Kind] = {
     "Mapping[str, str | os.PathLike[str] | Mount]": _MAPPING,
     "Mapping[str, Any]": _MAPPING,
     "dict[str, Any]": _MAPPING,
+    "ImportMode": _MODE,
+    "Resolve": _FUNCTION,
+    "Callable": _FUNCTION,
     "str | bytes": _either(_TEXT, _BYTES),
     "str | Iterable[str]": _either(_TEXT, _TEXTS),
     "bool | str | Iterable[str]": _either(_FLAG, _either(_TEXT, _TEXTS)),
@@ -117,7 +126,7 @@ _ELSEWHERE: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(("volumes", "binds", "folders"), ("mounts={…}",)),
     **dict.fromkeys(("allow_network", "internet"), ("network=True",)),
     **dict.fromkeys(
-        ("imports", "modules", "allowed_imports", "authorized_imports", "additional_authorized_imports"),
+        ("modules", "allowed_imports", "authorized_imports", "additional_authorized_imports"),
         ("authorized_imports=[…]", "additional_authorized_imports=[…]"),
     ),
 }
@@ -219,6 +228,8 @@ _ANY_NUMBER = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 def _kind(parameter: inspect.Parameter) -> Kind | None:
     said = parameter.annotation
     spelled = said if isinstance(said, str) else inspect.formatannotation(said)
+    if spelled.startswith("Callable["):
+        spelled = "Callable | None" if spelled.endswith("| None") else "Callable"
     return KINDS.get(_BY_NAME.get(parameter.name, spelled))
 
 
