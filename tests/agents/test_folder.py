@@ -168,3 +168,54 @@ def test_an_agent_is_made_again_from_its_dict() -> None:
 def test_to_dict_is_plain_data() -> None:
     data = sample_agent().to_dict()
     assert json.loads(json.dumps(data))["class"] == "pinjra.agents.code_agent:CodeAgent"
+
+
+def test_a_folder_that_smolagents_saved_is_loaded(tmp_path: Path) -> None:
+    import sample_tools  # type: ignore[import-not-found]
+
+    smolagents = pytest.importorskip("smolagents")
+
+    class Echo(smolagents.Tool):  # type: ignore[misc]  # no types there
+        name = "shout"
+        description = "Shouts."
+        inputs = {"text": {"type": "string", "description": "What."}}
+        output_type = "string"
+
+        def forward(self, text: str) -> str:
+            return text
+
+    model = smolagents.InferenceClientModel("owner/name", token="not-saved", temperature=0.5)
+    helper = smolagents.ToolCallingAgent([], model, name="helper", description="Helps.", max_steps=3)
+    theirs = smolagents.CodeAgent(
+        [Echo(), smolagents.VisitWebpageTool()],
+        model,
+        managed_agents=[helper],
+        additional_authorized_imports=["numpy"],
+        max_steps=7,
+    )
+    theirs.save(str(tmp_path))
+    with pytest.raises(ConfigurationError, match=r"'shout'.*pass tools="):
+        CodeAgent.from_folder(tmp_path)
+    agent = CodeAgent.from_folder(
+        tmp_path,
+        tools=[sample_tools.shout],
+        model=code_model("final_answer(shout('a'))"),
+        executor_type="local",
+    )
+    with agent:
+        assert (agent.max_steps, list(agent.managed_agents)) == (7, ["helper"])
+        assert sorted(agent.tools) == ["final_answer", "shout", "visit_webpage"]
+        assert "numpy" in agent.authorized_imports
+        assert agent.run("x") == "A"
+
+
+@pytest.mark.parametrize("name", ["code_agent", "structured_code_agent", "toolcalling_agent"])
+def test_prompt_templates_of_smolagents_are_taken(name: str) -> None:
+    yaml, smolagents = pytest.importorskip("yaml"), pytest.importorskip("smolagents")
+    text = (Path(smolagents.__file__).parent / "prompts" / f"{name}.yaml").read_text()
+    kind = ToolCallingAgent if name.startswith("tool") else CodeAgent
+    helper = ToolCallingAgent([], code_model("x"), name="helper", description="Helps.", verbosity_level=0)
+    agent = kind(
+        [], code_model("x"), prompt_templates=yaml.safe_load(text), managed_agents=[helper], verbosity_level=0
+    )
+    assert "helper" in agent.system_prompt

@@ -81,6 +81,16 @@ class Agent(Savable, ABC):
     """
 
     default_template: ClassVar[str]
+    # As a tool: what a manager's prompt tells of it.
+    inputs: ClassVar[dict[str, dict[str, object]]] = {
+        "task": {"type": "string", "description": "What to do, with everything needed to know."},
+        "additional_args": {
+            "type": "object",
+            "description": "Variables to hand over, by name.",
+            "nullable": True,
+        },
+    }
+    output_type: ClassVar[str] = "any"
     runs_code: ClassVar[bool] = False
     concurrent: ClassVar[bool] = True  # as a tool: every call has a run of its own
     not_copied: ClassVar[frozenset[str]] = frozenset({"last_runs", "_active", "_lock", "calls_lock"})

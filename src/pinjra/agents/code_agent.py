@@ -83,6 +83,7 @@ class CodeAgent(Agent):
         self.prompt_style = getattr(model, "prompt_style", "full")
         self.show_images = show_images
         super().__init__(tools, model, **options)
+        self.tools.setdefault("final_answer", FinalAnswerTool())
         self.additional_authorized_imports = list(additional_authorized_imports or ())
         self.code_block_tags = _tags(code_block_tags)
         self.max_print_outputs_length = max_print_outputs_length or DEFAULT_LENGTH

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Self, cast
 
 from pinjra.agents.arguments import tools_by_name
+from pinjra.agents.familiar_folder import is_familiar, our_form
 from pinjra.agents.prompts.templates import complete_templates
 from pinjra.agents.run.budget import Budget, Price
 from pinjra.agents.run.compaction import Compaction
@@ -64,7 +65,7 @@ class Savable:
 
     @classmethod
     def load(cls, folder: str | Path, **changes: object) -> Self:
-        """Return the agent of `save`. Imports the modules it names: load only what you trust.
+        """Return the agent of `save`, or one that smolagents saved. Imports the modules it names: load only what you trust.
 
         Args:
             changes: Parameters instead of the saved ones; `model=` where the saved one cannot be made again.
@@ -131,7 +132,8 @@ def load_agent(folder: Path, cls: type[Savable], changes: Mapping[str, object]) 
 def _gathered(folder: Path) -> dict[str, Any]:
     """Return a folder as `agent_to_data` gave it: with its prompts and its managed agents."""
     data = _read(folder)
-    data["prompt_templates"] = _prompts(folder / "prompts")
+    if "prompt_templates" not in data:
+        data["prompt_templates"] = _prompts(folder / "prompts")
     data["managed_agents"] = [
         _gathered(folder / "managed_agents" / name) for name in data.get("managed_agents", ())
     ]
@@ -184,6 +186,8 @@ def _read(folder: Path) -> dict[str, Any]:
 
 
 def _checked(data: object, where: str) -> dict[str, Any]:
+    if isinstance(data, dict) and is_familiar(data):
+        return our_form(data)
     if not isinstance(data, dict) or data.get("format") != "pinjra.agent":
         raise ConfigurationError(f"{where} is no saved agent of Pinjra")
     if data.get("version") != _VERSION:
@@ -199,7 +203,7 @@ def _records(data: Mapping[str, Any]) -> dict[str, object]:
         kwargs["limits"] = Limits(**kwargs["limits"])
     options: dict[str, object] = {
         "budget": Budget(**budget, price=Price(**price) if price else None),
-        "compaction": Compaction(**data["compaction"]) if data["compaction"] else None,
+        "compaction": Compaction(**data["compaction"]) if data["compaction"] is not None else None,
     }
     return options | ({"executor_kwargs": kwargs} if kwargs else {})
 
