@@ -126,7 +126,7 @@ def test_a_guests_terminal_commands_do_not_reach_the_terminal():
         (["models", "pull", "x", "--small"], "give either NAME or --small"),
         (["replay", "/no/such/file"], "does not exist"),
         (["doctor", "--live", "moon"], "pinjra: there is no executor 'moon'"),
-        (["fly"], "No such command 'fly'"),
+        (["fly"], "there is no command 'fly'"),
     ],
 )  # fmt: skip
 def test_bad_input_is_one_clear_line_and_exit_status_2(arguments, message):

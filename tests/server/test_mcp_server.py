@@ -103,6 +103,20 @@ def session_of(result: Any) -> str:
     return last.removeprefix("[session ").removesuffix("]").removesuffix(", new")
 
 
+def test_values_that_json_has_no_words_for_come_back(url: str) -> None:
+    async def conversation(client: mcp.Client) -> None:
+        for code, said in (
+            ("10**5000", "[value]\n0x"),
+            ("float('nan')", "[value]\nnan"),
+            ("'half ' + chr(0xd83d)", "half \\ud83d"),
+        ):
+            result = await client.call_tool("run_python", {"code": code})
+            assert not result.is_error
+            assert said in text_of(result)
+
+    talk(url, conversation)
+
+
 def test_code_runs_and_state_files_and_errors_come_back(place: tuple[Any, str]) -> None:
     async def conversation(client: mcp.Client) -> None:
         first = await client.call_tool("run_python", {"code": "x = 20\nprint('hello')\nx + 1"})

@@ -14,10 +14,13 @@ Nothing heavy is imported before a command is chosen, so that `pinjra --help` is
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib import import_module
 
 import click
+
+from pinjra.core.nearest import nearest
 
 __all__ = ["FAILED", "GUEST_FAILED", "INTERRUPTED", "LIMIT_REACHED", "WRONG_INPUT", "cli", "main"]
 
@@ -55,6 +58,13 @@ class _LazyGroup(click.Group):
         command: click.Command = getattr(import_module(module), name)
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args[0] not in _COMMANDS and not args[0].startswith("-"):
+            ctx.fail(f"there is no command {args[0]!r}; {nearest(args[0], _COMMANDS)}")
+        return super().resolve_command(ctx, args)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl([(name, words) for name, (_, words) in _COMMANDS.items()])
@@ -68,7 +78,34 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line and leave with its exit status."""
-    sys.exit(_run(sys.argv[1:]))
+    _make_writable()
+    status = _run(sys.argv[1:])
+    sys.exit(_flushed(status))
+
+
+def _make_writable() -> None:
+    """Let every text be written: to closed streams nowhere, to those of few characters with the others spelled out."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 (for as long as the process lives)
+        elif hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _flushed(status: int) -> int:
+    """Return the exit status when everything is written; a full disk is told and not left to the interpreter's end."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError as error:
+        sys.stdout = None
+        return (
+            status
+            if isinstance(error, BrokenPipeError)
+            else _told(f"the output cannot be written: {error}", FAILED)
+        )
+    return status
 
 
 def _run(arguments: list[str]) -> int:
@@ -79,6 +116,9 @@ def _run(arguments: list[str]) -> int:
         status = cli.main(arguments, prog_name="pinjra", standalone_mode=False)
     except click.exceptions.Exit as done:
         return done.exit_code
+    except click.exceptions.NoArgsIsHelpError as error:
+        print(error.format_message())
+        return 0
     except click.UsageError as error:
         path = error.ctx.command_path if error.ctx else "pinjra"
         return _told(f"{error.format_message()} (see {path} --help)", WRONG_INPUT)
@@ -93,6 +133,9 @@ def _run(arguments: list[str]) -> int:
     except BrokenPipeError:  # the reader of our output has gone: nobody is left to tell
         sys.stdout = None
         return GUEST_FAILED
+    except OSError as error:
+        sys.stdout = None
+        return _told(f"input or output failed: {error}", FAILED)
     return status if isinstance(status, int) else 0
 
 

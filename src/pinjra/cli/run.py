@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import click
 
-from pinjra.cli import FAILED, GUEST_FAILED, INTERRUPTED, LIMIT_REACHED
+from pinjra.cli import FAILED, GUEST_FAILED, INTERRUPTED, LIMIT_REACHED, WRONG_INPUT
 from pinjra.cli.options import chosen_model, ctrl_c, executor_options, limits_of, names
+from pinjra.core.nearest import nearest
 
 if TYPE_CHECKING:
     from pinjra.agents import CodeAgent, Price
@@ -121,7 +122,7 @@ def _tools(wanted: list[str]) -> list[Any]:
 
     unknown = [name for name in wanted if name not in _TOOLS]
     if unknown:
-        raise click.UsageError(f"there is no tool {unknown[0]!r}; there are: {', '.join(_TOOLS)}")
+        raise click.UsageError(f"there is no tool {unknown[0]!r}; {nearest(unknown[0], _TOOLS)}")
     places = [_TOOLS[name].partition(":") for name in wanted]
     return [getattr(import_module(module), attribute)() for module, _, attribute in places]
 
@@ -129,15 +130,18 @@ def _tools(wanted: list[str]) -> list[Any]:
 def _shown(agent: CodeAgent, task: str, view: View, only_answer: bool) -> int:
     """Run, show every event, and return the exit status."""
     from pinjra.agents import AgentError
+    from pinjra.models.errors import AuthenticationFailed
 
     status = None
     try:
         with ctrl_c(agent.interrupt):
             for event in cast("Iterator[Event]", agent.run(task, stream=True)):
                 status = _followed(event, view, only_answer, status)
-    except AgentError:
+    except AgentError as error:
         if status is None:  # not told by the last event: an error before the run began
             raise
+        if isinstance(error.__cause__, AuthenticationFailed):
+            status = WRONG_INPUT
     return FAILED if status is None else status
 
 

@@ -24,4 +24,4 @@ def nearest(name: str, known: Iterable[str], *, listed: bool = True) -> str:
     if listed and names:
         more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
         parts.append(f"there are: {', '.join(names[:_SHOWN])}{more}")
-    return "; ".join(parts) or "there are none"
+    return "; ".join(parts) or ("there are none" if not names else "see its documentation")

@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import Any
 
 from pinjra.core.errors import ConfigurationError
+from pinjra.core.nearest import nearest
 from pinjra.models.base import Model
 from pinjra.models.catalog import CATALOG
 
@@ -39,7 +40,10 @@ def load_model(name: str, **options: Any) -> Model:
     if kind not in KINDS and (name in CATALOG or name.endswith(".gguf")):
         kind, model_id = "llama-cpp", name
     if kind not in KINDS or not (model_id or kind == "hf"):
-        raise ConfigurationError(f"there is no model {name!r}; {_choices()}")
+        guess = nearest(kind, [*KINDS, *CATALOG], listed=False)
+        raise ConfigurationError(
+            f"there is no model {name!r}; {f'{guess}; ' if 'perhaps' in guess else ''}{_choices()}"
+        )
     module, _, attribute = KINDS[kind].partition(":")
     build = getattr(import_module(module), attribute)
     try:
