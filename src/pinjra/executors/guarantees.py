@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, cast
 
-__all__ = ["Guarantees", "of_container", "of_vendor"]
+__all__ = ["Guarantees", "of_container", "of_worker"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,45 +37,38 @@ class Guarantees:
     missing: tuple[str, ...] = field(default=())
 
 
-def of_vendor(isolation: str, *, has_guard: bool, network: str) -> Guarantees:
-    """Return what somebody else's sandbox and the worker in it enforce.
+def of_worker(
+    boundary: Literal["kernel", "container", "vm", "wasm", "remote", "none"],
+    *isolation: str,
+    has_guard: bool,
+    network: str = "",
+    **others: str,
+) -> Guarantees:
+    """Return what the worker enforces wherever it runs, behind what stands around it.
 
     Args:
-        isolation: What the vendor says stands around the sandbox.
-        network: How it is blocked, or "".
+        isolation: Mechanisms, outermost first.
+        network: How it is taken away, or "".
+        others: Fields that something else than the worker enforces.
     """
-    return Guarantees(
-        boundary="remote",
-        isolation=(isolation,),
-        memory="RLIMIT_DATA in the sandbox",
+    own = Guarantees(
+        boundary=boundary,
+        isolation=isolation,
+        memory="RLIMIT_DATA",
         wall="host timer, kill by the supervisor",
         cpu="measured by the supervisor",
         operations="guard" if has_guard else "",
         disk="RLIMIT_FSIZE, supervisor's quota",
         processes="counted by the supervisor",
         network=network,
-        files="scratch folder in the sandbox",
+        files="scratch folder",
         rollback="forked checkpoint",
     )
+    return replace(own, **cast("dict[str, Any]", others))
 
 
 def of_container(*isolation: str, has_guard: bool, network: str) -> Guarantees:
-    """Return what a hardened container of this machine enforces.
-
-    Args:
-        isolation: Mechanisms, outermost first.
-        network: How it is taken away, or "".
-    """
-    return Guarantees(
-        boundary="container",
-        isolation=isolation,
-        memory="cgroup",
-        wall="host timer, kill",
-        cpu="measured by the supervisor",
-        operations="guard" if has_guard else "",
-        disk="tmpfs size",
-        processes="cgroup pids",
-        network=network,
-        files="scratch on tmpfs",
-        rollback="forked checkpoint",
-    )
+    """Return what a hardened container of this machine enforces; see `of_worker`."""
+    by_cgroup = {"memory": "cgroup", "processes": "cgroup pids", "disk": "tmpfs size"}
+    others = {**by_cgroup, "wall": "host timer, kill", "files": "scratch on tmpfs"}
+    return of_worker("container", *isolation, has_guard=has_guard, network=network, **others)

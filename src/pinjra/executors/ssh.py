@@ -10,12 +10,13 @@ import os
 import shlex
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from pinjra.core.errors import ConfigurationError, MissingDependency
 from pinjra.core.limits import Limits
 from pinjra.executors.bootstrap.first_bytes import bootstrap_code, bootstrap_payload
-from pinjra.executors.guarantees import Guarantees
+from pinjra.executors.guarantees import Guarantees, of_worker
 from pinjra.executors.pipes import SubprocessTransport
 from pinjra.executors.session.connection import Patience
 from pinjra.executors.session.transport import Transport
@@ -105,20 +106,16 @@ class SshExecutor(UploadingExecutor):
     def guarantees(self) -> Guarantees:
         """What the far end said it applied."""
         confined = bool(self.hello.applied)
-        return Guarantees(
-            boundary="remote",
-            isolation=("another machine", *self.hello.applied),
-            memory="RLIMIT_DATA",
-            wall="host timer, kill by the supervisor",
-            cpu="measured by the supervisor",
-            operations="guard" if self._guard else "",
-            disk="RLIMIT_FSIZE, supervisor's quota",
-            processes="RLIMIT_NPROC" if confined else "counted by the supervisor",
+        found = of_worker(
+            "remote",
+            *("another machine", *self.hello.applied),
+            has_guard=self._guard,
             network="seccomp, Landlock" if confined else "",
-            files="scratch folder",
+            processes="RLIMIT_NPROC" if confined else "counted by the supervisor",
             rollback="forked checkpoint" if self._rollback and "rollback" in self.hello.capabilities else "",
-            missing=self.hello.missing if confined else ("confinement at the far end: not asked for",),
         )
+        missing = self.hello.missing if confined else ("confinement at the far end: not asked for",)
+        return replace(found, missing=missing)
 
 
 def _jail_arguments(limits: Limits) -> tuple[str, ...]:

@@ -13,12 +13,13 @@ import json
 import select
 import threading
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from pinjra.core.errors import BackendError, ConfigurationError
 from pinjra.core.limits import Limits
 from pinjra.executors.bootstrap.first_bytes import bootstrap_code
-from pinjra.executors.guarantees import Guarantees
+from pinjra.executors.guarantees import Guarantees, of_worker
 from pinjra.executors.kubernetes.manifests import CONTAINER, SCRATCH, pod_spec
 from pinjra.executors.kubernetes.pods import CALL_SECONDS, Cluster, Pod, connect, reason_of
 from pinjra.executors.remote.base import VendorTransport
@@ -31,6 +32,9 @@ from pinjra.executors.session.uploading import UploadingExecutor
 __all__ = ["KubernetesExecutor", "KubernetesTransport"]
 
 IMAGE = "python:3.12.12-slim-bookworm"
+WALLS = (
+    "pod", "seccomp RuntimeDefault", "no capabilities", "no privilege escalation", "read-only root"
+)  # fmt: skip
 CHANNEL_CLOSED = 255  # of v5: the next byte names the channel that ended
 TEXT_FRAME, BINARY_FRAME, CLOSE_FRAME = 1, 2, 8  # RFC 6455, section 5.2
 DATA_FRAMES = (TEXT_FRAME, BINARY_FRAME)
@@ -134,39 +138,23 @@ class KubernetesExecutor(UploadingExecutor):
     def guarantees(self) -> Guarantees:
         """What the pod's settings ask the cluster to enforce."""
         if self._warm_pool:
-            return _claimed(self._warm_pool, has_guard=self._guard)
+            pool = f"pod of the warm pool {self._warm_pool!r}: hardened as its SandboxTemplate says"
+            claimed = of_worker("container", pool, has_guard=self._guard, files="scratch folder in the pod")
+            return replace(claimed, missing=("network: as the warm pool's SandboxTemplate says",))
         runtime = [f"runtime class {self._runtime_class}"] if self._runtime_class else []
-        policy = "the cluster's network plugin must enforce NetworkPolicy; not every one does"
-        return Guarantees(
-            boundary="container",
-            isolation=(*runtime, "pod", "seccomp RuntimeDefault", "no capabilities", "no privilege escalation", "read-only root"),
+        made = of_worker(
+            "container",
+            *(*runtime, *WALLS),
+            has_guard=self._guard,
+            network="" if self._network else "NetworkPolicy",
             memory="cgroup, RLIMIT_DATA",
-            wall="host timer, kill by the supervisor",
             cpu="measured by the supervisor, cgroup share",
-            operations="guard" if self._guard else "",
             disk="emptyDir sizeLimit, supervisor's quota",
             processes="counted by the supervisor, the kubelet's pod limit",
-            network="" if self._network else "NetworkPolicy",
             files="scratch on a memory volume",
-            rollback="forked checkpoint",
-            missing=() if self._network else (f"network: {policy}",),
-        )  # fmt: skip
-
-
-def _claimed(pool: str, *, has_guard: bool) -> Guarantees:
-    return Guarantees(
-        boundary="container",
-        isolation=(f"pod of the warm pool {pool!r}: hardened as its SandboxTemplate says",),
-        memory="RLIMIT_DATA",
-        wall="host timer, kill by the supervisor",
-        cpu="measured by the supervisor",
-        operations="guard" if has_guard else "",
-        disk="supervisor's quota",
-        processes="counted by the supervisor",
-        files="scratch folder in the pod",
-        rollback="forked checkpoint",
-        missing=("network: as the warm pool's SandboxTemplate says",),
-    )
+        )
+        policy = "network: the cluster's network plugin must enforce NetworkPolicy; not every one does"
+        return replace(made, missing=() if self._network else (policy,))
 
 
 class KubernetesTransport(VendorTransport):

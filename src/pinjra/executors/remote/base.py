@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 from pinjra.core.errors import BackendError, ConfigurationError, MissingDependency, StartupFailed
 from pinjra.core.limits import Limits
 from pinjra.executors.bootstrap.first_bytes import bootstrap_payload
-from pinjra.executors.guarantees import Guarantees, of_vendor
+from pinjra.executors.guarantees import Guarantees, of_worker
 from pinjra.executors.remote.packages import distributions_for, install_command
 from pinjra.executors.remote.stream_reader import StreamReader, Take
 from pinjra.executors.session.capabilities import domains_of
@@ -177,7 +177,8 @@ class VendorExecutor(UploadingExecutor):
         network = "" if self._has_network else "blocked by the vendor"
         if network and self._domains:
             network = "the vendor's allow-list"
-        return of_vendor(self.WALL, has_guard=self._guard, network=network)
+        there = {"memory": "RLIMIT_DATA in the sandbox", "files": "scratch folder in the sandbox"}
+        return of_worker("remote", self.WALL, has_guard=self._guard, network=network, **there)
 
     @property
     def _has_network(self) -> bool:

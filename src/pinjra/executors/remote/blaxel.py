@@ -39,9 +39,7 @@ class BlaxelExecutor(VendorExecutor):
         logger, options: As of every vendor.
 
     Raises:
-        MissingDependency: The SDK is not installed.
-        ConfigurationError: There is no key (`BL_API_KEY` and `BL_WORKSPACE`).
-        StartupFailed: The sandbox or an installation failed.
+        As `VendorExecutor`; the key is `BL_API_KEY` with `BL_WORKSPACE`.
     """
 
     VENDOR, SDK, EXTRA = "Blaxel", "blaxel.core", "blaxel"

@@ -43,9 +43,7 @@ class DaytonaExecutor(VendorExecutor):
         logger, options: As of every vendor.
 
     Raises:
-        MissingDependency: The SDK is not installed.
-        ConfigurationError: There is no key.
-        StartupFailed: The sandbox or an installation failed.
+        As `VendorExecutor`.
     """
 
     VENDOR, SDK, EXTRA = "Daytona", "daytona", "daytona"

@@ -38,9 +38,7 @@ class E2BExecutor(VendorExecutor):
         logger, options: As of every vendor.
 
     Raises:
-        MissingDependency: The SDK is not installed.
-        ConfigurationError: There is no key.
-        StartupFailed: The sandbox or an installation failed.
+        As `VendorExecutor`.
     """
 
     VENDOR, SDK, EXTRA = "E2B", "e2b_code_interpreter", "e2b"

@@ -32,9 +32,7 @@ class ModalExecutor(VendorExecutor):
         logger, options: As of every vendor.
 
     Raises:
-        MissingDependency: The SDK is not installed.
-        ConfigurationError: There is no token (`MODAL_TOKEN_ID` and `MODAL_TOKEN_SECRET`, or `modal token new`).
-        StartupFailed: The sandbox did not start.
+        As `VendorExecutor`; the key is `MODAL_TOKEN_ID` with `MODAL_TOKEN_SECRET`, or what `modal token new` has stored.
     """
 
     VENDOR, SDK, EXTRA = "Modal", "modal", "modal"

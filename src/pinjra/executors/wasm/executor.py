@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -89,13 +90,9 @@ class WasmExecutor(SessionExecutor):
 
     def _under_wasmtime(self) -> Guarantees:
         limits = self.limits
-        return Guarantees(
-            boundary="wasm",
-            isolation=("process", *self.hello.applied, "wasmtime", "WASI"),
+        return replace(
+            self._common("wasmtime", "WASI"),
             memory="linear memory limit" if limits.memory_bytes else "",
-            wall="host timer, stop by the guard, kill",
-            cpu="host, kill" if limits.cpu_seconds else "",
-            operations="guard" if self._guard and limits.operations else "",
             disk="watch on the folder, file size limit" if limits.disk_bytes else "",
             processes="WASI has none",
             network="WASI has no sockets",
@@ -104,20 +101,26 @@ class WasmExecutor(SessionExecutor):
         )
 
     def _under_deno(self) -> Guarantees:
-        limits = self.limits
         is_seen = Path("/proc/self/stat").exists()
         memory = "linear memory limit, heap limit" + (", data limit" if is_seen else "")
         missing = [_ROLLBACK, "fork: nothing to copy a session with", _LIBRARY[_PYODIDE], _FILES_LOST]
-        return Guarantees(
-            boundary="wasm",
-            isolation=("process", *self.hello.applied, "Deno without permissions", "V8"),
-            memory=memory if limits.memory_bytes else "",
-            wall="host timer, stop by the guard, kill",
-            cpu="host, kill" if limits.cpu_seconds and is_seen else "",
-            operations="guard" if self._guard and limits.operations else "",
+        common = self._common("Deno without permissions", "V8")
+        return replace(
+            common,
+            memory=memory if self.limits.memory_bytes else "",
+            cpu=common.cpu if is_seen else "",
             disk="none: files are in memory",
             processes="Deno: no permission",
             network="Deno: no permission",
             files="none of the machine's",
             missing=(*missing, *([] if is_seen else [_NO_CPU]), *self.hello.missing),
+        )
+
+    def _common(self, *engine: str) -> Guarantees:
+        return Guarantees(
+            boundary="wasm",
+            isolation=("process", *self.hello.applied, *engine),
+            wall="host timer, stop by the guard, kill",
+            cpu="host, kill" if self.limits.cpu_seconds else "",
+            operations="guard" if self._guard and self.limits.operations else "",
         )
