@@ -17,7 +17,7 @@ UPLOADED = "uploaded at the start, never written back"
 
 
 class UploadingExecutor(SessionExecutor):
-    """A session far away, whose folders are copies."""
+    """A session far away, or without a way to this machine's files: its folders are copies."""
 
     ACCESS: ClassVar[Mapping[str, str]] = {**SessionExecutor.ACCESS, "mounts": UPLOADED}
 

@@ -11,8 +11,8 @@ from pinjra.core.errors import ConfigurationError, MissingDependency
 from pinjra.core.limits import Limits
 from pinjra.executors.guarantees import Guarantees
 from pinjra.executors.session.connection import Patience
-from pinjra.executors.session.executor import SessionExecutor
 from pinjra.executors.session.transport import Transport
+from pinjra.executors.session.uploading import UploadingExecutor
 from pinjra.executors.wasm.cache import parts
 from pinjra.executors.wasm.deno import deno_launcher, deno_parts
 from pinjra.executors.wasm.instance import Launch
@@ -32,7 +32,7 @@ _FILES_LOST = "files: they are in the sandbox's memory, and lost with an instanc
 _NO_CPU = "cpu: known on Linux only"
 
 
-class WasmExecutor(SessionExecutor):
+class WasmExecutor(UploadingExecutor):
     """Runs guest code in CPython compiled to WebAssembly, in a process of its own.
 
     Args:
@@ -41,6 +41,7 @@ class WasmExecutor(SessionExecutor):
             3.14 in Pyodide, under Deno without permissions.
         confine: On Linux, also put the engine's process behind Landlock and a system call filter.
         pyodide: The folder of the npm package of this name; None: $PINJRA_PYODIDE, else the user's cache folder.
+        options: `mounts` (copies), `env`; `guard`, `protected`.
 
     Raises:
         MissingDependency: The engine or the runtime is not installed.
