@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from pinjra.agents import ActionStep, Timing
 from pinjra.agents.errors import AgentParsingError
-from pinjra.agents.extract import extract_code, extract_structured
+from pinjra.agents.extract import Action, extract_code
 from pinjra.agents.memory.observation import as_data as data_for_prompt
 from pinjra.agents.resuming import _bound_names
 from pinjra.core.redaction import redact
@@ -193,6 +193,10 @@ PIECES = [
     "'''\n```python\n", '"""\n```\n', '(\n', 'if a', '=', '[THINK]', '<code ', '-----BEGIN PRIVATE KEY-----',
     '://a:b', '< ', '<observation', 'x:', 'def ',
 ]  # fmt: skip
+
+
+def extract_structured(text: str) -> Action:
+    return extract_code(text, structured=True)
 
 
 def read_calls(text: str) -> object:

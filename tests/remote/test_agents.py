@@ -11,7 +11,7 @@ import pytest
 from remote_standins.chosen import named
 from remote_standins.page import check_first_program
 
-from pinjra.agents.conformance import AGENT_CHECKS
+from pinjra.cli.agent_checks import AGENT_CHECKS
 from pinjra.executors.conformance import Check, run_check
 from pinjra.executors.registry import executor_class
 

@@ -13,7 +13,7 @@ import pytest
 from remote_standins.chosen import chosen, keep_contract, named
 from remote_standins.shared import check_full_scratch_folder, check_row
 
-from pinjra.agents.conformance import AGENT_CHECKS
+from pinjra.cli.agent_checks import AGENT_CHECKS
 from pinjra.core.access import Mount
 from pinjra.core.errors import ConfigurationError, ExecutorUnavailable, SessionLost
 from pinjra.executors.conformance.suite import Check

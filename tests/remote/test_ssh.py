@@ -12,7 +12,7 @@ import pytest
 from remote_standins.chosen import chosen, keep_contract, named
 from remote_standins.shared import check_full_scratch_folder, check_row
 
-from pinjra.agents.conformance import AGENT_CHECKS
+from pinjra.cli.agent_checks import AGENT_CHECKS
 from pinjra.core.errors import ConfigurationError, SessionLost, StartupFailed
 from pinjra.executors.conformance.suite import Check
 

@@ -22,7 +22,6 @@ from pinjra.agents.errors import AgentInterrupted
 from pinjra.agents.memory.memory import AgentMemory
 from pinjra.agents.memory.messages import MessageForm
 from pinjra.agents.memory.steps import ActionStep, TaskStep
-from pinjra.agents.printing import agent_tree
 from pinjra.agents.prompts.templates import PromptTemplates, complete_templates, render
 from pinjra.agents.resuming import load_memory, resumed
 from pinjra.agents.run import driver
@@ -358,7 +357,7 @@ class Agent(Savable, ABC):
 
     def visualize(self) -> str:
         """Print and return the tree of this agent, its tools and its managed agents."""
-        text = agent_tree(self)
+        text = _tree(self)
         print(text)
         return text
 
@@ -387,3 +386,15 @@ class Agent(Savable, ABC):
     def events(self, task: str, **options: object) -> Iterator[Event]:
         """Return the events of `run(task, stream=True, ...)`, typed."""
         return cast("Iterator[Event]", self.run(task, stream=True, **options))  # type: ignore[arg-type]  # run's own parameters
+
+
+def _tree(agent: Agent, indent: str = "") -> str:
+    """Return an agent, its tools and its managed agents as a tree of text."""
+    model = getattr(agent.model, "model_id", type(agent.model).__name__)
+    lines = [f"{indent}{type(agent).__name__}{f' {agent.name}' if agent.name else ''} ({model})"]
+    if agent.description:
+        lines.append(f"{indent}  {agent.description}")
+    for tool in agent.tools.values():
+        lines.append(f"{indent}  • {tool.name}: {tool.description.strip().splitlines()[0]}")
+    lines += [_tree(managed, indent + "  ") for managed in agent.managed_agents.values()]
+    return "\n".join(lines)

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal, cast
 from pinjra.agents.agent import Agent
 from pinjra.agents.approval import Refuse, Replace, decided
 from pinjra.agents.errors import AgentError, AgentExecutionError
-from pinjra.agents.extract import MARKDOWN_TAGS, Action, extract_code, extract_structured, shown_call
+from pinjra.agents.extract import MARKDOWN_TAGS, Action, extract_code
 from pinjra.agents.memory.messages import MessageForm
 from pinjra.agents.memory.observation import DEFAULT_LENGTH, describe_execution
 from pinjra.agents.memory.steps import ActionStep, TaskStep
@@ -29,6 +29,7 @@ from pinjra.executors.base import PythonExecutor
 from pinjra.executors.registry import create_executor, default_executor, executor_class
 from pinjra.guard.imports import DEFAULT_AUTHORIZED
 from pinjra.models.base import ChatMessage, Completion, Model
+from pinjra.models.code_text import shown_call
 from pinjra.tools.base import Tool
 from pinjra.tools.library.final_answer import FinalAnswerTool
 
@@ -223,9 +224,8 @@ class CodeAgent(Agent):
             self.is_small and "```" not in done.text and done.text.strip()
         ):  # it goes on where "```python" began
             return Action(thought="", code=done.text.strip("\n").rstrip())
-        if self.use_structured_outputs_internally:
-            return extract_structured(done.text, self.code_block_tags)
-        return extract_code(done.text, self.code_block_tags)
+        structured = self.use_structured_outputs_internally
+        return extract_code(done.text, self.code_block_tags, structured=structured)
 
     def _approved(self, run: Run, code: str) -> str:
         """Return the code as the `before_run` hook allows it."""

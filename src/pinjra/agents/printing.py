@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from enum import IntEnum
-from typing import Protocol
 
 from pinjra.agents.memory.observation import cut_middle, describe_value
 from pinjra.core.events import (
@@ -22,7 +21,7 @@ from pinjra.core.events import (
 from pinjra.core.json_data import encodable
 from pinjra.core.redaction import redact
 
-__all__ = ["LogLevel", "agent_tree", "printer"]
+__all__ = ["LogLevel", "printer"]
 
 
 class LogLevel(IntEnum):
@@ -70,36 +69,3 @@ def _lines(event: Event) -> list[str]:
             return [f"━━ answer: {cut_middle(describe_value(event.value), 2000)}"]
         case _:
             return []
-
-
-class _Described(Protocol):
-    """What of a tool or agent is shown."""
-
-    name: str
-    description: str
-
-
-class _Team(Protocol):
-    """What of an agent is shown."""
-
-    name: str | None
-    description: str | None
-
-    @property
-    def model(self) -> object: ...
-    @property
-    def tools(self) -> Mapping[str, _Described]: ...
-    @property
-    def managed_agents(self) -> Mapping[str, _Team]: ...
-
-
-def agent_tree(agent: _Team, indent: str = "") -> str:
-    """Return an agent, its tools and its managed agents as a tree of text."""
-    model = getattr(agent.model, "model_id", type(agent.model).__name__)
-    lines = [f"{indent}{type(agent).__name__}{f' {agent.name}' if agent.name else ''} ({model})"]
-    if agent.description:
-        lines.append(f"{indent}  {agent.description}")
-    for tool in agent.tools.values():
-        lines.append(f"{indent}  • {tool.name}: {tool.description.strip().splitlines()[0]}")
-    lines += [agent_tree(managed, indent + "  ") for managed in agent.managed_agents.values()]
-    return "\n".join(lines)

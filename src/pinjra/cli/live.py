@@ -47,7 +47,7 @@ def run_live(name: str, options: Mapping[str, object], only: Iterable[str], *, a
     Raises:
         PinjraError: No session could be opened; the error says why.
     """
-    from pinjra.agents.conformance import AGENT_CHECKS
+    from pinjra.cli.agent_checks import AGENT_CHECKS
     from pinjra.executors.conformance import CHECKS, each_result
     from pinjra.executors.registry import create_executor
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from pinjra.agents.errors import AgentError, AgentGenerationError, AgentParsingError
 from pinjra.agents.run.state import Run
-from pinjra.agents.run.waiting import abandonable, abandonable_items
+from pinjra.agents.run.waiting import abandonable
 from pinjra.core.events import ModelDelta as DeltaEvent
 from pinjra.models.adapted import adapted
 from pinjra.models.base import ChatMessage, Completion, JsonSchema, ModelDelta, ToolSchema
@@ -40,7 +40,7 @@ def ask(
     options = {"stop": stop, "tools": tools, "response_schema": response_schema, "temperature": temperature}
     try:
         if run.streams and callable(getattr(model, "stream", None)):
-            done = _streamed(run, abandonable_items(lambda: model.stream(safe, **options), run.stop))
+            done = abandonable(lambda: _streamed(run, model.stream(safe, **options)), run.stop)
         else:
             done = abandonable(lambda: model.generate(safe, **options), run.stop)
     except AgentError:
@@ -55,12 +55,19 @@ def ask(
 
 
 def _streamed(run: Run, items: Iterator[ModelDelta | Completion]) -> Completion:
+    """Return the completion that a stream ends with; its pieces become events. A stopped run closes it at the next piece."""
     done: Completion | None = None
-    for item in items:
-        if isinstance(item, ModelDelta):
-            run.emit(DeltaEvent, text=item.text)
-        else:
-            done = item
+    try:
+        for item in items:
+            run.stop.check()
+            if isinstance(item, ModelDelta):
+                run.emit(DeltaEvent, text=item.text)
+            else:
+                done = item
+    finally:
+        close = getattr(items, "close", None)
+        if callable(close):
+            close()
     if done is None:
         raise AgentGenerationError("the model's stream ended without a completion")
     return done

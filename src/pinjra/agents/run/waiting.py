@@ -11,30 +11,16 @@ import queue
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
+from functools import partial
+from typing import Any, TypeVar
 
 from pinjra.agents.run.stop import Stop
 
-__all__ = ["abandonable", "abandonable_items", "await_or_stop", "interrupting"]
+__all__ = ["abandonable", "await_or_stop", "interrupting"]
 
 _INSIST_SECONDS = 0.5  # longer than the grace an executor gives before it kills
 
 T = TypeVar("T")
-
-
-class _Failed:
-    """An exception on its way between two threads."""
-
-    def __init__(self, error: BaseException) -> None:
-        self.error = error
-
-
-class _Done:
-    """The end of an iteration."""
-
-
-class _Stopped:
-    """The flag was set."""
 
 
 def abandonable(function: Callable[[], T], stop: Stop, seconds: float | None = None) -> T:
@@ -44,62 +30,33 @@ def abandonable(function: Callable[[], T], stop: Stop, seconds: float | None = N
         AgentError: The stop flag was set meanwhile; the call is abandoned.
         TimeoutError: It took longer than `seconds`; the call is abandoned.
     """
-    for item in abandonable_items(lambda: iter((function(),)), stop, seconds):
-        return item
-    raise RuntimeError("unreachable: the iterator has one item")
-
-
-def abandonable_items(
-    items: Callable[[], Iterator[T]], stop: Stop, seconds: float | None = None
-) -> Iterator[T]:
-    """Yield what `items()` yields; it is iterated on a helper thread and closed there.
-
-    Raises:
-        AgentError: The stop flag was set meanwhile; the iteration is abandoned.
-        TimeoutError: One item took longer than `seconds`.
-    """
-    inbox: queue.SimpleQueue[T | _Failed | type[_Done] | type[_Stopped]] = queue.SimpleQueue()
-    left = threading.Event()
+    done: queue.SimpleQueue[Callable[[], T] | None] = (
+        queue.SimpleQueue()
+    )  # what gives the result or raises; None: stopped
 
     def work() -> None:
         try:
-            source = items()
-            for item in source:
-                inbox.put(item)
-                if left.is_set():
-                    break
-            close = getattr(source, "close", None)
-            if callable(close):
-                close()
-            inbox.put(_Done)
+            value = function()
         except BaseException as error:  # handed to the waiting thread, whatever it is
-            inbox.put(_Failed(error))
+            done.put(partial(_raise, error))
+        else:
+            done.put(lambda: value)
 
     context = contextvars.copy_context()
     threading.Thread(target=context.run, args=(work,), name="pinjra-call", daemon=True).start()
-    try:
-        with stop.calling(lambda: inbox.put(_Stopped)):
-            yield from _received(inbox, stop, seconds)
-    finally:
-        left.set()
-
-
-def _received(
-    inbox: queue.SimpleQueue[T | _Failed | type[_Done] | type[_Stopped]], stop: Stop, seconds: float | None
-) -> Iterator[T]:
-    while True:
+    with stop.calling(lambda: done.put(None)):
         try:
-            item = inbox.get(timeout=seconds)
+            outcome = done.get(timeout=seconds)
         except queue.Empty:
             raise TimeoutError(f"no answer after {seconds:g} s") from None
-        if item is _Done:
-            return
-        if item is _Stopped:
-            stop.check()
-        elif isinstance(item, _Failed):
-            raise item.error
-        else:
-            yield item  # type: ignore[misc]  # neither marker, so it is an item
+    if outcome is None:
+        stop.check()
+        raise RuntimeError("unreachable: a stop has a reason")
+    return outcome()
+
+
+def _raise(error: BaseException) -> Any:
+    raise error
 
 
 @contextmanager
