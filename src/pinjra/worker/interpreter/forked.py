@@ -25,7 +25,7 @@ from pinjra.worker.interpreter.channel import Channel
 from pinjra.worker.interpreter.checkpoint import SET_ASIDE, Branch, Checkpointer, has_threads
 from pinjra.worker.interpreter.display import open_figures, picture, value_pictures
 from pinjra.worker.interpreter.encoding import GuestEncoder
-from pinjra.worker.interpreter.environment import set_variables
+from pinjra.worker.interpreter.environment import do_without_tracker, set_variables
 from pinjra.worker.interpreter.interrupts import Interrupts
 from pinjra.worker.interpreter.outcomes import error_fields, named, out_of_memory, stopped, too_large
 from pinjra.worker.interpreter.policy import policy_of
@@ -300,6 +300,7 @@ def _work_in(scratch: str) -> None:
     os.chdir(scratch)
     os.environ.update(HOME=scratch, TMPDIR=scratch, MPLCONFIGDIR=scratch)
     tempfile.tempdir = None
+    do_without_tracker()
 
 
 def _print_to(captured: tuple[int, ...]) -> None:
