@@ -157,3 +157,14 @@ def test_a_star_authorises_everything() -> None:
     session = Session("*")
     assert session.value("import subprocess, numpy\nnumpy.__name__") == "numpy"
     assert session.error("import numppy").type == "ModuleNotFoundError"
+
+
+def test_a_view_has_the_dunder_functions_of_its_module() -> None:
+    assert Session().value("import operator\noperator.__lt__(1, 2), operator.__doc__[:8]") == (
+        True,
+        "Operator",
+    )
+
+
+def test_a_module_of_ones_own_is_made_of_the_class_that_a_view_has() -> None:
+    assert Session().value("import math\nm = type(math)('mine')\nm.x = 5\nm.x, m.__name__") == (5, "mine")

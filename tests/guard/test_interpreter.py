@@ -264,3 +264,10 @@ def test_a_dropped_interpreter_is_collected() -> None:
     del session
     gc.collect()
     assert gone() is None
+
+
+def test_a_recursion_limit_that_a_program_leaves_behind_is_not_ours() -> None:
+    session = Session("sys")
+    source = "import sys\ntry:\n    for n in range(200): sys.setrecursionlimit(200 - n)\nexcept RecursionError: pass\n1 / 0"
+    assert session.error(source).type == "ZeroDivisionError"
+    assert session.value("def f(n): return f(n - 1) if n else 'deep'\nf(500)") == "deep"

@@ -214,26 +214,41 @@ class _View(types.ModuleType):
         def names() -> list[str]:
             return [item for item in dir(module) if item[:1] != "_" or item[:2] == "__"]
 
+        own = {
+            item: value for item, value in vars(module).items() if _is_own_dunder(item)
+        }  # `object` has some of these
         public = [
             item
             for item in names()
             if item[:1] != "_" and not isinstance(getattr(module, item), types.ModuleType)
         ]
-        space.update(__doc__=module.__doc__, __spec__=module.__spec__, __getattr__=resolve, __dir__=names)
+        space.update(own, __getattr__=resolve, __dir__=names, __spec__=getattr(module, "__spec__", None))
         space["__all__"] = getattr(module, "__all__", public)
         space["$module"] = module
 
     def __setattr__(self, name: str, value: object) -> None:
-        vars(self).pop(name, None)
-        setattr(_module(self), name, value)
+        module = _module(self)
+        if module is None:  # a program's own, of the class that it found
+            super().__setattr__(name, value)
+        else:
+            vars(self).pop(name, None)
+            setattr(module, name, value)
 
     def __delattr__(self, name: str) -> None:
-        vars(self).pop(name, None)
-        delattr(_module(self), name)
+        module = _module(self)
+        if module is None:
+            super().__delattr__(name)
+        else:
+            vars(self).pop(name, None)
+            delattr(module, name)
 
 
-def _module(view: types.ModuleType) -> types.ModuleType:
-    return cast(types.ModuleType, vars(view)["$module"])
+def _module(view: types.ModuleType) -> types.ModuleType | None:
+    return cast("types.ModuleType | None", vars(view).get("$module"))
+
+
+def _is_own_dunder(name: str) -> bool:
+    return name[:2] == name[-2:] == "__" and name not in REFUSED_ATTRIBUTES
 
 
 def _is_installed(top: str) -> bool:

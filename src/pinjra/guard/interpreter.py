@@ -26,6 +26,7 @@ from pinjra.guard.reports import report_exception, report_refused, report_stop, 
 __all__ = ["Interpreter", "Outcome"]
 
 _import_module = importlib.import_module
+_LEAST_DEPTH = 1_000  # Python's own default
 _KEPT_SOURCES = 256  # runs whose lines can be shown in tracebacks
 
 
@@ -187,6 +188,8 @@ class Interpreter:
         asyncio.run(run())
 
     def _outcome(self, failure: BaseException | None) -> Outcome:
+        if sys.getrecursionlimit() < _LEAST_DEPTH:  # a program's own; what comes after it would not work
+            sys.setrecursionlimit(_LEAST_DEPTH)
         value = self._namespace.pop(RESULT, None)
         operations, notes, stop = self._budget.used, self._restore(), self._budget.stop
         if isinstance(stop, FinalAnswer):

@@ -202,7 +202,7 @@ class Loop:
         line.files = Folder(scratch, self._limits.disk_bytes)
         sys.excepthook = _to_the_owner
         sys.stdout, sys.stderr = (_Stream(number, self._printed) for number in (0, 1))
-        waits.adapt(line.look, line.has_input, self._is_stopped, self._printed.flush)
+        waits.adapt(line.look, line.has_input, self._is_stopped, self._printed.flush, self._stops.check)
 
     def _is_stopped(self) -> bool:
         return self._stops.is_stopped

@@ -19,6 +19,7 @@ def adapt(
     has_input: Callable[[float], bool],
     is_stopped: Callable[[], bool],
     before: Callable[[], None],
+    check: Callable[[], None],
 ) -> None:
     """Replace what waits in this process; before guest code runs, and before asyncio is imported.
 
@@ -27,6 +28,7 @@ def adapt(
         has_input: Returns whether there is something on the line, waiting at most so many seconds.
         is_stopped: Returns whether the run is being stopped: then nothing is waited for.
         before: Called before each wait.
+        check: Called after each; raises where the run is being stopped.
     """
 
     def sleep(seconds: float, /) -> None:
@@ -35,6 +37,7 @@ def adapt(
         look(seconds)
         while (left := deadline - time.monotonic()) > 0 and not is_stopped():
             look(left)
+        check()
 
     class LineSelector(_Registry):
         """Waits for the line, when somebody asked for it, or for time."""
@@ -46,7 +49,9 @@ def adapt(
                 sleep(seconds)
                 return []
             before()
-            return [(key, selectors.EVENT_READ)] if has_input(seconds) else []
+            found = has_input(seconds)
+            check()
+            return [(key, selectors.EVENT_READ)] if found else []
 
     time.sleep = sleep
     selectors.DefaultSelector = LineSelector  # type: ignore[misc, assignment]
