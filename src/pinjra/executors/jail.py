@@ -21,7 +21,7 @@ from pinjra.core.limits import Limits
 from pinjra.executors.guarantees import Guarantees
 from pinjra.executors.session.executor import Patience, SessionExecutor
 from pinjra.guard.policy import DEFAULT_AUTHORIZED
-from pinjra.jail import profile
+from pinjra.jail import paths, profile
 from pinjra.jail.confine import Spec
 from pinjra.jail.programs import find_programs
 from pinjra.jail.spawn.client import Config, JailProcess, zygote_for
@@ -71,6 +71,7 @@ class JailExecutor(SessionExecutor):
     ACCESS: ClassVar[Mapping[str, str]] = {
         **SessionExecutor.ACCESS,
         "programs": "execve of the read-only view",
+        "mounts": "bind mounts of the view; Landlock without it",
         "network": "hosts: own network namespace, the host's gateway; True: the host's network",
         "secrets": "added by the host's gateway",
         "python_path": "read-only in the view",
@@ -172,7 +173,11 @@ def session_config(executor: SessionExecutor, preload: Iterable[str] = (), **dem
     """
     found = find_programs(executor.access.programs)
     executor._environment = (f"PATH={found.path}",) if found.path else ()
+    for _, mount in executor.access.mounts:
+        if not mount.dangerous:
+            paths.check_mount(mount.path)
     return Config(
+        mounts=tuple((name, mount.path, mount.writable) for name, mount in executor.access.mounts),
         serve=_SERVE,
         preload=(*_PRELOAD, *preload),
         programs=found.shown,
@@ -190,6 +195,10 @@ def open_box(executor: SessionExecutor, config: Config, gateway: Gateway | None 
     """
     zygote = zygote_for(config)  # another one when that died or this process was forked
     executor._scratch = zygote.scratch
+    executor._links = tuple(
+        f"{name}={f'{profile.MOUNTS}/{name}' if zygote.scratch else mount.path}"
+        for name, mount in executor.access.mounts
+    )
     limits = executor.limits
     spec = Spec(
         memory_bytes=_whole(limits.memory_bytes),

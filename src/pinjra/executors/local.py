@@ -19,6 +19,7 @@ from pinjra.executors.session.transport import Transport
 
 __all__ = ["LocalPythonExecutor"]
 
+_BY_LANDLOCK = {"programs": "execve of what Landlock shows", "mounts": "links, Landlock"}
 # What only a jail has: these want privileges, or a machine that gives them to every user.
 _WITHOUT = (
     "cgroup memory",
@@ -51,7 +52,7 @@ class LocalPythonExecutor(SessionExecutor):
     ACCESS: ClassVar[Mapping[str, str]] = {
         **SessionExecutor.ACCESS,
         "python_path": "read-only, by Landlock where the kernel has it",
-        **({"programs": "execve of what Landlock shows"} if sys.platform == "linux" else {}),
+        **(_BY_LANDLOCK if sys.platform == "linux" else {}),
     }
     IMPORTS = "listed"
     WALLED = False
@@ -89,7 +90,7 @@ class LocalPythonExecutor(SessionExecutor):
                 return open_box(self, self._config)
             except (StartupFailed, ExecutorUnavailable, BackendError, OSError) as error:
                 self._unconfined = str(error)
-                if self.access.programs:
+                if self.access.programs or self.access.mounts:
                     raise
         return SubprocessTransport(worker_command(self.access.python_path))
 

@@ -11,11 +11,12 @@ import os
 import signal
 import tempfile
 from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import dataclass
 
 from pinjra.jail import profile
 from pinjra.jail.plan import Plan
-from pinjra.jail.walls import capabilities, landlock, loopback, namespaces, rlimits, seccomp
+from pinjra.jail.walls import capabilities, landlock, loopback, namespaces, owners, rlimits, seccomp
 from pinjra.jail.walls.cgroups import Group
 from pinjra.jail.walls.libc import prctl, syscall
 
@@ -63,6 +64,8 @@ class Box:
         keep: Descriptors that stay open.
         parent: The zygote's process number.
         filter: The system call filter, assembled once for all sessions.
+        writable: Folders besides the scratch folder.
+        mounts: Where the user's folders are mounted, to be mapped to this session's user.
         door: Where the sockets of the session's own network are sent; -1: it has none.
         ports, addresses: Of these sockets.
     """
@@ -77,6 +80,8 @@ class Box:
     keep: frozenset[int]
     parent: int
     filter: bytes
+    writable: tuple[str, ...] = ()
+    mounts: tuple[str, ...] = ()
     door: int = -1
     ports: tuple[int, ...] = ()
     addresses: tuple[str, ...] = ()
@@ -100,7 +105,7 @@ def confine(plan: Plan, spec: Spec, box: Box) -> None:
         set_environment(box.scratch)
     rlimits.apply(
         memory_bytes=spec.memory_bytes,
-        file_bytes=None if plan.has("scratch tmpfs") else spec.disk_bytes,
+        file_bytes=None if plan.has("scratch tmpfs") and not box.writable else spec.disk_bytes,
         processes=_most_processes(spec, has_group=plan.has("cgroup pids")),
         reserved_bytes=reserved,
         others=box.others,
@@ -115,7 +120,7 @@ def confine(plan: Plan, spec: Spec, box: Box) -> None:
             executable = (*executable, box.scratch)
         landlock.apply(
             readable,
-            (box.scratch,),
+            (box.scratch, *box.writable),
             profile.DEVICES,
             network=plan.network or plan.hosts,
             executable=executable,
@@ -162,6 +167,10 @@ def _furnish(plan: Plan, spec: Spec, box: Box) -> None:
             gid=box.gid,
             executable=plan.makes_code,
         )
+        # SECURITY: in this namespace only; without one of its own the mount would be the machine's
+        for target in box.mounts if plan.by_root else ():
+            with suppress(OSError):  # a file system that cannot (overlays): then what others may read is read
+                owners.map_owner(target, box.uid, box.gid, box.process)
     if box.door >= 0:
         loopback.raise_loopback(box.addresses)
         loopback.hand_over(box.door, box.ports)

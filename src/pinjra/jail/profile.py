@@ -25,9 +25,11 @@ __all__ = [
     "LOOPBACK_ALLOWED",
     "MAKES_CODE",
     "MAKES_CODE_CHECKED",
+    "MOUNTS",
     "NETWORK_ALLOWED",
     "NETWORK_CHECKED",
     "NETWORK_READABLE",
+    "NEVER_MOUNTED_BELOW",
     "NEVER_READABLE",
     "NO_SUCH_CALL",
     "PROGRAM_ALLOWED",
@@ -173,6 +175,11 @@ NEVER_READABLE = (
     "/mnt",
     "/srv",
 )
+
+# What `mounts=` shows only where the user calls it dangerous: these, what lies above them, the home folder, what is hidden in it,
+# and, for the first ones, everything below.
+NEVER_MOUNTED_BELOW = ("/etc", "/proc", "/sys", "/dev", "/boot", "/run", "/var/run")
+MOUNTS = "/mnt"  # of the view
 
 ENVIRONMENT = {"LANG": "C.UTF-8"}  # and HOME, TMPDIR: the scratch folder
 

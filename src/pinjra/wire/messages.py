@@ -50,6 +50,7 @@ class Init(Message):
     resume: bool = False  # keep what was sent until it is acknowledged (never together with `raw`)
     imports: str = "standard"  # what can be imported without being authorised: "listed", "standard", "all"
     walled: bool = True  # something besides the worker confines it; else the audit hook may have to
+    links: tuple[str, ...] = ()  # "name=path": links of the scratch folder to the user's folders
     env: tuple[str, ...] = ()  # "NAME=value" for guest code, besides what every box has
 
 

@@ -105,6 +105,7 @@ class SessionExecutor(PythonExecutor):
         self._spares = spares
         self.access = parse_access(access)
         check_can(type(self).__name__, self.ACCESS, self.access)
+        self._links: tuple[str, ...] = ()  # "name=path": where the backend shows the user's folders
         self._environment: tuple[str, ...] = ()  # of the backend's own
         self._configure()
         self.limits = limits
@@ -203,6 +204,7 @@ class SessionExecutor(PythonExecutor):
             scratch=self._scratch,
             raw=is_clean and "raw" in capabilities,
             resume=not is_clean,
+            links=self._links,
             env=(*self._environment, *self.access.env),
         )
 

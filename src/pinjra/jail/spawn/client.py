@@ -60,6 +60,7 @@ class Config:
         programs: Files and folders to show so that programs can be started (`find_programs`); (): none can.
         makes_code: As of `Programs`.
         ports, addresses: Where the host's gateway listens in each session's own network; (): sessions have none.
+        mounts: (name, path on this machine, whether it may be changed).
         texts: (path, content) of files of the view that the host does not have.
     """
 
@@ -74,6 +75,7 @@ class Config:
     makes_code: bool = False
     ports: tuple[int, ...] = ()
     addresses: tuple[str, ...] = ()
+    mounts: tuple[tuple[str, str, bool], ...] = ()
     texts: tuple[tuple[str, str], ...] = ()
     python: str = field(default_factory=lambda: sys.executable)
 
@@ -262,6 +264,7 @@ def _first_message(config: Config) -> bytes:
             "makes_code": config.makes_code,
             "ports": config.ports,
             "addresses": config.addresses,
+            "mounts": config.mounts,
             "texts": dict(config.texts),
         }
     ).encode()

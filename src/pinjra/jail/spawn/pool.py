@@ -7,7 +7,7 @@ import signal
 import socket
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import NoReturn
@@ -65,6 +65,7 @@ class SessionPool:
     maker: cgroups.Maker | None
     ports: tuple[int, ...] = ()
     addresses: tuple[str, ...] = ()
+    mounts: Mapping[str, tuple[str, bool]] = field(default_factory=dict)
     _children: dict[int, ConfinedProcess] = field(default_factory=dict)
     _by_process: dict[int, ConfinedProcess] = field(default_factory=dict)
     _groups: list[cgroups.Group] = field(default_factory=list)  # still to be removed
@@ -277,7 +278,7 @@ class SessionPool:
         is_private = self.plan.has("own uid") or self.plan.has("user namespace")
         return Box(
             scratch=folder or self.scratch,
-            readable=(*self.readable, *profile.DEVICES),
+            readable=(*self.readable, *self.mounts, *profile.DEVICES),
             process=self._proc,
             uid=uid,
             gid=gid,
@@ -286,6 +287,8 @@ class SessionPool:
             keep=frozenset({0, 1, 2}),
             parent=self._process,
             filter=self._filter,
+            writable=tuple(target for target, (_, writable) in self.mounts.items() if writable),
+            mounts=tuple(self.mounts),
             door=door,
             ports=self.ports,
             addresses=self.addresses,

@@ -102,6 +102,15 @@ def _numbers(config: Json, key: str) -> tuple[int, ...]:
     return tuple(map(_number, value)) if isinstance(value, list) else ()
 
 
+def _mounts(config: Json) -> list[tuple[str, str, bool]]:
+    value = config.get("mounts")
+    return (
+        [(str(name), str(source), writable is True) for name, source, writable in value]
+        if isinstance(value, list)
+        else []
+    )
+
+
 def _texts(config: Json) -> dict[str, str]:
     value = config.get("texts")
     return {str(path): str(text) for path, text in value.items()} if isinstance(value, dict) else {}
@@ -124,6 +133,11 @@ def _prepare(host: socket.socket, config: Json, pidfd: int) -> SessionPool:
     serve = _load(str(config["serve"]))
     with _a_home():
         notes = _preload(_strings(config, "preload"))
+    is_private = chosen.has("mount namespace")
+    mounts = {
+        f"{profile.MOUNTS}/{name}" if is_private else source: (source, writable)
+        for name, source, writable in _mounts(config)
+    }
     extra = (*_strings(config, "readable"), *programs, *(profile.HOSTS_READABLE if ports else ()))
     shown, left_out = paths.readable(extra, network=network)
     if chosen.by_root and not chosen.has("mount namespace"):
@@ -137,9 +151,9 @@ def _prepare(host: socket.socket, config: Json, pidfd: int) -> SessionPool:
     )
     scratch = paths.scratch_for(shown)
     missing = (*chosen.missing, *left_out, *notes)
-    pool = SessionPool(chosen, serve, missing, shown, scratch, maker, ports, addresses)
+    pool = SessionPool(chosen, serve, missing, shown, scratch, maker, ports, addresses, mounts)
     if chosen.has("mount namespace"):
-        namespaces.build_view(shown, profile.DEVICES, scratch, _texts(config))
+        namespaces.build_view(shown, profile.DEVICES, scratch, _texts(config), mounts)
     forget_signals()  # what the modules have set
     sys.argv[:] = [""]
     set_environment(pool.private_scratch)
@@ -160,9 +174,10 @@ def _plan(kernel: Kernel, config: Json) -> plan.Plan:
         require = (*require, *profile.HOSTS_REQUIRED)
     network = config.get("network") is True
     chosen = plan.make(kernel, required=required, require=require, without=without, network=network)
-    if required or not chosen.by_root or not paths.unreachable(paths.readable((), network=network)[0]):
+    wanted = (*paths.readable((), network=network)[0], *(source for _, source, _ in _mounts(config)))
+    if required or not chosen.by_root or not paths.unreachable(wanted):
         return chosen
-    # Another user could not read Python's own files: this one stays, without its rights.
+    # Another user could not read Python's own files or the mounted ones: this one stays, without its rights.
     return plan.make(
         kernel, require=require, required=(), without=(*without, "unprivileged uid"), network=network
     )

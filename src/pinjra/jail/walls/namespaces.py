@@ -89,7 +89,11 @@ def in_new_pid_namespace(own: int) -> Iterator[None]:
 
 
 def build_view(
-    readable: Iterable[str], devices: Iterable[str], scratch: str, texts: Mapping[str, str] | None = None
+    readable: Iterable[str],
+    devices: Iterable[str],
+    scratch: str,
+    texts: Mapping[str, str] | None = None,
+    folders: Mapping[str, tuple[str, bool]] | None = None,
 ) -> None:
     """Replace this mount namespace's root by an empty one that shows only these paths, read-only, at their own places.
 
@@ -97,6 +101,7 @@ def build_view(
         readable: Folders and files that exist; links on the way are resolved, and made again in the view.
         scratch: An empty folder to mount the scratch folder on, later.
         texts: Path -> content of files that the host does not have.
+        folders: Path -> what of the host stands there, and whether it may be changed.
 
     Raises:
         OSError: Not permitted (the machine's fault).
@@ -110,6 +115,8 @@ def build_view(
     for path in devices:
         # SECURITY: read-only keeps the host's own node from being touched; writing to a device goes on all the same
         _show(path, root, _ATTR_RDONLY | _ATTR_NOSUID | _ATTR_NOEXEC)
+    for target, (source, writable) in (folders or {}).items():
+        show_folder(source, root + target, writable=writable)
     for path, text in (texts or {}).items():
         os.makedirs(root + os.path.dirname(path), mode=0o755, exist_ok=True)
         Path(root + path).write_text(text, encoding="utf-8")
@@ -144,6 +151,19 @@ def _show(path: str, root: str, attributes: int) -> None:
     if path != real and not os.path.lexists(root + path):
         os.makedirs(root + os.path.dirname(path), exist_ok=True)
         os.symlink(os.path.relpath(real, os.path.dirname(path)), root + path)
+
+
+def show_folder(source: str, target: str, *, writable: bool) -> None:
+    """Bind a folder or file of the host at `target` of the view that is being built below `build_view`'s root."""
+    if os.path.isdir(source):
+        os.makedirs(target, exist_ok=True)
+    else:
+        os.makedirs(os.path.dirname(target), exist_ok=True)
+        Path(target).touch()
+    _mount(source, target, "", _BIND | _REC)
+    # SECURITY: nothing that lies in it is executed, has a set-id bit or is a device
+    attributes = _ATTR_NOSUID | _ATTR_NODEV | _ATTR_NOEXEC | (0 if writable else _ATTR_RDONLY)
+    _set_attributes(target, attributes, recursive=True)
 
 
 def mount_scratch(path: str, *, disk_bytes: int | None, uid: int, gid: int, executable: bool = False) -> None:

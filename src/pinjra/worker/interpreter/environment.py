@@ -1,4 +1,4 @@
-"""What a box has that a process of its own has not: variables of the host's choice; shared memory that ends with the box."""
+"""What a box has that a process of its own has not: variables and folders of the host's choice; shared memory that ends with it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from types import ModuleType
 
-__all__ = ["do_without_tracker", "set_variables"]
+__all__ = ["do_without_tracker", "link_folders", "set_variables"]
 
 _TRACKER = "multiprocessing.resource_tracker"
 
@@ -22,6 +22,17 @@ def set_variables(pairs: Iterable[str]) -> None:
         os.environ[name] = value
     if hasattr(time, "tzset"):
         time.tzset()
+
+
+def link_folders(pairs: Iterable[str]) -> None:
+    """Make links from texts like "name=path" here; they are anew in each interpreter, as a reset empties the folder.
+
+    Links, not mounts: whatever empties the scratch folder takes the link away, never what is behind it.
+    """
+    for pair in pairs:
+        name, _, path = pair.partition("=")
+        if not os.path.lexists(name):
+            os.symlink(path, name)
 
 
 def do_without_tracker() -> None:

@@ -25,7 +25,7 @@ from pinjra.worker.interpreter.channel import Channel
 from pinjra.worker.interpreter.checkpoint import SET_ASIDE, Branch, Checkpointer, has_threads
 from pinjra.worker.interpreter.display import open_figures, picture, value_pictures
 from pinjra.worker.interpreter.encoding import GuestEncoder
-from pinjra.worker.interpreter.environment import do_without_tracker, set_variables
+from pinjra.worker.interpreter.environment import do_without_tracker, link_folders, set_variables
 from pinjra.worker.interpreter.interrupts import Interrupts
 from pinjra.worker.interpreter.outcomes import error_fields, named, out_of_memory, stopped, too_large
 from pinjra.worker.interpreter.policy import policy_of
@@ -55,6 +55,7 @@ def main(resources: ForkedResources, setup: SessionSetup) -> None:
         limit_memory(limits.get("memory_bytes"), limits.get("disk_bytes"))
         set_variables(setup.init.env)
         _work_in(setup.place.scratch)
+        link_folders(setup.init.links)
         Loop(resources, setup).run()
     except MemoryError:  # our own bookkeeping did not fit any more
         os._exit(MEMORY_STATUS)
