@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pinjra.core.errors import BackendError, ExecutorUnavailable
 from pinjra.core.limits import Limits
 from pinjra.executors.guarantees import Guarantees
+from pinjra.executors.programs import find_programs
 from pinjra.executors.session.executor import Patience, SessionExecutor
 from pinjra.guard.policy import DEFAULT_AUTHORIZED
-from pinjra.jail import paths, profile
+from pinjra.jail import profile
 from pinjra.jail.confine import Spec
-from pinjra.jail.programs import find_programs
 from pinjra.jail.spawn.client import Config, JailProcess, zygote_for
 
 if TYPE_CHECKING:
@@ -173,9 +173,6 @@ def session_config(executor: SessionExecutor, preload: Iterable[str] = (), **dem
     """
     found = find_programs(executor.access.programs)
     executor._environment = (f"PATH={found.path}",) if found.path else ()
-    for _, mount in executor.access.mounts:
-        if not mount.dangerous:
-            paths.check_mount(mount.path)
     return Config(
         mounts=tuple((name, mount.path, mount.writable) for name, mount in executor.access.mounts),
         serve=_SERVE,

@@ -7,10 +7,9 @@ import sys
 from collections.abc import Iterable
 
 import pinjra
-from pinjra.core.errors import ConfigurationError
 from pinjra.jail import profile
 
-__all__ = ["check_mount", "is_library", "readable", "scratch_for", "unreachable"]
+__all__ = ["is_library", "readable", "scratch_for", "unreachable"]
 
 
 def is_library(path: str) -> bool:
@@ -46,27 +45,6 @@ def readable(extra: Iterable[str], *, network: bool) -> tuple[tuple[str, ...], t
             shown[os.path.abspath(path)] = None
     shown.update(dict.fromkeys(_mapped_files(tuple(map(os.path.realpath, shown)))))
     return tuple(shown), tuple(left_out)
-
-
-def check_mount(path: str) -> None:
-    """Return when a folder may be shown without being called dangerous.
-
-    Args:
-        path: With no link left in it.
-
-    Raises:
-        ConfigurationError: It shows more than somebody's data (the caller's fault).
-    """
-    home = os.path.realpath(os.path.expanduser("~"))
-    reason = _too_wide(path)
-    below = (f"it lies in {never}" for never in profile.NEVER_MOUNTED_BELOW if path.startswith(f"{never}/"))
-    reason = reason or next(below, "")
-    if path.startswith(f"{home}/."):
-        reason = "it is hidden in the home folder, where programs keep their keys"
-    if reason:
-        raise ConfigurationError(
-            f"mounts=: {path} is not shown to a guest: {reason}; Mount(…, dangerous=True) does it"
-        )
 
 
 def unreachable(shown: Iterable[str]) -> tuple[str, ...]:

@@ -29,7 +29,6 @@ __all__ = [
     "NETWORK_ALLOWED",
     "NETWORK_CHECKED",
     "NETWORK_READABLE",
-    "NEVER_MOUNTED_BELOW",
     "NEVER_READABLE",
     "NO_SUCH_CALL",
     "PROGRAM_ALLOWED",
@@ -176,10 +175,7 @@ NEVER_READABLE = (
     "/srv",
 )
 
-# What `mounts=` shows only where the user calls it dangerous: these, what lies above them, the home folder, what is hidden in it,
-# and, for the first ones, everything below.
-NEVER_MOUNTED_BELOW = ("/etc", "/proc", "/sys", "/dev", "/boot", "/run", "/var/run")
-MOUNTS = "/mnt"  # of the view
+MOUNTS = "/mnt"  # of the view: where the user's folders are
 
 ENVIRONMENT = {"LANG": "C.UTF-8"}  # and HOME, TMPDIR: the scratch folder
 

@@ -1,4 +1,4 @@
-"""What a box has that a process of its own has not: variables and folders of the host's choice; shared memory that ends with it."""
+"""What a box has that a process of its own has not: variables and folders of the host's choice, memory that ends with it."""
 
 from __future__ import annotations
 
