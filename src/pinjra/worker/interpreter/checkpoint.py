@@ -22,10 +22,11 @@ from dataclasses import dataclass
 from pinjra.jail.spawn.forks import fork
 from pinjra.worker.supervisor.processes import die_with_parent
 
-__all__ = ["BRANCH", "READY", "SET_ASIDE", "WAKE", "Branch", "Checkpointer", "has_threads"]
+__all__ = ["BRANCH", "READY", "SET_ASIDE", "UNDO", "WAKE", "Branch", "Checkpointer", "has_threads"]
 
 READY = b"k"  # the checkpoint is this process, and the interpreter waits for its next message
 SET_ASIDE = b"m"  # the checkpoint is this process
+UNDO = b"u"  # the run that has just ended is to be undone: I end here
 BORN = b"p"  # the first word of a branch
 
 WAKE = b"w"  # to the checkpoint, with a stream and a side socket: take over

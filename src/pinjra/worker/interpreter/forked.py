@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import mmap
 import os
 import random
 import resource
@@ -12,8 +13,10 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Iterator
+from dataclasses import replace
+from typing import NoReturn
 
-from pinjra.core.execution import GuestError
+from pinjra.core.execution import Cause, GuestError
 from pinjra.core.limits import Limits
 from pinjra.guard.errors import GuestStop
 from pinjra.guard.interpreter import Interpreter, Outcome
@@ -22,7 +25,7 @@ from pinjra.wire.messages import Bound, Display, Execute, Finished, GrantTools, 
 from pinjra.wire.values.codec import EncodeError, decode
 from pinjra.worker.interpreter import streams
 from pinjra.worker.interpreter.channel import Channel
-from pinjra.worker.interpreter.checkpoint import SET_ASIDE, Branch, Checkpointer, has_threads
+from pinjra.worker.interpreter.checkpoint import SET_ASIDE, UNDO, Branch, Checkpointer, has_threads
 from pinjra.worker.interpreter.display import open_figures, picture, value_pictures
 from pinjra.worker.interpreter.encoding import GuestEncoder
 from pinjra.worker.interpreter.environment import do_without_tracker, link_folders, set_variables
@@ -32,10 +35,18 @@ from pinjra.worker.interpreter.policy import policy_of
 from pinjra.worker.interpreter.programs import run_program
 from pinjra.worker.interpreter.tools import Bridge
 from pinjra.worker.setup import ForkedResources, SessionSetup, Workplace
-from pinjra.worker.supervisor.processes import MEMORY_STATUS, die_with_parent, limit_memory, limit_processor
+from pinjra.worker.supervisor.processes import (
+    MEMORY_STATUS,
+    die_with_parent,
+    keep_back,
+    limit_memory,
+    limit_processor,
+    memory_reserve,
+)
 
 __all__ = ["main"]
 
+_SPARES, _SPARE_BYTES = 128, 400  # some pools of CPython's allocator, which objects of any size can use
 _KEPT_VARIABLES = (
     "PATH",
     "LD_LIBRARY_PATH",
@@ -69,6 +80,10 @@ class Loop:
         self._limits = Limits(**init.limits)  # type: ignore[arg-type]
         self._rollback = init.rollback
         self._is_dirty = False
+        self._is_pristine = True  # nothing has run, no variable was set
+        self._is_full = False
+        self._spare: list[bytes] | None = None  # what is let go of first when there is no room for one object
+        self._reserve = memory_reserve() if self._limits.memory_bytes is not None else 0
         self._used_before = 0.0
         self._side = resources.side
         self._interrupts = Interrupts(lambda cause: self._interpreter.stop(cause))
@@ -128,7 +143,7 @@ class Loop:
         values = decode(message.values, message.blobs)
         if not isinstance(values, dict):
             return f"variables are a dict, not {type(values).__name__}"
-        self._is_dirty = True
+        self._is_dirty, self._is_pristine = True, False
         for name, value in values.items():
             try:
                 self._interpreter.set_variable(str(name), value)
@@ -142,6 +157,7 @@ class Loop:
         if self._is_missing_variables() and self._checkpoint.renew(is_wanted=True, note=SET_ASIDE):
             return  # this is the copy, and the run that it was made for has failed
         self._used_before = _usage()[0]
+        self._keep_memory_back()
         limit_processor(self._limits.cpu_seconds)
         self._printed.begin_run()
         self._channel.begin_run(message.run)
@@ -149,11 +165,49 @@ class Loop:
         finished = self._finished(message)
         self._interrupts.end_run()
         self._channel.end_run()
+        self._is_full = self._has_filled_memory()
+        if (
+            self._is_full
+            and self._can_undo
+            and finished.error
+            and finished.error.get("cause") == Cause.MEMORY.value
+        ):
+            self._undo(finished)
         self._channel.send(finished)
         del finished
+        self._is_pristine = False
         self._is_dirty = False
         if self._rollback or self._checkpoint.has_copy:
             self._checkpoint.renew(is_wanted=self._rollback)
+
+    def _keep_memory_back(self) -> None:
+        try:
+            self._spare = self._spare or [bytes(_SPARE_BYTES) for _ in range(_SPARES)]
+        except MemoryError:
+            pass
+        keep_back(0 if self._is_full else self._reserve)
+
+    def _has_filled_memory(self) -> bool:
+        """Return whether what is kept back could not be kept back a second time; give it back for what is to be done now."""
+        try:
+            if self._reserve:
+                mmap.mmap(-1, self._reserve, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS).close()
+            return False
+        except (OSError, MemoryError):
+            return True
+        finally:
+            keep_back(0)
+
+    @property
+    def _can_undo(self) -> bool:
+        return self._rollback and (self._checkpoint.has_copy or self._is_pristine)
+
+    def _undo(self, finished: Finished) -> NoReturn:
+        """End here: the supervisor goes back to the state before this run, in which there was room."""
+        note = "the memory is full: the variables are again as they were before this step"
+        self._channel.send(replace(finished, notes=(*finished.notes, note)))
+        self._note(UNDO + b"0;")
+        os._exit(MEMORY_STATUS)
 
     def _is_missing_variables(self) -> bool:
         """Return whether the last checkpoint does not have the variables or tools that came since."""
@@ -172,7 +226,8 @@ class Loop:
         except GuestStop as stop:  # it came behind the guest's last line
             return self._failure(message.run, stopped(stop), outcome)
         except MemoryError:
-            outcome = None
+            self._spare = outcome = None
+            keep_back(0)
             return self._failure(message.run, out_of_memory(), None)
 
     def _program_finished(self, message: Execute) -> Finished:

@@ -151,9 +151,10 @@ class Host:
         """Note that the run will not be answered by the interpreter."""
         self._connection.run_open = False
 
-    def interpreter_died(self) -> None:
-        """Forget what the dead interpreter did not finish to say."""
+    def interpreter_died(self, *, is_run_open: bool = False) -> None:
+        """Forget what the dead interpreter did not finish to say, and its run, unless that waits for the next one."""
         self._connection.interpreter_died()
+        self._connection.run_open = is_run_open
 
 
 def _as_socket(fd: int) -> socket.socket | None:

@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from pinjra.core.errors import ProtocolViolation
 from pinjra.core.limits import Limits
 from pinjra.wire.messages import Done, Kill, Lost, Started
+from pinjra.worker.interpreter.checkpoint import READY, UNDO
 from pinjra.worker.scratch.requests import Scratch
 from pinjra.worker.setup import Workplace
 from pinjra.worker.supervisor.host import Host, kind_of
@@ -82,6 +83,7 @@ class Keeper:
         self._freeze_at: float | None = None  # or look whether it stays frozen
         self._look_seconds = 0.0
         self._is_escaped = False
+        self._is_undone = False
         if self._guest.pid:
             self._wait_until_ready()
         else:
@@ -244,9 +246,13 @@ class Keeper:
             self._kills.append(kill)
             self._guest.kill(kill.cause)
 
+    @property
+    def _has_held_run(self) -> bool:
+        return any(kind == b"Execute" for kind, _message in self._held)
+
     def _drop_held_run(self) -> bool:
         """Forget a run that the interpreter has not heard of; return whether there was one."""
-        if not any(kind == b"Execute" for kind, _message in self._held):
+        if not self._has_held_run:
             return False
         self._held = [(kind, message) for kind, message in self._held if kind != b"Execute"]
         self._host.run_over()
@@ -318,7 +324,7 @@ class Keeper:
     def _run_ended(self) -> None:
         self._clock.end_run(self._guest)
         self._wait_until_ready()
-        self._guest.is_pristine = False
+        self._guest.was_pristine, self._guest.is_pristine = self._guest.is_pristine, False
         if self._guest.makes_copies or self._guest.checkpoint:
             self._is_stale = True
         else:  # there is nothing that the interpreter makes or ends before it takes the next message
@@ -332,9 +338,12 @@ class Keeper:
         for note in self._guest.notes():
             if self._host.is_run_open:
                 self._read_all()  # the end of the run was sent before the note, on the other socket
+            if note.kind == UNDO:
+                self._is_undone = True
+                continue
             self._guest.checkpoint, self._is_stale = note.checkpoint, False
             self._is_dirty = self._is_dirty and not note.checkpoint
-            if note.is_ready:
+            if note.kind == READY:
                 self._now_ready()
 
     def _now_ready(self) -> None:
@@ -367,13 +376,15 @@ class Keeper:
             if self._guest.is_frozen and self._guest.has_escaped():
                 self._end_escaped()
             return
-        self._hear_last_words()
-        is_due = self._host.is_run_open or bool(self._unbound or self._kills)
+        is_undone = self._hear_last_words()
+        # a run that is held goes on behind an interpreter that ended by its own will; otherwise it is answered by the loss
+        is_held = is_undone and self._has_held_run
+        is_due = (self._host.is_run_open and not is_held) or bool(self._unbound or self._kills)
         was_ready = self._guest.is_ready
         spent = self._guest.cpu_before
         death = self._guest.bury()
         death = Death(death.cause, death.detail, max(0.0, death.cpu_seconds - spent), death.memory_peak_bytes)
-        self._host.interpreter_died()
+        self._host.interpreter_died(is_run_open=is_held)
         self._clock.stop()
         self._freeze_at = None
         self._held = [] if is_due else self._held
@@ -383,12 +394,20 @@ class Keeper:
         else:
             self._replace(death, was_ready=was_ready, is_due=is_due)
 
-    def _hear_last_words(self) -> None:
+    def _hear_last_words(self) -> bool:
+        """Take what the dead interpreter has said; return whether it undid its last run."""
         guest = self._guest
         if guest.asked != "protocol":
             self._read_all()
         for note in guest.notes():
-            guest.checkpoint, self._is_stale = note.checkpoint, False
+            if note.kind == UNDO:
+                self._is_undone = True
+            else:
+                guest.checkpoint, self._is_stale = note.checkpoint, False
+        is_undone, self._is_undone = self._is_undone, False
+        if is_undone:  # the run that filled the memory: the checkpoint before it is what is wanted
+            self._is_stale = False
+            guest.is_pristine = guest.was_pristine
         if self._is_stale:  # it died before it had made a checkpoint of a run that the host counts as done
             guest.checkpoint = 0
         # SECURITY: what goes on between runs has named an accomplice; and what took over and died before it was ready would be
@@ -397,6 +416,7 @@ class Keeper:
             guest.checkpoint = 0
         self._is_stale = self._is_escaped = False
         self._drain(is_end=True)
+        return is_undone
 
     def _replace(self, death: Death, *, was_ready: bool, is_due: bool) -> None:
         guest = self._guest

@@ -35,7 +35,7 @@ from pinjra.worker.supervisor.sweep import Spent, Sweeper
 
 __all__ = ["Guest", "Note"]
 
-_NOTE = re.compile(rb"([km])([0-9]{1,9});")
+_NOTE = re.compile(rb"([kmu])([0-9]{1,9});")
 _FIRST_NOTE = re.compile(rb"p([1-9][0-9]{0,8});")
 _ANSWER_MILLISECONDS = 2000  # for two forks; only a hostile checkpoint takes so long
 _END_SECONDS = 2.0  # a killed process is gone in milliseconds, unless it hangs in a device
@@ -48,8 +48,8 @@ _MOST_DYING = 4  # killed checkpoints that may be there still; runs faster than 
 class Note:
     """What the interpreter said on the side socket."""
 
+    kind: bytes
     checkpoint: int
-    is_ready: bool
 
 
 class Guest:
@@ -71,8 +71,8 @@ class Guest:
         self.is_ready = False
         self.is_fresh = True
         """It was started, not woken."""
-        self.is_pristine = True
-        """No run and no variable: a fresh interpreter is as good as a checkpoint."""
+        self.is_pristine = self.was_pristine = True
+        """No run and no variable: a fresh interpreter is as good as a checkpoint. And: so it was before the last run."""
         self.asked = ""
         """The cause for which the supervisor killed it."""
         self._reaped_before = 0.0
@@ -108,7 +108,7 @@ class Guest:
         self._attach(started.stream, started.side)
         self._begin(started.pid)
         self.session = started.pid
-        self.is_pristine = self.is_fresh = True
+        self.is_pristine = self.was_pristine = self.is_fresh = True
 
     def wake(self) -> bool:
         """Let the checkpoint take over; False when there is none that could."""
@@ -124,6 +124,7 @@ class Guest:
         finally:
             self._close_theirs()
         self._begin(pid)
+        self.was_pristine = False
         self.signal(signal.SIGCONT)
         self.is_fresh = False
         return True
@@ -332,7 +333,7 @@ class Guest:
         self._notes += data
         found = list(_NOTE.finditer(self._notes))
         self._notes = self._notes[found[-1].end() :] if found else self._notes[-_NOTE_BYTES:]
-        return [Note(int(match[2]), is_ready=match[1] == b"k") for match in found]
+        return [Note(match[1], int(match[2])) for match in found]
 
     # ------------------------------------------------------------ processor time
 
