@@ -98,7 +98,8 @@ def _session(executor: PythonExecutor) -> SessionExecutor:
 
 def _stream(executor: PythonExecutor) -> SessionExecutor:
     if not isinstance(executor, SessionExecutor):
-        raise NotHere("there is no stream: guest code runs in this process")
+        raise NotHere("there is no stream")
+    executor._spares = 0  # a worker that is replaced by another kind is not one that was ready
     return executor
 
 
