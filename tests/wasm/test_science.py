@@ -90,14 +90,11 @@ def test_the_guest_has_no_syntax_that_was_not_reviewed():
         assert sorted(set(executor.run(code).value) - old) == sorted(reviewed)
 
 
-def test_the_guard_refuses_the_new_ways_to_import_and_unpack(science):
-    for code, message in (
-        ("lazy import json", "lazy imports are not available"),
-        ("{**d for d in [{1: 2}]}", "unpacking in a dict comprehension is not available"),
-    ):
-        error = science.run(code).error
-        assert error is not None
-        assert message in error.message
+def test_the_guard_refuses_lazy_imports_and_takes_the_new_ways_to_unpack(science):
+    error = science.run("lazy import json").error
+    assert error is not None
+    assert "lazy imports are not available" in error.message
+    assert science.run("{**d for d in [{1: 2}]}").value == {1: 2}
     assert science.run("[*part for part in [[1], [2, 3]]]").value == [1, 2, 3]
 
 
