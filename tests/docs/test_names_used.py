@@ -154,7 +154,7 @@ def test_an_agent_as_the_guided_tour_makes_it(capsys: pytest.CaptureFixture[str]
     *parameters("MultiStepAgent.run", "task", "reset", "additional_args", "max_steps", "return_full_result"),
     "MultiStepAgent.run", *members("RunResult", "output", "state", "steps", "token_usage", "timing", "dict"),
     "ActionStep", *members("ActionStep", "step_number", "timing", "tool_calls", "error", "model_output",
-        "code_action", "observations"
+        "code_action", "observations",
                            "observations_images", "action_output", "token_usage", "is_final_answer", "dict"),
     "TaskStep", *members("TaskStep", "task", "task_images", "dict"), "SystemPromptStep",
     "PlanningStep", *members("PlanningStep", "plan", "timing", "token_usage", "dict"),
@@ -227,24 +227,36 @@ def test_a_runs_result_and_memory_are_read_as_the_memory_guide_does(
 
 @uses(
     *parameters("CodeAgent", "additional_authorized_imports", "executor", "executor_type", "executor_kwargs",
-        "max_print_outputs_length"
+        "max_print_outputs_length",
                 "use_structured_outputs_internally", "code_block_tags", "stream_outputs"),
     *parameters("MultiStepAgent.run", "stream", "images"),
     "LocalPythonExecutor", "PythonExecutor", *parameters("LocalPythonExecutor",
-        "additional_authorized_imports", "additional_functions")
+        "additional_authorized_imports", "additional_functions", "timeout_seconds",
+                "max_print_outputs_length"),
     *members("LocalPythonExecutor", "send_tools", "send_variables"),
 )  # fmt: skip
 def test_executors_are_given_and_configured_as_the_guide_on_secure_execution_does() -> None:
     from pinjra import Limits, PythonExecutor
 
     box = LocalPythonExecutor(
-        additional_authorized_imports=["fractions"], additional_functions={"twice": lambda x: 2 * x}
+        additional_authorized_imports=["fractions"],
+        additional_functions={"twice": lambda x: 2 * x},
+        timeout_seconds=30,
+        max_print_outputs_length=5000,
     )
     assert isinstance(box, PythonExecutor)
     box.send_tools({"thrice": lambda x: 3 * x})
     box.send_variables({"base": 5})
     done = box("print('out')\ntwice(base) + thrice(1)")
     assert (done.output, done.logs, done.is_final_answer) == (13, "out\n", False)
+    box.state["added"] = 3
+    assert (box.state["added"], box.state.get("missing"), "base" in box.state) == (3, None, True)
+    assert {"twice", "thrice"} <= box.static_tools.keys()
+    assert ([*box.additional_functions], box.timeout_seconds, box.limits.output_bytes) == (
+        ["twice"],
+        30,
+        5000,
+    )
     with box, code_agent("final_answer(base)", executor=box) as agent:
         assert agent.run("x") == 5
     with code_agent(
@@ -363,7 +375,7 @@ class ModelDownloads(Tool):
 
 
 @uses("Tool", *members("Tool", "forward", "setup", "output_schema", "validate_arguments", "to_code_prompt",
-    "to_tool_calling_prompt", "to_dict", "save")
+    "to_tool_calling_prompt", "to_dict", "save"),
       "ToolCollection", "ToolCollection(tools=)")  # fmt: skip
 def test_tools_as_the_guide_on_tools_makes_them(tmp_path: Path) -> None:
     made = ModelDownloads()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from pinjra.core.errors import BackendError, ConfigurationError, ExecutorUnavailable, StartupFailed
@@ -40,6 +41,7 @@ class LocalPythonExecutor(SessionExecutor):
     Args:
         additional_authorized_imports: Module names besides the default list (`pkg`, `pkg.sub`, `pkg.*`, `*`).
         additional_functions: Host functions to grant at once, as by `send_tools`.
+        timeout_seconds, max_print_outputs_length: `limits.wall_seconds` and `limits.output_bytes`, by the names that users know.
         spares: Sessions kept ready for the next opening.
         options: `python_path` (folders with modules of your own: the guest can read everything in them) and the others of
             docs/sandbox.md; `imports` ("listed" here), `guard`, `rollback`, `protected`.
@@ -64,16 +66,28 @@ class LocalPythonExecutor(SessionExecutor):
         *,
         limits: Limits = Limits(),  # noqa: B008  (frozen)
         additional_functions: Mapping[str, Callable[..., object]] | None = None,
+        timeout_seconds: float | None = None,
+        max_print_outputs_length: int | None = None,
         spares: int = 1,
         **options: Any,
     ) -> None:
+        if timeout_seconds is not None:
+            limits = replace(limits, wall_seconds=timeout_seconds)
+        if max_print_outputs_length is not None:
+            limits = replace(limits, output_bytes=max_print_outputs_length)
+        self.additional_functions = dict(additional_functions or {})
         imports = tuple(additional_authorized_imports)
         self._imports = imports
         self._unconfined = "" if sys.platform == "linux" else f"{sys.platform} has no such mechanisms"
         super().__init__(imports, limits=limits, spares=spares, **options)
         self._check_guard()
-        if additional_functions:
-            self.send_tools(additional_functions)
+        if self.additional_functions:
+            self.send_tools(self.additional_functions)
+
+    @property
+    def timeout_seconds(self) -> float | None:
+        """Return the longest time of a run."""
+        return self.limits.wall_seconds
 
     def _configure(self) -> None:
         if sys.platform == "linux":

@@ -29,6 +29,7 @@ from pinjra.executors.base import PythonExecutor, check_file_name
 from pinjra.executors.pool import POOL
 from pinjra.executors.session.capabilities import check_can
 from pinjra.executors.session.connection import Link, Patience
+from pinjra.executors.session.guest_state import GuestState
 from pinjra.executors.session.languages import language_of
 from pinjra.executors.session.run import Step
 from pinjra.executors.session.tool_calls import Bridge
@@ -310,6 +311,16 @@ class SessionExecutor(PythonExecutor):
                 )
         for name in wanted:
             functions.pop(name, None)
+
+    @property
+    def static_tools(self) -> dict[str, Callable[..., object]]:
+        """Return the functions that are granted now, by name."""
+        return dict(self._link.bridge.functions)
+
+    @property
+    def state(self) -> GuestState:
+        """Return the session's variables as a mapping; each look asks the guest."""
+        return GuestState(self)
 
     def _grant(self, link: Link, names: list[str]) -> None:
         functions = link.bridge.functions
