@@ -245,6 +245,7 @@ class Link:
         self._recovery = None
 
     def _abandon(self, step: Step) -> None:
+        step.forget_listener()  # it would fail again, and the kill below be never confirmed
         try:
             if not step.is_over and step.kill_deadline is None:
                 self._kill(step, Cause.INTERRUPT)

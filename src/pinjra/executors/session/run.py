@@ -90,6 +90,10 @@ class Step:
             with self.host_time.of_others():
                 self._on_output(cast("Stream", message.stream), text)
 
+    def forget_listener(self) -> None:
+        """Hand on no more text: the caller's callback has failed, or the caller has left."""
+        self._on_output = None
+
     def on_display(self, message: Display) -> None:
         """Keep something to look at."""
         if len(message.blobs) != 1:
