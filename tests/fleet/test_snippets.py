@@ -180,6 +180,14 @@ def test_a_fresh_jail_for_each(fleet):
         ]
 
 
+def test_modules_are_there_before_the_snippet_and_one_that_is_missing_is_no_fault_of_it():
+    with Fleet(boxes=1, most_boxes=1, preload=["decimal", "numpy"]) as own:
+        assert result(own, "import sys; print('numpy' in sys.modules)").stdout == "True\n"
+    with Fleet(boxes=1, most_boxes=1, preload=["no_such_module"]) as own:
+        done = result(own, "print(1)")
+    assert (done.reason, "no_such_module" in done.message) == ("infrastructure", True)
+
+
 def test_wrong_arguments_are_named():
     with pytest.raises(ConfigurationError, match="isolation"):
         Fleet(isolation="none")

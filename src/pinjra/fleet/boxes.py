@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
-from pinjra.core.errors import PinjraError
+from pinjra.core.errors import PinjraError, StartupFailed
 from pinjra.core.execution import Execution
 from pinjra.fleet.requests import Request
 
@@ -42,17 +42,16 @@ class Box:
         self._talk: Talk | None = None
         self._is_first = True
         executor.send_tools({"exchange": self._exchange, "interact": self._interact})
-        imports = "".join(f"import {name}\n" for name in preload)
         self._thread = threading.Thread(
-            target=self._serve, args=(imports,), name="pinjra-fleet-box", daemon=True
+            target=self._serve, args=(preload,), name="pinjra-fleet-box", daemon=True
         )
         self._thread.start()
 
-    def _serve(self, imports: str) -> None:
+    def _serve(self, preload: tuple[str, ...]) -> None:
         source = (resources.files("pinjra.fleet") / "harness.py").read_text("utf-8")
         try:
             self.end: Execution | PinjraError = self._executor.run(
-                f"{imports}{source}\nserve(exchange, interact)\n"
+                f"{source}\nserve(exchange, interact, {preload!r})\n"
             )
         except PinjraError as error:
             self.end = error
@@ -78,6 +77,7 @@ class Box:
 
         Raises:
             BoxLost: The box died or is stuck; it is closed.
+            StartupFailed: It did so before it took anything.
         """
         self._talk = talk
         self._requests.put([request.data() for request in requests])
@@ -88,6 +88,8 @@ class Box:
             results = None
         if results is None or len(results) != len(requests):
             self.close()
+            if self._is_first:  # it has not taken a single request: no snippet can be the reason
+                raise StartupFailed(f"a box did not come up: {getattr(self, 'end', 'it is stuck')}")
             raise BoxLost(f"the box has ended: {getattr(self, 'end', 'it is stuck')}")
         return results
 

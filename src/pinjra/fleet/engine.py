@@ -180,6 +180,7 @@ class LocalEngine:
             self._again(batch, lane.last_end, str(lost))
             return
         except PinjraError as error:
+            lane.close()
             self._not_opened(batch, error)
             return
         self._failed_openings = 0

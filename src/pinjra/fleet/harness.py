@@ -13,6 +13,7 @@ import builtins
 import contextlib
 import ctypes
 import gc
+import importlib
 import io
 import json
 import linecache
@@ -45,8 +46,14 @@ _PR_SET_CHILD_SUBREAPER = 36  # prctl(2): orphans become ours, so that we can en
 # ---------------------------------------------------------------- the warm process
 
 
-def serve(exchange: Callable[[list[Any]], list[Any] | None], interact: Callable[[Message], Message]) -> None:
+def serve(
+    exchange: Callable[[list[Any]], list[Any] | None],
+    interact: Callable[[Message], Message],
+    preload: tuple[str, ...],
+) -> None:
     """Take batches of requests from the host and give back results, until it says None."""
+    for name in preload:
+        importlib.import_module(name)
     warnings.simplefilter("ignore")
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     gc.collect()
