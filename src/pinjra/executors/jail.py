@@ -5,6 +5,7 @@ The mechanisms are `pinjra.jail`; this file only asks its zygote for a session a
 
 from __future__ import annotations
 
+import functools
 import os
 import select
 import signal
@@ -71,6 +72,7 @@ class JailExecutor(SessionExecutor):
     ACCESS: ClassVar[Mapping[str, str]] = {
         **SessionExecutor.ACCESS,
         "programs": "execve of the read-only view",
+        "packages": "wheels, a read-only layer of the view",
         "mounts": "bind mounts of the view; Landlock without it",
         "network": "hosts: own network namespace, the host's gateway; True: the host's network",
         "secrets": "added by the host's gateway",
@@ -172,16 +174,33 @@ def session_config(executor: SessionExecutor, preload: Iterable[str] = (), **dem
         demands: `require`, `without`, `network`, `refuses` of `Config`.
     """
     found = find_programs(executor.access.programs)
-    executor._environment = (f"PATH={found.path}",) if found.path else ()
+    layers = _layers(executor)
+    path = os.pathsep.join(layers)
+    executor._environment = tuple(
+        f"{name}={value}" for name, value in (("PATH", found.path), ("PYTHONPATH", path)) if value
+    )
     return Config(
         mounts=tuple((name, mount.path, mount.writable) for name, mount in executor.access.mounts),
         serve=_SERVE,
-        preload=(*_PRELOAD, *preload),
+        # SECURITY: what comes from a layer is imported in the box only
+        preload=(*_PRELOAD, *(name for name in preload if name.partition(".")[0] not in executor._modules)),
         programs=found.shown,
         makes_code=found.makes_code,
         python_path=executor.access.python_path,
+        layers=layers,
         **demands,
     )
+
+
+def _layers(executor: SessionExecutor) -> tuple[str, ...]:
+    """Return the folders of `packages=`; what they bring may be imported."""
+    if not executor.access.packages:
+        return ()
+    from pinjra.executors.layers import layer_for
+
+    layer = layer_for(executor.access.packages)
+    executor._modules = layer.modules
+    return (layer.path,)
 
 
 def open_box(executor: SessionExecutor, config: Config, gateway: Gateway | None = None) -> JailTransport:
@@ -241,6 +260,7 @@ def guarantees_of(executor: SessionExecutor) -> Guarantees:
     )
 
 
+@functools.cache  # the same one for the same configuration: it is part of what the pool compares
 def _gateway(
     access: Access, resolve: Resolve | None, on_connection: Callable[[Connection], None] | None
 ) -> Gateway:

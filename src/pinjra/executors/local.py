@@ -20,7 +20,11 @@ from pinjra.executors.session.transport import Transport
 
 __all__ = ["LocalPythonExecutor"]
 
-_BY_LANDLOCK = {"programs": "execve of what Landlock shows", "mounts": "links, Landlock"}
+_BY_LANDLOCK = {
+    "programs": "execve of what Landlock shows",
+    "packages": "wheels, a read-only layer",
+    "mounts": "links, Landlock",
+}
 # What only a jail has: these want privileges, or a machine that gives them to every user.
 _WITHOUT = (
     "cgroup memory",
@@ -104,7 +108,7 @@ class LocalPythonExecutor(SessionExecutor):
                 return open_box(self, self._config)
             except (StartupFailed, ExecutorUnavailable, BackendError, OSError) as error:
                 self._unconfined = str(error)
-                if self.access.programs or self.access.mounts:
+                if self.access.programs or self.access.mounts or self.access.packages:
                     raise
         return SubprocessTransport(worker_command(self.access.python_path))
 

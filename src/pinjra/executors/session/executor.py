@@ -106,11 +106,12 @@ class SessionExecutor(PythonExecutor):
         self._spares = spares
         self.access = parse_access(access)
         check_can(type(self).__name__, self.ACCESS, self.access)
+        self._modules: tuple[str, ...] = ()  # what `packages` brings
         self._links: tuple[str, ...] = ()  # "name=path": where the backend shows the user's folders
         self._environment: tuple[str, ...] = ()  # of the backend's own
         self._configure()
         self.limits = limits
-        self.authorized_imports = (*DEFAULT_AUTHORIZED, *additional_authorized_imports)
+        self.authorized_imports = (*DEFAULT_AUTHORIZED, *additional_authorized_imports, *self._modules)
         self.imports = imports or self.IMPORTS
         if self.imports not in IMPORT_MODES:
             raise ConfigurationError(f"imports is one of {', '.join(IMPORT_MODES)}, not {imports!r}")

@@ -54,6 +54,7 @@ class Config:
         serve: "module:function" that a confined child calls.
         preload: Modules to import before the first session.
         python_path: Folders with the operator's own modules, readable in the session.
+        layers: Folders with packages, readable in the session. SECURITY: never on the zygote's own path.
         require, without: See `plan.make`.
         network: The guest may open internet sockets.
         refuses: It is a jail: without what `profile.REQUIRED` names there is none. False: whatever can be had is applied.
@@ -67,6 +68,7 @@ class Config:
     serve: str
     preload: tuple[str, ...] = ()
     python_path: tuple[str, ...] = ()
+    layers: tuple[str, ...] = ()
     require: tuple[str, ...] = ()
     without: tuple[str, ...] = ()
     network: bool = False
@@ -255,7 +257,7 @@ def _first_message(config: Config) -> bytes:
             "serve": config.serve,
             "preload": config.preload,
             "path": [*own, *config.python_path],
-            "readable": config.python_path,
+            "readable": (*config.python_path, *config.layers),
             "require": config.require,
             "without": config.without,
             "network": config.network,

@@ -174,10 +174,11 @@ def _plan(kernel: Kernel, config: Json) -> plan.Plan:
         require = (*require, *profile.HOSTS_REQUIRED)
     network = config.get("network") is True
     chosen = plan.make(kernel, required=required, require=require, without=without, network=network)
-    wanted = (*paths.readable((), network=network)[0], *(source for _, source, _ in _mounts(config)))
+    shown, _ = paths.readable(_strings(config, "readable"), network=network)
+    wanted = (*shown, *(source for _, source, _ in _mounts(config)))
     if required or not chosen.by_root or not paths.unreachable(wanted):
         return chosen
-    # Another user could not read Python's own files or the mounted ones: this one stays, without its rights.
+    # Another user could not read Python's own files or the user's: this one stays, without its rights.
     return plan.make(
         kernel, require=require, required=(), without=(*without, "unprivileged uid"), network=network
     )

@@ -20,8 +20,17 @@ def set_variables(pairs: Iterable[str]) -> None:
     for pair in pairs:
         name, _, value = pair.partition("=")
         os.environ[name] = value
+        if name == "PYTHONPATH":
+            _search_first(value.split(os.pathsep))
     if hasattr(time, "tzset"):
         time.tzset()
+
+
+def _search_first(folders: Iterable[str]) -> None:
+    """Search these before the installed packages, and behind what Python brings."""
+    installed = [n for n, path in enumerate(sys.path) if path.endswith(("site-packages", "dist-packages"))]
+    at = min(installed, default=len(sys.path))
+    sys.path[at:at] = [folder for folder in folders if folder and folder not in sys.path]
 
 
 def link_folders(pairs: Iterable[str]) -> None:

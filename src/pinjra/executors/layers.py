@@ -1,0 +1,262 @@
+"""Requirements -> a read-only folder with their packages, made of wheels only and kept for the next time.
+
+pip finds and fetches the wheels: it runs no code of theirs, and nothing is built. They are unpacked here, by names that are
+checked one by one. Nothing in a layer is ever imported by the host, nor by the process that sessions are forked from: only in the
+box.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import stat
+import subprocess
+import sys
+import sysconfig
+import tempfile
+import zipfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from pinjra.core.errors import ConfigurationError, MissingDependency, StartupFailed
+
+__all__ = ["Layer", "layer_for", "unpack"]
+
+_FETCH_SECONDS = 1800
+_COMPILE_SECONDS = 600
+_MOST_BYTES = 16 << 30  # unpacked: a wheel of a few kilobytes may say that it holds anything
+_MOST_FILES = 500_000
+_READ_ONLY = 0o555
+_SUFFIXES = (".py", ".so", ".pyd")
+
+
+@dataclass(frozen=True)
+class Layer:
+    """Packages on disk.
+
+    Args:
+        path: The folder for a module search path.
+        modules: What can be imported from it.
+    """
+
+    path: str
+    modules: tuple[str, ...]
+
+
+def cache_folder() -> Path:
+    """Return where layers are kept: PINJRA_CACHE, else the user's cache folder."""
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    return Path(os.environ.get("PINJRA_CACHE") or os.path.join(base, "pinjra")) / "packages"
+
+
+def layer_for(requirements: Iterable[str], folder: Path | None = None) -> Layer:
+    """Return the layer of these requirements, made now where there is none.
+
+    Raises:
+        ConfigurationError: One is no requirement, is not found, or has no wheel (the caller's fault).
+        MissingDependency: There is no pip (the operator's).
+        StartupFailed: The index does not answer, or a wheel is broken (the host's or the index's fault).
+    """
+    wanted = sorted(map(_checked, requirements))
+    place = folder or cache_folder()
+    place.mkdir(parents=True, exist_ok=True)
+    machine = f"{sys.implementation.cache_tag}-{sysconfig.get_platform()}"
+    note = place / f"{hashlib.sha256(json.dumps([machine, *wanted]).encode()).hexdigest()[:32]}.json"
+    found = _noted(note)
+    if found is not None:
+        return found
+    from filelock import FileLock
+
+    with FileLock(f"{note}.lock"):
+        found = _noted(note)
+        if found is None:
+            found = _make(wanted, place)
+            part = note.with_suffix(".part")
+            part.write_text(json.dumps({"path": found.path, "modules": found.modules}))
+            part.replace(note)
+    return found
+
+
+def _noted(note: Path) -> Layer | None:
+    try:
+        said = json.loads(note.read_text())
+    except (OSError, ValueError):
+        return None
+    return Layer(said["path"], tuple(said["modules"])) if os.path.isdir(said["path"]) else None
+
+
+def _checked(text: str) -> str:
+    """Return a requirement as it is written best.
+
+    Raises:
+        ConfigurationError: It is none, or names a place instead of a version.
+    """
+    from packaging.requirements import InvalidRequirement, Requirement
+
+    try:
+        requirement = Requirement(text)
+    except InvalidRequirement as error:
+        raise ConfigurationError(
+            f'packages= wants requirements like "polars==1.35.2", not {text!r}: {str(error).splitlines()[0]}'
+        ) from None
+    if requirement.url:
+        raise ConfigurationError(f"packages= takes names and versions, no addresses: {text!r}")
+    return str(requirement)
+
+
+def _make(wanted: list[str], place: Path) -> Layer:
+    print(f"pinjra: fetching {', '.join(wanted)}; the next time it is there", file=sys.stderr, flush=True)
+    with _room(place) as room:
+        wheels = room / "wheels"
+        _fetch(wanted, wheels)
+        layer = room / "layer"
+        layer.mkdir()
+        digest = hashlib.sha256()
+        for wheel in sorted(wheels.glob("*.whl")):
+            digest.update(f"{wheel.name} {hashlib.sha256(wheel.read_bytes()).hexdigest()}\n".encode())
+            unpack(wheel, layer)
+        modules = tuple(sorted(_modules(layer)))
+        _compile(layer)
+        _make_read_only(layer)
+        final = place / digest.hexdigest()[:32]
+        if not final.exists():
+            os.chmod(layer, 0o700)  # else it cannot be renamed
+            layer.rename(final)
+            os.chmod(final, _READ_ONLY)
+    return Layer(str(final), modules)
+
+
+@contextmanager
+def _room(place: Path) -> Iterator[Path]:
+    room = Path(tempfile.mkdtemp(prefix="new-", dir=place))
+    try:
+        yield room
+    finally:
+        for folder, _, _ in os.walk(room):
+            os.chmod(folder, 0o700)
+        shutil.rmtree(room)
+
+
+def _fetch(wanted: list[str], wheels: Path) -> None:
+    command = [sys.executable, "-I", "-m", "pip", "download", "--only-binary=:all:", "--dest", str(wheels)]
+    command += [
+        "--no-input",
+        "--disable-pip-version-check",
+        *([] if sys.stderr.isatty() else ["--quiet"]),
+        *wanted,
+    ]
+    try:
+        done = subprocess.run(  # noqa: S603 (requirements that were parsed, no shell)
+            command, stdin=subprocess.DEVNULL, stdout=sys.stderr.fileno() if sys.stderr.isatty() else subprocess.DEVNULL,
+            stderr=subprocess.PIPE, text=True, errors="replace", timeout=_FETCH_SECONDS, check=False,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        raise StartupFailed(
+            f"packages=: the index sent {', '.join(wanted)} not within {_FETCH_SECONDS} s"
+        ) from None
+    if done.returncode:
+        raise _reason(done.stderr, wanted)
+
+
+def _reason(said: str, wanted: list[str]) -> Exception:
+    """Return pip's long words as one line, by whose fault it is."""
+    lines = [line.removeprefix("ERROR: ").strip() for line in said.splitlines() if line.startswith("ERROR: ")]
+    if "No module named pip" in said:
+        return MissingDependency("pip", f"{sys.executable} -m ensurepip (for packages=)")
+    for line in lines:
+        if line.startswith("No matching distribution found for "):
+            name = line.removeprefix("No matching distribution found for ")
+            version = f"{sys.version_info.major}.{sys.version_info.minor}"
+            return ConfigurationError(
+                f"packages=: {name} is not found, or has no wheel for Python {version} on {sysconfig.get_platform()}"
+            )
+        if "conflict" in line.lower():
+            return ConfigurationError(f"packages=: {', '.join(wanted)} cannot be had together: {line}")
+    return StartupFailed(
+        f"packages=: pip could not fetch {', '.join(wanted)}: {lines[-1] if lines else said[-300:].strip()}"
+    )
+
+
+def unpack(wheel: Path, layer: Path) -> None:
+    """Unpack the modules of a wheel; its scripts, headers and data are left out.
+
+    Raises:
+        StartupFailed: A name in it leads out of the layer, it holds too much, or it is broken.
+    """
+    try:
+        with zipfile.ZipFile(wheel) as archive:
+            infos = archive.infolist()
+            if len(infos) > _MOST_FILES or sum(info.file_size for info in infos) > _MOST_BYTES:
+                raise StartupFailed(f"packages=: {wheel.name} holds more than a package does")
+            for info in infos:
+                _unpack_one(archive, info, wheel, layer)
+    except (zipfile.BadZipFile, OSError, EOFError, ValueError) as error:
+        raise StartupFailed(f"packages=: {wheel.name} is broken: {error}") from error
+
+
+def _unpack_one(archive: zipfile.ZipFile, info: zipfile.ZipInfo, wheel: Path, layer: Path) -> None:
+    # SECURITY: names come from whoever made the wheel
+    name = info.filename
+    parts = PurePosixPath(name).parts
+    kind = stat.S_IFMT(info.external_attr >> 16)
+    is_plain = kind in (0, stat.S_IFREG, stat.S_IFDIR)
+    if name.startswith("/") or ".." in parts or "\\" in name or "\0" in name or ":" in name or not is_plain:
+        raise StartupFailed(f"packages=: {wheel.name} holds {name!r:.200}, which leads out of a package")
+    if not parts or info.is_dir():
+        return
+    if parts[0].endswith(".data"):
+        if parts[1:2] not in (("purelib",), ("platlib",)):
+            return
+        parts = parts[2:]
+    if len(parts) == 1 and parts[0].endswith(".pth"):  # lines of code for whoever starts a Python
+        return
+    target = layer.joinpath(*parts)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with archive.open(info) as source, open(target, "wb") as file:
+        shutil.copyfileobj(source, file)
+
+
+def _modules(layer: Path) -> Iterator[str]:
+    for path in layer.iterdir():
+        name = path.name.partition(".")[0]
+        is_module = path.is_dir() or path.suffix in _SUFFIXES
+        if is_module and name.isidentifier() and not path.name.endswith((".dist-info", ".libs", ".data")):
+            yield name
+
+
+def _compile(layer: Path) -> None:
+    """Write the bytecode: the box cannot. The compiler runs none of it; what does not compile is left as it is."""
+    command = [
+        sys.executable,
+        "-I",
+        "-m",
+        "compileall",
+        "-q",
+        "--invalidation-mode",
+        "unchecked-hash",
+        "-s",
+        str(layer),
+        str(layer),
+    ]
+    try:
+        subprocess.run(  # noqa: S603 (our own words)
+            command,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            timeout=_COMPILE_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return
+
+
+def _make_read_only(layer: Path) -> None:
+    """Let everybody read, which a session's own user must, and nobody write."""
+    for folder, _, names in os.walk(layer, topdown=False):
+        for name in names:
+            os.chmod(os.path.join(folder, name), 0o444)
+        os.chmod(folder, _READ_ONLY)
