@@ -26,7 +26,7 @@ _ENFORCED = (
     "rollback",
     "fork",
 )
-_STRONGEST_FIRST = ("jail", "docker", "wasm", "local")
+_STRONGEST_FIRST = ("jail", "docker", "wasm")
 
 
 @click.command()
@@ -45,7 +45,11 @@ _STRONGEST_FIRST = ("jail", "docker", "wasm", "local")
     multiple=True,
     help="With --live: a parameter of the executor (host=…).",
 )
-@click.option("--best", is_flag=True, help="Print only the name of the strongest executor of this machine.")
+@click.option(
+    "--best",
+    is_flag=True,
+    help="Print only the name of the strongest executor of this machine; status 1: there is none.",
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object; with --live one a line.")
 def doctor(
     live: str | None, only: tuple[str, ...], settings: tuple[str, ...], best: bool, as_json: bool
@@ -59,8 +63,9 @@ def doctor(
 
         return run_live(live, options_of(settings), only, as_json=as_json)
     if best:
-        print(_best())
-        return 0
+        name = _best()
+        print(name, end="\n" if name else "")
+        return 0 if name else 1
     found = diagnose_all()
     weights = _weights()
     if as_json:
@@ -76,7 +81,10 @@ def doctor(
 
 
 def _best() -> str:
-    """Return the strongest executor that works here without an account; why stronger ones do not goes to stderr."""
+    """Return the strongest executor that works here without an account; why stronger ones do not goes to stderr.
+
+    On Linux never "local": what it gives there is not known before, and nothing falls back to it by itself. "" then.
+    """
     from pinjra.executors.doctor import diagnose
     from pinjra.ui.clean import clean
 
@@ -85,7 +93,14 @@ def _best() -> str:
         if diagnosis.is_available:
             return name
         print(f"{name} is not available here: {clean(diagnosis.problem)}", file=sys.stderr)
-    return "local"
+    if sys.platform != "linux":
+        return "local"
+    print(
+        "None of them starts here. Give what is missing, pip install 'pinjra[wasm]', or say --executor local yourself: a child "
+        "process with what this kernel gives (pinjra doctor).",
+        file=sys.stderr,
+    )
+    return ""
 
 
 def _system() -> str:

@@ -59,7 +59,11 @@ def sweep(prefix: str, remove: Callable[[str], object], age_seconds: float = _AG
     if fcntl is None:
         return
     now, uid = time.time(), os.geteuid()
-    with os.scandir(tempfile.gettempdir()) as entries:
+    try:
+        place = tempfile.gettempdir()
+    except OSError:  # there is no writable folder, and so nothing that was left in it
+        return
+    with os.scandir(place) as entries:
         found = [entry.path for entry in entries if entry.name.startswith(prefix)]
     for path in found:
         try:

@@ -67,17 +67,26 @@ def executor_class(name: str) -> type[PythonExecutor]:
     return cast("type[PythonExecutor]", getattr(importlib.import_module(module), attribute))
 
 
-def default_executor() -> str:
-    """Return "jail" on Linux, elsewhere "local" with one warning that says what that is not."""
-    if sys.platform == "linux":
+def default_executor(system: str = sys.platform) -> str:
+    """Return "jail" on Linux, elsewhere "wasm" where it is installed, else "local" with a warning that says what that is not."""
+    if system == "linux":
         return "jail"
+    if not _why_no_wasm():
+        return "wasm"
     warnings.warn(
-        'executor_type="local" runs guest code in a process of this user: its guard is not a security boundary. '
-        "On Linux the jail is used; on this system consider docker, wasm or a remote executor.",
+        'executor_type="local" runs guest code in a process of this user: nothing but its guard keeps it from your files. '
+        "On Linux the jail is used; on this system pip install 'pinjra[wasm]', or use docker or a remote executor.",
         RuntimeWarning,
         stacklevel=3,
     )
     return "local"
+
+
+def _why_no_wasm() -> str:
+    try:
+        return executor_class("wasm").diagnose()
+    except ImportError as error:
+        return str(error)
 
 
 @checked

@@ -32,6 +32,7 @@ def readable(extra: Iterable[str], *, network: bool) -> tuple[tuple[str, ...], t
     wanted += [_library(), *(path for path in sys.path if is_library(path)), *pinjra.__path__]
     if sys.base_prefix not in ("/", "/usr", "/usr/local"):
         wanted.append(f"{sys.base_prefix}/lib")
+    wanted += [path for path in os.environ.get("LD_LIBRARY_PATH", "").split(":") if os.path.isabs(path)]
     wanted += extra
     shown: dict[str, None] = {}
     left_out = []

@@ -9,18 +9,23 @@ from pinjra.core.errors import ConfigurationError, ExecutorUnavailable
 from pinjra.jail import profile
 from pinjra.jail.probe import Kernel
 
-__all__ = ["JailUnavailable", "Plan", "make"]
+__all__ = ["JailUnavailable", "Plan", "make", "unavailable"]
 
 _CHOICES = (
     "Choices: a kernel of 5.13 or later with Landlock and seccomp; user namespaces for this user "
     "(sysctl kernel.unprivileged_userns_clone=1, or an AppArmor profile that allows them); a container run with a seccomp "
     'profile that lets them through; or another executor (executor_type="docker", "wasm", a remote one, or "local", '
-    "which is no boundary)."
+    "which takes what this kernel gives and promises nothing)."
 )
 
 
 class JailUnavailable(ExecutorUnavailable):
     """The machine's fault: the jail cannot give here what was asked. Names what is missing and the choices."""
+
+
+def unavailable(what: str, why: str) -> JailUnavailable:
+    """Return the error that says what cannot be had here, why, and the choices."""
+    return JailUnavailable(f"the jail cannot give {what} here ({why}). {_CHOICES}")
 
 
 @dataclass(frozen=True)
@@ -154,4 +159,4 @@ def _demand(wish: str, applied: tuple[str, ...], reasons: dict[str, str], networ
     if any(all(name in applied for name in group) for group in alternatives):
         return
     why = "; ".join(f"{name}: {reasons[name]}" for group in alternatives for name in group if reasons[name])
-    raise JailUnavailable(f"the jail cannot give {wish!r} here ({why}). {_CHOICES}")
+    raise unavailable(repr(wish), why)

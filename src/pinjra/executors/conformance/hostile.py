@@ -65,7 +65,7 @@ def frames_that_are_replayed_and_calls_that_are_not_granted_have_no_effect(execu
 @check()
 def guest_code_that_writes_on_the_workers_own_stream_forges_nothing(executor: PythonExecutor) -> None:
     session, touched = _stream(executor), _touched(executor)
-    session._guard = False
+    session._guard, session._spares = False, 0
     for name, data in _FORGED.items():
         _replace_worker(session)
         try:
@@ -122,7 +122,8 @@ def _touched(executor: PythonExecutor) -> list[object]:
 def _lying(session: SessionExecutor) -> Iterator[None]:
     """Sessions that are started in here get the liar for a worker."""
     source = resources.files("pinjra").joinpath("executors", "conformance", "liar.py").read_bytes()
-    honest = None
+    honest, spares = None, session._spares
+    session._spares = 0  # a ready session would be an honest one
     if sys.platform == "linux":
         from pinjra.executors.jail import JailExecutor
         from pinjra.executors.local import LocalPythonExecutor
@@ -134,6 +135,7 @@ def _lying(session: SessionExecutor) -> Iterator[None]:
         with substituted(worker_zip(source)):
             yield
     finally:
+        session._spares = spares
         if honest is not None:
             session._config = honest  # type: ignore[attr-defined]
 

@@ -15,11 +15,13 @@ import sys
 import threading
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
 import pinjra
+from pinjra.core.descriptors import fill_standard_descriptors
 from pinjra.core.errors import ConfigurationError, StartupFailed
 from pinjra.jail.confine import Spec
-from pinjra.jail.plan import JailUnavailable
+from pinjra.jail.plan import JailUnavailable, unavailable
 
 __all__ = ["Config", "JailProcess", "Zygote", "zygote_for"]
 
@@ -42,6 +44,9 @@ _BOOT = (
     "import sys; sys.path.append(sys.argv[2]); from pinjra.jail.spawn import forks; forks.hold_back(); "
     "from pinjra.jail.spawn.server import main; main(int(sys.argv[1]))"
 )
+# an interpreter may not start without the one, scratch folders may lie in the other; no session has them
+_HANDED_ON = ("LD_LIBRARY_PATH", "TMPDIR")
+_WORDS_BYTES = 1000  # of what a zygote wrote that did not come up
 _START_SECONDS = 60.0  # importing pandas on a busy machine takes some
 _END_SECONDS = 5.0
 
@@ -138,19 +143,16 @@ class Zygote:
             ConfigurationError: An unknown name in `require` or `without`.
             StartupFailed: It did not come up.
         """
+        fill_standard_descriptors()
         self._lock = threading.Lock()
-        self._control, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with other:
-            self._process = _start(config.python, other.fileno())
-        self._control.settimeout(_START_SECONDS)
-        pidfd = os.pidfd_open(os.getpid())
+        pidfd = _pidfd_of_this_process()
         try:
-            with self._lock:
-                _send_config(self._control, config, pidfd)
-            ready = self._receive()[0]
-        except BaseException:
-            self.close()
-            raise
+            self._control, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            with open(os.memfd_create("words", os.MFD_CLOEXEC), "w+b") as words:
+                with other:
+                    self._process = _start(config.python, other.fileno(), words.fileno())
+                self._control.settimeout(_START_SECONDS)
+                ready = self._first_answer(config, pidfd, words)
         finally:
             os.close(pidfd)
         if "applied" not in ready:
@@ -159,6 +161,28 @@ class Zygote:
         self.applied = _strings(ready, "applied")
         self.missing = _strings(ready, "missing")
         self.scratch = str(ready["scratch"])
+
+    def _first_answer(self, config: Config, pidfd: int, words: BinaryIO) -> dict[str, object]:
+        """Say what the zygote is to be; return what it answers when it is that.
+
+        Raises:
+            StartupFailed: It ended; with the words of what failed (its loader's, its interpreter's).
+        """
+        try:
+            with self._lock:
+                _send_config(self._control, config, pidfd)
+            return self._receive()[0]
+        except (OSError, StartupFailed) as error:
+            self.close()
+            words.seek(0)
+            said = words.read().decode("utf-8", "replace").strip()[-_WORDS_BYTES:] or str(error)
+            status = self._process.returncode
+            raise StartupFailed(
+                f"{config.python!r} did not come up (exit status {status}): {said}"
+            ) from error
+        except BaseException:
+            self.close()
+            raise
 
     def take(self, spec: Spec) -> JailProcess:
         """Return a new confined process.
@@ -223,18 +247,18 @@ class Zygote:
         return answer, fds
 
 
-def _start(python: str, control: int) -> subprocess.Popen[bytes]:
+def _start(python: str, control: int, words: int) -> subprocess.Popen[bytes]:
     """Start the zygote's process: a clean one, never a fork of the host, whose memory holds secrets."""
     root = str(Path(pinjra.__path__[0]).parent)
     try:
         return subprocess.Popen(  # noqa: S603 (the interpreter that runs us, or that the operator names)
             [python, "-I", "-c", _BOOT, str(control), root],
-            env=_ENVIRONMENT,
+            env=_ENVIRONMENT | {name: os.environ[name] for name in _HANDED_ON if name in os.environ},
             cwd="/",
             pass_fds=(control,),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
+            stderr=words,  # until it is ready: what its loader and its interpreter say when it does not come up
             start_new_session=True,  # Ctrl-C in a terminal is the host's business
         )
     except OSError as error:
@@ -248,6 +272,18 @@ def _send_config(control: socket.socket, config: Config, pidfd: int) -> None:
         file.write(_first_message(config))
         file.flush()
         socket.send_fds(control, [b"{}"], [pidfd, memory])
+
+
+def _pidfd_of_this_process() -> int:
+    """Return a descriptor of this process, by which the zygote sees its end.
+
+    Raises:
+        JailUnavailable: The kernel has no such thing, or a container's filter refuses it.
+    """
+    try:
+        return os.pidfd_open(os.getpid())
+    except (OSError, AttributeError) as error:
+        raise unavailable("a sure end of what it starts", f"pidfd_open: {error}; Linux 5.3 has it") from error
 
 
 def _first_message(config: Config) -> bytes:

@@ -54,6 +54,7 @@ Json = dict[str, object]
 def main(control: int) -> NoReturn:
     """Serve the host at the other end of `control` until it is gone. Never returns."""
     forget_signals()  # a host may have had SIGCHLD ignored, and so no child to wait for
+    os.umask(0o022)  # the view's folders are made by this process and read by another user
     close_all_but({0, 1, 2, control})
     host = socket.socket(fileno=control)
     status = 0
@@ -65,6 +66,7 @@ def main(control: int) -> NoReturn:
             "missing": pool.missing,
             "scratch": pool.private_scratch,
         }
+        _be_silent()
         host.send(json.dumps(ready).encode())
         _serve(host, pool, pidfd)
         pool.close()
@@ -74,6 +76,13 @@ def main(control: int) -> NoReturn:
         _report(host, {"failed": traceback.format_exc()[-4000:]})
         status = 1
     os._exit(status)
+
+
+def _be_silent() -> None:
+    """Write to standard error no more: the host listens until this process is ready."""
+    nothing = os.open(os.devnull, os.O_RDWR)
+    os.dup2(nothing, 2)
+    os.close(nothing)
 
 
 def _report(host: socket.socket, message: Json) -> None:
@@ -129,6 +138,7 @@ def _prepare(host: socket.socket, config: Json, pidfd: int) -> SessionPool:
         programs=bool(programs),
         makes_code=config.get("makes_code") is True,
     )
+    _check_temporary_folder(chosen)
     _become_first_process(chosen)
     serve = _load(str(config["serve"]))
     with _a_home():
@@ -160,6 +170,17 @@ def _prepare(host: socket.socket, config: Json, pidfd: int) -> SessionPool:
     gc.collect()
     gc.freeze()  # what is imported now stays shared with the sessions
     return pool
+
+
+def _check_temporary_folder(chosen: plan.Plan) -> None:
+    """Raise `JailUnavailable` where sessions would need a folder of the host's and there is none."""
+    if not chosen.has("mount namespace"):
+        try:
+            tempfile.gettempdir()
+        except OSError as error:
+            raise plan.unavailable(
+                "a scratch folder", f"no mount namespace, and {error.strerror}; TMPDIR names another"
+            ) from error
 
 
 def _plan(kernel: Kernel, config: Json) -> plan.Plan:
@@ -214,7 +235,12 @@ def _load(name: str) -> Callable[..., None]:
 @contextmanager
 def _a_home() -> Iterator[None]:
     """Lend the modules a home folder for what they write while they are imported (matplotlib: its list of fonts)."""
-    with tempfile.TemporaryDirectory(prefix="pinjra-home-") as folder:
+    try:
+        lent = tempfile.TemporaryDirectory(prefix="pinjra-home-")
+    except OSError:  # no writable folder: they do without, or say what they miss
+        yield
+        return
+    with lent as folder:
         os.environ.update(HOME=folder, XDG_CACHE_HOME=folder, XDG_CONFIG_HOME=folder, MPLCONFIGDIR=folder)
         yield
 
