@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 from pinjra import Limits, sandbox
+from pinjra.core.access import PARAMETERS as ACCESS
 from pinjra.core.errors import ConfigurationError
 from pinjra.executors.base import PythonExecutor
 from pinjra.executors.parameters import constructor_parameters
 from pinjra.executors.pipes import SubprocessExecutor
 from pinjra.executors.registry import BUILTIN, create_executor, executor_class
 
-NO_TABLE = {"image", "sandbox"}  # objects of a vendor's SDK
 TEXTS = 'takes several texts, such as ["numpy", "pandas"], not'
 DICT = 'takes a dict with texts as keys, such as {"name": value}, not a'
 MODES = "takes one of 'listed', 'standard', 'all' (modules are named in authorized_imports), or None, not"
@@ -106,9 +106,10 @@ def test_every_executor_names_the_parameter_that_it_does_not_have(name: str) -> 
 
 
 @pytest.mark.parametrize("name", BUILTIN)
-def test_what_each_parameter_takes_is_known(name: str) -> None:
+def test_what_the_shared_parameters_take_is_known(name: str) -> None:
     kinds = constructor_parameters(executor_class(name)).kinds
-    assert {parameter for parameter, kind in kinds.items() if kind is None} <= NO_TABLE
+    known = {parameter for parameter, kind in kinds.items() if kind is not None}
+    assert known >= {"additional_authorized_imports", "limits", "guard", "rollback", "protected", *ACCESS}
 
 
 def test_an_unknown_executor_is_named_with_the_nearest_one() -> None:

@@ -169,7 +169,7 @@ def test_a_ready_session_is_an_ordinary_one(make: type[SessionExecutor]) -> None
 
 def test_a_session_that_was_lost_is_replaced_by_a_ready_one() -> None:
     with adopted(Local, spares=1) as box:
-        box._link.channel.transport.kill()
+        box._connection.messages.transport.kill()
         with pytest.raises(SessionLost):
             box.run("1")
         box.reset()

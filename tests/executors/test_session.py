@@ -238,12 +238,12 @@ def test_an_interrupt_without_a_run_does_nothing(box: PipeExecutor) -> None:
 
 
 def test_a_killed_worker_takes_everything_below_it_along(box: PipeExecutor) -> None:
-    supervisor = box._link.channel.transport._process.pid  # type: ignore[attr-defined]
+    supervisor = box._connection.messages.transport._process.pid  # type: ignore[attr-defined]
     children = [
         int(pid) for pid in Path(f"/proc/{supervisor}/task/{supervisor}/children").read_text().split()
     ]
     descriptors = [os.pidfd_open(pid) for pid in children]
-    box._link.channel.transport.kill()
+    box._connection.messages.transport.kill()
     assert children
     for descriptor in descriptors:
         ended, _, _ = select.select([descriptor], [], [], 60)
@@ -282,7 +282,7 @@ def test_a_second_thread_waits_for_its_turn(box: PipeExecutor) -> None:
 
 def test_a_killed_supervisor_is_a_lost_session_until_reset_keeps_the_tools(box: PipeExecutor) -> None:
     box.send_tools({"one": lambda: 1})
-    box._link.channel.transport.kill()
+    box._connection.messages.transport.kill()
     with pytest.raises(SessionLost, match="signal 9"):
         box.run("one()")
     box.reset()
@@ -314,7 +314,7 @@ def test_forking_says_where_it_can_be_had(box: PipeExecutor) -> None:
 
 def test_closing_ends_the_process_and_every_use() -> None:
     box = PipeExecutor()
-    process = box._link.channel.transport._process  # type: ignore[attr-defined]
+    process = box._connection.messages.transport._process  # type: ignore[attr-defined]
     box.close()
     box.close()
     assert process.returncode is not None
@@ -326,7 +326,7 @@ def test_closing_ends_the_process_and_every_use() -> None:
 
 def test_a_session_that_nobody_holds_is_closed() -> None:
     box = PipeExecutor()
-    process = box._link.channel.transport._process  # type: ignore[attr-defined]
+    process = box._connection.messages.transport._process  # type: ignore[attr-defined]
     del box
     gc.collect()
     assert process.returncode is not None
@@ -336,7 +336,7 @@ LEAVE = """
 import os, sys
 from pinjra.executors.pipes import SubprocessExecutor
 box = SubprocessExecutor()
-print(box._link.channel.transport._process.pid, flush=True)
+print(box._connection.messages.transport._process.pid, flush=True)
 box.run("1")
 {then}
 """

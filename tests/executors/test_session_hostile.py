@@ -91,7 +91,7 @@ def test_the_wall_limit_is_a_value_when_the_worker_keeps_up() -> None:
 def test_a_run_that_ends_as_its_kill_is_on_the_way_does_not_hurt_the_next_one() -> None:
     with OddExecutor("late", limits=SHORT) as box:
         assert box.run("x").value == "in time"
-        assert box._link.channel.connection.open_kills == set()
+        assert box._connection.messages.connection.open_kills == set()
 
 
 def test_an_interrupt_that_is_not_heard_becomes_a_kill() -> None:

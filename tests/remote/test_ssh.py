@@ -72,7 +72,7 @@ def test_without_confinement_the_guarantees_say_so(ssh: Any):
 def test_a_connection_that_ends_is_a_loss(ssh: Any):
     with ssh() as executor:
         executor.run("x = 1")
-        transport = executor._link.channel.transport
+        transport = executor._connection.messages.transport
         executor.send_tools({"hang_up": transport.kill})
         with pytest.raises(SessionLost):
             executor.run("hang_up()\nx")

@@ -199,7 +199,7 @@ def test_a_busy_instance_ends_with_a_host_that_was_killed():
     code = (
         "from pinjra.executors.wasm.executor import WasmExecutor\n"
         "x = WasmExecutor(runtime='pyodide', guard=False)\n"
-        "print(x._link.channel.transport._instance._process.pid, flush=True)\nx.run('while True:\\n    pass')"
+        "print(x._connection.messages.transport._instance._process.pid, flush=True)\nx.run('while True:\\n    pass')"
     )
     host = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     assert host.stdout is not None

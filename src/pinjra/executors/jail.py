@@ -142,7 +142,7 @@ class JailExecutor(SessionExecutor):
         return replace(done, error=replace(done.error, hint=hint))
 
     def _doorway(self) -> Doorway | None:
-        transport = self._link.channel.transport
+        transport = self._connection.messages.transport
         return transport.doorway if isinstance(transport, JailTransport) else None
 
     def _open_fork(self, ask: Callable[[], None]) -> JailTransport:
@@ -230,7 +230,7 @@ def fork_box(executor: SessionExecutor, ask: Callable[[], None]) -> JailTranspor
     Raises:
         ExecutorUnavailable: Its supervisor cannot.
     """
-    transport = executor._link.channel.transport
+    transport = executor._connection.messages.transport
     if not isinstance(transport, JailTransport) or "fork" not in executor.hello.capabilities:
         raise ExecutorUnavailable("this session cannot be forked: its supervisor offers no such thing")
     return transport.branch(ask)

@@ -26,7 +26,7 @@ Method = TypeVar("Method", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class ParameterKind:
     """What a parameter takes, in words and as a test."""
 
     words: str
@@ -52,29 +52,29 @@ def _is_mapping(value: object) -> bool:
     return isinstance(value, Mapping) and all(isinstance(key, str) for key in value)
 
 
-_TEXT = Kind("a text", lambda value: isinstance(value, str))
-_TEXTS = Kind('several texts, such as ["numpy", "pandas"]', _is_texts)
-_FLAG = Kind("True or False", lambda value: isinstance(value, bool))
-_WHOLE = Kind("a whole number", lambda value: isinstance(value, int) and not isinstance(value, bool))
-_NUMBER = Kind("a number", _is_number)
-_BYTES = Kind("bytes", lambda value: isinstance(value, (bytes, bytearray, memoryview)))
-_LIMITS = Kind("Limits, such as Limits(wall_seconds=5)", lambda value: isinstance(value, Limits))
-_MAPPING = Kind('a dict with texts as keys, such as {"name": value}', _is_mapping)
+_TEXT = ParameterKind("a text", lambda value: isinstance(value, str))
+_TEXTS = ParameterKind('several texts, such as ["numpy", "pandas"]', _is_texts)
+_FLAG = ParameterKind("True or False", lambda value: isinstance(value, bool))
+_WHOLE = ParameterKind("a whole number", lambda value: isinstance(value, int) and not isinstance(value, bool))
+_NUMBER = ParameterKind("a number", _is_number)
+_BYTES = ParameterKind("bytes", lambda value: isinstance(value, (bytes, bytearray, memoryview)))
+_LIMITS = ParameterKind("Limits, such as Limits(wall_seconds=5)", lambda value: isinstance(value, Limits))
+_MAPPING = ParameterKind('a dict with texts as keys, such as {"name": value}', _is_mapping)
 
 
-def _either(one: Kind, other: Kind) -> Kind:
-    return Kind(f"{one.words}, or {other.words}", lambda value: one.fits(value) or other.fits(value))
+def _either(one: ParameterKind, other: ParameterKind) -> ParameterKind:
+    return ParameterKind(f"{one.words}, or {other.words}", lambda value: one.fits(value) or other.fits(value))
 
 
-_NONE = Kind("None", lambda value: value is None)
+_NONE = ParameterKind("None", lambda value: value is None)
 
 
-_FUNCTION = Kind("a function", callable)
-_MODE = Kind(
+_FUNCTION = ParameterKind("a function", callable)
+_MODE = ParameterKind(
     f"one of {', '.join(map(repr, IMPORT_MODES))} (modules are named in authorized_imports)",
     lambda value: value in IMPORT_MODES,
 )
-_PLAIN: Mapping[str, Kind] = {
+_PLAIN: Mapping[str, ParameterKind] = {
     "str": _TEXT,
     "Iterable[str]": _TEXTS,
     "Sequence[str]": _TEXTS,
@@ -96,13 +96,15 @@ _PLAIN: Mapping[str, Kind] = {
     "str | bytes": _either(_TEXT, _BYTES),
     "str | Iterable[str]": _either(_TEXT, _TEXTS),
     "bool | str | Iterable[str]": _either(_FLAG, _either(_TEXT, _TEXTS)),
-    "Iterable[str | os.PathLike[str]]": Kind("several paths", _is_several),
+    "Iterable[str | os.PathLike[str]]": ParameterKind("several paths", _is_several),
 }
-KINDS: Mapping[str, Kind] = {
+KINDS: Mapping[str, ParameterKind] = {
     **_PLAIN,
     **{f"{name} | None": _either(kind, _NONE) for name, kind in _PLAIN.items()},
     "Seconds | None": _either(
-        Kind("a number of seconds above 0", lambda value: _is_number(value) and cast("float", value) > 0),
+        ParameterKind(
+            "a number of seconds above 0", lambda value: _is_number(value) and cast("float", value) > 0
+        ),
         _NONE,
     ),
 }
@@ -144,7 +146,7 @@ class Parameters:
     """
 
     ordered: tuple[str, ...]
-    kinds: Mapping[str, Kind | None]
+    kinds: Mapping[str, ParameterKind | None]
     needed: frozenset[str]
     takes_more: bool = False
 
@@ -200,7 +202,7 @@ def _shown(value: object) -> str:
 def _parameters(*functions: Callable[..., object], extra: Mapping[str, str] | None = None) -> Parameters:
     """Return what a call may give to the first of `functions`, each of which hands what it does not know to the next."""
     ordered: tuple[str, ...] | None = None
-    kinds: dict[str, Kind | None] = {}
+    kinds: dict[str, ParameterKind | None] = {}
     needed: set[str] = set()
     rest = True
     for function in functions:
@@ -225,7 +227,7 @@ _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_O
 _ANY_NUMBER = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
-def _kind(parameter: inspect.Parameter) -> Kind | None:
+def _kind(parameter: inspect.Parameter) -> ParameterKind | None:
     said = parameter.annotation
     spelled = said if isinstance(said, str) else inspect.formatannotation(said)
     if spelled.startswith("Callable["):

@@ -146,7 +146,7 @@ def _replace_worker(session: SessionExecutor) -> None:
 
 
 def _lose(session: SessionExecutor) -> None:
-    session._link.note_loss(SessionLost("replaced by the conformance suite"))
+    session._connection.note_loss(SessionLost("replaced by the conformance suite"))
 
 
 def _expect_violation(session: SessionExecutor, lie: str) -> None:

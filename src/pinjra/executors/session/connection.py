@@ -1,8 +1,8 @@
 """One live worker as the host sees it: runs, calls, requests, deadlines.
 
 Theory: there is no thread of ours while a session is idle, nor while a run goes on. Whoever waits reads the stream, under the
-link's lock, and dispatches what comes: to the run, to the bridge, or to the thread that asked for a file. Sends have a lock of
-their own, so that interrupts and answers of tools get through while another thread reads.
+connection's lock, and dispatches what comes: to the run, to the tools, or to the thread that asked for a file. Sends have a lock
+of their own, so that interrupts and answers of tools get through while another thread reads.
 
 What does not work: telling an interrupted run from another by what the worker says (it may be hostile; the host's own note
 decides), and waiting for a run's end only (a kill that crosses it would hit the next run: every kill is waited for).
@@ -26,9 +26,9 @@ from pinjra.core.errors import (
     StartupFailed,
 )
 from pinjra.core.execution import Cause
-from pinjra.executors.session.messages import Channel
-from pinjra.executors.session.run import Step
-from pinjra.executors.session.tool_calls import Bridge, TooManyCalls
+from pinjra.executors.session.messages import MessageStream
+from pinjra.executors.session.run import RunRecord
+from pinjra.executors.session.tool_calls import ToolCalls, TooManyCalls
 from pinjra.executors.session.transport import Transport
 from pinjra.wire.frames import WireLimits
 from pinjra.wire.messages import (
@@ -49,7 +49,7 @@ from pinjra.wire.messages import (
     Started,
 )
 
-__all__ = ["Link", "Patience"]
+__all__ = ["Patience", "WorkerConnection"]
 
 LOOK_SECONDS = 0.25  # a run looks so often for interrupts and for the ends of tools on other threads
 REQUEST_SECONDS = 60.0  # for what the supervisor does itself: files, reset, binding
@@ -77,22 +77,22 @@ class Patience:
     close_seconds: float = 1.0
 
 
-class Link:
+class WorkerConnection:
     """A worker at the other end of a transport.
 
     Args:
         transport: Owned from here on.
-        bridge: Its functions are what the guest may call.
+        tool_calls: Its functions are what the guest may call.
     """
 
     def __init__(
-        self, transport: Transport, wire_limits: WireLimits, bridge: Bridge, patience: Patience
+        self, transport: Transport, wire_limits: WireLimits, tool_calls: ToolCalls, patience: Patience
     ) -> None:
-        self.channel = Channel(transport, wire_limits)
-        self.bridge = bridge
+        self.messages = MessageStream(transport, wire_limits)
+        self.tool_calls = tool_calls
         self.lock = threading.RLock()
         self.lost: SessionLost | None = None
-        self.step: Step | None = None
+        self.record: RunRecord | None = None
         self._patience = patience
         self._requests = itertools.count(1)
         self._kills = itertools.count(1)
@@ -113,14 +113,14 @@ class Link:
         deadline = time.monotonic() + self._patience.start_seconds
         try:
             hello = self._await_start(deadline, Hello)
-            self.channel.send(make_init(hello))
+            self.messages.send(make_init(hello))
             self._await_start(deadline, Started)
         except (SessionLost, ProtocolViolation) as error:
             raise StartupFailed(f"the worker did not come up: {error}") from error
         return hello
 
     def _await_start(self, deadline: float, kind: type[Expected]) -> Expected:
-        while (message := self.channel.receive(deadline)) is not None:
+        while (message := self.messages.receive(deadline)) is not None:
             if isinstance(message, kind):
                 return message
             if isinstance(message, Failed):
@@ -137,8 +137,8 @@ class Link:
         self.interrupt()
         if self.lock.acquire(timeout=self._patience.kill_seconds + self._patience.interrupt_seconds):
             self.lock.release()
-        self.bridge.close()
-        self.channel.close(self._patience.close_seconds if self.lost is None else 0.0)
+        self.tool_calls.close()
+        self.messages.close(self._patience.close_seconds if self.lost is None else 0.0)
 
     def check(self) -> None:
         """Raise `SessionLost` when the worker is gone."""
@@ -148,7 +148,7 @@ class Link:
     def is_silent(self) -> bool:
         """Return whether the worker lives and has nothing to say; asked of an idle session only."""
         try:
-            return self.channel.receive(time.monotonic()) is None
+            return self.messages.receive(time.monotonic()) is None
         except (SessionLost, ProtocolViolation):
             return False
 
@@ -157,72 +157,72 @@ class Link:
         if self.lost is None:
             cause = error.cause if isinstance(error, SessionLost) else Cause.PROTOCOL
             self.lost = SessionLost(str(error), cause)
-            self.channel.transport.kill()
+            self.messages.transport.kill()
 
     # ------------------------------------------------------------ a run
 
-    def run(self, step: Step, code: str, argv: tuple[str, ...] = (), stdin: bytes = b"") -> None:
-        """Run `code`, or the program `argv`, to its end; what came of it is in `step`. The caller holds the lock.
+    def run(self, record: RunRecord, code: str, argv: tuple[str, ...] = (), stdin: bytes = b"") -> None:
+        """Run `code`, or the program `argv`, to its end; what came of it is in `record`. The caller holds the lock.
 
         Raises:
             SessionLost: The worker is gone.
             ProtocolViolation: A hostile worker.
         """
-        self.step = step
-        self.bridge.begin_run(step.clock, step.host_time)
+        self.record = record
+        self.tool_calls.begin_run(record.clock, record.host_time)
         try:
-            run, blobs = self.channel.connection.run + 1, (stdin,) if stdin else ()
-            self.channel.send(Execute(run=run, code=code, argv=argv, blobs=blobs))
-            self._follow(step)
+            run, blobs = self.messages.connection.run + 1, (stdin,) if stdin else ()
+            self.messages.send(Execute(run=run, code=code, argv=argv, blobs=blobs))
+            self._follow(record)
         except (SessionLost, ProtocolViolation):
             raise
         except BaseException:
-            self._abandon(step)  # Ctrl-C on the host, or a callback of the caller failed
+            self._abandon(record)  # Ctrl-C on the host, or a callback of the caller failed
             raise
         finally:
-            self.step = None
-            self.bridge.end_run()
+            self.record = None
+            self.tool_calls.end_run()
 
-    def _follow(self, step: Step) -> None:
+    def _follow(self, record: RunRecord) -> None:
         """Read and dispatch until the run is over and every kill is confirmed."""
-        connection = self.channel.connection
+        connection = self.messages.connection
         # What came in one piece with the end is this run's too: a kill's answer must not be taken for the next one's.
-        while not step.is_over or connection.open_kills or self.channel.has_waiting:
-            if step.is_given_back:
+        while not record.is_over or connection.open_kills or self.messages.has_waiting:
+            if record.is_given_back:
                 return
             now = time.monotonic()
-            self._hold_deadlines(step, now)
+            self._hold_deadlines(record, now)
             # A deadline that has passed and was acted on would make the wait for the kill's answer a busy one.
-            own = step.kill_deadline or step.wall_deadline()
-            deadlines = (own, self.bridge.next_deadline())
+            own = record.kill_deadline or record.wall_deadline()
+            deadlines = (own, self.tool_calls.next_deadline())
             nearest = min([at for at in deadlines if at is not None], default=now + LOOK_SECONDS)
-            message = self.channel.receive(min(nearest, now + LOOK_SECONDS))
+            message = self.messages.receive(min(nearest, now + LOOK_SECONDS))
             if message is not None:
                 self._dispatch(message)
 
-    def _hold_deadlines(self, step: Step, now: float) -> None:
-        self.bridge.expire(now)
-        if step.kill_deadline is not None:
-            if now >= step.kill_deadline:
-                self._give_back(step, now)
+    def _hold_deadlines(self, record: RunRecord, now: float) -> None:
+        self.tool_calls.expire(now)
+        if record.kill_deadline is not None:
+            if now >= record.kill_deadline:
+                self._give_back(record, now)
             return
-        wall, interrupt = step.wall_deadline(), step.interrupt_deadline
+        wall, interrupt = record.wall_deadline(), record.interrupt_deadline
         if interrupt is not None and now >= interrupt:
-            self._kill(step, Cause.INTERRUPT)
+            self._kill(record, Cause.INTERRUPT)
         elif wall is not None and now >= wall:
-            self._kill(step, Cause.WALL)
-        elif not step.is_over and step.host_time.is_over:
-            self._kill(step, Cause.CPU)
+            self._kill(record, Cause.WALL)
+        elif not record.is_over and record.host_time.is_over:
+            self._kill(record, Cause.CPU)
 
-    def _kill(self, step: Step, cause: Cause) -> None:
-        step.kill_cause = cause
-        step.kill_deadline = time.monotonic() + self._patience.kill_seconds
-        self.channel.send(Kill(cause=cause.value, kill=next(self._kills)))
+    def _kill(self, record: RunRecord, cause: Cause) -> None:
+        record.kill_cause = cause
+        record.kill_deadline = time.monotonic() + self._patience.kill_seconds
+        self.messages.send(Kill(cause=cause.value, kill=next(self._kills)))
 
-    def _give_back(self, step: Step, now: float) -> None:
+    def _give_back(self, record: RunRecord, now: float) -> None:
         """End the run for the caller, who was promised an answer in time; a busy machine confirms the kill later."""
-        step.is_given_back = True
-        self._recovery = step.kill_cause or Cause.HOST, now + self._patience.recovery_seconds
+        record.is_given_back = True
+        self._recovery = record.kill_cause or Cause.HOST, now + self._patience.recovery_seconds
 
     def recover(self) -> None:
         """Wait for the end of a run that was given back. The caller holds the lock.
@@ -234,34 +234,34 @@ class Link:
         if self._recovery is None:
             return
         cause, deadline = self._recovery
-        while self.channel.connection.open_kills:
+        while self.messages.connection.open_kills:
             if time.monotonic() >= deadline:
-                self.channel.transport.kill()
+                self.messages.transport.kill()
                 why = "and its worker did not confirm it; all of it was killed"
                 raise SessionLost(f"the run was to be ended ({cause.value}) {why}", cause)
-            message = self.channel.receive(deadline)
+            message = self.messages.receive(deadline)
             if message is not None:
                 self._dispatch(message)
         self._recovery = None
 
-    def _abandon(self, step: Step) -> None:
-        step.forget_listener()  # it would fail again, and the kill below be never confirmed
+    def _abandon(self, record: RunRecord) -> None:
+        record.forget_listener()  # it would fail again, and the kill below be never confirmed
         try:
-            if not step.is_over and step.kill_deadline is None:
-                self._kill(step, Cause.INTERRUPT)
-            self._follow(step)
+            if not record.is_over and record.kill_deadline is None:
+                self._kill(record, Cause.INTERRUPT)
+            self._follow(record)
         except (SessionLost, ProtocolViolation) as error:
             self.note_loss(error)
 
     def interrupt(self) -> None:
         """Stop the run in progress, from any thread."""
-        step = self.step
-        if step is None or step.is_over or step.is_interrupted:
+        record = self.record
+        if record is None or record.is_over or record.is_interrupted:
             return
-        step.is_interrupted = True
-        step.interrupt_deadline = time.monotonic() + 2 * self._patience.interrupt_seconds
+        record.is_interrupted = True
+        record.interrupt_deadline = time.monotonic() + 2 * self._patience.interrupt_seconds
         try:
-            self.channel.send(Interrupt(grace_seconds=self._patience.interrupt_seconds))
+            self.messages.send(Interrupt(grace_seconds=self._patience.interrupt_seconds))
         except BackendError:
             pass  # the thread that runs finds the same, with its cause
 
@@ -276,38 +276,36 @@ class Link:
         if type(request) is int and request in self._answers:
             self._answers[request] = message
 
-    def _on_text(self, message: Message) -> None:
-        if isinstance(message, (Output, Captured)) and self.step is not None:
-            self.step.on_output(message)
+    def _on_text(self, message: Output | Captured) -> None:
+        if self.record is not None:
+            self.record.on_output(message)
 
-    def _on_display(self, message: Message) -> None:
-        if isinstance(message, Display) and self.step is not None:
-            self.step.on_display(message)
+    def _on_display(self, message: Display) -> None:
+        if self.record is not None:
+            self.record.on_display(message)
 
-    def _on_finished(self, message: Message) -> None:
-        if isinstance(message, Finished) and self.step is not None:
-            self.step.on_end(message)
+    def _on_finished(self, message: Finished) -> None:
+        if self.record is not None:
+            self.record.on_end(message)
 
-    def _on_lost(self, message: Message) -> None:
-        if not isinstance(message, Lost):
-            return
+    def _on_lost(self, message: Lost) -> None:
         for request in self._binding:
             self._answers[request] = Bound(request=request, problem=f"the interpreter died ({message.cause})")
-        if self.step is not None and not self.step.is_over:
-            self.step.on_end(message)
+        if self.record is not None and not self.record.is_over:
+            self.record.on_end(message)
         elif not message.rolled_back:
             raise SessionLost(
                 f"the interpreter died between runs ({message.cause}) with the session's variables"
             )
 
-    def _on_call(self, message: Message) -> None:
-        step = self.step
-        if not isinstance(message, Call) or step is None or step.kill_deadline is not None:
+    def _on_call(self, message: Call) -> None:
+        record = self.record
+        if record is None or record.kill_deadline is not None:
             return
         try:
-            self.bridge.call(message)
+            self.tool_calls.call(message)
         except TooManyCalls:
-            self._kill(step, Cause.TOOL_CALLS)
+            self._kill(record, Cause.TOOL_CALLS)
 
     # ------------------------------------------------------------ requests
 
@@ -323,7 +321,7 @@ class Link:
         if of_interpreter:
             self._binding.add(request)
         try:
-            self.channel.send(make(request))
+            self.messages.send(make(request))
             return self._await_answer(request, time.monotonic() + REQUEST_SECONDS)
         except (SessionLost, ProtocolViolation) as error:
             self.note_loss(error)
@@ -347,21 +345,21 @@ class Link:
     def _read_once(self, request: int, deadline: float) -> None:
         self.check()
         if self._answers[request] is None:
-            message = self.channel.receive(min(deadline, time.monotonic() + LOOK_SECONDS))
+            message = self.messages.receive(min(deadline, time.monotonic() + LOOK_SECONDS))
             if message is not None:
                 self._dispatch(message)
 
     def require_idle(self) -> None:
         """Raise `ConfigurationError` when the caller is a tool of the run in progress."""
-        if self.step is not None:
+        if self.record is not None:
             raise ConfigurationError("a tool may not run code in, or change, the session that called it")
 
 
-_HANDLERS: Mapping[type[Message], Callable[[Link, Message], None]] = {
-    Output: Link._on_text,
-    Captured: Link._on_text,
-    Display: Link._on_display,
-    Call: Link._on_call,
-    Finished: Link._on_finished,
-    Lost: Link._on_lost,
+_HANDLERS: Mapping[type[Message], Callable[..., None]] = {
+    Output: WorkerConnection._on_text,
+    Captured: WorkerConnection._on_text,
+    Display: WorkerConnection._on_display,
+    Call: WorkerConnection._on_call,
+    Finished: WorkerConnection._on_finished,
+    Lost: WorkerConnection._on_lost,
 }

@@ -28,11 +28,11 @@ from pinjra.core.limits import Limits
 from pinjra.executors.base import PythonExecutor, check_file_name
 from pinjra.executors.pool import POOL
 from pinjra.executors.session.capabilities import check_can
-from pinjra.executors.session.connection import Link, Patience
+from pinjra.executors.session.connection import Patience, WorkerConnection
 from pinjra.executors.session.guest_state import GuestState
 from pinjra.executors.session.languages import language_of
-from pinjra.executors.session.run import Step
-from pinjra.executors.session.tool_calls import Bridge
+from pinjra.executors.session.run import RunRecord
+from pinjra.executors.session.tool_calls import ToolCalls
 from pinjra.executors.session.transport import Transport
 from pinjra.guard.policy import DEFAULT_AUTHORIZED, IMPORT_MODES, ImportMode
 from pinjra.wire.frames import WireLimits
@@ -162,12 +162,12 @@ class SessionExecutor(PythonExecutor):
         """Have the session of another executor of the same configuration, which has never used it."""
         ready._end.detach()
         vars(self).update(vars(ready))
-        self._end = weakref.finalize(self, _end, self._link, os.getpid())
+        self._end = weakref.finalize(self, _end, self._connection, os.getpid())
         _LIVE.add(self)
 
     def is_unused(self) -> bool:
         """Return whether the session lives, and its worker has said nothing that nobody has heard."""
-        return self._link.is_silent()
+        return self._connection.is_silent()
 
     def discard(self) -> None:
         """End a session that nobody has used."""
@@ -180,14 +180,16 @@ class SessionExecutor(PythonExecutor):
     ) -> None:
         transport = open_transport()
         most = MESSAGE_BYTES if self.limits.value_bytes is None else self.limits.value_bytes + WIRE_BYTES
-        link = Link(transport, WireLimits(message_bytes=most), Bridge(self.limits), self.PATIENCE)
-        link.bridge.answer = link.channel.answer
-        self._link = link
-        # The link knows nothing of this object, so that a session that nobody holds any more is closed.
-        self._end = weakref.finalize(self, _end, link, os.getpid())
+        connection = WorkerConnection(
+            transport, WireLimits(message_bytes=most), ToolCalls(self.limits), self.PATIENCE
+        )
+        connection.tool_calls.answer = connection.messages.answer
+        self._connection = connection
+        # The connection knows nothing of this object, so that a session that nobody holds any more is closed.
+        self._end = weakref.finalize(self, _end, connection, os.getpid())
         _LIVE.add(self)
         try:
-            self.hello = link.start(
+            self.hello = connection.start(
                 lambda hello: self._init(hello.capabilities, is_clean=transport.eight_bit_clean)
             )
         except BaseException:
@@ -226,19 +228,19 @@ class SessionExecutor(PythonExecutor):
             )
 
     @contextmanager
-    def _in_use(self) -> Iterator[Link]:
-        """Hold the link, idle and usable; note its loss."""
+    def _in_use(self) -> Iterator[WorkerConnection]:
+        """Hold the connection, idle and usable; note its loss."""
         self._check_usable()
-        link = self._link
-        with link.lock:
+        connection = self._connection
+        with connection.lock:
             self._check_usable()
-            link.check()
-            link.require_idle()
+            connection.check()
+            connection.require_idle()
             try:
-                link.recover()
-                yield link
+                connection.recover()
+                yield connection
             except (SessionLost, ProtocolViolation) as error:
-                link.note_loss(error)
+                connection.note_loss(error)
                 if self._closed:
                     raise ExecutorClosed("this executor was closed while it was in use") from error
                 raise
@@ -278,32 +280,32 @@ class SessionExecutor(PythonExecutor):
         return done if done.error or not done.status else replace(done, error=_failed(done.status))
 
     def _run(self, code: str, argv: tuple[str, ...], stdin: bytes, wall_seconds: float | None) -> Execution:
-        with self._in_use() as link:
+        with self._in_use() as connection:
             wall = self.limits.wall_seconds if wall_seconds is None else wall_seconds
-            step = Step(self.limits, wall, self.on_output)
-            link.run(step, code, argv, stdin)
-            if step.is_given_back and self._closed:
+            record = RunRecord(self.limits, wall, self.on_output)
+            connection.run(record, code, argv, stdin)
+            if record.is_given_back and self._closed:
                 raise ExecutorClosed("this executor was closed while it was in use")
-            return step.execution(link.bridge)
+            return record.execution(connection.tool_calls)
 
     def interrupt(self) -> None:
         """Stop the run in progress, from any thread; a host tool on the caller's own thread ends first."""
         if os.getpid() == self._pid and not self._closed:
-            self._link.interrupt()
+            self._connection.interrupt()
 
     # ------------------------------------------------------------ tools and variables
 
     def send_tools(self, tools: Mapping[str, Callable[..., object]]) -> None:
         """Grant host functions by name; see `PythonExecutor.send_tools`."""
         described = {name: describe(name, function) for name, function in tools.items()}
-        with self._in_use() as link:
-            link.bridge.functions.update(described)
-            self._grant(link, list(described))
+        with self._in_use() as connection:
+            connection.tool_calls.functions.update(described)
+            self._grant(connection, list(described))
 
     def revoke_tools(self, names: Iterable[str]) -> None:
         """Take grants back; see `PythonExecutor.revoke_tools`."""
         self._check_usable()
-        functions = self._link.bridge.functions
+        functions = self._connection.tool_calls.functions
         wanted = list(names)
         for name in wanted:
             if name not in functions:
@@ -316,35 +318,37 @@ class SessionExecutor(PythonExecutor):
     @property
     def static_tools(self) -> dict[str, Callable[..., object]]:
         """Return the functions that are granted now, by name."""
-        return dict(self._link.bridge.functions)
+        return dict(self._connection.tool_calls.functions)
 
     @property
     def state(self) -> GuestState:
         """Return the session's variables as a mapping; each look asks the guest."""
         return GuestState(self)
 
-    def _grant(self, link: Link, names: list[str]) -> None:
-        functions = link.bridge.functions
+    def _grant(self, connection: WorkerConnection, names: list[str]) -> None:
+        functions = connection.tool_calls.functions
         tools: dict[str, dict[str, str | bool]] = {
             name: {"doc": functions[name].doc, "async": functions[name].is_async} for name in names
         }
         if tools:
-            _check_bound(link.ask(lambda n: GrantTools(request=n, tools=tools), of_interpreter=True))
+            _check_bound(connection.ask(lambda n: GrantTools(request=n, tools=tools), of_interpreter=True))
 
     def send_variables(self, variables: Mapping[str, object]) -> None:
         """Set guest variables to copies; see `PythonExecutor.send_variables`."""
         for name in variables:
             if not isinstance(name, str) or not name.isidentifier():
                 raise ConfigurationError(f"a variable's name must be an identifier, not {name!r}")
-        with self._in_use() as link:
-            encoder = Encoder(ValueLimits(value_bytes=self.limits.value_bytes), link.bridge.keep)
+        with self._in_use() as connection:
+            encoder = Encoder(ValueLimits(value_bytes=self.limits.value_bytes), connection.tool_calls.keep)
             try:
                 tree = encoder.add(dict(variables))
             except EncodeError as error:
                 raise ConfigurationError(f"the variables cannot cross: {error}") from error
             blobs = encoder.blobs
             _check_bound(
-                link.ask(lambda n: SetVariables(request=n, values=tree, blobs=blobs), of_interpreter=True)
+                connection.ask(
+                    lambda n: SetVariables(request=n, values=tree, blobs=blobs), of_interpreter=True
+                )
             )
 
     # ------------------------------------------------------------ files
@@ -373,7 +377,7 @@ class SessionExecutor(PythonExecutor):
     def _ask(self, make: Callable[[int], Message], what: str) -> Message:
         """Return the answer, or raise what went wrong by whose fault it is. Tools may ask too, from their threads."""
         self._check_usable()
-        answer = self._link.ask(make)
+        answer = self._connection.ask(make)
         if not isinstance(answer, Failed):
             return answer
         if answer.kind == "not-found":
@@ -387,29 +391,29 @@ class SessionExecutor(PythonExecutor):
     def reset(self) -> None:
         """Forget variables and scratch files, keep the tools; a lost session is started anew, empty."""
         self._check_usable()
-        if self._link.lost is None:
+        if self._connection.lost is None:
             with self._in_use():
                 self._ask(lambda n: Reset(request=n), "reset")
             return
-        old = self._link
+        old = self._connection
         with old.lock:
             self._end()
             self._begin()
-            self._link.bridge.functions.update(old.bridge.functions)
-        with self._in_use() as link:
-            self._grant(link, list(link.bridge.functions))
+            self._connection.tool_calls.functions.update(old.tool_calls.functions)
+        with self._in_use() as connection:
+            self._grant(connection, list(connection.tool_calls.functions))
 
     def fork(self) -> Self:
         """Return an independent session with the same variables and files; see `PythonExecutor.fork`."""
-        with self._in_use() as link:
+        with self._in_use() as connection:
             copy = object.__new__(type(self))
             copy.__dict__.update(self.__dict__)
             copy._start(lambda: self._open_fork(self._fork_worker))
-            copy._link.bridge.inherit(link.bridge)
+            copy._connection.tool_calls.inherit(connection.tool_calls)
             return copy
 
     def _fork_worker(self) -> None:
-        answer = self._link.ask(lambda n: Fork(request=n))
+        answer = self._connection.ask(lambda n: Fork(request=n))
         if isinstance(answer, Failed):
             raise ExecutorUnavailable(f"the session cannot be forked: {answer.message:.2000}")
 
@@ -447,9 +451,9 @@ def _check_bound(answer: Message) -> None:
 _LIVE: weakref.WeakSet[SessionExecutor] = weakref.WeakSet()
 
 
-def _end(link: Link, pid: int) -> None:
+def _end(connection: WorkerConnection, pid: int) -> None:
     if os.getpid() == pid:
-        link.close()
+        connection.close()
 
 
 @atexit.register

@@ -12,11 +12,11 @@ from pinjra.core.limits import Limits
 from pinjra.executors.base import OutputCallback
 from pinjra.executors.session.output import KeptOutput
 from pinjra.executors.session.safe_text import printable
-from pinjra.executors.session.tool_calls import Bridge, HostTime, ToolClock
+from pinjra.executors.session.tool_calls import HostTime, ToolCalls, ToolClock
 from pinjra.wire.messages import Captured, Display, Finished, Lost, Output
 from pinjra.wire.values.codec import Decoder
 
-__all__ = ["Step"]
+__all__ = ["RunRecord"]
 
 ARTIFACTS = 100  # of one run
 ARTIFACT_BYTES = 64 << 20  # of one run, when value_bytes is not limited
@@ -43,7 +43,7 @@ _WORDS = {
 }
 
 
-class Step:
+class RunRecord:
     """One run as seen from the host.
 
     Args:
@@ -110,7 +110,7 @@ class Step:
 
     # ------------------------------------------------------------ result
 
-    def execution(self, bridge: Bridge) -> Execution:
+    def execution(self, tool_calls: ToolCalls) -> Execution:
         """Return what came of the run, once it is over.
 
         Raises:
@@ -126,7 +126,7 @@ class Step:
             if ended.error is not None:
                 error = self._guest_error(ended.error)
             else:
-                value = Decoder(ended.blobs, bridge.resolve).take(ended.value)
+                value = Decoder(ended.blobs, tool_calls.resolve).take(ended.value)
         elif ended is not None:
             error = self._lost_error(ended)
         elif self.is_given_back:
@@ -137,7 +137,7 @@ class Step:
             stderr=self._output.text("stderr"),
             error=error,
             artifacts=tuple(self._artifacts),
-            usage=self._usage(ended, bridge.calls),
+            usage=self._usage(ended, tool_calls.calls),
             is_final_answer=is_final,
             notes=tuple(_text(note, 1000) for note in notes[:100]),
         )

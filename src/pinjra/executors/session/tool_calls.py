@@ -26,7 +26,7 @@ from pinjra.executors.session.safe_text import printable
 from pinjra.wire.messages import Answer, Call
 from pinjra.wire.values.codec import Decoder, EncodeError, Encoder, ValueLimits, type_name
 
-__all__ = ["Bridge", "HostTime", "TooManyCalls", "ToolClock"]
+__all__ = ["HostTime", "TooManyCalls", "ToolCalls", "ToolClock"]
 
 MOST_HANDLES = 1000  # host objects that a guest may hold an Opaque of; the oldest is forgotten
 MOST_THREADS = 64  # calls that run at one time; further ones wait their turn
@@ -118,7 +118,7 @@ class _Open:
     is_answered: bool = False
 
 
-class Bridge:
+class ToolCalls:
     """Runs the calls of one session.
 
     Args:
@@ -346,7 +346,7 @@ class Bridge:
         """Return the object that `opaque` stands for when it is ours, else `opaque`."""
         return self._handles.get(opaque.handle, opaque) if opaque.handle else opaque
 
-    def inherit(self, parent: Bridge) -> None:
+    def inherit(self, parent: ToolCalls) -> None:
         """Run what `parent` runs, and know the objects that the guest of a forked session holds."""
         self.functions.update(parent.functions)
         with parent._lock:

@@ -32,7 +32,7 @@ class UploadingExecutor(SessionExecutor):
 
     def reset(self) -> None:
         """Forget variables and scratch files, keep tools and uploaded folders; see `PythonExecutor.reset`."""
-        was_lost = self._link.lost is not None
+        was_lost = self._connection.lost is not None
         super().reset()
         if not was_lost:
             self._upload(dict(self._files()))
