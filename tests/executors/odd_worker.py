@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable
 
-from pinjra.wire.connection import GuestConnection
+from pinjra.wire.connection import GuestConnection, Relay, SupervisorConnection
 from pinjra.wire.messages import (
     PROTOCOL,
     Call,
@@ -25,7 +25,6 @@ from pinjra.wire.messages import (
     Output,
     Started,
 )
-from pinjra.wire.relay import Relay, SupervisorConnection
 
 
 class Worker:

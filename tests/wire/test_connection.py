@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pinjra.core.errors import InternalError, ProtocolViolation
-from pinjra.wire.connection import GuestConnection, HostConnection
+from pinjra.wire.connection import GuestConnection, HostConnection, Relay, SupervisorConnection
 from pinjra.wire.frames import WireLimits
 from pinjra.wire.messages import (
     PROTOCOL,
@@ -26,11 +26,9 @@ from pinjra.wire.messages import (
     Lost,
     Message,
     Output,
-    Ping,
-    Pong,
+    Reset,
     Started,
 )
-from pinjra.wire.relay import Relay, SupervisorConnection
 
 HELLO = Hello(protocol=PROTOCOL, python="3.11.2", platform="linux", capabilities=("raw",))
 
@@ -113,16 +111,16 @@ def test_what_may_not_be_said_now_is_refused(who: str, said: list[Message], why:
 def test_an_answer_of_another_kind_than_the_request_is_refused() -> None:
     pair = Pair()
     pair.say(GetFile(request=1, name="a"))
-    with pytest.raises(ProtocolViolation, match="Pong answers request 1"):
-        pair.box_says(Pong(request=1))
+    with pytest.raises(ProtocolViolation, match="Done answers request 1"):
+        pair.box_says(Done(request=1))
 
 
 def test_an_answer_comes_once() -> None:
     pair = Pair()
-    pair.say(Ping(request=1))
-    assert pair.box_says(Pong(request=1)) == [Pong(request=1)]
+    pair.say(Reset(request=1))
+    assert pair.box_says(Done(request=1)) == [Done(request=1)]
     with pytest.raises(ProtocolViolation, match="not open"):
-        pair.box_says(Pong(request=1))
+        pair.box_says(Done(request=1))
 
 
 def test_blobs_never_change_lanes() -> None:
@@ -177,10 +175,10 @@ def test_another_protocol_number_is_refused() -> None:
         list(host.receive_data(SupervisorConnection().send(Hello(protocol=2, python="", platform=""))))
 
 
-@pytest.mark.parametrize("line", [b'["c",5,1,"Pong",{"request":1}]\n', b'["c",3,99,"Pong",{"request":1}]\n'])
+@pytest.mark.parametrize("line", [b'["c",5,1,"Done",{"request":1}]\n', b'["c",3,99,"Done",{"request":1}]\n'])
 def test_a_gap_and_an_impossible_acknowledgement_are_refused(line: bytes) -> None:
     pair = Pair()
-    pair.say(Ping(request=1))
+    pair.say(Reset(request=1))
     with pytest.raises(ProtocolViolation, match=r"missing|acknowledges"):
         pair.to_host([line])
 
@@ -195,7 +193,7 @@ hostile = st.one_of(
             b'["g","*",0,40,1]\n["c",3,1,"Lost",{"cause":"wall"}]\n',
             b'["g","+",0,"AAAA",1]\n',
             b'["g","Output",{"run":1,"stream":"stdout","text":"a"}]\n',
-            b'["g","Output",{"run":1,"stream":"stdout","text":"\n["c",4,1,"Pong",{"request":1}]\n',
+            b'["g","Output",{"run":1,"stream":"stdout","text":"\n["c",4,1,"Done",{"request":1}]\n',
             b'["g",["c",3,1,"Lost",{"cause":"wall"}]]\n',
             b'["g","Finished",{"run":1}]\n',
         ]
@@ -206,7 +204,7 @@ hostile = st.one_of(
 @given(st.lists(hostile, max_size=6).map(b"".join), st.booleans())
 def test_nothing_that_a_guest_writes_becomes_a_message_of_the_supervisor(data: bytes, raw: bool) -> None:
     pair = Pair(raw=raw)
-    pair.say(Ping(request=1))
+    pair.say(Reset(request=1))
     pair.say(Execute(run=1, code=""))
     found: list[Message] = []
     try:
@@ -240,14 +238,14 @@ def test_a_stream_cut_anywhere_goes_on_exactly_where_it_was(
             text = f"{at}.{number}"
             blob = pair.guest.send(Output(run=1, stream="stdout", text=text, blobs=(text.encode() * 50,)))
             up += b"".join(pair.supervisor.relay(blob))
-            down += pair.host.send(Ping(request=100 + at * 3 + number))
+            down += pair.host.send(Reset(request=100 + at * 3 + number))
         _deliver(pair, bytes(up[:cut_up]), bytes(down[:cut_down]))
         if at < len(cuts):
             up, down = bytearray(b"torn [rest" * data.draw(st.integers(0, 2))), bytearray(pair.host.resume())
             _deliver_resume(pair, up, down)
             up, down = bytearray(), bytearray()
     texts = [m.text for m in pair_seen(pair) if isinstance(m, Output)]
-    pings = [m.request for m in pair_box(pair) if isinstance(m, Ping)]
+    pings = [m.request for m in pair_box(pair) if isinstance(m, Reset)]
     total = 3 * (len(cuts) + 1)
     assert texts == [f"{i // 3}.{i % 3}" for i in range(total)]
     assert pings == [100 + i for i in range(total)]
@@ -291,7 +289,7 @@ def test_without_acknowledgements_the_supervisor_is_full_and_says_so() -> None:
 
 
 def test_a_supervisor_takes_one_init_first() -> None:
-    for said in (GrantTools(request=1, tools={}), Ping(request=1)):
+    for said in (GrantTools(request=1, tools={}), Reset(request=1)):
         pair = Pair()
         with pytest.raises(ProtocolViolation, match="first message is Init"):
             list(

@@ -11,9 +11,16 @@ from hypothesis import strategies as st
 
 from pinjra.core.errors import ProtocolViolation
 from pinjra.wire.frames import FrameReader, WireLimits
-from pinjra.wire.messages import Message
-from pinjra.wire.pack import Assembler, pack
-from pinjra.wire.shapes import FROM_GUEST, FROM_SUPERVISOR, TO_GUEST, TO_SUPERVISOR, from_fields
+from pinjra.wire.messages import (
+    FROM_GUEST,
+    FROM_SUPERVISOR,
+    TO_GUEST,
+    TO_SUPERVISOR,
+    Assembler,
+    Message,
+    from_fields,
+    pack,
+)
 
 ALL = {**TO_SUPERVISOR, **FROM_SUPERVISOR, **TO_GUEST, **FROM_GUEST}
 WHOLE = st.integers(-(2**63), 2**63 - 1)

@@ -7,7 +7,7 @@ from operator import itemgetter
 
 import pytest
 
-from pinjra.wire.messages import Captured, Done, Execute, Finished, Ping, Pong, Reset
+from pinjra.wire.messages import Captured, Done, Execute, FileList, Finished, ListFiles, Reset
 
 
 def test_value_of_the_last_expression_comes_back(host):
@@ -159,7 +159,7 @@ def test_reset_forgets_variables_and_keeps_tools(host):
 
 
 def test_requests_may_follow_each_other_without_waiting(host):
-    host.send(Ping(request=host.request()))
+    host.send(ListFiles(request=host.request()))
     host.set(x=1)
     for run in (1, 2, 3):
         host.send(Execute(run=run, code=f"x += {run}\nx"))
@@ -177,8 +177,8 @@ def test_requests_may_follow_each_other_without_waiting(host):
 
 def test_pong_comes_during_a_run(host):
     host.start("import time\ntime.sleep(600)")
-    host.send(Ping(request=host.request()))
-    assert isinstance(host.read(), Pong)
+    host.send(ListFiles(request=host.request()))
+    assert isinstance(host.read(), FileList)
     host.process.kill()
 
 

@@ -9,13 +9,19 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Literal
 
 from pinjra.core.errors import InternalError
-from pinjra.wire.frames import FrameReader, WireLimits, refuse
+from pinjra.wire.frames import Frame, FrameReader, NumberedStream, WireLimits, blob_rest, read_blob, refuse
 from pinjra.wire.messages import (
+    FROM_GUEST,
+    FROM_SUPERVISOR,
     PROTOCOL,
+    TO_GUEST,
+    TO_SUPERVISOR,
     Answer,
+    Assembler,
     Call,
     Display,
     Execute,
@@ -27,12 +33,12 @@ from pinjra.wire.messages import (
     Message,
     Output,
     Resume,
+    Started,
+    pack,
+    parse,
 )
-from pinjra.wire.pack import Assembler, pack
-from pinjra.wire.shapes import FROM_GUEST, FROM_SUPERVISOR, TO_GUEST
-from pinjra.wire.stream import NumberedStream
 
-__all__ = ["GuestConnection", "HostConnection", "State"]
+__all__ = ["GuestConnection", "HostConnection", "Relay", "State", "SupervisorConnection"]
 
 State = Literal["hello", "init", "starting", "idle", "running", "closed"]
 
@@ -48,7 +54,6 @@ _ACCEPTS: Mapping[str, frozenset[str]] = {
     "FileList": _UP,
     "Done": _UP,
     "Forked": _UP,
-    "Pong": _UP,
     "Bound": _UP,
     "Output": frozenset({"running"}),
     "Display": frozenset({"running"}),
@@ -70,7 +75,6 @@ _ANSWERS: Mapping[str, frozenset[str]] = {
     "ListFiles": frozenset({"FileList", "Failed"}),
     "Reset": frozenset({"Done", "Failed"}),
     "Fork": frozenset({"Forked", "Failed"}),
-    "Ping": frozenset({"Pong"}),
 }
 _TO_GUEST = frozenset(TO_GUEST)
 _ANSWER_KINDS = frozenset().union(*_ANSWERS.values())
@@ -146,7 +150,7 @@ class HostConnection:
         self._mark = re.compile(rb'\n\["~","%s",(0|[1-9][0-9]{0,14})\]\n' % token.encode())
         self._seeking = b""
         self._reader.clear()
-        return self._stream.resume_request(Resume(last_seen=self._stream.seen, token=token))
+        return self._stream.resume_request(token)
 
     # ------------------------------------------------------------ in
 
@@ -197,49 +201,163 @@ class HostConnection:
         if kind not in self._requests.pop(request, frozenset()):
             refuse(f"{kind} answers request {request}, which is not open for it")
 
-    def _on_hello(self, message: Message) -> None:
-        if not isinstance(message, Hello) or message.protocol != PROTOCOL:
+    def _on_hello(self, message: Hello) -> None:
+        if message.protocol != PROTOCOL:
             refuse(f"this host speaks protocol {PROTOCOL}", message)
         self.state = "init"
 
-    def _on_started(self, _message: Message) -> None:
+    def _on_started(self, _message: Started) -> None:
         self.state = "idle"
 
-    def _on_run_message(self, message: Message) -> None:
-        if isinstance(message, (Output, Display, Call)) and message.run != self.run:
+    def _on_run_message(self, message: Output | Display | Call) -> None:
+        if message.run != self.run:
             refuse(f"a message of run {message.run} while {self.run} is open")
-        if isinstance(message, Call):
-            if message.call <= self._last_call:
-                refuse(f"call number {message.call} is not above {self._last_call}")
-            self._last_call = message.call
-            self.open_calls[message.call] = message.concurrent
 
-    def _on_finished(self, message: Message) -> None:
-        if not isinstance(message, Finished) or message.run != self.run:
+    def _on_call(self, message: Call) -> None:
+        self._on_run_message(message)
+        if message.call <= self._last_call:
+            refuse(f"call number {message.call} is not above {self._last_call}")
+        self._last_call = message.call
+        self.open_calls[message.call] = message.concurrent
+
+    def _on_finished(self, message: Finished) -> None:
+        if message.run != self.run:
             refuse(f"the end of another run than {self.run}")
         if not all(self.open_calls.values()):
             refuse("the end of a run that waits for the answer to a call")
         self.open_calls.clear()
         self.state = "idle"
 
-    def _on_lost(self, message: Message) -> None:
-        if isinstance(message, Lost):
-            self.open_kills.discard(message.kill)
+    def _on_lost(self, message: Lost) -> None:
+        self.open_kills.discard(message.kill)
         self._guest.clear()
         self.open_calls.clear()
         self._requests = {n: kinds for n, kinds in self._requests.items() if "Bound" not in kinds}
         self.state = "starting" if self.state == "starting" else "idle"
 
 
-_ACTS: Mapping[str, Callable[[HostConnection, Message], None]] = {
+_ACTS: Mapping[str, Callable[..., None]] = {
     "Hello": HostConnection._on_hello,
     "Started": HostConnection._on_started,
     "Output": HostConnection._on_run_message,
     "Display": HostConnection._on_run_message,
-    "Call": HostConnection._on_run_message,
+    "Call": HostConnection._on_call,
     "Finished": HostConnection._on_finished,
     "Lost": HostConnection._on_lost,
 }
+
+
+# ---------------------------------------------------------------- the supervisor
+
+_TOKEN = re.compile(r"[0-9a-f]{8,64}")
+
+
+@dataclass(frozen=True, slots=True)
+class Relay:
+    """Bytes of the guest's lane, for the interpreter's socket as they are."""
+
+    data: bytes
+
+
+class SupervisorConnection:
+    """Between the stream to the host and the socket to the interpreter.
+
+    The host is trusted with everything but its spelling. The interpreter is trusted with nothing: its lines are never
+    parsed here, only measured, numbered and put on the guest's lane.
+    """
+
+    def __init__(self, *, limits: WireLimits | None = None) -> None:
+        self._limits = limits or WireLimits()
+        self._stream = NumberedStream(keep=True)
+        self._reader = FrameReader(numbered=True, raw=False, lenient=True)
+        self._control = Assembler(TO_SUPERVISOR, self._limits)
+        self._guest = FrameReader(numbered=False, raw=True)
+        self._raw = False
+        self._up = False
+        self.run_open = False
+        """An `Execute` went to the interpreter and no `Finished` came back (as far as its lines tell; only a hint)."""
+
+    @property
+    def is_full(self) -> bool:
+        """Return whether the host has so much unacknowledged that the interpreter should not be read now."""
+        return self._stream.is_full
+
+    def send(self, message: Message) -> bytes:
+        """Return the bytes that say `message` to the host, on the control lane."""
+        return self._stream.number_all("c", pack(message, raw=self._raw))
+
+    def take_reply(self) -> bytes:
+        """Return what the protocol itself owes the host now (an acknowledgement, a resend); b"" for nothing."""
+        return self._stream.take_reply()
+
+    def receive_data(self, data: bytes) -> Iterator[Message | Relay]:
+        """Take bytes of the host; return an iterator over control messages and what to pass on.
+
+        Raises:
+            ProtocolViolation: From the iterator: the host does not speak the protocol.
+        """
+        for frame in self._reader.feed(data):
+            if frame.seq == 0:
+                self._on_resume(frame)
+            elif self._stream.accept(frame):
+                event = self._event(frame)
+                if event is not None:
+                    yield event
+
+    def _event(self, frame: Frame) -> Message | Relay | None:
+        if frame.lane == "g":
+            if not self._up:
+                refuse("the first message is Init", frame.rest)
+            self.run_open = self.run_open or frame.rest.startswith(b'"Execute"')
+            return Relay(b"".join((b'["g",', frame.rest, b"\n", frame.body)))
+        message = self._control.add(frame)
+        if isinstance(message, Init):
+            self._on_init(message)
+        elif message is not None and not self._up:
+            refuse("the first message is Init", frame.rest)
+        return message
+
+    def _on_init(self, message: Init) -> None:
+        if self._up or (message.raw and message.resume):
+            refuse("Init comes once, and raw streams cannot be resumed")
+        self._up = True
+        self._raw = self._reader.raw = message.raw
+        self._reader.lenient = message.resume
+        if not message.resume:
+            self._stream.stop_keeping()
+
+    def _on_resume(self, frame: Frame) -> None:
+        message = parse(frame.rest, [], TO_SUPERVISOR, self._limits)
+        if not isinstance(message, Resume) or _TOKEN.fullmatch(message.token) is None:
+            refuse("a frame without number", frame.rest)
+        self._stream.resume_answer(message.token, message.last_seen)
+
+    def relay(self, data: bytes) -> Iterator[bytes]:
+        """Take bytes of the interpreter; return an iterator over bytes for the host.
+
+        Raises:
+            ProtocolViolation: From the iterator: the interpreter (the guest) sent what is no frame; to be killed.
+        """
+        for frame in self._guest.feed(data):
+            if frame.rest.startswith(b'"Finished"'):
+                self.run_open = False
+            yield self._stream.number("g", *self._as_agreed(frame))
+
+    def _as_agreed(self, frame: Frame) -> tuple[bytes, bytes | memoryview]:
+        """Return the frame as the stream to the host can carry it: raw bodies become base64 on text streams."""
+        if frame.body and not self._raw:
+            blob = read_blob(frame)
+            if blob is not None:
+                return blob_rest(blob[0], blob[1], last=blob[2], raw=False)
+        return frame.rest + b"\n", frame.body
+
+    def interpreter_died(self) -> None:
+        """Forget a torn frame of the dead interpreter; to be called after its last bytes were relayed."""
+        self._guest = FrameReader(numbered=False, raw=True)
+        self.run_open = False
+
+
+# ---------------------------------------------------------------- the interpreter
 
 
 class GuestConnection:

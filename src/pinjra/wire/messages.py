@@ -1,26 +1,47 @@
 """Every message of the protocol, one frozen dataclass each. See docs/protocol.md for who says what when.
 
-Two lanes share one stream. On lane CONTROL the host talks with the supervisor, on lane GUEST with the interpreter. The
-supervisor relays the guest lane and never lets it speak on the control lane: a guest that forges any message can only
-forge a message of its own lane.
+Two lanes share one stream. On lane "c" (control) the host talks with the supervisor, on lane "g" (guest) with the interpreter.
+The supervisor relays the guest lane and never lets it speak on the control lane: a guest can forge messages of its own lane only.
 
 A field of type `Value` is a codec tree (see `codec`), whose blobs travel beside the message.
 
-Rule for whoever adds a message: its class goes into one of the four tables of `shapes`, and its field types are written
-exactly as the table of checks there spells them.
+Rule for whoever adds a message: its class goes into one of the four tables below, and its field types are written exactly as
+`_CHECKS` spells them. Blobs are put before their message, and found again.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import MISSING, dataclass, field, fields
 from typing import Union
 
-__all__ = ["CONTROL", "GUEST", "PROTOCOL", "Message", "Value"]
+from pinjra.core.errors import ProtocolViolation
+from pinjra.wire.frames import (
+    BLOBS,
+    CHUNK_BYTES,
+    Frame,
+    WireLimits,
+    blob_rests,
+    dump,
+    glimpse,
+    load,
+    read_blob,
+    refuse,
+)
+
+__all__ = [
+    "FROM_GUEST",
+    "FROM_SUPERVISOR",
+    "PROTOCOL",
+    "TO_GUEST",
+    "TO_SUPERVISOR",
+    "Assembler",
+    "Message",
+    "pack",
+]
 
 PROTOCOL = 1  # the number that `Hello` names
-
-CONTROL = "c"
-GUEST = "g"
 
 # A codec tree: what json.loads gives. Kept opaque here.
 Value = Union[None, bool, int, float, str, list["Value"], dict[str, "Value"]]  # noqa: UP007 (forward references)
@@ -111,13 +132,6 @@ class Fork(Message):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ping(Message):
-    """Ask whether the supervisor lives."""
-
-    request: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Resume(Message):
     """After the stream was cut: resend everything after frame `last_seen`, behind a line that has `token` in it.
 
@@ -156,8 +170,6 @@ class Hello(Message):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Started(Message):
     """`Init` was understood and the interpreter is up."""
-
-    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -218,13 +230,6 @@ class Failed(Message):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Forked(Message):
     """Answer to `Fork`: the new session waits on the stream that came with the request."""
-
-    request: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pong(Message):
-    """Answer to `Ping`."""
 
     request: int
 
@@ -326,3 +331,207 @@ class Finished(Message):
     cpu_seconds: float | None = None
     memory_peak_bytes: int | None = None
     notes: tuple[str, ...] = ()
+
+
+# ---------------------------------------------------------------- messages <-> JSON fields
+
+Kinds = Mapping[str, type[Message]]
+
+
+def _kinds(*classes: type[Message]) -> Kinds:
+    return {cls.__name__: cls for cls in classes}
+
+
+TO_SUPERVISOR = _kinds(
+    Init, Interrupt, Kill, PutFile, GetFile, ListFiles, Reset, Fork, Resume, Ack, Close
+)  # fmt: skip
+FROM_SUPERVISOR = _kinds(
+    Hello, Started, Captured, Lost, FileData, FileList, Done, Failed, Forked, Ack
+)  # fmt: skip
+TO_GUEST = _kinds(GrantTools, SetVariables, Execute, Answer)
+FROM_GUEST = _kinds(Bound, Output, Display, Call, Finished)
+
+Check = Callable[[object], bool]
+
+
+def _is_int(value: object) -> bool:
+    return type(value) is int and -(1 << 63) <= value < 1 << 63
+
+
+def _is_number(value: object) -> bool:
+    return _is_int(value) or (type(value) is float and math.isfinite(value))
+
+
+def _is_str(value: object) -> bool:
+    return type(value) is str
+
+
+def _is_bool(value: object) -> bool:
+    return type(value) is bool
+
+
+def _optional(check: Check) -> Check:
+    return lambda value: value is None or check(value)
+
+
+def _dict_of(check: Check) -> Check:
+    return lambda value: type(value) is dict and all(map(check, value.values()))
+
+
+def _is_texts(value: object) -> bool:
+    return type(value) is list and all(map(_is_str, value))
+
+
+_CHECKS: Mapping[str, Check] = {
+    "int": _is_int,
+    "float": _is_number,
+    "str": _is_str,
+    "bool": _is_bool,
+    "Value": lambda _value: True,
+    "tuple[str, ...]": _is_texts,
+    "dict[str, int]": _dict_of(_is_int),
+    "dict[str, int | float | None]": _dict_of(_optional(_is_number)),
+    "dict[str, dict[str, str | bool]]": _dict_of(_dict_of(lambda v: _is_str(v) or _is_bool(v))),
+    "float | None": _optional(_is_number),
+    "int | None": _optional(_is_int),
+    "dict[str, str | int | bool | None] | None": _optional(
+        _dict_of(_optional(lambda v: _is_str(v) or _is_int(v) or _is_bool(v)))
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """What `to_fields` and `from_fields` need to know of one message class."""
+
+    checks: Mapping[str, Check]
+    tuples: frozenset[str]
+    required: frozenset[str]
+    defaults: Mapping[str, object]
+
+
+def _shape(cls: type[Message]) -> _Shape:
+    own = [f for f in fields(cls) if f.name != "blobs"]
+    return _Shape(
+        checks={f.name: _CHECKS[str(f.type)] for f in own},
+        tuples=frozenset(f.name for f in own if f.type == "tuple[str, ...]"),
+        required=frozenset(f.name for f in own if f.default is MISSING),
+        defaults={f.name: f.default for f in own},
+    )
+
+
+_SHAPES: Mapping[type[Message], _Shape] = {
+    cls: _shape(cls)
+    for table in (TO_SUPERVISOR, FROM_SUPERVISOR, TO_GUEST, FROM_GUEST)
+    for cls in table.values()
+}
+
+
+def to_fields(message: Message) -> dict[str, object]:
+    """Return the fields of `message` for JSON, without its blobs and without what has its default."""
+    found: dict[str, object] = {}
+    for name, default in _SHAPES[type(message)].defaults.items():
+        value: object = getattr(message, name)
+        if value is not default:
+            found[name] = value
+    return found
+
+
+def from_fields(kind: str, tree: object, blobs: tuple[bytes, ...], kinds: Kinds) -> Message:
+    """Return the message that `tree` spells.
+
+    Raises:
+        ProtocolViolation: Unknown kind or field, missing field, wrong type (the worker's fault).
+    """
+    cls = kinds.get(kind)
+    if cls is None:
+        raise ProtocolViolation(f"unknown message {glimpse(kind, 60)} on this lane")
+    if type(tree) is not dict:
+        raise ProtocolViolation(f"{kind}: fields are {type(tree).__name__}, not an object")
+    shape = _SHAPES[cls]
+    if not shape.required <= tree.keys():
+        raise ProtocolViolation(f"{kind}: field {min(shape.required - tree.keys())!r} is missing")
+    for name, value in tree.items():
+        check = shape.checks.get(name)
+        if check is None:
+            raise ProtocolViolation(f"{kind}: unknown field {glimpse(name, 60)}")
+        if not check(value):
+            raise ProtocolViolation(f"{kind}: field {name!r} has a wrong value {glimpse(value, 60)}")
+        if name in shape.tuples:
+            tree[name] = tuple(value)
+    return cls(**tree, blobs=blobs)
+
+
+# ---------------------------------------------------------------- messages <-> frames
+
+SPILL_BYTES = 256 << 10  # fields longer than this as JSON travel as the message's last blob
+
+
+def pack(message: Message, *, raw: bool) -> Iterator[tuple[bytes, bytes | memoryview]]:
+    """Yield (rest with line end, raw body) of the frames of `message`, to be put behind a lane and numbers."""
+    for position, blob in enumerate(message.blobs):
+        yield from blob_rests(position, blob, raw=raw)
+    fields = dump(to_fields(message))
+    if len(fields) > SPILL_BYTES:
+        yield from blob_rests(len(message.blobs), fields, raw=raw)
+        fields = b"null"
+    yield b'"%s",%s]\n' % (type(message).__name__.encode(), fields), b""
+
+
+def parse(rest: bytes, blobs: list[bytes], kinds: Kinds, limits: WireLimits) -> Message:
+    """Return the message that a line and the blobs before it spell.
+
+    Raises:
+        ProtocolViolation: They spell none of `kinds` (the worker's fault).
+    """
+    tree = load(b"[" + rest, limits)
+    if type(tree) is not list or len(tree) != 2 or type(tree[0]) is not str:
+        refuse("a message is a kind and its fields", rest)
+    kind, fields = tree
+    if fields is None:
+        if not blobs:
+            refuse("a message without fields", rest)
+        fields = load(blobs.pop(), limits)
+    return from_fields(kind, fields, tuple(blobs), kinds)
+
+
+class Assembler:
+    """Collects the frames of one lane until a message is whole. Each lane has its own, so blobs never change lanes."""
+
+    def __init__(self, kinds: Kinds, limits: WireLimits) -> None:
+        self._kinds = kinds
+        self._limits = limits
+        self._blobs: list[bytes] = []
+        self._chunks: list[bytes] = []
+        self._size = 0
+
+    def add(self, frame: Frame) -> Message | None:
+        """Return the message that `frame` completes, or None.
+
+        Raises:
+            ProtocolViolation: The frame does not fit (the worker's fault).
+        """
+        blob = read_blob(frame)
+        if blob is not None:
+            self._collect(*blob)
+            return None
+        if self._chunks:
+            refuse("a message in the middle of a blob", frame.rest)
+        blobs, self._blobs, self._size = self._blobs, [], 0
+        return parse(frame.rest, blobs, self._kinds, self._limits)
+
+    def clear(self) -> None:
+        """Forget a message that will not be completed."""
+        self._blobs, self._chunks, self._size = [], [], 0
+
+    def _collect(self, position: int, chunk: bytes, last: bool) -> None:
+        self._size += len(chunk)
+        # SECURITY: the sum is checked before the chunk is kept; chunks are full but the last, so their number is bounded.
+        if self._size > self._limits.message_bytes or position >= BLOBS:
+            refuse(f"a message of more than {self._limits.message_bytes} bytes or {BLOBS} blobs")
+        if position != len(self._blobs) or not (last or len(chunk) == CHUNK_BYTES):
+            refuse("a blob out of order", position)
+        self._chunks.append(chunk)
+        if last:
+            self._blobs.append(self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks))
+            self._chunks = []

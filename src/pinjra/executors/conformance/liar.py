@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import NoReturn
 
-from pinjra.wire.connection import GuestConnection
+from pinjra.wire.connection import GuestConnection, Relay, SupervisorConnection
 from pinjra.wire.frames import LINE_BYTES
 from pinjra.wire.messages import (
     PROTOCOL,
@@ -29,7 +29,6 @@ from pinjra.wire.messages import (
     Output,
     Started,
 )
-from pinjra.wire.relay import Relay, SupervisorConnection
 
 __all__ = ["HARMLESS", "LIES", "main", "serve"]
 

@@ -19,11 +19,20 @@ from typing import Protocol
 
 from pinjra.core.errors import ProtocolViolation, StartupFailed
 from pinjra.executors.wasm.child import DISK_STATUS, TRAP_STATUS
-from pinjra.wire.connection import GuestConnection
+from pinjra.wire.connection import GuestConnection, Relay, SupervisorConnection
 from pinjra.wire.frames import Frame, WireLimits
-from pinjra.wire.messages import Answer, Bound, Done, Failed, FileData, FileList, GrantTools, Message
-from pinjra.wire.pack import Assembler, pack
-from pinjra.wire.relay import Relay, SupervisorConnection
+from pinjra.wire.messages import (
+    Answer,
+    Assembler,
+    Bound,
+    Done,
+    Failed,
+    FileData,
+    FileList,
+    GrantTools,
+    Message,
+    pack,
+)
 
 __all__ = ["Instance", "Lane", "Launch", "Meter", "plain", "stop_message"]
 

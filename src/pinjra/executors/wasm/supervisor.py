@@ -24,6 +24,7 @@ from pinjra.core.errors import BackendError, ProtocolViolation, StartupFailed
 from pinjra.core.limits import Limits
 from pinjra.core.temporary_folders import discard_folder, own_folder
 from pinjra.executors.wasm.instance import Instance, Lane, Launch, plain, stop_message
+from pinjra.wire.connection import Relay
 from pinjra.wire.frames import WireLimits
 from pinjra.wire.messages import (
     PROTOCOL,
@@ -43,7 +44,6 @@ from pinjra.wire.messages import (
     Reset,
     Started,
 )
-from pinjra.wire.relay import Relay
 
 __all__ = ["WasmTransport"]
 

@@ -6,25 +6,19 @@ from collections.abc import Callable, Sequence
 
 from pinjra.core.values import Opaque
 from pinjra.wire.messages import Value
-from pinjra.wire.values import builtins as plain
-from pinjra.wire.values import coding, times
-from pinjra.wire.values import enums_and_dataclasses as records
-from pinjra.wire.values import images as pictures
-from pinjra.wire.values import numpy as arrays
-from pinjra.wire.values import pandas as tables
+from pinjra.wire.values import builtins, coding, enums_and_dataclasses, images, numpy, pandas, times
 from pinjra.wire.values.coding import Decoder, EncodeError, Encoder, ValueLimits, plain_opaque, type_name
 
 __all__ = ["Decoder", "EncodeError", "Encoder", "ValueLimits", "decode", "encode", "type_name"]
 
-for _family in (plain, times):
+for _family in (builtins, times):
     for _type, _handler in _family.ENCODE.items():
         coding.register([_type], _handler)
-    coding.DECODERS.update(_family.DECODE)
-coding.BASES += plain.INHERIT
-coding.BASE_TESTS += [*pictures.BASE_TESTS, *records.BASE_TESTS]
-coding.LEARNERS += [arrays.learn, tables.learn]
-for _science in (arrays, tables, pictures):
-    coding.DECODERS.update(_science.DECODE)
+for _decoding in (builtins, times, numpy, pandas, images):
+    coding.DECODERS.update(_decoding.DECODE)
+coding.BASES += builtins.INHERIT
+coding.BASE_TESTS += [*images.BASE_TESTS, *enums_and_dataclasses.BASE_TESTS]
+coding.LEARNERS += [numpy.learn, pandas.learn]
 
 
 def encode(

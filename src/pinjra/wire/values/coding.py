@@ -75,12 +75,31 @@ def plain_opaque(value: object) -> Opaque:
     return Opaque(name, f"<{name} object>")
 
 
-class Encoder:
+class _Budget:
+    """What one message may cost its reader beyond bytes, items and depth. Both sides charge the same."""
+
+    left: float = WORK
+    fault: type[ValueError] | type[ProtocolViolation] = ProtocolViolation
+
+    def can_work(self, microseconds: float) -> bool:
+        """Return whether the budget holds so much more."""
+        return microseconds <= self.left
+
+    def work(self, what: str, microseconds: float) -> None:
+        """Charge for what costs more than its bytes tell, before it is done; raise `fault` when the budget is used up."""
+        self.left -= microseconds
+        if self.left < 0:
+            raise self.fault(f"{what}: more than one message may cost its reader; return less, or a file")
+
+
+class Encoder(_Budget):
     """Collects the values of one message: `add` returns each one's tree, `blobs` are the bytes beside them.
 
     Args:
         opaque: Returns what stands for a value that cannot cross; the place to make a safe repr and to keep a handle.
     """
+
+    fault = EncodeError
 
     def __init__(
         self, limits: ValueLimits | None = None, opaque: Callable[[object], Opaque] = plain_opaque
@@ -89,7 +108,6 @@ class Encoder:
         self._opaque = opaque
         self._items = 0
         self._bytes = 0
-        self._work = float(WORK)
         self._active: set[int] = set()
         self._blobs: list[bytes] = []
 
@@ -120,16 +138,6 @@ class Encoder:
         most = self._limits.value_bytes
         if most is not None and self._bytes > most:
             raise EncodeError(f"a value of more than {most} bytes; return less, or a file")
-
-    def can_work(self, microseconds: float) -> bool:
-        """Return whether the reader may be given so much more to do."""
-        return microseconds <= self._work
-
-    def work(self, what: str, microseconds: float) -> None:
-        """Charge for what the reader has to do beyond bytes and items: `Decoder.work` will charge the same."""
-        self._work -= microseconds
-        if self._work < 0:
-            raise EncodeError(f"{what}: more than one message may cost its reader; return less, or a file")
 
     def blob(self, data: bytes) -> int:
         """Keep `data` beside the tree and return its position."""
@@ -188,7 +196,7 @@ class Encoder:
         return Encoder.opaque
 
 
-class Decoder:
+class Decoder(_Budget):
     """Turns trees of one message into values.
 
     Args:
@@ -205,7 +213,6 @@ class Decoder:
     ) -> None:
         self._blobs: list[bytes | None] = list(blobs)
         self._depth = depth
-        self._work = float(WORK)
         self.resolve = resolve
 
     def take(self, tree: Value) -> object:
@@ -235,20 +242,6 @@ class Decoder:
                 refuse("a value nested too deep")
             return {key: self.value(item, depth + 1) for key, item in tree.items()}
         return tree
-
-    def can_work(self, microseconds: float) -> bool:
-        """Return whether the budget of the message holds so much more."""
-        return microseconds <= self._work
-
-    def work(self, what: str, microseconds: float) -> None:
-        """Charge for what costs more than its bytes tell, before it is done.
-
-        Raises:
-            ProtocolViolation: The message has used up its budget (the worker's fault).
-        """
-        self._work -= microseconds
-        if self._work < 0:
-            refuse(f"{what}: more than one message may cost")
 
     def hashables(self, items: list[object]) -> list[object]:
         """Return `items` when they may go into one hash table.

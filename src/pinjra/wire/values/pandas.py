@@ -13,16 +13,7 @@ from typing import TYPE_CHECKING
 from pinjra.core.values import Opaque
 from pinjra.wire.frames import refuse
 from pinjra.wire.messages import Value
-from pinjra.wire.values.coding import (
-    COLUMN,
-    DecodeHandler,
-    Decoder,
-    Encoder,
-    loaded,
-    register,
-    text,
-    whole,
-)
+from pinjra.wire.values.coding import COLUMN, DecodeHandler, Decoder, Encoder, loaded, register, text, whole
 
 if TYPE_CHECKING:
     import numpy as np

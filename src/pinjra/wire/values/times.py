@@ -101,12 +101,8 @@ def _path(encoder: Encoder, value: PurePath, depth: int) -> Value:
     if type(shown) is not str or len(shown) > 4096:
         return encoder.opaque(value, depth)
     encoder.spend(1, len(shown))
-    return [
-        "P",
-        type(value) in (PureWindowsPath, WindowsPath),
-        type(value) in (PosixPath, WindowsPath),
-        shown,
-    ]
+    is_windows, is_concrete = isinstance(value, PureWindowsPath), isinstance(value, Path)
+    return ["P", is_windows, is_concrete, shown]
 
 
 ENCODE: Mapping[type, EncodeHandler] = {

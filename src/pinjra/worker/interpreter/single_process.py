@@ -32,7 +32,9 @@ from pinjra.guard.interpreter import Interpreter, Outcome
 from pinjra.wire.connection import GuestConnection
 from pinjra.wire.frames import FrameReader, WireLimits
 from pinjra.wire.messages import (
+    TO_GUEST,
     Answer,
+    Assembler,
     Bound,
     Display,
     Execute,
@@ -46,8 +48,6 @@ from pinjra.wire.messages import (
     PutFile,
     SetVariables,
 )
-from pinjra.wire.pack import Assembler
-from pinjra.wire.shapes import TO_GUEST
 from pinjra.wire.values.codec import EncodeError, decode
 from pinjra.worker.interpreter import wasi_waits as waits
 from pinjra.worker.interpreter.channel import Channel

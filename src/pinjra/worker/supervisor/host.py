@@ -12,8 +12,8 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 
+from pinjra.wire.connection import Relay, SupervisorConnection
 from pinjra.wire.messages import PROTOCOL, Hello, Message
-from pinjra.wire.relay import Relay, SupervisorConnection
 from pinjra.worker.supervisor.outbox import READ_BYTES, Outbox, read_some
 
 __all__ = ["Host", "hello", "kind_of"]

@@ -13,6 +13,7 @@ from typing import TypeVar
 from pinjra.core.errors import ProtocolViolation
 from pinjra.core.limits import Limits
 from pinjra.jail.profile import is_confined
+from pinjra.wire.connection import Relay
 from pinjra.wire.messages import (
     Close,
     Failed,
@@ -25,12 +26,9 @@ from pinjra.wire.messages import (
     Kill,
     ListFiles,
     Message,
-    Ping,
-    Pong,
     PutFile,
     Reset,
 )
-from pinjra.wire.relay import Relay
 from pinjra.worker.branching import copy_scratch
 from pinjra.worker.scratch.files import Files
 from pinjra.worker.scratch.requests import Scratch, ScratchError
@@ -182,10 +180,6 @@ class Session:
         if isinstance(message, Reset):
             _there(self._keeper).reset(message.request)
 
-    def _on_ping(self, message: Message) -> None:
-        if isinstance(message, Ping):
-            self.host.send(Pong(request=message.request))
-
     def _on_close(self, _message: Message) -> None:
         self.is_over = True
 
@@ -254,7 +248,6 @@ _HANDLERS: dict[type[Message], Callable[[Session, Message], None]] = {
     ListFiles: Session._on_file,
     Reset: Session._on_reset,
     Fork: Session._on_fork,
-    Ping: Session._on_ping,
     Close: Session._on_close,
 }
 
