@@ -101,11 +101,13 @@ def test_its_managed_agent_is_called_from_the_jail_and_works_in_one_of_its_own(e
 
 
 def test_a_failed_step_is_told_to_its_model_with_what_was_printed(executors: Any):
-    made = agent(executors(), "x = 1\nprint('before')\n1 / 0", "import os\nos.getcwd()", "final_answer(x)")
+    made = agent(
+        executors(), "x = 1\nprint('before')\n1 / 0", "import pandas\npandas.DataFrame()", "final_answer(x)"
+    )
     assert made.run("Fail first.") == 1
     errors = [str(step.error) for step in made.memory.steps[1:3]]
     assert "ZeroDivisionError" in errors[0]
-    assert "os" in errors[1]
+    assert "pandas" in errors[1]
     assert "before" in str(made.memory.steps[1].observations)
 
 
