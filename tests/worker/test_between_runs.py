@@ -26,12 +26,21 @@ def wait_until(is_true):
         time.sleep(0.01)
 
 
+def states(host):
+    return {pid: stat_of(pid)[0] for pid in host.processes()}
+
+
 def wait_until_frozen(host):
-    wait_until(lambda: {stat_of(pid)[0] for pid in host.processes()} <= {"T", "Z"})
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not set((now := states(host)).values()) <= {"T", "Z"}:
+        assert time.monotonic() < deadline, now
+        time.sleep(0.01)
 
 
 def used_by(host):
-    return sum(stat_of(pid)[1] for pid in host.processes())
+    """Return the processor ticks of what is stopped; what has ended may be collected at any time."""
+    found = (stat_of(pid) for pid in host.processes())
+    return sum(ticks for state, ticks in found if state != "Z")
 
 
 IGNORE = "import os, signal, threading, time\nsignal.signal(signal.SIGXCPU, signal.SIG_IGN)\n"
@@ -77,7 +86,9 @@ def test_what_a_run_left_behind_stops_or_ends(open_host, code, rollback):
     before = used_by(host)
     time.sleep(0.3)
     assert used_by(host) == before
-    assert host.run("x") == 1
+    again = host.run("x")
+    # A loop of forks goes on with the run: it may be what ends it.
+    assert again == 1 or (isinstance(again, Lost) and again.cause == "processes")
 
 
 CONTINUE_PARENT = "while True: os.kill(me, signal.SIGCONT)\n"

@@ -125,7 +125,7 @@ class Guest:
             self._close_theirs()
         self._begin(pid)
         self.was_pristine = False
-        self.signal(signal.SIGCONT)
+        self._continue()
         self.is_fresh = False
         return True
 
@@ -148,6 +148,8 @@ class Guest:
         except OSError:
             copy.end()
             raise
+        finally:
+            self._stop_again()
         return copy
 
     def branch_off(self, parent: Guest) -> None:
@@ -268,11 +270,21 @@ class Guest:
         for pid in (self._known_checkpoint, self.pid, self._known_checkpoint):
             _signal(pid, signal.SIGSTOP)
 
+    def _stop_again(self) -> None:
+        """Stop the checkpoint that has made a copy of itself, which is no escape."""
+        if self.is_frozen:
+            self._stop()
+            self._used_at_freeze = self._used()
+
     def thaw(self) -> None:
         """Let the interpreter go on. The checkpoint has nothing to do until it is needed."""
         if self.is_frozen:
             self.is_frozen = False
-            self.signal(signal.SIGCONT)
+            self._continue()
+
+    def _continue(self) -> None:
+        self.signal(signal.SIGCONT)
+        self._was_continued()  # by us: a later look must not take it for somebody else's while the next stop is on its way
 
     @property
     def _known_checkpoint(self) -> int:
@@ -287,12 +299,16 @@ class Guest:
 
     def has_escaped(self) -> bool:
         """Return whether one of the two has gone on although it was stopped: its guest has seen to that."""
+        if self._was_continued():
+            return True
+        return self._used() - self._used_at_freeze > _FROZEN_SECONDS
+
+    def _was_continued(self) -> bool:
+        """Return whether the interpreter was continued since this was asked last; False when it is gone."""
         try:
-            if os.waitid(os.P_PID, self.pid, os.WCONTINUED | os.WNOHANG) is not None:
-                return True
+            return os.waitid(os.P_PID, self.pid, os.WCONTINUED | os.WNOHANG) is not None
         except ChildProcessError:
             return False
-        return self._used() - self._used_at_freeze > _FROZEN_SECONDS
 
     def end(self) -> None:
         """Kill the interpreter, its checkpoint and everything below them."""
