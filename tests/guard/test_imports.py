@@ -168,3 +168,14 @@ def test_a_view_has_the_dunder_functions_of_its_module() -> None:
 
 def test_a_module_of_ones_own_is_made_of_the_class_that_a_view_has() -> None:
     assert Session().value("import math\nm = type(math)('mine')\nm.x = 5\nm.x, m.__name__") == (5, "mine")
+
+
+def test_a_view_asks_its_module_only_for_what_it_is_asked_for(tmp_path, monkeypatch) -> None:
+    (tmp_path / "lazy_package_of_a_test.py").write_text(
+        "asked = []\nhere = 1\ndef __dir__(): return ['here', 'heavy']\n"
+        "def __getattr__(name):\n    asked.append(name)\n    raise AttributeError(name)\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    session = Session("lazy_package_of_a_test")
+    assert session.value("import lazy_package_of_a_test as lazy\nlazy.here") == 1
+    assert "heavy" not in session.value("from lazy_package_of_a_test import *\nlazy.asked")

@@ -206,7 +206,8 @@ class _View(types.ModuleType):
         name, space = self.__name__, vars(self)
 
         def resolve(item: str) -> object:
-            value = importer.resolve(name, module, item)
+            is_list = item == "__all__" and item not in vars(module)
+            value = _public(module) if is_list else importer.resolve(name, module, item)
             if name not in _VOLATILE:
                 space[item] = value
             return value
@@ -217,13 +218,7 @@ class _View(types.ModuleType):
         own = {
             item: value for item, value in vars(module).items() if _is_own_dunder(item)
         }  # `object` has some of these
-        public = [
-            item
-            for item in names()
-            if item[:1] != "_" and not isinstance(getattr(module, item), types.ModuleType)
-        ]
         space.update(own, __getattr__=resolve, __dir__=names, __spec__=getattr(module, "__spec__", None))
-        space["__all__"] = getattr(module, "__all__", public)
         space["$module"] = module
 
     def __setattr__(self, name: str, value: object) -> None:
@@ -245,6 +240,12 @@ class _View(types.ModuleType):
 
 def _module(view: types.ModuleType) -> types.ModuleType | None:
     return cast("types.ModuleType | None", vars(view).get("$module"))
+
+
+def _public(module: types.ModuleType) -> list[str]:
+    """Return what `from module import *` binds where the module has no list: nothing is loaded for it."""
+    space = vars(module)
+    return [item for item in space if item[:1] != "_" and not isinstance(space[item], types.ModuleType)]
 
 
 def _is_own_dunder(name: str) -> bool:
