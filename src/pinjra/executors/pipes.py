@@ -10,13 +10,12 @@ import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
-import pinjra
 from pinjra.core.errors import BackendError, StartupFailed
 from pinjra.executors.guarantees import Guarantees
 from pinjra.executors.session.executor import SessionExecutor
 from pinjra.executors.session.transport import Transport
+from pinjra.jail.paths import PACKAGE
 
 __all__ = ["WORKER_COMMAND", "SubprocessExecutor", "SubprocessTransport", "worker_command"]
 
@@ -36,7 +35,7 @@ _BOOT = (
 def worker_command(python_path: Sequence[str] = ()) -> tuple[str, ...]:
     """Return the command of a worker with the modules of this process's installation and of some folders of the caller's."""
     installed = [path for path in sys.path if os.path.basename(path) in ("site-packages", "dist-packages")]
-    own = str(Path(pinjra.__path__[0]).parent)
+    own = os.path.dirname(PACKAGE)
     return (sys.executable, "-I", "-u", "-c", _BOOT, *dict.fromkeys((*installed, own, *python_path)))
 
 

@@ -20,7 +20,7 @@ from pinjra.jail.walls import capabilities, landlock, loopback, namespaces, owne
 from pinjra.jail.walls.cgroups import Group
 from pinjra.jail.walls.libc import prctl, syscall
 
-__all__ = ["Box", "Spec", "close_all_but", "confine", "forget_signals", "set_environment"]
+__all__ = ["Prepared", "Spec", "close_all_but", "confine", "forget_signals", "set_environment"]
 
 _PDEATHSIG = 1
 _SESSION_NAMESPACES = (
@@ -52,7 +52,7 @@ class Spec:
 
 
 @dataclass(frozen=True)
-class Box:
+class Prepared:
     """What the zygote has prepared for the session.
 
     Args:
@@ -87,7 +87,7 @@ class Box:
     addresses: tuple[str, ...] = ()
 
 
-def confine(plan: Plan, spec: Spec, box: Box) -> None:
+def confine(plan: Plan, spec: Spec, box: Prepared) -> None:
     """Apply all of `plan` to this process.
 
     Raises:
@@ -140,7 +140,7 @@ def _most_processes(spec: Spec, *, has_group: bool) -> int | None:
     return own if own is None or not has_group else own * profile.SESSIONS
 
 
-def _leave_host(plan: Plan, spec: Spec, box: Box) -> None:
+def _leave_host(plan: Plan, spec: Spec, box: Prepared) -> None:
     """Go into the namespaces and become unprivileged, in the order that each way needs."""
     wanted = [name for name in _SESSION_NAMESPACES if plan.has(name)]
     if plan.by_root:
@@ -157,7 +157,7 @@ def _leave_host(plan: Plan, spec: Spec, box: Box) -> None:
         _furnish(plan, spec, box)
 
 
-def _furnish(plan: Plan, spec: Spec, box: Box) -> None:
+def _furnish(plan: Plan, spec: Spec, box: Prepared) -> None:
     """Fill the new namespaces: a scratch folder of its own, a host name that tells nothing."""
     if plan.has("mount namespace"):
         namespaces.mount_scratch(

@@ -6,10 +6,12 @@ import os
 import sys
 from collections.abc import Iterable
 
-import pinjra
 from pinjra.jail import profile
 
-__all__ = ["is_library", "readable", "scratch_for", "unreachable"]
+__all__ = ["PACKAGE", "is_library", "readable", "scratch_for", "unreachable"]
+
+PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+"""The folder of this package."""
 
 
 def is_library(path: str) -> bool:
@@ -29,7 +31,7 @@ def readable(extra: Iterable[str], *, network: bool) -> tuple[tuple[str, ...], t
         extra: Folders with modules of the caller's own.
     """
     wanted = [*profile.SYSTEM_READABLE, *(profile.NETWORK_READABLE if network else ())]
-    wanted += [_library(), *(path for path in sys.path if is_library(path)), *pinjra.__path__]
+    wanted += [_library(), *(path for path in sys.path if is_library(path)), PACKAGE]
     if sys.base_prefix not in ("/", "/usr", "/usr/local"):
         wanted.append(f"{sys.base_prefix}/lib")
     wanted += [path for path in os.environ.get("LD_LIBRARY_PATH", "").split(":") if os.path.isabs(path)]

@@ -12,17 +12,17 @@ from dataclasses import dataclass
 
 from pinjra.core.temporary_folders import make_folder, sweep
 from pinjra.jail import paths, plan, profile
-from pinjra.jail.confine import Box, Spec, confine, forget_signals
+from pinjra.jail.confine import Prepared, Spec, confine, forget_signals
 from pinjra.jail.probe import Kernel, probe
 from pinjra.jail.walls import capabilities, rlimits, seccomp
 from pinjra.jail.walls import disk_quota as quota
 from pinjra.jail.walls.syscalls import machine
 
-__all__ = ["Alone", "confine_alone"]
+__all__ = ["SelfConfined", "self_confine"]
 
 
 @dataclass(frozen=True)
-class Alone:
+class SelfConfined:
     """What was applied to this process.
 
     Args:
@@ -34,7 +34,7 @@ class Alone:
     newest: int
 
 
-def confine_alone(spec: Spec) -> Alone:
+def self_confine(spec: Spec) -> SelfConfined:
     """Confine this process, which has one thread and nothing open but its stream (descriptors 0 to 2).
 
     Raises:
@@ -56,7 +56,7 @@ def confine_alone(spec: Spec) -> Alone:
     except BaseException:
         quota.remove(scratch)
         raise
-    return Alone(chosen.applied, (*chosen.missing, *left_out), newest)
+    return SelfConfined(chosen.applied, (*chosen.missing, *left_out), newest)
 
 
 def _plan(kernel: Kernel) -> plan.Plan:
@@ -65,13 +65,15 @@ def _plan(kernel: Kernel) -> plan.Plan:
     return plan.make(kernel, without=names)
 
 
-def _box(chosen: plan.Plan, scratch: str, shown: tuple[str, ...], process: int, keep: frozenset[int]) -> Box:
+def _box(
+    chosen: plan.Plan, scratch: str, shown: tuple[str, ...], process: int, keep: frozenset[int]
+) -> Prepared:
     uid, gid = os.getuid(), os.getgid()
     if chosen.by_root:
         uid = gid = capabilities.uid_for(os.getpid(), capabilities.owns_all_uids())
         os.chown(scratch, uid, gid)
     rules = seccomp.policy(private_view=False, network=False)
-    return Box(
+    return Prepared(
         scratch=scratch,
         readable=(*shown, *profile.DEVICES),
         process=process,

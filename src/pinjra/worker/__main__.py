@@ -27,11 +27,11 @@ def main() -> NoReturn:
 
 def _serve_confined(numbers: list[str]) -> NoReturn:
     from pinjra.jail.confine import Spec
-    from pinjra.jail.self_confine import confine_alone
+    from pinjra.jail.self_confine import self_confine
 
     try:
         memory, disk, processes = (int(number) or None for number in numbers)
-        done = confine_alone(Spec(memory_bytes=memory, disk_bytes=disk, processes=processes))
+        done = self_confine(Spec(memory_bytes=memory, disk_bytes=disk, processes=processes))
     except (ExecutorUnavailable, OSError, ValueError) as error:
         # SECURITY: half confined is not confined: nothing is served.
         sys.stderr.write(f"{type(error).__name__}: {error}\n")

@@ -14,13 +14,12 @@ import subprocess
 import sys
 import threading
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import BinaryIO
 
-import pinjra
 from pinjra.core.descriptors import fill_standard_descriptors
 from pinjra.core.errors import ConfigurationError, StartupFailed
 from pinjra.jail.confine import Spec
+from pinjra.jail.paths import PACKAGE
 from pinjra.jail.plan import JailUnavailable, unavailable
 
 __all__ = ["Config", "JailProcess", "Zygote", "zygote_for"]
@@ -249,10 +248,9 @@ class Zygote:
 
 def _start(python: str, control: int, words: int) -> subprocess.Popen[bytes]:
     """Start the zygote's process: a clean one, never a fork of the host, whose memory holds secrets."""
-    root = str(Path(pinjra.__path__[0]).parent)
     try:
         return subprocess.Popen(  # noqa: S603 (the interpreter that runs us, or that the operator names)
-            [python, "-I", "-c", _BOOT, str(control), root],
+            [python, "-I", "-c", _BOOT, str(control), os.path.dirname(PACKAGE)],
             env=_ENVIRONMENT | {name: os.environ[name] for name in _HANDED_ON if name in os.environ},
             cwd="/",
             pass_fds=(control,),

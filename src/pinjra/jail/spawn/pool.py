@@ -14,7 +14,7 @@ from typing import NoReturn
 
 from pinjra.core.temporary_folders import make_folder
 from pinjra.jail import profile
-from pinjra.jail.confine import Box, Spec, confine
+from pinjra.jail.confine import Prepared, Spec, confine
 from pinjra.jail.plan import Plan
 from pinjra.jail.spawn import forks
 from pinjra.jail.walls import capabilities, cgroups, namespaces, rlimits, seccomp
@@ -254,7 +254,7 @@ class SessionPool:
                 self._become_session(spec, box, stream.detach(), note)
         return process
 
-    def _become_session(self, spec: Spec, box: Box, stream: int, note: int) -> NoReturn:
+    def _become_session(self, spec: Spec, box: Prepared, stream: int, note: int) -> NoReturn:
         """Confine this process and serve; never returns into the zygote's code."""
         try:
             signal.set_wakeup_fd(-1)
@@ -269,14 +269,14 @@ class SessionPool:
             os.write(note, traceback.format_exc().encode("utf-8", "replace")[-4000:])
         os._exit(1)
 
-    def _box(self, group: cgroups.Group | None, folder: str, door: int) -> Box:
+    def _box(self, group: cgroups.Group | None, folder: str, door: int) -> Prepared:
         uid, gid = os.getuid(), os.getgid()
         if self.plan.by_root:
             uid = gid = capabilities.uid_for(int(os.readlink("self", dir_fd=self._proc)), self._all_uids)
             if folder:
                 os.chown(folder, uid, gid)
         is_private = self.plan.has("own uid") or self.plan.has("user namespace")
-        return Box(
+        return Prepared(
             scratch=folder or self.scratch,
             readable=(*self.readable, *self.mounts, *profile.DEVICES),
             process=self._proc,

@@ -19,7 +19,7 @@ from pinjra.jail import profile
 from pinjra.jail.walls.libc import buffer, prctl, syscall
 from pinjra.jail.walls.syscalls import AUDIT_ARCH, machine, numbers_for
 
-__all__ = ["Policy", "apply", "assemble", "is_supported", "policy"]
+__all__ = ["FilterPolicy", "apply", "assemble", "is_supported", "policy"]
 
 # linux/seccomp.h, linux/bpf_common.h
 _SET_MODE_FILTER, _FLAG_TSYNC = 1, 1
@@ -31,7 +31,7 @@ _GET_ACTION_AVAIL = 2
 
 
 @dataclass(frozen=True)
-class Policy:
+class FilterPolicy:
     """What to do with each system call; a name that stands nowhere is refused with EPERM."""
 
     allowed: frozenset[str]
@@ -47,7 +47,7 @@ def policy(
     hosts: bool = False,
     programs: bool = False,
     makes_code: bool = False,
-) -> Policy:
+) -> FilterPolicy:
     """Return the profile's policy.
 
     Args:
@@ -67,13 +67,13 @@ def policy(
         allowed.update(profile.NETWORK_ALLOWED)
         checked.update(profile.NETWORK_CHECKED)
     if not programs:
-        return Policy(frozenset(allowed), checked)
+        return FilterPolicy(frozenset(allowed), checked)
     allowed.update(profile.PROGRAM_ALLOWED)
     checked.update(profile.PROGRAM_CHECKED)
     if makes_code:
         checked.update(profile.MAKES_CODE_CHECKED)
     absent = frozenset((*profile.NO_SUCH_CALL, *profile.PROGRAM_NO_SUCH_CALL))
-    return Policy(frozenset(allowed), checked, frozenset(profile.FATAL) - absent, absent)
+    return FilterPolicy(frozenset(allowed), checked, frozenset(profile.FATAL) - absent, absent)
 
 
 @dataclass
@@ -91,7 +91,7 @@ class _Program:
         self.add(_RETURN, action)
 
 
-def assemble(rules: Policy, name: str) -> bytes:
+def assemble(rules: FilterPolicy, name: str) -> bytes:
     """Return the program for the machine called `name`."""
     numbers = numbers_for(name)
     if not numbers:

@@ -16,9 +16,9 @@ from pinjra.jail.self_confine import _plan
 
 ATTEMPT = """
 import json, os, sys
-from pinjra.jail.self_confine import confine_alone
+from pinjra.jail.self_confine import self_confine
 from pinjra.jail.confine import Spec
-done = confine_alone(Spec(memory_bytes=256 << 20, disk_bytes=1 << 20, processes=8))
+done = self_confine(Spec(memory_bytes=256 << 20, disk_bytes=1 << 20, processes=8))
 def attempt(action):
     try:
         action()
@@ -77,8 +77,8 @@ def test_a_kernel_without_landlock_is_refused_by_name():
 def test_a_worker_that_cannot_confine_itself_serves_nothing():
     code = (
         "import sys; from dataclasses import replace; from pinjra.worker.__main__ import main\n"
-        "import pinjra.jail.self_confine as alone; found = replace(alone.probe(), seccomp='no seccomp')\n"
-        "alone.probe = lambda: found\n"
+        "import pinjra.jail.self_confine as own; found = replace(own.probe(), seccomp='no seccomp')\n"
+        "own.probe = lambda: found\n"
         "sys.argv[1:] = ['--jail', '0', '0', '0']; main()"
     )
     done = subprocess.run(
