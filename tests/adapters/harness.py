@@ -69,6 +69,7 @@ make_local = _make("local", raises=False)
 make_jail = _make("jail", raises=False)
 make_jail_unguarded = _make("jail", raises=False, guard=False)
 make_jail_programs = _make("jail", raises=False, guard=False, programs="*")
+make_jail_host = _make("jail", raises=False, guard=False, network=["api.github.com"])
 make_docker = _make("docker", raises=False)
 
 # For the conformance and speed harness: an error is raised.

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 
@@ -313,3 +314,36 @@ def test_help_imports_nothing_heavy():
     assert "doctor" in done.stdout
     for heavy in ("rich", "numpy", "httpx", "huggingface_hub", "openai", "xllamacpp", "pinjra.agents"):
         assert f"'{heavy}'" not in done.stdout
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the jail is Linux's")
+def test_exec_gives_programs_folders_and_variables_by_options(tmp_path: Path) -> None:
+    (tmp_path / "n").write_text("5\n")
+    words = [
+        "exec",
+        "--executor",
+        "jail",
+        "--language",
+        "bash",
+        "--program",
+        "bash",
+        "--mount",
+        f"d={tmp_path}",
+    ]
+    done = subprocess.run(
+        [sys.executable, "-m", "pinjra", *words, "--env", "A=b=c", "-c", "cat d/n; echo $A; exit 3"],
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout == "5\nb=c\n"
+    assert "exit status 3" in done.stderr
+    assert done.returncode == 1
+
+
+@pytest.mark.parametrize("option", ["--mount", "--env"])
+def test_an_option_that_wants_a_name_and_a_value_says_so(option: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "pinjra", "exec", option, "data", "-c", "1"], capture_output=True, text=True
+    )
+    assert done.returncode == 2
+    assert f"{option} wants NAME=" in done.stderr

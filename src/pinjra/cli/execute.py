@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any, TextIO
 import click
 
 from pinjra.cli import GUEST_FAILED, INTERRUPTED, LIMIT_REACHED
+from pinjra.cli.access_options import access_options
 from pinjra.cli.options import ctrl_c, executor_options, limits_of, names
 
 if TYPE_CHECKING:
     from pinjra.core.execution import Execution, GuestError
+    from pinjra.executors.base import PythonExecutor
 
 __all__ = ["execute"]
 
@@ -23,6 +25,8 @@ _STATUS = {"limit": LIMIT_REACHED, "interrupted": INTERRUPTED}
 @click.argument("file", type=click.File("r", encoding="utf-8"), required=False)
 @click.option("-c", "code", metavar="CODE", help="The program itself.")
 @executor_options
+@access_options
+@click.option("--language", default="python", metavar="NAME", help="python, bash, javascript or cpp.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object with everything that came of it.")
 def execute(
     file: TextIO | None,
@@ -31,7 +35,9 @@ def execute(
     imports: str,
     wall_seconds: float | None,
     memory_mib: int | None,
+    language: str,
     as_json: bool,
+    access: dict[str, Any],
 ) -> int:
     """Run FILE ("-" for standard input), or the CODE of -c, in an executor."""
     from pinjra.core.json_data import json_text
@@ -41,19 +47,28 @@ def execute(
         raise click.UsageError("give either FILE or -c CODE")
     source = code if code is not None else _read(file)
     limits = limits_of(wall_seconds, memory_mib)
-    options = {} if limits is None else {"limits": limits}
+    options = access if limits is None else {"limits": limits, **access}
     with create_executor(
         executor, additional_authorized_imports=names(imports), executor_kwargs=options
     ) as box:
         if not as_json:
             box.on_output = _write
         with ctrl_c(box.interrupt):
-            done = box.run(source)
+            done = box.run(source) if language == "python" else _in(box, source, language)
     if as_json:
         print(json_text(_form(done)))
     else:
         _tell(done)
     return 0 if done.error is None else _STATUS.get(done.error.kind.value, GUEST_FAILED)
+
+
+def _in(box: PythonExecutor, source: str, language: str) -> Execution:
+    from pinjra.core.errors import ConfigurationError
+    from pinjra.executors.session.executor import SessionExecutor
+
+    if not isinstance(box, SessionExecutor):
+        raise ConfigurationError(f"this executor knows no --language {language}")
+    return box.run(source, language=language)
 
 
 def _read(file: TextIO | None) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from pinjra.cli.access_options import access_options
 from pinjra.cli.options import executor_options, limits_of, names
 
 __all__ = ["mcp"]
@@ -13,6 +14,7 @@ __all__ = ["mcp"]
 
 @click.command()
 @executor_options
+@access_options
 @click.option(
     "--http",
     metavar="[HOST:]PORT",
@@ -38,6 +40,7 @@ def mcp(
     http: str | None,
     sessions: int,
     idle_seconds: float,
+    access: dict[str, Any],
 ) -> None:
     """Serve `run_python` (stateful sessions, files, limits, images) over the Model Context Protocol.
 
@@ -50,6 +53,7 @@ def mcp(
 
     options: dict[str, Any] = {"authorized_imports": names(imports), "max_sessions": sessions}
     options["idle_seconds"] = idle_seconds
+    options["executor_kwargs"] = access
     if executor is not None:
         options["executor"] = executor
     limits = limits_of(wall_seconds, memory_mib)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 import click
 
 from pinjra.cli import FAILED, GUEST_FAILED, INTERRUPTED, LIMIT_REACHED, WRONG_INPUT
+from pinjra.cli.access_options import access_options
 from pinjra.cli.options import chosen_model, ctrl_c, executor_options, limits_of, names
 from pinjra.core.nearest import nearest
 
@@ -50,6 +51,7 @@ class View(Protocol):
     help="An embedded model, hf:…, openai:…, anthropic:…, litellm:…, or a .gguf file.",
 )
 @executor_options
+@access_options
 @click.option("--tools", default="", metavar="A,B", help=f"Of {', '.join(_TOOLS)}.")
 @click.option("--max-steps", type=click.IntRange(min=1), default=8, show_default=True)
 @click.option(
@@ -86,6 +88,7 @@ def _agent(
     max_steps: int,
     vote: int,
     price: str | None,
+    access: dict[str, Any],
 ) -> CodeAgent:
     from pinjra.agents import Budget, CodeAgent
     from pinjra.models.registry import load_model
@@ -96,7 +99,7 @@ def _agent(
         model=load_model(chosen_model(model)),
         additional_authorized_imports=names(imports),
         executor_type=executor,
-        executor_kwargs={} if limits is None else {"limits": limits},
+        executor_kwargs=access if limits is None else {"limits": limits, **access},
         max_steps=max_steps,
         vote=vote,
         budget=Budget(price=_price(price)),

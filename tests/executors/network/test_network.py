@@ -353,6 +353,22 @@ def test_each_connection_is_noted(plain: Server) -> None:
     assert one.sent_bytes > 50 < one.received_bytes
 
 
+def test_a_connection_ends_when_its_time_is_over(plain: Server) -> None:
+    from pinjra.executors.network import gateway
+
+    with box_for(plain) as box:
+        assert box._gateway is not None
+        box._gateway.quota = gateway.Quota(seconds=0.1)
+        code = f"import socket\ns = socket.create_connection(('api.example', {plain.port}))\ns.sendall(b'GET ')\ns.recv(1)"
+        assert value(box.run(code)) == b""
+
+
+def test_names_below_a_wildcard_are_asked_of_the_host(plain: Server) -> None:
+    with box_for(plain, network=[f"*.example:{plain.port}"]) as box:
+        done = box.run(CLIENTS["requests"].format(url=f"http://some.api.example:{plain.port}/a"))
+    assert "leads to 127.0.0.1" in f"{done.notes}"
+
+
 def test_other_protocols_pass_where_the_server_speaks_first() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening:
 

@@ -34,6 +34,7 @@ _READ_BYTES = 64 << 10
 _HELLO_BYTES = 64 << 10  # of a TLS greeting
 _FIRST_SECONDS = 0.3  # for a client to speak; where it does not, the server speaks first
 _CONNECT_SECONDS = 20.0
+_LOOK_MILLISECONDS = 1000  # for connections whose time is over
 _NOTED = 1000  # connections that are remembered
 _TLS = 0x16
 _IS_HTTP = re.compile(rb"[A-Z]{3,12} ")
@@ -105,7 +106,8 @@ class Gateway:
     @property
     def texts(self) -> tuple[tuple[str, str], ...]:
         """Return the files of the box: where names are asked for, and whom to trust."""
-        return trust.files(own=authority().certificate if self._secrets else "")
+        own = authority().certificate if self._secrets else ""
+        return trust.files(own, Names(self.rules.names).hosts)
 
     def open(self, door: socket.socket) -> Doorway:
         """Serve the box that hands its listening sockets over on `door`, which is owned from here on."""
@@ -128,9 +130,9 @@ class Doorway:
     def __init__(self, gateway: Gateway, door: socket.socket) -> None:
         self._gateway = gateway
         self._door = door
-        self._names = Names()
+        self._names = Names(gateway.rules.names)
         self._lock = threading.Lock()
-        self._open: set[socket.socket] = set()
+        self._open: dict[socket.socket, float] = {}  # connection -> when it must have ended
         self._bytes = self._count = 0
         self._is_closed = False
         self.connections: deque[Connection] = deque(maxlen=_NOTED)
@@ -150,11 +152,9 @@ class Doorway:
             if self._is_closed:
                 return
             self._is_closed = True
-            streams, self._open = self._open, set()
+            streams, self._open = [*self._open], {}
         os.close(self._waker)
-        for stream in streams:
-            with suppress(OSError):
-                stream.shutdown(socket.SHUT_RDWR)
+        _cut(streams)
 
     # ------------------------------------------------------------ the box's side
 
@@ -167,10 +167,11 @@ class Doorway:
                 poll.register(fd, select.POLLIN)
             by_fd = {each.fileno(): each for each in listening}
             while True:
-                for fd, _ in poll.poll():
+                for fd, _ in poll.poll(_LOOK_MILLISECONDS if self._open else None):
                     if fd == self._wake:
                         return
                     self._on_ready(by_fd[fd])
+                self._end_overdue()
         except OSError:
             return  # the box is gone
         finally:
@@ -198,9 +199,18 @@ class Doorway:
         with suppress(OSError):
             guest, _ = ready.accept()
             guest.settimeout(self._gateway.quota.idle_seconds)
+            with self._lock:  # before the next look at what is overdue
+                self._open[guest] = time.monotonic() + self._gateway.quota.seconds
+            guest.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # pieces go as they come
             threading.Thread(
                 target=self._connection, args=(guest,), name="pinjra-connection", daemon=True
             ).start()
+
+    def _end_overdue(self) -> None:
+        now = time.monotonic()
+        with self._lock:
+            overdue = [stream for stream, until in self._open.items() if now > until]
+        _cut(overdue)
 
     def _answer(self, question: bytes) -> bytes | None:
         name = asked(question)
@@ -220,7 +230,7 @@ class Doorway:
         problem = ""
         with guest:
             try:
-                self._enter(guest)
+                self._check_room()
                 visit.serve(guest)
             except Refused as refusal:
                 problem = str(refusal)
@@ -228,12 +238,12 @@ class Doorway:
                 problem = "" if visit.address else f"{host}:{port} cannot be reached: {error}"
             finally:
                 with self._lock:
-                    self._open.discard(guest)
+                    self._open.pop(guest, None)
                 visit.close()
                 self._note(replace(visit.connection(), refused=problem or visit.problem))
 
-    def _enter(self, stream: socket.socket) -> None:
-        """Count a connection.
+    def _check_room(self) -> None:
+        """Return when one more connection, which is counted already, may go on.
 
         Raises:
             Refused: There are too many.
@@ -241,9 +251,8 @@ class Doorway:
         with self._lock:
             if self._is_closed:
                 raise Refused("the box is closed")
-            if len(self._open) >= self._gateway.quota.connections:
+            if len(self._open) > self._gateway.quota.connections:
                 raise Refused(f"more than {self._gateway.quota.connections} connections at one time")
-            self._open.add(stream)
 
     def count(self, size: int) -> None:
         """Count bytes.
@@ -285,9 +294,6 @@ class _Visit:
         self._has_secret = False
         self.address = ""
         self.problem = ""
-        self._end = threading.Timer(self._gateway.quota.seconds, self.close)
-        self._end.daemon = True
-        self._end.start()
 
     def connection(self) -> Connection:
         """Return what there is to say about it."""
@@ -303,10 +309,8 @@ class _Visit:
 
     def close(self) -> None:
         """Cut it."""
-        self._end.cancel()
         if self._server is not None:
-            with suppress(OSError):
-                self._server.shutdown(socket.SHUT_RDWR)
+            _cut([self._server])
 
     def serve(self, guest: socket.socket) -> None:
         """Pass on what the guest and the server say.
@@ -385,6 +389,7 @@ class _Visit:
                 failure = error
                 continue
             server.settimeout(self._gateway.quota.idle_seconds)
+            server.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self.address, self._server = address, server
             return server
         raise failure or OSError(f"{self._host} has no address")
@@ -418,6 +423,12 @@ class _Visit:
         self._sent += sent
         self._received += received
         self._doorway.count(sent + received)
+
+
+def _cut(streams: list[socket.socket]) -> None:
+    for stream in streams:
+        with suppress(OSError):
+            stream.shutdown(socket.SHUT_RDWR)
 
 
 def _peek(guest: socket.socket) -> bytes:

@@ -9,6 +9,7 @@ never told. RFC 1035; only what a stub resolver asks.
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterable
 
 __all__ = ["Names"]
 
@@ -21,11 +22,22 @@ _LONGEST_NAME = 253
 
 
 class Names:
-    """Names of one box and their addresses."""
+    """Names of one box and their addresses.
 
-    def __init__(self) -> None:
+    Args:
+        known: Names that have the first addresses, in this order.
+    """
+
+    def __init__(self, known: Iterable[str] = ()) -> None:
         self._addresses: dict[str, int] = {}
         self._names: dict[str, str] = {}
+        for name in known:
+            self.address_of(name)
+
+    @property
+    def hosts(self) -> str:
+        """Return the lines of /etc/hosts that say what is known, so that nobody has to ask."""
+        return "".join(f"{address} {name}\n" for address, name in self._names.items())
 
     def address_of(self, name: str) -> str | None:
         """Return the address of the box's own that stands for `name`; None when there are too many."""

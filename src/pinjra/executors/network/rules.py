@@ -83,6 +83,12 @@ class Rules:
         """Return the names that are addresses of themselves."""
         return tuple(each.name for each in self._patterns if is_address(each.name))
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Return the names that are written out."""
+        exact = (each.name for each in self._patterns if not each.name.startswith("*."))
+        return tuple(dict.fromkeys(name for name in exact if not is_address(name)))
+
     def knows(self, name: str) -> bool:
         """Return whether some entry speaks of `name`, whatever the port."""
         return any(each.has_name(name) for each in self._patterns)

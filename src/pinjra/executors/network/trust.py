@@ -25,19 +25,19 @@ ENVIRONMENT = tuple(
     )
 )
 _FILES = (
-    ("/etc/hosts", "127.0.0.1 localhost\n"),
     ("/etc/resolv.conf", "nameserver 127.0.0.1\noptions timeout:2 attempts:2\n"),
     ("/etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\n"),
 )
 
 
-def files(own: str) -> tuple[tuple[str, str], ...]:
+def files(own: str, hosts: str) -> tuple[tuple[str, str], ...]:
     """Return (path, content) of the files.
 
     Args:
+        hosts: Lines of /etc/hosts besides that of the box itself.
         own: The certificate of an authority that the box trusts besides, as PEM; "" for none.
     """
-    return (*_FILES, (_BUNDLE, _joined(_bundle(), own)))
+    return (*_FILES, ("/etc/hosts", f"127.0.0.1 localhost\n{hosts}"), (_BUNDLE, _joined(_bundle(), own)))
 
 
 def _bundle() -> str:

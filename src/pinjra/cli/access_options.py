@@ -1,0 +1,66 @@
+"""Options that say what gets into a box (`--program`, `--allow-host`, `--package`, …) -> parameters of executors."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
+
+import click
+
+__all__ = ["access_options"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_OPTIONS = tuple(
+    click.option(option, name, multiple=True, metavar=metavar, help=words)
+    for option, name, metavar, words in (
+        ("--program", "programs", "NAME", 'A program that code may start; "*" for all.'),
+        ("--allow-host", "hosts", "HOST[:PORT]", "A host that code may reach; *.NAME for all below."),
+        ("--package", "packages", "NAME==VERSION", "A package for code, from wheels."),
+        ("--mount", "mounts", "NAME=PATH[:rw]", "A folder that code sees, read-only without :rw."),
+        ("--env", "env", "NAME=VALUE", "A variable of the environment."),
+    )
+)
+
+
+def access_options(command: F) -> F:
+    """Add the options; the command gets what they ask for as `access`, parameters of an executor."""
+
+    @functools.wraps(command)
+    def with_access(
+        *args: Any,
+        programs: tuple[str, ...],
+        hosts: tuple[str, ...],
+        packages: tuple[str, ...],
+        mounts: tuple[str, ...],
+        env: tuple[str, ...],
+        **options: Any,
+    ) -> Any:
+        access: dict[str, object] = {
+            "programs": programs,
+            "network": hosts,
+            "packages": packages,
+            "mounts": {name: _mount(path) for name, path in _pairs("--mount", "NAME=PATH", mounts)},
+            "env": dict(_pairs("--env", "NAME=VALUE", env)),
+        }
+        return command(*args, access={name: value for name, value in access.items() if value}, **options)
+
+    for option in reversed(_OPTIONS):
+        option(with_access)
+    return with_access  # type: ignore[return-value]  # the same command with more options
+
+
+def _pairs(option: str, form: str, texts: Iterable[str]) -> list[tuple[str, str]]:
+    found = [text.partition("=") for text in texts]
+    for name, equals, _ in found:
+        if not name or not equals:
+            raise click.UsageError(f"{option} wants {form}, not {name!r}")
+    return [(name, value) for name, _, value in found]
+
+
+def _mount(text: str) -> object:
+    from pinjra.core.access import Mount
+
+    path, is_writable = (text[: -len(":rw")], True) if text.endswith(":rw") else (text, False)
+    return Mount(path, writable=is_writable)
