@@ -211,7 +211,7 @@ def prepare(settings: Settings, words: bytearray) -> Callable[[], int]:
 def _wasi(settings: Settings, words: bytearray) -> Any:
     import wasmtime
 
-    def hear(data: bytes) -> None:
+    def keep(data: bytes) -> None:
         words.extend(data)
         del words[:-_WORDS_BYTES]
 
@@ -220,7 +220,7 @@ def _wasi(settings: Settings, words: bytearray) -> Any:
     wasi.env = [("PYTHONDONTWRITEBYTECODE", "1"), ("HOME", SCRATCH), ("TMPDIR", SCRATCH), ("PWD", SCRATCH)]
     wasi.inherit_stdin()
     wasi.inherit_stdout()
-    wasi.stderr_custom = hear
+    wasi.stderr_custom = keep
     wasi.preopen_dir(settings.worker, WORKER, False)  # SECURITY: not writable, it is shared by all sessions
     for folder, seen_as in settings.library:
         wasi.preopen_dir(folder, seen_as, False)

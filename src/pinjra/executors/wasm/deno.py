@@ -217,7 +217,7 @@ class _Process:
         except (OSError, IndexError, ValueError):
             return 0.0, 0
 
-    def settle(self, pid: int) -> None:
+    def set_limits(self, pid: int) -> None:
         """Bound what it may have besides what it takes to be up. The engine reserves much that it never uses."""
         if self._memory_bytes is None or sys.platform != "linux":
             return
@@ -262,7 +262,7 @@ def deno_launcher(parts: DenoParts, limits: Limits, *, confine: bool) -> Callabl
     why = (
         "left out by the caller" if not confine else f"confinement of Deno's process: this is {sys.platform}"
     )
-    told = json.dumps({**known, "applied": [], "missing": [why]}).encode() + b"\n"
+    report = json.dumps({**known, "applied": [], "missing": [why]}).encode() + b"\n"
 
     def launch(folder: Path, number: int) -> Launch:
         # SECURITY: a file, so that no folder for caches can be made: storage of the web needs no permission.
@@ -271,7 +271,7 @@ def deno_launcher(parts: DenoParts, limits: Limits, *, confine: bool) -> Callabl
         variables = {**environment, "DENO_DIR": str(blocked / "deno")}
         meter = _Process(limits.memory_bytes)
         if not confine or sys.platform != "linux":
-            return Launch(command=deno, meter=meter, report=told, folder=folder, environment=variables)
+            return Launch(command=deno, meter=meter, report=report, folder=folder, environment=variables)
         readable = [str(path) for path in (parts.pyodide, SCRIPTS, parts.made)]
         settings = {**known, "command": deno, "readable": readable, "environment": variables}
         return Launch(

@@ -51,7 +51,7 @@ class Meter(Protocol):
     def used(self, pid: int) -> tuple[float, int]:
         """Return processor seconds and most resident bytes, as of the last look."""
 
-    def settle(self, pid: int) -> None:
+    def set_limits(self, pid: int) -> None:
         """Set the limits that are relative to what the process takes before guest code runs."""
 
     def close(self) -> None:
@@ -82,14 +82,14 @@ class Instance:
 
     Args:
         launch: How it is started.
-        hear: Called on a thread of its own with (this object, bytes), b"" at the end; may block to slow the guest down.
+        receive: Called on a thread of its own with (this object, bytes), b"" at the end; may block to slow the guest down.
 
     Raises:
         StartupFailed: The process cannot be started.
     """
 
-    def __init__(self, launch: Launch, hear: Callable[[Instance, bytes], None]) -> None:
-        self._hear = hear
+    def __init__(self, launch: Launch, receive: Callable[[Instance, bytes], None]) -> None:
+        self._receive = receive
         self._meter = launch.meter
         environment = {name: os.environ[name] for name in ("SYSTEMROOT",) if name in os.environ}
         try:
@@ -132,14 +132,14 @@ class Instance:
 
     def _read_all(self, report: bytes) -> None:
         if report:
-            self._hear(self, report)
+            self._receive(self, report)
         pipe = self._process.stdout
         while pipe is not None:
             try:
                 data = pipe.read(_READ_BYTES)
             except (OSError, ValueError):
                 data = b""
-            self._hear(self, data or b"")
+            self._receive(self, data or b"")
             if not data:
                 pipe.close()
                 return
@@ -150,9 +150,9 @@ class Instance:
         """Return processor seconds and most resident bytes, as of the last look."""
         return self._meter.used(self._process.pid)
 
-    def settle(self) -> None:
+    def set_limits(self) -> None:
         """Set the limits that wait until the process is up."""
-        self._meter.settle(self._process.pid)
+        self._meter.set_limits(self._process.pid)
 
     def kill(self) -> None:
         """Kill the process, at once, and reap it."""

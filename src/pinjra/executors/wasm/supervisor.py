@@ -108,14 +108,14 @@ class WasmTransport:
         self._started += 1
         self._report = b""
         self._is_up = False
-        instance = Instance(self._launcher(self._folder, self._started), self._hear)
+        instance = Instance(self._launcher(self._folder, self._started), self._receive)
         if self._init is not None:
             instance.write(plain(self._init))
             if self._lane.grants.tools:
                 instance.write(plain(self._lane.grants))
         return instance
 
-    def _hear(self, instance: Instance, data: bytes) -> None:
+    def _receive(self, instance: Instance, data: bytes) -> None:
         """Hand on what an instance says, also one that was replaced: who reads knows which one is meant."""
         while not self._is_closed:
             try:
@@ -191,7 +191,7 @@ class WasmTransport:
                 self._is_started = True
                 self._say(Started())
             self._is_up = True
-            self._instance.settle()
+            self._instance.set_limits()
             for held in self._held:
                 self._say(held)
             self._held.clear()

@@ -163,7 +163,7 @@ class _Status:
         seconds, peak = STATUS.unpack(self._status[:])
         return float(seconds), int(peak)
 
-    def settle(self, pid: int) -> None:
+    def set_limits(self, pid: int) -> None:
         """Do nothing: every limit is set from the start."""
 
     def close(self) -> None:
