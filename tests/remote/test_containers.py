@@ -6,6 +6,7 @@ As root, where `scripts/docker-for-tests --fetch` was run (as `scripts/check --a
 from __future__ import annotations
 
 import os
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -150,3 +151,25 @@ def test_documented_parameters_of_docker_work_or_are_refused(docker_executor: An
             assert executor.run("import os\nos.path.exists('/usr/bin/python3')").value is True
     with pytest.raises(ConfigurationError, match="packages= are built into an image of ours"):
         docker_executor(packages=["six"])
+
+
+def test_packages_are_a_read_only_layer_of_an_oci_container(
+    oci_executor: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    info = "tinyone-1.0.dist-info"
+    with zipfile.ZipFile(tmp_path / "tinyone-1.0-py3-none-any.whl", "w") as wheel:
+        wheel.writestr("tinyone.py", "answer = 42\n")
+        wheel.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: tinyone\nVersion: 1.0\n")
+        wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        wheel.writestr(f"{info}/RECORD", "")
+    settings = {"NO_INDEX": "1", "FIND_LINKS": str(tmp_path), "CONFIG_FILE": os.devnull}
+    for name, value in settings.items():
+        monkeypatch.setenv(f"PIP_{name}", value)
+    monkeypatch.setenv("PINJRA_CACHE", str(tmp_path / "cache"))
+    with oci_executor(packages=["tinyone"]) as executor:
+        assert executor.run("import tinyone\ntinyone.answer").value == 42
+        assert executor.run("open('/packages/tinyone.py', 'w')").error is not None
+    with pytest.raises(ConfigurationError, match="put them into rootfs="):
+        oci_executor(packages=["tinyone"], rootfs=str(tmp_path))
+    for folder, _, _ in os.walk(tmp_path / "cache"):
+        os.chmod(folder, 0o700)  # so that pytest can remove it

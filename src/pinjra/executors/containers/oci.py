@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from pinjra.core.access import Access
-from pinjra.core.errors import ExecutorUnavailable, MissingDependency, StartupFailed
+from pinjra.core.errors import ConfigurationError, ExecutorUnavailable, MissingDependency, StartupFailed
 from pinjra.core.limits import Limits
 from pinjra.core.temporary_folders import discard_folder, own_folder
 from pinjra.executors.bootstrap.first_bytes import bootstrap_code, bootstrap_payload
@@ -36,6 +36,7 @@ STARTS = 3  # gVisor's systrap platform was seen to start and say nothing, 6 tim
 COMMAND_SECONDS = 30
 # CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET: clone(2), linux/sched.h
 NAMESPACE_FLAGS = (0x20000, 0x2000000, 0x4000000, 0x8000000, 0x10000000, 0x20000000, 0x40000000)
+PACKAGES = "/packages"
 PROGRAM_FOLDERS = "/usr/local/bin:/usr/bin:/bin"
 SYSTEM_FOLDERS = ("/usr", "/lib", "/lib64", "/bin", "/etc/ld.so.cache", "/etc/alternatives")
 
@@ -78,6 +79,7 @@ class OciExecutor(SessionExecutor):
     ACCESS: ClassVar[Mapping[str, str]] = {
         **SessionExecutor.ACCESS,
         "mounts": "bind mounts",
+        "packages": "wheels, a read-only layer, with this machine's own Python",
         "programs": "whatever the root file system has",
     }
     PATIENCE = Patience(start_seconds=60.0, interrupt_seconds=0.2, kill_seconds=2.0, close_seconds=1.0)
@@ -105,13 +107,24 @@ class OciExecutor(SessionExecutor):
         super().__init__(additional_authorized_imports, limits=limits, scratch=SCRATCH, **options)
 
     def _configure(self) -> None:
+        self._layer = ""
         if self.access.programs:
             self._environment = (f"PATH={PROGRAM_FOLDERS}",)
+        if self.access.packages:
+            if self._rootfs is not None:
+                raise ConfigurationError("packages= are for this machine's own Python: put them into rootfs=")
+            from pinjra.executors.layers import layer_for
+
+            layer = layer_for(self.access.packages)
+            self._layer, self._modules = layer.path, layer.modules
+            self._environment = (*self._environment, f"PYTHONPATH={PACKAGES}")
 
     def _open(self) -> Transport:
         config = bundle_config(
             self.limits, self.access, python=self._python, rootfs=self._rootfs, cpus=self._cpus
         )
+        if self._layer:
+            config["mounts"].append(_bind(self._layer, PACKAGES))
         flags = ["--platform", self._platform, "--network=none"] if self._platform else []
         for _ in range(STARTS):
             transport = OciTransport(self._runtime, flags, config)
@@ -267,29 +280,18 @@ def _mounts(disk_bytes: int, rootfs: str | None, python: str, has_programs: bool
     ]
     if rootfs is None:
         folders = [*SYSTEM_FOLDERS, *_python_folders(python)]
-        mounts[:0] = [
-            {
-                "destination": path,
-                "type": "bind",
-                "source": path,
-                "options": ["rbind", "ro", "nosuid", "nodev"],
-            }
-            for path in folders
-            if os.path.exists(path)
-        ]
+        mounts[:0] = [_bind(path, path) for path in folders if os.path.exists(path)]
     return mounts
 
 
 def _shown(access: Access) -> list[dict[str, Any]]:
-    return [
-        {
-            "destination": f"{SCRATCH}/{name}",
-            "type": "bind",
-            "source": mount.path,
-            "options": ["rbind", "rw" if mount.writable else "ro", "nosuid", "nodev"],
-        }
-        for name, mount in access.mounts
-    ]
+    shown = ((f"{SCRATCH}/{name}", mount) for name, mount in access.mounts)
+    return [_bind(mount.path, place, is_writable=mount.writable) for place, mount in shown]
+
+
+def _bind(source: str, destination: str, *, is_writable: bool = False) -> dict[str, Any]:
+    options = ["rbind", "rw" if is_writable else "ro", "nosuid", "nodev"]
+    return {"destination": destination, "type": "bind", "source": source, "options": options}
 
 
 def _mount(destination: str, kind: str, options: list[str]) -> dict[str, Any]:
