@@ -21,6 +21,7 @@ from pinjra import (
     ExecutorUnavailable,
     PythonExecutor,
     RunResult,
+    TaskStep,
     tool,
 )
 from pinjra.agents import AgentExecutionError, AgentMemory, AgentParsingError, AgentToolCallError
@@ -301,3 +302,33 @@ def test_an_async_tool_that_is_not_awaited_gives_its_result_where_it_is_used(cod
     assert agent.run("x") == 4
     agent = code_agent("final_answer(fetch('abc'))", "final_answer(await fetch('abc'))", tools=[fetch])
     assert agent.run("x") == {"length": 3}
+
+
+def test_steps_can_be_taken_one_at_a_time_as_the_memory_guide_does(code_agent: Make) -> None:
+    agent = code_agent("x = 20", "1 / 0", "final_answer(x + 1)", tools=[add])
+    agent.python_executor.send_tools({**agent.tools})
+    agent.memory.steps.append(TaskStep(task="What is it?", task_images=[]))  # type: ignore[arg-type]  # as the guide has it
+    answer, number = None, 1
+    while answer is None and number <= 5:
+        step = ActionStep(step_number=number, observations_images=[])  # type: ignore[arg-type]
+        answer = agent.step(step)
+        agent.memory.steps.append(step)
+        number += 1
+    assert answer == 21
+    assert [step.step_number for step in agent.memory.steps[1:]] == [1, 2, 3]
+    assert "ZeroDivisionError" in str(agent.memory.steps[2].error)
+    assert "What is it?" in agent.model.requests[0].messages[-1].content
+
+
+def test_callbacks_may_put_pictures_into_steps(code_agent: Make) -> None:
+    images = pytest.importorskip("PIL.Image")
+
+    def look(step: ActionStep, agent: CodeAgent) -> None:
+        step.observations_images = [images.new("RGB", (2, 2))]
+
+    agent = code_agent("x = 1", "final_answer(1)", step_callbacks=[look])
+    agent.run("x", images=[images.new("RGB", (2, 2))])
+    seen = agent.model.requests[1].messages
+    assert [image[:4] for message in seen for image in message.images] == [b"\x89PNG"] * 2
+    again = AgentMemory.from_json(agent.memory.to_json())
+    assert again.steps[1].observations_images[0][:4] == b"\x89PNG"

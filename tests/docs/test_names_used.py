@@ -298,6 +298,16 @@ def test_a_tool_calling_agent_as_the_guide_makes_it() -> None:
     assert (step.tool_calls[0].name, step.observations) == ("get_weather", "sunny in Goa")
 
 
+@uses("MultiStepAgent.step")
+def test_steps_are_taken_one_at_a_time_as_the_memory_guide_does() -> None:
+    with code_agent("x = 4", "final_answer(x)") as agent:
+        agent.memory.steps.append(TaskStep(task="What?"))
+        first, second = ActionStep(step_number=1), ActionStep(step_number=2)
+        assert agent.step(first) is None
+        agent.memory.steps.append(first)
+        assert agent.step(memory_step=second) == 4
+
+
 @uses(*members("MultiStepAgent", "save", "to_dict", "from_dict", "from_folder"))
 def test_agents_are_saved_and_loaded_as_the_guide_on_sharing_does(tmp_path: Path) -> None:
     agent = code_agent("final_answer(1)", tools=[VisitWebpageTool()], name="surfer", description="Surfs.")

@@ -271,6 +271,11 @@ class Agent(Savable, ABC):
         options = resumed(own, self.max_steps, additional_args, has_session=self.runs_code)
         return cast("RunResult", driver.outcome(*self.execute(options), full=True))
 
+    def step(self, memory_step: ActionStep) -> object:
+        """Take one step on `memory` and write it into `memory_step`, which is the caller's to append; return the final answer,
+        or None. For loops of one's own: `memory.steps` must hold a `TaskStep`."""
+        return driver.take_step(self, memory_step, self.task or "")
+
     def __call__(self, task: str, additional_args: dict[str, object] | None = None) -> object:
         """Answer as a managed agent: the task in the words of the managed-agent template, the answer likewise."""
         return call_managed(self, task, additional_args)
@@ -321,8 +326,7 @@ class Agent(Savable, ABC):
         run = self._current_run()
         if run is not None:
             return run.memory
-        last = self.last_runs.last
-        return last.memory if last is not None else AgentMemory(self.system_prompt)
+        return self.last_runs.memory(self.system_prompt)
 
     @property
     def task(self) -> str | None:

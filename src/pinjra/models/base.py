@@ -49,6 +49,7 @@ __all__ = [
     "TokenUsage",
     "ToolCall",
     "ToolSchema",
+    "image_bytes",
     "tool_call",
     "tool_call_of",
 ]
@@ -325,13 +326,14 @@ def _content_of(content: Any) -> tuple[str, tuple[bytes, ...]]:
         if isinstance(part, str):
             texts.append(part)
         elif _get(part, "type") == "image":
-            images.append(_image_bytes(_get(part, "image")))
+            images.append(image_bytes(_get(part, "image")))
         elif isinstance(_get(part, "text"), str):
             texts.append(_get(part, "text"))
     return "\n".join(texts), tuple(images)
 
 
-def _image_bytes(image: Any) -> bytes:
+def image_bytes(image: Any) -> bytes:
+    """Return an image's file: bytes as they are, a PIL image as PNG."""
     if isinstance(image, bytes):
         return image
     buffer = BytesIO()

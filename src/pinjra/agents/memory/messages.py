@@ -15,7 +15,7 @@ from pinjra.agents.memory.steps import (
     SystemPromptStep,
     TaskStep,
 )
-from pinjra.models.base import ChatMessage
+from pinjra.models.base import ChatMessage, image_bytes
 
 __all__ = ["MessageForm", "estimate_tokens", "to_messages"]
 
@@ -86,7 +86,7 @@ def _step(step: MemoryStep, form: MessageForm) -> list[ChatMessage]:
             return [ChatMessage(role="system", content=step.system_prompt)]
         case TaskStep():
             content = step.task if form.fenced else f"New task:\n{step.task}"
-            return [ChatMessage(role="user", content=content, images=tuple(step.task_images or ()))]
+            return [ChatMessage(role="user", content=content, images=_images(step.task_images))]
         case PlanningStep():
             return [
                 ChatMessage(role="assistant", content=step.plan),
@@ -114,8 +114,13 @@ def _action(step: ActionStep, form: MessageForm) -> list[ChatMessage]:
     messages = [ChatMessage(role="assistant", content=written)] if written else []
     seen = _observation(step, form)
     if seen or step.observations_images:
-        messages.append(ChatMessage(role="user", content=seen, images=tuple(step.observations_images or ())))
+        messages.append(ChatMessage(role="user", content=seen, images=_images(step.observations_images)))
     return messages
+
+
+def _images(images: Iterable[object] | None) -> tuple[bytes, ...]:
+    """Return images as files: callbacks may have put pictures into a step, or None."""
+    return tuple(image_bytes(image) for image in images or ())
 
 
 def _says_nothing(step: ActionStep) -> bool:

@@ -7,11 +7,12 @@ that a prompt's beginning stays the same.
 from __future__ import annotations
 
 import base64
+import time
 from dataclasses import dataclass, field, fields, is_dataclass
 
 from pinjra.agents.errors import AgentError
 from pinjra.core.json_data import plain
-from pinjra.models.base import TokenUsage, ToolCall
+from pinjra.models.base import TokenUsage, ToolCall, image_bytes
 
 __all__ = [
     "ActionStep",
@@ -124,7 +125,7 @@ class ActionStep(MemoryStep):
     """
 
     step_number: int
-    timing: Timing
+    timing: Timing = field(default_factory=lambda: Timing(time.time()))
     model_output: str = ""
     thought: str = ""
     code_action: str | None = None
@@ -182,6 +183,8 @@ def step_to_data(step: MemoryStep) -> dict[str, object]:
 def _field(name: str, value: object) -> object:
     if name in OBJECTS:
         return plain(value)
+    if name.endswith("images"):  # callbacks may have put pictures there
+        return [base64.b64encode(image_bytes(image)).decode() for image in value or ()]  # type: ignore[attr-defined]  # a list of them
     if isinstance(value, bytes):
         return base64.b64encode(value).decode()
     if isinstance(value, tuple | list):

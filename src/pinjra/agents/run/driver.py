@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from pinjra.agents.errors import AgentBudgetError, AgentInterrupted
 from pinjra.agents.memory.memory import AgentMemory
 from pinjra.agents.memory.observation import cut_middle, describe_value
-from pinjra.agents.memory.steps import NestedRun, TaskStep
+from pinjra.agents.memory.steps import ActionStep, NestedRun, TaskStep
 from pinjra.agents.printing import printer
-from pinjra.agents.run.loop import drive
+from pinjra.agents.run.loop import act, drive
 from pinjra.agents.run.options import RunOptions
 from pinjra.agents.run.results import RunResult
 from pinjra.agents.run.sessions import LastRun
 from pinjra.agents.run.state import CURRENT_RUN, AgentSpec, Outcome, Run, Sink
 from pinjra.core.errors import ConfigurationError
 
-__all__ = ["execute", "outcome", "prepare"]
+__all__ = ["execute", "outcome", "prepare", "take_step"]
 
 
 def execute(agent: AgentSpec, options: RunOptions, sink: Sink | None = None) -> Outcome:
@@ -46,31 +49,56 @@ def prepare(agent: AgentSpec, options: RunOptions, left: LastRun | None, sink: S
     return run
 
 
+def take_step(agent: AgentSpec, step: ActionStep, task: str) -> object:
+    """Take one step on the memory that is kept, written into `step`; return its final answer, or None.
+
+    Raises:
+        AgentGenerationError, AgentInterrupted: As a run; what the model may mend is in `step.error`.
+    """
+    left = agent.last_runs.take(reset=False) or LastRun(AgentMemory(agent.system_prompt), None)
+    options = RunOptions(task=task, max_steps=1, reset=False, memory=left.memory)
+    run = prepare(agent, options, left, None)
+    run.step_number = step.step_number
+    try:
+        with _in_session(run), run.limited(), run.current():
+            act(run, step)
+    finally:
+        _finish(run)
+    return step.action_output if step.is_final_answer else None
+
+
 def _driven(run: Run) -> Outcome:
-    agent, options = run.agent, run.options
-    agent.track(run, active=True)  # first, so that an interrupt while the session opens is not lost
+    options = run.options
+    with _in_session(run):
+        if options.memory is None:
+            task = options.task + _described(options.variables)
+            names = tuple(options.variables)
+            run.memory.append(TaskStep(task=task, task_images=options.images, variables=names))
+        before = len(run.memory.steps) - 1
+        result, error = drive(run)
+        _tell_parent(run, result, before)
+        return result, error
+
+
+@contextmanager
+def _in_session(run: Run) -> Iterator[None]:
+    """Give the run its session, its tools and variables; afterwards nothing is granted to it any more."""
+    run.agent.track(run, active=True)  # first, so that an interrupt while the session opens is not lost
     try:
         if run.session is None:
-            run.session = agent.open_session()
+            run.session = run.agent.open_session()
         if run.session is not None:
             _check_not_used_above(run)
             run.session.acquire()
         try:
-            agent.bind_session(run)
-            if options.memory is None:
-                task = options.task + _described(options.variables)
-                names = tuple(options.variables)
-                run.memory.append(TaskStep(task=task, task_images=options.images, variables=names))
-            before = len(run.memory.steps) - 1
-            result, error = drive(run)
-            _tell_parent(run, result, before)
-            return result, error
+            run.agent.bind_session(run)
+            yield
         finally:
             run.is_over = True
             if run.session is not None:
                 run.session.release()
     finally:
-        agent.track(run, active=False)
+        run.agent.track(run, active=False)
 
 
 def _check_not_used_above(run: Run) -> None:

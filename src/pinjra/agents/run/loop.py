@@ -27,7 +27,7 @@ from pinjra.agents.run.state import Outcome, Run
 from pinjra.core.events import FinalAnswer, PlanMade, RunFinished, RunStarted, StepFinished, StepStarted
 from pinjra.models.base import ChatMessage, TokenUsage
 
-__all__ = ["conversation", "drive", "end_state", "finished"]
+__all__ = ["act", "conversation", "drive", "end_state", "finished"]
 
 S = TypeVar("S", bound=MemoryStep)
 _FATAL = (AgentInterrupted, AgentBudgetError, AgentGenerationError)
@@ -113,25 +113,32 @@ def _steps(run: Run) -> tuple[object, RunState]:
 
 def _step(run: Run) -> ActionStep:
     run.emit(StepStarted)
-    step = ActionStep(step_number=run.step_number, timing=Timing(time.time()))
-    error: BaseException | None = None
+    step = ActionStep(step_number=run.step_number)
+    try:
+        act(run, step)
+    finally:  # recorded also where the error ends the run
+        step = _ended(run, step)
+    return step
+
+
+def act(run: Run, step: ActionStep) -> None:
+    """Let the agent act and write what came of it into `step`; what is not the model's to mend is raised."""
     try:
         run.agent.act(run, step)
         if step.is_final_answer:
             _check_answer(run, step.action_output)
-    except BaseException as raised:  # recorded first; what is not the model's to mend is raised again below
-        error, step.error = raised, recorded_error(raised)
-        step.is_final_answer = False
-    run.failures = 0 if error is None else run.failures + 1
-    step = _ended(run, step)
-    if error is not None and (isinstance(error, _FATAL) or not isinstance(error, AgentError)):
-        raise error
-    return step
+    except BaseException as error:
+        step.error, step.is_final_answer = recorded_error(error), False
+        if isinstance(error, _FATAL) or not isinstance(error, AgentError):
+            raise
+    finally:
+        run.failures = 0 if step.error is None else run.failures + 1
+        step.timing.end_time = time.time()
 
 
 def _ended(run: Run, step: ActionStep) -> ActionStep:
     """Return the step as recorded, with what happened below it."""
-    step.timing.end_time = time.time()
+    step.timing.end_time = step.timing.end_time or time.time()
     step.nested, step.tool_records = run.take_below()
     step = _called_back(run, step)
     run.memory.append(step)
@@ -221,7 +228,7 @@ def _last_answer(run: Run) -> object:
     question = "\n".join(
         render(texts[name], task=run.options.task) for name in ("pre_messages", "post_messages")
     )
-    step = ActionStep(step_number=run.step_number, timing=Timing(time.time()))
+    step = ActionStep(step_number=run.step_number)
     limit = run.options.max_steps
     try:
         step.model_output, step.token_usage = _asked(run, question)

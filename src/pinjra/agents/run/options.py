@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from io import BytesIO
 from pathlib import Path
 
 from pinjra.agents.memory.memory import AgentMemory
 from pinjra.agents.run.budget import Budget
 from pinjra.core.errors import ConfigurationError
+from pinjra.models.base import image_bytes
 
 __all__ = ["RunOptions", "encode_images"]
 
@@ -56,13 +56,8 @@ def encode_images(images: Sequence[object]) -> tuple[bytes, ...]:
 
 
 def _encode_image(image: object) -> bytes:
-    if isinstance(image, bytes):
-        return image
     if isinstance(image, str | Path):
         return Path(image).read_bytes()
-    save = getattr(image, "save", None)
-    if not callable(save):
+    if not isinstance(image, bytes) and not callable(getattr(image, "save", None)):
         raise ConfigurationError(f"an image must be a PIL image, bytes or a path, not {type(image).__name__}")
-    buffer = BytesIO()
-    save(buffer, format="PNG")
-    return buffer.getvalue()
+    return image_bytes(image)

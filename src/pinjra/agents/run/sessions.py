@@ -145,6 +145,13 @@ class LastRuns:
             self.keep(last, continued=False)
         return last.session.executor if last.session else None
 
+    def memory(self, system_prompt: str) -> AgentMemory:
+        """Return the kept memory; before the first run a fresh one, which `reset=False` goes on with."""
+        with self._lock:
+            if self._last is None:
+                self._last = LastRun(AgentMemory(system_prompt), None, is_fresh=True)
+            return self._last.memory
+
     def abandon(self, *, continued: bool) -> None:
         """A run that was to go on did not begin."""
         with self._lock:
