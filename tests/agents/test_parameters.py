@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from pinjra.agents import CodeAgent
+from pinjra.agents import CodeAgent, ToolCallingAgent
 from pinjra.core.errors import ConfigurationError
 from pinjra.executors.local import LocalPythonExecutor
 from pinjra.models.scripted import ScriptedModel
@@ -164,3 +164,12 @@ def test_an_agent_without_a_model_says_what_to_pass() -> None:
 def test_a_task_that_is_no_text_is_refused(code_agent: Make) -> None:
     with pytest.raises(ConfigurationError, match="the task must be a text, not int"):
         code_agent("x").run(3)
+
+
+@pytest.mark.parametrize("kind", [CodeAgent, ToolCallingAgent])
+def test_a_misspelt_parameter_is_answered_by_the_nearest(kind: type) -> None:
+    with pytest.raises(
+        ConfigurationError,
+        match=rf"{kind.__name__} has no parameter 'max_stepz': perhaps you mean 'max_steps'",
+    ):
+        kind([], ScriptedModel([]), max_stepz=3)

@@ -297,4 +297,4 @@ def test_base_tools_of_a_code_agent_are_the_web() -> None:
     from pinjra.agents import CodeAgent
 
     with CodeAgent([], ScriptedModel([]), add_base_tools=True, executor_type="local") as agent:
-        assert sorted(agent.tools) == ["visit_webpage", "web_search"]
+        assert sorted(agent.tools) == ["final_answer", "visit_webpage", "web_search"]

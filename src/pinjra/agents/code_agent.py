@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Literal, cast
 
 from pinjra.agents.agent import Agent
 from pinjra.agents.approval import Refuse, Replace, decided
+from pinjra.agents.arguments import check_options
 from pinjra.agents.errors import AgentError, AgentExecutionError
 from pinjra.agents.extract import MARKDOWN_TAGS, Action, extract_code
 from pinjra.agents.memory.messages import MessageForm
@@ -80,6 +81,7 @@ class CodeAgent(Agent):
         show_images: bool | None = None,
         **options: Any,
     ) -> None:
+        check_options(type(self), options)
         self.use_structured_outputs_internally = use_structured_outputs_internally
         self.prompt_style = getattr(model, "prompt_style", "full")
         self.show_images = show_images

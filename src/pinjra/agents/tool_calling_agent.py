@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any, ClassVar
 
 from pinjra.agents.agent import Agent
+from pinjra.agents.arguments import check_options, web_tools
 from pinjra.agents.errors import AgentError, AgentParsingError, AgentToolCallError, AgentToolExecutionError
 from pinjra.agents.memory.messages import MessageForm
 from pinjra.agents.memory.observation import DEFAULT_LENGTH, describe_value
@@ -65,6 +66,7 @@ class ToolCallingAgent(Agent):
         max_print_outputs_length: int | None = None,
         **options: Any,
     ) -> None:
+        check_options(type(self), options)
         self._runs_python = False
         super().__init__(tools, model, **options)
         self.max_tool_threads = max_tool_threads or _THREADS
@@ -87,7 +89,6 @@ class ToolCallingAgent(Agent):
 
     def base_tools(self) -> Sequence[Tool]:
         """Return web search, web pages and Python."""
-        from pinjra.agents.arguments import web_tools
         from pinjra.tools.library.python import PythonTool
 
         self._runs_python = True
