@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import random
 import time
 from collections.abc import Callable
 
@@ -235,7 +236,7 @@ def test_reading_a_text_takes_time_in_proportion_to_its_length(
 ) -> None:
     # Quadratic work would take 256 times as long for 16 times the text; the bound leaves room for a busy machine.
     slow = {}
-    for piece in PIECES:
+    for piece in [*PIECES, *("".join(random.sample(PIECES, 3)) for _ in range(20))]:
         short, long = (prefix + piece * (size // len(piece)) for size in (1_000, 16_000))
         ratio = seconds_for(work, long) / max(seconds_for(work, short), 1e-4)
         if ratio > 100:

@@ -53,7 +53,7 @@ def test_the_first_program_answers_from_the_page(
     namespace = prepare["README.md"]()
     run_block(ROOT / "README.md", first, namespace)
     with namespace["agent"] as agent:
-        assert agent.memory.steps[-1].output == "**Fido**."
+        assert agent.memory.steps[-1].action_output == "**Fido**."
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

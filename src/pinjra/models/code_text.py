@@ -29,9 +29,7 @@ _CODE_TAGS = ("<code>", "</code>")
 
 _LONGEST = 300_000  # characters of an answer: more than the longest output of any model, unless it is looping
 _LONGEST_LINE = 2_000  # characters of a line that are looked at to tell code from prose
-_BODY = (
-    rf"(?P<think></(?:{THINKING_TAGS})>|\[/THINK\])|(?P<skip>\\[\s\S]|\#[^\n]*)|(?P<quote>'''|\"\"\"|['\"])"
-)
+_BODY = rf"(?P<think></(?:{THINKING_TAGS})>|\[/THINK\])|(?P<skip>\\[\s\S]|\#)|(?P<quote>'''|\"\"\"|['\"])"
 _IN_CODE = re.compile(_BODY + r"|(?P<depth>[\[\](){}])|(?P<end>\n)")
 _IN_FENCE = re.compile(
     r"^[ \t]*(?P<marks>`{3,}|~{3,})(?=(?P<rest>[^\n]*))|" + _BODY + r"|(?P<ticks>`{3,})|(?P<line>\n)",
@@ -212,8 +210,7 @@ class _Reader:
 
     def _end_of_line(self, at: int) -> int:
         if at > self._line_end:  # looked up once a line, however many marks it has
-            found = self.text.find("\n", at)
-            self._line_end = len(self.text) if found < 0 else found
+            self._line_end = _line_end(self.text, at)
         return self._line_end
 
     # ------------------------------------------------------------ bodies
@@ -244,11 +241,14 @@ class _Reader:
                 quote = token[0] if not quote else "" if token[0] == quote else quote
                 if len(quote) == 1 and token[0] != quote and token[0].startswith(quote):
                     quote = ""  # ''' inside '…' closes it, opens and closes another
-            elif kind == "skip" and (not follows or (quote and token[0][0] == "#")):
+            elif kind == "skip" and token[0] == "#":
+                at = self._end_of_line(at) if follows and not quote else at
+            elif kind == "skip" and not follows:
                 at = token.start() + 1
             elif kind == "think" and not quote:
                 return token.start(), token.start()  # thinking that held a block without an end
         if inside is not None:
+            self._line_end = -1  # it goes back
             self._follows_strings = False  # so that at most one body is read twice
             return inside
         return len(self.text), len(self.text)
@@ -285,6 +285,11 @@ def _outside(own: str) -> re.Pattern[str]:
 @cache
 def _in_tags(closing: str) -> re.Pattern[str]:
     return re.compile(rf"(?P<close>{re.escape(closing)})|{_BODY}|(?P<line>\n)", re.IGNORECASE)
+
+
+def _line_end(text: str, at: int) -> int:
+    found = text.find("\n", at)
+    return len(text) if found < 0 else found
 
 
 def _without_indent(body: str, indent: str) -> str:
@@ -415,8 +420,8 @@ def _statement_lines(code: str) -> Iterator[int]:
     quote, depth, at = "", 0, 0
     while (token := _IN_CODE.search(code, at)) is not None:
         at = token.end()
-        if token["skip"] and token[0][0] == "#" and quote:
-            at = token.start() + 1
+        if token[0] == "#":
+            at = at if quote else _line_end(code, at)
         elif token["quote"]:
             quote = token[0] if not quote else "" if token[0] == quote else quote
         elif token["depth"] and not quote:
