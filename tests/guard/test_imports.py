@@ -137,11 +137,13 @@ def test_a_view_of_a_module_shows_its_public_names_and_takes_new_ones() -> None:
 
 
 def test_a_package_shows_its_own_modules_under_other_names() -> None:
+    pytest.importorskip("matplotlib")
     session = Session("matplotlib.pyplot")
     assert session.value("import matplotlib.pyplot as plt\n'ggplot' in plt.style.available") is True
 
 
 def test_what_a_library_imports_is_its_own_business() -> None:
+    pytest.importorskip("requests")
     assert Session("requests").value("import requests\nrequests.exceptions.Timeout.__name__") == "Timeout"
 
 

@@ -40,6 +40,15 @@ def test_refused_import_is_refused_in_the_worker(open_host):
     assert host.run("import ctypes")["kind"] == "refused"
 
 
+@pytest.mark.parametrize("guard", [True, False])
+def test_a_module_that_the_program_has_written_can_be_imported(open_host, guard):
+    host = open_host(guard=guard, imports=())
+    host.run("open('helper_of_mine.py', 'w').write('def seven(): return 7')")
+    assert host.run("import helper_of_mine\nhelper_of_mine.seven()") == 7
+    host.run("open('random.py', 'w').write('import os')")
+    assert host.run("import random\nrandom.Random.__name__") == "Random"
+
+
 def test_variables_are_set_from_outside_and_survive_a_rollback(host):
     assert host.set(a=[1], b={"k": b"v"}) == ""
     assert host.run("a.append(2)\nimport os\nos._exit(1)").rolled_back

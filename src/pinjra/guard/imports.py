@@ -13,6 +13,7 @@ import difflib
 import functools
 import importlib
 import importlib.util
+import os
 import pkgutil
 import sys
 import types
@@ -107,6 +108,8 @@ class Importer:
         """
         if self.is_allowed(name):
             self._allowed.add(name)
+        elif self._policy.mode == "standard" and _is_own(name.partition(".")[0]):
+            importlib.invalidate_caches()  # the program may have written it just now
         elif not items or not all(self.is_allowed(f"{name}.{item}") for item in items):
             raise self._refusal(name)
 
@@ -250,6 +253,11 @@ def _public(module: types.ModuleType) -> list[str]:
 
 def _is_own_dunder(name: str) -> bool:
     return name[:2] == name[-2:] == "__" and name not in REFUSED_ATTRIBUTES
+
+
+def _is_own(top: str) -> bool:
+    """Return whether the program, or its host by `put_file`, has put this module into the folder that it works in."""
+    return os.path.isfile(f"{top}.py") or os.path.isfile(os.path.join(top, "__init__.py"))
 
 
 def _is_installed(top: str) -> bool:

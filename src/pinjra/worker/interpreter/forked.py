@@ -354,6 +354,8 @@ def _close_all_but(*kept: int) -> None:
 def _work_in(scratch: str) -> None:
     """Make a scratch folder the place where this process works."""
     os.chdir(scratch)
+    if "" not in sys.path:
+        sys.path.append("")  # modules of the program's own, behind all others
     os.environ.update(HOME=scratch, TMPDIR=scratch, MPLCONFIGDIR=scratch)
     tempfile.tempdir = None
     do_without_tracker()
