@@ -159,7 +159,10 @@ class Host:
                 self.send(Close())
             except (BrokenPipeError, ValueError):  # it ended by itself
                 pass
-        self.process.stdin.close()
+        try:
+            self.process.stdin.close()
+        except BrokenPipeError:  # it was killed, with something on its way
+            pass
         self.process.stdout.close()
         return self.process.wait(PATIENCE)
 

@@ -285,7 +285,7 @@ def test_a_crash_between_two_runs_that_costs_the_state_is_said_at_the_next_run(h
 def test_a_binding_that_kills_the_interpreter_is_answered(host):
     host.run(
         "import sys, os\nclass D(dict):\n pass\n"
-        "import pinjra.worker.interpreter.forked as w\nw.Loop._bind = lambda *a: os._exit(9)"
+        "import pinjra.worker.interpreter.forked as w\nw.ForkedProgram.grant = lambda *a: os._exit(9)"
     )
     host.send(GrantTools(request=host.request(), tools={"f": {"doc": ""}}))
     assert isinstance(host.next(Lost, Bound), Lost)

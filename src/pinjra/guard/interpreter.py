@@ -73,6 +73,8 @@ class Interpreter:
         self._answerer: Callable[..., object] = _only
         self._sources: OrderedDict[str, str] = OrderedDict()
         self._runs = 0
+        self.make_room: Callable[[], None] = lambda: None
+        """Called when guest code has ended for want of memory, before anything is made of that."""
         self._bind("final_answer", self._final_answer)
         if display is not None:
             vars(self._builtins)["display"] = lambda *values: [display(value) for value in values] and None
@@ -145,6 +147,8 @@ class Interpreter:
             BaseException
         ) as error:  # SECURITY: nothing that guest code raises may leave, SystemExit included
             failure = error
+        if isinstance(failure, MemoryError):
+            self.make_room()
         return self._outcome(failure)
 
     def stop(self, cause: Cause, message: str = "") -> None:

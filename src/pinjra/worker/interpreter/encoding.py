@@ -1,4 +1,4 @@
-"""Guest values -> codec trees, with descriptions of what cannot cross, made by the guest's own `__repr__`."""
+"""InterpreterProcess values -> codec trees, with descriptions of what cannot cross, made by the guest's own `__repr__`."""
 
 from __future__ import annotations
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import mmap
 import os
 import random
 import resource
@@ -12,41 +11,29 @@ import socket
 import sys
 import tempfile
 import warnings
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import NoReturn
 
-from pinjra.core.execution import Cause, GuestError
-from pinjra.core.limits import Limits
-from pinjra.guard.errors import GuestStop
-from pinjra.guard.interpreter import Interpreter, Outcome
+from pinjra.core.execution import Cause
 from pinjra.wire.connection import GuestConnection
-from pinjra.wire.messages import Bound, Display, Execute, Finished, GrantTools, Message, SetVariables
-from pinjra.wire.values.codec import EncodeError, decode
+from pinjra.wire.messages import Execute, Finished, GrantTools, SetVariables
 from pinjra.worker.interpreter import streams
 from pinjra.worker.interpreter.channel import Channel
 from pinjra.worker.interpreter.checkpoint import SET_ASIDE, UNDO, Branch, Checkpointer, has_threads
-from pinjra.worker.interpreter.display import open_figures, picture, value_pictures
-from pinjra.worker.interpreter.encoding import GuestEncoder
 from pinjra.worker.interpreter.environment import do_without_tracker, link_folders, set_variables
 from pinjra.worker.interpreter.interrupts import Interrupts
-from pinjra.worker.interpreter.outcomes import error_fields, named, out_of_memory, stopped, too_large
-from pinjra.worker.interpreter.policy import policy_of
-from pinjra.worker.interpreter.programs import run_program
-from pinjra.worker.interpreter.tools import Bridge
+from pinjra.worker.interpreter.program import Program
+from pinjra.worker.interpreter.reserve import MemoryReserve
 from pinjra.worker.setup import ForkedResources, SessionSetup, Workplace
 from pinjra.worker.supervisor.processes import (
     MEMORY_STATUS,
     die_with_parent,
-    keep_back,
     limit_memory,
     limit_processor,
-    memory_reserve,
 )
 
 __all__ = ["main"]
 
-_SPARES, _SPARE_BYTES = 128, 400  # some pools of CPython's allocator, which objects of any size can use
 _KEPT_VARIABLES = (
     "PATH",
     "LD_LIBRARY_PATH",
@@ -67,36 +54,24 @@ def main(resources: ForkedResources, setup: SessionSetup) -> None:
         set_variables(setup.init.env)
         _work_in(setup.place.scratch)
         link_folders(setup.init.links)
-        Loop(resources, setup).run()
+        ForkedProgram(resources, setup).run()
     except MemoryError:  # our own bookkeeping did not fit any more
         os._exit(MEMORY_STATUS)
 
 
-class Loop:
-    """The interpreter's state, and one method per message."""
+class ForkedProgram(Program):
+    """The program of a process with a supervisor, which keeps a checkpoint of itself and its memory in order."""
 
     def __init__(self, resources: ForkedResources, setup: SessionSetup) -> None:
-        init = setup.init
-        self._limits = Limits(**init.limits)  # type: ignore[arg-type]
-        self._rollback = init.rollback
-        self._is_dirty = False
-        self._is_pristine = True  # nothing has run, no variable was set
-        self._is_full = False
-        self._spare: list[bytes] | None = None  # what is let go of first when there is no room for one object
-        self._reserve = memory_reserve() if self._limits.memory_bytes is not None else 0
-        self._used_before = 0.0
         self._side = resources.side
-        self._interrupts = Interrupts(lambda cause: self._interpreter.stop(cause))
-        self._channel = Channel(resources.stream, self._interrupts)
+        interrupts = Interrupts(lambda cause: self._interpreter.stop(cause))
         self._printed = streams.install()
-        self._encoder = GuestEncoder(self._limits.value_bytes)
-        self._bridge = Bridge(self._channel, self._interrupts, self._encoder)
-        self._interpreter = Interpreter(
-            policy_of(init),
-            limits=self._limits,
-            guard=init.guard,
-            display=self._display,
-        )
+        super().__init__(setup.init, Channel(resources.stream, interrupts), interrupts)
+        self._rollback = setup.init.rollback
+        self._is_dirty = False  # the checkpoint does not have the variables or tools that came since
+        self._is_pristine = True  # nothing has run, no variable was set
+        self._reserve = MemoryReserve()
+        self._used_before = 0.0
         self._checkpoint = Checkpointer(
             resources.wake,
             resources.supervisor,
@@ -105,102 +80,55 @@ class Loop:
             self._branch_off,
             self._note,
         )
-        self._interpreter.own_process()
-        self._interrupts.install()
+        interrupts.install()
         for message in GuestConnection().receive_data(setup.grants):
             if isinstance(message, GrantTools):
-                self._bind(message)
+                super().grant(message)
 
     def run(self) -> None:
-        """Carry out messages until there are no more."""
+        """Say that a fresh interpreter is ready, which needs no checkpoint; then carry out messages."""
         gc.freeze()
-        self._note(b"k0;")  # ready; a fresh interpreter needs no checkpoint
-        while (message := self._channel.next_message()) is not None:
-            self.carry_out(message)
+        self._note(b"k0;")
+        super().run()
 
-    def carry_out(self, message: Message) -> None:
-        """Do what one message says."""
-        if isinstance(message, Execute):
-            self._execute(message)
-        elif isinstance(message, GrantTools) and not message.request:
-            self._is_dirty = False  # the supervisor's own: it wants a checkpoint of the present state
+    # ------------------------------------------------------------ messages
+
+    def grant(self, message: GrantTools) -> None:
+        """Give guest code the tools; a grant of the supervisor's own (request 0) wants a checkpoint of the present state."""
+        if message.request:
+            self._is_dirty = self._is_dirty or self._checkpoint.has_copy
+            super().grant(message)
+        else:
+            self._is_dirty = False
             self._checkpoint.renew(is_wanted=True)
-        elif isinstance(message, GrantTools):
-            self._channel.send(Bound(request=message.request, problem=self._bind(message)))
-        elif isinstance(message, SetVariables):
-            self._channel.send(Bound(request=message.request, problem=self._set_variables(message)))
 
-    # ------------------------------------------------------------ tools and variables
-
-    def _bind(self, message: GrantTools) -> str:
-        self._is_dirty = self._is_dirty or self._checkpoint.has_copy
-        for name, tool in message.tools.items():
-            stub = self._bridge.stub(name, str(tool.get("doc", "")), is_async=tool.get("async") is True)
-            self._interpreter.bind(name, stub)
-        return ""
-
-    def _set_variables(self, message: SetVariables) -> str:
-        values = decode(message.values, message.blobs)
-        if not isinstance(values, dict):
-            return f"variables are a dict, not {type(values).__name__}"
+    def set_variables(self, message: SetVariables) -> str:
+        """Set variables, of which the checkpoint does not know."""
         self._is_dirty, self._is_pristine = True, False
-        for name, value in values.items():
-            try:
-                self._interpreter.set_variable(str(name), value)
-            except Exception as error:
-                return f"{name}: {error}"
-        return ""
+        return super().set_variables(message)
 
-    # ------------------------------------------------------------ a run
-
-    def _execute(self, message: Execute) -> None:
-        if self._is_missing_variables() and self._checkpoint.renew(is_wanted=True, note=SET_ASIDE):
+    def execute(self, message: Execute) -> None:
+        """Run code, say how it ended, and make a checkpoint of the state behind it."""
+        if self._is_dirty and self._rollback and self._checkpoint.renew(is_wanted=True, note=SET_ASIDE):
             return  # this is the copy, and the run that it was made for has failed
         self._used_before = _usage()[0]
-        self._keep_memory_back()
+        self._reserve.keep_back()
         limit_processor(self._limits.cpu_seconds)
         self._printed.begin_run()
-        self._channel.begin_run(message.run)
-        self._interrupts.begin_run()
-        finished = self._finished(message)
-        self._interrupts.end_run()
-        self._channel.end_run()
-        self._is_full = self._has_filled_memory()
-        if (
-            self._is_full
-            and self._can_undo
-            and finished.error
-            and finished.error.get("cause") == Cause.MEMORY.value
-        ):
+        finished = self.finished(message)
+        self._reserve.end_run()
+        if self._is_to_be_undone(finished):
             self._undo(finished)
         self._channel.send(finished)
         del finished
-        self._is_pristine = False
-        self._is_dirty = False
+        self._is_dirty = self._is_pristine = False
         if self._rollback or self._checkpoint.has_copy:
             self._checkpoint.renew(is_wanted=self._rollback)
 
-    def _keep_memory_back(self) -> None:
-        try:
-            self._spare = self._spare or [bytes(_SPARE_BYTES) for _ in range(_SPARES)]
-        except MemoryError:
-            pass
-        keep_back(0 if self._is_full else self._reserve)
-
-    def _has_filled_memory(self) -> bool:
-        """Return whether what is kept back could not be kept back a second time; give it back for what is to be done now."""
-        try:
-            if self._reserve:
-                mmap.mmap(-1, self._reserve, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS).close()
-            return False
-        except (OSError, MemoryError):
-            return True
-        finally:
-            keep_back(0)
-
-    @property
-    def _can_undo(self) -> bool:
-        return self._rollback and (self._checkpoint.has_copy or self._is_pristine)
+    def _is_to_be_undone(self, finished: Finished) -> bool:
+        can_undo = self._rollback and (self._checkpoint.has_copy or self._is_pristine)
+        is_out = finished.error is not None and finished.error.get("cause") == Cause.MEMORY.value
+        return can_undo and is_out and self._reserve.is_needed
 
     def _undo(self, finished: Finished) -> NoReturn:
         """End here: the supervisor goes back to the state before this run, in which there was room."""
@@ -209,96 +137,22 @@ class Loop:
         self._note(UNDO + b"0;")
         os._exit(MEMORY_STATUS)
 
-    def _is_missing_variables(self) -> bool:
-        """Return whether the last checkpoint does not have the variables or tools that came since."""
-        return self._is_dirty and self._rollback
+    # ------------------------------------------------------------ what stands around a run
 
-    def _finished(self, message: Execute) -> Finished:
-        """Run the code; everything that may run guest code is in here."""
-        outcome: Outcome | None = None
-        try:
-            if message.argv:
-                return self._program_finished(message)
-            outcome = self._interpreter.run(message.code)
-            if outcome.error is None:
-                return self._success(message, outcome)
-            return self._failure(message.run, outcome.error, outcome)
-        except GuestStop as stop:  # it came behind the guest's last line
-            return self._failure(message.run, stopped(stop), outcome)
-        except MemoryError:
-            self._spare = outcome = None
-            keep_back(0)
-            return self._failure(message.run, out_of_memory(), None)
+    def usage(self) -> tuple[float, int]:
+        """Return what the run in progress has used, of this process and of those that it has waited for."""
+        seconds, peak = _usage()
+        return max(0.0, seconds - self._used_before), peak
 
-    def _program_finished(self, message: Execute) -> Finished:
-        ended = run_program(message.argv, message.blobs[0] if message.blobs else b"")
-        if isinstance(ended, GuestError):
-            return self._failure(message.run, ended, None)
-        self._interrupts.check()
-        used, peak = _usage()
-        seconds = max(0.0, used - self._used_before)
-        return Finished(run=message.run, value=ended, cpu_seconds=seconds, memory_peak_bytes=peak)
+    def notes(self) -> tuple[str, ...]:
+        """Say where the next run cannot be rolled back."""
+        if not (self._rollback and has_threads()):
+            return ()
+        return ("threads are alive: if the next step is killed, the variables cannot be restored",)
 
-    def _success(self, message: Execute, outcome: Outcome) -> Finished:
-        try:
-            notes = self._show(outcome.value)
-            encoder = self._encoder.new()
-            value = encoder.add(outcome.value)
-        except EncodeError as error:
-            return self._failure(message.run, too_large(error), outcome)
-        self._interrupts.check()
-        used, peak = _usage()
-        return Finished(
-            run=message.run,
-            value=value,
-            is_final=outcome.is_final,
-            operations=outcome.operations,
-            cpu_seconds=max(0.0, used - self._used_before),
-            memory_peak_bytes=peak,
-            notes=(*outcome.notes, *notes, *self._rollback_notes()),
-            blobs=encoder.blobs,
-        )
-
-    def _failure(self, run: int, error: GuestError, outcome: Outcome | None) -> Finished:
-        used, peak = _usage()
-        return Finished(
-            run=run,
-            error=error_fields(named(error)),
-            operations=None if outcome is None else outcome.operations,
-            cpu_seconds=max(0.0, used - self._used_before),
-            memory_peak_bytes=peak,
-            notes=(*(() if outcome is None else outcome.notes), *self._rollback_notes()),
-        )
-
-    def _rollback_notes(self) -> Iterator[str]:
-        if self._rollback and has_threads():
-            yield "threads are alive: if the next step is killed, the variables cannot be restored"
-
-    # ------------------------------------------------------------ output
-
-    def _display(self, value: object) -> None:
-        found = picture(value)
-        if found is None:
-            print(repr(value))
-        else:
-            self._send_picture(*found)
-
-    def _show(self, value: object) -> list[str]:
-        try:
-            for figure in (*value_pictures(value), *open_figures()):
-                self._send_picture(*figure)
-        except (GuestStop, MemoryError):
-            raise
-        except Exception as error:  # what cannot be drawn is no reason to lose the run's value
-            return [f"a figure could not be drawn: {type(error).__name__}: {error}"[:500]]
-        return []
-
-    def _send_picture(self, media_type: str, data: bytes) -> None:
-        limit = self._limits.value_bytes
-        if limit is not None and len(data) > limit:
-            raise EncodeError(f"a picture of {len(data)} bytes; at most {limit} can be shown")
-        if self._channel.run:
-            self._channel.send(Display(run=self._channel.run, media_type=media_type, name="", blobs=(data,)))
+    def make_room(self) -> None:
+        """Give back what is kept from guest code."""
+        self._reserve.give_back()
 
     # ------------------------------------------------------------ between us and the supervisor
 

@@ -70,6 +70,8 @@ def _can_fork() -> bool:
         pid = fork()
     except OSError:
         return False
+    except AttributeError:  # WASI has neither processes nor a limit of them
+        return True
     if pid == 0:
         os._exit(0)
     os.waitpid(pid, 0)

@@ -21,14 +21,11 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
-from dataclasses import replace
 from types import TracebackType
 from typing import cast
 
-from pinjra.core.execution import Cause, ErrorKind, GuestError
-from pinjra.core.limits import Limits
+from pinjra.core.execution import Cause
 from pinjra.guard.errors import GuestStop
-from pinjra.guard.interpreter import Interpreter, Outcome
 from pinjra.wire.connection import GuestConnection
 from pinjra.wire.frames import FrameReader, WireLimits
 from pinjra.wire.messages import (
@@ -36,28 +33,21 @@ from pinjra.wire.messages import (
     Answer,
     Assembler,
     Bound,
-    Display,
     Execute,
     Finished,
     GetFile,
-    GrantTools,
     Init,
     ListFiles,
     Message,
     Output,
     PutFile,
-    SetVariables,
 )
-from pinjra.wire.values.codec import EncodeError, decode
+from pinjra.worker.allowance import STREAMS, Allowance
 from pinjra.worker.interpreter import wasi_waits as waits
 from pinjra.worker.interpreter.channel import Channel
-from pinjra.worker.interpreter.display import open_figures, picture, value_pictures
-from pinjra.worker.interpreter.encoding import GuestEncoder
 from pinjra.worker.interpreter.environment import set_variables
 from pinjra.worker.interpreter.interrupts import Interrupts
-from pinjra.worker.interpreter.outcomes import error_fields, out_of_memory, stopped, too_large
-from pinjra.worker.interpreter.policy import policy_of
-from pinjra.worker.interpreter.tools import Bridge
+from pinjra.worker.interpreter.program import Program
 from pinjra.worker.scratch.folder import Folder
 
 __all__ = ["main"]
@@ -84,9 +74,9 @@ def main(scratch: str, has_input: HasInput | None = None) -> None:
     line = Line(has_input or _poll)
     first = line.next_message()
     if isinstance(first, Init):
-        loop = Loop(first, line, scratch)
+        program = SingleProcessProgram(first, line, scratch)
         line.send(Bound(request=0))
-        loop.run()
+        program.run()
 
 
 def _poll(seconds: float) -> bool:
@@ -177,24 +167,15 @@ class Stops(Interrupts):
             raise GuestStop(self.cause, _WORDS.get(self.cause, ""))
 
 
-class Loop:
-    """The interpreter's state, and one method per message."""
+class SingleProcessProgram(Program):
+    """The program of a process that has nobody below or above it in its box."""
 
     def __init__(self, init: Init, line: Line, scratch: str) -> None:
         set_variables(init.env)
-        self._limits = Limits(**init.limits)  # type: ignore[arg-type]
         self._line = line
         self._stops = line.stops
-        self._encoder = GuestEncoder(self._limits.value_bytes)
-        self._bridge = Bridge(line, self._stops, self._encoder)
+        super().__init__(init, line, line.stops)
         self._printed = Printed(line, self._limits.output_bytes)
-        self._interpreter = Interpreter(
-            policy_of(init),
-            limits=self._limits,
-            guard=init.guard,
-            display=self._display,
-        )
-        self._interpreter.own_process()
         self._looked = 0.0
         self._reserve = bytearray(RESERVE_BYTES)
         self._stops.tell = self._interpreter.stop  # type: ignore[method-assign]
@@ -207,20 +188,6 @@ class Loop:
     def _is_stopped(self) -> bool:
         return self._stops.is_stopped
 
-    def run(self) -> None:
-        """Carry out messages until there are no more."""
-        while (message := self._line.next_message()) is not None:
-            if isinstance(message, Execute):
-                self._execute(message)
-            elif isinstance(message, GrantTools):
-                self._answer(message.request, self._bind(message))
-            elif isinstance(message, SetVariables):
-                self._answer(message.request, self._set_variables(message))
-
-    def _answer(self, request: int, problem: str) -> None:
-        if request:
-            self._line.send(Bound(request=request, problem=problem))
-
     def _look_now_and_then(self) -> None:
         now = time.monotonic()
         if now - self._looked >= LOOK_SECONDS:
@@ -228,115 +195,27 @@ class Loop:
             self._printed.flush()
             self._line.look()
 
-    # ------------------------------------------------------------ tools and variables
-
-    def _bind(self, message: GrantTools) -> str:
-        for name, tool in message.tools.items():
-            stub = self._bridge.stub(name, str(tool.get("doc", "")), is_async=tool.get("async") is True)
-            self._interpreter.bind(name, stub)
-        return ""
-
-    def _set_variables(self, message: SetVariables) -> str:
-        values = decode(message.values, message.blobs)
-        if not isinstance(values, dict):
-            return f"variables are a dict, not {type(values).__name__}"
-        for name, value in values.items():
-            self._interpreter.set_variable(str(name), value)
-        return ""
-
-    # ------------------------------------------------------------ a run
-
-    def _execute(self, message: Execute) -> None:
+    def execute(self, message: Execute) -> None:
+        """Run code, say what it printed, then how it ended."""
         self._printed.begin(message.run)
-        self._line.begin_run(message.run)
-        self._stops.begin_run()
-        finished = self._finished(message)
-        self._stops.end_run()
-        self._printed.flush()
-        self._line.end_run()
-        self._printed.begin(0)
+        finished = self.finished(message)
+        self._keep_memory_back(finished)
+        self._printed.end()
         self._line.send(finished)
 
-    def _finished(self, message: Execute) -> Finished:
-        finished = self._ran(message)
+    def _keep_memory_back(self, finished: Finished) -> None:
+        """Let the run behind a full memory have what was kept back, to let go of some."""
         if finished.error is not None and finished.error.get("cause") == Cause.MEMORY.value:
-            self._reserve = (
-                bytearray()
-            )  # room for the messages and the run in which the guest may let go of some
+            self._reserve = bytearray()
         elif not self._reserve:
             try:
                 self._reserve = bytearray(RESERVE_BYTES)
             except MemoryError:
                 pass
-        return finished
 
-    def _ran(self, message: Execute) -> Finished:
-        """Run the code; everything that may run guest code is in here."""
-        outcome: Outcome | None = None
-        try:
-            outcome = self._interpreter.run(message.code)
-            if outcome.error is None:
-                return self._success(message.run, outcome)
-            return _failure(message.run, outcome.error, outcome)
-        except GuestStop as stop:  # it came behind the guest's last line
-            return _failure(message.run, stopped(stop), outcome)
-        except MemoryError:
-            outcome = None
-            return _failure(message.run, out_of_memory(), None)
-
-    def _success(self, run: int, outcome: Outcome) -> Finished:
-        try:
-            notes = self._show(outcome.value)
-            encoder = self._encoder.new()
-            value = encoder.add(outcome.value)
-        except EncodeError as error:
-            return _failure(run, too_large(error), outcome)
-        self._stops.check()
-        return Finished(
-            run=run,
-            value=value,
-            is_final=outcome.is_final,
-            operations=outcome.operations,
-            notes=(*outcome.notes, *notes),
-            blobs=encoder.blobs,
-        )
-
-    # ------------------------------------------------------------ things to look at
-
-    def _display(self, value: object) -> None:
-        found = picture(value)
-        if found is None:
-            self._printed.write("stdout", f"{value!r}\n")
-        else:
-            self._send_picture(*found)
-
-    def _show(self, value: object) -> list[str]:
-        try:
-            for figure in (*value_pictures(value), *open_figures()):
-                self._send_picture(*figure)
-        except (GuestStop, MemoryError):
-            raise
-        except Exception as error:  # what cannot be drawn is no reason to lose the run's value
-            return [f"a figure could not be drawn: {type(error).__name__}: {error}"[:500]]
-        return []
-
-    def _send_picture(self, media_type: str, data: bytes) -> None:
-        limit = self._limits.value_bytes
-        if limit is not None and len(data) > limit:
-            raise EncodeError(f"a picture of {len(data)} bytes; at most {limit} can be shown")
-        self._printed.flush()
-        self._line.send(Display(run=self._line.run, media_type=media_type, name="", blobs=(data,)))
-
-
-def _failure(run: int, error: GuestError, outcome: Outcome | None) -> Finished:
-    if error.type == "MemoryError" and error.kind is ErrorKind.EXCEPTION:
-        error = replace(error, kind=ErrorKind.LIMIT, cause=Cause.MEMORY)
-    return Finished(
-        run=run,
-        error=error_fields(error),
-        operations=None if outcome is None else outcome.operations,
-        notes=() if outcome is None else outcome.notes,
-    )
+    def make_room(self) -> None:
+        """Let go of what was kept from guest code."""
+        self._reserve = bytearray()
 
 
 def _to_the_owner(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
@@ -360,7 +239,7 @@ class _Stream(io.TextIOBase):
         """Print `text`."""
         if not isinstance(text, str):
             raise TypeError(f"write() argument must be str, not {type(text).__name__}")
-        self._printed.write_number(self._number, text)
+        self._printed.write(self._number, text)
         return len(text)
 
     def writable(self) -> bool:
@@ -385,9 +264,9 @@ class _Stream(io.TextIOBase):
 
 
 class Printed:
-    """Collects what is printed, says it in order, and stops at the limit (the host cuts there, with a marker)."""
+    """Collects what is printed, says it in order, and keeps the limit as a supervisor does: see `Allowance`."""
 
-    def __init__(self, line: Line, limit_bytes: int | None) -> None:
+    def __init__(self, line: Line, limit_bytes: float | None) -> None:
         self._line = line
         self._limit = limit_bytes
         self.begin(0)
@@ -395,30 +274,34 @@ class Printed:
     def begin(self, run: int) -> None:
         """Begin a run: nothing printed."""
         self._run = run
-        self._size = self._waiting = 0
-        self._stream = "stdout"
+        self._allowance = Allowance(self._limit)
+        self._waiting = 0
+        self._stream = 0
         self._texts: list[str] = []
 
-    def write_number(self, number: int, text: str) -> None:
+    def write(self, stream: int, text: str) -> None:
         """Take text for stream 0 or 1."""
-        self.write(("stdout", "stderr")[number], text)
-
-    def write(self, stream: str, text: str) -> None:
-        """Take text."""
-        # One piece past the limit goes out, so that the host sees that there was more.
-        if self._limit is not None and self._size > self._limit:
-            return
         if stream != self._stream:
             self.flush()
             self._stream = stream
-        self._size += len(text)
         self._waiting += len(text)
-        self._texts.append(text if self._limit is None else text[: self._limit + 1])
+        self._texts.append(text)
         if self._waiting > PRINTED_CHARS:
             self.flush()
 
     def flush(self) -> None:
         """Say what was printed."""
-        text, self._texts, self._waiting = "".join(self._texts), [], 0
-        if text and self._run:
-            self._line.send(Output(run=self._run, stream=self._stream, text=text))
+        data, self._texts, self._waiting = "".join(self._texts).encode("utf-8", "replace"), [], 0
+        if data and self._run:
+            self._say(self._stream, self._allowance.admit(self._stream, data))
+
+    def end(self) -> None:
+        """Say what is left: the run is over."""
+        self.flush()
+        for stream in (0, 1):
+            self._say(stream, self._allowance.rest(stream))
+        self.begin(0)
+
+    def _say(self, stream: int, text: str) -> None:
+        if text:
+            self._line.send(Output(run=self._run, stream=STREAMS[stream], text=text))

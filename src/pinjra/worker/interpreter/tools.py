@@ -16,10 +16,10 @@ from pinjra.worker.interpreter.interrupts import Interrupts
 if TYPE_CHECKING:
     import asyncio
 
-__all__ = ["Bridge", "ToolStub", "Unawaited"]
+__all__ = ["GuestTool", "GuestTools", "Unawaited"]
 
 
-class ToolStub:
+class GuestTool:
     """What guest code holds instead of a tool of the host."""
 
     def __init__(
@@ -36,10 +36,10 @@ class ToolStub:
     def __repr__(self) -> str:
         return f"<tool {self.__name__}>"
 
-    def __copy__(self) -> ToolStub:
+    def __copy__(self) -> GuestTool:
         return self
 
-    def __deepcopy__(self, memo: object) -> ToolStub:
+    def __deepcopy__(self, memo: object) -> GuestTool:
         return self
 
     def __reduce__(self) -> str:
@@ -110,7 +110,7 @@ for _name in _USES:
     setattr(Unawaited, f"__{_name}__", _use(f"__{_name}__"))
 
 
-class Bridge:
+class GuestTools:
     """Makes the stubs of one interpreter and carries their calls."""
 
     def __init__(self, channel: Channel, interrupts: Interrupts, encoder: GuestEncoder) -> None:
@@ -119,11 +119,11 @@ class Bridge:
         self._encoder = encoder
         self._main = _thread.get_ident()
 
-    def stub(self, name: str, doc: str, *, is_async: bool) -> ToolStub:
+    def stub(self, name: str, doc: str, *, is_async: bool) -> GuestTool:
         """Return what the guest gets for the tool `name`."""
         if is_async:
-            return ToolStub(name, doc, lambda args, kwargs: self._call_async(name, args, kwargs))
-        return ToolStub(name, doc, lambda args, kwargs: self._call(name, args, kwargs))
+            return GuestTool(name, doc, lambda args, kwargs: self._call_async(name, args, kwargs))
+        return GuestTool(name, doc, lambda args, kwargs: self._call(name, args, kwargs))
 
     def _send(
         self,
@@ -195,7 +195,7 @@ class Bridge:
     ) -> asyncio.Future[object]:
         future: asyncio.Future[object] = loop.create_future()
 
-        def settle(answer: Answer) -> None:
+        def clean_up(answer: Answer) -> None:
             if future.done():
                 return
             try:
@@ -205,7 +205,7 @@ class Bridge:
 
         def on_answer(answer: Answer) -> None:
             try:
-                loop.call_soon_threadsafe(settle, answer)
+                loop.call_soon_threadsafe(clean_up, answer)
             except RuntimeError:  # the loop was closed: nobody waits any more
                 pass
 

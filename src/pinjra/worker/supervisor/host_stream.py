@@ -1,6 +1,6 @@
 """One stream to the host <-> one session: every control message of the host has one method `_on_…`.
 
-The guest's lane goes to the `Keeper`. A box has one session, and one more for each that was forked off it.
+The guest's lane goes to the `Lifecycle`. A box has one session, and one more for each that was forked off it.
 """
 
 from __future__ import annotations
@@ -34,15 +34,15 @@ from pinjra.worker.scratch.files import Files
 from pinjra.worker.scratch.requests import Scratch, ScratchError
 from pinjra.worker.setup import Workplace
 from pinjra.worker.supervisor.host import Host
-from pinjra.worker.supervisor.lifecycle import Keeper, Origin
+from pinjra.worker.supervisor.lifecycle import Lifecycle, Origin
 from pinjra.worker.supervisor.output import PrintedOutput
-from pinjra.worker.supervisor.process import Guest
+from pinjra.worker.supervisor.process import InterpreterProcess
 from pinjra.worker.supervisor.sweep import Sweeper
 
-__all__ = ["Session"]
+__all__ = ["HostStream"]
 
 
-class Session:
+class HostStream:
     """One session, seen from the process that owns its stream.
 
     Args:
@@ -59,7 +59,7 @@ class Session:
         hello: Hello,
         *,
         sweeper: Sweeper,
-        add: Callable[[Session], None],
+        add: Callable[[HostStream], None],
         origin: tuple[Origin, Scratch, tuple[int, int]] | None = None,
     ) -> None:
         self.host = host
@@ -69,7 +69,7 @@ class Session:
         self._sweeper = sweeper
         self._add = add
         self._origin = origin
-        self._keeper: Keeper | None = None
+        self._keeper: Lifecycle | None = None
         self._files: Files | None = None
         host.send(hello)
 
@@ -156,14 +156,14 @@ class Session:
         except (TypeError, ValueError, OSError) as error:
             raise ProtocolViolation(f"Init cannot be carried out: {error}") from error
         self._files = Files(scratch)
-        self._keeper = Keeper(self.host, self._output, limits, scratch, origin)
+        self._keeper = Lifecycle(self.host, self._output, limits, scratch, origin)
 
     def _beginning(self, init: Init, limits: Limits) -> tuple[Origin, Scratch]:
         if self._origin is not None:
             return self._origin[0], self._origin[1]
         scratch = Scratch(init.scratch, limits.disk_bytes)
         init = replace(init, walled=init.walled or is_confined(self._hello.applied))
-        return Origin(Guest(init, Workplace(scratch.path), self._sweeper)), scratch
+        return Origin(InterpreterProcess(init, Workplace(scratch.path), self._sweeper)), scratch
 
     def _on_interrupt(self, message: Message) -> None:
         if isinstance(message, Interrupt):
@@ -227,7 +227,7 @@ class Session:
             self._refuse(request, str(error), stream)
             return
         self._add(
-            Session(
+            HostStream(
                 Host(stream, stream),
                 output,
                 self._hello,
@@ -239,16 +239,16 @@ class Session:
         self.host.send(Forked(request=request))
 
 
-_HANDLERS: dict[type[Message], Callable[[Session, Message], None]] = {
-    Init: Session._on_init,
-    Interrupt: Session._on_interrupt,
-    Kill: Session._on_kill,
-    PutFile: Session._on_file,
-    GetFile: Session._on_file,
-    ListFiles: Session._on_file,
-    Reset: Session._on_reset,
-    Fork: Session._on_fork,
-    Close: Session._on_close,
+_HANDLERS: dict[type[Message], Callable[[HostStream, Message], None]] = {
+    Init: HostStream._on_init,
+    Interrupt: HostStream._on_interrupt,
+    Kill: HostStream._on_kill,
+    PutFile: HostStream._on_file,
+    GetFile: HostStream._on_file,
+    ListFiles: HostStream._on_file,
+    Reset: HostStream._on_reset,
+    Fork: HostStream._on_fork,
+    Close: HostStream._on_close,
 }
 
 _Part = TypeVar("_Part")

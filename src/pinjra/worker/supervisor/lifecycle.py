@@ -27,11 +27,11 @@ from pinjra.worker.setup import Workplace
 from pinjra.worker.supervisor.host import Host, kind_of
 from pinjra.worker.supervisor.outbox import read_some
 from pinjra.worker.supervisor.output import PrintedOutput
-from pinjra.worker.supervisor.process import Guest
+from pinjra.worker.supervisor.process import InterpreterProcess
 from pinjra.worker.supervisor.processes import Death
 from pinjra.worker.supervisor.run_clock import RunClock
 
-__all__ = ["Keeper", "Origin"]
+__all__ = ["Lifecycle", "Origin"]
 
 READY_SECONDS = 10.0  # for a fork and a line on a socket: only a hostile or broken interpreter takes so long
 FREEZE_SECONDS = 0.02  # without work until the interpreter is stopped: a run right behind the last one does not wait for it
@@ -49,11 +49,11 @@ _COPY_YOURSELF = b'["g","GrantTools",{"request":0,"tools":{}}]\n'  # the host's 
 class Origin:
     """What a session begins with: an interpreter, or one to be started, and the tools that it is to know."""
 
-    guest: Guest
+    guest: InterpreterProcess
     grants: Mapping[bytes, bytes] = field(default_factory=dict)
 
 
-class Keeper:
+class Lifecycle:
     """The interpreter of a session, whichever process it is at the moment."""
 
     def __init__(
@@ -352,7 +352,7 @@ class Keeper:
             return  # unguarded guest code wrote the note
         self._ready_deadline = None
         guest.is_ready = True
-        guest.settle()
+        guest.clean_up()
         if not self._is_started:
             self._is_started = True
             self._host.send(Started())
@@ -382,7 +382,7 @@ class Keeper:
         is_due = (self._host.is_run_open and not is_held) or bool(self._unbound or self._kills)
         was_ready = self._guest.is_ready
         spent = self._guest.cpu_before
-        death = self._guest.bury()
+        death = self._guest.retire()
         death = Death(death.cause, death.detail, max(0.0, death.cpu_seconds - spent), death.memory_peak_bytes)
         self._host.interpreter_died(is_run_open=is_held)
         self._clock.stop()

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from pinjra.worker.supervisor.host import Host, cloexec, hello
-from pinjra.worker.supervisor.host_stream import Session
+from pinjra.worker.supervisor.host_stream import HostStream
 from pinjra.worker.supervisor.outbox import read_some
 from pinjra.worker.supervisor.output import PrintedOutput
 from pinjra.worker.supervisor.processes import become_subreaper
@@ -56,7 +56,7 @@ def serve(
             capabilities = (*capabilities, "fork")
         supervisor = Supervisor()
         said = hello(applied, missing, capabilities, has_rollback=has_rollback)
-        supervisor.add(Session(host, PrintedOutput.install(), said, sweeper=Sweeper(), add=supervisor.add))
+        supervisor.add(HostStream(host, PrintedOutput.install(), said, sweeper=Sweeper(), add=supervisor.add))
         supervisor.run()
         status = 0
     except BaseException:  # our bug: said where the operator looks, since descriptor 2 is the guest's now
@@ -70,13 +70,13 @@ class Supervisor:
     """All sessions of the box."""
 
     def __init__(self) -> None:
-        self._sessions: list[Session] = []
+        self._sessions: list[HostStream] = []
         self._wakeup = _wakeup_pipe()
         self._poll = select.poll()
-        self._watched: list[tuple[Session, dict[int, int]]] = []
-        self._owners: dict[int, Session] = {}
+        self._watched: list[tuple[HostStream, dict[int, int]]] = []
+        self._owners: dict[int, HostStream] = {}
 
-    def add(self, session: Session) -> None:
+    def add(self, session: HostStream) -> None:
         """Serve one more session."""
         self._sessions.append(session)
 

@@ -1,9 +1,8 @@
 """Descriptors 1 and 2 of the box -> `Captured` messages within a run's allowance: what Python, C code and programs print.
 
 Theory: `sys.stdout` and `sys.stderr` of the interpreter write to these descriptors at once, so what was printed before a crash is
-in the pipe, and a guest that prints faster than the host reads waits in the kernel. The limit is kept here, where guest code
-cannot reach it, and nowhere else in the box: the first half goes out as it comes; of the rest the last part is kept, and goes out
-at the end of the run behind a mark that says how much is missing.
+in the pipe, and a guest that prints faster than the host reads waits in the kernel. The limit is kept by the
+`Allowance` of this process, where guest code cannot reach it.
 
 What does not work: a ring in shared memory (it needs messages that say that there is text, pauses to wait for room, and its own
 decoders), or one message a print (a million prints are a million messages of the host's).
@@ -11,13 +10,13 @@ decoders), or one message a print (a million prints are a million messages of th
 
 from __future__ import annotations
 
-import codecs
 import os
 import select
 import time
-from collections import deque
+from collections.abc import Iterable
 
 from pinjra.wire.messages import Captured
+from pinjra.worker.allowance import STREAMS, Allowance
 from pinjra.worker.supervisor.outbox import READ_BYTES, read_some
 from pinjra.worker.supervisor.processes import Death
 
@@ -27,11 +26,7 @@ _LAST_BYTES = 2000  # of stderr, told when the interpreter died of our own fault
 _READS = 16  # pieces of 64 KiB read in one go: more waits for the next turn, so that a flood cannot keep the supervisor
 _EAGER = 200  # times in a run that text goes out at once
 _PAUSE_SECONDS = 0.002  # before each further look: 500 messages a second at most, whatever a guest prints
-_MARK_BYTES = 120  # kept free for the marks
-_MOST_TAIL_BYTES = 4 << 20  # which wait in this process
-_WITHIN_CHARACTERS = bytes(range(0x80, 0xC0))  # UTF-8
 _OWN_FAULT = "exit status 70"
-_NAMES = ("stdout", "stderr")
 
 
 class PrintedOutput:
@@ -42,7 +37,6 @@ class PrintedOutput:
         self.deadline: float | None = None
         """When to look again; until then the descriptors are not polled."""
         self._poll = select.poll()
-        self._names = dict(zip(self.fds, _NAMES, strict=True))
         self._last_words = b""
         for fd in self.fds:
             self._poll.register(fd, select.POLLIN)
@@ -64,7 +58,7 @@ class PrintedOutput:
     @classmethod
     def branch(cls) -> tuple[PrintedOutput, tuple[int, int]]:
         """Return another pair of reading ends, and the writing ends, which become 1 and 2 of another interpreter."""
-        readers, writers = zip(*(os.pipe() for _name in _NAMES), strict=True)
+        readers, writers = zip(*(os.pipe() for _name in STREAMS), strict=True)
         for fd in readers:
             os.set_blocking(fd, False)
         return cls(*readers), (writers[0], writers[1])
@@ -83,17 +77,8 @@ class PrintedOutput:
         self._begin(limit_bytes)
 
     def _begin(self, limit_bytes: float | None) -> None:
-        decoder = codecs.getincrementaldecoder("utf-8")
-        self._decoders = {fd: decoder("replace") for fd in self.fds}
-        half = 0 if limit_bytes is None else int(limit_bytes) // 2
-        self._tail_room = max(0, min(half - _MARK_BYTES, _MOST_TAIL_BYTES))
-        self._room = (
-            None if limit_bytes is None else max(half, int(limit_bytes) - self._tail_room - _MARK_BYTES)
-        )
-        self._tail: deque[tuple[int, bytes]] = deque()
-        self._tail_bytes = 0
+        self._allowance = Allowance(limit_bytes)
         self._eager = _EAGER
-        self._missing = dict.fromkeys(self.fds, 0)
 
     def take(self) -> list[Captured]:
         """Return what was written since the last look, as far as it goes out at once."""
@@ -110,44 +95,23 @@ class PrintedOutput:
         self._eager -= 1
         if self._eager < 0:
             self.deadline = time.monotonic() + _PAUSE_SECONDS
-        return [message for fd, data in pieces if (message := self._admit(fd, data)) is not None]
-
-    def _admit(self, fd: int, data: bytes) -> Captured | None:
-        if self._names[fd] == "stderr":
-            self._last_words = (self._last_words + data)[-_LAST_BYTES:]
-        head = data if self._room is None else data[: self._room]
-        if self._room is not None:
-            self._room -= len(head)
-            if len(head) < len(data):
-                self._keep(fd, data[len(head) :])
-        text = self._decoders[fd].decode(head)
-        return Captured(stream=self._names[fd], text=text) if text else None
-
-    def _keep(self, fd: int, data: bytes) -> None:
-        """Keep what is printed last, without what it drives out."""
-        self._tail.append((fd, data))
-        self._tail_bytes += len(data)
-        while (over := self._tail_bytes - self._tail_room) > 0:
-            fd, data = self._tail.popleft()
-            self._missing[fd] += min(over, len(data))
-            self._tail_bytes -= min(over, len(data))
-            if over < len(data):
-                self._tail.appendleft((fd, data[over:]))
+        for fd, data in pieces:
+            if fd == self.fds[1]:
+                self._last_words = (self._last_words + data)[-_LAST_BYTES:]
+        return self._said(
+            (number := self.fds.index(fd), self._allowance.admit(number, data)) for fd, data in pieces
+        )
 
     def end_run(self) -> list[Captured]:
         """Return what is left: text that waits, the mark, and the last part of what was printed."""
         messages = self.take()
-        for fd in self.fds:
-            tail = b"".join(data for owner, data in self._tail if owner == fd)
-            if missing := self._missing[fd]:
-                text = f"\n… {missing} bytes of output are missing here …\n"
-                text += tail.lstrip(_WITHIN_CHARACTERS).decode("utf-8", "replace")
-            else:
-                text = self._decoders[fd].decode(tail, final=True)
-            if text:
-                messages.append(Captured(stream=self._names[fd], text=text))
+        messages += self._said((number, self._allowance.rest(number)) for number in (0, 1))
         self._begin(0)
         return messages
+
+    @staticmethod
+    def _said(texts: Iterable[tuple[int, str]]) -> list[Captured]:
+        return [Captured(stream=STREAMS[number], text=text) for number, text in texts if text]
 
     def last_words(self, death: Death) -> str:
         """Return what the interpreter wrote when it died of our own fault; "" otherwise."""

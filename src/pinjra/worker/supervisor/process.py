@@ -33,7 +33,7 @@ from pinjra.worker.supervisor.processes import (
 from pinjra.worker.supervisor.start import start_interpreter
 from pinjra.worker.supervisor.sweep import Spent, Sweeper
 
-__all__ = ["Guest", "Note"]
+__all__ = ["InterpreterProcess", "Note"]
 
 _NOTE = re.compile(rb"([kmu])([0-9]{1,9});")
 _FIRST_NOTE = re.compile(rb"p([1-9][0-9]{0,8});")
@@ -52,7 +52,7 @@ class Note:
     checkpoint: int
 
 
-class Guest:
+class InterpreterProcess:
     """One interpreter and those that take its place."""
 
     def __init__(self, init: Init, place: Workplace, sweeper: Sweeper) -> None:
@@ -85,7 +85,7 @@ class Guest:
         self.is_frozen = False
         """It is stopped: what it was given by its guest does not go on."""
         self._used_at_freeze = 0.0
-        self._settled = 0  # the checkpoint at the last `settle`
+        self._settled = 0  # the checkpoint at the last `clean_up`
         self._dying: list[
             int
         ] = []  # checkpoints before it; the interpreter reaps them when it makes the next one
@@ -134,15 +134,15 @@ class Guest:
         """Whether other sessions live in the box."""
         return any(member is not self for member in self._sweeper.members)
 
-    def branch(self, place: Workplace) -> Guest:
+    def branch(self, place: Workplace) -> InterpreterProcess:
         """Return a copy of this interpreter that works at `place`: not started yet where a fresh one is the same.
 
         Raises:
             OSError: As `branch_off`.
         """
         if self.is_pristine:
-            return Guest(self._init, place, self._sweeper)
-        copy = Guest(self._init, place, self._sweeper)
+            return InterpreterProcess(self._init, place, self._sweeper)
+        copy = InterpreterProcess(self._init, place, self._sweeper)
         try:
             copy.branch_off(self)
         except OSError:
@@ -152,7 +152,7 @@ class Guest:
             self._stop_again()
         return copy
 
-    def branch_off(self, parent: Guest) -> None:
+    def branch_off(self, parent: InterpreterProcess) -> None:
         """Become a copy of `parent`, made by its checkpoint, which sleeps on.
 
         Raises:
@@ -230,7 +230,7 @@ class Guest:
         """Send a signal to the interpreter."""
         _signal(self.pid, number)
 
-    def bury(self) -> Death:
+    def retire(self) -> Death:
         """Close the sockets of the dead interpreter, end everything that it left but the checkpoint; return how it died."""
         self.sweep(keep=(self.checkpoint,))
         self.stream.close()
@@ -242,7 +242,7 @@ class Guest:
         """Kill every process of the box but this one, `keep`, and those of its other sessions."""
         self._sweeper.kill_all_but(keep, self)
 
-    def settle(self) -> None:
+    def clean_up(self) -> None:
         """Kill what a run left behind; take the state of the clocks before the next one."""
         old, self._settled = self._settled, self.checkpoint
         if old and old != self.checkpoint:

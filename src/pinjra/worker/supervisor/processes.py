@@ -22,16 +22,13 @@ __all__ = [
     "describe",
     "die_with_parent",
     "is_zombie",
-    "keep_back",
     "limit_memory",
     "limit_processor",
-    "memory_reserve",
     "reap",
     "reaped_seconds",
     "tree",
 ]
 
-_MOST_RESERVE_BYTES = 32 << 20  # an eighth of a small limit
 MEMORY_STATUS = 86  # exit status of an interpreter whose own bookkeeping ran out of memory
 _PDEATHSIG, _SUBREAPER = 1, 36  # prctl(2)
 _SIGNALS = {int(signal.SIGXCPU): "cpu", int(signal.SIGSYS): "seccomp", int(signal.SIGXFSZ): "disk"}
@@ -189,23 +186,6 @@ def limit_memory(memory_bytes: float | None, disk_bytes: float | None) -> None:
     if disk_bytes is not None:
         _lower(resource.RLIMIT_FSIZE, int(disk_bytes))
     _lower(resource.RLIMIT_CORE, 0)
-
-
-def memory_reserve() -> int:
-    """Return what of this process's limit of memory is kept from guest code; 0 without a limit."""
-    _soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
-    return 0 if hard == resource.RLIM_INFINITY else min(_MOST_RESERVE_BYTES, hard // 8)
-
-
-def keep_back(size: int) -> None:
-    """Let this process use all memory but so much; 0 gives it back. Without it nothing could be done about a full memory."""
-    _soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
-    try:
-        resource.setrlimit(
-            resource.RLIMIT_DATA, (hard if hard == resource.RLIM_INFINITY else hard - size, hard)
-        )
-    except (OSError, ValueError):  # a platform without this limit
-        pass
 
 
 def limit_processor(seconds: float | None) -> None:

@@ -12,7 +12,7 @@ import os
 import time
 
 from pinjra.core.limits import Limits
-from pinjra.worker.supervisor.process import Guest
+from pinjra.worker.supervisor.process import InterpreterProcess
 from pinjra.worker.supervisor.processes import tree
 
 __all__ = ["RunClock"]
@@ -45,7 +45,7 @@ class RunClock:
         times = (self._cpu_at, self._count_at, self._grace_at, self._silence_at)
         return min((at for at in times if at is not None), default=None)
 
-    def start(self, guest: Guest) -> None:
+    def start(self, guest: InterpreterProcess) -> None:
         """Begin a run."""
         now = time.monotonic()
         self.stop()
@@ -58,7 +58,7 @@ class RunClock:
             self._count_at = now + _COUNT_SECONDS
         self.host_spoke()
 
-    def start_aside(self, guest: Guest, *, alone: bool = False) -> None:
+    def start_aside(self, guest: InterpreterProcess, *, alone: bool = False) -> None:
         """Begin what an interpreter does besides runs: setting variables, taking over.
 
         Args:
@@ -70,7 +70,7 @@ class RunClock:
         self._cpu_most = (self._limits.cpu_seconds or 0.0) + ASIDE_SECONDS
         self._cpu_at = time.monotonic() + _LONGEST_LOOK_SECONDS
 
-    def end_run(self, guest: Guest) -> None:
+    def end_run(self, guest: InterpreterProcess) -> None:
         """Leave what the guest says to be over a moment for its checkpoint. It may be a lie: the limits hold on."""
         if self._cpu_at is None:
             self.start_aside(guest)
@@ -95,7 +95,7 @@ class RunClock:
             wall = self._limits.wall_seconds
             self._silence_at = None if wall is None else time.monotonic() + 2 * wall + _SILENCE_SECONDS
 
-    def expired(self, guest: Guest, now: float) -> str:
+    def expired(self, guest: InterpreterProcess, now: float) -> str:
         """Return the cause for which the interpreter is to be killed now; "" for none."""
         if self._grace_at is not None and now >= self._grace_at:
             self._grace_at = None
@@ -112,12 +112,12 @@ class RunClock:
             return self._look_at_cpu(guest, now)
         return ""
 
-    def _look_at_cpu(self, guest: Guest, now: float) -> str:
+    def _look_at_cpu(self, guest: InterpreterProcess, now: float) -> str:
         left = self._cpu_most - guest.cpu_seconds(alone=self._alone)
         if left <= 0:
             return "cpu"
         self._cpu_at = now + max(_LOOK_SECONDS, min(_LONGEST_LOOK_SECONDS, left / self._processors))
         return ""
 
-    def _has_too_many(self, guest: Guest) -> bool:
+    def _has_too_many(self, guest: InterpreterProcess) -> bool:
         return self._limits.processes is not None and len(tree(guest.pid)) >= self._limits.processes

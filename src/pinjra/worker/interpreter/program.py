@@ -1,0 +1,205 @@
+"""Execute -> Finished: what an interpreter does with each message, whatever it was started by and speaks over."""
+
+from __future__ import annotations
+
+import io
+import sys
+from functools import singledispatchmethod
+
+from pinjra.core.execution import Cause, ErrorKind, GuestError
+from pinjra.core.limits import Limits
+from pinjra.guard.errors import GuestStop
+from pinjra.guard.interpreter import Interpreter, Outcome
+from pinjra.wire.messages import Bound, Display, Execute, Finished, GrantTools, Init, Message, SetVariables
+from pinjra.wire.values.codec import EncodeError, decode
+from pinjra.worker.interpreter.channel import Channel
+from pinjra.worker.interpreter.display import open_figures, picture, value_pictures
+from pinjra.worker.interpreter.encoding import GuestEncoder
+from pinjra.worker.interpreter.interrupts import Interrupts
+from pinjra.worker.interpreter.outcomes import error_fields, named, out_of_memory, stopped, too_large
+from pinjra.worker.interpreter.policy import policy_of
+from pinjra.worker.interpreter.programs import run_program
+from pinjra.worker.interpreter.tools import GuestTools
+
+__all__ = ["Program"]
+
+_SOURCE_CHARS = 8 << 20  # of one run: reading more would cost it its memory
+
+
+class Program:
+    """A session's variables and tools, and one method for each message. The subclasses say what stands around a run."""
+
+    def __init__(self, init: Init, channel: Channel, interrupts: Interrupts) -> None:
+        self._limits = Limits(**init.limits)  # type: ignore[arg-type]
+        self._channel = channel
+        self._interrupts = interrupts
+        self._encoder = GuestEncoder(self._limits.value_bytes)
+        self._tools = GuestTools(channel, interrupts, self._encoder)
+        self._interpreter = Interpreter(
+            policy_of(init), limits=self._limits, guard=init.guard, display=self._display
+        )
+        self._interpreter.own_process()
+        self._interpreter.make_room = self.make_room
+
+    def run(self) -> None:
+        """Carry out messages until there are no more."""
+        while (message := self._channel.next_message()) is not None:
+            self.carry_out(message)
+
+    @singledispatchmethod
+    def carry_out(self, message: Message) -> None:
+        """Do what one message says; what no interpreter carries out is nothing."""
+
+    @carry_out.register
+    def _(self, message: Execute) -> None:
+        self.execute(message)
+
+    @carry_out.register
+    def _(self, message: GrantTools) -> None:
+        self.grant(message)
+        self._bound(message.request, "")
+
+    @carry_out.register
+    def _(self, message: SetVariables) -> None:
+        self._bound(message.request, self.set_variables(message))
+
+    def _bound(self, request: int, problem: str) -> None:
+        if request:
+            self._channel.send(Bound(request=request, problem=problem))
+
+    # ------------------------------------------------------------ tools and variables
+
+    def grant(self, message: GrantTools) -> None:
+        """Give guest code what stands for the host's tools."""
+        for name, tool in message.tools.items():
+            stub = self._tools.stub(name, str(tool.get("doc", "")), is_async=tool.get("async") is True)
+            self._interpreter.bind(name, stub)
+
+    def set_variables(self, message: SetVariables) -> str:
+        """Set variables; return what is wrong with them, or ""."""
+        values = decode(message.values, message.blobs)
+        if not isinstance(values, dict):
+            return f"variables are a dict, not {type(values).__name__}"
+        for name, value in values.items():
+            try:
+                self._interpreter.set_variable(str(name), value)
+            except Exception as error:
+                return f"{name}: {error}"
+        return ""
+
+    # ------------------------------------------------------------ a run
+
+    def execute(self, message: Execute) -> None:
+        """Run code and say how it ended."""
+        self._channel.send(self.finished(message))
+
+    def usage(self) -> tuple[float | None, int | None]:
+        """Return seconds and bytes that the run in progress has used, where that can be known here."""
+        return None, None
+
+    def notes(self) -> tuple[str, ...]:
+        """Return what the host is told beside every end."""
+        return ()
+
+    def make_room(self) -> None:
+        """Let go of what is kept from guest code: there is no memory left."""
+
+    def finished(self, message: Execute) -> Finished:
+        """Return how a run ended. Everything that may run guest code is in here."""
+        self._channel.begin_run(message.run)
+        self._interrupts.begin_run()
+        outcome: Outcome | None = None
+        try:
+            finished = self._program_ended(message) if message.argv else None
+            if finished is None:
+                outcome = self._run_code(message)
+                finished = (
+                    self._success(message.run, outcome)
+                    if outcome.error is None
+                    else self._failure(message.run, outcome.error, outcome)
+                )
+        except GuestStop as stop:  # it came behind the guest's last line
+            finished = self._failure(message.run, stopped(stop), outcome)
+        except MemoryError:
+            outcome = None
+            self.make_room()
+            finished = self._failure(message.run, out_of_memory(), None)
+        self._interrupts.end_run()
+        self._channel.end_run()
+        return finished
+
+    def _run_code(self, message: Execute) -> Outcome:
+        if len(message.code) > _SOURCE_CHARS:
+            what = f"the code has {len(message.code)} characters; at most {_SOURCE_CHARS} are read"
+            return Outcome(
+                error=GuestError(kind=ErrorKind.LIMIT, type="MemoryError", message=what, cause=Cause.VALUE)
+            )
+        given = io.BytesIO(message.blobs[0] if message.blobs else b"")
+        sys.stdin = io.TextIOWrapper(given, encoding="utf-8", errors="replace")
+        return self._interpreter.run(message.code)
+
+    def _program_ended(self, message: Execute) -> Finished:
+        ended = run_program(message.argv, message.blobs[0] if message.blobs else b"")
+        if isinstance(ended, GuestError):
+            return self._failure(message.run, ended, None)
+        self._interrupts.check()
+        seconds, peak = self.usage()
+        return Finished(run=message.run, value=ended, cpu_seconds=seconds, memory_peak_bytes=peak)
+
+    def _success(self, run: int, outcome: Outcome) -> Finished:
+        try:
+            notes = self._show(outcome.value)
+            encoder = self._encoder.new()
+            value = encoder.add(outcome.value)
+        except EncodeError as error:
+            return self._failure(run, too_large(error), outcome)
+        self._interrupts.check()
+        seconds, peak = self.usage()
+        return Finished(
+            run=run,
+            value=value,
+            is_final=outcome.is_final,
+            operations=outcome.operations,
+            cpu_seconds=seconds,
+            memory_peak_bytes=peak,
+            notes=(*outcome.notes, *notes, *self.notes()),
+            blobs=encoder.blobs,
+        )
+
+    def _failure(self, run: int, error: GuestError, outcome: Outcome | None) -> Finished:
+        seconds, peak = self.usage()
+        return Finished(
+            run=run,
+            error=error_fields(named(error)),
+            operations=None if outcome is None else outcome.operations,
+            cpu_seconds=seconds,
+            memory_peak_bytes=peak,
+            notes=(*(() if outcome is None else outcome.notes), *self.notes()),
+        )
+
+    # ------------------------------------------------------------ things to look at
+
+    def _display(self, value: object) -> None:
+        found = picture(value)
+        if found is None:
+            print(repr(value))
+        else:
+            self._send_picture(*found)
+
+    def _show(self, value: object) -> list[str]:
+        try:
+            for figure in (*value_pictures(value), *open_figures()):
+                self._send_picture(*figure)
+        except (GuestStop, MemoryError):
+            raise
+        except Exception as error:  # what cannot be drawn is no reason to lose the run's value
+            return [f"a figure could not be drawn: {type(error).__name__}: {error}"[:500]]
+        return []
+
+    def _send_picture(self, media_type: str, data: bytes) -> None:
+        limit = self._limits.value_bytes
+        if limit is not None and len(data) > limit:
+            raise EncodeError(f"a picture of {len(data)} bytes; at most {limit} can be shown")
+        sys.stdout.flush()
+        if self._channel.run:
+            self._channel.send(Display(run=self._channel.run, media_type=media_type, name="", blobs=(data,)))
