@@ -87,6 +87,10 @@ def small_objects() -> Made:
     return ["l", *[{"a": 1} for _ in range(500_000)]], []
 
 
+def many_small_objects() -> Made:
+    return ["l", *[{"a": 1} for _ in range(3_000_000)]], []
+
+
 def scalars() -> Made:
     return ["l", *[["ns", "<f8", "AAAAAAAAAAA=", 0] for _ in range(200_000)]], []
 

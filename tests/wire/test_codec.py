@@ -204,8 +204,8 @@ def test_cycles_and_depth_end_in_opaque_and_never_in_a_recursion_error() -> None
 
 
 def test_sizes_are_bounded() -> None:
-    with pytest.raises(EncodeError, match="more than 10 items"):
-        encode(list(range(11)), ValueLimits(items=10))
+    with pytest.raises(EncodeError, match="takes 5 times 100 bytes to read"):
+        encode(list(range(11)), ValueLimits(value_bytes=100))
     with pytest.raises(EncodeError, match="more than 100 bytes"):
         encode(["x" * 60] * 2, ValueLimits(value_bytes=100))
     with pytest.raises(EncodeError, match="more than 100 bytes"):

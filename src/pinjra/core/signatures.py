@@ -31,7 +31,7 @@ _AS_TEXT = 4  # annotationlib.Format.STRING of Python 3.14
 _PLACEHOLDER: object = getattr(functools, "Placeholder", object())  # Python 3.14
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class CallSignature:
     """What a call may give.
 
@@ -42,6 +42,10 @@ class CallSignature:
 
     parameters: tuple[Parameter, ...] | None
     bound: frozenset[str] = frozenset()
+
+    @functools.cached_property
+    def _signature(self) -> inspect.Signature:
+        return inspect.Signature(self.parameters)
 
     def shown(self) -> str:
         """Return names and types, "..." for what may be left out: "(query: str, *, limit: int = ...)"."""
@@ -57,7 +61,7 @@ class CallSignature:
         if self.parameters is None:
             return
         try:
-            inspect.Signature(self.parameters).bind(*args, **kwargs)
+            self._signature.bind(*args, **kwargs)
         except TypeError as error:  # names only
             raise ToolRefused(f"{name}{self.shown()}: {error}") from None
 

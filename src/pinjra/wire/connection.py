@@ -365,7 +365,8 @@ class GuestConnection:
 
     def __init__(self, *, limits: WireLimits | None = None) -> None:
         self._reader = FrameReader(numbered=False, raw=True)
-        self._assembler = Assembler(TO_GUEST, limits or WireLimits())
+        # Long messages of the host are the host's own will.
+        self._assembler = Assembler(TO_GUEST, limits or WireLimits(message_bytes=1 << 30))
 
     def send(self, message: Message) -> bytes:
         """Return the bytes that say `message`."""

@@ -28,6 +28,9 @@ LINE_BYTES = (
 )  # longest line without its end: passes every vendor's stream (the tightest known takes 1 MiB)
 CHUNK_BYTES = 256 << 10  # raw bytes of one blob frame: as base64 a third of the longest line
 _PIECES = 64  # of a body that are kept apart: copied once, and never a list as long as the body
+# Bytes of Python objects that a message becomes, once as JSON and once as values.
+LIST_WEIGHT, DICT_WEIGHT, ITEM_WEIGHT, TEXT_WEIGHT = 130, 480, 40, 50
+MEMORY_FACTOR = 5  # bytes of objects for each byte on the way: a list of texts of ten characters; dicts of one key would take 60
 BLOBS = 4096  # blobs of one message: a table of 4,000 columns
 
 KEEP_BYTES = 8 << 20  # unacknowledged bytes from which a side stops reading its own source
@@ -47,13 +50,16 @@ class WireLimits:
 
     Args:
         depth: Nesting of JSON. 64 is far below what any parser's stack holds.
-        items: Values and containers in one message: a million small objects are about 100 MB, the worst case.
-        message_bytes: A message with all its blobs.
+        message_bytes: A message with all its blobs. The objects that it becomes may take `MEMORY_FACTOR` times as much.
     """
 
     depth: int = 64
-    items: int = 1 << 20
     message_bytes: int = 80 << 20  # Limits.value_bytes, and room for what goes with it
+
+    @property
+    def memory_bytes(self) -> int:
+        """What the objects of one message may take."""
+        return MEMORY_FACTOR * self.message_bytes
 
 
 class Frame(NamedTuple):
@@ -214,9 +220,8 @@ def load(text: bytes, limits: WireLimits) -> object:
     """
     if not text.isascii():
         refuse("not ASCII", text)
-    opens = text.count(b"[") + text.count(b"{")
     # SECURITY: bounds before parsing. Characters in strings count too at first; only then the strings are cut out.
-    if opens > limits.depth or opens + text.count(b",") > limits.items:
+    if text.count(b"[") + text.count(b"{") > limits.depth or _weight(text) > limits.memory_bytes:
         _check_shape(text, limits)
     try:
         tree, end = _decode(text.decode("ascii"))
@@ -225,6 +230,14 @@ def load(text: bytes, limits: WireLimits) -> object:
     if end != len(text):
         refuse("more than one JSON value", text)
     return cast("object", tree)
+
+
+def _weight(text: bytes) -> int:
+    """Return about how many bytes the objects of this JSON take."""
+    lists, dicts, items, texts = (text.count(mark) for mark in (b"[", b"{", b",", b'"'))
+    return (
+        len(text) + LIST_WEIGHT * lists + DICT_WEIGHT * dicts + ITEM_WEIGHT * items + TEXT_WEIGHT * texts // 2
+    )
 
 
 def _is_json(line: bytes) -> bool:
@@ -237,12 +250,14 @@ def _is_json(line: bytes) -> bool:
 
 def _check_shape(text: bytes, limits: WireLimits) -> None:
     """Refuse JSON nested or long beyond the limits, in linear time and memory, without parsing it."""
-    if text.count(b'"') > 4 * limits.items:
-        refuse(f"more than {limits.items} items", text)
-    bare = b"".join(text.replace(b"\\\\", b"").replace(b'\\"', b"").split(b'"')[::2])
+    plain = text.replace(b"\\\\", b"").replace(b'\\"', b"")
+    most, texts = limits.memory_bytes, TEXT_WEIGHT * plain.count(b'"') // 2
+    if texts > most:
+        refuse(f"values that take more than {most} bytes", text)
+    bare = b"".join(plain.split(b'"')[::2])
+    if _weight(bare) + texts > most:
+        refuse(f"values that take more than {most} bytes", text)
     brackets = bare.translate(_BRACKETS, _NO_BRACKETS)
-    if brackets.count(b"[") + bare.count(b",") > limits.items:
-        refuse(f"more than {limits.items} items", text)
     for _level in range(limits.depth):  # each pass takes the innermost level off
         brackets = brackets.replace(b"[]", b"")
         if not brackets:

@@ -87,8 +87,9 @@ class RunRecord:
             raise ProtocolViolation(f"output on a stream {message.stream[:40]!r}")
         text = self._output.add(message.stream, message.text)
         if text and self._on_output is not None:
-            with self.host_time.of_others():
-                self._on_output(cast("Stream", message.stream), text)
+            began = self.host_time.now()
+            self._on_output(cast("Stream", message.stream), text)
+            self.host_time.leave_out(began)
 
     def forget_listener(self) -> None:
         """Hand on no more text: the caller's callback has failed, or the caller has left."""

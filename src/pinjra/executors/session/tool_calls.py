@@ -13,8 +13,7 @@ import contextvars
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -84,17 +83,14 @@ class HostTime:
         self._thread = threading.get_ident()
         self._since = time.thread_time()
 
-    @contextmanager
-    def of_others(self) -> Iterator[None]:
-        """Leave out what is done here: the time of the host's own functions."""
-        if threading.get_ident() != self._thread:
-            yield
-            return
-        began = time.thread_time()
-        try:
-            yield
-        finally:
-            self._since += time.thread_time() - began
+    def now(self) -> float:
+        """Return this thread's processor time, for `leave_out`."""
+        return time.thread_time()
+
+    def leave_out(self, since: float) -> None:
+        """Leave out what this thread has done since then: a function of the host's own."""
+        if threading.get_ident() == self._thread:
+            self._since += time.thread_time() - since
 
     @property
     def is_over(self) -> bool:
@@ -208,12 +204,15 @@ class ToolCalls:
 
     def _outcome(self, call: int, function: HostFunction, action: Callable[[], object]) -> Answer:
         """Return the answer that says what came of `action`."""
+        host_time = self.host_time
+        began = host_time.now()
         try:
-            with self.host_time.of_others():
-                result = action()
+            result = action()
         except (Exception, asyncio.CancelledError) as error:
             # SECURITY: type and message only; the traceback, its frames and chained errors stay on the host.
             return _failure(call, type(error).__name__, _message(error))
+        finally:
+            host_time.leave_out(began)
         try:
             encoder = Encoder(self._values, self.keep)
             tree = encoder.add(result)

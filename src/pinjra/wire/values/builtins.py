@@ -28,7 +28,7 @@ INT_BITS = 1 << 20  # 315,000 decimal digits; int() of so much hexadecimal takes
 
 
 def _itself(encoder: Encoder, value: Value, _depth: int) -> Value:
-    encoder.spend(1, 0)
+    encoder.spend(0)
     return value
 
 
@@ -37,12 +37,12 @@ def _int(encoder: Encoder, value: int, depth: int) -> Value:
         return _itself(encoder, value, depth)
     if value.bit_length() > INT_BITS:
         return encode_opaque(encoder, Opaque("int", f"<an int of {value.bit_length()} bits>"), depth)
-    encoder.spend(1, value.bit_length() // 4)
+    encoder.spend(value.bit_length() // 4)
     return ["i", f"{value:x}"]
 
 
 def _float(encoder: Encoder, value: float, _depth: int) -> Value:
-    encoder.spend(1, 8)
+    encoder.spend(8)
     if math.isfinite(value):
         return value
     return ["F", repr(value)]
@@ -55,14 +55,14 @@ def _complex(encoder: Encoder, value: complex, depth: int) -> Value:
 def _str(encoder: Encoder, value: str, _depth: int) -> Value:
     if len(value) > INLINE_CHARS:
         return ["S", encoder.blob(value.encode("utf-8", "surrogatepass"))]
-    encoder.spend(1, len(value))
+    encoder.spend(len(value))
     return value
 
 
 def _bytes(encoder: Encoder, value: bytes, _depth: int) -> Value:
     if len(value) > INLINE_BYTES:
         return ["B", encoder.blob(value)]
-    encoder.spend(1, len(value))
+    encoder.spend(len(value))
     return ["y", binascii.b2a_base64(value, newline=False).decode()]
 
 

@@ -22,7 +22,7 @@ from types import GetSetDescriptorType
 
 from pinjra.core.errors import ProtocolViolation
 from pinjra.core.values import Opaque
-from pinjra.wire.frames import refuse
+from pinjra.wire.frames import DICT_WEIGHT, ITEM_WEIGHT, LIST_WEIGHT, MEMORY_FACTOR, TEXT_WEIGHT, refuse
 from pinjra.wire.messages import Value
 
 __all__ = ["Decoder", "EncodeError", "Encoder", "ValueLimits"]
@@ -32,6 +32,7 @@ INLINE_BYTES = 256
 REPR_CHARS = 10_000
 # What a message costs its reader beyond bytes, items and depth, in microseconds of a slow machine.
 WORK = 2_000_000
+TAGGED = 1.0  # any value that is not a plain one
 COLUMN = 240.0  # of a table: so 8,000 in a message
 PAIR = 6.0  # of equal hashes: one comparison, as long as a message allows where there are many
 PIXEL = 0.03  # when it is used; with its memory in mind
@@ -50,12 +51,11 @@ class ValueLimits:
 
     Args:
         depth: Nesting of the tree; containers below become `Opaque`. The frame around it needs ten of JSON's 64.
-        items: Values and containers.
-        value_bytes: Text and bytes together; None for the wire's own limit only.
+        value_bytes: Text and bytes together, as they are on the way; the reader's objects may take `MEMORY_FACTOR` times as much.
+            None for the wire's own limit only.
     """
 
     depth: int = 50
-    items: int = 1_000_000
     value_bytes: int | None = 64 << 20
 
 
@@ -106,7 +106,7 @@ class Encoder(_Budget):
     ) -> None:
         self._limits = limits or ValueLimits()
         self._opaque = opaque
-        self._items = 0
+        self._weight = 0
         self._bytes = 0
         self._active: set[int] = set()
         self._blobs: list[bytes] = []
@@ -127,21 +127,34 @@ class Encoder(_Budget):
         if handler is None:
             handler = self._inherited(type(value))
         tree: Value = handler(self, value, depth)
+        if type(tree) is list:
+            self.work("values with a tag", TAGGED)
+            self._weigh(LIST_WEIGHT + ITEM_WEIGHT * len(tree))
+        elif type(tree) is dict:
+            self._weigh(DICT_WEIGHT + (ITEM_WEIGHT + TEXT_WEIGHT) * len(tree))
+        elif type(tree) is str:
+            self._weigh(TEXT_WEIGHT)
         return tree
 
-    def spend(self, items: int, size: int) -> None:
-        """Charge for `items` values of together `size` bytes."""
-        self._items += items
+    def _weigh(self, memory_bytes: int) -> None:
+        """Charge for what the reader's objects take."""
+        self._weight += memory_bytes
+        most = self._limits.value_bytes
+        if most is not None and self._weight > MEMORY_FACTOR * most:
+            raise EncodeError(
+                f"a value that takes {MEMORY_FACTOR} times {most} bytes to read; return less, an array or a file"
+            )
+
+    def spend(self, size: int) -> None:
+        """Charge for bytes on the way."""
         self._bytes += size
-        if self._items > self._limits.items:
-            raise EncodeError(f"a value of more than {self._limits.items} items; return less, or a file")
         most = self._limits.value_bytes
         if most is not None and self._bytes > most:
             raise EncodeError(f"a value of more than {most} bytes; return less, or a file")
 
     def blob(self, data: bytes) -> int:
         """Keep `data` beside the tree and return its position."""
-        self.spend(1, len(data))
+        self.spend(len(data))
         self._blobs.append(data)
         return len(self._blobs) - 1
 
@@ -149,10 +162,13 @@ class Encoder(_Budget):
         """Return the tree of a container that holds `items`."""
         if depth >= self._limits.depth or id(value) in self._active:
             return self.opaque(value, depth)
-        self.spend(1 + len(items), 8 * len(items))
+        self.spend(8 * len(items))
+        self._weigh(ITEM_WEIGHT * len(items))  # before anything as long is made
+        self._weight -= ITEM_WEIGHT * len(items)
         plain = _plain_items(items)
         if plain is not None:
-            self.spend(0, plain)
+            self.spend(plain)
+            self._weigh(TEXT_WEIGHT * len(items) if items and type(items[0]) is str else 0)
             return [tag, *items]  # type: ignore[list-item]
         self._active.add(id(value))
         try:
@@ -168,7 +184,7 @@ class Encoder(_Budget):
         keys = [key for key, _ in pairs if type(key) is str and len(key) <= INLINE_CHARS]
         if len(keys) != len(pairs):
             return self.sequence("d", value, [part for pair in pairs for part in pair], depth)
-        self.spend(1 + len(pairs), sum(map(len, keys)))
+        self.spend(sum(map(len, keys)))
         self._active.add(id(value))
         try:
             add, below = self.add, depth + 1
@@ -236,6 +252,7 @@ class Decoder(_Budget):
             handler = DECODERS.get(tree[0])
             if handler is None:
                 refuse("unknown tag", tree[0])
+            self.work("values with a tag", TAGGED)
             return handler(self, tree, depth + 1)
         if type(tree) is dict:
             if depth > self._depth:
@@ -331,7 +348,7 @@ _FLOAT_ONLY = {id(float)}
 
 def encode_opaque(encoder: Encoder, value: Opaque, _depth: int) -> Value:
     name, text, handle = value.type, value.repr, value.handle
-    encoder.spend(1, REPR_CHARS if type(text) is not str else min(len(text), REPR_CHARS))
+    encoder.spend(REPR_CHARS if type(text) is not str else min(len(text), REPR_CHARS))
     return [
         "o",
         name[:200] if type(name) is str else "object",

@@ -6,6 +6,7 @@ import binascii
 import math
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from pinjra.core.values import Opaque
@@ -52,7 +53,7 @@ def encode_array(encoder: Encoder, value: np.ndarray, depth: int) -> Value:
 def _encode_dtype(encoder: Encoder, value: np.dtype, depth: int) -> Value:
     if value.str != "|O" and _DTYPE.fullmatch(value.str) is None:
         return encoder.opaque(value, depth)
-    encoder.spend(1, len(value.str))
+    encoder.spend(len(value.str))
     return ["nt", value.str]
 
 
@@ -115,12 +116,20 @@ def _take_scalar(decoder: Decoder, tree: list[Value], depth: int) -> object:
         import numpy as np
     except ImportError:
         return decoder.value(plain, depth)
-    dtype: np.dtype = np.dtype(check_dtype(code))
+    dtype = _dtype(text(code, 40))
     if len(data) != dtype.itemsize:
         refuse("a scalar of another size than its dtype", tree)
     array = np.frombuffer(data, dtype)
-    _check_bits(array)
+    if dtype.kind in "bU":
+        _check_bits(array)
     return array[0]
+
+
+@lru_cache(256)
+def _dtype(code: str) -> np.dtype:
+    import numpy as np
+
+    return np.dtype(check_dtype(code))
 
 
 def _take_dtype(_decoder: Decoder, tree: list[Value], _depth: int) -> object:

@@ -28,6 +28,7 @@ _EVEN = re.compile(r"-?[0-9]{0,6}(D|h|min|s|ms|us|ns)")  # steps of one length
 _FREQUENCY = re.compile(_EVEN.pattern + r"|-?[0-9]{0,3}(B|W(-[A-Z]{3})?|B?(M|Q|Y)(S|E)?(-[A-Z]{3})?)")
 _STEP = 20.0  # microseconds of one step of another kind: pandas calls Python code
 _EVEN_STEP = 0.05
+_TIME = 20.0  # microseconds of one Timestamp
 _ROWS = 1 << 27  # a range index costs nothing to send
 # SECURITY: pandas hashes categories without a seed, crafted ones cost n²: where that is too much they come as plain values
 _CATEGORIES = 1 << 13
@@ -57,11 +58,13 @@ def learn() -> None:
 
 def _timestamp(encoder: Encoder, value: pd.Timestamp, depth: int) -> Value:
     """Return the plain time, and what it lacks: nanoseconds and the unit."""
+    encoder.work("single times of pandas", _TIME)
     plain = encoder.add(value.to_pydatetime(warn=False), depth + 1)
     return ["pt", plain, int(value.nanosecond), str(value.unit)]
 
 
 def _timedelta(encoder: Encoder, value: pd.Timedelta, depth: int) -> Value:
+    encoder.work("single times of pandas", _TIME)
     if str(value.unit) != "ns":
         return ["pd", encoder.add(value.to_pytimedelta(), depth + 1), 0, str(value.unit)]
     whole_ones, rest = divmod(int(value.value), 1000)
@@ -118,7 +121,6 @@ def _series(encoder: Encoder, value: pd.Series, depth: int) -> Value:
 def _frame(encoder: Encoder, value: pd.DataFrame, depth: int) -> Value:
     names = _index(encoder, value.columns, depth)
     columns = [_column(encoder, value.iloc[:, at], depth + 1) for at in range(value.shape[1])]
-    encoder.spend(len(columns), 0)
     return ["df", names, columns, _index(encoder, value.index, depth)]
 
 
@@ -276,6 +278,7 @@ def _with_pandas(what: str, handler: DecodeHandler) -> DecodeHandler:
 def _take_time(decoder: Decoder, tree: list[Value], depth: int) -> object:
     """Return a Timestamp or Timedelta; without pandas the plain time, to the microsecond."""
     tag, plain, nanoseconds, unit = tree
+    decoder.work("single times of pandas", _TIME)
     value = decoder.value(plain, depth)
     kind = datetime.datetime if tag == "pt" else datetime.timedelta
     if type(value) is not kind:

@@ -31,7 +31,7 @@ def _reduction(top: int, bottom: int) -> float:
 
 def _zone(encoder: Encoder, zone: dt.tzinfo | None) -> Value:
     """Return the tree of a time zone; False for one that cannot cross (its methods would have to be called)."""
-    encoder.spend(1, 40)
+    encoder.spend(40)
     if zone is None:
         return None
     if type(zone) is dt.timezone:
@@ -59,12 +59,12 @@ def _time(encoder: Encoder, value: dt.time, depth: int) -> Value:
 
 
 def _date(encoder: Encoder, value: dt.date, _depth: int) -> Value:
-    encoder.spend(1, 8)
+    encoder.spend(8)
     return ["da", value.year, value.month, value.day]
 
 
 def _timedelta(encoder: Encoder, value: dt.timedelta, _depth: int) -> Value:
-    encoder.spend(1, 16)
+    encoder.spend(16)
     return ["td", value.days, value.seconds, value.microseconds]
 
 
@@ -75,7 +75,7 @@ def _timezone(encoder: Encoder, value: dt.tzinfo, depth: int) -> Value:
 
 def _decimal(encoder: Encoder, value: Decimal, depth: int) -> Value:
     digits = str(value)
-    encoder.spend(1, len(digits))
+    encoder.spend(len(digits))
     return ["D", digits] if _DECIMAL.fullmatch(digits) else encoder.opaque(value, depth)
 
 
@@ -90,7 +90,7 @@ def _fraction(encoder: Encoder, value: Fraction, depth: int) -> Value:
 
 def _uuid(encoder: Encoder, value: UUID, depth: int) -> Value:
     number: object = value.int
-    encoder.spend(1, 16)
+    encoder.spend(16)
     if type(number) is not int or not 0 <= number < 1 << 128:
         return encoder.opaque(value, depth)
     return ["U", f"{number:x}"]
@@ -100,7 +100,7 @@ def _path(encoder: Encoder, value: PurePath, depth: int) -> Value:
     shown: object = str(value)
     if type(shown) is not str or len(shown) > 4096:
         return encoder.opaque(value, depth)
-    encoder.spend(1, len(shown))
+    encoder.spend(len(shown))
     is_windows, is_concrete = isinstance(value, PureWindowsPath), isinstance(value, Path)
     return ["P", is_windows, is_concrete, shown]
 

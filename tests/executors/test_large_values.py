@@ -1,0 +1,58 @@
+"""Large values cross both ways; what is beyond the limits is an error of the guest, and the session lives."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pandas as pd
+import pytest
+
+from pinjra.core.execution import Cause
+from pinjra.core.limits import Limits
+from pinjra.executors.pipes import SubprocessExecutor
+
+LONG = Limits(wall_seconds=300, cpu_seconds=300, memory_bytes=4 << 30)
+
+
+@pytest.fixture(scope="module")
+def box() -> Iterator[SubprocessExecutor]:
+    with SubprocessExecutor(["pandas"], guard=False, limits=LONG) as executor:
+        yield executor
+
+
+def test_more_than_a_million_numbers_cross_both_ways(box: SubprocessExecutor) -> None:
+    numbers = list(range(10**9, 10**9 + 1_200_000))
+    box.send_variables({"numbers": numbers})
+    assert box.run("numbers").value == numbers
+
+
+def test_a_table_of_many_rows_with_text_crosses_both_ways(box: SubprocessExecutor) -> None:
+    table = pd.DataFrame({"n": range(600_000), "text": [f"row {n}" for n in range(600_000)]})
+    box.send_variables({"table": table})
+    found = box.run("table").value
+    assert isinstance(found, pd.DataFrame)
+    assert found["text"].tolist() == table["text"].tolist()
+
+
+def test_as_many_times_as_the_bytes_allow_cross(box: SubprocessExecutor) -> None:
+    done = box.run("import datetime\n[datetime.datetime(2024, 1, 1)] * 80_000")
+    assert len(done.value) == 80_000, done.error  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "code", ["[{'a': 1} for _ in range(800_000)]", "[[] for _ in range(3_000_000)]", "['a'] * 5_000_000"]
+)
+def test_what_takes_the_host_too_much_memory_is_the_guests_error(box: SubprocessExecutor, code: str) -> None:
+    error = box.run(code).error
+    assert error is not None
+    assert error.cause is Cause.VALUE
+    assert "takes 5 times" in error.message or "more than one message may cost" in error.message
+    assert box.run("1 + 1").value == 2
+
+
+def test_the_limit_of_a_value_may_be_raised() -> None:
+    with SubprocessExecutor(
+        limits=Limits(value_bytes=200 << 20, memory_bytes=4 << 30, wall_seconds=300)
+    ) as box:
+        box.send_variables({"data": b"x" * (100 << 20)})
+        assert box.run("data").value == b"x" * (100 << 20)
