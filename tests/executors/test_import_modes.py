@@ -33,5 +33,5 @@ def test_a_local_box_is_listed_and_a_walled_one_has_the_standard_library() -> No
 
 
 def test_a_mode_that_does_not_exist_is_the_callers_fault() -> None:
-    with pytest.raises(ConfigurationError, match="imports is one of listed, standard, all, not 'some'"):
+    with pytest.raises(ConfigurationError, match="imports= takes one of 'listed', 'standard', 'all'"):
         sandbox("jail", imports="some")

@@ -34,7 +34,7 @@ from pinjra.executors.session.languages import language_of
 from pinjra.executors.session.run import RunRecord
 from pinjra.executors.session.tool_calls import ToolCalls
 from pinjra.executors.session.transport import Transport
-from pinjra.guard.policy import DEFAULT_AUTHORIZED, IMPORT_MODES, ImportMode
+from pinjra.guard.policy import DEFAULT_AUTHORIZED, ImportMode
 from pinjra.wire.frames import WireLimits
 from pinjra.wire.messages import (
     Bound,
@@ -113,8 +113,6 @@ class SessionExecutor(PythonExecutor):
         self.limits = limits
         self.authorized_imports = (*DEFAULT_AUTHORIZED, *additional_authorized_imports, *self._modules)
         self.imports = imports or self.IMPORTS
-        if self.imports not in IMPORT_MODES:
-            raise ConfigurationError(f"imports is one of {', '.join(IMPORT_MODES)}, not {imports!r}")
         self._guard = guard
         self._rollback = rollback
         self._protected = tuple(protected)
