@@ -250,7 +250,7 @@ def _start(python: str, control: int, words: int) -> subprocess.Popen[bytes]:
     """Start the zygote's process: a clean one, never a fork of the host, whose memory holds secrets."""
     try:
         return subprocess.Popen(  # noqa: S603 (the interpreter that runs us, or that the operator names)
-            [python, "-I", "-c", _BOOT, str(control), os.path.dirname(PACKAGE)],
+            [python, "-P", "-s", "-c", _BOOT, str(control), os.path.dirname(PACKAGE)],
             env=_ENVIRONMENT | {name: os.environ[name] for name in _HANDED_ON if name in os.environ},
             cwd="/",
             pass_fds=(control,),
