@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -184,3 +185,21 @@ def test_the_words_of_a_loader_that_fails_are_shown(tmp_path: Path) -> None:
         assert found[name][0] == "StartupFailed"
         assert "libpython3.so: cannot open shared object file" in str(found[name][1])
         assert "127" in str(found[name][1])
+
+
+def test_a_session_that_cannot_be_made_is_an_error_and_never_an_unconfined_one() -> None:
+    from pinjra.core.errors import StartupFailed
+    from pinjra.executors.local import LocalPythonExecutor
+    from pinjra.jail.spawn.client import zygote_for
+
+    with LocalPythonExecutor(["wave"], spares=0) as box:
+        zygote = zygote_for(box._config)._process.pid
+        limits = resource.prlimit(zygote, resource.RLIMIT_NOFILE)
+        resource.prlimit(zygote, resource.RLIMIT_NOFILE, (8, limits[1]))
+        try:
+            with pytest.raises(StartupFailed, match="Too many open files"):
+                LocalPythonExecutor(["wave"], spares=0)
+        finally:
+            resource.prlimit(zygote, resource.RLIMIT_NOFILE, limits)
+        with LocalPythonExecutor(["wave"], spares=0) as other:
+            assert other.guarantees.boundary == "kernel"

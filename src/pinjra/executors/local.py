@@ -39,6 +39,11 @@ _WITHOUT = (
 )
 
 
+_WINDOWS = (
+    "the worker of `local` needs fork(2), which Windows has not: pip install 'pinjra[wasm]', or use docker"
+)
+
+
 class LocalPythonExecutor(SessionExecutor):
     """Runs guarded code in a child process on any system; its limits hold because a process can be killed.
 
@@ -103,14 +108,26 @@ class LocalPythonExecutor(SessionExecutor):
     def _open(self) -> Transport:
         if sys.platform == "linux" and not self._unconfined:
             from pinjra.executors.jail import open_box
+            from pinjra.jail.spawn.client import zygote_for
 
             try:
-                return open_box(self, self._config)
+                zygote_for(self._config)
             except (StartupFailed, ExecutorUnavailable, BackendError, OSError) as error:
                 self._unconfined = str(error)
                 if self.access.programs or self.access.mounts or self.access.packages:
                     raise
+            else:
+                # SECURITY: where sessions can be confined, one that cannot be made is an error. Else a guest that uses up
+                # processes would have the next session unconfined.
+                return open_box(self, self._config)
+        if sys.platform == "win32":
+            raise ExecutorUnavailable(_WINDOWS)
         return SubprocessTransport(worker_command(self.access.python_path))
+
+    @classmethod
+    def diagnose(cls) -> str:
+        """Return "" but on Windows."""
+        return _WINDOWS if sys.platform == "win32" else ""
 
     def _open_fork(self, ask: Callable[[], None]) -> Transport:
         if sys.platform == "linux":

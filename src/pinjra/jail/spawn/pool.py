@@ -133,12 +133,14 @@ class SessionPool:
 
     def enforce_quotas(self) -> None:
         """Kill the sessions that have written more than they may."""
-        for child in self._by_process.values():
-            if (
-                child.folder
-                and child.disk_bytes is not None
-                and quota.is_exceeded(child.folder, child.disk_bytes)
-            ):
+        for child in list(self._by_process.values()):
+            if not child.folder or child.disk_bytes is None:
+                continue
+            try:
+                is_exceeded = quota.is_exceeded(child.folder, child.disk_bytes)
+            except OSError:  # no descriptor is left for a look: the next one comes
+                continue
+            if is_exceeded:
                 child.message = f"disk: the scratch folder holds more than {child.disk_bytes} bytes"
                 os.kill(child.process, signal.SIGKILL)
 
@@ -222,8 +224,9 @@ class SessionPool:
                 os.close(writer)
                 if inner_door is not None:
                     inner_door.close()
+            undo.callback(_end_at_once, process)
+            pidfd = os.pidfd_open(process)
             undo.pop_all()
-        pidfd = os.pidfd_open(process)
         child = ConfinedProcess(self._count, process, pidfd, reader, group, folder, lock, spec.disk_bytes)
         child.door = door
         self._children[child.number] = self._by_process[process] = child
@@ -293,6 +296,11 @@ class SessionPool:
             ports=self.ports,
             addresses=self.addresses,
         )
+
+
+def _end_at_once(process: int) -> None:
+    os.kill(process, signal.SIGKILL)
+    os.waitpid(process, 0)
 
 
 def _reseed() -> None:
