@@ -44,9 +44,8 @@ _PRELOAD = (
 
 _DEATH_SECONDS = 2.0  # a killed session is gone in milliseconds; a kernel under memory pressure takes longer
 _LEAVE_SECONDS = 2.0  # for the supervisor to end one of several sessions; then the box ends with all of them
-_MOST_BYTES = (
-    120 << 10
-)  # of one read: beyond 128 KiB malloc(3) takes from the kernel and gives back, each time
+# The most bytes of one read: beyond 128 KiB malloc(3) takes from the kernel and gives back, each time.
+_MOST_BYTES = 120 << 10
 
 
 class JailExecutor(SessionExecutor):

@@ -20,9 +20,8 @@ Mode = Literal["program", "calls", "test"]
 _DEFAULT = Limits(wall_seconds=10.0, cpu_seconds=10.0, memory_bytes=512 << 20)
 _UNLIMITED_SECONDS = 86_400.0
 _UNLIMITED_BYTES = 1 << 40
-_CHILD_MEMORY = (
-    64 << 20
-)  # the warm interpreter's own share, which a forked child has mapped from its first moment
+# The warm interpreter's own share, which a forked child has mapped from its first moment.
+_CHILD_MEMORY = 64 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

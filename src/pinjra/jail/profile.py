@@ -234,9 +234,8 @@ ALLOWED = tuple(
 )
 
 _PROT_EXEC, _PROT_WRITE, _MAP_ANONYMOUS = 4, 2, 0x20
-_NAMESPACES_AND_PARENT = (
-    0x7E020000 | 0x00002000 | 0x00008000 | 0x00800000
-)  # CLONE_NEW*, PTRACE, PARENT, UNTRACED
+# CLONE_NEW*, PTRACE, PARENT, UNTRACED.
+_NAMESPACES_AND_PARENT = 0x7E020000 | 0x00002000 | 0x00008000 | 0x00800000
 # SECURITY: MAP_HUGETLB takes from a pool that belongs to the host and that no limit of ours counts; growing mappings
 # (MAP_GROWSDOWN) are the old way to run one mapping into another
 _MAP_HUGETLB_GROWSDOWN = 0x40000 | 0x100

@@ -23,9 +23,8 @@ from pinjra.core.errors import ProtocolViolation
 
 __all__ = ["Frame", "FrameReader", "NumberedStream", "WireLimits", "dump", "glimpse", "load", "refuse"]
 
-LINE_BYTES = (
-    1 << 20
-)  # longest line without its end: passes every vendor's stream (the tightest known takes 1 MiB)
+# The longest line without its end: passes every vendor's stream (the tightest known takes 1 MiB).
+LINE_BYTES = 1 << 20
 CHUNK_BYTES = 256 << 10  # raw bytes of one blob frame: as base64 a third of the longest line
 _PIECES = 64  # of a body that are kept apart: copied once, and never a list as long as the body
 # Bytes of Python objects that a message becomes, once as JSON and once as values.

@@ -7,9 +7,8 @@ from collections import deque
 
 __all__ = ["READ_BYTES", "Outbox", "read_some"]
 
-READ_BYTES = (
-    64 << 10
-)  # of one read: for more, malloc(3) asks the kernel for fresh pages, and gives them back, each time
+# The most bytes of one read: for more, malloc(3) asks the kernel for fresh pages, and gives them back, each time.
+READ_BYTES = 64 << 10
 _PIECE = 1 << 20
 
 
