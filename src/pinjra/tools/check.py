@@ -9,6 +9,7 @@ What does not work: jsonschema (20 µs for each right item, and an error object 
 from __future__ import annotations
 
 import numbers
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -191,7 +192,7 @@ def _is_any(kinds: Iterable[str], value: object) -> bool:
     return any(_is_kind(kind, cls) for kind in kinds)  # type: ignore[arg-type]  # a class can be hashed
 
 
-_SEQUENCES = (list, tuple, set, frozenset)
+_SEQUENCES = (list, tuple, set, frozenset, deque)
 _CLASSES: Mapping[str, tuple[type, ...]] = {
     "string": (str,),
     "boolean": (bool,),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import binascii
 import math
-from collections import deque
+from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Mapping
 
 from pinjra.core.values import Opaque, Record
@@ -72,6 +72,22 @@ def _record(encoder: Encoder, value: Record, depth: int) -> Value:
     return ["R", value.type[:200], encoder.mapping(value, list(value.fields.items()), depth + 1)]
 
 
+_FACTORIES: Mapping[str, type] = {cls.__name__: cls for cls in (list, dict, set, int, float, str, tuple)}
+_LONGEST = 1 << 40  # of a deque that says how long it may be
+
+
+def _defaultdict(encoder: Encoder, value: defaultdict[object, object], depth: int) -> Value:
+    """Return the tree of a dict with defaults; a factory of the guest's own is its code and stays behind."""
+    factory = value.default_factory
+    name = next((name for name, cls in _FACTORIES.items() if cls is factory), "")
+    return ["K", "defaultdict", encoder.mapping(value, list(dict.items(value)), depth + 1), name]
+
+
+def _deque(encoder: Encoder, value: deque[object], depth: int) -> Value:
+    most = value.maxlen if value.maxlen is not None and value.maxlen <= _LONGEST else None
+    return ["K", "deque", encoder.sequence("l", value, list(value), depth + 1), most]
+
+
 _ALL = slice(None)
 
 # SECURITY: base classes' own methods, so that nothing that a subclass defines is called.
@@ -101,7 +117,13 @@ ENCODE: Mapping[type, EncodeHandler] = {
     Opaque: encode_opaque,
     Record: _record,
     range: lambda e, v, d: ["r", *[_int(e, part, d) for part in (v.start, v.stop, v.step)]],
-    deque: lambda e, v, d: e.sequence("l", v, list(v), d),
+    Counter: lambda e, v, d: ["K", "Counter", e.mapping(v, list(dict.items(v)), d + 1), None],
+    OrderedDict: lambda e, v, d: ["K", "OrderedDict", e.mapping(v, list(OrderedDict.items(v)), d + 1), None],
+    defaultdict: _defaultdict,
+    deque: _deque,
+    type({}.keys()): lambda e, v, d: e.sequence("l", v, list(v), d),
+    type({}.values()): lambda e, v, d: e.sequence("l", v, list(v), d),
+    type({}.items()): lambda e, v, d: e.sequence("l", v, list(v), d),
 }
 
 
@@ -156,7 +178,27 @@ def _take_record(decoder: Decoder, tree: list[Value], depth: int) -> object:
     return Record(text(name, 200), found)
 
 
+def _take_collection(decoder: Decoder, tree: list[Value], depth: int) -> object:
+    _tag, name, inner, extra = tree
+    found = decoder.value(inner, depth)
+    if type(found) is Opaque:
+        return found
+    if name == "deque" and type(found) is list:
+        return deque(found, None if extra is None else whole(extra, len(found), _LONGEST))
+    if type(found) is not dict or name not in ("Counter", "OrderedDict", "defaultdict"):
+        refuse("not a collection", tree)
+    if name == "defaultdict":
+        return defaultdict(_FACTORIES.get(text(extra, 20)), found)
+    if name == "OrderedDict":
+        return OrderedDict(found)
+    # Not by its constructor, which counts: the values are as they were, numbers or not.
+    counted: Counter[object] = Counter()
+    dict.update(counted, found)
+    return counted
+
+
 DECODE: Mapping[str, DecodeHandler] = {
+    "K": _take_collection,
     "l": lambda d, tree, depth: d.values(tree, depth),
     "t": lambda d, tree, depth: tuple(d.values(tree, depth)),
     "s": lambda d, tree, depth: set(d.hashables(d.values(tree, depth))),
