@@ -1,4 +1,4 @@
-"""One stream to the host <-> one session: every control message of the host has one method `_on_…`.
+"""One stream to the host <-> one session: every control message of the host has one method, chosen by its class.
 
 The guest's lane goes to the `Lifecycle`. A box has one session, and one more for each that was forked off it.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import replace
+from functools import singledispatchmethod
 from typing import TypeVar
 
 from pinjra.core.errors import ProtocolViolation
@@ -69,7 +70,7 @@ class HostStream:
         self._sweeper = sweeper
         self._add = add
         self._origin = origin
-        self._keeper: Lifecycle | None = None
+        self._lifecycle: Lifecycle | None = None
         self._files: Files | None = None
         host.send(hello)
 
@@ -83,13 +84,13 @@ class HostStream:
     @property
     def deadline(self) -> float | None:
         """When `on_time` is to be called at the latest; None for never."""
-        return None if self._keeper is None else self._keeper.deadline
+        return None if self._lifecycle is None else self._lifecycle.deadline
 
     def masks(self) -> dict[int, int]:
         """Return descriptor → what to poll for."""
         masks = self.host.masks()
-        if self._keeper is not None:
-            masks.update(self._keeper.masks())
+        if self._lifecycle is not None:
+            masks.update(self._lifecycle.masks())
         return masks
 
     def handle(self, fd: int) -> None:
@@ -97,20 +98,20 @@ class HostStream:
         self.host.flush()
         if fd == self.host.fd_in:
             self._carefully(self._from_host)
-        elif self._keeper is not None:
-            keeper = self._keeper
-            self._carefully(lambda: keeper.on_readable(fd))
+        elif self._lifecycle is not None:
+            lifecycle = self._lifecycle
+            self._carefully(lambda: lifecycle.on_readable(fd))
 
     def on_time(self, now: float) -> None:
         """Do what is due."""
-        keeper = self._keeper
-        if keeper is not None and keeper.deadline is not None and now >= keeper.deadline:
-            self._carefully(lambda: keeper.on_time(now))
+        lifecycle = self._lifecycle
+        if lifecycle is not None and lifecycle.deadline is not None and now >= lifecycle.deadline:
+            self._carefully(lambda: lifecycle.on_time(now))
 
     def on_child_ended(self) -> None:
         """Look whether the interpreter is among the dead."""
-        if self._keeper is not None:
-            self._carefully(self._keeper.on_child_ended)
+        if self._lifecycle is not None:
+            self._carefully(self._lifecycle.on_child_ended)
 
     def _carefully(self, action: Callable[[], None]) -> None:
         try:
@@ -121,8 +122,8 @@ class HostStream:
 
     def end(self) -> None:
         """Kill what belongs to this session, remove its files, let go of the stream."""
-        if self._keeper is not None:
-            self._keeper.end()
+        if self._lifecycle is not None:
+            self._lifecycle.end()
         elif self._origin is not None:
             origin, scratch, _captured = self._origin
             origin.guest.end()
@@ -139,24 +140,25 @@ class HostStream:
     def _from_host(self) -> None:
         for event in self.host.receive():
             if isinstance(event, Relay):
-                _there(self._keeper).pass_on(event.data)
+                _there(self._lifecycle).pass_on(event.data)
             else:
-                handler = _HANDLERS.get(type(event))
-                if handler is not None:
-                    handler(self, event)
-        if self._keeper is not None:
-            self._keeper.host_spoke()
+                self._on(event)
+        if self._lifecycle is not None:
+            self._lifecycle.host_spoke()
 
-    def _on_init(self, message: Message) -> None:
-        if not isinstance(message, Init):
-            return
+    @singledispatchmethod
+    def _on(self, message: Message) -> None:
+        """Do what a control message says; one that is not for a supervisor is nothing."""
+
+    @_on.register
+    def _(self, message: Init) -> None:
         try:
             limits = Limits(**message.limits)  # type: ignore[arg-type]
             origin, scratch = self._beginning(message, limits)
         except (TypeError, ValueError, OSError) as error:
             raise ProtocolViolation(f"Init cannot be carried out: {error}") from error
         self._files = Files(scratch)
-        self._keeper = Lifecycle(self.host, self._output, limits, scratch, origin)
+        self._lifecycle = Lifecycle(self.host, self._output, limits, scratch, origin)
 
     def _beginning(self, init: Init, limits: Limits) -> tuple[Origin, Scratch]:
         if self._origin is not None:
@@ -165,29 +167,32 @@ class HostStream:
         init = replace(init, walled=init.walled or is_confined(self._hello.applied))
         return Origin(InterpreterProcess(init, Workplace(scratch.path), self._sweeper)), scratch
 
-    def _on_interrupt(self, message: Message) -> None:
-        if isinstance(message, Interrupt):
-            _there(self._keeper).interrupt(message.grace_seconds)
+    @_on.register
+    def _(self, message: Interrupt) -> None:
+        _there(self._lifecycle).interrupt(message.grace_seconds)
 
-    def _on_kill(self, message: Message) -> None:
-        if isinstance(message, Kill):
-            _there(self._keeper).kill(message)
+    @_on.register
+    def _(self, message: Kill) -> None:
+        _there(self._lifecycle).kill(message)
 
-    def _on_file(self, message: Message) -> None:
+    @_on.register(PutFile)
+    @_on.register(GetFile)
+    @_on.register(ListFiles)
+    def _(self, message: Message) -> None:
         self.host.send(_there(self._files).answer(message))
 
-    def _on_reset(self, message: Message) -> None:
-        if isinstance(message, Reset):
-            _there(self._keeper).reset(message.request)
+    @_on.register
+    def _(self, message: Reset) -> None:
+        _there(self._lifecycle).reset(message.request)
 
-    def _on_close(self, _message: Message) -> None:
+    @_on.register
+    def _(self, _message: Close) -> None:
         self.is_over = True
 
     # ------------------------------------------------------------ branches
 
-    def _on_fork(self, message: Message) -> None:
-        if not isinstance(message, Fork):
-            return
+    @_on.register
+    def _(self, message: Fork) -> None:
         stream = self.host.take_passed()
         if stream < 0:
             self._refuse(message.request, "a session is forked onto another stream, and none was sent")
@@ -195,7 +200,7 @@ class HostStream:
             self._refuse(message.request, "a run is in progress", stream)
         else:
             request = message.request
-            _there(self._keeper).when_copied(
+            _there(self._lifecycle).when_copied(
                 lambda is_copied: self._branch(request, stream, is_copied=is_copied)
             )
 
@@ -217,7 +222,7 @@ class HostStream:
             scratch = copy_scratch(_there(self._files).scratch)
             output, captured = PrintedOutput.branch()
             fds += [*output.fds, *captured]
-            origin = _there(self._keeper).origin(Workplace(scratch.path, captured))
+            origin = _there(self._lifecycle).origin(Workplace(scratch.path, captured))
             os.set_blocking(stream, False)
         except (OSError, ScratchError) as error:
             if scratch is not None:
@@ -238,18 +243,6 @@ class HostStream:
         )
         self.host.send(Forked(request=request))
 
-
-_HANDLERS: dict[type[Message], Callable[[HostStream, Message], None]] = {
-    Init: HostStream._on_init,
-    Interrupt: HostStream._on_interrupt,
-    Kill: HostStream._on_kill,
-    PutFile: HostStream._on_file,
-    GetFile: HostStream._on_file,
-    ListFiles: HostStream._on_file,
-    Reset: HostStream._on_reset,
-    Fork: HostStream._on_fork,
-    Close: HostStream._on_close,
-}
 
 _Part = TypeVar("_Part")
 

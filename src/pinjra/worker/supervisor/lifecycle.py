@@ -288,7 +288,7 @@ class Lifecycle:
             self._wait_until_ready()
 
     def origin(self, place: Workplace) -> Origin:
-        """Return what another keeper begins with to have a copy of this session; to be called when `when_copied` told.
+        """Return what another lifecycle begins with to have a copy of this session; to be called when `when_copied` told.
 
         Raises:
             OSError: No process can be made, or the interpreter does not make it.
