@@ -54,3 +54,11 @@ def test_a_folder_that_holds_more_than_a_guest_should_see_is_refused_unless_told
         check_can("X", {"mounts"}, parse_access({"mounts": {"d": path}}))
     check_can("X", {"mounts"}, parse_access({"mounts": {"d": Mount(path, dangerous=True)}}))
     check_can("X", {"mounts"}, parse_access({"mounts": {"d": tmp_path / "data"}}))
+
+
+@pytest.mark.parametrize("kind", ["jail", "local"])
+def test_modules_of_one_s_own_are_found_below_the_temporary_folder_too(kind, tmp_path):
+    (tmp_path / "own_module_of_mine.py").write_text("answer = 42\n")
+    with sandbox(kind, python_path=[tmp_path], authorized_imports=["own_module_of_mine"], guard=False) as box:
+        assert value(box, "import own_module_of_mine\nown_module_of_mine.answer") == 42
+        assert value(box, "open('x', 'w').write('scratch')") == 7
