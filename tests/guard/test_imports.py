@@ -181,3 +181,20 @@ def test_a_view_asks_its_module_only_for_what_it_is_asked_for(tmp_path, monkeypa
     session = Session("lazy_package_of_a_test")
     assert session.value("import lazy_package_of_a_test as lazy\nlazy.here") == 1
     assert "heavy" not in session.value("from lazy_package_of_a_test import *\nlazy.asked")
+
+
+def test_an_authorised_distribution_brings_all_its_modules(tmp_path, monkeypatch) -> None:
+    for name in ("alpha_plots", "alpha_kits", "other_kits"):
+        (tmp_path / f"{name}.py").write_text("x = 1")
+    information = tmp_path / "alpha_plots-1.0.dist-info"
+    information.mkdir()
+    (information / "METADATA").write_text("Metadata-Version: 2.1\nName: alpha_plots\nVersion: 1.0\n")
+    (information / "RECORD").write_text(
+        "alpha_plots.py,,\nalpha_kits.py,,\nwave/x.py,,\npytest/__init__.py,,\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    session = Session("alpha_plots")
+    assert session.value("import alpha_kits\nalpha_kits.x") == 1
+    assert session.value("from alpha_kits import x\nx") == 1
+    for name in ("other_kits", "wave", "pytest"):  # the last two lie elsewhere, whatever the list says
+        assert session.error(f"import {name}").kind is ErrorKind.REFUSED

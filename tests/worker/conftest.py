@@ -47,9 +47,9 @@ class Host:
             self.close()
             raise
 
-    def _set_up(self, *, imports, raw, **init):
+    def _set_up(self, *, imports, raw, mode="standard", **init):
         self.hello = self.next(Hello)
-        self.send(Init(authorized_imports=imports, raw=raw, resume=not raw, **init))
+        self.send(Init(authorized_imports=imports, imports=mode, raw=raw, resume=not raw, **init))
         self.next(Started)
 
     def send(self, message):

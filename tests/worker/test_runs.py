@@ -6,6 +6,7 @@ from itertools import groupby
 from operator import itemgetter
 
 import pytest
+from tests.worker.conftest import Host
 
 from pinjra.wire.messages import Captured, Done, Execute, FileList, Finished, ListFiles, Reset
 
@@ -203,6 +204,89 @@ def test_an_open_figure_is_shown_at_the_end_of_the_run(open_host):
     assert [p.media_type for p in host.pictures] == ["image/png"]
     host.run("None")
     assert host.pictures == []
+
+
+PLOT = "import matplotlib.pyplot as plt\nplt.plot([1, 2])\n"
+
+
+@pytest.mark.parametrize(
+    ("code", "pictures"),
+    [
+        (PLOT, 1),
+        (PLOT + "plt.show()\nplt.plot([2, 1])\nplt.show()", 2),
+        (PLOT + "plt.show()\nplt.close()", 1),
+        (PLOT + "plt.close()", 0),
+        (PLOT + "plt.gcf()", 1),
+        (PLOT + "plt.gca()", 1),
+        (PLOT + "plt.gca().set_title('x')", 1),
+        (PLOT + "axes = plt.gca()\nplt.show()\naxes", 1),
+        (PLOT + "plt.gcf().show()", 1),
+        (PLOT + "plt.figure()\nplt.plot([3])\nplt.show()", 2),
+        (PLOT + "display(plt.gcf())\nplt.close()", 1),
+        ("import matplotlib\nmatplotlib.use('svg')\n" + PLOT + "plt.show(block=False)", 1),
+        ("from matplotlib.pyplot import *\nplot([1, 2])\nshow()", 1),
+        ("from mpl_toolkits.mplot3d import Axes3D\n" + PLOT + "plt.axes(projection='3d')\nplt.show()", 1),
+    ],
+)
+def test_figures_are_shown_as_in_a_notebook(plotting, code, pictures):
+    plotting.run(code)
+    assert plotting.finished.error is None
+    assert [p.media_type for p in plotting.pictures] == ["image/png"] * pictures
+    plotting.run("None")
+    assert plotting.pictures == []
+
+
+@pytest.fixture(scope="module", params=["standard", "listed"])
+def plotting(request):
+    host = Host(guard=True, imports=("matplotlib",), mode=request.param)
+    yield host
+    host.close()
+
+
+def test_a_figure_of_a_run_that_failed_is_shown_with_it_not_with_the_next(open_host):
+    host = open_host(guard=True, imports=("matplotlib",))
+    assert host.run(PLOT + "1 / 0")["type"] == "ZeroDivisionError"
+    assert len(host.pictures) == 1
+    host.run("None")
+    assert host.pictures == []
+
+
+@pytest.mark.parametrize(
+    ("method", "answer", "media_type", "data"),
+    [
+        ("_repr_png_", "b'PNG'", "image/png", b"PNG"),
+        ("_repr_png_", "(b'PNG', {'width': 3})", "image/png", b"PNG"),
+        ("_repr_jpeg_", "'/9j/'", "image/jpeg", b"\xff\xd8\xff"),
+        ("_repr_svg_", "'<svg/>'", "image/svg+xml", b"<svg/>"),
+        ("_repr_html_", "'<b>é</b>'", "text/html", "<b>é</b>".encode()),
+        ("_repr_markdown_", "'# x'", "text/markdown", b"# x"),
+        ("_repr_latex_", "'$x$'", "text/latex", b"$x$"),
+        ("_repr_json_", "{'a': [1]}", "application/json", b'{"a": [1]}'),
+        ("_repr_mimebundle_", "{'text/plain': 'x', 'image/svg+xml': '<svg/>'}", "image/svg+xml", b"<svg/>"),
+        ("_repr_mimebundle_", "({'text/html': '<i>'}, {})", "text/html", b"<i>"),
+    ],
+)
+@pytest.mark.parametrize("last", ["display(T())", "T()"])
+def test_what_an_object_shows_of_itself_is_shown(open_host, last, method, answer, media_type, data):
+    host = open_host(guard=True)
+    host.run(f"class T:\n def {method}(self, include=None, exclude=None): return {answer}\n{last}")
+    assert [(p.media_type, p.blobs) for p in host.pictures] == [(media_type, (data,))]
+
+
+def test_an_object_that_fails_to_show_itself_is_only_a_value(open_host):
+    host = open_host(guard=True)
+    host.run("class T:\n def _repr_html_(self): return 1 / 0\n def _repr_json_(self): return {1j}\nT()")
+    assert (host.finished.error, host.pictures) == (None, [])
+
+
+def test_a_table_is_shown_and_printed(open_host):
+    host = open_host(guard=True, imports=("pandas",))
+    table = "import pandas\ntable = pandas.DataFrame({'month': ['May'], 'sum': [3]})\n"
+    host.run(table + "display(table)")
+    assert "May" in host.text
+    assert [p.media_type for p in host.pictures] == ["text/html"]
+    host.run("table")
+    assert b"<td>May</td>" in host.pictures[0].blobs[0]
 
 
 def test_an_object_with_its_own_html_is_displayed(open_host):

@@ -124,12 +124,13 @@ class Importer:
         return self._is_authorized(name)
 
     def _is_authorized(self, name: str) -> bool:
-        """Return whether the name, or a package that it lies below, was authorised."""
+        """Return whether the name, or a package that it lies below, was authorised; or else its distribution was."""
+        top = name
         while name:
             if name in self._authorized:
                 return True
-            name = name.rpartition(".")[0]
-        return False
+            top, name = name, name.rpartition(".")[0]
+        return any(_is_part(top, other) for other in self._authorized if "." not in other)
 
     def _refusal(self, name: str) -> RefusedImport:
         top = name.partition(".")[0]
@@ -162,7 +163,7 @@ class Importer:
         view = self._views.get(name)
         if view is None:
             view = self._views[name] = _View(name)
-            view.show(self, importlib.import_module(name))
+            _fill(view, self, importlib.import_module(name))
         return view
 
     def resolve(self, name: str, module: types.ModuleType, item: str) -> object:
@@ -202,27 +203,10 @@ class Importer:
 
 
 class _View(types.ModuleType):
-    """What guest code sees of one module. What it sets on it is set on the module."""
+    """What guest code sees of one module. What it sets on it is set on the module.
 
-    def show(self, importer: Importer, module: types.ModuleType) -> None:
-        """Take the names of `module` from now on, each when it is asked for (PEP 562: no attribute guard of Python)."""
-        name, space = self.__name__, vars(self)
-
-        def resolve(item: str) -> object:
-            is_list = item == "__all__" and item not in vars(module)
-            value = _public(module) if is_list else importer.resolve(name, module, item)
-            if name not in _VOLATILE:
-                space[item] = value
-            return value
-
-        def names() -> list[str]:
-            return [item for item in dir(module) if item[:1] != "_" or item[:2] == "__"]
-
-        own = {
-            item: value for item, value in vars(module).items() if _is_own_dunder(item)
-        }  # `object` has some of these
-        space.update(own, __getattr__=resolve, __dir__=names, __spec__=getattr(module, "__spec__", None))
-        space["$module"] = module
+    No method of its own: it would hide what the module has under that name (`pyplot.show`).
+    """
 
     def __setattr__(self, name: str, value: object) -> None:
         module = _module(self)
@@ -239,6 +223,27 @@ class _View(types.ModuleType):
         else:
             vars(self).pop(name, None)
             delattr(module, name)
+
+
+def _fill(view: _View, importer: Importer, module: types.ModuleType) -> None:
+    """Let a view have the names of `module` from now on, each when it is asked for (PEP 562: no attribute guard of Python)."""
+    name, space = view.__name__, vars(view)
+
+    def resolve(item: str) -> object:
+        is_list = item == "__all__" and item not in vars(module)
+        value = _public(module) if is_list else importer.resolve(name, module, item)
+        if name not in _VOLATILE:
+            space[item] = value
+        return value
+
+    def names() -> list[str]:
+        return [item for item in dir(module) if item[:1] != "_" or item[:2] == "__"]
+
+    own = {
+        item: value for item, value in vars(module).items() if _is_own_dunder(item)
+    }  # `object` has some of these
+    space.update(own, __getattr__=resolve, __dir__=names, __spec__=getattr(module, "__spec__", None))
+    space["$module"] = module
 
 
 def _module(view: types.ModuleType) -> types.ModuleType | None:
@@ -258,6 +263,29 @@ def _is_own_dunder(name: str) -> bool:
 def _is_own(top: str) -> bool:
     """Return whether the program, or its host by `put_file`, has put this module into the folder that it works in."""
     return os.path.isfile(f"{top}.py") or os.path.isfile(os.path.join(top, "__init__.py"))
+
+
+@functools.cache
+def _is_part(top: str, other: str) -> bool:
+    """Return whether the distribution that has the name of the module `other` brings `top` too (matplotlib: mpl_toolkits)."""
+    if top == other or top[:1] == "_" or not sys.stdlib_module_names.isdisjoint((top, other)):
+        return False
+    from importlib.metadata import distributions
+
+    # SECURITY: of one folder only, since what the program has written says nothing about what is installed elsewhere.
+    folders = _folders(top) & _folders(other)
+    lists = [found.read_text("RECORD") or "" for found in distributions(name=other, path=[*folders])]
+    return any(line.startswith((f"{top}/", f"{top}.py,")) for text in lists for line in text.splitlines())
+
+
+def _folders(top: str) -> set[str]:
+    """Return the folders that a module would be loaded from."""
+    try:
+        spec = importlib.util.find_spec(top)
+    except (ImportError, ValueError):
+        return set()
+    places = [] if spec is None else spec.submodule_search_locations or [spec.origin or ""]
+    return {os.path.dirname(place) for place in places}
 
 
 def _is_installed(top: str) -> bool:

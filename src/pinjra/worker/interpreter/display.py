@@ -1,73 +1,220 @@
-"""Objects -> (media type, bytes) to look at: figures, images, whatever offers a picture of itself."""
+"""Objects -> (media type, bytes) to look at: figures, images, whatever offers a picture of itself.
+
+Figures of pyplot follow Jupyter's inline backend: `show` shows a figure and ends it; one that is still open when the run ends is
+shown then. It works whatever backend a program chooses, since all that have no window share one `show` method.
+"""
 
 from __future__ import annotations
 
+import base64
 import io
+import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Sequence
+from importlib.machinery import ModuleSpec, PathFinder
+from types import ModuleType
+from typing import Protocol, cast
 
 from pinjra.guard.errors import GuestStop
 
-__all__ = ["open_figures", "picture", "value_pictures"]
+__all__ = ["open_figures", "picture", "show_figures_by", "value_pictures"]
 
 Picture = tuple[str, bytes]
+Show = Callable[[str, bytes], None]
 
-_TEXTS = (("_repr_html_", "text/html"), ("_repr_svg_", "image/svg+xml"), ("_repr_markdown_", "text/markdown"))
-_BYTES = (("_repr_png_", "image/png"), ("_repr_jpeg_", "image/jpeg"))
+_METHODS = {
+    "image/png": "_repr_png_",
+    "image/jpeg": "_repr_jpeg_",
+    "image/svg+xml": "_repr_svg_",
+    "text/html": "_repr_html_",
+    "text/markdown": "_repr_markdown_",
+    "text/latex": "_repr_latex_",
+    "application/json": "_repr_json_",
+}  # the one that shows most is taken: in this order
+_MANAGERS = "matplotlib.backend_bases"
+
+
+class _Figure(Protocol):
+    def savefig(self, file: io.BytesIO, **options: object) -> None: ...
+
+
+class _Canvas(Protocol):
+    figure: _Figure
+
+
+class _Manager(Protocol):
+    canvas: _Canvas
 
 
 def picture(value: object) -> Picture | None:
     """Return what there is to see of `value`; None when it is nothing to look at. Runs the object's own methods: guest code."""
-    cls = type(value)
-    for module, make in _KNOWN:
-        if any(base.__module__.partition(".")[0] == module for base in cls.__mro__):
-            found = make(value)
-            if found is not None:
-                return found
-    return _own_picture(value, cls)
+    figure = _figure_of(value)
+    if figure is not None:
+        return _drawn(figure)
+    return _image(value) or _own_picture(value)
 
 
-def _figure(value: object) -> Picture | None:
-    figures = sys.modules.get("matplotlib.figure")
-    base = getattr(figures, "Figure", None)
-    if isinstance(value, list | tuple) or base is None:
+def value_pictures(value: object) -> list[Picture]:
+    """Return what there is to see of a run's value: a figure, an image, what its class draws."""
+    figure = None if value is None else _figure_of(value)
+    if figure is not None and figure is not value and _manager_of(figure) is None:
+        return []  # axes, lines or texts of a figure that was shown: what `ax.set_title("…")` gives
+    found = None if value is None else picture(value)
+    manager = _manager_of(figure)
+    if manager is not None:
+        _end(manager)  # it is not shown twice
+    return [] if found is None else [found]
+
+
+# ---------------------------------------------------------------- figures of pyplot
+
+
+def open_figures() -> list[Picture]:
+    """Return a picture of each figure that pyplot holds open, and end it: what a notebook does when a cell has run."""
+    try:
+        return [_drawn(manager.canvas.figure) for manager in _managers()]
+    finally:
+        for manager in _managers():
+            _end(manager)
+
+
+def show_figures_by(show: Show) -> None:
+    """Let `plt.show()` and `figure.show()` show figures by `show`, in whatever backend without windows."""
+
+    def show_and_end(manager: _Manager) -> None:
+        try:
+            show(*_drawn(manager.canvas.figure))
+        finally:
+            _end(manager)
+
+    def adapt(module: ModuleType) -> None:
+        vars(module)["FigureManagerBase"].show = show_and_end
+
+    if _MANAGERS in sys.modules:
+        adapt(sys.modules[_MANAGERS])
+    else:
+        sys.meta_path.insert(0, cast("type[PathFinder]", _OnceLoaded(_MANAGERS, adapt)))
+
+
+class _OnceLoaded:
+    """Finds one module as Python would, and does something to it when it has been loaded."""
+
+    def __init__(self, name: str, adapt: Callable[[ModuleType], None]) -> None:
+        self._name = name
+        self._adapt = adapt
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """Return the module's own spec with a loader that adapts it; None for all other modules."""
+        if name != self._name:
+            return None
+        sys.meta_path.remove(cast("type[PathFinder]", self))
+        spec = PathFinder.find_spec(name, path, target)
+        loader = None if spec is None else spec.loader
+        if loader is not None:
+            execute = loader.exec_module
+
+            def exec_module(module: ModuleType) -> None:
+                execute(module)
+                self._adapt(module)
+
+            loader.exec_module = exec_module  # type: ignore[method-assign]  # of this one module's loader
+        return spec
+
+
+def _managers() -> list[_Manager]:
+    helpers = sys.modules.get("matplotlib._pylab_helpers")
+    return [] if helpers is None else list(vars(helpers)["Gcf"].get_all_fig_managers())
+
+
+def _manager_of(figure: _Figure | None) -> _Manager | None:
+    return next((manager for manager in _managers() if manager.canvas.figure is figure), None)
+
+
+def _end(manager: _Manager) -> None:
+    vars(sys.modules["matplotlib._pylab_helpers"])["Gcf"].destroy(manager)
+
+
+def _figure_of(value: object) -> _Figure | None:
+    """Return the figure that `value` is or belongs to; classes of the guest's own draw themselves."""
+    base = getattr(sys.modules.get("matplotlib.figure"), "Figure", None)
+    if base is None or not _is_made_by(value, "matplotlib"):
         return None
     figure = value if isinstance(value, base) else getattr(value, "figure", None)
-    return _saved(figure.savefig, "png", bbox_inches="tight") if isinstance(figure, base) else None
+    return cast("_Figure", figure) if isinstance(figure, base) else None
 
 
-def _image(value: object) -> Picture | None:
-    images = sys.modules.get("PIL.Image")
-    base = getattr(images, "Image", None)
-    return _saved(value.save, "PNG") if base is not None and isinstance(value, base) else None
+def _is_made_by(value: object, package: str) -> bool:
+    return any(base.__module__.partition(".")[0] == package for base in type(value).__mro__)
 
 
-_KNOWN: tuple[tuple[str, Callable[[object], Picture | None]], ...] = (
-    ("matplotlib", _figure),
-    ("PIL", _image),
-)
-
-
-def _saved(save: Callable[..., object], kind: str, **options: object) -> Picture:
+def _drawn(figure: _Figure) -> Picture:
     file = io.BytesIO()
-    save(file, format=kind, **options)
+    figure.savefig(file, format="png", bbox_inches="tight")
     return "image/png", file.getvalue()
 
 
-def _own_picture(value: object, cls: type) -> Picture | None:
-    for name, media_type in _BYTES:
-        data = _ask(value, cls, name)
-        if type(data) is bytes:
+# ---------------------------------------------------------------- what objects draw of themselves
+
+
+def _image(value: object) -> Picture | None:
+    base = getattr(sys.modules.get("PIL.Image"), "Image", None)
+    if base is None or not isinstance(value, base):
+        return None
+    file = io.BytesIO()
+    value.save(file, format="PNG")
+    return "image/png", file.getvalue()
+
+
+def _own_picture(value: object) -> Picture | None:
+    """Return the richest of what IPython's protocol (`_repr_mimebundle_`, `_repr_html_`, …) gives for `value`."""
+    bundle = _without_metadata(_ask(value, "_repr_mimebundle_"))
+    offers = bundle if isinstance(bundle, dict) else {}
+    for media_type, method in _METHODS.items():
+        found = offers.get(media_type)
+        if found is None:
+            found = _without_metadata(_ask(value, method))
+        data = _as_bytes(media_type, found)
+        if data is not None:
             return media_type, data
-    for name, media_type in _TEXTS:
-        text = _ask(value, cls, name)
-        if type(text) is str:
-            return media_type, text.encode("utf-8", "replace")
     return None
 
 
-def _ask(value: object, cls: type, name: str) -> object:
-    method = next((base.__dict__[name] for base in cls.__mro__ if name in base.__dict__), None)
+def _without_metadata(answer: object) -> object:
+    return answer[0] if isinstance(answer, tuple) and answer else answer
+
+
+def _as_bytes(media_type: str, found: object) -> bytes | None:
+    """Return the data of one representation; None where it is not of the form that its media type has."""
+    if found is None:
+        return None
+    if media_type == "application/json":
+        return _json(found)
+    if isinstance(found, str):
+        is_text = media_type.startswith("text/") or media_type.endswith("+xml")
+        return found.encode("utf-8", "replace") if is_text else _from_base64(found)
+    return bytes(found) if isinstance(found, bytes | bytearray) else None
+
+
+def _json(value: object) -> bytes | None:
+    try:
+        return json.dumps(value, ensure_ascii=False).encode("utf-8", "replace")
+    except (TypeError, ValueError, RecursionError):
+        return None
+
+
+def _from_base64(text: str) -> bytes | None:
+    try:
+        return base64.b64decode(text, validate=False)
+    except ValueError:
+        return None
+
+
+def _ask(value: object, name: str) -> object:
+    """Return what a method of the object's class gives; None where there is none, or it fails."""
+    classes: Iterable[type] = type(value).__mro__
+    method = next((vars(cls)[name] for cls in classes if name in vars(cls)), None)
     if not callable(method):
         return None
     try:
@@ -76,31 +223,3 @@ def _ask(value: object, cls: type, name: str) -> object:
         raise
     except Exception:  # an object that cannot draw itself has no picture
         return None
-
-
-def value_pictures(value: object) -> list[Picture]:
-    """Return what there is to see of a run's value: a figure, an image, what its class draws. Tables are the host's."""
-    if value is None:
-        return []
-    found = _own_picture(value, type(value)) if _is_guest_made(value) else _figure(value) or _image(value)
-    pyplot = sys.modules.get("matplotlib.pyplot")
-    if pyplot is not None and found is not None and hasattr(value, "savefig"):
-        pyplot.close(value)  # it is not shown twice
-    return [] if found is None else [found]
-
-
-def _is_guest_made(value: object) -> bool:
-    return type(value).__module__ in ("__main__", "builtins")
-
-
-def open_figures() -> Iterator[Picture]:
-    """Yield a picture of each figure that pyplot holds open, and close it: what `plt.show()` means where there is no window."""
-    pyplot = sys.modules.get("matplotlib.pyplot")
-    if pyplot is None:
-        return
-    for number in pyplot.get_fignums():
-        figure = pyplot.figure(number)
-        try:
-            yield _saved(figure.savefig, "png", bbox_inches="tight")
-        finally:
-            pyplot.close(figure)

@@ -13,7 +13,7 @@ from pinjra.guard.interpreter import Interpreter, Outcome
 from pinjra.wire.messages import Bound, Display, Execute, Finished, GrantTools, Init, Message, SetVariables
 from pinjra.wire.values.codec import EncodeError, decode
 from pinjra.worker.interpreter.channel import Channel
-from pinjra.worker.interpreter.display import open_figures, picture, value_pictures
+from pinjra.worker.interpreter.display import open_figures, picture, show_figures_by, value_pictures
 from pinjra.worker.interpreter.encoding import GuestEncoder
 from pinjra.worker.interpreter.interrupts import Interrupts
 from pinjra.worker.interpreter.outcomes import error_fields, named, out_of_memory, stopped, too_large
@@ -40,6 +40,7 @@ class Program:
         )
         self._interpreter.own_process()
         self._interpreter.make_room = self.make_room
+        show_figures_by(self._send_picture)
 
     def run(self) -> None:
         """Carry out messages until there are no more."""
@@ -167,6 +168,9 @@ class Program:
         )
 
     def _failure(self, run: int, error: GuestError, outcome: Outcome | None) -> Finished:
+        drawn = (
+            self._show(None) if error.kind is ErrorKind.EXCEPTION else []
+        )  # not after a stop: there is no time
         seconds, peak = self.usage()
         return Finished(
             run=run,
@@ -174,16 +178,16 @@ class Program:
             operations=None if outcome is None else outcome.operations,
             cpu_seconds=seconds,
             memory_peak_bytes=peak,
-            notes=(*(() if outcome is None else outcome.notes), *self.notes()),
+            notes=(*(() if outcome is None else outcome.notes), *drawn, *self.notes()),
         )
 
     # ------------------------------------------------------------ things to look at
 
     def _display(self, value: object) -> None:
         found = picture(value)
-        if found is None:
-            print(repr(value))
-        else:
+        if found is None or (found[0].startswith("text/") and type(value).__repr__ is not object.__repr__):
+            print(repr(value))  # of a table too: not all who read the output can read HTML
+        if found is not None:
             self._send_picture(*found)
 
     def _show(self, value: object) -> list[str]:
