@@ -103,5 +103,5 @@ run_guard_tests() {
   grep -E '^(pytest|hypothesis|jsonschema|numpy|pandas|pillow)' requirements/check.txt | while read -r line; do
     "$home/bin/python" -m pip install --quiet --disable-pip-version-check --only-binary=:all: "$line" 2>&1 | grep -v '^WARNING: Location' >&2 || true
   done
-  PYTHONPATH=src run_tests "$home/bin/python" tests/guard tests/wire
+  PYTHONPATH=$PWD/src run_tests "$home/bin/python" tests/guard tests/wire
 }
