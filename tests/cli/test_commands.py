@@ -116,7 +116,7 @@ def test_a_guests_terminal_commands_do_not_reach_the_terminal():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["exec"], "pinjra: give either FILE or -c CODE (see pinjra exec --help)"),
+        (["exec"], "pinjra: give either PROGRAM or -c CODE (see pinjra exec --help)"),
         (["exec", "-c", "1", "--executor", "moon"], "pinjra: there is no executor 'moon'; there are: jail, local, "),
         (["exec", "/no/such/file"], "No such file or directory"),
         (["exec", "-c", "1", "--wall", "-1"], "--wall"),
@@ -178,6 +178,16 @@ def test_run_quietly_prints_only_the_answer(provider):
     answers += STEPS
     done = pinjra(*RUN, "--quiet", env=environment)
     assert (done.returncode, done.stdout, done.stderr) == (0, "42\n", "")
+
+
+def test_run_takes_files_and_saves_what_comes_out(provider, tmp_path):
+    environment, answers = provider
+    answers += ["Copy.\n```python\nopen('b.txt', 'w').write(open('a.txt').read())\nfinal_answer(1)\n```"]
+    (tmp_path / "a.txt").write_text("copied")
+    out = tmp_path / "out"
+    done = pinjra(*RUN, "--file", str(tmp_path / "a.txt"), "--out", str(out), env=environment)
+    assert done.returncode == 0, done.stderr
+    assert (out / "b.txt").read_text() == "copied"
 
 
 def test_run_in_json_prints_an_object_a_line(provider):

@@ -38,6 +38,7 @@ BY_TYPE: Mapping[str, st.SearchStrategy[object]] = {
     "Value": TREE,
     "tuple[str, ...]": st.lists(st.text()).map(tuple),
     "dict[str, int]": st.dictionaries(st.text(), WHOLE),
+    "dict[str, int] | None": st.none() | st.dictionaries(st.text(), WHOLE),
     "dict[str, int | float | None]": st.dictionaries(st.text(), st.one_of(WHOLE, NUMBER, st.none())),
     "dict[str, dict[str, str | bool]]": st.dictionaries(
         st.text(), st.dictionaries(st.text(), st.one_of(st.text(), st.booleans()))

@@ -38,6 +38,8 @@ from pinjra.agents.run.vote import execute_vote
 from pinjra.agents.saving import Savable
 from pinjra.core.errors import ConfigurationError
 from pinjra.core.events import Event
+from pinjra.core.files import GivenFiles, given_files
+from pinjra.executors.base import check_file_name
 from pinjra.models.base import Model, ToolSchema
 from pinjra.tools.base import Tool
 
@@ -181,6 +183,10 @@ class Agent(Savable, ABC):
         """Return a fresh executor session; None for an agent that runs no code."""
         return None
 
+    def disk_bytes(self) -> float | None:
+        """Return what the files of a run may hold; None for no limit."""
+        return None
+
     @abstractmethod
     def bind_session(self, run: Run) -> None:
         """Give the run's session its tools and variables."""
@@ -215,6 +221,7 @@ class Agent(Savable, ABC):
         additional_args: Mapping[str, object] | None = None,
         max_steps: int | None = None,
         return_full_result: bool | None = None,
+        files: GivenFiles | None = None,
     ) -> object:
         """Return the final answer; a `RunResult` with `return_full_result`; an iterator of events with `stream`.
 
@@ -222,13 +229,14 @@ class Agent(Savable, ABC):
             reset: False goes on with the memory and the variables of the last run.
             images: PIL images, bytes or paths, for the model to see.
             additional_args: Variables for the code, or objects that a JSON agent may name.
+            files: Put into the folder that code works in, and told to the model: ["a.csv", Path, {"name": b"…"}].
 
         Raises:
             AgentInterrupted, AgentBudgetError: The run was stopped; `error.result` says how far it came. Not raised, but
                 told in the result's `state`, with `return_full_result`.
             AgentGenerationError: The model or its provider failed.
         """
-        options = self._options(task, reset, images, additional_args, max_steps)
+        options = self._options(task, reset, images, additional_args, max_steps, files)
         if stream:
             return events_of(self, options)
         return driver.outcome(*self.execute(options), full=self._is_full(return_full_result))
@@ -242,13 +250,14 @@ class Agent(Savable, ABC):
         additional_args: Mapping[str, object] | None = None,
         max_steps: int | None = None,
         return_full_result: bool | None = None,
+        files: GivenFiles | None = None,
     ) -> Awaitable[object] | AsyncIterator[Event]:
         """Return an awaitable of what `run` returns; with `stream`, an async iterator of events.
 
         Async callbacks, checks and hooks run on the caller's event loop, and async tools of a JSON agent; those of code
         run on the executor's. Cancelling interrupts the run.
         """
-        options = self._options(task, reset, images, additional_args, max_steps)
+        options = self._options(task, reset, images, additional_args, max_steps, files)
         if stream:
             return astream(self, options)
         return aexecute(self, options, full=self._is_full(return_full_result))
@@ -306,6 +315,7 @@ class Agent(Savable, ABC):
         images: Sequence[object] | None,
         additional_args: Mapping[str, object] | None,
         max_steps: int | None,
+        files: GivenFiles | None,
     ) -> RunOptions:
         return RunOptions(
             task=task,
@@ -313,6 +323,7 @@ class Agent(Savable, ABC):
             images=encode_images(images or ()),
             variables=dict(additional_args or {}),
             max_steps=self.max_steps if max_steps is None else check_count("max_steps", max_steps),
+            files=given_files(files, check_file_name, self.disk_bytes()),
         )
 
     def _is_full(self, asked: bool | None) -> bool:
@@ -341,6 +352,12 @@ class Agent(Savable, ABC):
         run = self._current_run()
         numbers = [step.step_number for step in self.memory.steps if isinstance(step, ActionStep)]
         return run.step_number if run is not None else max(numbers, default=0)
+
+    @property
+    def last_result(self) -> RunResult | None:
+        """Return what came of the last run to end, however it was followed; None before."""
+        last = self.last_runs.last
+        return last.result if last else None
 
     def _current_run(self) -> Run | None:
         run = CURRENT_RUN.get()

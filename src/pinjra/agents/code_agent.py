@@ -25,6 +25,7 @@ from pinjra.agents.run.waiting import interrupting
 from pinjra.core.errors import ConfigurationError, PinjraError, SessionLost
 from pinjra.core.events import CodeReady, OutputText
 from pinjra.core.execution import Execution
+from pinjra.core.limits import Limits
 from pinjra.core.values import Opaque
 from pinjra.executors.base import PythonExecutor
 from pinjra.executors.registry import create_executor, default_executor, executor_class
@@ -111,6 +112,11 @@ class CodeAgent(Agent):
     def open_session(self) -> RunSession | None:
         """Return a fresh executor session, or the one around the given executor."""
         return self._source.open()
+
+    def disk_bytes(self) -> float | None:
+        """Return what the executor's limits give to files."""
+        limits = self._source.given.limits if self._source.given else self.executor_kwargs.get("limits")
+        return limits.disk_bytes if isinstance(limits, Limits) else Limits().disk_bytes
 
     def bind_session(self, run: Run) -> None:
         """Give the session this run's tools and variables, and take its output."""
@@ -281,7 +287,9 @@ class CodeAgent(Agent):
         Raises:
             AgentExecutionError: The code failed; what it printed is kept.
         """
-        step.notes = execution.notes
+        step.notes, step.artifacts = execution.notes, execution.artifacts
+        run.files.update(execution.files)
+        run.artifacts += execution.artifacts
         step.action_output = execution.value
         step.observations = describe_execution(execution)
         step.observations_images = self._images(run, execution)

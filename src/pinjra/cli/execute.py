@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import stat
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, BinaryIO, TextIO
 
 import click
 
 from pinjra.cli import GUEST_FAILED, INTERRUPTED, LIMIT_REACHED
 from pinjra.cli.access_options import access_options
-from pinjra.cli.options import ctrl_c, executor_options, limits_of, names
+from pinjra.cli.options import ctrl_c, executor_options, file_options, limits_of, names
 
 if TYPE_CHECKING:
     from pinjra.core.execution import Execution, GuestError
@@ -22,15 +25,22 @@ _STATUS = {"limit": LIMIT_REACHED, "interrupted": INTERRUPTED}
 
 
 @click.command(name="exec")
-@click.argument("file", type=click.File("r", encoding="utf-8"), required=False)
+@click.argument("program", type=click.File("r", encoding="utf-8"), required=False)
 @click.option("-c", "code", metavar="CODE", help="The program itself.")
 @executor_options
 @access_options
+@file_options
+@click.option(
+    "--stdin", type=click.File("rb"), help="What the program reads; a pipe or a file is read without it."
+)
 @click.option("--language", default="python", metavar="NAME", help="python, bash, javascript or cpp.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object with everything that came of it.")
 def execute(
-    file: TextIO | None,
+    program: TextIO | None,
     code: str | None,
+    stdin: BinaryIO | None,
+    files: tuple[str, ...],
+    out: str | None,
     executor: str | None,
     imports: str,
     wall_seconds: float | None,
@@ -39,13 +49,14 @@ def execute(
     as_json: bool,
     access: dict[str, Any],
 ) -> int:
-    """Run FILE ("-" for standard input), or the CODE of -c, in an executor."""
+    """Run PROGRAM ("-" for standard input), or the CODE of -c, in an executor."""
     from pinjra.core.json_data import json_text
     from pinjra.executors.registry import create_executor
 
-    if (file is None) == (code is None):
-        raise click.UsageError("give either FILE or -c CODE")
-    source = code if code is not None else _read(file)
+    if (program is None) == (code is None):
+        raise click.UsageError("give either PROGRAM or -c CODE")
+    source = code if code is not None else _read(program)
+    given = _given(stdin, is_taken=program is not None and program.name in ("-", "<stdin>"))
     limits = limits_of(wall_seconds, memory_mib)
     options = access if limits is None else {"limits": limits, **access}
     with create_executor(
@@ -54,7 +65,9 @@ def execute(
         if not as_json:
             box.on_output = _write
         with ctrl_c(box.interrupt):
-            done = box.run(source) if language == "python" else _in(box, source, language)
+            done = _run(box, source, language=language, stdin=given, files=files)
+        if out is not None:
+            _save(done, out)
     if as_json:
         print(json_text(_form(done)))
     else:
@@ -62,13 +75,34 @@ def execute(
     return 0 if done.error is None else _STATUS.get(done.error.kind.value, GUEST_FAILED)
 
 
-def _in(box: PythonExecutor, source: str, language: str) -> Execution:
+def _run(box: PythonExecutor, source: str, *, language: str, stdin: bytes, files: Sequence[str]) -> Execution:
     from pinjra.core.errors import ConfigurationError
     from pinjra.executors.session.executor import SessionExecutor
 
-    if not isinstance(box, SessionExecutor):
-        raise ConfigurationError(f"this executor knows no --language {language}")
-    return box.run(source, language=language)
+    box.put_files(files)
+    if isinstance(box, SessionExecutor):
+        return box.run(source, language=language, stdin=stdin)
+    if language != "python" or stdin:
+        raise ConfigurationError("this executor knows neither --language nor --stdin")
+    return box.run(source)
+
+
+def _given(stdin: BinaryIO | None, *, is_taken: bool) -> bytes:
+    """Return what the program is to read: the option's, else what a pipe or a file gives to this command."""
+    if stdin is not None:
+        return stdin.read()
+    if is_taken or sys.stdin is None:
+        return b""
+    try:
+        mode = os.fstat(sys.stdin.fileno()).st_mode
+    except (OSError, ValueError):  # closed, or no file
+        return b""
+    return sys.stdin.buffer.read() if stat.S_ISFIFO(mode) or stat.S_ISREG(mode) else b""
+
+
+def _save(done: Execution, out: str) -> None:
+    for path in done.save(out):
+        print(f"saved: {path}", file=sys.stderr)
 
 
 def _read(file: TextIO | None) -> str:
@@ -127,5 +161,6 @@ def _form(done: Execution) -> dict[str, Any]:
         "artifacts": [
             {"media_type": a.media_type, "name": a.name, "bytes": len(a.data)} for a in done.artifacts
         ],
+        "files": {file.name: file.size for file in done.files.values()},
         "usage": asdict(done.usage),
     }

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import click
 
-__all__ = ["chosen_model", "ctrl_c", "executor_options", "limits_of", "names"]
+__all__ = ["chosen_model", "ctrl_c", "executor_options", "file_options", "limits_of", "names"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -31,6 +31,23 @@ def executor_options(command: F) -> F:
     ):  # fmt: skip
         command = option(command)
     return command
+
+
+def file_options(command: F) -> F:
+    """Add the options that say which files go in, and where what comes out is saved."""
+    command = click.option(
+        "--out",
+        type=click.Path(file_okay=False),
+        metavar="DIR",
+        help="Save files that code wrote, and pictures, there.",
+    )(command)
+    return click.option(
+        "--file",
+        "files",
+        multiple=True,
+        type=click.Path(exists=True, dir_okay=False),
+        help="A file for code to work with; may be repeated.",
+    )(command)
 
 
 def limits_of(wall_seconds: float | None, memory_mib: int | None) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
@@ -12,7 +12,7 @@ import click
 
 from pinjra.cli import FAILED, GUEST_FAILED, INTERRUPTED, LIMIT_REACHED, WRONG_INPUT
 from pinjra.cli.access_options import access_options
-from pinjra.cli.options import chosen_model, ctrl_c, executor_options, limits_of, names
+from pinjra.cli.options import chosen_model, ctrl_c, executor_options, file_options, limits_of, names
 from pinjra.core.nearest import nearest
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ class View(Protocol):
 )
 @executor_options
 @access_options
+@file_options
 @click.option("--tools", default="", metavar="A,B", help=f"Of {', '.join(_TOOLS)}.")
 @click.option("--max-steps", type=click.IntRange(min=1), default=8, show_default=True)
 @click.option(
@@ -67,12 +68,23 @@ class View(Protocol):
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line for each event.")
 @click.option("--quiet", is_flag=True, help="Only the answer.")
-def run(task: str, as_json: bool, quiet: bool, save: Path | None, **options: Any) -> int:
+def run(
+    task: str,
+    as_json: bool,
+    quiet: bool,
+    save: Path | None,
+    files: tuple[str, ...],
+    out: str | None,
+    **options: Any,
+) -> int:
     """Let an agent work on TASK. The code that its model writes runs in an executor."""
     if not task.strip():
         raise click.UsageError("the task is empty")
     with view_for(as_json=as_json, quiet=quiet) as view, _agent(**options) as agent:
-        status = _shown(agent, task, view, quiet and not as_json)
+        status = _shown(agent, task, view, quiet and not as_json, files)
+        if out is not None and agent.last_result is not None:
+            for path in agent.last_result.save(out):
+                print(f"saved: {path}", file=sys.stderr)
         if save is not None:
             save.write_text(agent.memory.to_json(), encoding="utf-8")
     return status
@@ -130,7 +142,7 @@ def _tools(wanted: list[str]) -> list[Any]:
     return [getattr(import_module(module), attribute)() for module, _, attribute in places]
 
 
-def _shown(agent: CodeAgent, task: str, view: View, only_answer: bool) -> int:
+def _shown(agent: CodeAgent, task: str, view: View, only_answer: bool, files: Sequence[str] = ()) -> int:
     """Run, show every event, and return the exit status."""
     from pinjra.agents import AgentError
     from pinjra.models.errors import AuthenticationFailed
@@ -138,7 +150,7 @@ def _shown(agent: CodeAgent, task: str, view: View, only_answer: bool) -> int:
     status = None
     try:
         with ctrl_c(agent.interrupt):
-            for event in cast("Iterator[Event]", agent.run(task, stream=True)):
+            for event in cast("Iterator[Event]", agent.run(task, stream=True, files=files)):
                 status = _followed(event, view, only_answer, status)
     except AgentError as error:
         if status is None:  # not told by the last event: an error before the run began

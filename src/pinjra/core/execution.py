@@ -2,11 +2,27 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
-__all__ = ["Artifact", "Cause", "CodeOutput", "ErrorKind", "Execution", "GuestError", "Usage"]
+if TYPE_CHECKING:  # the worker has no use for what they import
+    from pathlib import Path
+
+    from pinjra.core.guest_files import GuestFile
+
+__all__ = [
+    "Artifact",
+    "Cause",
+    "CodeOutput",
+    "ErrorKind",
+    "Execution",
+    "GuestError",
+    "Usage",
+    "save_artifacts",
+]
 
 
 class ErrorKind(str, Enum):
@@ -113,6 +129,8 @@ class Execution:
         notes: Things the caller should tell the model ("len is the builtin again").
         status: The exit status of a program (`exec`, other languages); below zero a signal's number. None: it was Python, or the
             program did not end by itself (`error` says why).
+        files: What the run wrote into its folder, new or changed, by name; read when asked for. Hidden names are left out, and so
+            is everything of a run that was killed.
     """
 
     value: object = None
@@ -124,11 +142,39 @@ class Execution:
     is_final_answer: bool = False
     notes: tuple[str, ...] = ()
     status: int | None = None
+    files: Mapping[str, GuestFile] = field(default_factory=dict)
+
+    def save(self, folder: str | os.PathLike[str]) -> list[Path]:
+        """Write all `files` and `artifacts` into a folder of this machine; return where they are."""
+        from pinjra.core.guest_files import save_all
+
+        return [*save_all(self.files, folder), *save_artifacts(self.artifacts, folder)]
 
     @property
     def logs(self) -> str:
         """Return stdout followed by stderr, as users of `CodeOutput` know it."""
         return self.stdout + self.stderr
+
+
+def save_artifacts(artifacts: Iterable[Artifact], folder: str | os.PathLike[str]) -> list[Path]:
+    """Write artifacts into a folder of this machine, as artifact-1.png and so on; return where they are."""
+    from pinjra.core.guest_files import write_file
+
+    return [
+        write_file(folder, f"artifact-{number}{_ENDINGS.get(artifact.media_type, '.bin')}", artifact.data)
+        for number, artifact in enumerate(artifacts, 1)
+    ]
+
+
+_ENDINGS = {
+    "image/png": ".png",
+    "image/jpeg": ".jpg",
+    "image/svg+xml": ".svg",
+    "text/html": ".html",
+    "text/markdown": ".md",
+    "text/latex": ".tex",
+    "application/json": ".json",
+}
 
 
 class CodeOutput(NamedTuple):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from pinjra.core.errors import ConfigurationError, ExecutorUnavailable, InterpreterError
 from pinjra.core.execution import CodeOutput, Execution, Stream
+from pinjra.core.files import GivenFile, GivenFiles, given_files
 from pinjra.core.limits import Limits
 from pinjra.executors.guarantees import Guarantees
 from pinjra.executors.parameters import CheckedMethods
@@ -117,6 +118,18 @@ class PythonExecutor(metaclass=CheckedMethods):
         """
         raise self._lacks("files")
 
+    def put_files(self, files: GivenFiles) -> tuple[GivenFile, ...]:
+        """Write several files: paths of this machine, by their last part, and dicts of name → bytes or path; return them.
+
+        Raises:
+            ConfigurationError: A name is bad, a file is not there, or the quota does not hold all (the caller's fault); then
+                nothing is sent.
+        """
+        given = given_files(files, check_file_name, self.limits.disk_bytes)
+        for file in given:
+            self.put_file(file.name, file.read())
+        return given
+
     def get_file(self, name: str) -> bytes:
         """Return a regular file of the scratch folder; links are not followed out of it.
 
@@ -178,11 +191,16 @@ def check_file_name(name: str) -> str:
     Raises:
         ConfigurationError: It is absolute, empty, has "..", a NUL, or more than 255 bytes in a part.
     """
-    parts = name.split("/")
-    bad = not name or "\0" in name or any(p in ("", ".", "..") or _bytes_of(p) > 255 for p in parts)
-    if bad or len(parts) > 32:
+    if not is_file_name(name):
         raise ConfigurationError(f"a scratch file's name must be a plain relative path, not {name!r:.300}")
     return name
+
+
+def is_file_name(name: str) -> bool:
+    """Return whether `name` is a plain relative path below the scratch folder."""
+    parts = name.split("/")
+    bad = not name or "\0" in name or any(p in ("", ".", "..") or _bytes_of(p) > 255 for p in parts)
+    return not bad and len(parts) <= 32
 
 
 def _bytes_of(part: str) -> int:

@@ -10,10 +10,12 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, cast
 
 from pinjra.core.errors import ConfigurationError
+from pinjra.core.files import GivenFiles, given_files
+from pinjra.core.limits import Limits
+from pinjra.executors.base import check_file_name
 from pinjra.executors.parameters import checked, constructor_parameters
 
 if TYPE_CHECKING:
-    from pinjra.core.limits import Limits
     from pinjra.executors.base import PythonExecutor
 
 __all__ = [
@@ -124,6 +126,7 @@ def sandbox(
     *,
     authorized_imports: Iterable[str] = (),
     limits: Limits | None = None,
+    files: GivenFiles = (),
     **options: object,
 ) -> PythonExecutor:
     """Return a started executor, to be used in a `with` statement.
@@ -132,6 +135,7 @@ def sandbox(
         name: "jail", "local", "docker", …; None for the default here.
         authorized_imports: Modules guest code may import besides the default list.
         limits: What one run may use; None for the defaults.
+        files: Put into the scratch folder: ["a.csv", Path, {"name": b"…"}].
         options: Further parameters of the executor's class.
 
     Raises:
@@ -144,7 +148,15 @@ def sandbox(
     known.check(f"sandbox({name!r})", (), options)
     if limits is not None:
         options["limits"] = limits
-    return create_executor(name, additional_authorized_imports=authorized_imports, executor_kwargs=options)
+    quota = (limits or Limits()).disk_bytes
+    given_files(files, check_file_name, quota)  # refused before anything is started
+    box = create_executor(name, additional_authorized_imports=authorized_imports, executor_kwargs=options)
+    try:
+        box.put_files(files)
+    except BaseException:
+        box.close()
+        raise
+    return box
 
 
 def _entry_points() -> dict[str, str]:

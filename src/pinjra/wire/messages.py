@@ -331,6 +331,7 @@ class Finished(Message):
     cpu_seconds: float | None = None
     memory_peak_bytes: int | None = None
     notes: tuple[str, ...] = ()
+    files: dict[str, int] | None = None  # name → bytes of what the run wrote into its folder
 
 
 # ---------------------------------------------------------------- messages <-> JSON fields
@@ -390,6 +391,7 @@ _CHECKS: Mapping[str, Check] = {
     "Value": lambda _value: True,
     "tuple[str, ...]": _is_texts,
     "dict[str, int]": _dict_of(_is_int),
+    "dict[str, int] | None": _optional(_dict_of(_is_int)),
     "dict[str, int | float | None]": _dict_of(_optional(_is_number)),
     "dict[str, dict[str, str | bool]]": _dict_of(_dict_of(lambda v: _is_str(v) or _is_bool(v))),
     "float | None": _optional(_is_number),

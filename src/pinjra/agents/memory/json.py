@@ -19,6 +19,7 @@ from pinjra.agents.memory.steps import (
     step_to_data,
 )
 from pinjra.core.errors import ConfigurationError
+from pinjra.core.execution import Artifact
 from pinjra.models.base import TokenUsage, ToolCall
 
 __all__ = ["MEMORY_VERSION", "memory_from_json", "memory_to_json", "step_to_data", "steps_from_data"]
@@ -26,7 +27,7 @@ __all__ = ["MEMORY_VERSION", "memory_from_json", "memory_to_json", "step_to_data
 MEMORY_VERSION = 1
 # Field name -> how to read it back; everything else is taken as it is.
 _RECORDS = {"timing": Timing, "token_usage": TokenUsage}
-_LISTS = {"tool_calls": ToolCall, "tool_records": ToolRecord, "nested": NestedRun}
+_LISTS = {"artifacts": Artifact, "tool_calls": ToolCall, "tool_records": ToolRecord, "nested": NestedRun}
 
 
 def memory_to_json(steps: Iterable[MemoryStep]) -> str:
@@ -86,6 +87,8 @@ def _read(name: str, value: object) -> object:
         return tuple(base64.b64decode(item) for item in value)
     if name == "steps" and isinstance(value, list):
         return tuple(_step(item) for item in value)
+    if name == "data" and isinstance(value, str):  # an artifact's
+        return base64.b64decode(value)
     if name in OBJECTS:
         return value
     return tuple(value) if isinstance(value, list) else value

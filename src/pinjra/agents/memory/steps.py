@@ -11,6 +11,7 @@ import time
 from dataclasses import dataclass, field, fields, is_dataclass
 
 from pinjra.agents.errors import AgentError
+from pinjra.core.execution import Artifact
 from pinjra.core.json_data import plain
 from pinjra.models.base import TokenUsage, ToolCall, image_bytes
 
@@ -121,6 +122,7 @@ class ActionStep(MemoryStep):
         observations: What the model sees of the outcome, before it is cut for the prompt.
         action_output: The code's value, or the final answer: the object itself.
         tool_records: Every tool call that the step made, in the order of their ends.
+        artifacts: What the code displayed.
         token_usage: Of this step's own model call; `nested` have their own.
     """
 
@@ -140,6 +142,7 @@ class ActionStep(MemoryStep):
     token_usage: TokenUsage = field(default_factory=TokenUsage)
     is_final_answer: bool = False
     notes: tuple[str, ...] = ()
+    artifacts: tuple[Artifact, ...] = field(default=(), repr=False)
 
 
 @dataclass(slots=True, kw_only=True)

@@ -16,6 +16,7 @@ from pinjra.agents.run.results import RunResult
 from pinjra.agents.run.sessions import LastRun
 from pinjra.agents.run.state import CURRENT_RUN, AgentSpec, Outcome, Run, Sink
 from pinjra.core.errors import ConfigurationError
+from pinjra.core.files import describe_files
 
 __all__ = ["execute", "outcome", "prepare", "take_step"]
 
@@ -70,14 +71,29 @@ def take_step(agent: AgentSpec, step: ActionStep, task: str) -> object:
 def _driven(run: Run) -> Outcome:
     options = run.options
     with _in_session(run):
+        _send_files(run)
         if options.memory is None:
-            task = options.task + _described(options.variables)
+            task = options.task + _described(options.variables) + describe_files(options.files)
             names = tuple(options.variables)
             run.memory.append(TaskStep(task=task, task_images=options.images, variables=names))
         before = len(run.memory.steps) - 1
         result, error = drive(run)
+        run.result = result
         _tell_parent(run, result, before)
         return result, error
+
+
+def _send_files(run: Run) -> None:
+    """Put the run's files into its session's folder.
+
+    Raises:
+        ConfigurationError: It runs no code, or the folder does not hold them (the caller's fault).
+    """
+    if run.options.files and run.session is None:
+        raise ConfigurationError("files= is for agents that run code; give this one's tools what they need")
+    for file in run.options.files:
+        if run.session is not None:
+            run.session.executor.put_file(file.name, file.read())
 
 
 @contextmanager
@@ -136,7 +152,9 @@ def _tell_parent(run: Run, result: RunResult, before: int) -> None:
 def _finish(run: Run) -> None:
     """Keep what is left of the run, or end its session."""
     if run.options.keep:
-        run.agent.last_runs.keep(LastRun(run.memory, run.session), continued=not run.options.reset)
+        run.agent.last_runs.keep(
+            LastRun(run.memory, run.session, result=run.result), continued=not run.options.reset
+        )
     elif run.session is not None:
         run.session.close()
 

@@ -59,6 +59,8 @@ def drive(run: Run) -> Outcome:
         money=run.meter.money,
         error=f"{type(error).__name__}: {error}" if error is not None else "",
         run_id=run.id,
+        files=run.files_kept(),
+        artifacts=tuple(run.artifacts),
     )
     if isinstance(error, AgentError):
         error.result = result

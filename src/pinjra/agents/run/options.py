@@ -10,6 +10,7 @@ from pathlib import Path
 from pinjra.agents.memory.memory import AgentMemory
 from pinjra.agents.run.budget import Budget
 from pinjra.core.errors import ConfigurationError
+from pinjra.core.files import GivenFile
 from pinjra.models.base import image_bytes
 
 __all__ = ["RunOptions", "encode_images"]
@@ -27,6 +28,7 @@ class RunOptions:
         loop: Of `arun`: awaitables of hooks and tools run there.
         memory: Go on with this memory, at its next step, instead of the last run's.
         budget: Instead of the agent's own.
+        files: Put into the session's folder before the first step.
     """
 
     task: str
@@ -40,6 +42,7 @@ class RunOptions:
     memory: AgentMemory | None = None
     budget: Budget | None = None
     temperature: float | None = None
+    files: tuple[GivenFile, ...] = ()
 
     def __post_init__(self) -> None:
         if not isinstance(self.task, str):

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 from pinjra.agents.memory.memory import AgentMemory
 from pinjra.agents.memory.steps import Timing
+from pinjra.core.execution import Artifact, save_artifacts
+from pinjra.core.guest_files import GuestFile, save_all
 from pinjra.models.base import TokenUsage
 
 __all__ = ["RunResult", "RunState"]
@@ -24,6 +29,8 @@ class RunResult:
             "error" (then `error` says more).
         memory: The steps themselves; `agent.resume(result.memory)` goes on with them.
         token_usage: Of the whole run, managed agents included.
+        files: What code wrote into its folder, by name; see `Execution.files`. Up to 64 MiB live on without the session.
+        artifacts: What code displayed, in the order of the steps.
         money: By the budget's price; 0 without one.
     """
 
@@ -35,11 +42,17 @@ class RunResult:
     money: float = 0.0
     error: str = ""
     run_id: str = ""
+    files: Mapping[str, GuestFile] = field(default_factory=dict)
+    artifacts: tuple[Artifact, ...] = ()
 
     @property
     def steps(self) -> list[dict[str, object]]:
         """Return the memory's steps as plain data."""
         return self.memory.get_full_steps()
+
+    def save(self, folder: str | os.PathLike[str]) -> list[Path]:
+        """Write all `files` and `artifacts` into a folder of this machine; return where they are."""
+        return [*save_all(self.files, folder), *save_artifacts(self.artifacts, folder)]
 
     def dict(self) -> dict[str, object]:
         """Return everything as a dictionary; `output` as it is."""

@@ -6,9 +6,10 @@ import threading
 import warnings
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pinjra.agents.memory.memory import AgentMemory
+from pinjra.agents.run.results import RunResult
 from pinjra.core.calls import HostFunction
 from pinjra.core.errors import ConfigurationError, ExecutorUnavailable, PinjraError
 from pinjra.executors.base import PythonExecutor
@@ -84,6 +85,7 @@ class LastRun:
     memory: AgentMemory
     session: RunSession | None
     is_fresh: bool = False  # no run has used the session yet: what its owner put there is meant to stay
+    result: RunResult | None = None
 
 
 class LastRuns:
@@ -164,7 +166,7 @@ class LastRuns:
             self._closed = True
             last = self._last
             if last is not None:
-                self._last = LastRun(last.memory, None)
+                self._last = replace(last, session=None)
         if last is not None and last.session is not None:
             last.session.close()
 

@@ -24,7 +24,10 @@ from pinjra.agents.run.options import RunOptions
 from pinjra.agents.run.results import RunResult
 from pinjra.agents.run.sessions import LastRuns, RunSession
 from pinjra.agents.run.stop import Stop
+from pinjra.core.errors import PinjraError
 from pinjra.core.events import Event
+from pinjra.core.execution import Artifact
+from pinjra.core.guest_files import GuestFile
 from pinjra.models.base import Model, ToolSchema
 
 __all__ = ["CURRENT_RUN", "AgentSpec", "Outcome", "Run", "Sink"]
@@ -33,6 +36,7 @@ Sink = Callable[[Event], None]
 Outcome = tuple[RunResult, BaseException | None]  # of a run, and the error that ended it, if one did
 Hook = Literal["before_run", "before_tool", "after_tool"]
 T = TypeVar("T")
+_KEPT_BYTES = 64 << 20  # of files that a result holds itself
 
 # The run that this thread or task works for: what a tool calls becomes nested below it.
 CURRENT_RUN: ContextVar[Run | None] = ContextVar("pinjra_current_run", default=None)
@@ -112,6 +116,8 @@ class Run:
         is_over: Nothing is granted any more.
         failures: Failed steps in a row.
         objects: What a JSON agent's calls may name.
+        files: What its code has written, by name.
+        artifacts: What its code has displayed.
     """
 
     def __init__(
@@ -142,6 +148,9 @@ class Run:
         self.is_over = False
         self.failures = 0
         self.objects: dict[str, object] = {}
+        self.files: dict[str, GuestFile] = {}
+        self.artifacts: list[Artifact] = []
+        self.result: RunResult | None = None
         self._sink = sink
         self._lock = threading.Lock()
         self._nested: list[NestedRun] = []
@@ -190,6 +199,17 @@ class Run:
         """Write a line to the audit log, where there is one."""
         if self.audit is not None:
             self.audit.write(kind, run=self.id, agent=self.label, step=self.step_number, **details)
+
+    def files_kept(self) -> dict[str, GuestFile]:
+        """Return the files that are still there, read as far as 64 MiB go, so that they outlive the session."""
+        left, kept = _KEPT_BYTES, {}
+        for name, file in self.files.items():
+            left -= file.size
+            try:
+                kept[name] = file.kept() if left >= 0 else file
+            except (OSError, PinjraError):  # removed by a later step, or the session is lost
+                continue
+        return kept
 
     def add_nested(self, nested: NestedRun) -> None:
         """Remember a managed agent's run under the current step."""

@@ -49,7 +49,7 @@ def execute_vote(agent: AgentSpec, options: RunOptions, sink: Sink | None) -> Ou
         outer.emit(FinalAnswer, value=result.output)
     outer.emit(RunFinished, **finished(result))
     if options.keep:
-        agent.last_runs.keep(LastRun(result.memory, None), continued=False)
+        agent.last_runs.keep(LastRun(result.memory, None, result=result), continued=False)
     return result, error
 
 

@@ -24,8 +24,10 @@ from pinjra.core.errors import (
     SessionLost,
 )
 from pinjra.core.execution import ErrorKind, Execution, GuestError
+from pinjra.core.files import GivenFiles
+from pinjra.core.guest_files import GuestFile
 from pinjra.core.limits import Limits
-from pinjra.executors.base import PythonExecutor, check_file_name
+from pinjra.executors.base import PythonExecutor, check_file_name, is_file_name
 from pinjra.executors.pool import POOL
 from pinjra.executors.session.capabilities import check_can
 from pinjra.executors.session.connection import Patience, WorkerConnection
@@ -245,15 +247,27 @@ class SessionExecutor(PythonExecutor):
 
     # ------------------------------------------------------------ runs
 
-    def run(self, code: str, *, wall_seconds: float | None = None, language: str = "python") -> Execution:
+    def run(
+        self,
+        code: str,
+        *,
+        wall_seconds: float | None = None,
+        language: str = "python",
+        stdin: str | bytes = b"",
+        files: GivenFiles = (),
+    ) -> Execution:
         """Return what came of running `code` in the worker; see `PythonExecutor.run`.
 
         Args:
             language: "python", or "bash", "javascript", "cpp" where `programs=` allows bash, node or g++.
+            stdin: What `input()` and `sys.stdin` read; text as UTF-8. Behind it, and without it, is the end: EOFError.
+            files: Put into the scratch folder first; see `PythonExecutor.put_files`.
         """
+        if files:
+            self.put_files(files)
         if language != "python":
-            return self._run_language(code, language, wall_seconds)
-        return self._run(code, (), b"", wall_seconds)
+            return self._run_language(code, language, wall_seconds, stdin)
+        return self._run(code, (), _as_bytes(stdin), wall_seconds)
 
     def exec(
         self, argv: Sequence[str], *, stdin: str | bytes = b"", timeout: float | None = None
@@ -264,17 +278,19 @@ class SessionExecutor(PythonExecutor):
         words = (argv,) if isinstance(argv, str) else tuple(argv)
         if not words or not all(isinstance(word, str) and "\0" not in word for word in words):
             raise ConfigurationError(f"exec() wants a list of texts, not {argv!r:.200}")
-        done = self._run("", words, stdin.encode() if isinstance(stdin, str) else bytes(stdin), timeout)
+        done = self._run("", words, _as_bytes(stdin), timeout)
         is_status = type(done.value) is int and done.error is None
         return replace(done, value=None, status=cast("int", done.value) if is_status else None)
 
-    def _run_language(self, code: str, name: str, wall_seconds: float | None) -> Execution:
+    def _run_language(
+        self, code: str, name: str, wall_seconds: float | None, stdin: str | bytes
+    ) -> Execution:
         language = language_of(name)
         file = f".run-{secrets.token_hex(4)}{language.suffix(code)}"
         if self.access.programs:
             self.put_file(file, code.encode())
         script = f'trap \'rm -f "./$0" "./$0.out"\' EXIT; {language.line}'
-        done = self.exec(["sh", "-c", script, file], timeout=wall_seconds)
+        done = self.exec(["sh", "-c", script, file], stdin=stdin, timeout=wall_seconds)
         return done if done.error or not done.status else replace(done, error=_failed(done.status))
 
     def _run(self, code: str, argv: tuple[str, ...], stdin: bytes, wall_seconds: float | None) -> Execution:
@@ -284,7 +300,14 @@ class SessionExecutor(PythonExecutor):
             connection.run(record, code, argv, stdin)
             if record.is_given_back and self._closed:
                 raise ExecutorClosed("this executor was closed while it was in use")
-            return record.execution(connection.tool_calls)
+            return replace(record.execution(connection.tool_calls), files=self._files_of(record))
+
+    def _files_of(self, record: RunRecord) -> dict[str, GuestFile]:
+        return {
+            name: GuestFile(name=name, size=size, read=partial(self.get_file, name))
+            for name, size in record.files.items()
+            if is_file_name(name)  # SECURITY: the guest says so, and can say anything
+        }
 
     def interrupt(self) -> None:
         """Stop the run in progress, from any thread; a host tool on the caller's own thread ends first."""
@@ -414,6 +437,10 @@ class SessionExecutor(PythonExecutor):
         answer = self._connection.ask(lambda n: Fork(request=n))
         if isinstance(answer, Failed):
             raise ExecutorUnavailable(f"the session cannot be forked: {answer.message:.2000}")
+
+
+def _as_bytes(stdin: str | bytes) -> bytes:
+    return stdin.encode() if isinstance(stdin, str) else bytes(stdin)
 
 
 def _failed(status: int) -> GuestError:

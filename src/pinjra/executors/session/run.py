@@ -105,6 +105,11 @@ class RunRecord:
             name, media_type = _text(message.name, 200), _text(message.media_type, 200)
             self._artifacts.append(Artifact(media_type=media_type, data=message.blobs[0], name=name))
 
+    @property
+    def files(self) -> dict[str, int]:
+        """Return the names and sizes of what the run wrote, as the guest says."""
+        return self._ended.files or {} if isinstance(self._ended, Finished) else {}
+
     def on_end(self, message: Finished | Lost) -> None:
         """Note how the run ended."""
         self._ended = message

@@ -173,6 +173,7 @@ class ForkedProgram(Program):
         self._side = branch.side
         _print_to(branch.captured)
         _work_in(branch.scratch)
+        self.folder = branch.scratch
         _reseed()
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
+from dataclasses import replace
 from functools import singledispatchmethod
 
 from pinjra.core.execution import Cause, ErrorKind, GuestError
@@ -12,6 +14,7 @@ from pinjra.guard.errors import GuestStop
 from pinjra.guard.interpreter import Interpreter, Outcome
 from pinjra.wire.messages import Bound, Display, Execute, Finished, GrantTools, Init, Message, SetVariables
 from pinjra.wire.values.codec import EncodeError, decode
+from pinjra.worker.interpreter.changed_files import FileStates
 from pinjra.worker.interpreter.channel import Channel
 from pinjra.worker.interpreter.display import open_figures, picture, show_figures_by, value_pictures
 from pinjra.worker.interpreter.encoding import GuestEncoder
@@ -30,6 +33,7 @@ class Program:
     """A session's variables and tools, and one method for each message. The subclasses say what stands around a run."""
 
     def __init__(self, init: Init, channel: Channel, interrupts: Interrupts) -> None:
+        self.folder = os.getcwd()
         self._limits = Limits(**init.limits)  # type: ignore[arg-type]
         self._channel = channel
         self._interrupts = interrupts
@@ -110,6 +114,7 @@ class Program:
         self._channel.begin_run(message.run)
         self._interrupts.begin_run()
         outcome: Outcome | None = None
+        files = FileStates(self.folder)
         try:
             finished = self._program_ended(message) if message.argv else None
             if finished is None:
@@ -127,7 +132,7 @@ class Program:
             finished = self._failure(message.run, out_of_memory(), None)
         self._interrupts.end_run()
         self._channel.end_run()
-        return finished
+        return replace(finished, files=files.changed() or None)
 
     def _run_code(self, message: Execute) -> Outcome:
         if len(message.code) > _SOURCE_CHARS:

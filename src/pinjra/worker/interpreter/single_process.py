@@ -175,6 +175,7 @@ class SingleProcessProgram(Program):
         self._line = line
         self._stops = line.stops
         super().__init__(init, line, line.stops)
+        self.folder = scratch
         self._printed = Printed(line, self._limits.output_bytes)
         self._looked = 0.0
         self._reserve = bytearray(RESERVE_BYTES)

@@ -1,0 +1,121 @@
+"""Files of this machine into a box, and what a run wrote out of it; standard input."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from pinjra import Limits, sandbox
+from pinjra.core.errors import ConfigurationError
+from pinjra.core.files import describe_files, given_files
+from pinjra.core.guest_files import GuestFile, write_file
+from pinjra.executors.base import PythonExecutor, check_file_name
+
+
+@pytest.fixture
+def box():
+    with sandbox("local", imports="standard") as box:
+        yield box
+
+
+def test_files_are_there_by_name_before_the_first_run(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_bytes(b"1\n")
+    with sandbox("local", files=[tmp_path / "a.csv", {"sub/b.bin": b"\x00"}]) as box:
+        assert box.run("open('a.csv').read(), open('sub/b.bin', 'rb').read()").value == ("1\n", b"\x00")
+        assert box.run("open('c').read()", files=[{"c": b"3"}]).value == "3"
+
+
+@pytest.mark.parametrize(
+    ("files", "words"),
+    [
+        (["no-such.csv"], "there is no file .no-such"),
+        ([{"../x": b""}], "plain relative path"),
+        ([{"a": b"x" * 60}, {"b": b"x" * 60}], "120 bytes are more than Limits"),
+        ([{"a": b""}, {"a": b""}], "given twice"),
+        ("a.csv", "files is a list"),
+        ([{"a": "text"}], "bytes or a Path, not str"),
+        ([3], "not int"),
+    ],
+)
+def test_files_that_cannot_go_in_are_refused_before_anything_is_sent(files, words: str) -> None:
+    with pytest.raises(ConfigurationError, match=words):
+        given_files(files, check_file_name, 100)
+    with pytest.raises(ConfigurationError, match=words):
+        sandbox("local", files=files, limits=Limits(disk_bytes=100))
+
+
+def test_a_run_tells_which_files_are_new_or_changed(box: PythonExecutor) -> None:
+    box.put_files([{"same": b"1", "other": b"22"}])
+    done = box.run(
+        "import os\nos.makedirs('d/e')\nopen('d/e/new', 'w').write('x')\nopen('other', 'w').write('333')\n"
+        "open('.hidden', 'w').write('x')\nos.symlink('/etc/passwd', 'link')"
+    )
+    assert done.error is None
+    assert {name: file.size for name, file in done.files.items()} == {"d/e/new": 1, "other": 3}
+    assert done.files["other"].read() == b"333"
+    assert box.run("1").files == {}
+
+
+def test_files_of_a_failed_run_are_told(box: PythonExecutor) -> None:
+    assert set(box.run("open('a', 'w').close()\n1 / 0").files) == {"a"}
+
+
+def test_files_are_saved_below_the_folder(box: PythonExecutor, tmp_path: Path) -> None:
+    done = box.run("import os\nos.mkdir('d')\nopen('d/a', 'w').write('A')\nopen('b', 'w').write('B')")
+    assert sorted(done.save(tmp_path / "out")) == [tmp_path / "out" / "b", tmp_path / "out" / "d" / "a"]
+    assert done.files["b"].save(tmp_path / "copy").read_bytes() == b"B"
+    assert done.files["d/a"].save(tmp_path) == tmp_path / "d" / "a"
+
+
+@pytest.mark.parametrize("name", ["../../x", "/x", "./x", "..", "a/../../x"])
+def test_no_name_leads_out_of_the_folder(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / "out"
+    written = write_file(folder, name, b"1")
+    assert folder in written.resolve().parents
+    assert os.listdir(tmp_path) == ["out"]
+
+
+def test_control_characters_do_not_get_into_names(tmp_path: Path) -> None:
+    assert write_file(tmp_path, "a\x1b[2Jb", b"").name == "a_[2Jb"
+
+
+@pytest.mark.skipif(not hasattr(os, "O_NOFOLLOW"), reason="this system cannot refuse links")
+@pytest.mark.parametrize("name", ["link", "folder/x"])
+def test_a_link_on_the_host_is_not_followed(tmp_path: Path, name: str) -> None:
+    target = tmp_path / "target"
+    (tmp_path / "elsewhere").mkdir()
+    target.write_text("kept")
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "link").symlink_to(target)
+    (out / "folder").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(OSError, match="link"):
+        GuestFile(name=name, size=1, read=lambda: b"1").save(out)
+    assert target.read_text() == "kept"
+    assert os.listdir(tmp_path / "elsewhere") == []
+
+
+def test_the_words_for_a_prompt_have_names_sizes_and_the_first_lines_of_texts() -> None:
+    given = given_files([{"t.csv": b"a,b\n1,2\n" + b"9\n" * 100, "x.bin": b"a\n"}], check_file_name, None)
+    words = describe_files(given).splitlines()
+    assert words[2:] == [
+        "- t.csv (208 bytes)",
+        "    a,b",
+        "    1,2",
+        "    9",
+        "    9",
+        "    9",
+        "- x.bin (2 bytes)",
+    ]
+
+
+def test_standard_input_is_read_and_then_ends(box: PythonExecutor) -> None:
+    assert box.run("input(), input()", stdin="ü\nb").value == ("ü", "b")
+    assert box.run("import sys\nsys.stdin.buffer.read()", stdin=b"\xff").value == b"\xff"
+    assert [line.rstrip() for line in box.run("list(sys.stdin)", stdin="1\n2\n").value] == ["1", "2"]
+    for stdin in ("", "one line\n"):
+        error = box.run("while True:\n    input()", stdin=stdin).error
+        assert error is not None
+        assert error.type == "EOFError"
