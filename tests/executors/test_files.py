@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from pathlib import Path
 
@@ -67,6 +68,12 @@ def test_files_are_saved_below_the_folder(box: PythonExecutor, tmp_path: Path) -
     assert sorted(done.save(tmp_path / "out")) == [tmp_path / "out" / "b", tmp_path / "out" / "d" / "a"]
     assert done.files["b"].save(tmp_path / "copy").read_bytes() == b"B"
     assert done.files["d/a"].save(tmp_path) == tmp_path / "d" / "a"
+
+
+def test_a_copy_of_an_execution_has_the_files_themselves(box: PythonExecutor) -> None:
+    done = copy.deepcopy(box.run("open('a', 'w').write('A')"))
+    box.run("open('a', 'w').write('B')")
+    assert (done.value, done.files["a"].read()) == (1, b"A")
 
 
 @pytest.mark.parametrize("name", ["../../x", "/x", "./x", "..", "a/../../x"])

@@ -115,7 +115,8 @@ class CodeAgent(Agent):
 
     def disk_bytes(self) -> float | None:
         """Return what the executor's limits give to files."""
-        limits = self._source.given.limits if self._source.given else self.executor_kwargs.get("limits")
+        given = self._source.given
+        limits = getattr(given, "limits", None) if given else self.executor_kwargs.get("limits")
         return limits.disk_bytes if isinstance(limits, Limits) else Limits().disk_bytes
 
     def bind_session(self, run: Run) -> None:

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 __all__ = ["GuestFile", "save_all", "write_file"]
@@ -36,8 +37,14 @@ class GuestFile:
 
     def kept(self) -> GuestFile:
         """Return the file with its bytes read: it lives on without its session."""
-        data = self.read()
-        return GuestFile(name=self.name, size=len(data), read=lambda: data)
+        return _kept(self.name, self.read())
+
+    def __reduce__(self) -> tuple[Callable[[str, bytes], GuestFile], tuple[str, bytes]]:
+        return _kept, (self.name, self.read())  # a copy has the bytes: the session stays where it is
+
+
+def _kept(name: str, data: bytes) -> GuestFile:
+    return GuestFile(name=name, size=len(data), read=partial(bytes, data))
 
 
 def save_all(files: Mapping[str, GuestFile], folder: str | os.PathLike[str]) -> list[Path]:
