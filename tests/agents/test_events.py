@@ -52,7 +52,9 @@ def add(a: int, b: int) -> int:
 def test_a_stream_yields_every_kind_of_event_in_order(code_agent: Make) -> None:
     agent = code_agent("print('hi')\ny = add(1, b=2)", "final_answer(y)", tools=[add])
     events = [event for event in agent.run("x", stream=True) if not isinstance(event, ModelDelta)]
-    assert [type(event) for event in events] == [
+    kinds = [type(event) for event in events]
+    # a line that is printed may come in pieces
+    assert [kind for kind, before in zip(kinds, [None, *kinds], strict=False) if (kind, before) != (OutputText, OutputText)] == [
         RunStarted, StepStarted, CodeReady, OutputText, ToolCalled, ToolReturned, StepFinished,
         StepStarted, CodeReady, StepFinished, FinalAnswer, RunFinished,
     ]  # fmt: skip

@@ -87,7 +87,8 @@ def executor(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="module")
 def url(executor: str) -> Iterator[str]:
-    with http_server(executor=executor, authorized_imports=["PIL.*", "PIL", "matplotlib.*"]) as url:
+    options = {"executor": executor, "authorized_imports": ["PIL", "matplotlib"], "max_sessions": 200}
+    with http_server(**options) as url:
         yield url
 
 
