@@ -310,3 +310,32 @@ def test_the_death_of_a_session_is_seen_and_its_status_told(zygote: Zygote) -> N
     assert session.stream.recv(1) == b""
     how = session.end()
     assert json.dumps(how) == '{"status": 0, "memory_kills": 0, "note": ""}'
+
+
+@pytest.mark.parametrize(
+    "make",
+    ["JailExecutor(spares=0)", f"JailExecutor(spares=0, without={NAMESPACES!r})", "LocalPythonExecutor()"],
+)
+def test_a_session_that_is_stopped_between_runs_dies_with_its_host(make: str) -> None:
+    """A checkpoint that is stopped sees no end of its socket: the death of its parent must continue it."""
+    code = (
+        "import sys\nfrom pinjra.executors.jail import JailExecutor\nfrom pinjra.executors.local import LocalPythonExecutor\n"
+        f"box = {make}\nbox.run('x = 1')\nprint('ready', flush=True)\nsys.stdin.readline()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as host:
+        assert host.stdin and host.stdout
+        host.stdout.readline()
+        assert until(lambda: len([p for p in descendants(host.pid) if _is_stopped(p)]) >= 2)
+        below = descendants(host.pid)
+        host.kill()
+        host.wait(20)
+    assert until(lambda: not any(map(is_alive, below)))
+
+
+def _is_stopped(process: int) -> bool:
+    try:
+        return "State:\tT" in Path(f"/proc/{process}/status").read_text()
+    except OSError:
+        return False
