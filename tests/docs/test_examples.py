@@ -74,8 +74,17 @@ def test_every_block_of_json_is_json_and_its_command_exists(page: Path) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_block_of_toml_is_settings_that_the_service_takes(page: Path) -> None:
+    for block in blocks(page):
+        if block.kind == "toml":
+            from pinjra.server.http.settings import ServeSettings
+
+            ServeSettings.model_validate(tomllib.loads(block.text))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_block_is_of_a_kind_that_is_tested(page: Path) -> None:
-    assert {block.kind for block in blocks(page)} <= {"python", "bash", "json"}
+    assert {block.kind for block in blocks(page)} <= {"python", "bash", "json", "toml"}
 
 
 def test_every_link_between_pages_leads_somewhere() -> None:
