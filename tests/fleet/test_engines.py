@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 
 import httpx
@@ -30,12 +32,16 @@ def cluster():
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     from ray.cluster_utils import Cluster
 
+    # Ray keeps its files; sockets are among them, so the path is short.
+    place = tempfile.mkdtemp(prefix="ray-")
+    os.environ["RAY_TMPDIR"] = place
     made = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
     made.second = made.add_node(num_cpus=1)
     ray.init(address=made.address, log_to_driver=False)
     yield made
     ray.shutdown()
     made.shutdown()
+    shutil.rmtree(place, ignore_errors=True)
 
 
 @pytest.mark.slow

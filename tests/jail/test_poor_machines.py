@@ -144,6 +144,9 @@ os.setgroups([]); os.setresgid(65534, 65534, 65534); os.setresuid(65534, 65534, 
 
 @as_root
 def test_without_a_writable_temporary_folder_it_works_or_says_so(tmp_path: Path) -> None:
+    for needed in (sys.prefix, sys.base_prefix, __file__):
+        if Path(needed).resolve().is_relative_to("/tmp") or Path(needed).resolve().is_relative_to("/var/tmp"):
+            pytest.skip(f"{needed} lies in the temporary folder that this test hides")
     place = Path("/run") / f"pinjra-test-{os.getpid()}"  # what lies in /tmp is not to be seen there
     place.mkdir()
     try:

@@ -176,6 +176,7 @@ class SingleProcessProgram(Program):
         self._stops = line.stops
         super().__init__(init, line, line.stops)
         self.folder = scratch
+        os.chdir(scratch)  # so that guest code opens files of the session by their names, as everywhere
         self._printed = Printed(line, self._limits.output_bytes)
         self._looked = 0.0
         self._reserve = bytearray(RESERVE_BYTES)
