@@ -80,8 +80,9 @@ class Box:
             StartupFailed: It did so before it took anything.
         """
         self._talk = talk
-        self._requests.put([request.data() for request in requests])
-        wall = sum(request.data()["wall_seconds"] for request in requests)
+        given = [request.data() for request in requests]
+        self._requests.put(given)
+        wall = sum(each["wall_seconds"] for each in given)
         try:
             results = self._results.get(timeout=None if talk else wall + _LATE_SECONDS)
         except queue.Empty:

@@ -9,7 +9,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pinjra.core.errors import PinjraError
@@ -290,4 +290,4 @@ def _result(task: Task, result: SnippetResult) -> SnippetResult | CaseResult:
 
 def task_of(code: str, case: Case, limits: Limits) -> Task:
     """Return the task of judging one case."""
-    return Task(request=replace(request_of(code, case, limits)), case=case)
+    return Task(request=request_of(code, case, limits), case=case)

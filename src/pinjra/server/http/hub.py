@@ -6,7 +6,7 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -233,8 +233,3 @@ class Hub:
         held.tenant.charge(done.usage.cpu_seconds or done.usage.wall_seconds)
         self.metrics.count_run(held.tenant.name, done)
         return done
-
-
-def only(options: Mapping[str, object]) -> dict[str, object]:
-    """Return the options that were given."""
-    return {name: value for name, value in options.items() if value is not None}

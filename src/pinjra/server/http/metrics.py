@@ -25,7 +25,6 @@ class Metrics:
         self.cpu = Counter(
             "pinjra_run_cpu_seconds", "Processor time of runs", ["tenant"], registry=self.registry
         )
-        self.requests = Counter("pinjra_requests", "Requests by status", ["status"], registry=self.registry)
 
     def count_run(self, tenant: str, done: Execution) -> None:
         """Count one finished run."""

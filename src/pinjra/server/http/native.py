@@ -18,7 +18,6 @@ from pinjra.core.errors import ConfigurationError
 from pinjra.core.execution import Execution
 from pinjra.executors.base import PythonExecutor
 from pinjra.executors.registry import executor_names, sandbox
-from pinjra.server.http.errors import NotFound
 from pinjra.server.http.hub import Held, Hub
 from pinjra.server.http.requests import (
     ProgramRequest,
@@ -293,12 +292,6 @@ async def show_executors(request: Request) -> Response:
     settings = hub_of(request).settings
     offered = [name for name in executor_names() if name in (settings.executor, *settings.executors)]
     return JSONResponse({"default": settings.executor, "executors": offered})
-
-
-async def missing(request: Request) -> Response:
-    """Answer a path that is none of ours, to those that may know."""
-    tenant_of(request)
-    raise NotFound("there is nothing at this path")
 
 
 _S = "/v1/sessions/{session}"

@@ -62,9 +62,6 @@ class Tenants:
         self._tenants = {name: Tenant(name, quota) for name, quota in settings.tenants.items()}
         self._anybody = None if settings.tenants else Tenant("local", _ANYBODY)
 
-    def __iter__(self) -> object:
-        return iter([*self._tenants.values(), *([self._anybody] if self._anybody else [])])
-
     def of(self, headers: Mapping[str, str]) -> Tenant:
         """Return the tenant whose token stands in `Authorization: Bearer`, `X-API-Key` or `X-Access-Token`.
 
