@@ -32,8 +32,8 @@ def cluster():
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     from ray.cluster_utils import Cluster
 
-    # Ray keeps its files; sockets are among them, so the path is short.
-    place = tempfile.mkdtemp(prefix="ray-")
+    # Ray's sockets are among its files: their path must be short, whatever TMPDIR says.
+    place = tempfile.mkdtemp(prefix="ray-", dir="/tmp")
     os.environ["RAY_TMPDIR"] = place
     made = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
     made.second = made.add_node(num_cpus=1)

@@ -57,9 +57,20 @@ class OnThread:
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.url = f"http://127.0.0.1:{self.socket.getsockname()[1]}"
         self.started = threading.Event()
-        self.thread = threading.Thread(target=lambda: asyncio.run(self.main()), daemon=True)
+        self.thread = threading.Thread(target=self._run, daemon=True)
         self.thread.start()
         self.started.wait(10)
+
+    def _run(self) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop was stopped by `halt`
+            asyncio.run(self.main())
+
+    def halt(self) -> None:
+        """Wait for the thread; a handler that does not end is left where it stands."""
+        self.thread.join(10)
+        if self.thread.is_alive():
+            self.loop.call_soon_threadsafe(self.loop.stop)
+            self.thread.join(10)
 
     async def main(self) -> None:
         self.loop = asyncio.get_running_loop()
@@ -111,8 +122,8 @@ class Served(OnThread):
         return self.on_loop(abort)
 
     def stop(self) -> None:
-        self.server.should_exit = True
-        self.thread.join(10)
+        self.server.should_exit = self.server.force_exit = True
+        self.halt()
         self.socket.close()
 
 

@@ -254,4 +254,4 @@ class ModalStandIn(OnThread):
 
     def close(self) -> None:
         self.on_loop(self.stop.set)
-        self.thread.join(10)
+        self.halt()

@@ -17,7 +17,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import h11
 
@@ -218,7 +218,9 @@ class Doorway:
             return None
         is_allowed = self._gateway.rules.knows(name)
         if not is_allowed:
-            self._note(Connection(host=name, port=0, refused=f"{name} is not allowed: add it to network="))
+            problem = f"{name} is not allowed: add it to network="
+            self.say(problem)
+            self._note(Connection(host=name, port=0, refused=problem))
         return self._names.answer(question, name, is_allowed=is_allowed)
 
     # ------------------------------------------------------------ one connection
@@ -227,20 +229,20 @@ class Doorway:
         address, port = guest.getsockname()[:2]
         host = self._names.name_of(address)
         visit = _Visit(self, host, port)
-        problem = ""
         with guest:
             try:
                 self._check_room()
                 visit.serve(guest)
             except Refused as refusal:
-                problem = str(refusal)
+                visit.refuse(str(refusal))
             except (OSError, h11.ProtocolError) as error:
-                problem = "" if visit.address else f"{host}:{port} cannot be reached: {error}"
+                if not visit.address:
+                    visit.refuse(f"{host}:{port} cannot be reached: {error}")
             finally:
                 with self._lock:
                     self._open.pop(guest, None)
                 visit.close()
-                self._note(replace(visit.connection(), refused=problem or visit.problem))
+                self._note(visit.connection())
 
     def _check_room(self) -> None:
         """Return when one more connection, which is counted already, may go on.
@@ -267,11 +269,15 @@ class Doorway:
                     f"more than {self._gateway.quota.total_bytes} bytes went through the network of this box"
                 )
 
+    def say(self, problem: str) -> None:
+        """Keep why something was refused for the end of the run: called before the guest can know, and end the run."""
+        with self._lock:
+            if len(self._refusals) < 20:
+                self._refusals.append(problem)
+
     def _note(self, connection: Connection) -> None:
         with self._lock:
             self.connections.append(connection)
-            if connection.refused and len(self._refusals) < 20:
-                self._refusals.append(connection.refused)
         if self._gateway.on_connection is not None:
             self._gateway.on_connection(connection)
 
@@ -293,7 +299,7 @@ class _Visit:
         self._server: socket.socket | None = None
         self._has_secret = False
         self.address = ""
-        self.problem = ""
+        self._problem = ""
 
     def connection(self) -> Connection:
         """Return what there is to say about it."""
@@ -305,7 +311,14 @@ class _Visit:
             received_bytes=self._received,
             seconds=time.monotonic() - self._started,
             has_secret=self._has_secret,
+            refused=self._problem,
         )
+
+    def refuse(self, problem: str) -> None:
+        """Say why it ends; the first reason counts."""
+        if not self._problem:
+            self._problem = problem
+            self._doorway.say(problem)
 
     def close(self) -> None:
         """Cut it."""
@@ -342,7 +355,7 @@ class _Visit:
                 return stream
             return ssl.create_default_context().wrap_socket(stream, server_hostname=self._host)
 
-        switched = relay_requests(guest, connect, self._host, self._port, secret, self._count)
+        switched = relay_requests(guest, connect, self._host, self._port, secret, self._count, self.refuse)
         if switched is not None:
             server, guest_said, server_said = switched
             server.sendall(guest_said)
@@ -414,7 +427,7 @@ class _Visit:
                 target.shutdown(socket.SHUT_WR)
         except (OSError, Refused) as error:
             if isinstance(error, Refused):
-                self.problem = str(error)
+                self.refuse(str(error))
             for each in (source, target):
                 with suppress(OSError):
                     each.shutdown(socket.SHUT_RDWR)

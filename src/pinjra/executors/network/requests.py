@@ -52,12 +52,14 @@ def relay_requests(
     port: int,
     secret: Headers,
     count: Count,
+    on_refused: Callable[[str], None],
 ) -> tuple[socket.socket, bytes, bytes] | None:
     """Pass requests on until one side ends.
 
     Args:
         connect: Opens the connection to the server, at the first request.
         count: Told each piece; raises when there was too much.
+        on_refused: Told why, before the guest is.
 
     Returns:
         None; or, when both agreed to speak something else (a websocket), the server's socket and what each side said already.
@@ -78,6 +80,7 @@ def relay_requests(
                 if server is None:
                     server = _Side(connect(), h11.CLIENT)
             except Refused as refusal:
+                on_refused(str(refusal))
                 _refuse(ours, str(refusal))
                 raise
             _pass_request(ours, server, request, secret, count)
