@@ -114,10 +114,10 @@ def _read(file: TextIO | None) -> str:
 
 
 def _write(stream: str, text: str) -> None:
-    from pinjra.ui.clean import clean
+    from pinjra.core.safe_text import printable_output
 
     out = sys.stdout if stream == "stdout" else sys.stderr
-    out.write(clean(text))
+    out.write(printable_output(text))
     out.flush()
 
 

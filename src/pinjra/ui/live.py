@@ -16,7 +16,7 @@ from rich.text import Text
 
 from pinjra.core import events as e
 from pinjra.ui import words
-from pinjra.ui.clean import clean
+from pinjra.ui.clean import clean, coloured
 
 __all__ = ["LiveView", "highlighted"]
 
@@ -90,6 +90,11 @@ class LiveView:
     def _say(self, event: e.Event, text: str, style: str = "") -> None:
         self._print(event, Text(clean(text), style=style))
 
+    def _printed(self, event: e.Event, text: str, style: str = "") -> None:
+        shown = Text.from_ansi(coloured(text))
+        shown.stylize_before(style)
+        self._print(event, shown)
+
     def _run_started(self, event: e.RunStarted) -> None:
         title = Text(f"{clean(event.agent)}", style="bold cyan")
         self._print(
@@ -118,7 +123,7 @@ class LiveView:
         key = (event.run_id, event.stream)
         *whole, begun = (self._begun.pop(key, "") + event.text).split("\n")
         if whole:
-            self._say(event, "\n".join(whole), "" if event.stream == "stdout" else "yellow")
+            self._printed(event, "\n".join(whole), "" if event.stream == "stdout" else "yellow")
         if begun:
             self._begun[key] = begun
 
@@ -133,7 +138,7 @@ class LiveView:
     def _step_finished(self, event: e.StepFinished) -> None:
         for stream in ("stdout", "stderr"):
             if begun := self._begun.pop((event.run_id, stream), ""):
-                self._say(event, begun)
+                self._printed(event, begun)
         if event.error:
             self._say(event, f"✗ {event.error}", "red")
         self._tokens += event.input_tokens + event.output_tokens

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TextIO
 
 from pinjra.core import events as e
+from pinjra.core.safe_text import settled
 from pinjra.ui import words
 from pinjra.ui.clean import clean
 
@@ -56,14 +57,14 @@ class PlainView:
         key = (event.run_id, event.stream)
         *whole, begun = (self._begun.pop(key, "") + event.text).split("\n")
         for line in whole:
-            self._lines(event, line, mark="| ")
+            self._lines(event, settled(line), mark="| ")
         if begun:
             self._begun[key] = begun
 
     def _step_finished(self, event: e.StepFinished) -> None:
         for stream in ("stdout", "stderr"):
             if begun := self._begun.pop((event.run_id, stream), ""):
-                self._lines(event, begun, mark="| ")
+                self._lines(event, settled(begun), mark="| ")
         if event.error:
             self._lines(event, f"✗ {event.error}")
         self._lines(event, f"[{words.step_end(event)}]")

@@ -7,6 +7,7 @@ import reprlib
 
 from pinjra.core.execution import Execution
 from pinjra.core.json_data import encodable, text_of
+from pinjra.core.safe_text import settled
 from pinjra.core.values import Opaque, Record
 
 __all__ = ["as_data", "cut_middle", "describe_execution", "describe_value", "glimpse"]
@@ -24,9 +25,9 @@ def describe_execution(done: Execution) -> str:
     """Return what an execution printed, its value and its notes; the error is told apart."""
     parts = []
     if done.stdout:
-        parts.append(f"Printed:\n{done.stdout.rstrip()}")
+        parts.append(f"Printed:\n{settled(done.stdout).rstrip()}")
     if done.stderr:
-        parts.append(f"Printed to stderr:\n{done.stderr.rstrip()}")
+        parts.append(f"Printed to stderr:\n{settled(done.stderr).rstrip()}")
     if done.value is not None:
         parts.append(f"Value of the last expression:\n{describe_value(done.value)}")
     if done.artifacts:

@@ -14,8 +14,8 @@ from weakref import WeakKeyDictionary
 
 from pinjra.core.execution import ErrorKind, Execution
 from pinjra.core.limits import Limits
+from pinjra.core.safe_text import printable
 from pinjra.executors.base import PythonExecutor
-from pinjra.executors.session.safe_text import printable
 
 __all__ = [
     "CHECKS",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pinjra.executors.session.safe_text import printable
+from pinjra.core.safe_text import printable_output, unfinished
 
 __all__ = ["KeptOutput"]
 
@@ -17,16 +17,22 @@ class KeptOutput:
     def __init__(self, limit_bytes: int | None) -> None:
         self._limit_bytes = limit_bytes
         self._parts: dict[str, list[str]] = {"stdout": [], "stderr": []}
+        self._held = {"stdout": "", "stderr": ""}  # a colour, or an end of line, that came by half
         self._is_cut = False
         self.size_bytes = 0
 
-    def add(self, stream: str, text: str) -> str:
+    def add(self, stream: str, text: str, *, is_last: bool = False) -> str:
         """Return what is kept of `text`, safe to show; "" for nothing."""
+        text, self._held[stream] = self._held[stream] + text, ""
         if self._is_cut or not text:
             return ""
         limit = self._limit_bytes
-        # SECURITY: cut before it is looked at: writing out 80 MB of control characters takes minutes.
-        shown = printable(text) if limit is None else printable(text[: limit - self.size_bytes + 1])
+        if limit is not None:
+            # SECURITY: cut before it is looked at: writing out 80 MB of control characters takes minutes.
+            text = text[: limit - self.size_bytes + 1]
+        if not is_last and (held := unfinished(text)):
+            text, self._held[stream] = text[:-held], text[-held:]
+        shown = printable_output(text)
         size = len(shown) if shown.isascii() else len(shown.encode("utf-8", "replace"))
         if limit is not None and self.size_bytes + size > limit:
             kept = shown.encode("utf-8", "replace")[: limit - self.size_bytes].decode("utf-8", "ignore")

@@ -9,9 +9,9 @@ from typing import cast
 from pinjra.core.errors import ProtocolViolation
 from pinjra.core.execution import Artifact, Cause, ErrorKind, Execution, GuestError, Stream, Usage
 from pinjra.core.limits import Limits
+from pinjra.core.safe_text import printable
 from pinjra.executors.base import OutputCallback
 from pinjra.executors.session.output import KeptOutput
-from pinjra.executors.session.safe_text import printable
 from pinjra.executors.session.tool_calls import HostTime, ToolCalls, ToolClock
 from pinjra.wire.messages import Captured, Display, Finished, Lost, Output
 from pinjra.wire.values.codec import Decoder
@@ -85,10 +85,12 @@ class RunRecord:
         """Take text: hand it on, keep it up to the limit, then one marker and nothing more."""
         if message.stream not in ("stdout", "stderr"):
             raise ProtocolViolation(f"output on a stream {message.stream[:40]!r}")
-        text = self._output.add(message.stream, message.text)
+        self._hand_on(message.stream, self._output.add(message.stream, message.text))
+
+    def _hand_on(self, stream: str, text: str) -> None:
         if text and self._on_output is not None:
             began = self.host_time.now()
-            self._on_output(cast("Stream", message.stream), text)
+            self._on_output(cast("Stream", stream), text)
             self.host_time.leave_out(began)
 
     def forget_listener(self) -> None:
@@ -112,6 +114,8 @@ class RunRecord:
 
     def on_end(self, message: Finished | Lost) -> None:
         """Note how the run ended."""
+        for stream in ("stdout", "stderr"):
+            self._hand_on(stream, self._output.add(stream, "", is_last=True))
         self._ended = message
 
     # ------------------------------------------------------------ result

@@ -20,8 +20,8 @@ from typing import cast
 from pinjra.core.calls import HostFunction
 from pinjra.core.errors import ProtocolViolation, ToolRefused
 from pinjra.core.limits import Limits
+from pinjra.core.safe_text import printable
 from pinjra.core.values import Opaque
-from pinjra.executors.session.safe_text import printable
 from pinjra.wire.messages import Answer, Call
 from pinjra.wire.values.codec import Decoder, EncodeError, Encoder, ValueLimits, type_name
 

@@ -1,0 +1,62 @@
+"""Progress bars and colours arrive as they were printed; whoever reads them sees what a terminal shows in the end."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pinjra import sandbox
+from pinjra.agents.memory.observation import describe_execution
+from pinjra.core.safe_text import printable_output, settled
+from pinjra.executors.session.output import KeptOutput
+
+BAR = """
+import sys
+for i in range(3):
+    print(f"{i + 1}/3", end="\\r", flush=True)
+print("\\n\\x1b[1;31mred\\x1b[0m")
+sys.stderr.write("\\r 50%|###   |\\r100%|######|\\n")
+sys.stdout.write("half \\x1b[3"); sys.stdout.flush()
+sys.stdout.write("2mgreen\\x1b[0m\\r"); sys.stdout.flush()
+"""
+
+
+def test_a_progress_bar_and_colours_arrive_as_such_and_the_model_reads_the_last_state() -> None:
+    seen = {"stdout": "", "stderr": ""}
+
+    def keep(stream: str, text: str) -> None:
+        seen[stream] += text
+
+    with sandbox("jail") as box:
+        box.on_output = keep
+        done = box.run(BAR)
+    assert done.stdout == "1/3\r2/3\r3/3\n\x1b[1;31mred\x1b[0m\nhalf \x1b[32mgreen\x1b[0m\r"
+    assert done.stderr == "\r 50%|###   |\r100%|######|\n"
+    assert seen == {"stdout": done.stdout, "stderr": done.stderr}
+    assert describe_execution(done) == "Printed:\n3/3\nred\nhalf green\nPrinted to stderr:\n100%|######|"
+
+
+@pytest.mark.parametrize(
+    ("printed", "shown"),
+    [
+        ("plain\ntext", "plain\ntext"),
+        ("100%\r5%", "5%0%"),
+        ("long line\r\x1b[Kshort", "short"),
+        ("abc\b\bX", "aXc"),
+        ("\x1b[38;5;200mpink\x1b[m", "pink"),
+        ("done\r", "done"),
+    ],
+)
+def test_what_is_read_is_what_a_terminal_shows_in_the_end(printed: str, shown: str) -> None:
+    assert settled(printed) == shown
+
+
+@given(st.text(st.sampled_from("\x1b[]0;1mKJA\r\n\bx\x07\x9b"), max_size=40), st.integers(1, 7))
+def test_no_other_command_passes_however_the_pieces_are_cut(text: str, size: int) -> None:
+    kept = KeptOutput(None)
+    for start in range(0, len(text), size):
+        kept.add("stdout", text[start : start + size])
+    kept.add("stdout", "", is_last=True)
+    assert kept.text("stdout") == printable_output(text)
+    assert not set(settled(kept.text("stdout"))) & {"\x1b", "\x07", "\x9b", "\r", "\b"}
