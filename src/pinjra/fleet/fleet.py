@@ -92,9 +92,10 @@ class Fleet:
         fetch: Iterable[str] = (),
     ) -> Future[SnippetResult]:  # fmt: skip
         """Return the future result of one snippet. In asyncio: `await asyncio.wrap_future(...)`."""
-        return self._submitted(_request(code, stdin, files, limits or self.limits, fetch))
+        return self.submit_request(_request(code, stdin, files, limits or self.limits, fetch))
 
-    def _submitted(self, request: Request) -> Future[SnippetResult]:
+    def submit_request(self, request: Request) -> Future[SnippetResult]:
+        """Return the future result of one snippet, or program, that is already described as a `Request`."""
         task = Task(request=request)
         self._engine.submit(task)
         return task.future
@@ -124,7 +125,7 @@ class Fleet:
         names = tuple(fetch)
         pairs = zip(codes, itertools.repeat("") if inputs is None else inputs, strict=False)
         calls = (
-            lambda code=code, stdin=stdin: self._submitted(_request(code, stdin, files, chosen, names))
+            lambda code=code, stdin=stdin: self.submit_request(_request(code, stdin, files, chosen, names))
             for code, stdin in pairs
         )
         return Results(calls, self._engine.room, _indexed, ordered=ordered, progress=progress)

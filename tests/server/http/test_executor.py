@@ -46,3 +46,13 @@ def test_a_service_that_is_not_there_is_said(monkeypatch):
     monkeypatch.delenv("PINJRA_URL", raising=False)
     with pytest.raises(ConfigurationError, match="PINJRA_URL"):
         HttpExecutor()
+
+
+def test_a_stream_takes_nothing_that_it_would_not_put_into_the_box(alice):
+    for field in ({"files": {"a": "eA=="}}, {"variables": {"a": 1}}, {"timeout_seconds": 5}):
+        answer = alice.post("/v1/streams", json=field)
+        assert (answer.status_code, next(iter(field)) in answer.json()["error"]["message"]) == (400, True)
+    assert alice.get("/v1/sessions").json() == {"sessions": []}
+    with HttpExecutor(url=str(alice.base_url), token=ALICE) as box:
+        box.put_file("a", b"x")
+        assert box.run("open('a').read()").value == "x"

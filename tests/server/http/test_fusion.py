@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import shutil
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from .conftest import ALICE
 
 client = pytest.importorskip("sandbox_fusion")
+requests = pytest.importorskip("requests")
 
 
 def run(alice, code, language="python", **more):
@@ -23,8 +25,6 @@ def installed(program):
 
 
 def test_the_real_client_runs_code(service, monkeypatch):
-    import requests
-
     # The client sends no token; an operator puts it into a proxy or serves on loopback without tenants.
     send = requests.Session.request
     monkeypatch.setattr(
@@ -92,6 +92,10 @@ def test_a_file_with_a_name_outside_is_refused(alice, name):
             "8\n",
             marks=installed("g++"),
         ),
+        pytest.param("perl", "print <STDIN> + 1, qq(\n)", "8\n", marks=installed("perl")),
+        pytest.param("lua", "print(io.read('n') + 1)", "8\n", marks=installed("lua")),
+        pytest.param("ruby", "puts gets.to_i + 1", "8\n", marks=installed("ruby")),
+        pytest.param("php", "echo intval(fgets(STDIN)) + 1, PHP_EOL;", "8\n", marks=installed("php")),
     ],
 )
 def test_other_languages_run_by_the_programs_of_the_machine(alice, language, code, output):
@@ -116,3 +120,131 @@ def test_many_at_once_are_each_answered_right(alice):
     with ThreadPoolExecutor(16) as pool:
         found = list(pool.map(lambda i: run(alice, f"print({i} ** 2)").run_result.stdout, range(100)))
     assert found == [f"{i * i}\n" for i in range(100)]
+
+
+# ---------------------------------------------------------------- as verl asks
+
+
+def verl(service, code, stdin, language="python", timeout=10, memory_mib=1024):
+    """What `verl.utils.reward_score.sandbox_fusion.utils.call_sandbox_api` sends, byte for byte, and what it reads."""
+    payload = json.dumps(
+        {
+            "compile_timeout": timeout,
+            "run_timeout": timeout,
+            "code": code,
+            "stdin": stdin,
+            "memory_limit_MB": memory_mib,
+            "language": language,
+            "files": {},
+            "fetch_files": [],
+        }
+    )
+    headers = {"Content-Type": "application/json", "Accept": "application/json"}
+    with requests.Session() as session:
+        session.headers["Authorization"] = (
+            f"Bearer {ALICE}"  # verl sends none: a proxy does, or loopback needs none
+        )
+        answer = session.post(f"{service}/run_code", headers=headers, data=payload, timeout=timeout * 2 + 10)
+    answer.raise_for_status()
+    return answer.json()
+
+
+# How verl wraps a solution that is a function: each line of the input is one argument, the result is printed as JSON.
+VERL_FUNCTION = """
+import traceback
+from string import *
+from re import *
+from datetime import *
+from collections import *
+from heapq import *
+from bisect import *
+from copy import *
+from math import *
+from random import *
+from statistics import *
+from itertools import *
+from functools import *
+from operator import *
+from io import *
+from sys import *
+from json import *
+from builtins import *
+from typing import *
+import sys
+import json
+
+{solution}
+
+def _execute():
+    raw = sys.stdin.read()
+    args = [json.loads(line) for line in raw.split('\\n')] if raw.strip() else []
+    target = globals().get("{name}") or getattr(globals()["Solution"](), "{name}")
+    return target(*args)
+
+if __name__ == '__main__':
+    print(json.dumps(_execute()))
+"""
+
+
+@pytest.mark.parametrize(
+    ("code", "stdin", "api", "run_status", "code_or_output"),
+    [
+        ("n = int(input())\nprint(n * n)\n\n", "12", "Success", "Finished", "144\n"),
+        ("print('none')\n\n", None, "Success", "Finished", "none\n"),
+        ("raise ValueError('wrong')\n\n", "", "Failed", "Finished", 1),
+        ("while True: pass\n\n", "", "Failed", "TimeLimitExceeded", None),
+        ("x = bytearray(3 << 30)\n\n", "", "Failed", "Finished", 1),
+        (VERL_FUNCTION.format(solution="def add(a, b):\n    return [a + b]", name="add"), "1\n2", "Success", "Finished", "[3]\n"),
+        (VERL_FUNCTION.format(solution="class Solution:\n    def up(self, s):\n        return s.upper()", name="up"), '"ab"',
+         "Success", "Finished", '"AB"\n'),
+    ],
+    ids=["right", "no input", "exception", "endless", "memory", "function", "method"],
+)  # fmt: skip
+def test_the_requests_of_verl_are_answered_as_it_reads_them(
+    service, code, stdin, api, run_status, code_or_output
+):
+    answer = verl(service, code, stdin, timeout=2 if "while" in code else 10)
+    run = answer["run_result"]
+    assert (answer["status"], run["status"], answer["compile_result"]) == (api, run_status, None)
+    found = run["stdout"] if api == "Success" else run["return_code"]
+    assert found == code_or_output
+    assert isinstance(run["execution_time"], float)
+
+
+@installed("g++")
+def test_a_compile_error_is_one_for_verl(service):
+    answer = verl(service, "int main() { return ?; }\n\n", "", "cpp", timeout=60)
+    built = answer["compile_result"]
+    # Its rule: Failed, and the build is Error, TimeLimitExceeded, or Finished with another code than 0.
+    assert (answer["status"], built["status"]) == ("Failed", "Finished")
+    assert built["return_code"] != 0
+    assert "error" in built["stderr"]
+
+
+def test_cells_share_variables_and_an_error_does_not_end_them(alice):
+    answer = alice.post(
+        "/run_jupyter",
+        json={"cells": ["a = 'x'", "import sys\nsys.stderr.write('bad\\n')", "assert False", "print(a)"]},
+    ).json()
+    cells = answer["cells"]
+    assert (answer["status"], answer["driver"]["status"]) == ("Success", "Finished")
+    assert [cell["stdout"] for cell in cells] == ["", "", "", "x\n"]
+    assert (cells[1]["stderr"], cells[2]["error"][0]["ename"]) == ("bad\n", "AssertionError")
+
+
+def test_a_cell_over_its_time_ends_the_notebook(alice):
+    answer = alice.post("/run_jupyter", json={"cells": ["while True: pass", "1"], "cell_timeout": 0.3}).json()
+    assert (answer["status"], len(answer["cells"])) == ("Failed", 1)
+
+
+def test_cells_read_files_and_their_files_are_fetched(alice):
+    data = base64.b64encode(b"in").decode()
+    answer = alice.post(
+        "/run_jupyter",
+        json={
+            "cells": ["open('d/out', 'w').write(open('d/in').read() * 2)"],
+            "files": {"d/in": data},
+            "fetch_files": ["d/out", "missing"],
+        },
+    ).json()
+    assert {name: base64.b64decode(text) for name, text in answer["files"].items()} == {"d/out": b"inin"}

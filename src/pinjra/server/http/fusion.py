@@ -31,7 +31,8 @@ from pinjra.server.http.tenants import Tenant
 
 __all__ = ["ROUTES", "Fleets"]
 
-# Language -> its file, what builds it, what runs it. Offered where the program is installed on this machine.
+# Language -> its file, what builds it, what runs it. Offered where the program is installed for all users of this machine.
+_PROGRAM_PATH = "/usr/local/bin:/usr/bin:/bin"
 LANGUAGES: Mapping[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
     "bash": ("main.sh", (), ("bash", "main.sh")),
     "nodejs": ("main.js", (), ("node", "main.js")),
@@ -49,6 +50,8 @@ LANGUAGES: Mapping[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
     "go": ("main.go", ("go", "build", "-o", "main", "main.go"), ("./main",)),
     "rust": ("main.rs", ("rustc", "main.rs", "-o", "main"), ("./main",)),
 }
+# What `npm install -g` and Debian's packages bring is found by require(), as there.
+_PROGRAM_ENV = {"NODE_PATH": "/usr/local/lib/node_modules:/usr/lib/node_modules:/usr/share/nodejs"}
 _LARGEST_SECONDS = 3600.0
 _OUTPUT_BYTES = 8 << 20
 
@@ -94,7 +97,7 @@ class Fleets:
         settings = self._hub.settings
         key = (tenant.name, has_programs)
         if key not in self._open:
-            options: dict[str, Any] = {"programs": "*"} if has_programs else {}
+            options: dict[str, Any] = {"programs": "*", "env": _PROGRAM_ENV} if has_programs else {}
             self._open[key] = Fleet(
                 executor=settings.executor,
                 isolation=settings.isolation,
@@ -120,7 +123,7 @@ async def run_code(http: HttpRequest) -> Response:
     tenant.check_budget()
     request = _request(wanted, tenant)
     fleet = http.app.state.fleets.of(tenant, has_programs=bool(request.argv))
-    result = await asyncio.wrap_future(fleet._submitted(request))
+    result = await asyncio.wrap_future(fleet.submit_request(request))
     tenant.charge(result.cpu_seconds)
     hub.metrics.runs.labels(tenant.name, result.reason or "ok").inc()
     return JSONResponse(_answer(result, wanted))
@@ -147,15 +150,20 @@ def _request(wanted: RunCode, tenant: Tenant) -> Request:
         raise ConfigurationError(
             f"{(build or argv)[0]} is not installed here; there are: {', '.join(_offered())}"
         )
-    files[name] = wanted.code.encode()
+    is_untagged = wanted.language == "php" and not wanted.code.lstrip().startswith("<?php")
+    files[name] = ("<?php\n" * is_untagged + wanted.code).encode()
     return Request(files=files, argv=argv, build=build, build_seconds=wanted.compile_timeout, **shared)
 
 
 def _offered() -> list[str]:
     return [
         "python",
-        *(name for name, (_, build, argv) in LANGUAGES.items() if shutil.which((build or argv)[0])),
+        *(name for name, (_, build, argv) in LANGUAGES.items() if _is_installed((build or argv)[0])),
     ]
+
+
+def _is_installed(program: str) -> bool:
+    return shutil.which(program, path=_PROGRAM_PATH) is not None
 
 
 def _files(given: Mapping[str, str | None]) -> dict[str, bytes]:

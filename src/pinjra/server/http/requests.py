@@ -16,7 +16,15 @@ from pinjra.server.http.errors import Forbidden
 from pinjra.server.http.settings import ServeSettings
 from pinjra.server.http.tenants import Tenant
 
-__all__ = ["ProgramRequest", "RunRequest", "SessionRequest", "VariablesRequest", "body_of", "decoded_files"]
+__all__ = [
+    "ProgramRequest",
+    "RunRequest",
+    "SessionRequest",
+    "StreamRequest",
+    "VariablesRequest",
+    "body_of",
+    "decoded_files",
+]
 
 B = TypeVar("B", bound=BaseModel)
 
@@ -49,11 +57,8 @@ class LimitsRequest(_Body):
         return Limits(**capped)
 
 
-class SessionRequest(_Body):
-    """A session to open: the parameters of `sandbox()`.
-
-    `files` are base64. `timeout_seconds` is how long it stays open without use.
-    """
+class StreamRequest(_Body):
+    """A box to open: the parameters of `sandbox()`. What is put into it comes over its stream."""
 
     executor: str | None = None
     authorized_imports: list[str] = Field(default_factory=list, max_length=1000)
@@ -67,9 +72,6 @@ class SessionRequest(_Body):
     secrets: dict[str, dict[str, str]] = Field(default_factory=dict)
     mounts: list[str] = Field(default_factory=list, max_length=50)
     env: dict[str, str] = Field(default_factory=dict)
-    files: dict[str, str] = Field(default_factory=dict)
-    variables: dict[str, Any] = Field(default_factory=dict)
-    timeout_seconds: float | None = Field(default=None, gt=0, le=86400, allow_inf_nan=False)
 
     def options(self, tenant: Tenant, settings: ServeSettings) -> tuple[str, dict[str, Any]]:
         """Return the executor's name and the parameters of `sandbox()`.
@@ -107,6 +109,17 @@ def _allow(is_allowed: bool, what: str, tenant: Tenant) -> None:
         raise Forbidden(
             f"tenant {tenant.name!r} may not have these {what}; the operator's settings say what it may"
         )
+
+
+class SessionRequest(StreamRequest):
+    """A session to open: the parameters of `sandbox()`.
+
+    `files` are base64. `timeout_seconds` is how long it stays open without use.
+    """
+
+    files: dict[str, str] = Field(default_factory=dict)
+    variables: dict[str, Any] = Field(default_factory=dict)
+    timeout_seconds: float | None = Field(default=None, gt=0, le=86400, allow_inf_nan=False)
 
 
 class RunRequest(_Body):

@@ -23,7 +23,7 @@ from pinjra.executors.session.executor import SessionExecutor
 from pinjra.executors.session.transport import Transport
 from pinjra.server.http.errors import NotFound, status_of
 from pinjra.server.http.hub import Held, Hub
-from pinjra.server.http.requests import SessionRequest, body_of, decoded_files
+from pinjra.server.http.requests import StreamRequest, body_of
 from pinjra.server.http.tenants import Tenant
 
 __all__ = ["ROUTES"]
@@ -92,14 +92,14 @@ def _parts(request: Request) -> tuple[Hub, Tenant]:
 async def open_stream(request: Request) -> Response:
     """Open a box for a client that brings the host's side itself."""
     hub, tenant = _parts(request)
-    wanted = await body_of(request, SessionRequest)
+    wanted = await body_of(request, StreamRequest)
     name, options = wanted.options(tenant, hub.settings)
-    decoded_files(wanted.files)
     imports = options.pop("authorized_imports")
     held = await hub.open(
         tenant,
         cast("Callable[[], PythonExecutor]", lambda: _opened(name, imports, options)),
         executor_name=name,
+        idle_seconds=_CONNECT_SECONDS,
     )
     held.details["stream"] = True
     body = {
