@@ -72,7 +72,9 @@ def prepare(
 
     def agents() -> dict[str, Any]:
         monkeypatch.chdir(tmp_path)  # the audit log
-        return {"lookup": lookup, "model": ScriptedModel([fenced("final_answer(lookup('pen'))")] * 2)}
+        plain = fenced("final_answer(lookup('pen'))")
+        typed = fenced("final_answer({'name': 'pen', 'sold': lookup('pen')})")
+        return {"lookup": lookup, "model": ScriptedModel([plain, typed, plain])}
 
     def models() -> dict[str, Any]:
         monkeypatch.setenv("OPENAI_API_KEY", "sk-nothing")

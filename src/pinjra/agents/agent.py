@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import IO, ClassVar, Self, cast
+from typing import IO, Any, ClassVar, Literal, Self, TypeVar, Unpack, cast, overload
 
 from pinjra.agents.approval import AfterTool, AuditLog, BeforeRun, BeforeTool
 from pinjra.agents.arguments import (
@@ -25,9 +26,10 @@ from pinjra.agents.memory.steps import ActionStep, TaskStep
 from pinjra.agents.prompts.templates import PromptTemplates, complete_templates, render
 from pinjra.agents.resuming import load_memory, resumed
 from pinjra.agents.run import driver
+from pinjra.agents.run.answers import AnswerType
 from pinjra.agents.run.budget import Budget
 from pinjra.agents.run.compaction import Compaction
-from pinjra.agents.run.options import RunOptions, encode_images
+from pinjra.agents.run.options import RunArguments, RunOptions, encode_images
 from pinjra.agents.run.results import RunResult
 from pinjra.agents.run.sessions import LastRuns, RunSession
 from pinjra.agents.run.state import CURRENT_RUN, Outcome, Run, Sink
@@ -44,6 +46,10 @@ from pinjra.models.base import Model, ToolSchema
 from pinjra.tools.base import Tool
 
 __all__ = ["Agent"]
+
+T = TypeVar("T")
+On = Literal[True]
+Off = Literal[False]
 
 
 class Agent(Savable, ABC):
@@ -212,6 +218,28 @@ class Agent(Savable, ABC):
 
     # ------------------------------------------------------------------ running
 
+    @overload
+    def run(
+        self, task: str, stream: On, *, output_type: object = None, **more: Unpack[RunArguments]
+    ) -> Iterator[Event]: ...
+    @overload
+    def run(
+        self, task: str, *, return_full_result: On, output_type: type[T], **more: Unpack[RunArguments]
+    ) -> RunResult[T]: ...
+    @overload
+    def run(
+        self, task: str, *, return_full_result: On, output_type: object = None, **more: Unpack[RunArguments]
+    ) -> RunResult[Any]: ...
+    @overload
+    def run(
+        self,
+        task: str,
+        *,
+        return_full_result: Off | None = None,
+        output_type: type[T],
+        **more: Unpack[RunArguments],
+    ) -> T: ...
+    @overload
     def run(
         self,
         task: str,
@@ -222,26 +250,9 @@ class Agent(Savable, ABC):
         max_steps: int | None = None,
         return_full_result: bool | None = None,
         files: GivenFiles | None = None,
-    ) -> object:
-        """Return the final answer; a `RunResult` with `return_full_result`; an iterator of events with `stream`.
-
-        Args:
-            reset: False goes on with the memory and the variables of the last run.
-            images: PIL images, bytes or paths, for the model to see.
-            additional_args: Variables for the code, or objects that a JSON agent may name.
-            files: Put into the folder that code works in, and told to the model: ["a.csv", Path, {"name": b"…"}].
-
-        Raises:
-            AgentInterrupted, AgentBudgetError: The run was stopped; `error.result` says how far it came. Not raised, but
-                told in the result's `state`, with `return_full_result`.
-            AgentGenerationError: The model or its provider failed.
-        """
-        options = self._options(task, reset, images, additional_args, max_steps, files)
-        if stream:
-            return events_of(self, options)
-        return driver.outcome(*self.execute(options), full=self._is_full(return_full_result))
-
-    def arun(
+        output_type: object = None,
+    ) -> Any: ...
+    def run(
         self,
         task: str,
         stream: bool = False,
@@ -251,13 +262,78 @@ class Agent(Savable, ABC):
         max_steps: int | None = None,
         return_full_result: bool | None = None,
         files: GivenFiles | None = None,
-    ) -> Awaitable[object] | AsyncIterator[Event]:
-        """Return an awaitable of what `run` returns; with `stream`, an async iterator of events.
+        output_type: object = None,
+    ) -> Any:
+        """Return the final answer; a `RunResult` with `return_full_result`; an iterator of events with `stream`.
+
+        Args:
+            reset: False goes on with the memory and the variables of the last run.
+            images: PIL images, bytes or paths, for the model to see.
+            additional_args: Variables for the code, or objects that a JSON agent may name.
+            files: Put into the folder that code works in, and told to the model: ["a.csv", Path, {"name": b"…"}].
+            output_type: What the answer must be: a pydantic model, a dataclass, a TypedDict or any type hint. It is converted
+                to that; what does not fit goes back to the model. Without an answer of the type, there is an error.
+
+        Raises:
+            AgentInterrupted, AgentBudgetError: The run was stopped; `error.result` says how far it came. Not raised, but
+                told in the result's `state`, with `return_full_result`.
+            AgentMaxStepsError: The same, where all steps are used up and the last word is not of `output_type`.
+            AgentGenerationError: The model or its provider failed.
+        """
+        more = RunArguments(
+            reset=reset, images=images, additional_args=additional_args, max_steps=max_steps, files=files
+        )
+        options = self._options(task, output_type, **more)
+        if stream:
+            return events_of(self, options)
+        return driver.outcome(*self.execute(options), full=self._is_full(return_full_result))
+
+    @overload
+    def arun(
+        self, task: str, stream: On, *, output_type: object = None, **more: Unpack[RunArguments]
+    ) -> AsyncIterator[Event]: ...
+    @overload
+    def arun(
+        self, task: str, *, return_full_result: On, output_type: type[T], **more: Unpack[RunArguments]
+    ) -> Coroutine[Any, Any, RunResult[T]]: ...
+    @overload
+    def arun(
+        self, task: str, *, return_full_result: On, output_type: object = None, **more: Unpack[RunArguments]
+    ) -> Coroutine[Any, Any, RunResult[Any]]: ...
+    @overload
+    def arun(
+        self,
+        task: str,
+        *,
+        return_full_result: Off | None = None,
+        output_type: type[T],
+        **more: Unpack[RunArguments],
+    ) -> Coroutine[Any, Any, T]: ...
+    @overload
+    def arun(
+        self,
+        task: str,
+        stream: Off = False,
+        *,
+        return_full_result: Off | None = None,
+        output_type: object = None,
+        **more: Unpack[RunArguments],
+    ) -> Coroutine[Any, Any, Any]: ...
+    def arun(
+        self,
+        task: str,
+        stream: bool = False,
+        *,
+        return_full_result: bool | None = None,
+        output_type: object = None,
+        **more: Unpack[RunArguments],
+    ) -> Any:
+        """Return an awaitable of what `run` returns; with `stream`, an async iterator of events. It takes what `run` takes.
 
         Async callbacks, checks and hooks run on the caller's event loop, and async tools of a JSON agent; those of code
         run on the executor's. Cancelling interrupts the run.
         """
-        options = self._options(task, reset, images, additional_args, max_steps, files)
+        options = self._options(task, output_type, **more)
         if stream:
             return astream(self, options)
         return aexecute(self, options, full=self._is_full(return_full_result))
@@ -269,16 +345,22 @@ class Agent(Savable, ABC):
         return driver.execute(self, options, sink)
 
     def resume(
-        self, memory: AgentMemory | str | Path, additional_args: Mapping[str, object] | None = None
-    ) -> RunResult:
+        self,
+        memory: AgentMemory | str | Path,
+        additional_args: Mapping[str, object] | None = None,
+        output_type: object = None,
+    ) -> RunResult[Any]:
         """Go on with a saved run at its next step; the model is told which variables are gone.
 
         Args:
             memory: A memory, its JSON, or the path of a file with it.
         """
         own = load_memory(memory)
-        options = resumed(own, self.max_steps, additional_args, has_session=self.runs_code)
-        return cast("RunResult", driver.outcome(*self.execute(options), full=True))
+        options = replace(
+            resumed(own, self.max_steps, additional_args, has_session=self.runs_code),
+            answer=None if output_type is None else AnswerType(output_type),
+        )
+        return cast("RunResult[Any]", driver.outcome(*self.execute(options), full=True))
 
     def step(self, memory_step: ActionStep) -> object:
         """Take one step on `memory` and write it into `memory_step`, which is the caller's to append; return the final answer,
@@ -308,22 +390,16 @@ class Agent(Savable, ABC):
         with self._lock:
             (self._active.add if active else self._active.discard)(run)
 
-    def _options(
-        self,
-        task: str,
-        reset: bool,
-        images: Sequence[object] | None,
-        additional_args: Mapping[str, object] | None,
-        max_steps: int | None,
-        files: GivenFiles | None,
-    ) -> RunOptions:
+    def _options(self, task: str, output_type: object, **given: Unpack[RunArguments]) -> RunOptions:
+        max_steps = given.get("max_steps")
         return RunOptions(
             task=task,
-            reset=reset,
-            images=encode_images(images or ()),
-            variables=dict(additional_args or {}),
+            reset=given.get("reset", True),
+            images=encode_images(given.get("images") or ()),
+            variables=dict(given.get("additional_args") or {}),
             max_steps=self.max_steps if max_steps is None else check_count("max_steps", max_steps),
-            files=given_files(files, check_file_name, self.disk_bytes()),
+            files=given_files(given.get("files"), check_file_name, self.disk_bytes()),
+            answer=None if output_type is None else AnswerType(output_type),
         )
 
     def _is_full(self, asked: bool | None) -> bool:
@@ -354,7 +430,7 @@ class Agent(Savable, ABC):
         return run.step_number if run is not None else max(numbers, default=0)
 
     @property
-    def last_result(self) -> RunResult | None:
+    def last_result(self) -> RunResult[Any] | None:
         """Return what came of the last run to end, however it was followed; None before."""
         last = self.last_runs.last
         return last.result if last else None
@@ -404,9 +480,9 @@ class Agent(Savable, ABC):
         name = f" {self.name!r}" if self.name else ""
         return f"<{type(self).__name__}{name}, {len(self.tools)} tools, {len(self.managed_agents)} managed agents>"
 
-    def events(self, task: str, **options: object) -> Iterator[Event]:
-        """Return the events of `run(task, stream=True, ...)`, typed."""
-        return cast("Iterator[Event]", self.run(task, stream=True, **options))  # type: ignore[arg-type]  # run's own parameters
+    def events(self, task: str, **options: Unpack[RunArguments]) -> Iterator[Event]:
+        """Return the events of `run(task, stream=True, ...)`."""
+        return self.run(task, True, **options)
 
 
 def _tree(agent: Agent, indent: str = "") -> str:

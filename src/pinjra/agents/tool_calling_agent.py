@@ -108,7 +108,10 @@ class ToolCallingAgent(Agent):
 
     def act(self, run: Run, step: ActionStep) -> None:
         """Ask for calls, make them at the same time, observe in their order."""
-        done = ask(run, conversation(run), tools=self.tool_schemas(), temperature=run.options.temperature)
+        offered = self.tool_schemas()
+        if run.options.answer is not None:
+            offered = [_answering(tool, run.options.answer.schema) for tool in offered]
+        done = ask(run, conversation(run), tools=offered, temperature=run.options.temperature)
         step.model_output, step.token_usage = done.text, done.usage
         check_complete(done)
         calls = _with_ids(done.tool_calls or _parsed(done))
@@ -149,6 +152,16 @@ class ToolCallingAgent(Agent):
                 pool.submit(contextvars.copy_context().run, _outcome, run, tools, call) for call in calls
             ]
             return [future.result() for future in futures]
+
+
+def _answering(tool: ToolSchema, schema: Mapping[str, Any]) -> ToolSchema:
+    """Return the tool; `final_answer` with the schema of the answer that the run's caller wants."""
+    if tool.name != "final_answer" or "answer" not in tool.parameters["properties"]:
+        return tool
+    own = {name: value for name, value in schema.items() if name != "$defs"}
+    wanted = {**own, "description": tool.parameters["properties"]["answer"].get("description", "")}
+    named = {"$defs": schema["$defs"]} if "$defs" in schema else {}  # its references are to the root
+    return replace(tool, parameters={**tool.parameters, "properties": {"answer": wanted}, **named})
 
 
 def _outcome(run: Run, tools: Mapping[str, RunTool], call: ToolCall) -> object:

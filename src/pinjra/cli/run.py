@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol
 
 import click
 
@@ -150,7 +150,7 @@ def _shown(agent: CodeAgent, task: str, view: View, only_answer: bool, files: Se
     status = None
     try:
         with ctrl_c(agent.interrupt):
-            for event in cast("Iterator[Event]", agent.run(task, stream=True, files=files)):
+            for event in agent.run(task, True, files=files):
                 status = _followed(event, view, only_answer, status)
     except AgentError as error:
         if status is None:  # not told by the last event: an error before the run began

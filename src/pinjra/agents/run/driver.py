@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from pinjra.agents.errors import AgentBudgetError, AgentInterrupted
+from pinjra.agents.errors import AgentBudgetError, AgentInterrupted, AgentMaxStepsError
 from pinjra.agents.memory.memory import AgentMemory
 from pinjra.agents.memory.observation import cut_middle, describe_value
 from pinjra.agents.memory.steps import ActionStep, NestedRun, TaskStep
@@ -74,6 +74,7 @@ def _driven(run: Run) -> Outcome:
         _send_files(run)
         if options.memory is None:
             task = options.task + _described(options.variables) + describe_files(options.files)
+            task += options.answer.words if options.answer else ""
             names = tuple(options.variables)
             run.memory.append(TaskStep(task=task, task_images=options.images, variables=names))
         before = len(run.memory.steps) - 1
@@ -179,7 +180,7 @@ def _described(variables: dict[str, object]) -> str:
 
 def outcome(result: RunResult, error: BaseException | None, *, full: bool) -> object:
     """Return what `run` returns, or raise what ended the run."""
-    stopped = isinstance(error, AgentInterrupted | AgentBudgetError)
+    stopped = isinstance(error, AgentInterrupted | AgentBudgetError | AgentMaxStepsError)
     if error is not None and not (full and stopped):
         raise error
     return result if full else result.output

@@ -34,6 +34,7 @@ _FATAL = (AgentInterrupted, AgentBudgetError, AgentGenerationError)
 _STATES: dict[type[BaseException], RunState] = {
     AgentInterrupted: "interrupted",
     AgentBudgetError: "budget_error",
+    AgentMaxStepsError: "max_steps_error",
 }
 
 
@@ -128,7 +129,7 @@ def act(run: Run, step: ActionStep) -> None:
     try:
         run.agent.act(run, step)
         if step.is_final_answer:
-            _check_answer(run, step.action_output)
+            step.action_output = _checked_answer(run, step.action_output)
     except BaseException as error:
         step.error, step.is_final_answer = recorded_error(error), False
         if isinstance(error, _FATAL) or not isinstance(error, AgentError):
@@ -167,7 +168,14 @@ def _called_back(run: Run, step: S) -> S:
     return step
 
 
-def _check_answer(run: Run, answer: object) -> None:
+def _checked_answer(run: Run, answer: object) -> object:
+    """Return the answer as the run's caller wants it.
+
+    Raises:
+        AgentError: It is not accepted; the message tells the model why.
+    """
+    if run.options.answer is not None:
+        answer = run.options.answer.converted(answer)
     for check in run.agent.final_answer_checks:
         name = getattr(check, "__name__", type(check).__name__)
         try:
@@ -180,6 +188,7 @@ def _check_answer(run: Run, answer: object) -> None:
             raise AgentError(
                 f"the answer was not accepted: check {name} says no; it was {describe_value(answer)[:500]}"
             )
+    return answer
 
 
 def _call(function: Callable[..., object], *args: object, **named: object) -> object:
@@ -243,7 +252,19 @@ def _last_answer(run: Run) -> object:
         )
     step.error = AgentMaxStepsError(f"no final answer within {limit} steps; this is the model's last word")
     run.note("limit", limit="max_steps", message=str(step.error))
-    return _ended(run, step).action_output
+    return _last_word(run, _ended(run, step))
+
+
+def _last_word(run: Run, step: ActionStep) -> object:
+    """Return what a run without steps left answers; where a type is wanted, only an answer of that type."""
+    if run.options.answer is None:
+        return step.action_output
+    try:
+        return run.options.answer.converted(step.action_output)
+    except AgentError as error:
+        raise AgentMaxStepsError(
+            f"no final answer within {run.options.max_steps} steps; the model's last word: {error}"
+        ) from error
 
 
 def _finish(run: Run, output: object) -> object:

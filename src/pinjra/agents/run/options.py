@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypedDict
 
 from pinjra.agents.memory.memory import AgentMemory
+from pinjra.agents.run.answers import AnswerType
 from pinjra.agents.run.budget import Budget
 from pinjra.core.errors import ConfigurationError
-from pinjra.core.files import GivenFile
+from pinjra.core.files import GivenFile, GivenFiles
 from pinjra.models.base import image_bytes
 
-__all__ = ["RunOptions", "encode_images"]
+__all__ = ["RunArguments", "RunOptions", "encode_images"]
+
+
+class RunArguments(TypedDict, total=False):
+    """What `Agent.run` and `arun` take by name, besides what decides what they return."""
+
+    reset: bool
+    images: Sequence[object] | None
+    additional_args: Mapping[str, object] | None
+    max_steps: int | None
+    files: GivenFiles | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +41,7 @@ class RunOptions:
         memory: Go on with this memory, at its next step, instead of the last run's.
         budget: Instead of the agent's own.
         files: Put into the session's folder before the first step.
+        answer: What the final answer must be; None for anything.
     """
 
     task: str
@@ -43,6 +56,7 @@ class RunOptions:
     budget: Budget | None = None
     temperature: float | None = None
     files: tuple[GivenFile, ...] = ()
+    answer: AnswerType | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.task, str):

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Generic, Literal
 
 from pinjra.agents.memory.memory import AgentMemory
 from pinjra.agents.memory.steps import Timing
@@ -14,17 +14,26 @@ from pinjra.core.execution import Artifact, save_artifacts
 from pinjra.core.guest_files import GuestFile, save_all
 from pinjra.models.base import TokenUsage
 
+if TYPE_CHECKING:  # a default for type variables came with Python 3.13
+    from typing_extensions import TypeVar
+
+    T_co = TypeVar("T_co", covariant=True, default=Any)
+else:
+    from typing import TypeVar
+
+    T_co = TypeVar("T_co", covariant=True)
+
 __all__ = ["RunResult", "RunState"]
 
 RunState = Literal["success", "max_steps_error", "budget_error", "interrupted", "error"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RunResult:
+class RunResult(Generic[T_co]):
     """What came of a run.
 
     Args:
-        output: The final answer: the object itself; None where there is none.
+        output: The final answer: the object itself, of the run's `output_type`; None where there is none.
         state: "success"; "max_steps_error" (then `output` is the model's last answer); "budget_error", "interrupted" or
             "error" (then `error` says more).
         memory: The steps themselves; `agent.resume(result.memory)` goes on with them.
@@ -34,7 +43,7 @@ class RunResult:
         money: By the budget's price; 0 without one.
     """
 
-    output: object
+    output: T_co
     state: RunState
     memory: AgentMemory = field(repr=False)
     token_usage: TokenUsage
