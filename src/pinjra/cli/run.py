@@ -21,12 +21,6 @@ if TYPE_CHECKING:
 
 __all__ = ["View", "run", "view_for"]
 
-_TOOLS = {
-    "visit_webpage": "pinjra.tools:VisitWebpageTool",
-    "web_search": "pinjra.tools:WebSearchTool",
-    "wikipedia": "pinjra.tools:WikipediaTool",
-    "user_input": "pinjra.tools:UserInputTool",
-}
 _STATUS = {
     "success": 0,
     "max_steps_error": GUEST_FAILED,
@@ -53,7 +47,9 @@ class View(Protocol):
 @executor_options
 @access_options
 @file_options
-@click.option("--tools", default="", metavar="A,B", help=f"Of {', '.join(_TOOLS)}.")
+@click.option(
+    "--tools", default="", metavar="A,B", help="Of visit_webpage, web_search, wikipedia, user_input."
+)
 @click.option("--max-steps", type=click.IntRange(min=1), default=8, show_default=True)
 @click.option(
     "--vote", type=click.IntRange(min=1), default=1, help="Attempts; the answer that most give is taken."
@@ -133,13 +129,12 @@ def _price(text: str | None) -> Price | None:
 
 
 def _tools(wanted: list[str]) -> list[Any]:
-    from importlib import import_module
+    from pinjra.tools.shipped import SHIPPED, shipped_tools
 
-    unknown = [name for name in wanted if name not in _TOOLS]
+    unknown = [name for name in wanted if name not in SHIPPED]
     if unknown:
-        raise click.UsageError(f"there is no tool {unknown[0]!r}; {nearest(unknown[0], _TOOLS)}")
-    places = [_TOOLS[name].partition(":") for name in wanted]
-    return [getattr(import_module(module), attribute)() for module, _, attribute in places]
+        raise click.UsageError(f"there is no tool {unknown[0]!r}; {nearest(unknown[0], SHIPPED)}")
+    return shipped_tools(wanted)
 
 
 def _shown(agent: CodeAgent, task: str, view: View, only_answer: bool, files: Sequence[str] = ()) -> int:

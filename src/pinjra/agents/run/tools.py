@@ -122,8 +122,9 @@ class RunTool:
     def _approve(self, call: _Call) -> None:
         """Have the call allowed, refused or changed by the `before_tool` hook."""
         hook = self._run.hook("before_tool")
-        answer = hook(self.name, call.named, self._run.agent) if hook else None
-        decision = decided(self._run.resolve(answer))
+        with self._run.current():  # a hook that waits for a person can see that the run was stopped
+            answer = hook(self.name, call.named, self._run.agent) if hook else None
+            decision = decided(self._run.resolve(answer))
         if isinstance(decision, Refuse):
             self._refused(call, decision)
         if isinstance(decision, Replace):

@@ -15,13 +15,14 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from pinjra.core.errors import PinjraError
-from pinjra.server.http import fusion, native, streams
+from pinjra.server.http import agents, fusion, native, streams
 from pinjra.server.http.bounds import Bounds
 from pinjra.server.http.errors import answer_error
 from pinjra.server.http.hub import Hub
 from pinjra.server.http.metrics import Metrics
 from pinjra.server.http.settings import ServeSettings
 from pinjra.server.http.tenants import Tenants
+from pinjra.server.runs.store import AgentRuns
 
 __all__ = ["create_app", "serve"]
 
@@ -56,6 +57,7 @@ def create_app(settings: ServeSettings) -> Starlette:
         try:
             yield
         finally:
+            await app.state.agents.stop()
             await app.state.hub.stop()
             await app.state.hub.call(app.state.fleets.close)
 
@@ -65,6 +67,7 @@ def create_app(settings: ServeSettings) -> Starlette:
             Route("/ready", _ready),
             Route("/metrics", _metrics),
             *native.ROUTES,
+            *agents.ROUTES,
             *streams.ROUTES,
             *fusion.ROUTES,
         ],
@@ -77,6 +80,7 @@ def create_app(settings: ServeSettings) -> Starlette:
     app.state.forks = {}
     app.state.hub = Hub(settings, metrics)
     app.state.fleets = fusion.Fleets(app.state.hub)
+    app.state.agents = AgentRuns(app.state.hub)
     app.state.tenants = Tenants(settings)
     return app
 

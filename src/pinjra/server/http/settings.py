@@ -5,9 +5,9 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from pinjra.core.errors import ConfigurationError
 
@@ -53,17 +53,34 @@ class AgentSettings(_Strict):
 
     Args:
         model: As `pinjra run --model`.
+        agent: Instead of all the others, where it stands in Python as "module:name": an agent, or a function that makes one.
         tools: Names of shipped tools.
-        approval: Code waits for a client's word before it runs.
+        managed_agents: Names of other agents of these settings, which it may call like tools.
+        approval: What waits for a client's word before it happens, whatever the client asks: nothing, each code action
+            ("code" or true), each tool call ("tools"), or "all".
+        price: What a million tokens read and written cost.
     """
 
-    model: str
+    model: str = ""
+    agent: str = ""
+    description: str = ""
     instructions: str = ""
     tools: tuple[str, ...] = ()
+    managed_agents: tuple[str, ...] = ()
     authorized_imports: tuple[str, ...] = ()
     executor: str | None = None
     max_steps: int = Field(default=10, gt=0)
-    approval: bool = False
+    planning_interval: int | None = Field(default=None, gt=0)
+    approval: bool | Literal["", "code", "tools", "all"] = ""
+    price: tuple[float, float] | None = None
+
+    @model_validator(mode="after")
+    def _is_one(self) -> Self:
+        if bool(self.model) == bool(self.agent):
+            raise ValueError(
+                'an agent has a model, or stands in Python (agent = "module:name"), and not both'
+            )
+        return self
 
 
 class ServeSettings(_Strict):
@@ -81,6 +98,8 @@ class ServeSettings(_Strict):
         isolation: Of programs of `/run_code`: "fork" of one warm jail for each tenant, or a "fresh" jail for each program.
         warm_imports: Modules that the warm jail of `/run_code` has loaded.
         audit_log: File of JSON lines; "" for none.
+        runs_folder: Where runs of agents are kept; "" for the user's folder for such data.
+        runs_kept: The oldest that have ended are removed when there are more.
     """
 
     host: str = "127.0.0.1"
@@ -96,6 +115,8 @@ class ServeSettings(_Strict):
     isolation: Literal["fork", "fresh"] = "fork"
     warm_imports: tuple[str, ...] = ()
     audit_log: str = ""
+    runs_folder: str = ""
+    runs_kept: int = Field(default=500, gt=0)
     tenants: dict[str, TenantSettings] = Field(default_factory=dict)
     agents: dict[str, AgentSettings] = Field(default_factory=dict)
 
@@ -106,10 +127,25 @@ class ServeSettings(_Strict):
             raise ValueError("two tenants have the same token")
         return tenants
 
+    @model_validator(mode="after")
+    def _teams_are_there(self) -> Self:
+        for name in self.agents:
+            _check_team(self.agents, name, ())
+        return self
+
     @property
     def is_loopback(self) -> bool:
         """Return whether only this machine can reach the service."""
         return self.host in ("127.0.0.1", "::1", "localhost")
+
+
+def _check_team(agents: Mapping[str, AgentSettings], name: str, above: tuple[str, ...]) -> None:
+    if name not in agents:
+        raise ValueError(f"agents: there is no agent {name!r}")
+    if name in above:
+        raise ValueError(f"agents: {name!r} would manage itself")
+    for each in agents[name].managed_agents:
+        _check_team(agents, each, (*above, name))
 
 
 def load_settings(path: str | None, options: Mapping[str, Any]) -> ServeSettings:

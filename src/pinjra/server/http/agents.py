@@ -1,0 +1,295 @@
+"""Agents over HTTP, below /v1: tasks given to the agents of the settings, their events as they come, and a person's word."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Callable
+from typing import Any, Literal, cast
+
+from pydantic import BaseModel, ConfigDict, Field
+from sse_starlette import EventSourceResponse
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from pinjra.core.errors import ConfigurationError
+from pinjra.core.files import given_files
+from pinjra.executors.base import check_file_name
+from pinjra.server.http.errors import Forbidden, NotFound
+from pinjra.server.http.requests import body_of, decoded_files
+from pinjra.server.http.settings import AgentSettings, ServeSettings
+from pinjra.server.http.tenants import Tenant
+from pinjra.server.runs.ag_ui import ag_ui_events
+from pinjra.server.runs.run import AgentRun, RunNote
+from pinjra.server.runs.store import AgentRuns, new_id
+
+__all__ = ["ROUTES"]
+
+_PING_SECONDS = 15
+_LISTED = 200  # runs in one answer
+Approval = Literal["", "code", "tools", "all"]
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class TaskRequest(_Body):
+    """A task for an agent. `files` are base64. With `stream` the answer is the run's events."""
+
+    task: str = Field(min_length=1, max_length=1 << 20)
+    files: dict[str, str] = Field(default_factory=dict)
+    variables: dict[str, Any] = Field(default_factory=dict)
+    approval: Approval = ""
+    max_steps: int | None = Field(default=None, gt=0)
+    executor: str | None = None
+    model: str | None = None
+    stream: bool = False
+    format: Literal["pinjra", "ag-ui"] = "pinjra"
+
+
+class DecisionRequest(_Body):
+    """A person's word on what waits for it."""
+
+    decision: Literal["approve", "refuse", "edit"]
+    reason: str = Field(default="", max_length=10_000)
+    code: str | None = None
+    arguments: dict[str, Any] | None = None
+
+
+class GoOnRequest(_Body):
+    """Go on: with the same task, or a further one. `approval` is what waits from now on."""
+
+    task: str = Field(default="", max_length=1 << 20)
+
+
+class ApprovalRequest(_Body):
+    """What waits for a person from now on."""
+
+    approval: Approval
+
+
+class BranchRequest(_Body):
+    """A step whose code is another one from now on; with `goes_on` the agent goes on after it."""
+
+    step: int = Field(gt=0)
+    code: str = Field(max_length=16 << 20)
+    goes_on: bool = True
+
+
+def _asked(request: Request) -> tuple[AgentRuns, Tenant, ServeSettings]:
+    state = request.app.state
+    return state.agents, cast("Tenant", state.tenants.of(request.headers)), state.settings
+
+
+def _run(request: Request) -> AgentRun:
+    runs, tenant, _ = _asked(request)
+    return runs.find(tenant, request.path_params["run"])
+
+
+def _configured(settings: ServeSettings, name: str) -> AgentSettings:
+    try:
+        return settings.agents[name]
+    except KeyError:
+        raise NotFound(f"there is no agent {name[:100]!r}") from None
+
+
+def _least(wanted: Approval, settings: AgentSettings) -> Approval:
+    """Return what waits for a person: what the client asks, and always what the settings say."""
+    said = settings.approval
+    always: Approval = ("code" if said else "") if isinstance(said, bool) else said
+    both = {wanted, always} - {""}
+    return "all" if len(both) > 1 or "all" in both else next(iter(both), "")
+
+
+# ---------------------------------------------------------------- agents and runs
+
+
+async def list_agents(request: Request) -> Response:
+    """List the agents that tasks can be given to, and what a task may choose."""
+    _, _, settings = _asked(request)
+    agents = [
+        {
+            "name": name,
+            "description": agent.description,
+            "model": agent.model,
+            "tools": agent.tools,
+            "managed_agents": agent.managed_agents,
+            "executor": agent.executor or settings.executor,
+            "max_steps": agent.max_steps,
+            "approval": _least("", agent),
+        }
+        for name, agent in settings.agents.items()
+    ]
+    models = sorted({agent.model for agent in settings.agents.values() if agent.model})
+    offered = list(dict.fromkeys((settings.executor, *settings.executors)))
+    return JSONResponse({"agents": agents, "models": models, "executors": offered})
+
+
+async def create_run(request: Request) -> Response:
+    """Give an agent a task."""
+    runs, tenant, settings = _asked(request)
+    name = request.path_params["agent"]
+    agent = _configured(settings, name)
+    wanted = await body_of(request, TaskRequest)
+    if wanted.executor not in (None, settings.executor, *settings.executors):
+        raise Forbidden(f"executor {wanted.executor!r} is not offered here")
+    if wanted.model not in (None, *(each.model for each in settings.agents.values())):
+        raise Forbidden(f"model {wanted.model!r} is not offered here")
+    files = given_files(decoded_files(wanted.files), check_file_name, tenant.quota.disk_bytes)
+    record = RunNote(
+        id=new_id(),
+        tenant=tenant.name,
+        agent=name,
+        task=wanted.task,
+        approval=_least(wanted.approval, agent),
+        executor=wanted.executor,
+        model=wanted.model,
+    )
+    run = await runs.start(tenant, record, files, wanted.max_steps, wanted.variables)
+    where = {"Location": f"/v1/runs/{record.id}"}
+    if wanted.stream:
+        return _stream(run, 0, is_ag_ui=wanted.format == "ag-ui", headers=where)
+    return JSONResponse(run.described(), 201, where)
+
+
+async def list_runs(request: Request) -> Response:
+    """List the tenant's runs, the newest first; of one agent where one is named."""
+    runs, tenant, settings = _asked(request)
+    found = runs.of(tenant)
+    if "agent" in request.path_params:
+        _configured(settings, request.path_params["agent"])
+        found = [run for run in found if run.record.agent == request.path_params["agent"]]
+    return JSONResponse({"runs": [run.described() for run in found[:_LISTED]]})
+
+
+async def show_run(request: Request) -> Response:
+    """Describe a run."""
+    return JSONResponse(_run(request).described())
+
+
+async def remove_run(request: Request) -> Response:
+    """End a run and forget it."""
+    runs, _, _ = _asked(request)
+    await runs.remove(_run(request))
+    return Response(status_code=204)
+
+
+# ---------------------------------------------------------------- events
+
+
+async def run_events(request: Request) -> Response:
+    """Send a run's events from the beginning, or after the number in `Last-Event-ID` or `after`, until it ends."""
+    run = _run(request)
+    given = request.headers.get("last-event-id") or request.query_params.get("after") or "0"
+    if not (given.isascii() and given.isdigit() and len(given) < 16):
+        raise ConfigurationError("the number of an event is digits")
+    run.log.check(int(given))
+    return _stream(run, int(given), is_ag_ui=request.query_params.get("format") == "ag-ui")
+
+
+def _stream(
+    run: AgentRun, after: int, *, is_ag_ui: bool, headers: dict[str, str] | None = None
+) -> EventSourceResponse:
+    events = _ag_ui(run, after) if is_ag_ui else _own(run, after)
+    return EventSourceResponse(events, ping=_PING_SECONDS, headers=headers)
+
+
+async def _own(run: AgentRun, after: int) -> AsyncIterator[dict[str, str]]:
+    async for number, record in run.log.follow(after):
+        yield {"id": str(number), "event": record["event"], "data": json.dumps(record)}
+    yield {"event": "end", "data": json.dumps(run.described())}
+
+
+async def _ag_ui(run: AgentRun, after: int) -> AsyncIterator[dict[str, str]]:
+    async for number, record in run.log.follow(after):
+        made = ag_ui_events(record)
+        for event in made:
+            identified = {"id": str(number)} if event is made[-1] else {}
+            yield {**identified, "data": json.dumps(event)}
+
+
+# ---------------------------------------------------------------- steering
+
+
+async def decide(request: Request) -> Response:
+    """Approve, refuse or edit what waits for a person."""
+    run, wanted = _run(request), await body_of(request, DecisionRequest)
+    run.decide(
+        request.path_params["key"],
+        wanted.decision,
+        reason=wanted.reason,
+        code=wanted.code,
+        arguments=wanted.arguments,
+    )
+    return Response(status_code=204)
+
+
+async def set_approval(request: Request) -> Response:
+    """Say what waits for a person from now on; never less than the settings say."""
+    _, _, settings = _asked(request)
+    run, wanted = _run(request), await body_of(request, ApprovalRequest)
+    run.record.approval = _least(wanted.approval, _configured(settings, run.record.agent))
+    return JSONResponse(run.described())
+
+
+async def interrupt_run(request: Request) -> Response:
+    """Stop a run; its session stays."""
+    await request.app.state.hub.call(_run(request).interrupt)
+    return Response(status_code=204)
+
+
+async def go_on(request: Request) -> Response:
+    """Go on with a run that has ended."""
+    runs, tenant, _ = _asked(request)
+    run, wanted = _run(request), await body_of(request, GoOnRequest)
+    await runs.go_on(tenant, run, wanted.task)
+    return JSONResponse(run.described())
+
+
+async def create_branch(request: Request) -> Response:
+    """Begin a run with other code for one step, in a fork of the session as it was then."""
+    runs, tenant, _ = _asked(request)
+    run, wanted = _run(request), await body_of(request, BranchRequest)
+    branch = await runs.branch(tenant, run, wanted.step, wanted.code, goes_on=wanted.goes_on)
+    return JSONResponse(branch.described(), 201, {"Location": f"/v1/runs/{branch.record.id}"})
+
+
+# ---------------------------------------------------------------- what came of it
+
+
+async def run_file(request: Request) -> Response:
+    """Return a file that the run's code wrote, as an attachment."""
+    data = _run(request).file(request.path_params["name"])
+    headers = {
+        "Content-Disposition": "attachment",  # SECURITY: a guest's page is never one of this origin
+        "X-Content-Type-Options": "nosniff",
+        "Content-Security-Policy": "sandbox",
+    }
+    return Response(data, media_type="application/octet-stream", headers=headers)
+
+
+async def run_memory(request: Request) -> Response:
+    """Return the run's steps, as `pinjra replay` and `agent.resume` read them."""
+    headers = {"Content-Disposition": 'attachment; filename="run.json"', "X-Content-Type-Options": "nosniff"}
+    return Response(_run(request).memory().to_json(), media_type="application/json", headers=headers)
+
+
+_A, _R = "/v1/agents/{agent}", "/v1/runs/{run}"
+_PLAIN: tuple[tuple[str, str, Callable[[Request], Any]], ...] = (
+    ("GET", "/v1/agents", list_agents),
+    ("POST", _A + "/runs", create_run),
+    ("GET", _A + "/runs", list_runs),
+    ("GET", "/v1/runs", list_runs),
+    ("GET", _R, show_run),
+    ("DELETE", _R, remove_run),
+    ("GET", _R + "/events", run_events),
+    ("POST", _R + "/decisions/{key}", decide),
+    ("PUT", _R + "/approval", set_approval),
+    ("POST", _R + "/interrupt", interrupt_run),
+    ("POST", _R + "/resume", go_on),
+    ("POST", _R + "/branches", create_branch),
+    ("GET", _R + "/memory", run_memory),
+    ("GET", _R + "/files/{name:path}", run_file),
+)
+ROUTES: list[Any] = [Route(path, function, methods=[method]) for method, path, function in _PLAIN]

@@ -1,0 +1,130 @@
+"""Settings of an agent and what a request chooses -> an agent, fresh for each run."""
+
+from __future__ import annotations
+
+import copy
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from importlib import import_module
+from typing import Any
+
+from pinjra.agents.agent import Agent
+from pinjra.agents.approval import AuditLog
+from pinjra.agents.code_agent import CodeAgent
+from pinjra.agents.run.budget import Budget, Price
+from pinjra.core.errors import ConfigurationError
+from pinjra.core.limits import Limits
+from pinjra.models.adapted import AskedModel, adapted
+from pinjra.models.base import Completion, Model, ModelDelta, Question
+from pinjra.models.registry import load_model
+from pinjra.server.http.settings import ServeSettings, TenantSettings
+from pinjra.tools.shipped import shipped_tools
+
+__all__ = ["AgentMaker", "FirstSaid"]
+
+
+_CAPPED = ("wall_seconds", "memory_bytes", "disk_bytes")
+
+
+class AgentMaker:
+    """Makes the agents that settings name. Models are loaded once and shared."""
+
+    def __init__(self, settings: ServeSettings) -> None:
+        self._settings = settings
+        self._models: dict[str, Model] = {}
+        self._lock = threading.Lock()
+
+    def make(
+        self, name: str, quota: TenantSettings, *, executor: str | None = None, model: str | None = None
+    ) -> Agent:
+        """Return a fresh agent. Blocking: a model may be loaded.
+
+        Args:
+            executor, model: Instead of those of the settings; the caller has checked that they are offered.
+
+        Raises:
+            ConfigurationError: The settings name something that is not there (the operator's fault).
+        """
+        wanted = self._settings.agents[name]
+        if wanted.agent:
+            return _own(wanted.agent)
+        team = [self.make(each, quota) for each in wanted.managed_agents]
+        price = _price(wanted.price)
+        log = self._settings.audit_log
+        return CodeAgent(
+            tools=shipped_tools(wanted.tools),
+            model=self._model(model or wanted.model),
+            name=name.replace("-", "_"),
+            description=wanted.description or name,
+            instructions=wanted.instructions or None,
+            additional_authorized_imports=wanted.authorized_imports,
+            executor_type=executor or wanted.executor or self._settings.executor,
+            executor_kwargs={"limits": _limits(quota)},
+            max_steps=wanted.max_steps,
+            planning_interval=wanted.planning_interval,
+            managed_agents=team,
+            budget=Budget(price=price),
+            verbosity_level=0,
+            audit=AuditLog(log) if log else None,
+        )
+
+    def _model(self, name: str) -> Model:
+        with self._lock:
+            if name not in self._models:
+                self._models[name] = load_model(name)
+            return self._models[name]
+
+
+def _own(place: str) -> Agent:
+    """Return a fresh agent from what stands at "module:name": an agent, or a function that makes one."""
+    module, _, attribute = place.partition(":")
+    try:
+        found = getattr(import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ConfigurationError(f"agent {place!r} cannot be imported: {error}") from error
+    made = copy.copy(found) if isinstance(found, Agent) else found()
+    if not isinstance(made, Agent):
+        raise ConfigurationError(f"agent {place!r} is no agent and makes none")
+    made.verbosity_level = 0
+    return made
+
+
+def _price(price: tuple[float, float] | None) -> Price | None:
+    return Price(input_per_million=price[0], output_per_million=price[1]) if price else None
+
+
+def _limits(quota: TenantSettings) -> Limits:
+    usual = Limits()
+    capped = {name: min(getattr(usual, name), getattr(quota, name)) for name in _CAPPED}
+    return replace(usual, **capped)
+
+
+class FirstSaid(AskedModel):
+    """A model whose first answer is given, and the others its own: a person has written a step."""
+
+    def __init__(self, model: Model, text: str) -> None:
+        super().__init__(model_id=getattr(model, "model_id", type(model).__name__))
+        self.prompt_style = getattr(model, "prompt_style", "full")
+        self._model = adapted(model)
+        self._text: str | None = text
+
+    def answer(self, question: Question) -> Completion:
+        """Return the text that was given, then what the model says."""
+        text, self._text = self._text, None
+        if text is not None:
+            return Completion(text=text)
+        done: Completion = self._model.generate(question.messages, **_options(question))
+        return done
+
+    def pieces(self, question: Question) -> Iterator[ModelDelta | Completion]:
+        """Yield the same in pieces."""
+        if self._text is not None or not callable(getattr(self._model, "stream", None)):
+            yield self.answer(question)
+            return
+        yield from self._model.stream(question.messages, **_options(question))
+
+
+def _options(question: Question) -> dict[str, Any]:
+    given: dict[str, Any] = {"stop": question.stop, "tools": question.tools}
+    return given | {"response_schema": question.response_schema, "temperature": question.temperature}

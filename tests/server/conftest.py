@@ -1,0 +1,178 @@
+"""A service with scripted agents, restarted where a test asks for it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+
+HERE = Path(__file__).parent
+ALICE = "alice-token-0123456789"
+BOB = "bob-token-0123456789abc"
+SETTINGS = """
+executors = ["jail"]
+drain_seconds = 2
+runs_folder = "{runs}"
+
+[tenants.alice]
+token = "{alice}"
+
+[tenants.bob]
+token = "{bob}"
+
+[agents.sums]
+agent = "scripted_agents:sums"
+description = "Adds."
+
+[agents.shouter]
+agent = "scripted_agents:shouter"
+
+[agents.endless]
+agent = "scripted_agents:endless"
+
+[agents.team]
+agent = "scripted_agents:team"
+
+[agents.waiting]
+agent = "scripted_agents:waiting"
+approval = "code"
+"""
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Service:
+    """A service process; `restart` ends it without a word and starts another with the same settings."""
+
+    def __init__(self, folder: Path, settings: str = SETTINGS) -> None:
+        self.settings = folder / "settings.toml"
+        self.settings.write_text(settings.format(runs=folder / "runs", alice=ALICE, bob=BOB))
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._start()
+
+    def _start(self) -> None:
+        command = [
+            sys.executable,
+            "-m",
+            "pinjra",
+            "serve",
+            "--config",
+            str(self.settings),
+            "--port",
+            str(self.port),
+        ]
+        self.process = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": str(HERE / "agents_path")})
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            with contextlib.suppress(httpx.HTTPError):
+                if httpx.get(f"{self.url}/ready").status_code == 200:
+                    return
+            assert self.process.poll() is None, "the service has ended"
+            time.sleep(0.05)
+        self.process.kill()
+        raise AssertionError("the service does not answer")
+
+    def client(self, token: str = ALICE) -> httpx.Client:
+        return httpx.Client(base_url=self.url, headers={"Authorization": f"Bearer {token}"}, timeout=60)
+
+    def restart(self, *, kill: bool) -> None:
+        if kill:
+            self.process.kill()
+        self.stop()
+        self._start()
+
+    def stop(self) -> int:
+        self.process.terminate()
+        try:
+            return self.process.wait(60)
+        finally:
+            self.process.kill()
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory):
+    service = Service(tmp_path_factory.mktemp("agents"))
+    yield service
+    assert service.stop() == 0
+
+
+@pytest.fixture
+def alice(service):
+    with service.client() as client:
+        yield client
+
+
+@pytest.fixture
+def bob(service):
+    with service.client(BOB) as client:
+        yield client
+
+
+class Events:
+    """The events of a run, read as they come."""
+
+    def __init__(self, client, run: str, after: int = 0, **query) -> None:
+        headers = {"Last-Event-ID": str(after)} if after else {}
+        self._stream = client.stream("GET", f"/v1/runs/{run}/events", headers=headers, params=query)
+        self._lines = self._stream.__enter__().iter_lines()
+        self.last = after
+
+    def __iter__(self):
+        event: dict[str, str] = {}
+        for line in self._lines:
+            if not line:
+                if "data" in event:
+                    self.last = int(event.get("id", self.last))
+                    yield event.get("event", ""), json.loads(event["data"])
+                event = {}
+                continue
+            name, _, value = line.partition(": ")
+            event[name] = value
+
+    def until(self, name: str):
+        for event, data in self:
+            if event == name:
+                return data
+        raise AssertionError(f"the run ended without {name}")
+
+    def close(self) -> None:
+        self._stream.__exit__(None, None, None)
+
+
+@pytest.fixture
+def follow():
+    """Return a reader of a run's events, closed at the end."""
+    opened = []
+
+    def begin(client, run, after=0, **query):
+        opened.append(Events(client, run, after, **query))
+        return opened[-1]
+
+    yield begin
+    for events in opened:
+        events.close()
+
+
+@pytest.fixture
+def begin(alice):
+    """Return a function that gives an agent a task and returns the run's id."""
+
+    def ask(agent, task="a task", **more):
+        answer = alice.post(f"/v1/agents/{agent}/runs", json={"task": task, **more})
+        assert answer.status_code == 201, answer.text
+        return answer.json()["id"]
+
+    return ask
