@@ -20,13 +20,23 @@ from .conftest import Prepare
 from .examples import Block, blocks, run_block
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [
+    ROOT / "README.md",
+    *sorted((ROOT / "docs").glob("*.md")),
+    *sorted((ROOT / "docs" / "hi").glob("*.md")),
+]
+
+
+def _title(page: Path) -> str:
+    return page.relative_to(ROOT).as_posix().removeprefix("docs/")
+
+
 PYTHON = [page for page in PAGES if any(block.kind == "python" for block in blocks(page))]
 # Inline code that names the command with what follows it: `pinjra mcp --http 8765`.
 _INLINE = re.compile(r"`((?:pinjra|scripts/|pip install )[^`\n]*)`")
 
 
-@pytest.mark.parametrize("page", PYTHON, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PYTHON, ids=_title)
 def test_every_example_of_a_page_runs_and_prints_what_it_says(
     page: Path, prepare: dict[str, Prepare], request: pytest.FixtureRequest
 ) -> None:
@@ -49,14 +59,14 @@ def test_the_first_program_answers_from_the_page(
     prepare: dict[str, Prepare], request: pytest.FixtureRequest
 ) -> None:
     _needs_jail()
-    first = next(block for block in blocks(ROOT / "README.md") if block.kind == "python")
+    first = next(block for block in blocks(ROOT / "README.md") if "CodeAgent(" in block.text)
     namespace = prepare["README.md"]()
     run_block(ROOT / "README.md", first, namespace)
     with namespace["agent"] as agent:
         assert agent.memory.steps[-1].action_output == "**Fido**."
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=_title)
 def test_every_command_that_a_page_names_exists(page: Path) -> None:
     lines = [line for block in blocks(page) if block.kind == "bash" for line in block.text.splitlines()]
     for line in [*lines, *_INLINE.findall(page.read_text("utf-8"))]:
@@ -65,7 +75,7 @@ def test_every_command_that_a_page_names_exists(page: Path) -> None:
             assert _problem(words) == "", f"{page.name}: {line}"
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=_title)
 def test_every_block_of_json_is_json_and_its_command_exists(page: Path) -> None:
     for block in blocks(page):
         if block.kind == "json":
@@ -73,7 +83,7 @@ def test_every_block_of_json_is_json_and_its_command_exists(page: Path) -> None:
                 assert _problem([server["command"], *server["args"]]) == ""
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=_title)
 def test_every_block_of_toml_is_settings_that_the_service_takes(page: Path) -> None:
     for block in blocks(page):
         if block.kind == "toml":
@@ -82,15 +92,17 @@ def test_every_block_of_toml_is_settings_that_the_service_takes(page: Path) -> N
             ServeSettings.model_validate(tomllib.loads(block.text))
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=_title)
 def test_every_block_is_of_a_kind_that_is_tested(page: Path) -> None:
     assert {block.kind for block in blocks(page)} <= {"python", "bash", "json", "toml"}
 
 
 def test_every_link_between_pages_leads_somewhere() -> None:
     for page in PAGES:
-        for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text("utf-8")):
-            assert (page.parent / target).exists(), f"{page.name}: {target}"
+        for target, anchor in re.findall(r"\]\(([^)#:]*)(?:#([^)]*))?\)", page.read_text("utf-8")):
+            file = page.parent / target if target else page
+            assert file.exists(), f"{page.name}: {target}"
+            assert not anchor or anchor in _anchors(file), f"{page.name}: {target}#{anchor}"
 
 
 def test_every_file_that_the_architecture_says_to_read_is_there() -> None:
@@ -101,6 +113,12 @@ def test_every_file_that_the_architecture_says_to_read_is_there() -> None:
     for room, files in rows:
         for name in re.findall(r"`([\w/]+(?:\.py|/))`", files):
             assert (ROOT / "src" / "pinjra" / room / name).exists(), f"{room}/{name}"
+
+
+def _anchors(page: Path) -> set[str]:
+    """Return what its headings are called in links."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text("utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 def _on_loopback(block: Block, request: pytest.FixtureRequest) -> Block:

@@ -139,7 +139,9 @@ def sandbox(
         options: Further parameters of the executor's class.
 
     Raises:
-        As `create_executor`.
+        ConfigurationError: Unknown name or parameter (the caller's fault); nothing was started.
+        ExecutorUnavailable: This machine cannot give it; the message names what is missing and the choices.
+        StartupFailed: The sandbox did not come up (the host's or provider's fault).
     """
     name = name or default_executor()
     known = constructor_parameters(executor_class(name)).under(
