@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import copy
+import io
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +16,13 @@ from pinjra.core.errors import ConfigurationError
 from pinjra.core.files import describe_files, given_files
 from pinjra.core.guest_files import GuestFile, write_file
 from pinjra.executors.base import PythonExecutor, check_file_name
+from pinjra.executors.jail import JailExecutor
+from pinjra.executors.parameters import constructor_parameters
+from pinjra.executors.registry import BUILTIN, create_executor, executor_class
+from pinjra.executors.session.executor import SessionExecutor
+from pinjra.executors.session.file_pieces import with_progress
+
+JAIL = [] if JailExecutor.diagnose() else ["jail"]
 
 
 @pytest.fixture
@@ -99,7 +109,7 @@ def test_a_link_on_the_host_is_not_followed(tmp_path: Path, name: str) -> None:
     (out / "link").symlink_to(target)
     (out / "folder").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(OSError, match="link"):
-        GuestFile(name=name, size=1, read=lambda: b"1").save(out)
+        GuestFile(name=name, size=1, pieces=lambda: [b"1"]).save(out)
     assert target.read_text() == "kept"
     assert os.listdir(tmp_path / "elsewhere") == []
 
@@ -126,3 +136,66 @@ def test_standard_input_is_read_and_then_ends(box: PythonExecutor) -> None:
         error = box.run("while True:\n    input()", stdin=stdin).error
         assert error is not None
         assert error.type == "EOFError"
+
+
+def test_files_are_a_parameter_of_every_executor_s_constructor(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_bytes(b"1\n")
+    for name in BUILTIN:
+        assert "files" in constructor_parameters(executor_class(name)).kinds, name
+    with create_executor("local", executor_kwargs={"files": [tmp_path / "a.csv"]}) as box:
+        assert box.run("open('a.csv').read()").value == "1\n"
+        box.reset()
+        assert box.list_files() == {}
+    with pytest.raises(ConfigurationError, match=r"no file .*none"):
+        create_executor("local", executor_kwargs={"files": [tmp_path / "none"]})
+
+
+@pytest.mark.parametrize("executor", [*JAIL, "local"])
+def test_a_large_file_takes_no_more_memory_here_than_a_piece(executor: str, tmp_path: Path) -> None:
+    program = f"""
+import resource
+from pathlib import Path
+from pinjra import Limits, sandbox
+
+path = Path({str(tmp_path / "big")!r})
+with path.open("wb") as file:
+    for number in range(192):
+        file.write(bytes([number]) * (1 << 20))
+limits = Limits(disk_bytes=1 << 29, memory_bytes=1 << 30)
+code = "import os\\nos.rename('big', 'moved')\\nos.path.getsize('moved')"
+with sandbox({executor!r}, limits=limits, imports="standard") as box:
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    box.put_file("big", path)
+    done = box.run(code)
+    saved = done.files["moved"].save(path.parent / "saved")
+    after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+print(done.value == 192 << 20, saved.stat().st_size == 192 << 20, (after - before) >> 10)
+"""
+    line = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", program], capture_output=True, text=True, check=True
+    )
+    is_whole, is_saved, grown_mib = line.stdout.split()
+    assert (is_whole, is_saved) == ("True", "True")
+    assert int(grown_mib) < 48  # a few pieces of 4 MiB, as bytes and as messages
+    assert (tmp_path / "big").read_bytes() == (tmp_path / "saved").read_bytes()
+
+
+def test_a_progress_bar_is_drawn_on_a_terminal_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    pieces = [bytes(4 << 20)] * 3
+    for size, is_shown in ((12 << 20, True), (9_000_000, False)):
+        monkeypatch.setattr(sys, "stderr", Terminal())
+        assert list(with_progress(pieces, "big.bin", size)) == pieces
+        assert ("big.bin" in sys.stderr.getvalue()) is is_shown
+
+
+def test_a_file_that_the_guest_changes_while_it_is_written_is_not_mixed(box: PythonExecutor) -> None:
+    assert isinstance(box, SessionExecutor)
+    box._put_piece("a", 0, b"12")
+    box._put_piece("a", 2, b"34")
+    assert box.get_file("a") == b"1234"
+    with pytest.raises(ConfigurationError, match="changed while"):
+        box._put_piece("a", 3, b"x")

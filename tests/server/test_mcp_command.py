@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+from pathlib import Path
 
 import mcp
 import pytest
@@ -14,10 +15,11 @@ from .test_mcp_server import stdio_parameters, talk, text_of
 PINJRA = [sys.executable, "-m", "pinjra"]
 
 
-def test_the_command_serves_over_standard_input_and_output() -> None:
+def test_the_command_serves_over_standard_input_and_output(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("1,2\n")
+    options = ["--imports", "sqlite3", "--wall", "5", "--file", str(tmp_path / "a.csv")]
     parameters = mcp.StdioServerParameters(
-        command=PINJRA[0],
-        args=[*PINJRA[1:], "mcp", "--executor", "local", "--imports", "sqlite3", "--wall", "5"],
+        command=PINJRA[0], args=[*PINJRA[1:], "mcp", "--executor", "local", *options]
     )
 
     async def main() -> None:
@@ -25,6 +27,8 @@ def test_the_command_serves_over_standard_input_and_output() -> None:
             assert "sqlite3" in (client.instructions or "")
             result = await client.call_tool("run_python", {"code": "2 ** 10"})
             assert result.content[0].text == "[value]\n1024\n[session main, new]"
+            result = await client.call_tool("run_python", {"code": "open('a.csv').read()", "session": "b"})
+            assert text_of(result).startswith("[value]\n'1,2")
 
     asyncio.run(asyncio.wait_for(main(), 240))
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Callable, Iterable
+from string import Template
 from typing import Any, TypeVar
 
 import click
@@ -17,6 +19,7 @@ _OPTIONS = tuple(
     for option, name, metavar, words in (
         ("--program", "programs", "NAME", 'A program that code may start; "*" for all.'),
         ("--allow-host", "hosts", "HOST[:PORT]", "A host that code may reach; *.NAME for all below."),
+        ("--secret", "secrets", "HOST=HEADER: VALUE", "A header added outside the box; $NAME is a variable."),
         ("--package", "packages", "NAME==VERSION", "A package for code, from wheels."),
         ("--mount", "mounts", "NAME=PATH[:rw]", "A folder that code sees, read-only without :rw."),
         ("--env", "env", "NAME=VALUE", "A variable of the environment."),
@@ -32,6 +35,7 @@ def access_options(command: F) -> F:
         *args: Any,
         programs: tuple[str, ...],
         hosts: tuple[str, ...],
+        secrets: tuple[str, ...],
         packages: tuple[str, ...],
         mounts: tuple[str, ...],
         env: tuple[str, ...],
@@ -40,6 +44,7 @@ def access_options(command: F) -> F:
         access: dict[str, object] = {
             "programs": programs,
             "network": hosts,
+            "secrets": _secrets(secrets),
             "packages": packages,
             "mounts": {name: _mount(path) for name, path in _pairs("--mount", "NAME=PATH", mounts)},
             "env": dict(_pairs("--env", "NAME=VALUE", env)),
@@ -55,8 +60,25 @@ def _pairs(option: str, form: str, texts: Iterable[str]) -> list[tuple[str, str]
     found = [text.partition("=") for text in texts]
     for name, equals, _ in found:
         if not name or not equals:
-            raise click.UsageError(f"{option} wants {form}, not {name!r}")
+            shown = "" if option == "--secret" else f", not {name!r}"
+            raise click.UsageError(f"{option} wants {form}{shown}")
     return [(name, value) for name, _, value in found]
+
+
+def _secrets(texts: Iterable[str]) -> dict[str, dict[str, str]]:
+    """Return host -> header -> value; what a variable holds is on no command line, which others of this machine can list."""
+    found: dict[str, dict[str, str]] = {}
+    for host, header in _pairs("--secret", "HOST=HEADER: VALUE", texts):
+        name, colon, value = header.partition(":")
+        if not colon:
+            raise click.UsageError(f"--secret for {host} wants HOST=HEADER: VALUE")
+        try:
+            found.setdefault(host, {})[name.strip()] = Template(value.strip()).substitute(os.environ)
+        except KeyError as error:
+            raise click.UsageError(f"--secret for {host}: there is no variable {error.args[0]}") from None
+        except ValueError:
+            raise click.UsageError(f"--secret for {host}: write $$ for a dollar sign") from None
+    return found
 
 
 def _mount(text: str) -> object:

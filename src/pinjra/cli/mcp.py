@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from pinjra.cli.access_options import access_options
-from pinjra.cli.options import executor_options, limits_of, names
+from pinjra.cli.options import executor_options, given_file_option, limits_of, names
 
 __all__ = ["mcp"]
 
@@ -15,6 +15,7 @@ __all__ = ["mcp"]
 @click.command()
 @executor_options
 @access_options
+@given_file_option
 @click.option(
     "--http",
     metavar="[HOST:]PORT",
@@ -40,6 +41,7 @@ def mcp(
     http: str | None,
     sessions: int,
     idle_seconds: float,
+    files: tuple[str, ...],
     access: dict[str, Any],
 ) -> None:
     """Serve `run_python` (stateful sessions, files, limits, images) over the Model Context Protocol.
@@ -53,7 +55,7 @@ def mcp(
 
     options: dict[str, Any] = {"authorized_imports": names(imports), "max_sessions": sessions}
     options["idle_seconds"] = idle_seconds
-    options["executor_kwargs"] = access
+    options["executor_kwargs"] = {**access, "files": files} if files else access
     if executor is not None:
         options["executor"] = executor
     limits = limits_of(wall_seconds, memory_mib)

@@ -10,7 +10,15 @@ from typing import Any, TypeVar
 
 import click
 
-__all__ = ["chosen_model", "ctrl_c", "executor_options", "file_options", "limits_of", "names"]
+__all__ = [
+    "chosen_model",
+    "ctrl_c",
+    "executor_options",
+    "file_options",
+    "given_file_option",
+    "limits_of",
+    "names",
+]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -41,6 +49,11 @@ def file_options(command: F) -> F:
         metavar="DIR",
         help="Save files that code wrote, and pictures, there.",
     )(command)
+    return given_file_option(command)
+
+
+def given_file_option(command: F) -> F:
+    """Add the option that says which files go in."""
     return click.option(
         "--file",
         "files",

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pinjra.core.errors import ConfigurationError
 
-__all__ = ["GivenFile", "GivenFiles", "describe_files", "given_files"]
+__all__ = ["GivenFile", "GivenFiles", "describe_files", "given_file", "given_files"]
 
 GivenFiles = Sequence[str | os.PathLike[str] | Mapping[str, object]] | Mapping[str, object]
 """Paths of this machine, and dicts of name → bytes or path."""
@@ -46,6 +46,17 @@ class GivenFile:
         """Return its bytes."""
         return self.source if isinstance(self.source, bytes) else self.source.read_bytes()
 
+    def pieces(self, most_bytes: int) -> Iterator[bytes]:
+        """Yield its bytes, at most so many at a time; one empty piece for an empty file."""
+        if isinstance(self.source, bytes):
+            for start in range(0, max(len(self.source), 1), most_bytes):
+                yield self.source[start : start + most_bytes]
+            return
+        with self.source.open("rb") as file:
+            yield file.read(most_bytes)
+            while piece := file.read(most_bytes):
+                yield piece
+
     def head(self) -> list[str]:
         """Return the first lines of a text or table; none of anything else."""
         if Path(self.name).suffix.lower() not in _TEXTS:
@@ -77,7 +88,7 @@ def given_files(
             raise ConfigurationError(
                 f"files: {name!r} is given twice; give one of them as {{'another name': path}}"
             )
-        found[name] = _given(name, content)
+        found[name] = given_file(name, content)
     total = sum(file.size for file in found.values())
     if quota_bytes is not None and total > quota_bytes:
         raise ConfigurationError(f"files: {total} bytes are more than Limits.disk_bytes ({int(quota_bytes)})")
@@ -98,7 +109,12 @@ def _pairs(files: object) -> Iterator[tuple[str, object]]:
             raise ConfigurationError(f"files: a path or a dict of name and bytes, not {type(item).__name__}")
 
 
-def _given(name: str, content: object) -> GivenFile:
+def given_file(name: str, content: object) -> GivenFile:
+    """Return a file that is given as bytes or as a path.
+
+    Raises:
+        ConfigurationError: It is neither, or there is no such file (the caller's fault).
+    """
     if isinstance(content, (bytes, bytearray, memoryview)):
         return GivenFile(name=name, size=len(bytes(content)), source=bytes(content))
     if isinstance(content, os.PathLike):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -23,17 +23,21 @@ class GuestFile:
     Args:
         name: Relative to the scratch folder; the guest's choice.
         size: In bytes, when the run ended.
-        read: Returns its bytes, as they are now: until the session is closed or empties its folder.
+        pieces: Returns its bytes piece by piece, as they are now: until the session is closed or empties its folder.
     """
 
     name: str
     size: int
-    read: Callable[[], bytes] = field(repr=False)
+    pieces: Callable[[], Iterable[bytes]] = field(repr=False)
+
+    def read(self) -> bytes:
+        """Return all of its bytes."""
+        return b"".join(self.pieces())
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write it to `path`; below it, by its own name, where that is a folder or ends with "/". Return where it is."""
         is_folder = os.path.isdir(path) or os.fspath(path).endswith(("/", os.sep))
-        return write_file(path, self.name, self.read()) if is_folder else _write(Path(path), self.read())
+        return write_file(path, self.name, self.pieces()) if is_folder else _write(Path(path), self.pieces())
 
     def kept(self) -> GuestFile:
         """Return the file with its bytes read: it lives on without its session."""
@@ -44,15 +48,19 @@ class GuestFile:
 
 
 def _kept(name: str, data: bytes) -> GuestFile:
-    return GuestFile(name=name, size=len(data), read=partial(bytes, data))
+    return GuestFile(name=name, size=len(data), pieces=partial(_alone, data))
+
+
+def _alone(data: bytes) -> tuple[bytes]:
+    return (data,)
 
 
 def save_all(files: Mapping[str, GuestFile], folder: str | os.PathLike[str]) -> list[Path]:
     """Write files into a folder by their names; return where they are."""
-    return [write_file(folder, file.name, file.read()) for file in files.values()]
+    return [write_file(folder, file.name, file.pieces()) for file in files.values()]
 
 
-def write_file(folder: str | os.PathLike[str], name: str, data: bytes) -> Path:
+def write_file(folder: str | os.PathLike[str], name: str, data: bytes | Iterable[bytes]) -> Path:
     """Write below `folder` under a guest's name, made safe. Return where.
 
     Raises:
@@ -72,9 +80,9 @@ def write_file(folder: str | os.PathLike[str], name: str, data: bytes) -> Path:
     return _write(place / parts[-1], data)
 
 
-def _write(path: Path, data: bytes) -> Path:
+def _write(path: Path, data: bytes | Iterable[bytes]) -> Path:
     # SECURITY: a link that lies there already is not followed.
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
     with os.fdopen(os.open(path, flags, 0o666), "wb") as stream:
-        stream.write(data)
+        stream.writelines((data,) if isinstance(data, bytes) else data)
     return path

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -110,8 +110,12 @@ class PythonExecutor(metaclass=CheckedMethods):
             ConfigurationError: A value cannot cross (the caller's fault).
         """
 
-    def put_file(self, name: str, data: bytes) -> None:
-        """Write a file into the scratch folder. `name` is relative, without "..".
+    def put_file(self, name: str, data: bytes | os.PathLike[str]) -> None:
+        """Write a file into the scratch folder.
+
+        Args:
+            name: Relative, without "..".
+            data: Its bytes, or the path of a file of this machine, which is read piece by piece.
 
         Raises:
             ConfigurationError: The name leaves the folder, or the quota does not hold the data (the caller's fault).
@@ -128,7 +132,7 @@ class PythonExecutor(metaclass=CheckedMethods):
         limits: Limits | None = getattr(self, "limits", None)  # executors of others may have none
         given = given_files(files, check_file_name, limits.disk_bytes if limits else None)
         for file in given:
-            self.put_file(file.name, file.read())
+            self.put_file(file.name, file.source)
         return given
 
     def get_file(self, name: str) -> bytes:
@@ -138,6 +142,14 @@ class PythonExecutor(metaclass=CheckedMethods):
             FileNotFoundError: There is no such regular file.
         """
         raise self._lacks("files")
+
+    def file_pieces(self, name: str) -> Iterator[bytes]:
+        """Yield a regular file of the scratch folder, of any size, piece by piece.
+
+        Raises:
+            FileNotFoundError: There is no such regular file.
+        """
+        yield self.get_file(name)
 
     def list_files(self) -> dict[str, int]:
         """Return relative name → size in bytes of each regular file in the scratch folder."""

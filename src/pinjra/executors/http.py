@@ -6,7 +6,7 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import httpx
 
@@ -20,8 +20,8 @@ from pinjra.core.errors import (
 )
 from pinjra.core.limits import Limits
 from pinjra.executors.guarantees import Guarantees
-from pinjra.executors.session.executor import SessionExecutor
 from pinjra.executors.session.transport import Transport
+from pinjra.executors.session.uploading import UploadingExecutor
 
 if TYPE_CHECKING:
     from websockets.sync.client import ClientConnection
@@ -42,20 +42,26 @@ _ERRORS: dict[int, type[PinjraError]] = {
 }
 
 
-class HttpExecutor(SessionExecutor):
+class HttpExecutor(UploadingExecutor):
     """Runs guest code in a session of a `pinjra serve` that may be on another machine.
 
     Args:
         url: Where the service is; else PINJRA_URL.
         token: The tenant's token; else PINJRA_TOKEN. Not needed by a service on loopback without tenants.
         executor: Which of the service's executors; "" for its default.
-        parameters: Further parameters of the session there (`packages`, `programs`, `network`, `env`, …).
+        parameters: Further parameters of the stream there, such as {"mounts": ["name"]} for folders that its operator offers.
+        options: `packages`, `programs`, `network` and `secrets` are the service's to give; `mounts` are uploaded.
 
     Raises:
         ConfigurationError: No address, a wrong token, or parameters that the service does not take (the caller's fault).
         ExecutorUnavailable: The service has no room, or cannot give what was asked.
         StartupFailed: The service cannot be reached, or the session did not come up.
     """
+
+    ACCESS: ClassVar[Mapping[str, str]] = {
+        **UploadingExecutor.ACCESS,
+        **dict.fromkeys(("packages", "programs", "network", "secrets"), "the service's executor"),
+    }
 
     def __init__(
         self,
@@ -87,9 +93,28 @@ class HttpExecutor(SessionExecutor):
         }
         super().__init__(imports, limits=limits, **options)
 
+    def _configure(self) -> None:
+        access = self.access
+        if access.open_network:
+            raise ConfigurationError(
+                'HttpExecutor: a service opens single hosts only, network=["api.github.com"]; "jail" has network=True'
+            )
+        asked = {
+            "packages": list(access.packages),
+            "programs": list(access.programs),
+            "network": [host.removesuffix(":") for host in access.hosts],
+            "secrets": {host.removesuffix(":"): dict(headers) for host, headers in access.secrets},
+        }
+        self._wanted = {**{name: value for name, value in asked.items() if value}, **self._wanted}
+
     def _open(self) -> Transport:
         opened = self._post("/v1/streams", self._wanted)
-        self._scratch = str(opened.get("scratch", ""))  # where the box there keeps its files
+        # What the box there needs to hear from this side of the conversation.
+        self._scratch = str(opened.get("scratch", ""))
+        self._links = tuple(opened.get("links", ()))
+        self._environment = tuple(opened.get("environment", ()))
+        modules = tuple(opened.get("modules", ()))  # of `packages`
+        self.authorized_imports = tuple(dict.fromkeys((*self.authorized_imports, *modules)))
         return self._connected(opened["id"])
 
     def _open_fork(self, ask: Callable[[], None]) -> Transport:

@@ -10,6 +10,7 @@ import difflib
 import functools
 import inspect
 import math
+import os
 from abc import ABCMeta
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -58,6 +59,7 @@ _FLAG = ParameterKind("True or False", lambda value: isinstance(value, bool))
 _WHOLE = ParameterKind("a whole number", lambda value: isinstance(value, int) and not isinstance(value, bool))
 _NUMBER = ParameterKind("a number", _is_number)
 _BYTES = ParameterKind("bytes", lambda value: isinstance(value, (bytes, bytearray, memoryview)))
+_PATH = ParameterKind("a Path", lambda value: isinstance(value, os.PathLike))
 _LIMITS = ParameterKind("Limits, such as Limits(wall_seconds=5)", lambda value: isinstance(value, Limits))
 _MAPPING = ParameterKind('a dict with texts as keys, such as {"name": value}', _is_mapping)
 
@@ -94,6 +96,7 @@ _PLAIN: Mapping[str, ParameterKind] = {
     "Resolve": _FUNCTION,
     "Callable": _FUNCTION,
     "str | bytes": _either(_TEXT, _BYTES),
+    "bytes | os.PathLike[str]": _either(_BYTES, _PATH),
     "str | Iterable[str]": _either(_TEXT, _TEXTS),
     "bool | str | Iterable[str]": _either(_FLAG, _either(_TEXT, _TEXTS)),
     "Iterable[str | os.PathLike[str]]": ParameterKind("several paths", _is_several),

@@ -96,18 +96,21 @@ class Kill(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PutFile(Message):
-    """Write one scratch file; `blobs[0]` is its content."""
+    """Write one scratch file; `blobs[0]` is its content, or what follows the first `offset` bytes, which are there."""
 
     request: int
     name: str
+    offset: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GetFile(Message):
-    """Ask for one scratch file."""
+    """Ask for one scratch file, or for `size` bytes of it from `offset` on (fewer at its end)."""
 
     request: int
     name: str
+    offset: int = 0
+    size: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,6 +15,7 @@ OF_THE_STREAM = (
     "a step that is killed",
     "interrupt stops",
     "files go in and out",
+    "a file of many messages",
     "tools stay on the host",
     "large values cross",
     "frames that are replayed",

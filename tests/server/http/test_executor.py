@@ -56,3 +56,23 @@ def test_a_stream_takes_nothing_that_it_would_not_put_into_the_box(alice):
     with HttpExecutor(url=str(alice.base_url), token=ALICE) as box:
         box.put_file("a", b"x")
         assert box.run("open('a').read()").value == "x"
+
+
+def test_what_the_service_does_not_give_is_refused_here_or_there(service, tmp_path):
+    open_here = partial(HttpExecutor, url=service, token=ALICE)
+    with pytest.raises(ConfigurationError, match="single hosts only"):
+        open_here(network=True)
+    with pytest.raises(ConfigurationError, match="may not have these packages"):
+        open_here(packages=["six"])
+    with pytest.raises(ConfigurationError, match=r"no python_path=.*jail"):
+        open_here(python_path=[tmp_path])
+
+
+def test_files_and_folders_of_the_client_are_there(service, tmp_path):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "a.txt").write_text("A")
+    (tmp_path / "b.txt").write_text("B")
+    given = {"mounts": {"data": tmp_path / "data"}, "files": [tmp_path / "b.txt"]}
+    with HttpExecutor(url=service, token=ALICE, **given) as box:
+        done = box.run("text = open('data/a.txt').read() + open('b.txt').read()\nopen('c', 'w').write(text)")
+        assert done.files["c"].save(tmp_path / "c").read_text() == "AB"

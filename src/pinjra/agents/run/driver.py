@@ -94,7 +94,7 @@ def _send_files(run: Run) -> None:
         raise ConfigurationError("files= is for agents that run code; give this one's tools what they need")
     for file in run.options.files:
         if run.session is not None:
-            run.session.executor.put_file(file.name, file.read())
+            run.session.executor.put_files([{file.name: file.source}])
 
 
 @contextmanager

@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from pinjra.core.access import PARAMETERS
-from pinjra.core.errors import ConfigurationError
+from pinjra.core.errors import ConfigurationError, MissingDependency, StartupFailed
 from pinjra.executors.base import PythonExecutor
 from pinjra.executors.conformance.suite import CheckFailed, NotHere, another, check, expect, value_of
+from pinjra.executors.session.executor import SessionExecutor
 
 # A harmless wish for each parameter.
 _WISHES: Mapping[str, object] = {
@@ -75,6 +76,68 @@ def a_folder_of_this_machine_is_seen_and_stays_as_it_is(executor: PythonExecutor
             expect(box.run("open('data/inner/a.txt').read()").value, "shown", "after reset()")
         expect(sorted(os.listdir(folder)), ["inner"])
         expect((Path(folder) / "inner" / "a.txt").read_bytes(), b"shown")
+
+
+@check(needs=["files"])
+def files_are_there_from_the_start_and_those_of_a_run_are_told(executor: PythonExecutor) -> None:
+    _access(executor)
+    with another(executor, files=[{"in/a.txt": b"given"}]) as box:
+        done = box.run(
+            "text = open('in/a.txt').read()\nwith open('out.txt', 'w') as f:\n    f.write(text * 2)\ntext"
+        )
+        expect((done.value, done.error), ("given", None))
+        expect({name: file.size for name, file in done.files.items()}, {"out.txt": 10})
+        expect(done.files["out.txt"].read(), b"givengiven")
+        expect(box.run("1").files, {})
+
+
+@check(needs=["files"])
+def a_file_of_many_messages_crosses_both_ways(executor: PythonExecutor) -> None:
+    data = os.urandom(1 << 20) * 9
+    with tempfile.TemporaryDirectory(prefix="pinjra-check-") as folder:
+        path = Path(folder) / "big"
+        path.write_bytes(data)
+        executor.put_files([path])
+        done = executor.run(
+            "with open('big', 'rb') as f:\n    data = f.read()\nwith open('turned', 'wb') as f:\n    f.write(data[::-1])"
+        )
+        expect(done.error, None)
+        expect(executor.list_files(), {"big": len(data), "turned": len(data)})
+        turned = Path(folder) / "turned"
+        with turned.open("wb") as file:
+            file.writelines(executor.file_pieces("turned"))
+        if turned.read_bytes() != data[::-1]:
+            raise CheckFailed("9 MiB came back changed")
+
+
+@check()
+def standard_input_is_read_to_its_end(executor: PythonExecutor) -> None:
+    if not isinstance(executor, SessionExecutor):
+        raise NotHere("this executor's run() takes no stdin=")
+    code = "import sys\n[input(), sys.stdin.readline(), sys.stdin.read()]"
+    with another(executor, ["sys"]) as box:
+        expect(box.run(code, stdin="one\nü\nrest").value, ["one", "ü\n", "rest"])  # type: ignore[call-arg]
+        done = box.run("input()")
+        expect(done.error and done.error.type, "EOFError")
+
+
+@check()
+def what_is_displayed_comes_out_as_it_is(executor: PythonExecutor) -> None:
+    done = executor.run(
+        "class Shown:\n    def _repr_svg_(self):\n        return '<svg/>'\ndisplay(Shown())\nShown()"
+    )
+    expect([(one.media_type, one.data) for one in done.artifacts], [("image/svg+xml", b"<svg/>")] * 2)
+
+
+@check()
+def a_package_is_there_without_being_authorised(executor: PythonExecutor) -> None:
+    _need(executor, "packages")
+    try:
+        box = another(executor, packages=["six==1.17.0"])
+    except (StartupFailed, MissingDependency, ConfigurationError) as error:  # no index can be reached
+        raise NotHere(str(error)) from None
+    with box:
+        expect(value_of(box, "import six\nsix.__version__"), "1.17.0")
 
 
 def _access(executor: PythonExecutor) -> Mapping[str, str]:

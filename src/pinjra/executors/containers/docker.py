@@ -29,7 +29,7 @@ from pinjra.executors.bootstrap.first_bytes import bootstrap_code, bootstrap_pay
 from pinjra.executors.containers.ownership import holder, is_abandoned
 from pinjra.executors.guarantees import Guarantees, of_container
 from pinjra.executors.remote.base import refuse_pickle
-from pinjra.executors.remote.packages import distributions_for
+from pinjra.executors.remote.packages import distributions_for, modules_of
 from pinjra.executors.session.capabilities import open_network
 from pinjra.executors.session.connection import Patience
 from pinjra.executors.session.executor import SessionExecutor
@@ -136,6 +136,7 @@ class DockerExecutor(SessionExecutor):
             )
         self._client = connect(self._base_url)
         if not self._image:
+            self._modules = modules_of(self.access.packages)
             packages = (*self._wanted.packages, *self.access.packages)
             self._image = build_image(self._client, replace(self._wanted, packages=packages))
         self._network = network

@@ -17,7 +17,7 @@ from pinjra.core.errors import BackendError, ConfigurationError, MissingDependen
 from pinjra.core.limits import Limits
 from pinjra.executors.bootstrap.first_bytes import bootstrap_payload
 from pinjra.executors.guarantees import Guarantees, of_worker
-from pinjra.executors.remote.packages import distributions_for, install_command
+from pinjra.executors.remote.packages import distributions_for, install_command, modules_of
 from pinjra.executors.remote.stream_reader import StreamReader, Take
 from pinjra.executors.session.capabilities import domains_of
 from pinjra.executors.session.connection import Patience
@@ -84,6 +84,7 @@ class VendorExecutor(UploadingExecutor):
 
     def _configure(self) -> None:
         self._packages = [*self._packages, *self.access.packages]
+        self._modules = modules_of(self.access.packages)
         self._domains = domains_of(type(self).__name__, self.access)
 
     @property

@@ -1,4 +1,4 @@
-"""Import names -> names of distributions to install in a remote sandbox. Explicit: nothing is guessed from a guest's words."""
+"""Import names <-> names of distributions to install in a remote sandbox. Explicit: nothing is guessed from a guest's words."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 from pinjra.core.errors import ConfigurationError
 
-__all__ = ["distributions_for", "install_command"]
+__all__ = ["distributions_for", "install_command", "modules_of"]
 
 # Where the import name is not the distribution's name on PyPI.
 _RENAMED = {
@@ -46,6 +46,13 @@ def distributions_for(imports: Iterable[str]) -> list[str]:
             raise ConfigurationError(f"not a module name: {entry!r}")
         wanted[_RENAMED.get(top, top)] = None
     return list(wanted)
+
+
+def modules_of(requirements: Iterable[str]) -> tuple[str, ...]:
+    """Return the modules that distributions are named after, which may be imported where they are installed."""
+    modules = {name: module for module, name in _RENAMED.items()}
+    names = (re.split(r"[^A-Za-z0-9._-]", text.strip(), maxsplit=1)[0].lower() for text in requirements)
+    return tuple(modules.get(re.sub(r"[._]", "-", name), re.sub(r"[.-]", "_", name)) for name in names)
 
 
 def install_command(distributions: Iterable[str]) -> str:

@@ -24,13 +24,14 @@ from pinjra.core.errors import (
     SessionLost,
 )
 from pinjra.core.execution import ErrorKind, Execution, GuestError
-from pinjra.core.files import GivenFiles
+from pinjra.core.files import GivenFiles, given_file, given_files
 from pinjra.core.guest_files import GuestFile
 from pinjra.core.limits import Limits
 from pinjra.executors.base import PythonExecutor, check_file_name, is_file_name
 from pinjra.executors.pool import POOL
 from pinjra.executors.session.capabilities import check_can
 from pinjra.executors.session.connection import Patience, WorkerConnection
+from pinjra.executors.session.file_pieces import PIECE_BYTES, with_progress
 from pinjra.executors.session.guest_state import GuestState
 from pinjra.executors.session.languages import language_of
 from pinjra.executors.session.run import RunRecord
@@ -76,6 +77,7 @@ class SessionExecutor(PythonExecutor):
         protected: Names that guest code may not bind at module level.
         scratch: The scratch folder's path in the box; "" lets the worker make one.
         spares: Sessions that are opened in advance, in idle time, for the next executors of the same configuration.
+        files: Put into the scratch folder before the first run: ["a.csv", Path, {"name": b"…"}].
         access: `programs`, `network`, `secrets`, `packages`, `mounts`, `env`, `python_path`; see docs/sandbox.md.
 
     Raises:
@@ -103,8 +105,10 @@ class SessionExecutor(PythonExecutor):
         protected: Iterable[str] = (),
         scratch: str = "",
         spares: int = 0,
+        files: GivenFiles = (),
         **access: Unpack[AccessOptions],
     ) -> None:
+        given_files(files, check_file_name, limits.disk_bytes)  # refused before anything is started
         self._spares = spares
         self.access = parse_access(access)
         check_can(type(self).__name__, self.ACCESS, self.access)
@@ -124,6 +128,11 @@ class SessionExecutor(PythonExecutor):
         self._kind = (type(self), *((name, _hashable(value)) for name, value in sorted(vars(self).items())))
         self._pristine = dict(vars(self))
         self._begin()
+        try:
+            self.put_files(files)
+        except BaseException:
+            self.close()
+            raise
 
     def _configure(self) -> None:
         """Get ready to open sessions with `self.access`; called once, before the first one."""
@@ -304,7 +313,7 @@ class SessionExecutor(PythonExecutor):
 
     def _files_of(self, record: RunRecord) -> dict[str, GuestFile]:
         return {
-            name: GuestFile(name=name, size=size, read=partial(self.get_file, name))
+            name: GuestFile(name=name, size=size, pieces=partial(self.file_pieces, name, size))
             for name, size in record.files.items()
             if is_file_name(name)  # SECURITY: the guest says so, and can say anything
         }
@@ -374,19 +383,50 @@ class SessionExecutor(PythonExecutor):
 
     # ------------------------------------------------------------ files
 
-    def put_file(self, name: str, data: bytes) -> None:
+    def put_file(self, name: str, data: bytes | os.PathLike[str]) -> None:
         """Write a scratch file; see `PythonExecutor.put_file`."""
-        check_file_name(name)
+        file = given_file(check_file_name(name), data)
         quota = self.limits.disk_bytes
-        if quota is not None and len(data) > quota:
-            raise ConfigurationError(f"{name!r}: {len(data)} bytes are more than the quota of {quota} bytes")
-        self._ask(lambda n: PutFile(request=n, name=name, blobs=(bytes(data),)), name)
+        if quota is not None and file.size > quota:
+            raise ConfigurationError(f"{name!r}: {file.size} bytes are more than the quota of {quota} bytes")
+        offset = 0
+        for piece in with_progress(file.pieces(PIECE_BYTES), name, file.size):
+            self._put_piece(name, offset, piece)
+            offset += len(piece)
+
+    def _put_piece(self, name: str, offset: int, piece: bytes) -> None:
+        self._ask(lambda n: PutFile(request=n, name=name, offset=offset, blobs=(piece,)), name)
 
     def get_file(self, name: str) -> bytes:
         """Return a scratch file's bytes; see `PythonExecutor.get_file`."""
+        return b"".join(self._pieces_of(name))
+
+    def file_pieces(self, name: str, size: int = 0) -> Iterator[bytes]:
+        """Yield a scratch file piece by piece; see `PythonExecutor.file_pieces`.
+
+        Args:
+            size: For a progress bar; 0 for none.
+        """
+        return with_progress(self._pieces_of(name), name, size)
+
+    def _pieces_of(self, name: str) -> Iterator[bytes]:
         check_file_name(name)
-        answer = self._ask(lambda n: GetFile(request=n, name=name), name)
-        if not isinstance(answer, FileData) or len(answer.blobs) != 1:
+        offset, piece = 0, b""
+        while offset == 0 or len(piece) == PIECE_BYTES:
+            piece = self._get_piece(name, offset)
+            offset += len(piece)
+            # SECURITY: a worker that lies could go on for ever; who asks for all of it would hold all of it.
+            if self.limits.disk_bytes is not None and offset > self.limits.disk_bytes:
+                raise ConfigurationError(
+                    f"{name!r} has more than Limits.disk_bytes ({self.limits.disk_bytes})"
+                )
+            yield piece
+            if not piece:
+                return
+
+    def _get_piece(self, name: str, offset: int) -> bytes:
+        answer = self._ask(lambda n: GetFile(request=n, name=name, offset=offset, size=PIECE_BYTES), name)
+        if not isinstance(answer, FileData) or len(answer.blobs) != 1 or len(answer.blobs[0]) > PIECE_BYTES:
             raise ProtocolViolation(f"an answer without the bytes of {name!r}")
         return answer.blobs[0]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import ClassVar
 
 from pinjra.core.access import Mount
@@ -40,8 +41,7 @@ class UploadingExecutor(SessionExecutor):
     def _upload(self, files: Mapping[str, str]) -> None:
         try:
             for name, path in files.items():
-                with open(path, "rb") as file:
-                    self.put_file(name, file.read())
+                self.put_file(name, Path(path))
         except BaseException:
             self._end()
             raise

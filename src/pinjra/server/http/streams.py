@@ -28,6 +28,8 @@ from pinjra.server.http.tenants import Tenant
 
 __all__ = ["ROUTES"]
 
+# What an executor says to its worker besides the caller's parameters; here the client is the one who says it.
+_SAID_TO_WORKERS = ("scratch", "links", "environment", "modules")
 _FORK_SECONDS = 30.0  # for the client to say Fork and to connect
 _CONNECT_SECONDS = 30.0  # for the client of a new stream to connect
 
@@ -105,7 +107,7 @@ async def open_stream(request: Request) -> Response:
     body = {
         "id": held.id,
         "idle_seconds": held.idle_seconds,
-        "scratch": getattr(held.executor, "_scratch", ""),
+        **{name: getattr(held.executor, f"_{name}", ()) for name in _SAID_TO_WORKERS},
     }
     return JSONResponse(body, 201)
 

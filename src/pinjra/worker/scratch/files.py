@@ -30,10 +30,10 @@ class Files:
         request = getattr(message, "request", 0)
         try:
             if isinstance(message, PutFile):
-                self.scratch.put(message.name, message.blobs[0] if message.blobs else b"")
+                self.scratch.put(message.name, message.blobs[0] if message.blobs else b"", message.offset)
                 return Done(request=request)
             if isinstance(message, GetFile):
-                return FileData(request=request, blobs=(self.scratch.get(message.name, _FILE_BYTES),))
+                return FileData(request=request, blobs=(self._get(message),))
             if isinstance(message, ListFiles):
                 return FileList(request=request, files=self.scratch.sizes())
         except ScratchError as error:
@@ -41,3 +41,8 @@ class Files:
         except OSError as error:
             return Failed(request=request, kind="error", message=str(error))
         return Failed(request=request, kind="refused", message=f"no such request: {type(message).__name__}")
+
+    def _get(self, message: GetFile) -> bytes:
+        if message.size is None:
+            return self.scratch.get(message.name, _FILE_BYTES)
+        return self.scratch.get_part(message.name, message.offset, min(message.size, _FILE_BYTES))

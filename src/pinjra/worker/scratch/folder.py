@@ -53,7 +53,9 @@ class Folder:
         self._make_folders(message.name)
         if os.path.lexists(path) and not stat.S_ISREG(os.lstat(path).st_mode):
             return Failed(request=message.request, kind="refused", message=f"{message.name!r} is no file")
-        with open(path, "wb") as stream:
+        if message.offset and os.path.getsize(path) != message.offset:
+            raise ValueError(f"{message.name!r} was changed while it was written")
+        with open(path, "ab" if message.offset else "wb") as stream:
             stream.write(data)
         return Done(request=message.request)
 
@@ -67,7 +69,8 @@ class Folder:
             why = f"{message.name!r}: no such regular file"
             return Failed(request=message.request, kind="not-found", message=why)
         with open(path, "rb") as stream:
-            data = stream.read(_FILE_BYTES + 1)
+            stream.seek(max(message.offset, 0))
+            data = stream.read(_FILE_BYTES + 1 if message.size is None else message.size)
         if len(data) > _FILE_BYTES:
             why = f"{message.name!r} is larger than {_FILE_BYTES} bytes"
             return Failed(request=message.request, kind="refused", message=why)

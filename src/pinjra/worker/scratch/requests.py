@@ -15,6 +15,9 @@ from pinjra.jail.walls import disk_quota as quota
 
 __all__ = ["BRANCH_PREFIX", "Scratch", "ScratchError"]
 
+_SAFELY = (
+    os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+)  # SECURITY: no link of the guest's, and no wait at its pipes
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _MAX_FILES = 10_000  # names in one listing
 _MAX_CHARS = 4 << 20  # of all of them: 10,000 names as long as a path may be are more than a message holds
@@ -50,8 +53,8 @@ class Scratch:
             sweep(_PREFIX, quota.remove)
             self.path, self._root = make_folder(_PREFIX)
 
-    def put(self, name: str, data: bytes) -> None:
-        """Write one file, making its folders.
+    def put(self, name: str, data: bytes, offset: int = 0) -> None:
+        """Write one file, making its folders; with an offset, the next piece of a file that ends there.
 
         Raises:
             ScratchError: The name leaves the folder or meets something that is no folder or file, or the quota is too
@@ -64,10 +67,12 @@ class Scratch:
             )
         folder = self._open_folder(parts[:-1], make=True)
         try:
-            flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-            file = os.open(parts[-1], flags, 0o644, dir_fd=folder)
+            how = os.O_APPEND if offset else os.O_CREAT | os.O_TRUNC
+            file = os.open(parts[-1], os.O_WRONLY | how | _SAFELY, 0o644, dir_fd=folder)
             with os.fdopen(file, "wb") as stream:
                 _require_regular(file, name)
+                if offset and os.fstat(file).st_size != offset:
+                    raise ScratchError("refused", f"{name!r} was changed while it was written")
                 stream.write(data)
         except OSError as error:
             raise ScratchError("refused", f"{name!r} cannot be written: {error.strerror}") from error
@@ -80,21 +85,29 @@ class Scratch:
         Raises:
             ScratchError: There is no such regular file, or it is larger than `limit_bytes`.
         """
+        data = self.get_part(name, 0, limit_bytes + 1)
+        if len(data) > limit_bytes:
+            raise ScratchError("refused", f"{name!r} is larger than {limit_bytes} bytes")
+        return data
+
+    def get_part(self, name: str, offset: int, size: int) -> bytes:
+        """Return `size` bytes of one regular file from `offset` on; fewer at its end.
+
+        Raises:
+            ScratchError: There is no such regular file.
+        """
         parts = _parts(name)
         folder = self._open_folder(parts[:-1], make=False)
         try:
-            flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-            file = os.open(parts[-1], flags, dir_fd=folder)
+            file = os.open(parts[-1], os.O_RDONLY | _SAFELY, dir_fd=folder)
             with os.fdopen(file, "rb") as stream:
                 _require_regular(file, name)
-                data = stream.read(limit_bytes + 1)
+                stream.seek(max(offset, 0))
+                return stream.read(size)
         except OSError as error:
             raise ScratchError("not-found", f"{name!r}: no such regular file") from error
         finally:
             os.close(folder)
-        if len(data) > limit_bytes:
-            raise ScratchError("refused", f"{name!r} is larger than {limit_bytes} bytes")
-        return data
 
     def sizes(self) -> dict[str, int]:
         """Return relative name → size of each regular file, at most 10,000 of them and 4 Mi characters."""
