@@ -123,6 +123,33 @@ def test_nothing_of_a_snippet_is_left_to_the_next(leave):
         assert pids[1] - pids[0] < 4  # nobody forks any more
 
 
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import atexit; atexit.register(print, 'at the end')",
+        "import weakref\nclass C: pass\nc = C()\nweakref.finalize(c, print, 'at the end')",
+        "import threading, time\nthreading.Thread(target=lambda: (time.sleep(0.05), print('at the end'))).start()",
+        "import logging, logging.config, logging.handlers, sys\n"
+        "logging.config.dictConfig({'version': 1})\n"
+        "last = logging.StreamHandler(sys.stdout)\n"
+        "logging.getLogger().addHandler(logging.handlers.MemoryHandler(10, target=last))\n"
+        "logging.warning('at the end')",
+        "print('at the end', end='\\n')",
+    ],
+)
+def test_what_python_does_at_the_end_of_a_program_is_done(fleet, code):
+    assert result(fleet, code).stdout == "at the end\n"
+
+
+def test_random_numbers_of_two_snippets_are_different():
+    pytest.importorskip("numpy")
+    code = "import random, numpy\nprint(random.random(), numpy.random.rand())"
+    with Fleet(boxes=1, most_boxes=1, preload=["numpy"]) as alone:
+        first, second = (result(alone, code).stdout.split() for _ in range(2))
+    assert first[0] != second[0]
+    assert first[1] != second[1]
+
+
 def test_many_come_back_each_once_in_both_orders(fleet):
     codes = [f"print({i} * 2)" for i in range(200)]
     seen = {done.index: int(done.stdout) for done in fleet.map(codes)}

@@ -17,6 +17,7 @@ import importlib
 import io
 import json
 import linecache
+import logging
 import os
 import resource
 import select
@@ -29,16 +30,20 @@ import time
 import traceback
 import types
 import warnings
+import weakref
 from collections.abc import Callable
 from typing import Any, NoReturn, cast
 
 from pinjra.core.values import Opaque
+from pinjra.jail.spawn import forks
 from pinjra.wire.values.codec import ValueLimits, decode, encode
+from pinjra.worker.interpreter.environment import reseed
 
 Message = dict[str, Any]
 FRAME_BYTES = 96 << 20  # of one answer of a child
 KEPT_TEXT = 10_000  # characters of a message or traceback
 SOURCE_NAME = "main.py"
+_CONTROL = 3  # a child's descriptor for what it says to us
 _GRACE_SECONDS = 0.1  # for the kernel's own limit of processor time to be noticed before ours
 _PR_SET_CHILD_SUBREAPER = 36  # prctl(2): orphans become ours, so that we can end them
 
@@ -56,17 +61,17 @@ def serve(
         importlib.import_module(name)
     warnings.simplefilter("ignore")
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    guest = _Guest()
+    folder = os.path.join(os.getcwd(), "run")
     gc.collect()
     gc.freeze()  # a collection in a child would touch, and so copy, all of this memory
-    home = os.getcwd()
     results: list[Any] = []
     while (batch := exchange(results)) is not None:
-        results = [_run(request, interact, home) for request in batch]
+        results = [_run(request, guest, folder, interact) for request in batch]
 
 
-def _run(request: Message, interact: Callable[[Message], Message], home: str) -> Message:
-    folder = os.path.join(home, "run")
-    shutil.rmtree(folder, ignore_errors=True)
+def _run(request: Message, guest: _Guest, folder: str, interact: Callable[[Message], Message]) -> Message:
+    _remove(folder)
     os.mkdir(folder)
     for name, data in request["files"].items():
         path = os.path.join(folder, name)
@@ -77,23 +82,31 @@ def _run(request: Message, interact: Callable[[Message], Message], home: str) ->
     if request["build"]:
         built = _watched(
             {**request, "argv": request["build"], "stdin": b"", "wall_seconds": request["build_seconds"]},
+            guest,
             folder,
             interact,
         )
     result = (
-        _watched(request, folder, interact)
+        _watched(request, guest, folder, interact)
         if built is None or built["status"] == 0
         else {**built, "report": {}}
     )
     result["build"] = built
     result["files"] = _collected(folder, request["fetch"], request["disk_bytes"])
-    shutil.rmtree(folder, ignore_errors=True)
+    _remove(folder)
     return result
 
 
-def _watched(request: Message, folder: str, interact: Callable[[Message], Message]) -> Message:
+def _remove(folder: str) -> None:
+    try:
+        os.rmdir(folder)  # nearly always there is nothing in it
+    except OSError:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _watched(request: Message, guest: _Guest, folder: str, interact: Callable[[Message], Message]) -> Message:
     """Return what came of one process."""
-    child = _Child(request, folder)
+    child = _Child(request, guest, folder)
     try:
         return child.watch(interact)
     finally:
@@ -118,19 +131,18 @@ def _collected(folder: str, names: list[Any], most: int) -> Message:
 class _Child:
     """One forked process: its pipes, its deadline, its end."""
 
-    def __init__(self, request: Message, folder: str) -> None:
+    def __init__(self, request: Message, guest: _Guest, folder: str) -> None:
         self.request = request
         stdin = _unnamed_file(request["stdin"])
         out, out_end = os.pipe()
         err, err_end = os.pipe()
-        control, control_end = socket.socketpair()
+        control, control_end = (end.detach() for end in socket.socketpair())
         self.started = time.monotonic()
-        self.pid = os.fork()
+        self.pid = _fork()
         if self.pid == 0:
-            _become(request, folder, stdin, out_end, err_end, control_end.detach())
-        for fd in (stdin, out_end, err_end):
+            guest.become(request, folder, (stdin, out_end, err_end, control_end))
+        for fd in (stdin, out_end, err_end, control_end):
             os.close(fd)
-        control_end.close()
         self.control = control
         self.text = {out: bytearray(), err: bytearray()}
         self.out, self.err = out, err
@@ -163,7 +175,7 @@ class _Child:
         poll = select.poll()
         death = os.pidfd_open(self.pid)
         try:
-            for fd in (self.out, self.err, self.control.fileno(), death):
+            for fd in (self.out, self.err, self.control, death):
                 poll.register(fd, select.POLLIN)
             while True:
                 left = self.started + self.waited + self.request["wall_seconds"] - time.monotonic()
@@ -183,7 +195,7 @@ class _Child:
         data = self._read(fd)
         if not data:
             poll.unregister(fd)
-        elif fd == self.control.fileno():
+        elif fd == self.control:
             self.frames += data
             if len(self.frames) > FRAME_BYTES:
                 return "value"
@@ -215,7 +227,7 @@ class _Child:
             answer = interact(frame)
             self.waited += time.monotonic() - began
             try:
-                self.control.sendall(_framed(answer))
+                _write(self.control, _framed(answer))
             except OSError:
                 return
 
@@ -232,7 +244,7 @@ class _Child:
             self._reap(kill=True)
         os.close(self.out)
         os.close(self.err)
-        self.control.close()
+        os.close(self.control)
         _end_descendants(self.pid)
 
 
@@ -255,14 +267,25 @@ def _end_descendants(first: int) -> None:
         os.waitpid(marker, 0)
 
 
+def _fork() -> int:
+    """Return as `os.fork` does; without the hooks that repair what other threads hold when there is no other thread."""
+    return forks.fork() if threading.active_count() == 1 else os.fork()
+
+
 def _unnamed_file(data: bytes) -> int:
     """Return a descriptor of a file without a name that holds `data`, at its beginning."""
     fd = os.open(".stdin", os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
     os.unlink(".stdin")
-    with open(fd, "wb", closefd=False) as file:
-        file.write(data)
+    _write(fd, data)
     os.lseek(fd, 0, os.SEEK_SET)
     return fd
+
+
+def _write(fd: int, data: bytes) -> None:
+    """Write all of `data`."""
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]
 
 
 # ---------------------------------------------------------------- frames between the child and us
@@ -300,50 +323,31 @@ def _unframed(buffer: bytearray) -> Message | None:
 # ---------------------------------------------------------------- the child
 
 
-def _become(request: Message, folder: str, stdin: int, out: int, err: int, control: int) -> NoReturn:
-    """Be the process of one request."""
-    status = 70
-    try:
-        for target, fd in ((0, stdin), (1, out), (2, err), (3, control)):
-            os.dup2(fd, target + 100)
-        for target in range(4):
-            os.dup2(target + 100, target)
-        os.closerange(4, 4096)  # SECURITY: the host's stream and everything else
-        os.chdir(folder)
-        _limit(request)
-        if request["argv"]:
-            os.set_inheritable(3, False)
-            signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-            os.execvp(request["argv"][0], request["argv"])  # noqa: S606  (what the request asks for, in the box)
-        status = _Guest(request, socket.socket(fileno=3)).main()
-    except OSError as error:
-        os.write(2, f"{request['argv'][:1]}: {error}\n".encode())
-        status = 127
-    finally:
-        os._exit(status)
-
-
 def _limit(request: Message) -> None:
     cpu = request["cpu_seconds"]
     resource.setrlimit(resource.RLIMIT_CPU, (max(int(cpu), 1), max(int(cpu), 1) + 1))
     signal.setitimer(signal.ITIMER_PROF, cpu + _GRACE_SECONDS)
-    signal.signal(signal.SIGPROF, signal.SIG_DFL)
-    signal.signal(signal.SIGXCPU, signal.SIG_DFL)
     resource.setrlimit(resource.RLIMIT_FSIZE, (request["disk_bytes"],) * 2)
-    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # then a write fails with EFBIG
     if request["memory_bytes"]:
         resource.setrlimit(resource.RLIMIT_DATA, (request["memory_bytes"],) * 2)
 
 
 class _Guest:
-    """Runs the request's source as a program, and then what its mode asks for."""
+    """A forked child: runs the request's source as a program, and then what its mode asks for.
 
-    def __init__(self, request: Message, control: socket.socket) -> None:
-        self.request = request
-        self.control = control
+    Made once, before all forks: what a child makes or changes is a page that it copies, which costs more than most programs do.
+    """
+
+    def __init__(self) -> None:
+        self.request: Message = {}
         self.received = bytearray()
         self.objects: list[Any] = []  # what the other side holds by number
-        self.limits = ValueLimits(value_bytes=request["value_bytes"])
+        self.limits: ValueLimits | None = None
+        self.exits = _exits()
+        self.module = types.ModuleType("__main__")
+        self.module.__dict__["__file__"] = SOURCE_NAME
+        # what they replace is kept: its end would be one of each child
+        self.replaced = (sys.stdin, sys.stdout, sys.stderr, sys.__stdin__, sys.__stdout__, sys.__stderr__)
         sys.stdin = io.TextIOWrapper(
             io.BufferedReader(io.FileIO(0, closefd=False)), encoding="utf-8", errors="replace"
         )
@@ -358,12 +362,40 @@ class _Guest:
         )
         for name in ("stdin", "stdout", "stderr"):
             setattr(sys, f"__{name}__", getattr(sys, name))
-        sys.argv = [SOURCE_NAME]
-        self.module = types.ModuleType("__main__")
-        self.module.__dict__["__file__"] = SOURCE_NAME
-        sys.modules["__main__"] = self.module
         for name in ("exit", "quit"):
             setattr(builtins, name, sys.exit)
+        for number in (signal.SIGPROF, signal.SIGXCPU):
+            signal.signal(number, signal.SIG_DFL)
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # then a write fails with EFBIG
+
+    def become(self, request: Message, folder: str, fds: tuple[int, ...]) -> NoReturn:
+        """Be the process of one request. The descriptors are what it has as 0, 1, 2 and 3."""
+        status = 70
+        try:
+            for number, fd in enumerate(fds):
+                os.dup2(fd, number)
+            os.closerange(_CONTROL + 1, 4096)  # SECURITY: the host's stream and everything else
+            os.chdir(folder)
+            _limit(request)
+            if request["argv"]:
+                os.set_inheritable(_CONTROL, False)
+                signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+                os.execvp(request["argv"][0], request["argv"])  # noqa: S606  (what the request asks for, in the box)
+            self._begin(request)
+            status = self.main()
+        except OSError as error:
+            os.write(2, f"{request['argv'][:1]}: {error}\n".encode())
+            status = 127
+        finally:
+            os._exit(status)
+
+    def _begin(self, request: Message) -> None:
+        self.request = request
+        if request["mode"] != "program":
+            self.limits = ValueLimits(value_bytes=request["value_bytes"])
+        sys.argv = [SOURCE_NAME]
+        sys.modules["__main__"] = self.module
+        reseed()  # the children of one process must not share their random numbers
 
     def main(self) -> int:
         """Return the exit status."""
@@ -386,8 +418,7 @@ class _Guest:
             self._print(error)
             self._report(error, stage="run")
             return 1
-        self._report(None, stage="run")
-        return 0
+        return 0  # and nothing to report
 
     def _left(self, end: SystemExit) -> int:
         try:
@@ -402,8 +433,10 @@ class _Guest:
 
     def _finish(self) -> None:
         """End as a program ends: its threads, its exit functions, its output."""
-        threading._shutdown()  # type: ignore[attr-defined]
-        atexit._run_exitfuncs()
+        if threading.active_count() > 1:
+            threading._shutdown()  # type: ignore[attr-defined]
+        if _exits() != self.exits:
+            atexit._run_exitfuncs()
         self._flush()
 
     def _flush(self) -> None:
@@ -486,18 +519,23 @@ class _Guest:
 
     def _send(self, message: Message) -> None:
         try:
-            self.control.sendall(_framed(message))
+            _write(_CONTROL, _framed(message))
         except OSError:
             return
 
     def _ask(self, message: Message) -> Message:
         self._send(message)
         while (answer := _unframed(self.received)) is None:
-            data = self.control.recv(65536)
+            data = os.read(_CONTROL, 65536)
             if not data:
                 os._exit(71)
             self.received += data
         return answer
+
+
+def _exits() -> tuple[int, int, list[Any]]:
+    """Return what tells whether exit functions have something to do: how many there are, and what those of Python look at."""
+    return atexit._ncallbacks(), len(weakref.finalize._registry), list(logging._handlerList)  # type: ignore[attr-defined]
 
 
 class _Test:

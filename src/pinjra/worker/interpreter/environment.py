@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import sys
 import time
 from collections.abc import Iterable, Sequence
@@ -10,7 +11,7 @@ from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from types import ModuleType
 
-__all__ = ["do_without_tracker", "link_folders", "set_variables"]
+__all__ = ["do_without_tracker", "link_folders", "reseed", "set_variables"]
 
 _TRACKER = "multiprocessing.resource_tracker"
 
@@ -42,6 +43,14 @@ def link_folders(pairs: Iterable[str]) -> None:
         name, _, path = pair.partition("=")
         if not os.path.lexists(name):
             os.symlink(path, name)
+
+
+def reseed() -> None:
+    """Draw other random numbers than the process that this one was forked from."""
+    random.seed()
+    numpy_random = sys.modules.get("numpy.random")
+    if numpy_random is not None:
+        numpy_random.seed()
 
 
 def do_without_tracker() -> None:

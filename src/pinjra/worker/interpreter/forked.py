@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import os
-import random
 import resource
 import signal
 import socket
@@ -20,7 +19,7 @@ from pinjra.wire.messages import Execute, Finished, GrantTools, SetVariables
 from pinjra.worker.interpreter import streams
 from pinjra.worker.interpreter.channel import Channel
 from pinjra.worker.interpreter.checkpoint import SET_ASIDE, UNDO, Branch, Checkpointer, has_threads
-from pinjra.worker.interpreter.environment import do_without_tracker, link_folders, set_variables
+from pinjra.worker.interpreter.environment import do_without_tracker, link_folders, reseed, set_variables
 from pinjra.worker.interpreter.interrupts import Interrupts
 from pinjra.worker.interpreter.program import Program
 from pinjra.worker.interpreter.reserve import MemoryReserve
@@ -174,7 +173,7 @@ class ForkedProgram(Program):
         _print_to(branch.captured)
         _work_in(branch.scratch)
         self.folder = branch.scratch
-        _reseed()
+        reseed()
 
 
 def _settle_in(resources: ForkedResources, place: Workplace) -> None:
@@ -187,14 +186,7 @@ def _settle_in(resources: ForkedResources, place: Workplace) -> None:
     _close_all_but(resources.stream.fileno(), resources.side.fileno(), resources.wake.fileno())
     _keep_environment()
     warnings.filterwarnings("ignore", message=".*(fork|FigureCanvasAgg is non-interactive)")
-    _reseed()  # SECURITY: sessions forked from one zygote must not share their random numbers
-
-
-def _reseed() -> None:
-    random.seed()
-    numpy_random = sys.modules.get("numpy.random")
-    if numpy_random is not None:
-        numpy_random.seed()
+    reseed()  # SECURITY: sessions forked from one zygote must not share their random numbers
 
 
 def _close_all_but(*kept: int) -> None:
