@@ -115,6 +115,14 @@ def test_a_clients_function_is_a_tool_of_its_session(alice, session, service):
     assert (calls[0]["name"], calls[0]["args"], calls[0]["kwargs"]) == ("price", ["tea"], {"size": 3})
 
 
+def test_an_error_of_a_stream_that_has_begun_is_its_last_event(alice, session):
+    wanted = {"code": "1", "language": "cobol", "stream": True}
+    text = alice.post(f"{session}/runs", json=wanted).text.replace("\r", "").strip()
+    event, data = (line.split(": ", 1)[1] for line in text.split("\n"))
+    assert (event, json.loads(data)["kind"]) == ("error", "bad_request")
+    assert run(alice, session, "1")["value"] == 1
+
+
 @pytest.mark.parametrize(
     ("body", "word"),
     [

@@ -9,15 +9,16 @@ from collections.abc import AsyncIterator
 
 import uvicorn
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from pinjra.core.errors import PinjraError
-from pinjra.server.http import agents, fusion, native, streams
+from pinjra.server.http import agents, description, fusion, native, streams
 from pinjra.server.http.bounds import Bounds
-from pinjra.server.http.errors import answer_error
+from pinjra.server.http.errors import answer_error, answer_http_error
 from pinjra.server.http.hub import Hub
 from pinjra.server.http.metrics import Metrics
 from pinjra.server.http.settings import ServeSettings
@@ -70,9 +71,13 @@ def create_app(settings: ServeSettings) -> Starlette:
             *agents.ROUTES,
             *streams.ROUTES,
             *fusion.ROUTES,
+            *description.routes((*native.OPERATIONS, *streams.OPERATIONS, *fusion.OPERATIONS)),
         ],
         middleware=[Middleware(Bounds, settings=settings)],
-        exception_handlers=dict.fromkeys((PinjraError, FileNotFoundError, Exception), answer_error),
+        exception_handlers={
+            **dict.fromkeys((PinjraError, FileNotFoundError, Exception), answer_error),
+            HTTPException: answer_http_error,
+        },
         lifespan=life,
     )
     app.state.settings = settings

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
@@ -19,7 +20,16 @@ from pinjra.core.errors import (
     StartupFailed,
 )
 
-__all__ = ["Busy", "Forbidden", "NotFound", "Unauthorized", "answer_error", "status_of"]
+__all__ = [
+    "Busy",
+    "Forbidden",
+    "NotFound",
+    "Unauthorized",
+    "answer_error",
+    "answer_http_error",
+    "status_of",
+    "told",
+]
 
 
 class Unauthorized(PinjraError):
@@ -61,6 +71,9 @@ _STATUS: tuple[tuple[type[BaseException], int, str], ...] = (
 )
 
 
+_HTTP = {404: "not_found", 405: "method_not_allowed"}
+
+
 def status_of(error: BaseException) -> tuple[int, str]:
     """Return the HTTP status and the word for an error."""
     return next(
@@ -68,11 +81,23 @@ def status_of(error: BaseException) -> tuple[int, str]:
     )
 
 
+def told(error: BaseException) -> dict[str, str]:
+    """Return what a client is told of an error: its word and message, never a traceback."""
+    is_ours = isinstance(error, (PinjraError, FileNotFoundError))
+    return {"kind": status_of(error)[1], "message": str(error) if is_ours else "an error of the service"}
+
+
+async def answer_http_error(request: Request, error: Exception) -> JSONResponse:
+    """Return the response where there is no such path or method."""
+    assert isinstance(error, HTTPException)  # noqa: S101  (registered for this class only)
+    body = {"error": {"kind": _HTTP.get(error.status_code, "refused"), "message": str(error.detail)}}
+    return JSONResponse(body, error.status_code, error.headers)
+
+
 async def answer_error(request: Request, error: Exception) -> JSONResponse:
-    """Return the response for an error: its word and message, never a traceback."""
-    status, word = status_of(error)
-    message = str(error) if isinstance(error, (PinjraError, FileNotFoundError)) else "an error of the service"
+    """Return the response for an error."""
+    status, _ = status_of(error)
     headers = {"Retry-After": str(math.ceil(error.retry_seconds))} if isinstance(error, Busy) else {}
     if isinstance(error, Unauthorized):
         headers["WWW-Authenticate"] = "Bearer"
-    return JSONResponse({"error": {"kind": word, "message": message}}, status, headers)
+    return JSONResponse({"error": told(error)}, status, headers)

@@ -9,12 +9,11 @@ import asyncio
 import base64
 import shutil
 from collections.abc import Mapping
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 from starlette.requests import Request as HttpRequest
 from starlette.responses import JSONResponse, PlainTextResponse, Response
-from starlette.routing import Route
 
 from pinjra.core.errors import ConfigurationError
 from pinjra.core.execution import Cause, Execution
@@ -26,10 +25,11 @@ from pinjra.fleet import Fleet, SnippetResult
 from pinjra.fleet.requests import Request
 from pinjra.server.http.errors import Forbidden
 from pinjra.server.http.hub import Hub
+from pinjra.server.http.operations import Operation
 from pinjra.server.http.requests import body_of, decoded_files
 from pinjra.server.http.tenants import Tenant
 
-__all__ = ["ROUTES", "Fleets"]
+__all__ = ["OPERATIONS", "ROUTES", "Fleets"]
 
 # Language -> its file, what builds it, what runs it. Offered where the program is installed for all users of this machine.
 _PROGRAM_PATH = "/usr/local/bin:/usr/bin:/bin"
@@ -83,6 +83,46 @@ class RunJupyter(_Body):
     kernel: Literal["python3"] = "python3"
     files: dict[str, str | None] = Field(default_factory=dict)
     fetch_files: list[str] = Field(default_factory=list)
+
+
+class CommandAnswer(BaseModel):
+    """How one program ended."""
+
+    status: Literal["Finished", "Error", "TimeLimitExceeded"]
+    execution_time: float | None
+    return_code: int | None
+    stdout: str | None
+    stderr: str | None
+
+
+class _ProgramsAnswer(BaseModel):
+    status: Literal["Success", "Failed", "SandboxError"]
+    message: str
+    executor_pod_name: str | None
+    files: dict[str, str]
+
+
+class RunCodeAnswer(_ProgramsAnswer):
+    """What came of a program. `files` are base64."""
+
+    compile_result: CommandAnswer | None
+    run_result: CommandAnswer | None
+
+
+class CellAnswer(BaseModel):
+    """What came of one cell."""
+
+    stdout: str
+    stderr: str
+    display: list[dict[str, Any]]
+    error: list[dict[str, Any]]
+
+
+class RunJupyterAnswer(_ProgramsAnswer):
+    """What came of the cells. `files` are base64."""
+
+    driver: CommandAnswer
+    cells: list[CellAnswer]
 
 
 class Fleets:
@@ -294,8 +334,11 @@ async def ping(http: HttpRequest) -> Response:
     return PlainTextResponse("pong")
 
 
-ROUTES: list[Any] = [
-    Route("/run_code", cast("Any", run_code), methods=["POST"]),
-    Route("/run_jupyter", cast("Any", run_jupyter), methods=["POST"]),
-    Route("/v1/ping", ping),
-]
+OPERATIONS = (
+    Operation(method="POST", path="/run_code", endpoint=run_code, body=RunCode, answer=RunCodeAnswer),
+    Operation(
+        method="POST", path="/run_jupyter", endpoint=run_jupyter, body=RunJupyter, answer=RunJupyterAnswer
+    ),
+    Operation(method="GET", path="/v1/ping", endpoint=ping, answer=str, is_open=True),
+)
+ROUTES: list[Any] = [operation.route() for operation in OPERATIONS]

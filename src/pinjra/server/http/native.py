@@ -6,19 +6,30 @@ import asyncio
 import json
 import queue
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import Any, cast
 
 from sse_starlette import EventSourceResponse
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route, WebSocketRoute
+from starlette.routing import WebSocketRoute
 
-from pinjra.core.errors import ConfigurationError
+from pinjra.core.errors import ConfigurationError, PinjraError
 from pinjra.core.execution import Execution
 from pinjra.executors.base import PythonExecutor
 from pinjra.executors.registry import executor_names, sandbox
+from pinjra.server.http.answers import (
+    ExecutorsAnswer,
+    FilesAnswer,
+    OpenedAnswer,
+    ProgramAnswer,
+    RunAnswer,
+    SessionAnswer,
+    SessionsAnswer,
+)
+from pinjra.server.http.errors import told
 from pinjra.server.http.hub import Held, Hub
+from pinjra.server.http.operations import Operation
 from pinjra.server.http.requests import (
     ProgramRequest,
     RunRequest,
@@ -31,7 +42,7 @@ from pinjra.server.http.results import execution_json, guarantees_json
 from pinjra.server.http.tenants import Tenant
 from pinjra.server.http.tools import tools_socket
 
-__all__ = ["ROUTES", "execute", "opened"]
+__all__ = ["OPERATIONS", "ROUTES", "execute", "opened"]
 
 
 def hub_of(request: Request) -> Hub:
@@ -172,7 +183,7 @@ def execute(executor: PythonExecutor, tenant: Tenant, wanted: RunRequest) -> Exe
 
 
 async def _events(hub: Hub, held: Held, wanted: RunRequest) -> AsyncIterator[dict[str, str]]:
-    """Yield output as it is printed, artifacts, and last the whole result."""
+    """Yield output as it is printed, artifacts, and last the whole result, or the error of the session."""
     async with hub.using(held) as executor:
         output = _Output(asyncio.get_running_loop())
         executor.on_output = output.put
@@ -185,6 +196,8 @@ async def _events(hub: Hub, held: Held, wanted: RunRequest) -> AsyncIterator[dic
             for artifact in done["artifacts"]:
                 yield {"event": "artifact", "data": json.dumps(artifact)}
             yield {"event": "finished", "data": json.dumps(done)}
+        except PinjraError as error:  # the answer has begun: its status cannot say it any more
+            yield {"event": "error", "data": json.dumps(told(error))}
         except asyncio.CancelledError:
             task.cancel()
             await asyncio.wait([task])
@@ -295,23 +308,23 @@ async def show_executors(request: Request) -> Response:
 
 
 _S = "/v1/sessions/{session}"
-_PLAIN: tuple[tuple[str, str, Callable[[Request], Any]], ...] = (
-    ("POST", "/v1/sessions", create_session),
-    ("GET", "/v1/sessions", list_sessions),
-    ("GET", _S, show_session),
-    ("DELETE", _S, close_session),
-    ("POST", _S + "/runs", run_code),
-    ("POST", _S + "/programs", run_program),
-    ("POST", _S + "/fork", fork_session),
-    ("POST", _S + "/reset", reset_session),
-    ("POST", _S + "/interrupt", interrupt_session),
-    ("PUT", _S + "/variables", set_variables),
-    ("GET", _S + "/files", list_files),
-    ("GET", _S + "/files/{name:path}", read_file),
-    ("PUT", _S + "/files/{name:path}", write_file),
-    ("GET", "/v1/executors", show_executors),
-)
+OPERATIONS = (
+    Operation(method="POST", path="/v1/sessions", endpoint=create_session, body=SessionRequest, answer=OpenedAnswer, status=201),
+    Operation(method="GET", path="/v1/sessions", endpoint=list_sessions, answer=SessionsAnswer),
+    Operation(method="GET", path=_S, endpoint=show_session, answer=OpenedAnswer),
+    Operation(method="DELETE", path=_S, endpoint=close_session, status=204),
+    Operation(method="POST", path=_S + "/runs", endpoint=run_code, body=RunRequest, answer=RunAnswer, streams=True),
+    Operation(method="POST", path=_S + "/programs", endpoint=run_program, body=ProgramRequest, answer=ProgramAnswer),
+    Operation(method="POST", path=_S + "/fork", endpoint=fork_session, answer=SessionAnswer, status=201),
+    Operation(method="POST", path=_S + "/reset", endpoint=reset_session, status=204),
+    Operation(method="POST", path=_S + "/interrupt", endpoint=interrupt_session, status=204),
+    Operation(method="PUT", path=_S + "/variables", endpoint=set_variables, body=VariablesRequest, status=204),
+    Operation(method="GET", path=_S + "/files", endpoint=list_files, answer=FilesAnswer),
+    Operation(method="GET", path=_S + "/files/{name:path}", endpoint=read_file, answer=bytes),
+    Operation(method="PUT", path=_S + "/files/{name:path}", endpoint=write_file, body=bytes, status=204),
+    Operation(method="GET", path="/v1/executors", endpoint=show_executors, answer=ExecutorsAnswer),
+)  # fmt: skip
 ROUTES: list[Any] = [
-    *(Route(path, function, methods=[method]) for method, path, function in _PLAIN),
+    *(operation.route() for operation in OPERATIONS),
     WebSocketRoute(_S + "/tools", tools_socket),
 ]

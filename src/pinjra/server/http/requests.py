@@ -21,6 +21,7 @@ __all__ = [
     "RunRequest",
     "SessionRequest",
     "StreamRequest",
+    "StrictBody",
     "VariablesRequest",
     "body_of",
     "decoded_files",
@@ -29,11 +30,13 @@ __all__ = [
 B = TypeVar("B", bound=BaseModel)
 
 
-class _Body(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+class StrictBody(BaseModel):
+    """A body whose fields are all known and of the kind that they say."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
 
 
-class LimitsRequest(_Body):
+class LimitsRequest(StrictBody):
     """What a run may use; what is not given is the default, and nothing is above the tenant's quota."""
 
     wall_seconds: float | None = Field(default=None, gt=0, allow_inf_nan=False)
@@ -57,7 +60,7 @@ class LimitsRequest(_Body):
         return Limits(**capped)
 
 
-class StreamRequest(_Body):
+class StreamRequest(StrictBody):
     """A box to open: the parameters of `sandbox()`. What is put into it comes over its stream."""
 
     executor: str | None = None
@@ -122,7 +125,7 @@ class SessionRequest(StreamRequest):
     timeout_seconds: float | None = Field(default=None, gt=0, le=86400, allow_inf_nan=False)
 
 
-class RunRequest(_Body):
+class RunRequest(StrictBody):
     """Code to run in a session. With `stream` the answer is server-sent events."""
 
     code: str = Field(max_length=16 << 20)
@@ -132,7 +135,7 @@ class RunRequest(_Body):
     stream: bool = False
 
 
-class ProgramRequest(_Body):
+class ProgramRequest(StrictBody):
     """A program to start in a session."""
 
     argv: list[str] = Field(min_length=1, max_length=1000)
@@ -140,7 +143,7 @@ class ProgramRequest(_Body):
     timeout_seconds: float | None = Field(default=None, gt=0, allow_inf_nan=False)
 
 
-class VariablesRequest(_Body):
+class VariablesRequest(StrictBody):
     """Variables to set: JSON data."""
 
     variables: dict[str, Any]

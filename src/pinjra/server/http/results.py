@@ -64,6 +64,8 @@ def execution_json(done: Execution) -> dict[str, Any]:
         "usage": _fields(done.usage),
         "is_final_answer": done.is_final_answer,
         "notes": list(done.notes),
+        "status": done.status,
+        "files": {name: file.size for name, file in done.files.items()},
     }
 
 

@@ -13,7 +13,7 @@ from typing import Any, Protocol, cast
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route, WebSocketRoute
+from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from pinjra.core.errors import ExecutorUnavailable, PinjraError, StartupFailed
@@ -21,12 +21,14 @@ from pinjra.executors.base import PythonExecutor
 from pinjra.executors.registry import executor_class
 from pinjra.executors.session.executor import SessionExecutor
 from pinjra.executors.session.transport import Transport
+from pinjra.server.http.answers import ForkAnswer, StreamAnswer
 from pinjra.server.http.errors import NotFound, status_of
 from pinjra.server.http.hub import Held, Hub
+from pinjra.server.http.operations import Operation
 from pinjra.server.http.requests import StreamRequest, body_of
 from pinjra.server.http.tenants import Tenant
 
-__all__ = ["ROUTES"]
+__all__ = ["OPERATIONS", "ROUTES"]
 
 # What an executor says to its worker besides the caller's parameters; here the client is the one who says it.
 _SAID_TO_WORKERS = ("scratch", "links", "environment", "modules")
@@ -224,8 +226,11 @@ async def _outwards(socket: WebSocket, transport: Transport) -> None:
             return  # the client has left first
 
 
+OPERATIONS = (
+    Operation(method="POST", path="/v1/streams", endpoint=open_stream, body=StreamRequest, answer=StreamAnswer, status=201),
+    Operation(method="POST", path="/v1/streams/{stream}/fork", endpoint=fork_stream, answer=ForkAnswer, status=201),
+)  # fmt: skip
 ROUTES: list[Any] = [
-    Route("/v1/streams", open_stream, methods=["POST"]),
-    Route("/v1/streams/{stream}/fork", fork_stream, methods=["POST"]),
+    *(operation.route() for operation in OPERATIONS),
     WebSocketRoute("/v1/streams/{stream}", stream_socket),
 ]

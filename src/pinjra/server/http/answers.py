@@ -1,0 +1,151 @@
+"""What the native API answers, as models: the OpenAPI description is made from these, and the property test holds us to them."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+__all__ = [
+    "ExecutorsAnswer",
+    "FilesAnswer",
+    "ForkAnswer",
+    "OpenedAnswer",
+    "ProgramAnswer",
+    "RunAnswer",
+    "SessionAnswer",
+    "SessionsAnswer",
+    "StreamAnswer",
+]
+
+
+class _Answer(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class GuaranteesAnswer(_Answer):
+    """What a session enforces and by which mechanism; "" where it does not."""
+
+    boundary: Literal["kernel", "container", "vm", "wasm", "remote", "none"]
+    isolation: list[str]
+    memory: str
+    wall: str
+    cpu: str
+    operations: str
+    disk: str
+    processes: str
+    network: str
+    files: str
+    rollback: str
+    fork: str
+    missing: list[str]
+
+
+class SessionAnswer(_Answer):
+    """An open session."""
+
+    id: str
+    executor: str
+    started: float
+    idle_seconds: float
+    in_use: bool
+
+
+class OpenedAnswer(SessionAnswer):
+    """An open session with what it enforces."""
+
+    guarantees: GuaranteesAnswer
+
+
+class SessionsAnswer(_Answer):
+    """The tenant's open sessions, the oldest first."""
+
+    sessions: list[SessionAnswer]
+
+
+class ForkAnswer(_Answer):
+    """A stream that was forked from another one."""
+
+    id: str
+
+
+class StreamAnswer(_Answer):
+    """A box whose stream is at the WebSocket `/v1/streams/ID`."""
+
+    id: str
+    idle_seconds: float
+    scratch: str
+
+
+class GuestErrorAnswer(_Answer):
+    """How guest code failed."""
+
+    kind: str
+    type: str
+    message: str
+    line: int | None
+    source_line: str | None
+    traceback: str
+    hint: str | None
+    cause: str | None
+    rolled_back: bool
+    state_lost: bool
+
+
+class UsageAnswer(_Answer):
+    """What a run used; null where the executor cannot tell."""
+
+    wall_seconds: float
+    tool_seconds: float
+    cpu_seconds: float | None
+    operations: int | None
+    memory_peak_bytes: int | None
+    output_bytes: int
+    tool_calls: int
+
+
+class ArtifactAnswer(_Answer):
+    """Something to look at. `data` is base64."""
+
+    media_type: str
+    name: str
+    data: str
+
+
+class RunAnswer(_Answer):
+    """Everything that came of a run.
+
+    `files` has name -> size of those that it wrote, `status` the exit status of a program in another language.
+    """
+
+    value: Any
+    stdout: str
+    stderr: str
+    error: GuestErrorAnswer | None
+    artifacts: list[ArtifactAnswer]
+    usage: UsageAnswer
+    is_final_answer: bool
+    notes: list[str]
+    status: int | None
+    files: dict[str, int]
+
+
+class ProgramAnswer(_Answer):
+    """How a program ended; a negative `returncode` is the signal that ended it."""
+
+    returncode: int | None
+    stdout: str
+    stderr: str
+
+
+class FilesAnswer(_Answer):
+    """Name -> size in bytes."""
+
+    files: dict[str, int]
+
+
+class ExecutorsAnswer(_Answer):
+    """What a session may ask for."""
+
+    default: str
+    executors: list[str]
