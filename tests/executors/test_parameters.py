@@ -15,7 +15,7 @@ from pinjra.executors.parameters import constructor_parameters
 from pinjra.executors.pipes import SubprocessExecutor
 from pinjra.executors.registry import BUILTIN, create_executor, executor_class
 
-TEXTS = 'takes several texts, such as ["numpy", "pandas"], not'
+TEXTS = 'takes several texts, such as ["one", "two"], not'
 DICT = 'takes a dict with texts as keys, such as {"name": value}, not a'
 MODES = "takes one of 'listed', 'standard', 'all' (modules are named in authorized_imports), or None, not"
 SECONDS = "takes a number of seconds above 0, or None, not"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+import math
 from dataclasses import dataclass, fields
 
 from pinjra.core.errors import ConfigurationError
@@ -37,12 +39,32 @@ class Limits:
     processes: int | None = 32
     tool_calls: int | None = 1000
 
+    def __new__(cls, *args: object, **given: object) -> Limits:
+        """Say a wrong name, and the nearest right one, as any other mistake in a configuration is said."""
+        for name in given:
+            if name not in cls.__annotations__:
+                near = difflib.get_close_matches(name, cls.__annotations__, 1)
+                instead = (
+                    f"did you mean {near[0]}=?" if near else f"it takes {', '.join(cls.__annotations__)}"
+                )
+                raise ConfigurationError(f"Limits has no parameter {name!r}; {instead}")
+        return object.__new__(cls)
+
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
             if value is None:
                 continue
-            if isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0:
+            is_number = (
+                isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+            )
+            if not is_number or value <= 0:
                 raise ConfigurationError(
                     f"Limits.{field.name} must be a number above 0 or None, not {value!r}"
                 )
+            if not field.name.endswith("_seconds"):
+                if value != int(value):
+                    raise ConfigurationError(
+                        f"Limits.{field.name} must be a whole number or None, not {value!r}"
+                    )
+                object.__setattr__(self, field.name, int(value))

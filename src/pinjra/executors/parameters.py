@@ -54,7 +54,7 @@ def _is_mapping(value: object) -> bool:
 
 
 _TEXT = ParameterKind("a text", lambda value: isinstance(value, str))
-_TEXTS = ParameterKind('several texts, such as ["numpy", "pandas"]', _is_texts)
+_TEXTS = ParameterKind('several texts, such as ["one", "two"]', _is_texts)
 _FLAG = ParameterKind("True or False", lambda value: isinstance(value, bool))
 _WHOLE = ParameterKind("a whole number", lambda value: isinstance(value, int) and not isinstance(value, bool))
 _NUMBER = ParameterKind("a number", _is_number)
