@@ -196,7 +196,7 @@ WORKS = {
     "know time zones": ("import zoneinfo\nresult = str(zoneinfo.ZoneInfo('Europe/Rome'))", "Europe/Rome"),
     "see a small environment": (
         "import os\nresult = sorted(os.environ)",
-        ["HOME", "LANG", "TMPDIR"],
+        ["HOME", "LANG", "LOGNAME", "TMPDIR", "USER"],
     ),
     "hold no capability": (
         "from pinjra.jail.walls.libc import syscall, buffer\nb = buffer(bytes(24))\n"

@@ -177,7 +177,8 @@ NEVER_READABLE = (
 
 MOUNTS = "/mnt"  # of the view: where the user's folders are
 
-ENVIRONMENT = {"LANG": "C.UTF-8"}  # and HOME, TMPDIR: the scratch folder
+# and HOME, TMPDIR: the scratch folder. Who asks for a name of the user gets one; no list of users is readable.
+ENVIRONMENT = {"LANG": "C.UTF-8", "LOGNAME": "guest", "USER": "guest"}
 
 SCRATCH_PREFIX = (
     "pinjra-jail-"  # of scratch folders in the host's temporary one, where there is no mount namespace

@@ -39,6 +39,8 @@ _KEPT_VARIABLES = (
     "TZ",
     "SSL_CERT_FILE",
     "HOME",
+    "USER",
+    "LOGNAME",
     "TMPDIR",
     "MPLCONFIGDIR",
 )  # a Python may not start, or not agree, without them
