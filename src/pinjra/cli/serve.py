@@ -24,6 +24,13 @@ __all__ = ["serve"]
     metavar="SECONDS",
     help="A session that nobody used for so long is closed.",
 )
+@click.option(
+    "--model",
+    "models",
+    multiple=True,
+    metavar="NAME",
+    help="A model for clients of OpenAI's API; may be repeated.",
+)
 @click.option("--warm", default="", metavar="A,B", help="Modules that the warm jail of /run_code has loaded.")
 def serve(
     config: str | None,
@@ -32,9 +39,11 @@ def serve(
     executor: str | None,
     sessions: int | None,
     idle_seconds: float | None,
+    models: tuple[str, ...],
     warm: str,
 ) -> None:  # fmt: skip
-    """Serve sandboxed sessions over HTTP: the native API below /v1, SandboxFusion's, and E2B's.
+    """Serve sandboxed sessions over HTTP: the native API below /v1, SandboxFusion's, E2B's, and OpenAI's
+    chat completions for models.
 
     On loopback anybody of this machine may use it. With tenants in the settings, clients send their token as
     "Authorization: Bearer …".
@@ -52,6 +61,7 @@ def serve(
         "executor": executor,
         "sessions": sessions,
         "idle_seconds": idle_seconds,
+        "models": {name: name for name in models} or None,
         "warm_imports": tuple(names(warm)) or None,
     }
     run(load_settings(config, options))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import sys
@@ -40,7 +41,7 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-def start(settings_file, *options):
+def start(settings_file, *options, python_path=""):
     port = free_port()
     command = [
         sys.executable,
@@ -53,7 +54,8 @@ def start(settings_file, *options):
         str(port),
         *options,
     ]
-    process = subprocess.Popen(command)
+    env = {**os.environ, "PYTHONPATH": str(python_path)} if python_path else None
+    process = subprocess.Popen(command, env=env)
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         try:

@@ -15,10 +15,10 @@ schemathesis = pytest.importorskip("schemathesis")
 
 from schemathesis import GenerationMode  # noqa: E402
 
-from pinjra.server.http import fusion, native, streams  # noqa: E402
+from pinjra.server.http.app import OPERATIONS  # noqa: E402
 from pinjra.server.http.operations import document  # noqa: E402
 
-DESCRIBED = document((*native.OPERATIONS, *streams.OPERATIONS, *fusion.OPERATIONS))
+DESCRIBED = document(OPERATIONS)
 SCHEMA = schemathesis.openapi.from_dict(DESCRIBED)
 PLACES = [(path, method) for path, methods in DESCRIBED["paths"].items() for method in methods]
 EXAMPLES = 12

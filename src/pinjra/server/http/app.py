@@ -16,7 +16,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from pinjra.core.errors import PinjraError
-from pinjra.server.http import agents, description, fusion, native, streams
+from pinjra.server.http import agents, chat, description, fusion, native, streams
 from pinjra.server.http.bounds import Bounds
 from pinjra.server.http.errors import answer_error, answer_http_error
 from pinjra.server.http.hub import Hub
@@ -25,9 +25,11 @@ from pinjra.server.http.settings import ServeSettings
 from pinjra.server.http.tenants import Tenants
 from pinjra.server.runs.store import AgentRuns
 
-__all__ = ["create_app", "serve"]
+__all__ = ["OPERATIONS", "create_app", "serve"]
 
 _log = logging.getLogger("pinjra.serve")
+
+OPERATIONS = (*native.OPERATIONS, *streams.OPERATIONS, *fusion.OPERATIONS, *chat.OPERATIONS)
 
 
 async def _health(request: Request) -> Response:
@@ -71,7 +73,8 @@ def create_app(settings: ServeSettings) -> Starlette:
             *agents.ROUTES,
             *streams.ROUTES,
             *fusion.ROUTES,
-            *description.routes((*native.OPERATIONS, *streams.OPERATIONS, *fusion.OPERATIONS)),
+            *chat.ROUTES,
+            *description.routes(OPERATIONS),
         ],
         middleware=[Middleware(Bounds, settings=settings)],
         exception_handlers={
@@ -86,6 +89,7 @@ def create_app(settings: ServeSettings) -> Starlette:
     app.state.hub = Hub(settings, metrics)
     app.state.fleets = fusion.Fleets(app.state.hub)
     app.state.agents = AgentRuns(app.state.hub)
+    app.state.models = chat.Models(settings.models, metrics)
     app.state.tenants = Tenants(settings)
     return app
 

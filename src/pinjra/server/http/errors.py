@@ -19,6 +19,13 @@ from pinjra.core.errors import (
     SessionLost,
     StartupFailed,
 )
+from pinjra.models.errors import (
+    AuthenticationFailed,
+    ModelError,
+    RateLimited,
+    RequestRefused,
+    WeightsUnavailable,
+)
 
 __all__ = [
     "Busy",
@@ -59,7 +66,12 @@ _STATUS: tuple[tuple[type[BaseException], int, str], ...] = (
     (NotFound, 404, "not_found"),
     (FileNotFoundError, 404, "not_found"),
     (Busy, 429, "busy"),
+    (AuthenticationFailed, 502, "backend"),
     (ConfigurationError, 400, "bad_request"),
+    (RequestRefused, 400, "bad_request"),
+    (RateLimited, 429, "busy"),
+    (WeightsUnavailable, 503, "unavailable"),
+    (ModelError, 502, "backend"),
     (ExecutorUnavailable, 501, "unavailable"),
     (SessionLost, 410, "session_lost"),
     (ExecutorClosed, 410, "session_closed"),
@@ -97,7 +109,10 @@ async def answer_http_error(request: Request, error: Exception) -> JSONResponse:
 async def answer_error(request: Request, error: Exception) -> JSONResponse:
     """Return the response for an error."""
     status, _ = status_of(error)
-    headers = {"Retry-After": str(math.ceil(error.retry_seconds))} if isinstance(error, Busy) else {}
+    headers = {}
+    if status == 429:
+        wait = getattr(error, "retry_seconds", None) or getattr(error, "retry_after_seconds", None)
+        headers["Retry-After"] = str(math.ceil(wait or 1.0))
     if isinstance(error, Unauthorized):
         headers["WWW-Authenticate"] = "Bearer"
     return JSONResponse({"error": told(error)}, status, headers)

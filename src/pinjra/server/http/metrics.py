@@ -25,6 +25,14 @@ class Metrics:
         self.cpu = Counter(
             "pinjra_run_cpu_seconds", "Processor time of runs", ["tenant"], registry=self.registry
         )
+        self.tokens = Counter(
+            "pinjra_model_tokens", "Tokens of models", ["tenant", "model", "kind"], registry=self.registry
+        )
+
+    def count_tokens(self, tenant: str, model: str, read: int, written: int) -> None:
+        """Count the tokens of one answer of a model."""
+        self.tokens.labels(tenant, model, "read").inc(read)
+        self.tokens.labels(tenant, model, "written").inc(written)
 
     def count_run(self, tenant: str, done: Execution) -> None:
         """Count one finished run."""

@@ -98,6 +98,7 @@ class ServeSettings(_Strict):
         isolation: Of programs of `/run_code`: "fork" of one warm jail for each tenant, or a "fresh" jail for each program.
         warm_imports: Modules that the warm jail of `/run_code` has loaded.
         audit_log: File of JSON lines; "" for none.
+        models: What clients of OpenAI's API may ask: name -> as `pinjra run --model`, or "python:module:name".
         runs_folder: Where runs of agents are kept; "" for the user's folder for such data.
         runs_kept: The oldest that have ended are removed when there are more.
     """
@@ -119,6 +120,7 @@ class ServeSettings(_Strict):
     runs_kept: int = Field(default=500, gt=0)
     tenants: dict[str, TenantSettings] = Field(default_factory=dict)
     agents: dict[str, AgentSettings] = Field(default_factory=dict)
+    models: dict[str, str] = Field(default_factory=dict)
 
     @field_validator("tenants")
     @classmethod

@@ -1,0 +1,398 @@
+"""Requests of OpenAI's clients, below /openai/v1 -> answers of the models that the settings name."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import json
+import secrets
+import threading
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
+from functools import partial
+from importlib import import_module
+from typing import Any, Literal, cast
+
+import anyio.to_thread
+from pydantic import BaseModel, ConfigDict, Field
+from sse_starlette import EventSourceResponse
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from pinjra.core.errors import ConfigurationError, PinjraError
+from pinjra.models.adapted import AskedModel, question_of
+from pinjra.models.base import Completion, FinishReason, ModelDelta, Question, ToolCall
+from pinjra.models.registry import load_model
+from pinjra.server.http.errors import Busy, NotFound, told
+from pinjra.server.http.metrics import Metrics
+from pinjra.server.http.operations import Operation
+from pinjra.server.http.requests import body_of
+from pinjra.server.http.tenants import Tenant
+
+__all__ = ["OPERATIONS", "ROUTES", "Models"]
+
+_AT_ONCE = 4  # requests that models work on; the others wait in order
+_WAITING = 64
+_BUSY_SECONDS = 5.0
+_PYTHON = "python:"
+_MESSAGES = 10_000
+# What is handed to the model as it is, where the request says it.
+_SAMPLING = ("max_tokens", "seed", "top_p", "frequency_penalty", "presence_penalty")
+_FINISH: Mapping[FinishReason, str] = {"refused": "content_filter", "unknown": "stop"}
+
+
+# ---------------------------------------------------------------- bodies
+
+
+class _Given(BaseModel):
+    """Unknown fields are left alone: clients send what their providers know."""
+
+    model_config = ConfigDict(strict=True)
+
+
+class FunctionRequest(_Given):
+    """A function that the model may call."""
+
+    name: str = Field(min_length=1, max_length=64)
+    description: str = ""
+    parameters: dict[str, Any] = Field(default_factory=lambda: {"type": "object", "properties": {}})
+
+
+class ToolRequest(_Given):
+    """A tool that the model may call."""
+
+    type: Literal["function"] = "function"
+    function: FunctionRequest
+
+
+class MessageRequest(_Given):
+    """One turn. `content` is a text, or parts of text and of images as data: addresses."""
+
+    role: Literal["system", "developer", "user", "assistant", "tool"]
+    content: str | list[dict[str, Any]] | None = None
+    tool_calls: list[dict[str, Any]] | None = None
+    tool_call_id: str | None = None
+
+
+class StreamOptions(_Given):
+    """With `include_usage` the last piece of a stream has the tokens."""
+
+    include_usage: bool = False
+
+
+class ChatRequest(_Given):
+    """A chat to be continued."""
+
+    model: str
+    messages: list[MessageRequest] = Field(min_length=1, max_length=_MESSAGES)
+    stream: bool = False
+    stream_options: StreamOptions | None = None
+    stop: str | list[str] | None = None
+    temperature: float | None = Field(default=None, ge=0, le=2)
+    max_tokens: int | None = Field(default=None, gt=0)
+    max_completion_tokens: int | None = Field(default=None, gt=0)
+    seed: int | None = None
+    top_p: float | None = Field(default=None, gt=0, le=1)
+    frequency_penalty: float | None = Field(default=None, ge=-2, le=2)
+    presence_penalty: float | None = Field(default=None, ge=-2, le=2)
+    tools: list[ToolRequest] | None = Field(default=None, max_length=1000)
+    response_format: dict[str, Any] | None = None
+    n: Literal[1] = 1
+
+    def question(self) -> Question:
+        """Return what the model is asked.
+
+        Raises:
+            ConfigurationError: An image that is no data: address (the client's fault).
+        """
+        options = {name: getattr(self, name) for name in _SAMPLING if getattr(self, name) is not None}
+        if self.max_completion_tokens is not None:
+            options["max_tokens"] = self.max_completion_tokens
+        given = {
+            "tools": [tool.function for tool in self.tools or ()],
+            "temperature": self.temperature,
+            "response_format": self.response_format,
+            **options,
+        }
+        stop = [self.stop] if isinstance(self.stop, str) else self.stop
+        return question_of([_message(each) for each in self.messages], stop, given)
+
+
+def _message(given: MessageRequest) -> dict[str, Any]:
+    message = given.model_dump(exclude_none=True)
+    if given.role == "developer":
+        message["role"] = "system"
+    if isinstance(given.content, list):
+        message["content"] = [_part(part) for part in given.content]
+    return message
+
+
+def _part(part: Mapping[str, Any]) -> Mapping[str, Any]:
+    if part.get("type") != "image_url":
+        return part
+    said = part.get("image_url")
+    url = str(said.get("url", "")) if isinstance(said, Mapping) else ""
+    head, _, data = url.partition(";base64,")
+    # SECURITY: an address is not fetched: the service would be asked to reach what its clients cannot.
+    if not head.startswith("data:"):
+        raise ConfigurationError("an image is given as data:…;base64,…; addresses are not fetched")
+    try:
+        return {"type": "image", "image": base64.b64decode(data, validate=True)}
+    except (binascii.Error, ValueError) as error:
+        raise ConfigurationError(f"an image is base64: {error}") from None
+
+
+# ---------------------------------------------------------------- answers
+
+
+class TokensAnswer(BaseModel):
+    """Tokens of one answer."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+
+
+class ChoiceAnswer(BaseModel):
+    """What the model said."""
+
+    index: int
+    message: dict[str, Any]
+    finish_reason: str
+
+
+class ChatAnswer(BaseModel):
+    """A model's answer."""
+
+    id: str
+    object: Literal["chat.completion"]
+    created: int
+    model: str
+    choices: list[ChoiceAnswer]
+    usage: TokensAnswer
+
+
+class ModelAnswer(BaseModel):
+    """A model that can be asked."""
+
+    id: str
+    object: Literal["model"]
+    created: int
+    owned_by: str
+
+
+class ModelsAnswer(BaseModel):
+    """The models that can be asked."""
+
+    object: Literal["list"]
+    data: list[ModelAnswer]
+
+
+def _calls(calls: tuple[ToolCall, ...]) -> list[dict[str, Any]]:
+    return [
+        {
+            "index": index,
+            "id": call.id or f"call_{secrets.token_hex(6)}",
+            "type": "function",
+            "function": {"name": call.name, "arguments": call.written or json.dumps(call.arguments)},
+        }
+        for index, call in enumerate(calls)
+    ]
+
+
+def _usage(done: Completion) -> dict[str, int]:
+    used = done.usage
+    return {
+        "prompt_tokens": used.input_tokens,
+        "completion_tokens": used.output_tokens,
+        "total_tokens": used.total_tokens,
+    }
+
+
+def _head(model: str, kind: str) -> dict[str, Any]:
+    return {
+        "id": f"chatcmpl-{secrets.token_hex(12)}",
+        "object": kind,
+        "created": int(time.time()),
+        "model": model,
+    }
+
+
+def _whole(model: str, done: Completion) -> dict[str, Any]:
+    message: dict[str, Any] = {"role": "assistant", "content": done.text}
+    if done.tool_calls:
+        message["tool_calls"] = [
+            {name: part for name, part in call.items() if name != "index"} for call in _calls(done.tool_calls)
+        ]
+    reason = _FINISH.get(done.finish_reason, done.finish_reason)
+    choice = {"index": 0, "message": message, "finish_reason": reason}
+    return {**_head(model, "chat.completion"), "choices": [choice], "usage": _usage(done)}
+
+
+# ---------------------------------------------------------------- models
+
+
+class Models:
+    """The models of the settings, each loaded at its first request and shared by all tenants."""
+
+    def __init__(self, names: Mapping[str, str], metrics: Metrics) -> None:
+        self.names = names
+        self._metrics = metrics
+        self._loaded: dict[str, AskedModel] = {}
+        self._lock = threading.Lock()
+        self._room = asyncio.Semaphore(_AT_ONCE)  # a stream begins in one task and goes on in another
+        self._asked = 0
+
+    def check(self, name: str) -> None:
+        """Check that there is such a model.
+
+        Raises:
+            NotFound: There is none.
+        """
+        if name not in self.names:
+            raise NotFound(f"there is no model {name[:100]!r}; there are: {', '.join(self.names) or 'none'}")
+
+    def _model(self, name: str) -> AskedModel:
+        with self._lock:
+            if name not in self._loaded:
+                self._loaded[name] = _loaded(self.names[name])
+            return self._loaded[name]
+
+    async def pieces(
+        self, tenant: Tenant, name: str, question: Question
+    ) -> AsyncGenerator[ModelDelta | Completion, None]:
+        """Yield a model's answer in pieces, and last the whole; a client that leaves ends it.
+
+        Raises:
+            Busy: Too many wait.
+            ModelError: By whose fault it is.
+        """
+        if self._asked >= _WAITING:
+            raise Busy("the models have as many requests as may wait", _BUSY_SECONDS)
+        self._asked += 1
+        pieces: Iterator[ModelDelta | Completion] | None = None
+        try:
+            async with self._room:
+                model = await anyio.to_thread.run_sync(self._model, name)
+                pieces = model.stream(question.messages, **_options(question))
+                while (piece := await anyio.to_thread.run_sync(partial(next, pieces, None))) is not None:
+                    if isinstance(piece, Completion):
+                        self._metrics.count_tokens(
+                            tenant.name, name, piece.usage.input_tokens, piece.usage.output_tokens
+                        )
+                    yield piece
+        finally:
+            self._asked -= 1
+            if pieces is not None and hasattr(pieces, "close"):
+                pieces.close()
+
+
+def _options(question: Question) -> dict[str, Any]:
+    given = {
+        "stop": question.stop,
+        "tools": question.tools,
+        "response_schema": question.response_schema,
+        "temperature": question.temperature,
+    }
+    return {**question.options, **{name: value for name, value in given.items() if value is not None}}
+
+
+def _loaded(said: str) -> AskedModel:
+    """Return the model of `pinjra run --model`, or a Python one: "python:module:name", a model or what makes one.
+
+    Raises:
+        ConfigurationError: There is none (the operator's fault).
+    """
+    if not said.startswith(_PYTHON):
+        return cast("AskedModel", load_model(said))
+    module, _, attribute = said.removeprefix(_PYTHON).partition(":")
+    try:
+        found = getattr(import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ConfigurationError(f"model {said!r} cannot be imported: {error}") from error
+    return cast("AskedModel", found if isinstance(found, AskedModel) else found())
+
+
+# ---------------------------------------------------------------- requests
+
+
+def _asked(request: Request) -> tuple[Models, Tenant]:
+    state = request.app.state
+    return state.models, state.tenants.of(request.headers)
+
+
+async def create_completion(request: Request) -> Response:
+    """Continue a chat; with `stream` piece by piece."""
+    models, tenant = _asked(request)
+    wanted = await body_of(request, ChatRequest)
+    models.check(wanted.model)
+    question = wanted.question()
+    pieces = models.pieces(tenant, wanted.model, question)
+    first = await anext(pieces, None)  # what is wrong from the beginning is still said by the status
+    if wanted.stream:
+        return EventSourceResponse(_events(first, pieces, wanted), sep="\n")
+    done = first if isinstance(first, Completion) else Completion()
+    async for piece in pieces:
+        if isinstance(piece, Completion):
+            done = piece
+    return JSONResponse(_whole(wanted.model, done))
+
+
+async def _events(
+    first: ModelDelta | Completion | None,
+    pieces: AsyncGenerator[ModelDelta | Completion, None],
+    wanted: ChatRequest,
+) -> AsyncIterator[dict[str, str]]:
+    head = _head(wanted.model, "chat.completion.chunk")
+
+    def chunk(delta: dict[str, Any], reason: str | None = None) -> dict[str, str]:
+        choice = {"index": 0, "delta": delta, "finish_reason": reason}
+        return {"data": json.dumps({**head, "choices": [choice]})}
+
+    yield chunk({"role": "assistant", "content": ""})
+    piece = first
+    try:
+        while piece is not None:
+            if isinstance(piece, Completion):
+                if piece.tool_calls:
+                    yield chunk({"tool_calls": _calls(piece.tool_calls)})
+                yield chunk({}, _FINISH.get(piece.finish_reason, piece.finish_reason))
+                if wanted.stream_options is not None and wanted.stream_options.include_usage:
+                    yield {"data": json.dumps({**head, "choices": [], "usage": _usage(piece)})}
+            elif piece.text:
+                yield chunk({"content": piece.text})
+            piece = await anext(pieces, None)
+    except PinjraError as error:  # the answer has begun: its status cannot say it any more
+        yield {"data": json.dumps({"error": told(error)})}
+    finally:
+        await pieces.aclose()
+    yield {"data": "[DONE]"}
+
+
+def _described(name: str) -> dict[str, Any]:
+    return {"id": name, "object": "model", "created": 0, "owned_by": "pinjra"}
+
+
+async def list_models(request: Request) -> Response:
+    """List the models that can be asked."""
+    models, _ = _asked(request)
+    return JSONResponse({"object": "list", "data": [_described(name) for name in models.names]})
+
+
+async def show_model(request: Request) -> Response:
+    """Describe a model."""
+    models, _ = _asked(request)
+    name = request.path_params["model"]
+    models.check(name)
+    return JSONResponse(_described(name))
+
+
+_O = "/openai/v1"
+OPERATIONS = (
+    Operation(method="POST", path=_O + "/chat/completions", endpoint=create_completion, body=ChatRequest, answer=ChatAnswer,
+              streams=True),
+    Operation(method="GET", path=_O + "/models", endpoint=list_models, answer=ModelsAnswer),
+    Operation(method="GET", path=_O + "/models/{model:path}", endpoint=show_model, answer=ModelAnswer),
+)  # fmt: skip
+ROUTES: list[Any] = [operation.route() for operation in OPERATIONS]
