@@ -66,6 +66,7 @@ class Prepared:
         filter: The system call filter, assembled once for all sessions.
         writable: Folders besides the scratch folder.
         mounts: Where the user's folders are mounted, to be mapped to this session's user.
+        folders: Of the view, to be written by the session besides the scratch folder, within its quota.
         door: Where the sockets of the session's own network are sent; -1: it has none.
         ports, addresses: Of these sockets.
     """
@@ -82,6 +83,7 @@ class Prepared:
     filter: bytes
     writable: tuple[str, ...] = ()
     mounts: tuple[str, ...] = ()
+    folders: tuple[str, ...] = ()
     door: int = -1
     ports: tuple[int, ...] = ()
     addresses: tuple[str, ...] = ()
@@ -117,10 +119,10 @@ def confine(plan: Plan, spec: Spec, box: Prepared) -> None:
         readable = ("/",) if plan.has("mount namespace") else box.readable
         executable = readable if plan.programs else ()
         if plan.makes_code:
-            executable = (*executable, box.scratch)
+            executable = (*executable, box.scratch, *box.folders)
         landlock.apply(
             readable,
-            (box.scratch, *box.writable),
+            (box.scratch, *box.folders, *box.writable),
             profile.DEVICES,
             network=plan.network or plan.hosts,
             executable=executable,
@@ -166,6 +168,7 @@ def _furnish(plan: Plan, spec: Spec, box: Prepared) -> None:
             uid=box.uid,
             gid=box.gid,
             executable=plan.makes_code,
+            folders=box.folders,
         )
         # SECURITY: in this namespace only; without one of its own the mount would be the machine's
         for target in box.mounts if plan.by_root else ():

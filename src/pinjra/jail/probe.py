@@ -96,7 +96,7 @@ def _nested() -> None:
 def _use(name: str) -> None:
     """Do what the jail will do with that namespace: a filter may allow making it and forbid using it."""
     if name == "mount namespace":
-        namespaces.build_view(["/usr/lib"], [], "/tmp")  # noqa: S108 (a folder of the view, not of the host)
+        namespaces.build_view(["/usr/lib"], [], ["/tmp"])  # noqa: S108 (a folder of the view, not of the host)
         namespaces.mount_scratch("/tmp", disk_bytes=1 << 20, uid=os.getuid(), gid=os.getgid())  # noqa: S108
     elif name == "pid namespace":
         child = os.fork()

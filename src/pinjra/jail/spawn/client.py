@@ -67,6 +67,8 @@ class Config:
         ports, addresses: Where the host's gateway listens in each session's own network; (): sessions have none.
         mounts: (name, path on this machine, whether it may be changed).
         texts: (path, content) of files of the view that the host does not have.
+        folders: Where the view has folders that a session may write, all in the scratch folder's quota; it begins in the first.
+            (): one, the scratch folder. Without a mount namespace there is no view, and so it is.
     """
 
     serve: str
@@ -83,6 +85,7 @@ class Config:
     addresses: tuple[str, ...] = ()
     mounts: tuple[tuple[str, str, bool], ...] = ()
     texts: tuple[tuple[str, str], ...] = ()
+    folders: tuple[str, ...] = ()
     python: str = field(default_factory=lambda: sys.executable)
 
 
@@ -302,6 +305,7 @@ def _first_message(config: Config) -> bytes:
             "addresses": config.addresses,
             "mounts": config.mounts,
             "texts": dict(config.texts),
+            "folders": config.folders,
         }
     ).encode()
 

@@ -66,6 +66,7 @@ class SessionPool:
     ports: tuple[int, ...] = ()
     addresses: tuple[str, ...] = ()
     mounts: Mapping[str, tuple[str, bool]] = field(default_factory=dict)
+    folders: tuple[str, ...] = ()
     _children: dict[int, ConfinedProcess] = field(default_factory=dict)
     _by_process: dict[int, ConfinedProcess] = field(default_factory=dict)
     _groups: list[cgroups.Group] = field(default_factory=list)  # still to be removed
@@ -292,6 +293,7 @@ class SessionPool:
             filter=self._filter,
             writable=tuple(target for target, (_, writable) in self.mounts.items() if writable),
             mounts=tuple(self.mounts),
+            folders=self.folders,
             door=door,
             ports=self.ports,
             addresses=self.addresses,

@@ -159,11 +159,12 @@ def _prepare(host: socket.socket, config: Json, pidfd: int) -> SessionPool:
     maker = (
         cgroups.Maker(cgroups.Parents(parents.version, used, {}, os.readlink("/proc/self"))) if used else None
     )
-    scratch = paths.scratch_for(shown)
+    folders = _strings(config, "folders") if is_private else ()
+    scratch, *others = folders or (paths.scratch_for(shown),)
     missing = (*chosen.missing, *left_out, *notes)
-    pool = SessionPool(chosen, serve, missing, shown, scratch, maker, ports, addresses, mounts)
-    if chosen.has("mount namespace"):
-        namespaces.build_view(shown, profile.DEVICES, scratch, _texts(config), mounts)
+    pool = SessionPool(chosen, serve, missing, shown, scratch, maker, ports, addresses, mounts, tuple(others))
+    if is_private:
+        namespaces.build_view(shown, profile.DEVICES, (scratch, *others), _texts(config), mounts)
     forget_signals()  # what the modules have set
     sys.argv[:] = [""]
     set_environment(pool.private_scratch)

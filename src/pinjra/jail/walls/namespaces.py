@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -91,7 +91,7 @@ def in_new_pid_namespace(own: int) -> Iterator[None]:
 def build_view(
     readable: Iterable[str],
     devices: Iterable[str],
-    scratch: str,
+    writable: Sequence[str],
     texts: Mapping[str, str] | None = None,
     folders: Mapping[str, tuple[str, bool]] | None = None,
 ) -> None:
@@ -99,7 +99,7 @@ def build_view(
 
     Args:
         readable: Folders and files that exist; links on the way are resolved, and made again in the view.
-        scratch: An empty folder to mount the scratch folder on, later.
+        writable: Empty folders to mount a session's own on, later; the last is for shared memory, too.
         texts: Path -> content of files that the host does not have.
         folders: Path -> what of the host stands there, and whether it may be changed.
 
@@ -124,10 +124,10 @@ def build_view(
     for link in _LINKS:
         if os.path.islink(link) and not os.path.lexists(root + link):
             os.symlink(os.readlink(link), root + link)
-    for folder in (scratch, "/.old", "/dev"):
+    for folder in (*writable, "/.old", "/dev"):
         os.makedirs(root + folder, exist_ok=True)
     # named semaphores and shared memory, which multiprocessing is made of: in the scratch folder, within its quota
-    os.symlink(scratch, f"{root}/dev/shm")  # noqa: S108 (of the view)
+    os.symlink(writable[-1], f"{root}/dev/shm")  # noqa: S108 (of the view)
     syscall("pivot_root", root.encode(), f"{root}/.old".encode())
     os.chdir("/")
     syscall("umount2", b"/.old", _DETACH)  # SECURITY: the host's file system is gone from this namespace
@@ -166,8 +166,19 @@ def show_folder(source: str, target: str, *, writable: bool) -> None:
     _set_attributes(target, attributes, recursive=True)
 
 
-def mount_scratch(path: str, *, disk_bytes: int | None, uid: int, gid: int, executable: bool = False) -> None:
+def mount_scratch(
+    path: str,
+    *,
+    disk_bytes: int | None,
+    uid: int,
+    gid: int,
+    executable: bool = False,
+    folders: Sequence[str] = (),
+) -> None:
     """Mount the session's own scratch folder: memory-backed, with a quota of bytes and of files.
+
+    Args:
+        folders: Places of the view that are folders of the same file system, so that one quota holds for all.
 
     Raises:
         OSError: Not permitted (the machine's fault).
@@ -176,7 +187,13 @@ def mount_scratch(path: str, *, disk_bytes: int | None, uid: int, gid: int, exec
     options = f"mode=700,uid={uid},gid={gid}"
     if disk_bytes is not None:
         options += f",size={disk_bytes},nr_inodes={max(disk_bytes // BYTES_AN_INODE, 16)}"
-    _mount("tmpfs", path, "tmpfs", _NOSUID | _NODEV | (0 if executable else _NOEXEC), options)
+    flags = _NOSUID | _NODEV | (0 if executable else _NOEXEC)
+    _mount("tmpfs", path, "tmpfs", flags, options)
+    for number, folder in enumerate((*folders, path) if folders else ()):  # `path` last: it hides what it is a part of
+        part = f"{path}/{number}"
+        os.mkdir(part, 0o700)
+        os.chown(part, uid, gid)
+        _mount(part, folder, "", _BIND)  # SECURITY: a bind of ours keeps the flags of its file system
 
 
 def _mount(source: str, target: str, kind: str, flags: int, options: str = "") -> None:
