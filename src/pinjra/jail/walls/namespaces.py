@@ -115,8 +115,8 @@ def build_view(
     for path in devices:
         # SECURITY: read-only keeps the host's own node from being touched; writing to a device goes on all the same
         _show(path, root, _ATTR_RDONLY | _ATTR_NOSUID | _ATTR_NOEXEC)
-    for target, (source, writable) in (folders or {}).items():
-        show_folder(source, root + target, writable=writable)
+    for target, (source, is_writable) in (folders or {}).items():
+        show_folder(source, root + target, writable=is_writable)
     for path, text in (texts or {}).items():
         os.makedirs(root + os.path.dirname(path), mode=0o755, exist_ok=True)
         Path(root + path).write_text(text, encoding="utf-8")
@@ -189,7 +189,9 @@ def mount_scratch(
         options += f",size={disk_bytes},nr_inodes={max(disk_bytes // BYTES_AN_INODE, 16)}"
     flags = _NOSUID | _NODEV | (0 if executable else _NOEXEC)
     _mount("tmpfs", path, "tmpfs", flags, options)
-    for number, folder in enumerate((*folders, path) if folders else ()):  # `path` last: it hides what it is a part of
+    for number, folder in enumerate(
+        (*folders, path) if folders else ()
+    ):  # `path` last: it hides what it is a part of
         part = f"{path}/{number}"
         os.mkdir(part, 0o700)
         os.chown(part, uid, gid)

@@ -16,7 +16,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from pinjra.core.errors import PinjraError
-from pinjra.server.http import agents, chat, description, fusion, native, streams
+from pinjra.server.http import agents, chat, description, e2b, fusion, native, streams
 from pinjra.server.http.bounds import Bounds
 from pinjra.server.http.errors import answer_error, answer_http_error
 from pinjra.server.http.hub import Hub
@@ -61,6 +61,7 @@ def create_app(settings: ServeSettings) -> Starlette:
             yield
         finally:
             await app.state.agents.stop()
+            await app.state.sandboxes.close()
             await app.state.hub.stop()
             await app.state.hub.call(app.state.fleets.close)
 
@@ -74,9 +75,10 @@ def create_app(settings: ServeSettings) -> Starlette:
             *streams.ROUTES,
             *fusion.ROUTES,
             *chat.ROUTES,
+            *e2b.ROUTES,
             *description.routes(OPERATIONS),
         ],
-        middleware=[Middleware(Bounds, settings=settings)],
+        middleware=[Middleware(Bounds, settings=settings), Middleware(e2b.SandboxDoor)],
         exception_handlers={
             **dict.fromkeys((PinjraError, FileNotFoundError, Exception), answer_error),
             HTTPException: answer_http_error,
@@ -87,6 +89,7 @@ def create_app(settings: ServeSettings) -> Starlette:
     app.state.metrics = metrics
     app.state.forks = {}
     app.state.hub = Hub(settings, metrics)
+    app.state.sandboxes = e2b.Sandboxes(app.state.hub)
     app.state.fleets = fusion.Fleets(app.state.hub)
     app.state.agents = AgentRuns(app.state.hub)
     app.state.models = chat.Models(settings.models, metrics)

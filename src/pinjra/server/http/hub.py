@@ -45,6 +45,7 @@ class Held:
         idle_seconds: How far each use moves `ends` on.
         fixed: `ends` was set by the client and is not moved by use (E2B's time-outs).
         details: What a foreign API keeps about its sessions.
+        at_end: Called when the time has come, instead of closing.
     """
 
     id: str
@@ -59,6 +60,7 @@ class Held:
     users: int = 0
     details: dict[str, Any] = field(default_factory=dict)
     on_close: list[Callable[[], None]] = field(default_factory=list)
+    at_end: Callable[[], None] | None = None
 
 
 class Hub:
@@ -99,7 +101,7 @@ class Hub:
             now = time.monotonic()
             for held in [h for h in self._held.values() if h.ends <= now and (h.fixed or not h.users)]:
                 self.metrics.expired.inc()
-                self.close_soon(held)
+                (held.at_end or partial(self.close_soon, held))()
 
     # ------------------------------------------------------------ sessions
 
@@ -110,6 +112,10 @@ class Hub:
     def of(self, tenant: Tenant) -> list[Held]:
         """Return the tenant's open sessions, the oldest first."""
         return [held for held in self._held.values() if held.tenant is tenant]
+
+    def get(self, name: str) -> Held | None:
+        """Return the session of that name, whoever owns it: the caller checks what the client shows."""
+        return self._held.get(name)
 
     def find(self, tenant: Tenant, name: str) -> Held:
         """Return the tenant's session of that name.

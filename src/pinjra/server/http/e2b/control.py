@@ -1,0 +1,328 @@
+"""E2B's control plane: sandboxes are created, listed, extended, paused and ended. One small function a route."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import Any, cast
+from urllib.parse import parse_qsl, unquote
+
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from pinjra.core.errors import ConfigurationError, PinjraError
+from pinjra.server.http.e2b.sandboxes import ENVD_VERSION, Sandbox, Sandboxes
+from pinjra.server.http.errors import Busy, Forbidden, NotFound, status_of
+from pinjra.server.http.requests import body_of
+from pinjra.server.http.settings import ServeSettings
+from pinjra.server.http.tenants import Tenant
+
+__all__ = ["ROUTES"]
+
+_TEMPLATES = frozenset(("base", "default", "code-interpreter", "code-interpreter-v1"))
+_MOST_SECONDS = 86400
+_MOST_LISTED = 100
+_Handler = Callable[[Request], Awaitable[Response]]
+
+
+class _Body(BaseModel):
+    """Bodies of E2B's API: fields that this service does not know are those of newer clients."""
+
+    model_config = ConfigDict(extra="ignore")
+
+
+class _AutoResume(_Body):
+    enabled: bool = False
+
+
+class _Create(_Body):
+    templateID: str = "base"  # noqa: N815 (the API's own names)
+    timeout: int = Field(default=300, ge=0, le=_MOST_SECONDS)
+    autoPause: bool = False  # noqa: N815
+    autoPauseMemory: bool = True  # noqa: N815
+    autoResume: _AutoResume = _AutoResume()  # noqa: N815
+    allow_internet_access: bool | None = None
+    network: dict[str, Any] = Field(default_factory=dict)
+    metadata: dict[str, str] = Field(default_factory=dict)
+    envVars: dict[str, str] = Field(default_factory=dict)  # noqa: N815
+    volumeMounts: list[Any] = Field(default_factory=list)  # noqa: N815
+
+
+class _Timeout(_Body):
+    timeout: int = Field(default=300, ge=0, le=_MOST_SECONDS)
+
+
+class _Refresh(_Body):
+    duration: int = Field(default=60, ge=0, le=3600)
+
+
+# ---------------------------------------------------------------- what every route does
+
+
+def _answered(handle: _Handler) -> _Handler:
+    """Return the same route's function with failures as E2B's clients read them."""
+
+    @functools.wraps(handle)
+    async def answer(request: Request) -> Response:
+        try:
+            return await handle(request)
+        except PinjraError as error:
+            status, _ = status_of(error)
+            headers = (
+                {"Retry-After": str(math.ceil(error.retry_seconds))} if isinstance(error, Busy) else None
+            )
+            return _failure(status, str(error), headers)
+
+    return answer
+
+
+def _failure(status: int, message: str, headers: dict[str, str] | None = None) -> Response:
+    return JSONResponse({"code": status, "message": message}, status, headers)
+
+
+def _sandboxes(request: Request) -> Sandboxes:
+    return cast("Sandboxes", request.app.state.sandboxes)
+
+
+def _tenant(request: Request) -> Tenant:
+    return cast("Tenant", request.app.state.tenants.of(request.headers))
+
+
+def _found(request: Request) -> Sandbox:
+    return _sandboxes(request).find(_tenant(request), request.path_params["id"])
+
+
+def _moment(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def _opened(sandbox: Sandbox) -> dict[str, Any]:
+    """Return what a client needs to speak to a sandbox."""
+    return {
+        "templateID": sandbox.template,
+        "sandboxID": sandbox.id,
+        "clientID": "pinjra",
+        "alias": sandbox.template,
+        "envdVersion": ENVD_VERSION,
+        "envdAccessToken": sandbox.access_token,
+        "trafficAccessToken": None if sandbox.is_public else sandbox.traffic_token,
+        "domain": None,
+    }
+
+
+def _listed(sandbox: Sandbox) -> dict[str, Any]:
+    """Return what a list says of a sandbox."""
+    quota = sandbox.held.tenant.quota
+    return {
+        "templateID": sandbox.template,
+        "alias": sandbox.template,
+        "sandboxID": sandbox.id,
+        "clientID": "pinjra",
+        "startedAt": _moment(sandbox.started),
+        "endAt": _moment(sandbox.ends),
+        "cpuCount": 1,
+        "memoryMB": quota.memory_bytes >> 20,
+        "diskSizeMB": quota.disk_bytes >> 20,
+        "metadata": sandbox.metadata,
+        "state": "paused" if sandbox.is_paused else "running",
+        "envdVersion": ENVD_VERSION,
+    }
+
+
+# ---------------------------------------------------------------- routes
+
+
+async def _create(request: Request) -> Response:
+    tenant = _tenant(request)
+    wanted = await body_of(request, _Create)
+    settings: ServeSettings = request.app.state.settings
+    _check(wanted, tenant, settings)
+    traffic = wanted.network.get("allowPublicTraffic")
+    sandbox = await _sandboxes(request).open(
+        tenant,
+        wanted.timeout,
+        template=wanted.templateID.partition(":")[0],
+        metadata=wanted.metadata,
+        variables=wanted.envVars,
+        auto_pause=wanted.autoPause,
+        auto_resume=wanted.autoPause and wanted.autoResume.enabled,
+        # SECURITY: what a sandbox serves is open to everybody only where the client says so, or nobody needs a token at all
+        is_public=traffic is True or (traffic is None and not settings.tenants),
+        network=wanted.network,
+        allow_internet=wanted.allow_internet_access,
+    )
+    return JSONResponse(_opened(sandbox), 201)
+
+
+def _check(wanted: _Create, tenant: Tenant, settings: ServeSettings) -> None:
+    """Refuse what cannot be given here."""
+    if wanted.templateID.partition(":")[0] not in _TEMPLATES:
+        raise NotFound(
+            f"template {wanted.templateID!r} not found; there are: {', '.join(sorted(_TEMPLATES))}"
+        )
+    if wanted.volumeMounts:
+        raise ConfigurationError("volumes are not offered here")
+    if wanted.autoPause and not wanted.autoPauseMemory:
+        raise ConfigurationError("a sandbox is paused with its memory here, not with its files only")
+    if "jail" not in (settings.executor, *settings.executors) or not tenant.quota.programs:
+        raise Forbidden(f"tenant {tenant.name!r} may not have E2B sandboxes: they are jails with programs")
+
+
+async def _list(request: Request) -> Response:
+    found = [one for one in _chosen(request) if not one.is_paused]
+    return JSONResponse([_listed(one) for one in found])
+
+
+async def _list_pages(request: Request) -> Response:
+    query = request.query_params
+    found = _chosen(request)
+    if query.get("order") != "asc":
+        found.reverse()
+    if query.get("nextToken"):
+        names = [one.id for one in found]
+        token = query["nextToken"]
+        found = found[names.index(token) + 1 :] if token in names else []
+    limit = min(max(_number(query.get("limit"), _MOST_LISTED), 1), _MOST_LISTED)
+    page = found[:limit]
+    headers = {"X-Next-Token": page[-1].id} if len(found) > limit else {}
+    return JSONResponse([_listed(one) for one in page], headers=headers)
+
+
+def _number(text: str | None, otherwise: int) -> int:
+    return (
+        int(text) if text is not None and text.isascii() and text.isdigit() and len(text) < 10 else otherwise
+    )
+
+
+def _chosen(request: Request) -> list[Sandbox]:
+    """Return the tenant's sandboxes that the request's filters leave, the oldest first."""
+    query = request.query_params
+    found = _sandboxes(request).of(_tenant(request))
+    wanted = [(unquote(name), unquote(value)) for name, value in parse_qsl(query.get("metadata", ""))]
+    found = [one for one in found if all(one.metadata.get(name) == value for name, value in wanted)]
+    if query.get("state"):
+        states = ",".join(query.getlist("state")).split(",")
+        found = [one for one in found if ("paused" if one.is_paused else "running") in states]
+    if query.get("template"):
+        found = [one for one in found if one.template == query["template"]]
+    if query.get("startedAfter"):
+        after = _parsed(query["startedAfter"])
+        found = [one for one in found if one.started >= after]
+    return found
+
+
+def _parsed(text: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text.replace(" ", "+"))
+    except ValueError as error:
+        raise ConfigurationError(f"startedAfter: {error}") from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+async def _get(request: Request) -> Response:
+    sandbox = _found(request)
+    lifecycle = {
+        "onTimeout": "pause" if sandbox.auto_pause else "kill",
+        "autoResume": sandbox.auto_resume,
+    }
+    more: dict[str, Any] = {
+        "envdAccessToken": sandbox.access_token,
+        "domain": None,
+        "allowInternetAccess": sandbox.allow_internet,
+        "network": sandbox.network,
+        "lifecycle": lifecycle,
+    }
+    return JSONResponse({**_listed(sandbox), **more})
+
+
+async def _kill(request: Request) -> Response:
+    await request.app.state.hub.close(_found(request).held)
+    return Response(status_code=204)
+
+
+async def _set_timeout(request: Request) -> Response:
+    sandbox = _found(request)
+    wanted = await body_of(request, _Timeout)
+    if sandbox.is_paused:
+        return _failure(409, "the sandbox is paused")
+    sandbox.extend(wanted.timeout)
+    return Response(status_code=204)
+
+
+async def _refresh(request: Request) -> Response:
+    sandbox = _found(request)
+    wanted = await body_of(request, _Refresh)
+    await _sandboxes(request).resume(sandbox, wanted.duration)
+    return Response(status_code=204)
+
+
+async def _connect(request: Request) -> Response:
+    sandbox = _found(request)
+    wanted = await body_of(request, _Timeout)
+    was_paused = await _sandboxes(request).resume(sandbox, wanted.timeout)
+    return JSONResponse(_opened(sandbox), 201 if was_paused else 200)
+
+
+async def _resume(request: Request) -> Response:
+    sandbox = _found(request)
+    wanted = await body_of(request, _Timeout)
+    if not await _sandboxes(request).resume(sandbox, wanted.timeout):
+        return _failure(409, f"sandbox {sandbox.id} is running already")
+    return JSONResponse(_opened(sandbox), 201)
+
+
+async def _pause(request: Request) -> Response:
+    sandbox = _found(request)
+    if not await _sandboxes(request).pause(sandbox):
+        return _failure(409, f"sandbox {sandbox.id} is paused already")
+    return Response(status_code=204)
+
+
+async def _metrics(request: Request) -> Response:
+    return JSONResponse(_sandboxes(request).metrics(_found(request)))
+
+
+async def _metrics_of_many(request: Request) -> Response:
+    tenant, sandboxes = _tenant(request), _sandboxes(request)
+    wanted = ",".join(request.query_params.getlist("sandbox_ids")).split(",")[:_MOST_LISTED]
+    found = {one.id: sandboxes.metrics(one)[0] for one in sandboxes.of(tenant) if one.id in wanted}
+    return JSONResponse({"sandboxes": found})
+
+
+async def _logs(request: Request) -> Response:
+    _found(request)
+    return JSONResponse({"logs": [], "logEntries": []})
+
+
+async def _not_offered(request: Request) -> Response:
+    _tenant(request)
+    return _failure(501, "this service does not offer it; docs/e2b.md says what it does")
+
+
+_S = "/sandboxes/{id}"
+_ROUTES: tuple[tuple[str, str, _Handler], ...] = (
+    ("POST", "/sandboxes", _create),
+    ("POST", "/v2/sandboxes", _create),
+    ("GET", "/sandboxes", _list),
+    ("GET", "/v2/sandboxes", _list_pages),
+    ("GET", "/sandboxes/metrics", _metrics_of_many),
+    ("GET", _S, _get),
+    ("DELETE", _S, _kill),
+    ("POST", _S + "/timeout", _set_timeout),
+    ("POST", _S + "/refreshes", _refresh),
+    ("POST", _S + "/connect", _connect),
+    ("POST", "/v2" + _S + "/connect", _connect),
+    ("POST", _S + "/resume", _resume),
+    ("POST", _S + "/pause", _pause),
+    ("GET", _S + "/metrics", _metrics),
+    ("GET", _S + "/logs", _logs),
+    ("GET", "/v2" + _S + "/logs", _logs),
+    ("POST", _S + "/fork", _not_offered),
+    ("POST", _S + "/snapshots", _not_offered),
+    ("PUT", _S + "/network", _not_offered),
+)
+ROUTES = [Route(path, _answered(function), methods=[method]) for method, path, function in _ROUTES]

@@ -1,0 +1,99 @@
+"""Connections that the host sends into the box -> HTTP served by this process, the first of the box.
+
+The guest may own this process: it has no secret, no right that the guest lacks, and the host believes nothing that it says.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import NoReturn
+
+import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.server import ServerState
+
+from pinjra.server.http.e2b.inside.app import create_app
+from pinjra.server.http.e2b.inside.reaper import Reaper
+from pinjra.server.http.e2b.inside.surroundings import Surroundings
+
+__all__ = ["serve"]
+
+_MOST_DESCRIPTORS = 16  # of one message; the host sends one
+
+
+def serve(
+    fd_in: int,
+    fd_out: int,
+    *,
+    applied: Sequence[str] = (),
+    missing: Sequence[str] = (),
+    newest: int = -1,
+    tasks: int = -1,
+    kills: int = -1,
+) -> NoReturn:
+    """Serve the box until the host is gone; never return.
+
+    Args:
+        fd_in: The socket over which connections come, one descriptor a message.
+        fd_out: The same.
+        applied, missing, newest, tasks, kills: For workers of other kinds.
+    """
+    status = 1
+    try:
+        for descriptor in (newest, tasks, kills):
+            if descriptor >= 0:
+                os.close(descriptor)
+        asyncio.run(_serve(socket.socket(fileno=fd_in)))
+        status = 0
+    except BaseException:
+        os.write(fd_out, traceback.format_exc().encode("utf-8", "replace"))
+    finally:
+        os._exit(status)
+
+
+async def _serve(door: socket.socket) -> None:
+    loop = asyncio.get_running_loop()
+    os.set_inheritable(door.fileno(), False)
+    place = Surroundings.of_this_process()
+    reaper = Reaper.install(loop)
+    config = uvicorn.Config(
+        create_app(place, reaper),
+        log_config=None,
+        lifespan="off",
+        ws="none",
+        timeout_keep_alive=3600,
+        interface="asgi3",
+    )
+    config.load()
+    state = ServerState()
+    gone = asyncio.Event()
+    waiting: set[asyncio.Task[object]] = set()
+
+    def take() -> None:
+        try:
+            data, descriptors, _, _ = socket.recv_fds(door, 1, _MOST_DESCRIPTORS)
+        except BlockingIOError:
+            return
+        except OSError:
+            data, descriptors = b"", []
+        for descriptor in descriptors:
+            connection = socket.socket(fileno=descriptor)
+            connection.setblocking(False)
+            task = loop.create_task(
+                loop.connect_accepted_socket(lambda: H11Protocol(config, state, {}, loop), connection)
+            )
+            waiting.add(task)
+            task.add_done_callback(waiting.discard)
+        if not data:
+            loop.remove_reader(door.fileno())
+            gone.set()
+
+    door.setblocking(False)
+    loop.add_reader(door.fileno(), take)
+    sys.stdout = sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 (for the life of the process)
+    await gone.wait()

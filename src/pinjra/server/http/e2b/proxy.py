@@ -1,0 +1,239 @@
+"""Requests for a sandbox (a header or a host name says which) -> its box, when they show the sandbox's token. Pure ASGI."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import hmac
+import re
+import time
+from collections.abc import Iterable
+from contextlib import suppress
+from urllib.parse import parse_qs
+
+from starlette.datastructures import Headers
+from starlette.responses import JSONResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from pinjra.core.errors import PinjraError
+from pinjra.server.http.e2b.sandboxes import Sandbox, Sandboxes
+from pinjra.server.http.e2b.upstream import Exchange
+from pinjra.server.http.errors import status_of
+
+__all__ = ["SandboxDoor"]
+
+ENVD, CONTEXTS = 49983, 49999
+_HOST = re.compile(r"(?P<port>[0-9]{1,5})-(?P<name>[a-z0-9]{4,64})\.")
+_NAME = re.compile(r"[a-z0-9]{1,64}(-[a-z0-9]{1,64})?")
+# SECURITY: what proves something to this service is not shown to the box, and what speaks of one connection ends with it.
+_NOT_IN = frozenset(
+    (b"host", b"connection", b"keep-alive", b"proxy-authorization", b"proxy-connection", b"te", b"trailer", b"upgrade",
+     b"transfer-encoding", b"content-length", b"expect", b"x-api-key", b"x-access-token", b"e2b-traffic-access-token",
+     b"x-box-port", b"cookie")
+)  # fmt: skip
+_NOT_OUT = frozenset(
+    (b"connection", b"keep-alive", b"proxy-authenticate", b"transfer-encoding", b"upgrade", b"trailer", b"set-cookie",
+     b"strict-transport-security", b"alt-svc", b"clear-site-data", b"server")
+)  # fmt: skip
+# SECURITY: a guest's page is never one of this origin
+_ALWAYS_OUT = [(b"x-content-type-options", b"nosniff"), (b"content-security-policy", b"sandbox")]
+_COSTS = (
+    "/execute",
+    "/process.Process/Start",
+    "/contexts",
+)  # what a tenant without processor time may not ask for
+
+
+class SandboxDoor:
+    """Sends a sandbox's requests to its box, and passes on all others."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request for a sandbox."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        named = _named(headers)
+        if named is None:
+            await self._app(scope, receive, send)
+            return
+        sandboxes: Sandboxes = scope["app"].state.sandboxes
+        answer = await _forwarded(sandboxes, named, headers, scope, receive, send)
+        if answer is not None:
+            await answer(scope, receive, send)
+
+
+def _named(headers: Headers) -> tuple[str, int] | None:
+    """Return the sandbox and port that a request is for; None: it is for the service itself."""
+    name, port = headers.get("e2b-sandbox-id"), headers.get("e2b-sandbox-port", str(ENVD))
+    if name is None:
+        found = _HOST.match(headers.get("host", ""))
+        if found is None:
+            return None
+        name, port = found["name"], found["port"]
+    if not port.isascii() or not port.isdigit() or len(port) > 5 or not _NAME.fullmatch(name):
+        return "", 0
+    return name.partition("-")[0], int(port)
+
+
+class _Answer:
+    """Where an answer goes, and whether it has begun."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self.has_begun = False
+
+    async def send(self, message: Message) -> None:
+        """Send a piece."""
+        self.has_begun = True
+        await self._send(message)
+
+
+async def _forwarded(
+    sandboxes: Sandboxes, named: tuple[str, int], headers: Headers, scope: Scope, receive: Receive, send: Send
+) -> Response | None:
+    """Send a request to its box; return the answer where the service gives it itself."""
+    name, port = named
+    sandbox = sandboxes.by_name(name)
+    if sandbox is None:
+        return _gone(name)
+    answer = _Answer(send)
+    refusal = _refusal(sandbox, port, headers, scope)
+    if refusal is not None:
+        return refusal
+    try:
+        if sandbox.is_paused:
+            if not sandbox.auto_resume or scope["path"] == "/health":
+                return _gone(name)
+            await sandboxes.resume(sandbox, sandbox.held.idle_seconds)
+        if scope["path"].startswith(_COSTS):
+            sandbox.held.tenant.check_budget()
+        await _relay(sandbox, port, scope, receive, answer.send)
+    except (PinjraError, OSError, TimeoutError) as error:
+        if answer.has_begun:
+            return None  # the server cuts what is not complete
+        if sandboxes.by_name(name) is None or not sandbox.box.is_alive():
+            return _gone(name)
+        status, _ = status_of(error)
+        return JSONResponse({"code": status, "message": str(error)}, status)
+    return None
+
+
+def _gone(name: str) -> Response:
+    """Return what E2B's edge says of a sandbox that is not there."""
+    body = {"sandboxId": name, "message": "The sandbox was not found", "code": 502}
+    return JSONResponse(body, 502)
+
+
+# ---------------------------------------------------------------- who may
+
+
+def _refusal(sandbox: Sandbox, port: int, headers: Headers, scope: Scope) -> Response | None:
+    """Return why a request may not go on; None: it may."""
+    shown = headers.get("x-access-token", "")
+    if port == ENVD:
+        if scope["path"] == "/health":
+            return None
+        if _same(shown, sandbox.access_token):
+            return None
+        if scope["path"] == "/files":
+            return _signature_refusal(sandbox, scope)
+        return JSONResponse(
+            {"code": 401, "message": "unauthorized access, please provide a valid access token"}, 401
+        )
+    if (
+        sandbox.is_public
+        or _same(headers.get("e2b-traffic-access-token", ""), sandbox.traffic_token)
+        or _same(shown, sandbox.access_token)
+    ):
+        return None
+    return JSONResponse(
+        {"sandboxId": sandbox.id, "message": "Traffic access token is required", "code": 403}, 403
+    )
+
+
+def _same(given: str, token: str) -> bool:
+    return hmac.compare_digest(given.encode("utf-8", "replace"), token.encode())
+
+
+def _signature_refusal(sandbox: Sandbox, scope: Scope) -> Response | None:
+    """Return why a signed address is not good: its signature is over path, operation, user, token and expiry."""
+    query = {name: values[0] for name, values in parse_qs(scope["query_string"].decode("latin-1")).items()}
+    operation = "read" if scope["method"] in ("GET", "HEAD") else "write"
+    expires = query.get("signature_expiration")
+    parts = [query.get("path", ""), operation, query.get("username", ""), sandbox.access_token]
+    if expires is not None:
+        parts.append(expires)
+    digest = hashlib.sha256(":".join(parts).encode("utf-8", "surrogateescape")).digest()
+    expected = "v1_" + base64.b64encode(digest).decode("ascii").rstrip("=")
+    if "signature" not in query:
+        return JSONResponse({"code": 401, "message": "missing signature query parameter"}, 401)
+    if not _same(query["signature"].replace(" ", "+"), expected):
+        return JSONResponse({"code": 401, "message": "invalid signature"}, 401)
+    if expires is not None and (not expires.lstrip("-").isdigit() or int(expires[:20]) < time.time()):
+        return JSONResponse({"code": 401, "message": "signature is already expired"}, 401)
+    return None
+
+
+# ---------------------------------------------------------------- bytes
+
+
+async def _relay(sandbox: Sandbox, port: int, scope: Scope, receive: Receive, send: Send) -> None:
+    """Send a request to the box and its answer back; an answer that breaks off breaks off there, too."""
+    query = scope["query_string"]
+    target = scope.get("raw_path", scope["path"].encode()) + (b"?" + query if query else b"")
+    headers = [(name, value) for name, value in scope["headers"] if name.lower() not in _NOT_IN]
+    headers.append((b"x-box-port", str(port).encode()))
+    length = Headers(scope=scope).get("content-length")
+    headers.append(
+        (b"content-length", length.encode()) if length is not None else (b"transfer-encoding", b"chunked")
+    )
+    exchange = await Exchange.open(sandbox.box, scope["method"], target.decode("latin-1"), headers)
+    async with exchange:
+        sending = asyncio.create_task(_send_body(exchange, receive))
+        answering = asyncio.create_task(_send_answer(exchange, sandbox, send))
+        try:
+            await asyncio.wait({sending, answering}, return_when=asyncio.FIRST_COMPLETED)
+            if not answering.done() and sending.exception() is None and sending.result() == "left":
+                return
+            await answering
+        finally:
+            for task in (sending, answering):
+                task.cancel()
+            for task in (sending, answering):
+                with suppress(asyncio.CancelledError, Exception):
+                    await task
+
+
+async def _send_body(exchange: Exchange, receive: Receive) -> str:
+    """Send the request's body; return when the client has left."""
+    is_open = True
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return "left"
+        if not is_open:
+            continue
+        if message.get("body"):
+            await exchange.send(message["body"])
+        if not message.get("more_body"):
+            exchange.end()
+            is_open = False
+
+
+async def _send_answer(exchange: Exchange, sandbox: Sandbox, send: Send) -> None:
+    status, headers = await exchange.head()
+    start: Message = {"type": "http.response.start", "status": status, "headers": list(_outgoing(headers))}
+    await send(start)
+    async for piece in exchange.body():
+        await send({"type": "http.response.body", "body": piece, "more_body": True})
+    await send({"type": "http.response.body", "body": b""})
+
+
+def _outgoing(headers: Iterable[tuple[bytes, bytes]]) -> Iterable[tuple[bytes, bytes]]:
+    yield from ((name, value) for name, value in headers if name.lower() not in _NOT_OUT)
+    yield from _ALWAYS_OUT

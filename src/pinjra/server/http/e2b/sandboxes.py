@@ -1,0 +1,291 @@
+"""Sandboxes of tenants: opened, found, paused, extended, ended at their time. The state of E2B's control plane."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+import secrets
+import signal
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, cast
+
+from pinjra.core.errors import PinjraError
+from pinjra.jail.confine import Spec
+from pinjra.server.http.e2b.box import SandboxBox, spec_for
+from pinjra.server.http.e2b.upstream import Exchange
+from pinjra.server.http.errors import NotFound
+from pinjra.server.http.hub import Held, Hub
+from pinjra.server.http.tenants import Tenant
+
+__all__ = ["ENVD_VERSION", "Sandbox", "Sandboxes"]
+
+ENVD_VERSION = "0.6.4"  # whose answers are given here
+_DETAIL = "e2b"
+_ANSWER_SECONDS = 10.0  # of the box's server to the host
+_PAUSED_SECONDS = 86400.0  # a paused sandbox holds its memory so long
+_METER_SECONDS = 5.0
+_ID = "abcdefghijklmnopqrstuvwxyz0123456789"
+
+
+@dataclass(kw_only=True, eq=False)
+class Sandbox:
+    """What is known of a sandbox besides its session.
+
+    Args:
+        access_token: What envd's requests show.
+        traffic_token: What requests to other ports show.
+        is_public: Requests to other ports need to show nothing.
+        charged: Processor seconds that its tenant has paid.
+    """
+
+    held: Held
+    box: SandboxBox
+    template: str
+    metadata: dict[str, str]
+    variables: dict[str, str]
+    auto_pause: bool
+    auto_resume: bool
+    is_public: bool
+    network: dict[str, Any]
+    allow_internet: bool | None
+    access_token: str = field(default_factory=lambda: secrets.token_urlsafe(24))
+    traffic_token: str = field(default_factory=lambda: secrets.token_urlsafe(24))
+    started: datetime = field(default_factory=lambda: datetime.now(UTC))
+    ends: datetime = field(default_factory=lambda: datetime.now(UTC))
+    is_paused: bool = False
+    changing: asyncio.Lock = field(default_factory=asyncio.Lock)
+    charged: float = 0.0
+    metered: float = field(default_factory=time.monotonic)
+    samples: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def id(self) -> str:
+        """Return its name."""
+        return self.held.id
+
+    @property
+    def is_over(self) -> bool:
+        """Return whether its time is over."""
+        return not self.is_paused and self.held.ends <= time.monotonic()
+
+    def extend(self, seconds: float) -> None:
+        """Let it end so many seconds from now."""
+        self.held.ends = time.monotonic() + seconds
+        self.ends = datetime.now(UTC) + timedelta(seconds=seconds)
+
+
+class Sandboxes:
+    """All sandboxes of a service. Used on its event loop only."""
+
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+        self._spares: dict[Spec, list[SandboxBox]] = {}
+        self._filling: set[asyncio.Task[None]] = set()
+        self._meter: asyncio.Task[None] | None = None
+
+    # ------------------------------------------------------------ opening
+
+    async def open(self, tenant: Tenant, seconds: float, **details: Any) -> Sandbox:
+        """Open a sandbox.
+
+        Raises:
+            Busy: The tenant or the service has no room.
+        """
+        spec = spec_for(tenant)
+        spare = self._take_spare(spec)
+        name = "i" + "".join(secrets.choice(_ID) for _ in range(20))
+        held = await self._hub.open(
+            tenant,
+            lambda: spare or SandboxBox(spec),
+            executor_name="e2b",
+            idle_seconds=seconds,
+            fixed=True,
+            name=name,
+        )
+        sandbox = Sandbox(held=held, box=cast("SandboxBox", held.executor), **details)
+        held.details[_DETAIL] = sandbox
+        held.at_end = lambda: self._on_time(sandbox)
+        sandbox.extend(seconds)
+        try:
+            await self._begin(sandbox)
+        except BaseException:
+            self._hub.close_soon(held)
+            raise
+        self._watch(sandbox)
+        self._fill_soon(spec)
+        return sandbox
+
+    async def _begin(self, sandbox: Sandbox) -> None:
+        """Give the box what it has to know; return when it answers."""
+        await self._say(sandbox.box, "/begin", {"variables": sandbox.variables, "warm": True})
+
+    async def _say(self, box: SandboxBox, path: str, said: dict[str, Any]) -> None:
+        async with asyncio.timeout(_ANSWER_SECONDS):
+            exchange = await Exchange.open(
+                box, "POST", path, [(b"x-box-port", b"host")], json.dumps(said).encode()
+            )
+            async with exchange:
+                await exchange.head()
+
+    def _watch(self, sandbox: Sandbox) -> None:
+        """Close the session when its box has died."""
+        loop, pidfd = asyncio.get_running_loop(), sandbox.box.pidfd
+
+        def died() -> None:
+            loop.remove_reader(pidfd)
+            self._hub.close_soon(sandbox.held)
+
+        loop.add_reader(pidfd, died)
+
+        def closing() -> None:
+            loop.remove_reader(pidfd)
+            self._charge(sandbox)
+
+        sandbox.held.on_close.append(closing)
+        if self._meter is None:
+            self._meter = asyncio.create_task(self._measure())
+
+    # ------------------------------------------------------------ ready boxes
+
+    def _take_spare(self, spec: Spec) -> SandboxBox | None:
+        waiting = self._spares.get(spec, [])
+        while waiting:
+            box = waiting.pop()
+            if box.is_alive():
+                return box
+            box.close()
+        return None
+
+    def _fill_soon(self, spec: Spec) -> None:
+        """Open a box in advance, for the next sandbox of this kind."""
+        if self._spares.get(spec) or self._filling or self._hub.is_draining:
+            return
+        task = asyncio.create_task(self._fill(spec))
+        self._filling.add(task)
+        task.add_done_callback(self._filling.discard)
+
+    async def _fill(self, spec: Spec) -> None:
+        await asyncio.sleep(0.05)  # whoever has just got one is served first
+        box = await self._hub.call(SandboxBox, spec)
+        try:
+            await self._say(box, "/begin", {"variables": {}, "warm": True})
+        except (PinjraError, OSError, TimeoutError):
+            await self._hub.call(box.close)
+            return
+        self._spares.setdefault(spec, []).append(box)
+
+    async def close(self) -> None:
+        """Close what was opened in advance."""
+        if self._meter is not None:
+            self._meter.cancel()
+        await asyncio.gather(*self._filling, return_exceptions=True)
+        for waiting in self._spares.values():
+            for box in waiting:
+                await self._hub.call(box.close)
+        self._spares.clear()
+
+    # ------------------------------------------------------------ finding
+
+    def of(self, tenant: Tenant) -> list[Sandbox]:
+        """Return a tenant's sandboxes, the oldest first."""
+        found = (held.details.get(_DETAIL) for held in self._hub.of(tenant))
+        return [sandbox for sandbox in found if sandbox is not None and not sandbox.is_over]
+
+    def find(self, tenant: Tenant, name: str) -> Sandbox:
+        """Return a tenant's sandbox.
+
+        Raises:
+            NotFound: There is none, it is over, or another tenant's.
+        """
+        found = self._hub.find(tenant, name).details.get(_DETAIL)
+        if found is None or found.is_over:
+            raise NotFound(f"sandbox {name[:100]!r} not found")
+        return cast("Sandbox", found)
+
+    def by_name(self, name: str) -> Sandbox | None:
+        """Return any tenant's sandbox: the caller must show one of its tokens."""
+        held = self._hub.get(name)
+        found = held.details.get(_DETAIL) if held is not None else None
+        return None if found is None or found.is_over else cast("Sandbox", found)
+
+    # ------------------------------------------------------------ pausing
+
+    def _on_time(self, sandbox: Sandbox) -> None:
+        """Do what was wished for the end of its time."""
+        if sandbox.auto_pause and not sandbox.is_paused:
+            sandbox.held.ends = math.inf  # once
+            asyncio.create_task(self.pause(sandbox))  # noqa: RUF006 (short, and ended by the loop)
+        else:
+            self._hub.close_soon(sandbox.held)
+
+    async def pause(self, sandbox: Sandbox) -> bool:
+        """Stop all of its processes; False when they were."""
+        async with sandbox.changing:
+            if sandbox.is_paused:
+                return False
+            sandbox.is_paused = True
+            try:
+                await self._say(sandbox.box, "/freeze", {})
+            except (PinjraError, OSError, TimeoutError):
+                pass  # SECURITY: its server is the guest's: it may not stop the others, and they are limited as ever
+            sandbox.box.signal(signal.SIGSTOP)
+            sandbox.held.ends = time.monotonic() + _PAUSED_SECONDS
+            return True
+
+    async def resume(self, sandbox: Sandbox, seconds: float) -> bool:
+        """Let it go on; False when it was running, and then it lives at least so long."""
+        async with sandbox.changing:
+            if not sandbox.is_paused:
+                if sandbox.held.ends < time.monotonic() + seconds:
+                    sandbox.extend(seconds)
+                return False
+            sandbox.held.tenant.check_budget()
+            sandbox.box.signal(signal.SIGCONT)
+            await self._say(sandbox.box, "/thaw", {})
+            sandbox.is_paused = False
+            sandbox.extend(seconds)
+            return True
+
+    # ------------------------------------------------------------ metering
+
+    async def _measure(self) -> None:
+        """Charge the tenants, and note how much each sandbox uses."""
+        while True:
+            await asyncio.sleep(_METER_SECONDS)
+            for held in self._hub.all():
+                sandbox = held.details.get(_DETAIL)
+                if sandbox is not None and not sandbox.is_paused:
+                    self._charge(sandbox)
+
+    def _charge(self, sandbox: Sandbox) -> None:
+        seconds, _ = sandbox.box.usage()
+        if seconds > sandbox.charged:
+            sandbox.held.tenant.charge(seconds - sandbox.charged)
+            sandbox.charged = seconds
+
+    def metrics(self, sandbox: Sandbox) -> list[dict[str, Any]]:
+        """Return what it uses now, in E2B's words."""
+        now = time.monotonic()
+        before = sandbox.charged
+        self._charge(sandbox)
+        _, memory = sandbox.box.usage()
+        elapsed = max(now - sandbox.metered, 0.001)
+        sandbox.metered = now
+        quota = sandbox.held.tenant.quota
+        moment = datetime.now(UTC)
+        return [
+            {
+                "timestamp": moment.isoformat().replace("+00:00", "Z"),
+                "timestampUnix": int(moment.timestamp()),
+                "cpuCount": 1,
+                "cpuUsedPct": round(100 * max(sandbox.charged - before, 0.0) / elapsed, 2),
+                "memUsed": memory,
+                "memTotal": quota.memory_bytes,
+                "memCache": 0,
+                "diskUsed": 0,
+                "diskTotal": quota.disk_bytes,
+            }
+        ]
