@@ -199,3 +199,24 @@ def test_a_file_that_the_guest_changes_while_it_is_written_is_not_mixed(box: Pyt
     assert box.get_file("a") == b"1234"
     with pytest.raises(ConfigurationError, match="changed while"):
         box._put_piece("a", 3, b"x")
+
+
+@pytest.mark.parametrize("executor", [*JAIL, "local"])
+def test_what_is_printed_beyond_the_limit_is_a_file_also_of_a_run_that_was_killed(executor: str) -> None:
+    with sandbox(executor, limits=Limits(output_bytes=1000)) as box:
+        done = box.run(
+            "print('x' * 5000)\nimport os\nos._exit(3)" if executor == "jail" else "print('x' * 5000)"
+        )
+        assert "bytes of output are missing here" in done.stdout
+        assert done.files["printed-output.txt"].read() == b"x" * 5000 + b"\n"
+        assert "all that was printed is in the file 'printed-output.txt'" in done.notes
+        assert box.run("print('y')").files == {}
+
+
+@pytest.mark.skipif(not JAIL, reason="no jail on this machine")
+def test_a_link_in_the_way_of_the_printed_file_is_not_followed(tmp_path: Path) -> None:
+    with sandbox("jail", limits=Limits(output_bytes=1000)) as box:
+        done = box.run(
+            "import os\nos.symlink('b', 'printed-output.txt')\nopen('b', 'w').close()\nprint('x' * 5000)"
+        )
+        assert (done.error, set(done.files), done.files["b"].read()) == (None, {"b"}, b"")

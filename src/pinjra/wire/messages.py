@@ -177,10 +177,15 @@ class Started(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Captured(Message):
-    """Bytes that something in the box wrote to descriptor 1 or 2, as text (UTF-8, bad bytes replaced)."""
+    """Bytes that something in the box wrote to descriptor 1 or 2, as text (UTF-8, bad bytes replaced).
+
+    With `file`: where in the scratch folder all that the run has printed stands, since something is missing in what was said.
+    """
 
     stream: str
     text: str
+    file: str = ""
+    file_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -296,6 +301,8 @@ class Output(Message):
     run: int
     stream: str
     text: str
+    file: str = ""  # as in `Captured`
+    file_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -52,6 +52,11 @@ class Allowance:
             if out < len(data):
                 self._tail.appendleft((stream, data[out:]))
 
+    @property
+    def is_cut(self) -> bool:
+        """Whether something is missing in what goes out."""
+        return any(self._missing)
+
     def rest(self, stream: int) -> str:
         """Return the mark and the last part, at the end of the run."""
         tail = b"".join(data for owner, data in self._tail if owner == stream)

@@ -65,9 +65,18 @@ def calling_the_executor_raises_guest_errors(executor: PythonExecutor) -> None:
 
 @check(limits=replace(CHECK_LIMITS, output_bytes=10_000))
 def output_past_the_limit_is_cut_with_a_marker(executor: PythonExecutor) -> None:
-    done = executor.run("for i in range(5000):\n    print('flood' * 100)\n'end'")
+    done = executor.run("for i in range(5000):\n    print('flood' * 100, i)\n'end'")
     if not 5_000 < len(done.stdout.encode()) < 12_000:
         raise CheckFailed(f"{len(done.stdout)} characters of output")
+    if not (
+        done.stdout.startswith("flood")
+        and done.stdout.endswith(" 4999\n")
+        and "are missing here" in done.stdout
+    ):
+        raise CheckFailed("the first part, a mark and the last part should be kept")
+    whole = "".join(f"{'flood' * 100} {number}\n" for number in range(5000))
+    if not any(file.read() == whole.encode() for file in done.files.values()):
+        raise CheckFailed("all of it should be a file of the run")
 
 
 @check()

@@ -59,6 +59,7 @@ class RunRecord:
         self._on_output = on_output
         self._started = time.monotonic()
         self._output = KeptOutput(limits.output_bytes)
+        self._printed: dict[str, int] = {}  # the file with all of it, where that is more than the limit
         self._artifacts: list[Artifact] = []
         self._artifact_bytes = 0
         self._ended: Finished | Lost | None = None
@@ -85,6 +86,8 @@ class RunRecord:
         """Take text: hand it on, keep it up to the limit, then one marker and nothing more."""
         if message.stream not in ("stdout", "stderr"):
             raise ProtocolViolation(f"output on a stream {message.stream[:40]!r}")
+        if message.file:
+            self._printed = {message.file: message.file_bytes}
         self._hand_on(message.stream, self._output.add(message.stream, message.text))
 
     def _hand_on(self, stream: str, text: str) -> None:
@@ -109,8 +112,9 @@ class RunRecord:
 
     @property
     def files(self) -> dict[str, int]:
-        """Return the names and sizes of what the run wrote, as the guest says."""
-        return self._ended.files or {} if isinstance(self._ended, Finished) else {}
+        """Return the names and sizes of what the run wrote, as the guest says, and of what it printed where that is much."""
+        written = self._ended.files or {} if isinstance(self._ended, Finished) else {}
+        return {**written, **self._printed}
 
     def on_end(self, message: Finished | Lost) -> None:
         """Note how the run ended."""
@@ -149,8 +153,11 @@ class RunRecord:
             artifacts=tuple(self._artifacts),
             usage=self._usage(ended, tool_calls.calls),
             is_final_answer=is_final,
-            notes=tuple(_text(note, 1000) for note in notes[:100]),
+            notes=tuple(_text(note, 1000) for note in (*notes[:100], *self._where_the_rest_is())),
         )
+
+    def _where_the_rest_is(self) -> list[str]:
+        return [f"all that was printed is in the file {name!r}" for name in self._printed]
 
     def _usage(self, ended: Finished | Lost | None, tool_calls: int) -> Usage:
         return Usage(

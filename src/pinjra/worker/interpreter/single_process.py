@@ -49,6 +49,7 @@ from pinjra.worker.interpreter.environment import set_variables
 from pinjra.worker.interpreter.interrupts import Interrupts
 from pinjra.worker.interpreter.program import Program
 from pinjra.worker.scratch.folder import Folder
+from pinjra.worker.whole_output import NAME, WholeOutput
 
 __all__ = ["main"]
 
@@ -177,12 +178,12 @@ class SingleProcessProgram(Program):
         super().__init__(init, line, line.stops)
         self.folder = scratch
         os.chdir(scratch)  # so that guest code opens files of the session by their names, as everywhere
-        self._printed = Printed(line, self._limits.output_bytes)
+        folder = line.files = Folder(scratch, self._limits.disk_bytes)
+        self._printed = Printed(line, self._limits.output_bytes, folder)
         self._looked = 0.0
         self._reserve = bytearray(RESERVE_BYTES)
         self._stops.tell = self._interpreter.stop  # type: ignore[method-assign]
         self._interpreter.on_account(self._look_now_and_then)
-        line.files = Folder(scratch, self._limits.disk_bytes)
         sys.excepthook = _to_the_owner
         sys.stdout, sys.stderr = (_Stream(number, self._printed) for number in (0, 1))
         waits.adapt(line.look, line.has_input, self._is_stopped, self._printed.flush, self._stops.check)
@@ -268,15 +269,17 @@ class _Stream(io.TextIOBase):
 class Printed:
     """Collects what is printed, says it in order, and keeps the limit as a supervisor does: see `Allowance`."""
 
-    def __init__(self, line: Line, limit_bytes: float | None) -> None:
+    def __init__(self, line: Line, limit_bytes: float | None, folder: Folder) -> None:
         self._line = line
         self._limit = limit_bytes
+        self._folder = folder
         self.begin(0)
 
     def begin(self, run: int) -> None:
         """Begin a run: nothing printed."""
         self._run = run
         self._allowance = Allowance(self._limit)
+        self._whole = WholeOutput(self._folder.put, self._folder.quota_bytes)
         self._waiting = 0
         self._stream = 0
         self._texts: list[str] = []
@@ -295,6 +298,8 @@ class Printed:
         """Say what was printed."""
         data, self._texts, self._waiting = "".join(self._texts).encode("utf-8", "replace"), [], 0
         if data and self._run:
+            if self._limit is not None:
+                self._whole.add(data)
             self._say(self._stream, self._allowance.admit(self._stream, data))
 
     def end(self) -> None:
@@ -302,6 +307,8 @@ class Printed:
         self.flush()
         for stream in (0, 1):
             self._say(stream, self._allowance.rest(stream))
+        if size := self._whole.end(is_needed=self._allowance.is_cut):
+            self._line.send(Output(run=self._run, stream=STREAMS[0], text="", file=NAME, file_bytes=size))
         self.begin(0)
 
     def _say(self, stream: int, text: str) -> None:

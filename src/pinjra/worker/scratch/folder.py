@@ -19,6 +19,10 @@ _MAX_FILES = 10_000  # names in one listing
 _MAX_DEPTH = 32
 
 
+class NoRoom(Exception):
+    """The quota does not hold a file."""
+
+
 class Folder:
     """Answers the host's requests for files.
 
@@ -29,7 +33,7 @@ class Folder:
 
     def __init__(self, path: str, quota_bytes: float | None) -> None:
         self._path = path
-        self._quota = quota_bytes
+        self.quota_bytes = quota_bytes
 
     def answer(self, message: PutFile | GetFile | ListFiles) -> Message:
         """Carry out a request; return what to answer."""
@@ -44,20 +48,30 @@ class Folder:
             return Failed(request=request, kind="refused", message=f"{type(error).__name__}: {error}"[:500])
 
     def _put(self, message: PutFile) -> Message:
-        data = message.blobs[0] if message.blobs else b""
-        used = sum(size for _name, size in self._sizes())
-        if self._quota is not None and used + len(data) > self._quota:
-            why = f"{message.name!r} ({len(data)} bytes) does not fit into {int(self._quota)} bytes"
-            return Failed(request=message.request, kind="quota", message=why)
-        path = self._below(message.name)
-        self._make_folders(message.name)
-        if os.path.lexists(path) and not stat.S_ISREG(os.lstat(path).st_mode):
-            return Failed(request=message.request, kind="refused", message=f"{message.name!r} is no file")
-        if message.offset and os.path.getsize(path) != message.offset:
-            raise ValueError(f"{message.name!r} was changed while it was written")
-        with open(path, "ab" if message.offset else "wb") as stream:
-            stream.write(data)
+        try:
+            self.put(message.name, message.blobs[0] if message.blobs else b"", message.offset)
+        except NoRoom as error:
+            return Failed(request=message.request, kind="quota", message=str(error))
         return Done(request=message.request)
+
+    def put(self, name: str, data: bytes, offset: int = 0) -> None:
+        """Write one file, making its folders; with an offset, the next piece of a file that ends there.
+
+        Raises:
+            NoRoom: The quota is too small.
+            OSError, ValueError: The name leaves the folder, or meets something else than a file of that size.
+        """
+        used = sum(size for _name, size in self._sizes())
+        if self.quota_bytes is not None and used + len(data) > self.quota_bytes:
+            raise NoRoom(f"{name!r} ({len(data)} bytes) does not fit into {int(self.quota_bytes)} bytes")
+        path = self._below(name)
+        self._make_folders(name)
+        if os.path.lexists(path) and not stat.S_ISREG(os.lstat(path).st_mode):
+            raise ValueError(f"{name!r} is no file")
+        if offset and os.path.getsize(path) != offset:
+            raise ValueError(f"{name!r} was changed while it was written")
+        with open(path, "ab" if offset else "wb") as stream:
+            stream.write(data)
 
     def _get(self, message: GetFile) -> Message:
         path = self._below(message.name)

@@ -30,6 +30,7 @@ from pinjra.worker.supervisor.output import PrintedOutput
 from pinjra.worker.supervisor.process import InterpreterProcess
 from pinjra.worker.supervisor.processes import Death
 from pinjra.worker.supervisor.run_clock import RunClock
+from pinjra.worker.whole_output import WholeOutput
 
 __all__ = ["Lifecycle", "Origin"]
 
@@ -216,7 +217,9 @@ class Lifecycle:
                 self._say_lost(death, rolled_back=False)
                 self._rest()
                 return
-            self._output.start_run(self._output_bytes)
+            self._output.start_run(
+                self._output_bytes, WholeOutput(self._scratch.put, self._scratch.quota_bytes)
+            )
             self._clock.start(guest)
         elif kind == b"Answer":
             self._clock.open_calls -= 1

@@ -19,6 +19,7 @@ from pinjra.wire.messages import Captured
 from pinjra.worker.allowance import STREAMS, Allowance
 from pinjra.worker.supervisor.outbox import READ_BYTES, read_some
 from pinjra.worker.supervisor.processes import Death
+from pinjra.worker.whole_output import NAME, WholeOutput
 
 __all__ = ["PrintedOutput"]
 
@@ -70,13 +71,18 @@ class PrintedOutput:
 
     # ------------------------------------------------------------ a run
 
-    def start_run(self, limit_bytes: float | None) -> None:
-        """Drop what was printed since the last run; the new one has a fresh allowance."""
+    def start_run(self, limit_bytes: float | None, whole: WholeOutput | None = None) -> None:
+        """Drop what was printed since the last run; the new one has a fresh allowance.
+
+        Args:
+            whole: Takes what goes beyond it, too.
+        """
         self._begin(0)
         self.take()
-        self._begin(limit_bytes)
+        self._begin(limit_bytes, whole)
 
-    def _begin(self, limit_bytes: float | None) -> None:
+    def _begin(self, limit_bytes: float | None, whole: WholeOutput | None = None) -> None:
+        self._whole = whole
         self._allowance = Allowance(limit_bytes)
         self._eager = _EAGER
 
@@ -98,6 +104,8 @@ class PrintedOutput:
         for fd, data in pieces:
             if fd == self.fds[1]:
                 self._last_words = (self._last_words + data)[-_LAST_BYTES:]
+            if self._whole is not None:
+                self._whole.add(data)
         return self._said(
             (number := self.fds.index(fd), self._allowance.admit(number, data)) for fd, data in pieces
         )
@@ -106,6 +114,9 @@ class PrintedOutput:
         """Return what is left: text that waits, the mark, and the last part of what was printed."""
         messages = self.take()
         messages += self._said((number, self._allowance.rest(number)) for number in (0, 1))
+        size = self._whole.end(is_needed=self._allowance.is_cut) if self._whole is not None else 0
+        if size:
+            messages.append(Captured(stream=STREAMS[0], text="", file=NAME, file_bytes=size))
         self._begin(0)
         return messages
 
