@@ -71,6 +71,9 @@ if TYPE_CHECKING:
     from pinjra.executors.remote.blaxel import BlaxelExecutor as BlaxelExecutor
     from pinjra.executors.remote.e2b import E2BExecutor as E2BExecutor
     from pinjra.executors.remote.modal import ModalExecutor as ModalExecutor
+    from pinjra.fleet import Case as Case
+    from pinjra.fleet import Fleet as Fleet
+    from pinjra.fleet import Verdict as Verdict
     from pinjra.models import REMOVE_PARAMETER as REMOVE_PARAMETER
     from pinjra.models import AmazonBedrockModel as AmazonBedrockModel
     from pinjra.models import AmazonBedrockServerModel as AmazonBedrockServerModel
@@ -219,14 +222,16 @@ _MODULES = {name: module for module, names in _WHERE.items() for name in names}
 __all__ = sorted(_MODULES)
 
 
-def __getattr__(name: str) -> object:
-    """Import a public name at its first use."""
-    module = _MODULES.get(name)
-    if module is None:
-        raise AttributeError(f"module 'pinjra' has no attribute {name!r}")
-    value = getattr(import_module(module), name)
-    globals()[name] = value
-    return value
+if not TYPE_CHECKING:  # a name that is not there is an error for type checkers too
+
+    def __getattr__(name: str) -> object:
+        """Import a public name at its first use."""
+        module = _MODULES.get(name)
+        if module is None:
+            raise AttributeError(f"module 'pinjra' has no attribute {name!r}")
+        value = getattr(import_module(module), name)
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:

@@ -7,8 +7,8 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from types import TracebackType
-from typing import IO, Any, ClassVar, Literal, Self, TypeVar, Unpack, cast, overload
+from types import TracebackType, UnionType
+from typing import IO, Any, ClassVar, Literal, Self, TypedDict, TypeVar, Unpack, _SpecialForm, cast, overload
 
 from pinjra.agents.approval import AfterTool, AuditLog, BeforeRun, BeforeTool
 from pinjra.agents.arguments import (
@@ -45,11 +45,41 @@ from pinjra.executors.base import check_file_name
 from pinjra.models.base import Model, ToolSchema
 from pinjra.tools.base import Tool
 
-__all__ = ["Agent"]
+__all__ = ["Agent", "AgentOptions"]
 
 T = TypeVar("T")
+Hint = (
+    UnionType | _SpecialForm
+)  # type hints that are no classes, as type checkers see them: int | None, Literal["a"]
 On = Literal[True]
 Off = Literal[False]
+
+
+class AgentOptions(TypedDict, total=False):
+    """What every agent takes by name, for type checkers; see `Agent`."""
+
+    prompt_templates: PromptTemplates | None
+    instructions: str | None
+    max_steps: int
+    add_base_tools: bool
+    verbosity_level: int
+    managed_agents: Iterable[Agent] | None
+    step_callbacks: Sequence[Callable[..., object]] | Mapping[type, object] | None
+    planning_interval: int | None
+    name: str | None
+    description: str | None
+    provide_run_summary: bool
+    final_answer_checks: Sequence[Callable[..., object]] | None
+    return_full_result: bool
+    stream_outputs: bool
+    budget: Budget | None
+    before_run: BeforeRun | None
+    before_tool: BeforeTool | None
+    after_tool: AfterTool | None
+    audit: AuditLog | str | Path | IO[str] | None
+    compaction: Compaction | None
+    keep_memory: bool
+    vote: int
 
 
 class Agent(Savable, ABC):
@@ -228,7 +258,12 @@ class Agent(Savable, ABC):
     ) -> RunResult[T]: ...
     @overload
     def run(
-        self, task: str, *, return_full_result: On, output_type: object = None, **more: Unpack[RunArguments]
+        self,
+        task: str,
+        *,
+        return_full_result: On,
+        output_type: Hint | None = None,
+        **more: Unpack[RunArguments],
     ) -> RunResult[Any]: ...
     @overload
     def run(
@@ -250,7 +285,7 @@ class Agent(Savable, ABC):
         max_steps: int | None = None,
         return_full_result: bool | None = None,
         files: GivenFiles | None = None,
-        output_type: object = None,
+        output_type: Hint | None = None,
     ) -> Any: ...
     def run(
         self,
@@ -298,7 +333,12 @@ class Agent(Savable, ABC):
     ) -> Coroutine[Any, Any, RunResult[T]]: ...
     @overload
     def arun(
-        self, task: str, *, return_full_result: On, output_type: object = None, **more: Unpack[RunArguments]
+        self,
+        task: str,
+        *,
+        return_full_result: On,
+        output_type: Hint | None = None,
+        **more: Unpack[RunArguments],
     ) -> Coroutine[Any, Any, RunResult[Any]]: ...
     @overload
     def arun(
@@ -316,7 +356,7 @@ class Agent(Savable, ABC):
         stream: Off = False,
         *,
         return_full_result: Off | None = None,
-        output_type: object = None,
+        output_type: Hint | None = None,
         **more: Unpack[RunArguments],
     ) -> Coroutine[Any, Any, Any]: ...
     def arun(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, ClassVar, Literal, cast
+from typing import ClassVar, Literal, Unpack, cast
 
-from pinjra.agents.agent import Agent
+from pinjra.agents.agent import Agent, AgentOptions
 from pinjra.agents.approval import Refuse, Replace, decided
 from pinjra.agents.arguments import check_options
 from pinjra.agents.errors import AgentError, AgentExecutionError
@@ -80,7 +80,7 @@ class CodeAgent(Agent):
         code_block_tags: tuple[str, str] | Literal["markdown"] | None = None,
         use_structured_outputs_internally: bool = False,
         show_images: bool | None = None,
-        **options: Any,
+        **options: Unpack[AgentOptions],
     ) -> None:
         check_options(type(self), options)
         self.use_structured_outputs_internally = use_structured_outputs_internally

@@ -8,9 +8,9 @@ import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Unpack
 
-from pinjra.agents.agent import Agent
+from pinjra.agents.agent import Agent, AgentOptions
 from pinjra.agents.arguments import check_options, web_tools
 from pinjra.agents.errors import AgentError, AgentParsingError, AgentToolCallError, AgentToolExecutionError
 from pinjra.agents.memory.messages import MessageForm
@@ -64,7 +64,7 @@ class ToolCallingAgent(Agent):
         *,
         max_tool_threads: int | None = None,
         max_print_outputs_length: int | None = None,
-        **options: Any,
+        **options: Unpack[AgentOptions],
     ) -> None:
         check_options(type(self), options)
         self._runs_python = False

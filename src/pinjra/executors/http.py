@@ -6,7 +6,7 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
 import httpx
 
@@ -20,6 +20,7 @@ from pinjra.core.errors import (
 )
 from pinjra.core.limits import Limits
 from pinjra.executors.guarantees import Guarantees
+from pinjra.executors.options import BoxOptions
 from pinjra.executors.session.transport import Transport
 from pinjra.executors.session.uploading import UploadingExecutor
 
@@ -72,7 +73,7 @@ class HttpExecutor(UploadingExecutor):
         executor: str = "",
         limits: Limits = Limits(),  # noqa: B008  (frozen)
         parameters: Mapping[str, object] | None = None,
-        **options: Any,
+        **options: Unpack[BoxOptions],
     ) -> None:
         self._url = (url or os.environ.get("PINJRA_URL") or "").rstrip("/")
         if not self._url.startswith(("http://", "https://")):
@@ -88,7 +89,7 @@ class HttpExecutor(UploadingExecutor):
                 name: getattr(limits, name) for name in Limits.__slots__ if getattr(limits, name) is not None
             },
             **({"executor": executor} if executor else {}),
-            **{name: options[name] for name in ("guard", "rollback") if name in options},
+            **{name: value for name, value in options.items() if name in ("guard", "rollback")},
             **(parameters or {}),
         }
         super().__init__(imports, limits=limits, **options)

@@ -15,11 +15,12 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
 from pinjra.core.errors import BackendError, ExecutorUnavailable
 from pinjra.core.limits import Limits
 from pinjra.executors.guarantees import Guarantees
+from pinjra.executors.options import SessionOptions
 from pinjra.executors.programs import find_programs
 from pinjra.executors.session.executor import Patience, SessionExecutor
 from pinjra.guard.policy import DEFAULT_AUTHORIZED
@@ -90,7 +91,7 @@ class JailExecutor(SessionExecutor):
         spares: int = 1,
         resolve: Resolve | None = None,
         on_connection: Callable[[Connection], None] | None = None,
-        **options: Any,
+        **options: Unpack[SessionOptions],
     ) -> None:
         imports = tuple(additional_authorized_imports)
         self._preload = tuple(preload) if preload is not None else third_party(imports)

@@ -9,11 +9,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import ClassVar, Unpack
 
 from pinjra.core.errors import BackendError, ConfigurationError, ExecutorUnavailable, StartupFailed
 from pinjra.core.limits import Limits
 from pinjra.executors.guarantees import Guarantees
+from pinjra.executors.options import SessionOptions
 from pinjra.executors.pipes import SubprocessTransport, worker_command
 from pinjra.executors.session.executor import Patience, SessionExecutor
 from pinjra.executors.session.transport import Transport
@@ -78,7 +79,7 @@ class LocalPythonExecutor(SessionExecutor):
         timeout_seconds: float | None = None,
         max_print_outputs_length: int | None = None,
         spares: int = 1,
-        **options: Any,
+        **options: Unpack[SessionOptions],
     ) -> None:
         if timeout_seconds is not None:
             limits = replace(limits, wall_seconds=timeout_seconds)

@@ -14,7 +14,7 @@ import os
 from abc import ABCMeta
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from pinjra.core.access import AccessOptions
 from pinjra.core.errors import ConfigurationError
@@ -273,7 +273,9 @@ class CheckedMethods(ABCMeta):
                 namespace[key] = checked(value, is_method=True)
         return super().__new__(mcs, name, bases, namespace, **options)
 
-    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
-        """Return an object of the class."""
-        constructor_parameters(cls).check(cls.__name__, args, kwargs)
-        return super().__call__(*args, **kwargs)
+    if not TYPE_CHECKING:  # type checkers would look no further than a metaclass's call
+
+        def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+            """Return an object of the class."""
+            constructor_parameters(cls).check(cls.__name__, args, kwargs)
+            return super().__call__(*args, **kwargs)

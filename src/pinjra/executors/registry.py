@@ -7,16 +7,19 @@ import importlib
 import sys
 import warnings
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, Literal, Unpack, cast, overload
 
 from pinjra.core.errors import ConfigurationError
 from pinjra.core.files import GivenFiles, given_files
 from pinjra.core.limits import Limits
 from pinjra.executors.base import check_file_name
+from pinjra.executors.options import SandboxOptions
 from pinjra.executors.parameters import checked, constructor_parameters
 
 if TYPE_CHECKING:
     from pinjra.executors.base import PythonExecutor
+    from pinjra.executors.jail import JailExecutor
+    from pinjra.executors.session.executor import SessionExecutor
 
 __all__ = [
     "BUILTIN",
@@ -120,6 +123,24 @@ def create_executor(
     return cls(imports, **options)  # type: ignore[call-arg]  # each backend has parameters of its own
 
 
+@overload
+def sandbox(
+    name: Literal["jail"],
+    *,
+    authorized_imports: Iterable[str] = (),
+    limits: Limits | None = None,
+    files: GivenFiles = (),
+    **options: Unpack[SandboxOptions],
+) -> JailExecutor: ...
+@overload
+def sandbox(
+    name: str | None = None,
+    *,
+    authorized_imports: Iterable[str] = (),
+    limits: Limits | None = None,
+    files: GivenFiles = (),
+    **options: Unpack[SandboxOptions],
+) -> SessionExecutor: ...
 @checked
 def sandbox(
     name: str | None = None,
@@ -127,8 +148,8 @@ def sandbox(
     authorized_imports: Iterable[str] = (),
     limits: Limits | None = None,
     files: GivenFiles = (),
-    **options: object,
-) -> PythonExecutor:
+    **options: Unpack[SandboxOptions],
+) -> PythonExecutor:  # of another package's executors this is all that is known
     """Return a started executor, to be used in a `with` statement.
 
     Args:
@@ -148,11 +169,10 @@ def sandbox(
         "additional_authorized_imports", "authorized_imports"
     )
     known.check(f"sandbox({name!r})", (), options)
-    if limits is not None:
-        options["limits"] = limits
+    own: dict[str, Any] = {**options, **({} if limits is None else {"limits": limits})}
     quota = (limits or Limits()).disk_bytes
     given_files(files, check_file_name, quota)  # refused before anything is started
-    box = create_executor(name, additional_authorized_imports=authorized_imports, executor_kwargs=options)
+    box = create_executor(name, additional_authorized_imports=authorized_imports, executor_kwargs=own)
     try:
         box.put_files(files)
     except BaseException:

@@ -11,12 +11,13 @@ import shlex
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import ClassVar, Unpack
 
 from pinjra.core.errors import ConfigurationError, MissingDependency
 from pinjra.core.limits import Limits
 from pinjra.executors.bootstrap.first_bytes import bootstrap_code, bootstrap_payload
 from pinjra.executors.guarantees import Guarantees, of_worker
+from pinjra.executors.options import BoxOptions
 from pinjra.executors.pipes import SubprocessTransport
 from pinjra.executors.session.connection import Patience
 from pinjra.executors.session.transport import Transport
@@ -57,7 +58,7 @@ class SshExecutor(UploadingExecutor):
         python: str = "python3",
         options_ssh: Sequence[str] = (),
         confine: str = "jail",
-        **options: Any,
+        **options: Unpack[BoxOptions],
     ) -> None:
         if not host or host.startswith("-"):
             raise ConfigurationError(

@@ -264,8 +264,8 @@ class Model:
             self.model_id = model_id
         self.kwargs = kwargs
 
-    def generate(self, messages: Sequence[ChatMessage], **options: Any) -> Completion:
-        """Return the model's answer to `messages`.
+    def generate(self, messages: Sequence[Any], *args: Any, **options: Any) -> Any:
+        """Return the model's answer to `messages`: a `Completion`, a `ChatMessage` or a text.
 
         Args:
             options: `stop`, `tools`, `response_schema` and `temperature`, as `Question` has them.
@@ -279,7 +279,7 @@ class Model:
         """
         raise NotImplementedError(f"{type(self).__name__} has no generate() method: write one")
 
-    def __call__(self, messages: Sequence[Any], *args: Any, **options: Any) -> Completion:
+    def __call__(self, messages: Sequence[Any], *args: Any, **options: Any) -> Any:
         """Return `generate(messages, …)`."""
         return self.generate(messages, *args, **options)
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 from keyword import iskeyword
 from pathlib import Path
-from typing import Any, ClassVar, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, overload
 
 from pinjra.core.errors import ConfigurationError, ToolRefused
 from pinjra.tools.check import make_checker
@@ -27,16 +27,29 @@ from pinjra.tools.docstring import parse_docstring
 from pinjra.tools.hints import ALL_TYPES, Schema
 from pinjra.tools.schema import python_signature, python_type
 
+if TYPE_CHECKING:  # defaults for type variables came with Python 3.13
+    from typing_extensions import ParamSpec, TypeVar
+
+    P = ParamSpec("P", default=...)
+    R = TypeVar("R", default=Any)
+else:
+    from typing import ParamSpec, TypeVar
+
+    P = ParamSpec("P")
+    R = TypeVar("R")
+
 __all__ = ["FunctionTool", "Tool", "tool"]
 
 
 class _Checked(ABCMeta):
     """Checks each tool right after its `__init__`, wherever a subclass ends."""
 
-    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
-        made = super().__call__(*args, **kwargs)
-        made.validate_arguments()
-        return made
+    if not TYPE_CHECKING:  # type checkers would look no further than a metaclass's call
+
+        def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+            made = super().__call__(*args, **kwargs)
+            made.validate_arguments()
+            return made
 
 
 class Tool(metaclass=_Checked):
@@ -68,7 +81,7 @@ class Tool(metaclass=_Checked):
     is_initialized: bool = False
     skip_forward_signature_validation: ClassVar[bool] = False
 
-    def __new__(cls, *args: Any, **kwargs: Any) -> Tool:
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         """Make the object with its lock, so that subclasses need not call `super().__init__()`."""
         made = super().__new__(cls)
         made._setup_lock = threading.Lock()
@@ -195,14 +208,14 @@ class Tool(metaclass=_Checked):
 
     @staticmethod
     def from_function(
-        function: Callable[..., Any],
+        function: Callable[P, R],
         *,
         name: str | None = None,
         description: str | None = None,
         seconds: float | None = None,
         concurrent: bool | None = None,
         examples: Sequence[str] = (),
-    ) -> FunctionTool:
+    ) -> FunctionTool[P, R]:
         """Return a tool that calls `function`; its type hints and Google-form docstring are the schema.
 
         Raises:
@@ -323,12 +336,17 @@ class Tool(metaclass=_Checked):
         return ConfigurationError(f"tool {name!r}: {said}")
 
 
-class FunctionTool(Tool):
-    """A function as a tool; made by `@tool` and `Tool.from_function`."""
+class FunctionTool(Tool, Generic[P, R]):
+    """A function as a tool; made by `@tool` and `Tool.from_function`. It is called like the function."""
+
+    if TYPE_CHECKING:
+
+        def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:  # type: ignore[override]  # narrower than a tool's
+            """Return what the function returns."""
 
     def __init__(
         self,
-        function: Callable[..., Any],
+        function: Callable[P, R],
         *,
         name: str | None = None,
         description: str | None = None,
@@ -365,7 +383,7 @@ class FunctionTool(Tool):
     def __reduce__(self) -> tuple[object, ...]:
         return _imported_tool, (self.import_path,)  # as functions are pickled: by where they are
 
-    def __deepcopy__(self, memo: object) -> FunctionTool:
+    def __deepcopy__(self, memo: object) -> Self:
         return self  # as functions are copied
 
 
@@ -378,7 +396,7 @@ def _imported_tool(path: str) -> Tool:
 
 
 @overload
-def tool(tool_function: Callable[..., Any]) -> FunctionTool: ...
+def tool(tool_function: Callable[P, R]) -> FunctionTool[P, R]: ...
 
 
 @overload
@@ -389,12 +407,10 @@ def tool(
     seconds: float | None = None,
     concurrent: bool | None = None,
     examples: Sequence[str] = (),
-) -> Callable[[Callable[..., Any]], FunctionTool]: ...
+) -> Callable[[Callable[P, R]], FunctionTool[P, R]]: ...
 
 
-def tool(
-    tool_function: Callable[..., Any] | None = None, **options: Any
-) -> FunctionTool | Callable[[Callable[..., Any]], FunctionTool]:
+def tool(tool_function: Callable[..., Any] | None = None, **options: Any) -> Any:
     """Return a tool made of a function: its type hints and its Google-form docstring are the schema.
 
     Also with options, `@tool(seconds=10)`; see `Tool.from_function`.

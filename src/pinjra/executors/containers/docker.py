@@ -14,7 +14,7 @@ import select
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Unpack
 
 from pinjra.core.access import Access
 from pinjra.core.errors import (
@@ -28,6 +28,7 @@ from pinjra.core.limits import Limits
 from pinjra.executors.bootstrap.first_bytes import bootstrap_code, bootstrap_payload
 from pinjra.executors.containers.ownership import holder, is_abandoned
 from pinjra.executors.guarantees import Guarantees, of_container
+from pinjra.executors.options import BoxOptions
 from pinjra.executors.remote.base import refuse_pickle
 from pinjra.executors.remote.packages import distributions_for, modules_of
 from pinjra.executors.session.capabilities import open_network
@@ -110,7 +111,7 @@ class DockerExecutor(SessionExecutor):
         allow_pickle: bool = False,
         host: str = "",
         port: int = 0,
-        **options: Any,
+        **options: Unpack[BoxOptions],
     ) -> None:
         refuse_pickle(allow_pickle)
         imports = (*additional_authorized_imports, *additional_imports)

@@ -14,7 +14,7 @@ import sys
 import uuid
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Unpack
 
 from pinjra.core.access import Access
 from pinjra.core.errors import ConfigurationError, ExecutorUnavailable, MissingDependency, StartupFailed
@@ -22,6 +22,7 @@ from pinjra.core.limits import Limits
 from pinjra.core.temporary_folders import discard_folder, own_folder
 from pinjra.executors.bootstrap.first_bytes import bootstrap_code, bootstrap_payload
 from pinjra.executors.guarantees import Guarantees, of_container
+from pinjra.executors.options import BoxOptions
 from pinjra.executors.pipes import SubprocessTransport
 from pinjra.executors.session.connection import Patience
 from pinjra.executors.session.executor import SessionExecutor
@@ -94,7 +95,7 @@ class OciExecutor(SessionExecutor):
         python: str | None = None,
         platform: str | None = None,
         cpus: float = 1.0,
-        **options: Any,
+        **options: Unpack[BoxOptions],
     ) -> None:
         if os.geteuid() != 0:
             raise ExecutorUnavailable("executor oci needs root (or use the jail, which needs no privilege)")

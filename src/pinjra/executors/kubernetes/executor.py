@@ -14,7 +14,7 @@ import select
 import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Unpack
 
 from pinjra.core.errors import BackendError, ConfigurationError
 from pinjra.core.limits import Limits
@@ -22,6 +22,7 @@ from pinjra.executors.bootstrap.first_bytes import bootstrap_code
 from pinjra.executors.guarantees import Guarantees, of_worker
 from pinjra.executors.kubernetes.manifests import CONTAINER, SCRATCH, pod_spec
 from pinjra.executors.kubernetes.pods import CALL_SECONDS, Cluster, Pod, connect, reason_of
+from pinjra.executors.options import BoxOptions
 from pinjra.executors.remote.base import VendorTransport
 from pinjra.executors.remote.stream_reader import Take
 from pinjra.executors.session.capabilities import open_network
@@ -90,7 +91,7 @@ class KubernetesExecutor(UploadingExecutor):
         start_seconds: float = 180.0,
         kubeconfig: str | None = None,
         context: str | None = None,
-        **options: Any,
+        **options: Unpack[BoxOptions],
     ) -> None:
         self._api_client = connect(kubeconfig, context)
         self._namespace = namespace

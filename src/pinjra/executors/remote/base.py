@@ -11,12 +11,13 @@ import os
 import threading
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Unpack
 
 from pinjra.core.errors import BackendError, ConfigurationError, MissingDependency, StartupFailed
 from pinjra.core.limits import Limits
 from pinjra.executors.bootstrap.first_bytes import bootstrap_payload
 from pinjra.executors.guarantees import Guarantees, of_worker
+from pinjra.executors.options import BoxOptions
 from pinjra.executors.remote.packages import distributions_for, install_command, modules_of
 from pinjra.executors.remote.stream_reader import StreamReader, Take
 from pinjra.executors.session.capabilities import domains_of
@@ -74,7 +75,7 @@ class VendorExecutor(UploadingExecutor):
         install: bool = True,
         additional_imports: Iterable[str] = (),
         allow_pickle: bool = False,
-        **options: Any,
+        **options: Unpack[BoxOptions],
     ) -> None:
         refuse_pickle(allow_pickle)
         imports = (*additional_authorized_imports, *additional_imports)

@@ -11,13 +11,14 @@ import contextlib
 import shlex
 import uuid
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, Unpack
 
 import httpx
 
 from pinjra.core.errors import BackendError
 from pinjra.core.limits import Limits
 from pinjra.executors.bootstrap.first_bytes import bootstrap_code
+from pinjra.executors.options import VendorOptions
 from pinjra.executors.remote.base import VendorExecutor, VendorTransport
 from pinjra.executors.remote.stream_reader import Take
 
@@ -58,7 +59,7 @@ class BlaxelExecutor(VendorExecutor):
         ttl: str | None = "1h",
         region: str | None = None,
         sandbox: Any = None,
-        **options: Any,
+        **options: Unpack[VendorOptions],
     ) -> None:
         self._given = sandbox
         needed = 4096 if limits.memory_bytes is None else max(1024, (limits.memory_bytes >> 20) + 512)

@@ -13,11 +13,12 @@ import shlex
 import time
 import uuid
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, Unpack
 
 from pinjra.core.errors import BackendError
 from pinjra.core.limits import Limits
 from pinjra.executors.bootstrap.first_bytes import bootstrap_code
+from pinjra.executors.options import VendorOptions
 from pinjra.executors.remote.base import INSTALL_SECONDS, VendorExecutor, VendorTransport
 from pinjra.executors.remote.stream_reader import Take
 
@@ -60,7 +61,7 @@ class DaytonaExecutor(VendorExecutor):
         image: str | None = None,
         cpus: int = 1,
         timeout_seconds: int = 900,
-        **options: Any,
+        **options: Unpack[VendorOptions],
     ) -> None:
         self._timeout_seconds = timeout_seconds
         self._snapshot = snapshot

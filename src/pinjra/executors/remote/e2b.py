@@ -11,10 +11,12 @@ import contextlib
 import os
 import shlex
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Unpack
 
 from pinjra.core.errors import MissingDependency
+from pinjra.core.limits import Limits
 from pinjra.executors.bootstrap.first_bytes import bootstrap_code
+from pinjra.executors.options import VendorOptions
 from pinjra.executors.remote.base import INSTALL_SECONDS, VendorExecutor, VendorTransport
 from pinjra.executors.remote.stream_reader import Take
 
@@ -50,7 +52,7 @@ class E2BExecutor(VendorExecutor):
         additional_authorized_imports: Iterable[str] = (),
         logger: object = None,
         *,
-        api_key: str | None = None,
+        limits: Limits = Limits(),  # noqa: B008  (frozen)
         dotenv: bool = False,
         template: str | None = None,
         timeout_seconds: int = 300,
@@ -59,7 +61,7 @@ class E2BExecutor(VendorExecutor):
         envs: Mapping[str, str] | None = None,
         metadata: Mapping[str, str] | None = None,
         sandbox_options: dict[str, Any] | None = None,
-        **options: Any,
+        **options: Unpack[VendorOptions],
     ) -> None:
         self._sandboxes = self.sdk().Sandbox
         self._lifetime_seconds = timeout or timeout_seconds
@@ -69,13 +71,13 @@ class E2BExecutor(VendorExecutor):
             "metadata": dict(metadata) if metadata else None,
             **(sandbox_options or {}),
         }
-        if api_key is None and dotenv and not os.environ.get(KEY):
-            api_key = _key_in_file()
+        if options.get("api_key") is None and dotenv and not os.environ.get(KEY):
+            options["api_key"] = _key_in_file()
         if allow_internet_access:
             options.setdefault("network", True)
         if envs:
             options.setdefault("env", envs)
-        super().__init__(additional_authorized_imports, logger, api_key=api_key, **options)
+        super().__init__(additional_authorized_imports, logger, limits=limits, **options)
 
     def _create(self) -> Any:
         # Installing needs the network; it is taken away again before the first guest line runs.

@@ -8,11 +8,12 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Unpack
 
 from pinjra.core.errors import BackendError, ConfigurationError
 from pinjra.core.limits import Limits
 from pinjra.executors.bootstrap.first_bytes import bootstrap_code
+from pinjra.executors.options import VendorOptions
 from pinjra.executors.remote.base import VendorExecutor, VendorTransport
 from pinjra.executors.remote.stream_reader import Take
 
@@ -58,7 +59,7 @@ class ModalExecutor(VendorExecutor):
         sandbox_options: Mapping[str, Any] | None = None,
         create_kwargs: Mapping[str, Any] | None = None,
         port: int | None = None,
-        **options: Any,
+        **options: Unpack[VendorOptions],
     ) -> None:
         self._app_name = app_name
         self._image = image

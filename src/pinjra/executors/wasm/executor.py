@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Unpack
 
 from pinjra.core.errors import ConfigurationError, MissingDependency
 from pinjra.core.limits import Limits
 from pinjra.executors.guarantees import Guarantees
+from pinjra.executors.options import BoxOptions
 from pinjra.executors.session.connection import Patience
 from pinjra.executors.session.transport import Transport
 from pinjra.executors.session.uploading import UploadingExecutor
@@ -59,7 +60,7 @@ class WasmExecutor(UploadingExecutor):
         runtime: str = "python",
         confine: bool = True,
         pyodide: str | None = None,
-        **options: Any,
+        **options: Unpack[BoxOptions],
     ) -> None:
         if runtime not in (*RUNTIMES, _PYODIDE):
             known = ", ".join((*RUNTIMES, _PYODIDE))
