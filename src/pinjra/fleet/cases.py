@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, cast
+from typing import Any, Literal, cast, get_args
 
 from pinjra.core.errors import ConfigurationError
 from pinjra.core.limits import Limits
@@ -15,7 +16,7 @@ __all__ = ["Case", "CaseResult", "Compare", "Status", "Verdict", "are_equal", "i
 Status = Literal[
     "passed", "wrong", "exception", "compile", "wall", "processor", "memory", "output", "infrastructure"
 ]
-Compare = Literal["lines", "exact", "tokens", "numbers"] | Callable[[Any, Any], bool]
+Compare = Literal["lines", "exact", "tokens", "numbers", "json"] | Callable[[Any, Any], bool]
 
 _RELATIVE, _ABSOLUTE = 1e-6, 1e-9  # of "numbers"
 
@@ -27,7 +28,8 @@ class Case:
     Args:
         stdin, stdout: What it reads, and must print.
         compare: "lines" (white space at the ends of lines and of the text does not count), "exact", "tokens" (words), "numbers"
-            (words, where both are numbers they may differ by a millionth); or a function (seen, expected) -> bool on the host.
+            (words, where both are numbers they may differ by a millionth), "json" (tuples are lists, keys texts, numbers as in
+            "numbers"); or a function (seen, expected) -> bool on the host.
         call, args, kwargs, equals: A function of the program, and what it must return. Floats compare as `compare` says.
         test: Source of a test; `candidate` in it is the function `entry`. It runs in another box than the program.
         setup: Source that runs before the test, with it.
@@ -49,9 +51,9 @@ class Case:
         kinds = [self.stdout is not None, bool(self.call), bool(self.test)]
         if sum(kinds) != 1:
             raise ConfigurationError("a Case has exactly one of stdout=, call= or test=")
-        if not callable(self.compare) and self.compare not in ("lines", "exact", "tokens", "numbers"):
+        if not callable(self.compare) and self.compare not in get_args(get_args(Compare)[0]):
             raise ConfigurationError(
-                f'compare= is "lines", "exact", "tokens", "numbers" or a function, not {self.compare!r}'
+                f'compare= is "lines", "exact", "tokens", "numbers", "json" or a function, not {self.compare!r}'
             )
 
 
@@ -104,10 +106,19 @@ def is_same_text(seen: str, expected: str, compare: Compare) -> bool:
         return seen == expected
     if compare == "lines":
         return _lines(seen) == _lines(expected)
+    if compare == "json":
+        return _is_same_json(seen, expected)
     words, wanted = seen.split(), expected.split()
     if compare == "tokens":
         return words == wanted
     return len(words) == len(wanted) and all(_is_near_word(a, b) for a, b in zip(words, wanted, strict=True))
+
+
+def _is_same_json(seen: str, expected: str) -> bool:
+    try:
+        return are_equal(json.loads(seen), json.loads(expected), "json")
+    except (ValueError, RecursionError):
+        return False
 
 
 def _lines(text: str) -> list[str]:
@@ -127,7 +138,9 @@ def are_equal(seen: object, expected: object, compare: Compare) -> bool:
     """Return whether a value that crossed from a guest, plain data by then, is the expected one."""
     if callable(compare):
         return bool(compare(seen, expected))
-    if compare == "numbers" and _is_number(seen) and _is_number(expected):
+    if compare == "json":
+        seen, expected = _as_json(seen), _as_json(expected)
+    if compare in ("numbers", "json") and _is_number(seen) and _is_number(expected):
         return math.isclose(seen, expected, rel_tol=_RELATIVE, abs_tol=_ABSOLUTE)  # type: ignore[arg-type]
     if isinstance(expected, (list, tuple)):
         return type(seen) is type(expected) and _are_equal_items(
@@ -148,6 +161,18 @@ def _are_equal_items(seen: Sequence[object], expected: Sequence[object], compare
     return len(seen) == len(expected) and all(
         are_equal(a, b, compare) for a, b in zip(seen, expected, strict=True)
     )
+
+
+def _as_json(value: object) -> object:
+    """Return one level of a value as JSON has it."""
+    if isinstance(value, tuple):
+        return list(cast("Sequence[object]", value))
+    if isinstance(value, dict):
+        return {
+            json.dumps(key) if key is None or isinstance(key, bool) else str(key): item
+            for key, item in value.items()
+        }
+    return value
 
 
 def _is_number(value: object) -> bool:

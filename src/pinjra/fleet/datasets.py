@@ -4,7 +4,9 @@
 | --- | --- | --- |
 | `prompt`, `test`, `entry_point` | HumanEval | one test, in another box than the sample |
 | `test_list` | MBPP | one test a line, with `test_setup_code` |
-| `cases` | standard input and output | one each: `stdin`, `stdout`, `compare` |
+| `inputs`, `outputs` | APPS, TACO, CodeContests | one each: text, or with `fn_name` a call with JSON |
+| `assert_case` | verl's | one test each |
+| `cases` | standard input and output, or the other fields of a `Case` | one each: `stdin`, `stdout`, `compare` |
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from __future__ import annotations
 import ast
 import gzip
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +23,9 @@ from typing import Any
 from pinjra.core.errors import ConfigurationError
 from pinjra.fleet.cases import Case
 
-__all__ = ["Problem", "Sample", "read_problems", "read_samples"]
+__all__ = ["Problem", "Sample", "cases_of", "code_of", "read_problems", "read_samples"]
+
+_FENCED = re.compile(r"^ {0,3}(`{3,}|~{3,})[^\n`]*\n(.*?)(?:^ {0,3}\1|\Z)", re.DOTALL | re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,17 +84,25 @@ def read_problems(path: str | Path) -> dict[str, Problem]:
     """
     found = {}
     for number, row in _rows(path):
-        make = next((make for key, make in _KINDS.items() if key in row), None)
-        if make is None or "task_id" not in row:
-            raise ConfigurationError(
-                f"{path}, line {number}: a problem has task_id and one of {', '.join(_KINDS)}"
-            )
         try:
-            problem = make(row)
-        except (KeyError, TypeError, SyntaxError) as error:
+            cases = cases_of(row)
+        except (KeyError, TypeError, ValueError, SyntaxError, ConfigurationError) as error:
             raise ConfigurationError(f"{path}, line {number}: {error!r}") from error
+        if not cases or "task_id" not in row:
+            raise ConfigurationError(
+                f"{path}, line {number}: a problem has task_id and one of {', '.join(_CASES)}"
+            )
+        problem = _problem(row, cases)
         found[problem.id] = problem
     return found
+
+
+def _problem(row: Mapping[str, Any], cases: tuple[Case, ...]) -> Problem:
+    reference = str(row.get("canonical_solution", row.get("code", "")))
+    return Problem(
+        id=str(row["task_id"]), before=str(row.get("prompt", "")) if "entry_point" in row else "",
+        reference=reference, cases=cases,
+    )  # fmt: skip
 
 
 def read_samples(path: str | Path) -> list[Sample]:
@@ -109,25 +122,26 @@ def read_samples(path: str | Path) -> list[Sample]:
     return found
 
 
-def _human_eval(row: Mapping[str, Any]) -> Problem:
+def code_of(answer: str) -> str:
+    """Return the program in what a model said: its last fenced block, or all of it where there is none."""
+    blocks = [found[2] for found in _FENCED.finditer(answer)]
+    return blocks[-1] if blocks else answer
+
+
+def cases_of(row: Mapping[str, Any]) -> tuple[Case, ...]:
+    """Return the cases of a problem as data sets have it; none where it is of no known kind."""
+    return next((make(row) for key, make in _CASES.items() if row.get(key)), ())
+
+
+def _of_human_eval(row: Mapping[str, Any]) -> tuple[Case, ...]:
     # The prompt's own helpers belong to the test's side too: else a sample could replace what the test measures with.
-    case = Case(test=row["test"], setup=f"{row['prompt']}    pass\n", entry=row["entry_point"])
-    return Problem(
-        id=str(row["task_id"]),
-        before=row["prompt"],
-        reference=row.get("canonical_solution", ""),
-        cases=(case,),
-    )
+    return (Case(test=row["test"], setup=f"{row['prompt']}    pass\n", entry=row["entry_point"]),)
 
 
-def _mbpp(row: Mapping[str, Any]) -> Problem:
+def _of_mbpp(row: Mapping[str, Any]) -> tuple[Case, ...]:
     setup = "\n".join([row.get("test_setup_code", ""), *row.get("test_imports", ())])
     tests: Sequence[str] = row["test_list"]
-    return Problem(
-        id=str(row["task_id"]),
-        reference=row.get("code", ""),
-        cases=tuple(Case(test=test, setup=setup, entry=_tested(row.get("code", ""), test)) for test in tests),
-    )
+    return tuple(Case(test=test, setup=setup, entry=_tested(row.get("code", ""), test)) for test in tests)
 
 
 def _tested(reference: str, test: str) -> str:
@@ -137,12 +151,48 @@ def _tested(reference: str, test: str) -> str:
     return next((name for name in reversed(defined) if name in called), "")
 
 
-def _input_output(row: Mapping[str, Any]) -> Problem:
-    cases = tuple(
-        Case(stdin=case.get("stdin", ""), stdout=case["stdout"], compare=case.get("compare", "lines"))
-        for case in row["cases"]
+def _of_input_output(row: Mapping[str, Any]) -> tuple[Case, ...]:
+    return tuple(Case(**({"compare": "json", **case} if "call" in case else case)) for case in row["cases"])
+
+
+def _of_inputs(row: Mapping[str, Any]) -> tuple[Case, ...]:
+    pairs = list(zip(row["inputs"], row["outputs"], strict=True))
+    name = row.get("fn_name")
+    if not name:
+        return tuple(Case(stdin=_text(given), stdout=_text(wanted)) for given, wanted in pairs)
+    return tuple(
+        Case(call=name, args=tuple(_arguments(given)), equals=_from_json(wanted), compare="json")
+        for given, wanted in pairs
     )
-    return Problem(id=str(row["task_id"]), reference=row.get("code", ""), cases=cases)
 
 
-_KINDS = {"entry_point": _human_eval, "test_list": _mbpp, "cases": _input_output}
+def _of_asserts(row: Mapping[str, Any]) -> tuple[Case, ...]:
+    return tuple(Case(test=test) for test in row["assert_case"])
+
+
+def _text(value: object) -> str:
+    """Return what is read or printed; some data sets have lists of lines."""
+    return "\n".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _arguments(given: Any) -> Sequence[Any]:
+    """Return a call's arguments: a list of them, or a text with one JSON a line."""
+    return (
+        [json.loads(line) for line in given.splitlines() if line] if isinstance(given, str) else list(given)
+    )
+
+
+def _from_json(wanted: object) -> object:
+    try:
+        return json.loads(wanted) if isinstance(wanted, str) else wanted
+    except ValueError:  # a text as it is
+        return wanted
+
+
+_CASES = {
+    "entry_point": _of_human_eval,
+    "test_list": _of_mbpp,
+    "assert_case": _of_asserts,
+    "inputs": _of_inputs,
+    "cases": _of_input_output,
+}

@@ -490,10 +490,17 @@ class _Guest:
 
     def _find(self, path: list[Any]) -> object:
         root = path[0]
-        found = self.objects[root] if isinstance(root, int) else self.module.__dict__[root]
+        found = self.objects[root] if isinstance(root, int) else self._global(root)
         for name in path[1:]:
             found = getattr(found, name)
         return found
+
+    def _global(self, name: str) -> object:
+        """Return what the program calls so, or the method of its class `Solution`, as some data sets want their answers."""
+        names = self.module.__dict__
+        if name not in names and isinstance(names.get("Solution"), type):
+            return getattr(names["Solution"](), name)
+        return names[name]
 
     def _given(self, value: object) -> Message:
         tree, blobs = encode(value, self.limits, self._kept)
