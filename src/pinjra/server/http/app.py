@@ -17,6 +17,7 @@ from starlette.routing import Route
 
 from pinjra.core.errors import PinjraError
 from pinjra.server.http import agents, chat, description, e2b, fusion, native, streams
+from pinjra.server.http.audit import Audited
 from pinjra.server.http.bounds import Bounds
 from pinjra.server.http.errors import answer_error, answer_http_error
 from pinjra.server.http.hub import Hub
@@ -53,6 +54,9 @@ async def _metrics(request: Request) -> Response:
 def create_app(settings: ServeSettings) -> Starlette:
     """Return the service as an ASGI application."""
     metrics = Metrics()
+    hub, tenants = Hub(settings, metrics), Tenants(settings)
+
+    audited = [Middleware(Audited, audit=hub.audit, tenants=tenants)] if settings.audit_log else []
 
     @contextlib.asynccontextmanager
     async def life(app: Starlette) -> AsyncIterator[None]:
@@ -78,7 +82,7 @@ def create_app(settings: ServeSettings) -> Starlette:
             *e2b.ROUTES,
             *description.routes(OPERATIONS),
         ],
-        middleware=[Middleware(Bounds, settings=settings), Middleware(e2b.SandboxDoor)],
+        middleware=[*audited, Middleware(Bounds, settings=settings), Middleware(e2b.SandboxDoor)],
         exception_handlers={
             **dict.fromkeys((PinjraError, FileNotFoundError, Exception), answer_error),
             HTTPException: answer_http_error,
@@ -88,12 +92,12 @@ def create_app(settings: ServeSettings) -> Starlette:
     app.state.settings = settings
     app.state.metrics = metrics
     app.state.forks = {}
-    app.state.hub = Hub(settings, metrics)
-    app.state.sandboxes = e2b.Sandboxes(app.state.hub)
+    app.state.hub = hub
+    app.state.sandboxes = e2b.Sandboxes(hub)
     app.state.fleets = fusion.Fleets(app.state.hub)
     app.state.agents = AgentRuns(app.state.hub)
     app.state.models = chat.Models(settings.models, metrics)
-    app.state.tenants = Tenants(settings)
+    app.state.tenants = tenants
     return app
 
 

@@ -166,6 +166,16 @@ async def run_code(http: HttpRequest) -> Response:
     result = await asyncio.wrap_future(fleet.submit_request(request))
     tenant.charge(result.cpu_seconds)
     hub.metrics.runs.labels(tenant.name, result.reason or "ok").inc()
+    hub.audit.write(
+        "run",
+        tenant=tenant.name,
+        language=wanted.language,
+        end=result.reason or "ok",
+        wall_seconds=round(result.wall_seconds, 4),
+        cpu_seconds=result.cpu_seconds,
+        output_bytes=len(result.stdout) + len(result.stderr),
+        code=hub.audit.code(wanted.code),
+    )
     return JSONResponse(_answer(result, wanted))
 
 
@@ -286,7 +296,7 @@ async def _cells(hub: Hub, held: Any, executor: PythonExecutor, wanted: RunJupyt
         def run(code: str = code, seconds: float = seconds) -> Execution:
             return executor.run(code, wall_seconds=seconds)
 
-        done = await hub.run(held, run)
+        done = await hub.run(held, run, code=code)
         cells.append(_cell(done))
         left -= done.usage.wall_seconds
         is_late = done.error is not None and done.error.cause is Cause.WALL

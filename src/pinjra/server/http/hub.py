@@ -6,7 +6,7 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -16,15 +16,18 @@ import anyio
 import anyio.to_thread
 
 from pinjra.core.execution import Execution
+from pinjra.executors.parameters import constructor_parameters
+from pinjra.executors.registry import executor_class
+from pinjra.server.http.audit import Audit
 from pinjra.server.http.errors import Busy, NotFound
-from pinjra.server.http.metrics import Metrics
+from pinjra.server.http.metrics import Metrics, end_of
 from pinjra.server.http.settings import ServeSettings
 from pinjra.server.http.tenants import Tenant
 
 if TYPE_CHECKING:
     from pinjra.executors.base import PythonExecutor
 
-__all__ = ["Held", "Hub"]
+__all__ = ["Held", "Hub", "new_session_name", "watched"]
 
 T = TypeVar("T")
 
@@ -63,12 +66,33 @@ class Held:
     at_end: Callable[[], None] | None = None
 
 
+def new_session_name() -> str:
+    """Return a name that nobody can guess."""
+    return secrets.token_hex(10)
+
+
+def watched(
+    hub: Hub, tenant: Tenant, session: str, executor_name: str, options: dict[str, Any]
+) -> Mapping[str, object]:
+    """Have the connections of a session to be opened noted; return what its options let it reach, without secrets."""
+    takes = constructor_parameters(executor_class(executor_name)).kinds
+    if options.get("network") and "on_connection" in takes:
+        options["on_connection"] = hub.audit.connections(tenant.name, session)
+    reached = {name: options.get(name) for name in ("network", "packages", "programs")}
+    return {
+        **reached,
+        "mounts": sorted(options.get("mounts", ())),
+        "secrets_for": sorted(options.get("secrets", ())),
+    }
+
+
 class Hub:
     """All sessions of one service. Used on its event loop only; what blocks runs in threads."""
 
     def __init__(self, settings: ServeSettings, metrics: Metrics) -> None:
         self.settings = settings
         self.metrics = metrics
+        self.audit = Audit(settings)
         self._held: dict[str, Held] = {}
         self._opening = 0
         self._runs = 0
@@ -101,6 +125,7 @@ class Hub:
             now = time.monotonic()
             for held in [h for h in self._held.values() if h.ends <= now and (h.fixed or not h.users)]:
                 self.metrics.expired.inc()
+                held.details["end"] = "expired"
                 (held.at_end or partial(self.close_soon, held))()
 
     # ------------------------------------------------------------ sessions
@@ -137,8 +162,12 @@ class Hub:
         idle_seconds: float | None = None,
         fixed: bool = False,
         name: str | None = None,
+        given: Mapping[str, object] | None = None,
     ) -> Held:
         """Open a session with `make`, which runs in a thread.
+
+        Args:
+            given: What it may reach, for the audit log.
 
         Raises:
             Busy: The tenant or the service has no room (checked before anything starts), or the service is ending.
@@ -156,7 +185,7 @@ class Hub:
             self._opening -= 1
         seconds = idle_seconds or self.settings.idle_seconds
         held = Held(
-            id=name or secrets.token_hex(10),
+            id=name or new_session_name(),
             tenant=tenant,
             executor=executor,
             executor_name=executor_name,
@@ -166,6 +195,9 @@ class Hub:
         )
         self._held[held.id] = held
         self.metrics.sessions.labels(tenant.name).inc()
+        self.audit.write(
+            "opened", tenant=tenant.name, session=held.id, executor=executor_name, **(given or {})
+        )
         return held
 
     def _check_room(self, tenant: Tenant) -> None:
@@ -191,6 +223,9 @@ class Hub:
             return
         held.tenant.sessions -= 1
         self.metrics.sessions.labels(held.tenant.name).dec()
+        end = "drained" if self.is_draining else held.details.get("end", "closed")
+        seconds = round(time.time() - held.started, 3)
+        self.audit.write("closed", tenant=held.tenant.name, session=held.id, end=end, seconds=seconds)
         for tell in held.on_close:
             tell()
         try:
@@ -219,8 +254,11 @@ class Hub:
         """Return what a blocking function returns, called in a thread; it goes on when the client has left."""
         return await anyio.to_thread.run_sync(partial(function, *args, **options), limiter=self._limiter)
 
-    async def run(self, held: Held, run: Callable[[], Execution]) -> Execution:
+    async def run(self, held: Held, run: Callable[[], Execution], *, code: str = "") -> Execution:
         """Return what came of a run; a client that goes away interrupts it. The tenant pays for it.
+
+        Args:
+            code: For the audit log.
 
         Raises:
             Busy: The tenant's processor time is used up.
@@ -238,4 +276,14 @@ class Hub:
             self._runs -= 1
         held.tenant.charge(done.usage.cpu_seconds or done.usage.wall_seconds)
         self.metrics.count_run(held.tenant.name, done)
+        self.audit.write(
+            "run",
+            tenant=held.tenant.name,
+            session=held.id,
+            end=end_of(done),
+            wall_seconds=round(done.usage.wall_seconds, 4),
+            cpu_seconds=done.usage.cpu_seconds,
+            output_bytes=done.usage.output_bytes,
+            code=self.audit.code(code),
+        )
         return done

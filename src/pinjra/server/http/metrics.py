@@ -6,7 +6,13 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 
 from pinjra.core.execution import Execution
 
-__all__ = ["Metrics"]
+__all__ = ["Metrics", "end_of"]
+
+
+def end_of(done: Execution) -> str:
+    """Return in a word how a run ended."""
+    error = done.error
+    return "ok" if error is None else (error.cause.value if error.cause else error.kind.value)
 
 
 class Metrics:
@@ -36,9 +42,7 @@ class Metrics:
 
     def count_run(self, tenant: str, done: Execution) -> None:
         """Count one finished run."""
-        error = done.error
-        end = "ok" if error is None else (error.cause.value if error.cause else error.kind.value)
-        self.runs.labels(tenant, end).inc()
+        self.runs.labels(tenant, end_of(done)).inc()
         self.seconds.observe(done.usage.wall_seconds)
         self.cpu.labels(tenant).inc(done.usage.cpu_seconds or 0.0)
 

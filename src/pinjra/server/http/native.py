@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import queue
+import shlex
 import threading
 from collections.abc import AsyncIterator
 from typing import Any, cast
@@ -28,7 +29,7 @@ from pinjra.server.http.answers import (
     SessionsAnswer,
 )
 from pinjra.server.http.errors import told
-from pinjra.server.http.hub import Held, Hub
+from pinjra.server.http.hub import Held, Hub, new_session_name, watched
 from pinjra.server.http.operations import Operation
 from pinjra.server.http.requests import (
     ProgramRequest,
@@ -80,6 +81,8 @@ def described(held: Held) -> dict[str, Any]:
 async def opened(hub: Hub, tenant: Tenant, wanted: SessionRequest, **options: Any) -> Held:
     """Open the session that a request asks for, with its files and variables in it."""
     name, parameters = wanted.options(tenant, hub.settings)
+    session = new_session_name()
+    noted = watched(hub, tenant, session, name, parameters)
     files = decoded_files(wanted.files)
 
     def make() -> PythonExecutor:
@@ -94,7 +97,15 @@ async def opened(hub: Hub, tenant: Tenant, wanted: SessionRequest, **options: An
             raise
         return executor
 
-    return await hub.open(tenant, make, executor_name=name, idle_seconds=wanted.timeout_seconds, **options)
+    return await hub.open(
+        tenant,
+        make,
+        executor_name=name,
+        idle_seconds=wanted.timeout_seconds,
+        name=session,
+        given=noted,
+        **options,
+    )
 
 
 async def create_session(request: Request) -> Response:
@@ -166,7 +177,7 @@ async def run_code(request: Request) -> Response:
     if wanted.stream:
         return EventSourceResponse(_events(hub, held, wanted))
     async with hub.using(held) as executor:
-        done = await hub.run(held, lambda: execute(executor, held.tenant, wanted))
+        done = await hub.run(held, lambda: execute(executor, held.tenant, wanted), code=wanted.code)
     return JSONResponse(execution_json(done))
 
 
@@ -187,7 +198,9 @@ async def _events(hub: Hub, held: Held, wanted: RunRequest) -> AsyncIterator[dic
     async with hub.using(held) as executor:
         output = _Output(asyncio.get_running_loop())
         executor.on_output = output.put
-        task = asyncio.ensure_future(hub.run(held, lambda: execute(executor, held.tenant, wanted)))
+        task = asyncio.ensure_future(
+            hub.run(held, lambda: execute(executor, held.tenant, wanted), code=wanted.code)
+        )
         task.add_done_callback(lambda _: output.end())
         try:
             async for stream, text in output:
@@ -255,6 +268,8 @@ async def run_program(request: Request) -> Response:
         if start is None:
             raise ConfigurationError(f"executor {held.executor_name!r} starts no programs; the jail can")
         done = await hub.call(start, wanted.argv, stdin=wanted.stdin, timeout=seconds)
+    code = hub.audit.code(shlex.join(wanted.argv))
+    hub.audit.write("program", tenant=held.tenant.name, session=held.id, end=done.returncode, code=code)
     return JSONResponse(
         {
             "returncode": done.returncode,

@@ -98,6 +98,8 @@ class ServeSettings(_Strict):
         isolation: Of programs of `/run_code`: "fork" of one warm jail for each tenant, or a "fresh" jail for each program.
         warm_imports: Modules that the warm jail of `/run_code` has loaded.
         audit_log: File of JSON lines; "" for none.
+        audit_bytes: Size at which it is put aside as FILE.1 and so on; `audit_files` are kept, itself included.
+        audit_code_characters: Of code that is run, which it shows without secrets; 0 for none.
         models: What clients of OpenAI's API may ask: name -> as `pinjra run --model`, or "python:module:name".
         runs_folder: Where runs of agents are kept; "" for the user's folder for such data.
         runs_kept: The oldest that have ended are removed when there are more.
@@ -116,6 +118,9 @@ class ServeSettings(_Strict):
     isolation: Literal["fork", "fresh"] = "fork"
     warm_imports: tuple[str, ...] = ()
     audit_log: str = ""
+    audit_bytes: int = Field(default=64 << 20, gt=0)
+    audit_files: int = Field(default=5, gt=0)
+    audit_code_characters: int = Field(default=2000, ge=0)
     runs_folder: str = ""
     runs_kept: int = Field(default=500, gt=0)
     tenants: dict[str, TenantSettings] = Field(default_factory=dict)

@@ -78,6 +78,13 @@ class Tenants:
         )
         return self.by_token(given.strip())
 
+    def name_of(self, headers: Mapping[str, str]) -> str:
+        """Return the name of the tenant that a request comes from; "" where it has none."""
+        try:
+            return self.of(headers).name
+        except Unauthorized:
+            return ""
+
     def by_token(self, given: str) -> Tenant:
         """Return the tenant with that token.
 
