@@ -1,19 +1,34 @@
 """Code actions and JSON actions on composed tasks -> turns, prompt tokens and tool round trips of both.
 
-    python bench/actions.py
+    python bench/actions.py                                   both forms, scripted
+    python bench/actions.py --model qwen2.5-coder-1.5b        both forms, by a model, on the forty tasks of bench/shop.py
 
-Both policies are scripted and as good as each form allows: a JSON turn may make many calls at once, but none that needs the
+Scripted, both policies are as good as each form allows: a JSON turn may make many calls at once, but none that needs the
 result of another of the same turn; code may nest, loop and hand objects on. What is compared is the form, not a model.
+
+By a model, both agents have the same tools, the same rules in as many words, the same five worked examples as chat turns (of
+towns, which no task is about), the same number of steps and no retries from outside. The prompts were tuned on six questions
+about towns, in turn, until neither got better. `--transcripts FILE` writes each request and answer; the last line has their hash.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import argparse
+import hashlib
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import shop
+from questions import is_right
 
 from pinjra.agents import CodeAgent, ToolCallingAgent
+from pinjra.agents.memory.messages import MessageForm
 from pinjra.core.events import Event, ToolCalled
-from pinjra.models.base import Completion, ToolCall
+from pinjra.models.base import ChatMessage, Completion, Model, ToolCall
+from pinjra.models.registry import load_model
 from pinjra.models.scripted import ScriptedModel
 
 Calls = list[tuple[str, dict[str, object]]]
@@ -144,6 +159,21 @@ class Figures:
 
 
 def main() -> None:
+    """Print what was asked for."""
+    parser = argparse.ArgumentParser(description="Code actions beside JSON actions.")
+    parser.add_argument("--model", help="ask this model; without it both forms are scripted")
+    parser.add_argument("--form", choices=tuple(FORMS), help="only this form")
+    parser.add_argument("--only", default="", help="only tasks that hold this text")
+    parser.add_argument("--tuning", action="store_true", help="the six questions that the prompts were tuned on, instead")
+    parser.add_argument("--transcripts", type=Path, help="write each run there, a line of JSON each")
+    options = parser.parse_args()
+    if options.model is None:
+        scripted()
+    else:
+        measured(options)
+
+
+def scripted() -> None:
     """Print a table of both forms and their ratios."""
     print(f"{'task':20} {'':6} {'turns':>6} {'tokens read':>12} {'tokens written':>15} {'calls':>6}")
     sums = {"code": [0, 0, 0, 0], "JSON": [0, 0, 0, 0]}
@@ -198,6 +228,182 @@ def _words(messages: object) -> int:
         len(m.content.split()) + sum(len(str((c.name, c.arguments)).split()) for c in m.tool_calls)
         for m in messages  # type: ignore[attr-defined]
     )
+
+
+# ---------------------------------------------------------------- by a model
+
+MOST_TOKENS = 300  # of one answer: eight calls in JSON are 200
+STEPS = 8  # the longest JSON policy of a task needs five turns
+TUNING = (
+    shop.Task(shop.ONE, "How many people live in Ulm?", 126_000),
+    shop.Task(shop.ONE, "Which town is nearest to Jena?", "Bonn"),
+    shop.Task(shop.NESTED, "How many people live in the town that is nearest to Ulm?", 111_000),
+    shop.Task(shop.NESTED, "How many people live in Jena and in Ulm together?", 237_000),
+    shop.Task(shop.LOOP, "Which town has the fewest people?", "Jena"),
+    shop.Task(shop.SEVERAL, "How many towns have more than 112000 people?", 2),
+)
+_CODE_PROMPT = """You solve tasks by writing Python. Answer with one code block only; you then see what it printed.
+These functions exist; call them, never define or import them:
+{{ brief_signatures }}
+final_answer(answer)  # ends the task
+Work every number out by calls and code, never guess one. Call final_answer last, with exactly what the task asks for."""
+_JSON_PROMPT = """You solve tasks by calling tools. Answer with calls only, one JSON object a line; you then see what they returned.
+Tools that do not need each other's results are called in one answer.
+Work every number out by calls, never guess one. Call final_answer last, alone, with exactly what the task asks for."""
+# Question, code, and the turns of calls with their results.
+_EXAMPLES: tuple[tuple[str, str, list[list[tuple[str, dict[str, object], object]]]], ...] = (
+    (
+        "How many people live in Bonn?",
+        "final_answer(people('Bonn'))",
+        [[("people", {"town": "Bonn"}, 336000)], [("final_answer", {"answer": 336000}, "")]],
+    ),
+    (
+        "Which town is nearest to Bonn?",
+        "final_answer(neighbour('Bonn'))",
+        [[("neighbour", {"town": "Bonn"}, "Ulm")], [("final_answer", {"answer": "Ulm"}, "")]],
+    ),
+    (
+        "How many people live in the town that is nearest to Jena?",
+        "final_answer(people(neighbour('Jena')))",
+        [
+            [("neighbour", {"town": "Jena"}, "Bonn")],
+            [("people", {"town": "Bonn"}, 336000)],
+            [("final_answer", {"answer": 336000}, "")],
+        ],
+    ),
+    (
+        "How many people live in all towns together?",
+        "final_answer(sum(people(town) for town in towns()))",
+        [
+            [("towns", {}, ["Ulm", "Bonn", "Jena"])],
+            [("people", {"town": town}, shop.TOWNS[town]) for town in shop.TOWNS],
+            [("calculate", {"expression": "126000 + 336000 + 111000"}, 573000)],
+            [("final_answer", {"answer": 573000}, "")],
+        ],
+    ),
+    (
+        "Which town has the most people?",
+        "final_answer(max(towns(), key=lambda town: people(town)))",
+        [
+            [("towns", {}, ["Ulm", "Bonn", "Jena"])],
+            [("people", {"town": town}, shop.TOWNS[town]) for town in shop.TOWNS],
+            [("final_answer", {"answer": "Bonn"}, "")],
+        ],
+    ),
+)
+
+
+class CodeForm(CodeAgent):
+    """The code agent with the bench's examples."""
+
+    def message_form(self) -> MessageForm:
+        """Return how memory is shown."""
+        turns = [(question, f"```python\n{code}\n```") for question, code, _ in _EXAMPLES]
+        examples = [
+            ChatMessage(role=role, content=text)
+            for turn in turns
+            for role, text in zip(("user", "assistant"), turn, strict=True)
+        ]
+        return replace(super().message_form(), examples=tuple(examples))
+
+
+class JsonForm(ToolCallingAgent):
+    """The JSON agent with the same examples, as calls."""
+
+    def message_form(self) -> MessageForm:
+        """Return how memory is shown."""
+        examples: list[ChatMessage] = []
+        for number, (question, _, turns) in enumerate(_EXAMPLES):
+            examples.append(ChatMessage(role="user", content=f"New task:\n{question}"))
+            for turn, calls in enumerate(turns):
+                examples += _call_turn(f"e{number}{turn}", calls)
+        return replace(super().message_form(), examples=tuple(examples))
+
+
+def _call_turn(mark: str, calls: Sequence[tuple[str, dict[str, object], object]]) -> list[ChatMessage]:
+    made = tuple(ToolCall(id=f"{mark}{n}", name=call[0], arguments=call[1]) for n, call in enumerate(calls))
+    results = [
+        ChatMessage(role="tool", content=f"<observation>\n{call[2]}\n</observation>", tool_call_id=one.id)
+        for one, call in zip(made, calls, strict=True)
+        if one.name != "final_answer"
+    ]
+    return [ChatMessage(role="assistant", tool_calls=made), *results]
+
+
+FORMS = {"code": (CodeForm, _CODE_PROMPT), "JSON": (JsonForm, _JSON_PROMPT)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """One task by one form."""
+
+    form: str
+    kind: str
+    question: str
+    answer: str
+    right: bool
+    turns: int
+    read: int
+    written: int
+    calls: int
+    seconds: float
+
+
+def measured(options: argparse.Namespace) -> None:
+    """Ask every task in each form, then print a row for each kind and form."""
+    model = load_model(options.model, seed=7, max_tokens=MOST_TOKENS)
+    tasks = [t for t in (TUNING if options.tuning else shop.TASKS) if options.only in t.question]
+    outcomes, digest = [], hashlib.sha256()
+    for form in [options.form] if options.form else FORMS:
+        for task in tasks:
+            outcome, transcript = asked(task, form, model)
+            outcomes.append(outcome)
+            line = json.dumps({**asdict(outcome), "transcript": transcript}, default=str, sort_keys=True) + "\n"
+            digest.update(line.encode())
+            if options.transcripts:
+                with options.transcripts.open("a", encoding="utf-8") as file:
+                    file.write(line)
+            mark = "right" if outcome.right else f"WRONG ({task.answer!r})"
+            print(f"{outcome.seconds:6.1f} s {form} {outcome.turns} {mark}: {task.question} -> {outcome.answer}", flush=True)
+    print(summary(outcomes))
+    print(f"{options.model}, transcripts sha256 {digest.hexdigest()[:16]}")
+
+
+def asked(task: shop.Task, form: str, model: Model) -> tuple[Outcome, list[object]]:
+    """Return what one form made of a task, and what was said."""
+    kind, prompt = FORMS[form]
+    where = {"executor_type": "jail"} if form == "code" else {}
+    agent = kind(
+        shop.TOOLS, model, prompt_templates={"system_prompt": prompt}, max_steps=STEPS, verbosity_level=0,
+        return_full_result=True, **where,
+    )  # fmt: skip
+    begun = time.perf_counter()
+    with agent:
+        events: list[Event] = list(agent.events(task.question))
+    seconds = time.perf_counter() - begun
+    result = events[-1]
+    steps = [step for step in agent.memory.steps if hasattr(step, "model_output")]
+    usage = [step.token_usage for step in steps]
+    answer = result.output if result.state == "success" else f"({result.state})"  # type: ignore[attr-defined]
+    outcome = Outcome(
+        form=form, kind=task.kind, question=task.question, answer=str(answer)[:100],
+        right=result.state == "success" and is_right(answer, task.answer),  # type: ignore[attr-defined]
+        turns=len(steps), read=sum(u.input_tokens for u in usage), written=sum(u.output_tokens for u in usage),
+        calls=sum(isinstance(e, ToolCalled) and e.name != "final_answer" for e in events), seconds=round(seconds, 1),
+    )  # fmt: skip
+    return outcome, [[step.model_output, step.observations, str(step.error or "")] for step in steps]
+
+
+def summary(outcomes: Sequence[Outcome]) -> str:
+    """Return a table: a row for each kind and form, means of turns, tokens and seconds."""
+    rows = ["| kind | form | right | turns | tokens read | written | calls | seconds |", "| --- | --- | --- | --- | --- | --- | --- | --- |"]
+    for kind in [*dict.fromkeys(o.kind for o in outcomes), "all"]:
+        for form in dict.fromkeys(o.form for o in outcomes):
+            some = [o for o in outcomes if o.form == form and kind in (o.kind, "all")]
+            means = [sum(getattr(o, name) for o in some) / len(some) for name in ("turns", "read", "written", "calls", "seconds")]
+            shown = [f"{means[0]:.1f}", f"{means[1]:.0f}", f"{means[2]:.0f}", f"{means[3]:.1f}", f"{means[4]:.1f}"]
+            rows.append(f"| {kind} | {form} | {sum(o.right for o in some)}/{len(some)} | {' | '.join(shown)} |")
+    return "\n".join(rows)
 
 
 if __name__ == "__main__":
