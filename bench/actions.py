@@ -164,7 +164,9 @@ def main() -> None:
     parser.add_argument("--model", help="ask this model; without it both forms are scripted")
     parser.add_argument("--form", choices=tuple(FORMS), help="only this form")
     parser.add_argument("--only", default="", help="only tasks that hold this text")
-    parser.add_argument("--tuning", action="store_true", help="the six questions that the prompts were tuned on, instead")
+    parser.add_argument(
+        "--tuning", action="store_true", help="the six questions that the prompts were tuned on, instead"
+    )
     parser.add_argument("--transcripts", type=Path, help="write each run there, a line of JSON each")
     options = parser.parse_args()
     if options.model is None:
@@ -246,10 +248,10 @@ _CODE_PROMPT = """You solve tasks by writing Python. Answer with one code block 
 These functions exist; call them, never define or import them:
 {{ brief_signatures }}
 final_answer(answer)  # ends the task
-Work every number out by calls and code, never guess one. Call final_answer last, with exactly what the task asks for."""
+Work every number out by calls and code, never guess one. Call final_answer last, with exactly what the task asks for, in the same code."""
 _JSON_PROMPT = """You solve tasks by calling tools. Answer with calls only, one JSON object a line; you then see what they returned.
 Tools that do not need each other's results are called in one answer.
-Work every number out by calls, never guess one. Call final_answer last, alone, with exactly what the task asks for."""
+Work every number out by calls, never guess one. As soon as the results hold what the task asks for, call final_answer with it, alone."""
 # Question, code, and the turns of calls with their results.
 _EXAMPLES: tuple[tuple[str, str, list[list[tuple[str, dict[str, object], object]]]], ...] = (
     (
@@ -358,13 +360,18 @@ def measured(options: argparse.Namespace) -> None:
         for task in tasks:
             outcome, transcript = asked(task, form, model)
             outcomes.append(outcome)
-            line = json.dumps({**asdict(outcome), "transcript": transcript}, default=str, sort_keys=True) + "\n"
+            line = (
+                json.dumps({**asdict(outcome), "transcript": transcript}, default=str, sort_keys=True) + "\n"
+            )
             digest.update(line.encode())
             if options.transcripts:
                 with options.transcripts.open("a", encoding="utf-8") as file:
                     file.write(line)
             mark = "right" if outcome.right else f"WRONG ({task.answer!r})"
-            print(f"{outcome.seconds:6.1f} s {form} {outcome.turns} {mark}: {task.question} -> {outcome.answer}", flush=True)
+            print(
+                f"{outcome.seconds:6.1f} s {form} {outcome.turns} {mark}: {task.question} -> {outcome.answer}",
+                flush=True,
+            )
     print(summary(outcomes))
     print(f"{options.model}, transcripts sha256 {digest.hexdigest()[:16]}")
 
@@ -377,10 +384,10 @@ def asked(task: shop.Task, form: str, model: Model) -> tuple[Outcome, list[objec
         shop.TOOLS, model, prompt_templates={"system_prompt": prompt}, max_steps=STEPS, verbosity_level=0,
         return_full_result=True, **where,
     )  # fmt: skip
-    begun = time.perf_counter()
+    begun = time.process_time()  # of this process, the model in it: a busy machine does not count
     with agent:
         events: list[Event] = list(agent.events(task.question))
-    seconds = time.perf_counter() - begun
+    seconds = time.process_time() - begun
     result = events[-1]
     steps = [step for step in agent.memory.steps if hasattr(step, "model_output")]
     usage = [step.token_usage for step in steps]
@@ -396,13 +403,27 @@ def asked(task: shop.Task, form: str, model: Model) -> tuple[Outcome, list[objec
 
 def summary(outcomes: Sequence[Outcome]) -> str:
     """Return a table: a row for each kind and form, means of turns, tokens and seconds."""
-    rows = ["| kind | form | right | turns | tokens read | written | calls | seconds |", "| --- | --- | --- | --- | --- | --- | --- | --- |"]
+    rows = [
+        "| kind | form | right | turns | tokens read | written | calls | seconds |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+    ]
     for kind in [*dict.fromkeys(o.kind for o in outcomes), "all"]:
         for form in dict.fromkeys(o.form for o in outcomes):
             some = [o for o in outcomes if o.form == form and kind in (o.kind, "all")]
-            means = [sum(getattr(o, name) for o in some) / len(some) for name in ("turns", "read", "written", "calls", "seconds")]
-            shown = [f"{means[0]:.1f}", f"{means[1]:.0f}", f"{means[2]:.0f}", f"{means[3]:.1f}", f"{means[4]:.1f}"]
-            rows.append(f"| {kind} | {form} | {sum(o.right for o in some)}/{len(some)} | {' | '.join(shown)} |")
+            means = [
+                sum(getattr(o, name) for o in some) / len(some)
+                for name in ("turns", "read", "written", "calls", "seconds")
+            ]
+            shown = [
+                f"{means[0]:.1f}",
+                f"{means[1]:.0f}",
+                f"{means[2]:.0f}",
+                f"{means[3]:.1f}",
+                f"{means[4]:.1f}",
+            ]
+            rows.append(
+                f"| {kind} | {form} | {sum(o.right for o in some)}/{len(some)} | {' | '.join(shown)} |"
+            )
     return "\n".join(rows)
 
 

@@ -30,6 +30,7 @@ GUEST_FAILED, WRONG_INPUT, LIMIT_REACHED, FAILED, INTERRUPTED = 1, 2, 3, 4, 130
 _COMMANDS = {
     "run": ("pinjra.cli.run:run", "Let an agent work on a task."),
     "exec": ("pinjra.cli.execute:execute", "Run a program in an executor."),
+    "shell": ("pinjra.cli.shell:shell", "Type into a session."),
     "doctor": (
         "pinjra.cli.doctor:doctor",
         "Say what this machine supports, and what to install for the rest.",

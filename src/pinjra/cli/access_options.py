@@ -39,6 +39,7 @@ def access_options(command: F) -> F:
         packages: tuple[str, ...],
         mounts: tuple[str, ...],
         env: tuple[str, ...],
+        no_guard: bool,
         **options: Any,
     ) -> Any:
         access: dict[str, object] = {
@@ -49,8 +50,12 @@ def access_options(command: F) -> F:
             "mounts": {name: _mount(path) for name, path in _pairs("--mount", "NAME=PATH", mounts)},
             "env": dict(_pairs("--env", "NAME=VALUE", env)),
         }
-        return command(*args, access={name: value for name, value in access.items() if value}, **options)
+        given = {name: value for name, value in access.items() if value}
+        return command(*args, access={**given, "guard": False} if no_guard else given, **options)
 
+    with_access = click.option("--no-guard", is_flag=True, help="Plain CPython, where there is a wall.")(
+        with_access
+    )
     for option in reversed(_OPTIONS):
         option(with_access)
     return with_access  # type: ignore[return-value]  # the same command with more options

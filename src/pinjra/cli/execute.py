@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import stat
 import sys
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from pinjra.core.execution import Execution, GuestError
     from pinjra.executors.base import PythonExecutor
 
-__all__ = ["execute"]
+__all__ = ["execute", "save", "status_of", "tell", "write"]
 
 _STATUS = {"limit": LIMIT_REACHED, "interrupted": INTERRUPTED}
 
@@ -63,16 +64,16 @@ def execute(
         executor, additional_authorized_imports=names(imports), executor_kwargs=options
     ) as box:
         if not as_json:
-            box.on_output = _write
+            box.on_output = write
         with ctrl_c(box.interrupt):
             done = _run(box, source, language=language, stdin=given, files=files)
-        if out is not None:
-            _save(done, out)
-    if as_json:
-        print(json_text(_form(done)))
+        saved = save(done, out) if out is not None else None
+        form = _form(done, saved) if as_json else None  # files are read while the box is open
+    if form is not None:
+        print(json_text(form))
     else:
-        _tell(done)
-    return 0 if done.error is None else _STATUS.get(done.error.kind.value, GUEST_FAILED)
+        tell(done)
+    return status_of(done)
 
 
 def _run(box: PythonExecutor, source: str, *, language: str, stdin: bytes, files: Sequence[str]) -> Execution:
@@ -100,9 +101,17 @@ def _given(stdin: BinaryIO | None, *, is_taken: bool) -> bytes:
     return sys.stdin.buffer.read() if stat.S_ISFIFO(mode) or stat.S_ISREG(mode) else b""
 
 
-def _save(done: Execution, out: str) -> None:
-    for path in done.save(out):
+def status_of(done: Execution) -> int:
+    """Return the exit status that tells how a run ended."""
+    return 0 if done.error is None else _STATUS.get(done.error.kind.value, GUEST_FAILED)
+
+
+def save(done: Execution, out: str) -> list[Path]:
+    """Save what a run wrote and showed, and say where: files first, then artifacts."""
+    paths = done.save(out)
+    for path in paths:
         print(f"saved: {path}", file=sys.stderr)
+    return paths
 
 
 def _read(file: TextIO | None) -> str:
@@ -113,7 +122,8 @@ def _read(file: TextIO | None) -> str:
         raise click.UsageError(f"{Path(file.name).name} is not UTF-8 text: {error}") from None
 
 
-def _write(stream: str, text: str) -> None:
+def write(stream: str, text: str) -> None:
+    """Write output of a guest as it comes."""
     from pinjra.core.safe_text import printable_output
 
     out = sys.stdout if stream == "stdout" else sys.stderr
@@ -121,7 +131,7 @@ def _write(stream: str, text: str) -> None:
     out.flush()
 
 
-def _tell(done: Execution) -> None:
+def tell(done: Execution) -> None:
     """Write the value to stdout and what went wrong to stderr."""
     from pinjra.agents.memory.observation import describe_value
     from pinjra.ui.clean import clean
@@ -144,23 +154,36 @@ def _failure(error: GuestError) -> str:
     return text if not error.hint or error.hint in text else f"{text}\n{error.hint}"
 
 
-def _form(done: Execution) -> dict[str, Any]:
-    """Return an execution as JSON data; artifacts by type and size."""
+def _form(done: Execution, saved: Sequence[Path] | None) -> dict[str, Any]:
+    """Return an execution as JSON data; bytes by the path where they were saved, else as base64."""
     from dataclasses import asdict
 
     error = None
     if done.error is not None:
         error = {k: v.value if hasattr(v, "value") else v for k, v in asdict(done.error).items()}
+    files = list(done.files.values())
+    pieces = [file.read() for file in files] if saved is None else [b""] * len(files)
+    pieces += [artifact.data for artifact in done.artifacts]
+    held = [_held(data, saved[n] if saved is not None else None) for n, data in enumerate(pieces)]
     return {
         "value": done.value,
+        "status": done.status,
         "stdout": done.stdout,
         "stderr": done.stderr,
         "error": error,
         "is_final_answer": done.is_final_answer,
         "notes": list(done.notes),
         "artifacts": [
-            {"media_type": a.media_type, "name": a.name, "bytes": len(a.data)} for a in done.artifacts
+            {"media_type": one.media_type, "name": one.name, "bytes": len(one.data), **place}
+            for one, place in zip(done.artifacts, held[len(files) :], strict=True)
         ],
-        "files": {file.name: file.size for file in done.files.values()},
+        "files": {
+            file.name: {"bytes": file.size, **place}
+            for file, place in zip(files, held[: len(files)], strict=True)
+        },
         "usage": asdict(done.usage),
     }
+
+
+def _held(data: bytes, path: Path | None) -> dict[str, str]:
+    return {"path": str(path)} if path is not None else {"base64": base64.b64encode(data).decode("ascii")}
