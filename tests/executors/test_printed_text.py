@@ -34,6 +34,7 @@ def test_a_progress_bar_and_colours_arrive_as_such_and_the_model_reads_the_last_
     assert done.stdout == "1/3\r2/3\r3/3\n\x1b[1;31mred\x1b[0m\nhalf \x1b[32mgreen\x1b[0m\r"
     assert done.stderr == "\r 50%|###   |\r100%|######|\n"
     assert seen == {"stdout": done.stdout, "stderr": done.stderr}
+    assert done.logs == "3/3\nred\nhalf green" + "100%|######|\n"
     assert describe_execution(done) == "Printed:\n3/3\nred\nhalf green\nPrinted to stderr:\n100%|######|"
 
 

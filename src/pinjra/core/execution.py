@@ -13,6 +13,8 @@ if TYPE_CHECKING:  # the worker has no use for what they import
 
     from pinjra.core.guest_files import GuestFile
 
+from pinjra.core.safe_text import settled
+
 __all__ = [
     "Artifact",
     "Cause",
@@ -152,8 +154,8 @@ class Execution:
 
     @property
     def logs(self) -> str:
-        """Return stdout followed by stderr, as users of `CodeOutput` know it."""
-        return self.stdout + self.stderr
+        """Return stdout followed by stderr as a terminal shows them in the end: no colours, of a progress bar the last state."""
+        return settled(self.stdout + self.stderr)
 
 
 def save_artifacts(artifacts: Iterable[Artifact], folder: str | os.PathLike[str]) -> list[Path]:
