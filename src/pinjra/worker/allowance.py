@@ -14,14 +14,14 @@ STREAMS = ("stdout", "stderr")
 _MARK_BYTES = 120  # kept free for the marks
 _MOST_TAIL_BYTES = 4 << 20  # which wait in memory
 _WITHIN_CHARACTERS = bytes(range(0x80, 0xC0))  # UTF-8
+_Decoder = codecs.getincrementaldecoder("utf-8")
 
 
 class Allowance:
     """What one run may print to both streams together; None: all."""
 
     def __init__(self, limit_bytes: float | None) -> None:
-        decoder = codecs.getincrementaldecoder("utf-8")
-        self._decoders = [decoder("replace") for _stream in STREAMS]
+        self._decoders: dict[int, codecs.IncrementalDecoder] = {}  # most runs print nothing
         half = 0 if limit_bytes is None else int(limit_bytes) // 2
         self._tail_room = max(0, min(half - _MARK_BYTES, _MOST_TAIL_BYTES))
         self._room = (
@@ -38,6 +38,8 @@ class Allowance:
             self._room -= len(head)
             if len(head) < len(data):
                 self._keep(stream, data[len(head) :])
+        if stream not in self._decoders:
+            self._decoders[stream] = _Decoder("replace")
         return self._decoders[stream].decode(head)
 
     def _keep(self, stream: int, data: bytes) -> None:
@@ -59,6 +61,8 @@ class Allowance:
 
     def rest(self, stream: int) -> str:
         """Return the mark and the last part, at the end of the run."""
+        if stream not in self._decoders:
+            return ""
         tail = b"".join(data for owner, data in self._tail if owner == stream)
         if not self._missing[stream]:
             return self._decoders[stream].decode(tail, final=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 
 __all__ = ["FileStates"]
@@ -11,31 +12,71 @@ _MAX_FILES = 10_000  # that are looked at
 _MAX_TOLD = 1_000
 _MAX_DEPTH = 32
 _CACHES = frozenset(["__pycache__"])  # written by libraries, beside all hidden names
+_SETTLED_NANOSECONDS = 100_000_000  # file times are steps of up to 10 ms: a folder's newer one may come twice
+
+_State = tuple[int, int, int]
 
 
 class FileStates:
-    """What the files of a folder were when this was made: links are not followed, hidden names and caches not looked at."""
+    """What the files of a folder are before a run: links are not followed, hidden names and caches not looked at.
+
+    A folder with nothing in it changes its own times when something comes: then one look at these is enough.
+    """
 
     def __init__(self, folder: str) -> None:
         self._folder = folder
+        self._before: dict[str, _State] = {}
+        self._empty: _State | None = None  # the folder's own times with which it was seen to be empty
+
+    def begin_run(self) -> None:
+        """Remember what there is."""
+        if self._is_still_empty():
+            return
+        times = self._times()
         self._before = dict(self._found())
+        is_settled = times is not None and max(times) < time.time_ns() - _SETTLED_NANOSECONDS
+        self._empty = times if is_settled and _is_empty(self._folder) else None
 
     def changed(self) -> dict[str, int]:
         """Return relative name → bytes of each regular file that is new, or not as it was."""
+        if self._is_still_empty():
+            return {}
         now = self._found()
         written = ((name, state[0]) for name, state in now if self._before.get(name) != state)
         return {name: size for (name, size), _ in zip(written, range(_MAX_TOLD), strict=False)}
 
-    def _found(self) -> Iterator[tuple[str, tuple[int, int, int]]]:
+    def _is_still_empty(self) -> bool:
+        return self._empty is not None and self._times() == self._empty
+
+    def _times(self) -> _State | None:
+        try:
+            found = os.stat(self._folder)
+        except OSError:
+            return None
+        return found.st_mtime_ns, found.st_ctime_ns, found.st_ino
+
+    def _found(self) -> Iterator[tuple[str, _State]]:
         found = _walk(self._folder, "", _MAX_DEPTH)
         return (each for each, _ in zip(found, range(_MAX_FILES), strict=False))
 
 
-def _walk(folder: str, prefix: str, depth: int) -> Iterator[tuple[str, tuple[int, int, int]]]:
+def _is_empty(folder: str) -> bool:
+    try:
+        with os.scandir(folder) as entries:
+            return all(_is_passed_over(entry.name) for entry in entries)
+    except OSError:
+        return False
+
+
+def _is_passed_over(name: str) -> bool:
+    return name.startswith((".", "fontlist-v")) or name in _CACHES
+
+
+def _walk(folder: str, prefix: str, depth: int) -> Iterator[tuple[str, _State]]:
     try:
         with os.scandir(folder) as entries:
             for entry in entries:
-                if entry.name.startswith((".", "fontlist-v")) or entry.name in _CACHES:
+                if _is_passed_over(entry.name):
                     continue
                 if entry.is_dir(follow_symlinks=False) and depth:
                     yield from _walk(entry.path, f"{prefix}{entry.name}/", depth - 1)

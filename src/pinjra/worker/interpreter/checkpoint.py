@@ -16,6 +16,7 @@ import os
 import signal
 import socket
 import time
+from array import array
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -33,6 +34,7 @@ WAKE = b"w"  # to the checkpoint, with a stream and a side socket: take over
 BRANCH = b"f"  # to the checkpoint, with the path of a scratch folder and the descriptors of `Branch`: copy yourself
 _BRANCH_FDS = 5
 _MESSAGE_BYTES = 8192  # a mark and a path
+_CARRIED_BYTES = socket.CMSG_SPACE(_BRANCH_FDS * array("i").itemsize)
 _NAP_SECONDS = 0.0002
 _ADOPTION_SECONDS = (
     2.0  # for the supervisor to be the parent: only guest code that made itself a reaper prevents it
@@ -125,10 +127,12 @@ class Checkpointer:
         """Return when this copy is an interpreter."""
         self._close()
         while True:
+            # recvmsg(2) itself: what runs before it is pages of each sleeping copy
             try:
-                data, fds, _flags, _address = socket.recv_fds(self._wake, _MESSAGE_BYTES, _BRANCH_FDS)
+                data, carried, _flags, _address = self._wake.recvmsg(_MESSAGE_BYTES, _CARRIED_BYTES)
             except OSError:
                 os._exit(0)
+            fds = [fd for _level, _type, numbers in carried for fd in array("i", numbers)]
             if data == WAKE and len(fds) == 2:
                 self._take_over(socket.socket(fileno=fds[0]), socket.socket(fileno=fds[1]))
                 die_with_parent(self._supervisor)

@@ -17,6 +17,7 @@ from pinjra.core.execution import Cause
 from pinjra.wire.connection import GuestConnection
 from pinjra.wire.messages import Execute, Finished, GrantTools, SetVariables
 from pinjra.worker.interpreter import streams
+from pinjra.worker.interpreter.changed_files import FileStates
 from pinjra.worker.interpreter.channel import Channel
 from pinjra.worker.interpreter.checkpoint import SET_ASIDE, UNDO, Branch, Checkpointer, has_threads
 from pinjra.worker.interpreter.environment import do_without_tracker, link_folders, reseed, set_variables
@@ -117,19 +118,21 @@ class ForkedProgram(Program):
         limit_processor(self._limits.cpu_seconds)
         self._printed.begin_run()
         finished = self.finished(message)
-        self._reserve.end_run()
-        if self._is_to_be_undone(finished):
-            self._undo(finished)
+        if self._is_out_of_memory(finished):
+            self._reserve.end_run()
+            if self._reserve.is_needed:
+                self._undo(finished)
         self._channel.send(finished)
+        self._reserve.end_run()
         del finished
         self._is_dirty = self._is_pristine = False
         if self._rollback or self._checkpoint.has_copy:
             self._checkpoint.renew(is_wanted=self._rollback)
 
-    def _is_to_be_undone(self, finished: Finished) -> bool:
+    def _is_out_of_memory(self, finished: Finished) -> bool:
+        """Return whether the run has met the limit of memory and can be undone."""
         can_undo = self._rollback and (self._checkpoint.has_copy or self._is_pristine)
-        is_out = finished.error is not None and finished.error.get("cause") == Cause.MEMORY.value
-        return can_undo and is_out and self._reserve.is_needed
+        return can_undo and finished.error is not None and finished.error.get("cause") == Cause.MEMORY.value
 
     def _undo(self, finished: Finished) -> NoReturn:
         """End here: the supervisor goes back to the state before this run, in which there was room."""
@@ -174,7 +177,7 @@ class ForkedProgram(Program):
         self._side = branch.side
         _print_to(branch.captured)
         _work_in(branch.scratch)
-        self.folder = branch.scratch
+        self.files = FileStates(branch.scratch)
         reseed()
 
 

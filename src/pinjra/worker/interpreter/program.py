@@ -5,8 +5,8 @@ from __future__ import annotations
 import io
 import os
 import sys
-from dataclasses import replace
 from functools import singledispatchmethod
+from typing import TypedDict
 
 from pinjra.core.execution import Cause, ErrorKind, GuestError
 from pinjra.core.limits import Limits
@@ -29,11 +29,19 @@ __all__ = ["Program"]
 _SOURCE_CHARS = 8 << 20  # of one run: reading more would cost it its memory
 
 
+class _Used(TypedDict):
+    """Fields of `Finished` that tell what a run has used and written, however it ended."""
+
+    cpu_seconds: float | None
+    memory_peak_bytes: int | None
+    files: dict[str, int] | None
+
+
 class Program:
     """A session's variables and tools, and one method for each message. The subclasses say what stands around a run."""
 
     def __init__(self, init: Init, channel: Channel, interrupts: Interrupts) -> None:
-        self.folder = os.getcwd()
+        self.files = FileStates(os.getcwd())
         self._limits = Limits(**init.limits)  # type: ignore[arg-type]
         self._channel = channel
         self._interrupts = interrupts
@@ -113,8 +121,8 @@ class Program:
         """Return how a run ended. Everything that may run guest code is in here."""
         self._channel.begin_run(message.run)
         self._interrupts.begin_run()
+        self.files.begin_run()
         outcome: Outcome | None = None
-        files = FileStates(self.folder)
         try:
             finished = self._program_ended(message) if message.argv else None
             if finished is None:
@@ -132,7 +140,7 @@ class Program:
             finished = self._failure(message.run, out_of_memory(), None)
         self._interrupts.end_run()
         self._channel.end_run()
-        return replace(finished, files=files.changed() or None)
+        return finished
 
     def _run_code(self, message: Execute) -> Outcome:
         if len(message.code) > _SOURCE_CHARS:
@@ -149,8 +157,7 @@ class Program:
         if isinstance(ended, GuestError):
             return self._failure(message.run, ended, None)
         self._interrupts.check()
-        seconds, peak = self.usage()
-        return Finished(run=message.run, value=ended, cpu_seconds=seconds, memory_peak_bytes=peak)
+        return Finished(run=message.run, value=ended, **self._used())
 
     def _success(self, run: int, outcome: Outcome) -> Finished:
         try:
@@ -160,31 +167,35 @@ class Program:
         except EncodeError as error:
             return self._failure(run, too_large(error), outcome)
         self._interrupts.check()
-        seconds, peak = self.usage()
         return Finished(
             run=run,
             value=value,
             is_final=outcome.is_final,
             operations=outcome.operations,
-            cpu_seconds=seconds,
-            memory_peak_bytes=peak,
             notes=(*outcome.notes, *notes, *self.notes()),
             blobs=encoder.blobs,
+            **self._used(),
         )
 
     def _failure(self, run: int, error: GuestError, outcome: Outcome | None) -> Finished:
         drawn = (
             self._show(None) if error.kind is ErrorKind.EXCEPTION else []
         )  # not after a stop: there is no time
-        seconds, peak = self.usage()
         return Finished(
             run=run,
             error=error_fields(named(error)),
             operations=None if outcome is None else outcome.operations,
-            cpu_seconds=seconds,
-            memory_peak_bytes=peak,
             notes=(*(() if outcome is None else outcome.notes), *drawn, *self.notes()),
+            **self._used(),
         )
+
+    def _used(self) -> _Used:
+        seconds, peak = self.usage()
+        return {
+            "cpu_seconds": seconds,
+            "memory_peak_bytes": peak,
+            "files": self.files.changed() or None,
+        }
 
     # ------------------------------------------------------------ things to look at
 

@@ -44,6 +44,7 @@ from pinjra.wire.messages import (
 )
 from pinjra.worker.allowance import STREAMS, Allowance
 from pinjra.worker.interpreter import wasi_waits as waits
+from pinjra.worker.interpreter.changed_files import FileStates
 from pinjra.worker.interpreter.channel import Channel
 from pinjra.worker.interpreter.environment import set_variables
 from pinjra.worker.interpreter.interrupts import Interrupts
@@ -176,7 +177,7 @@ class SingleProcessProgram(Program):
         self._line = line
         self._stops = line.stops
         super().__init__(init, line, line.stops)
-        self.folder = scratch
+        self.files = FileStates(scratch)
         os.chdir(scratch)  # so that guest code opens files of the session by their names, as everywhere
         folder = line.files = Folder(scratch, self._limits.disk_bytes)
         self._printed = Printed(line, self._limits.output_bytes, folder)

@@ -10,6 +10,7 @@ import socket
 import stat
 import sys
 import time
+from array import array
 from collections.abc import Iterator, Sequence
 
 from pinjra.wire.connection import Relay, SupervisorConnection
@@ -20,6 +21,7 @@ __all__ = ["Host", "hello", "kind_of"]
 
 _BACKLOG_BYTES = 4 << 20  # unwritten bytes from which the interpreter is not read any more
 _LAST_SECONDS = 1.0  # for the last words on a stream that the host may not read any more
+_CARRIED_BYTES = socket.CMSG_SPACE(array("i").itemsize)
 _KIND = re.compile(rb'\["g",(?:[0-9]+,[0-9]+,)?"([A-Z][A-Za-z]*)"')
 
 
@@ -109,12 +111,12 @@ class Host:
         if self._socket is None:
             return read_some(self.fd_in)
         try:
-            data, fds, _flags, _address = socket.recv_fds(self._socket, READ_BYTES, 1)
+            data, carried, _flags, _address = self._socket.recvmsg(READ_BYTES, _CARRIED_BYTES)
         except BlockingIOError:
             return None
         except OSError:
             return b""
-        self._passed += fds
+        self._passed += [fd for _level, _type, fds in carried for fd in array("i", fds)]
         return data
 
     @property
@@ -157,11 +159,13 @@ class Host:
         self._connection.run_open = is_run_open
 
 
-def _as_socket(fd: int) -> socket.socket | None:
+def _as_socket(fd: int) -> socket.SocketType | None:
     """Return `fd` as a stream socket of this machine; None when it is none."""
     if not stat.S_ISSOCK(os.fstat(fd).st_mode):
         return None
-    found = socket.socket(fileno=fd)
+    found = socket.SocketType(
+        fileno=fd
+    )  # what `socket.socket` adds is enums: pages of every session's memory
     if found.family == socket.AF_UNIX:
         return found
     found.detach()

@@ -41,7 +41,9 @@ class PrintedOutput:
         self._last_words = b""
         for fd in self.fds:
             self._poll.register(fd, select.POLLIN)
-        self._begin(None)
+        self._allowance: Allowance | None = None  # between runs: what is printed goes nowhere
+        self._whole: WholeOutput | None = None
+        self._eager = 0
 
     @classmethod
     def install(cls) -> PrintedOutput:
@@ -77,11 +79,8 @@ class PrintedOutput:
         Args:
             whole: Takes what goes beyond it, too.
         """
-        self._begin(0)
+        self._allowance = self._whole = None
         self.take()
-        self._begin(limit_bytes, whole)
-
-    def _begin(self, limit_bytes: float | None, whole: WholeOutput | None = None) -> None:
         self._whole = whole
         self._allowance = Allowance(limit_bytes)
         self._eager = _EAGER
@@ -104,20 +103,25 @@ class PrintedOutput:
         for fd, data in pieces:
             if fd == self.fds[1]:
                 self._last_words = (self._last_words + data)[-_LAST_BYTES:]
-            if self._whole is not None:
+        if self._whole is not None:
+            for _fd, data in pieces:
                 self._whole.add(data)
+        if (allowance := self._allowance) is None:
+            return []
         return self._said(
-            (number := self.fds.index(fd), self._allowance.admit(number, data)) for fd, data in pieces
+            (number := self.fds.index(fd), allowance.admit(number, data)) for fd, data in pieces
         )
 
     def end_run(self) -> list[Captured]:
         """Return what is left: text that waits, the mark, and the last part of what was printed."""
         messages = self.take()
-        messages += self._said((number, self._allowance.rest(number)) for number in (0, 1))
-        size = self._whole.end(is_needed=self._allowance.is_cut) if self._whole is not None else 0
+        if (allowance := self._allowance) is None:
+            return messages
+        messages += self._said((number, allowance.rest(number)) for number in (0, 1))
+        size = self._whole.end(is_needed=allowance.is_cut) if self._whole is not None else 0
         if size:
             messages.append(Captured(stream=STREAMS[0], text="", file=NAME, file_bytes=size))
-        self._begin(0)
+        self._allowance = self._whole = None
         return messages
 
     @staticmethod

@@ -79,7 +79,7 @@ class InterpreterProcess:
         self.cpu_before = 0.0
         """What it had used before the run in progress."""
         self._spent = Spent()
-        self._kills_before: int | None = None
+        self._kills_before = sweeper.memory_kills()  # those that are nobody's death in the run to come
         self._notes = b""
         self._death: Death | None = None
         self.is_frozen = False
@@ -251,6 +251,7 @@ class InterpreterProcess:
             self._dying = [*self._dying[1 - _MOST_DYING :], old]
         if not self._sweeper.is_quiet(self, self._dying):
             self.sweep(keep=(self.pid, self.checkpoint, *self._dying))
+        self._kills_before = self._sweeper.memory_kills()
         if self._sweeper.has_proc:
             self._reaped_before = reaped_seconds(self.pid)
 
@@ -357,7 +358,6 @@ class InterpreterProcess:
         """Begin to count the processor time of a run."""
         self.cpu_before = self._used() + self._reaped_before
         self._spent = Spent()
-        self._kills_before = self._sweeper.memory_kills()
 
     def cpu_seconds(self, *, alone: bool = False) -> float:
         """Return the processor time since `start_clock`, of the two, and of all below unless `alone`."""

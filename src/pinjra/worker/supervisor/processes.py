@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import math
 import os
 import resource
@@ -11,7 +10,8 @@ import sys
 import time
 from collections.abc import Container
 from dataclasses import dataclass
-from functools import cache
+
+from pinjra.jail.walls.libc import prctl
 
 __all__ = [
     "MEMORY_STATUS",
@@ -44,18 +44,10 @@ class Death:
     memory_peak_bytes: int
 
 
-@cache
-def _libc() -> ctypes.CDLL:
-    """Return the C library; each that is opened is a class of its own, which is memory of every session."""
-    return ctypes.CDLL(None, use_errno=True)
-
-
 def _prctl(option: int, value: int) -> bool:
-    if not sys.platform.startswith("linux"):
-        return False
     try:
-        return int(_libc().prctl(option, value, 0, 0, 0)) == 0
-    except (OSError, AttributeError):
+        return sys.platform.startswith("linux") and prctl(option, value) == 0
+    except OSError:
         return False
 
 
