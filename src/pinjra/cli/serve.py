@@ -10,7 +10,12 @@ __all__ = ["serve"]
 
 
 @click.command()
-@click.option("--config", metavar="FILE", help="Settings as TOML; options below go before what it says.")
+@click.option(
+    "--config",
+    multiple=True,
+    metavar="FILE",
+    help="Settings as TOML; may be repeated, a later file goes before an earlier one, and the options below before them all.",
+)
 @click.option(
     "--host", metavar="ADDRESS", help="127.0.0.1 unless given; another one needs a tenant with a token."
 )
@@ -33,7 +38,7 @@ __all__ = ["serve"]
 )
 @click.option("--warm", default="", metavar="A,B", help="Modules that the warm jail of /run_code has loaded.")
 def serve(
-    config: str | None,
+    config: tuple[str, ...],
     host: str | None,
     port: int | None,
     executor: str | None,

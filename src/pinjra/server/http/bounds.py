@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import time
 from urllib.parse import urlsplit
 
@@ -55,7 +56,7 @@ class Bounds:
     def _problem(self, headers: Headers) -> str:
         """Return why this request was not meant for us; "" when it was."""
         # SECURITY: a page whose name was rebound to loopback sends its own name as Host.
-        if "*" not in self._hosts and _name(headers.get("host", "")) not in self._hosts:
+        if not self._is_ours(_name(headers.get("host", ""))):
             return "the Host header names another machine; see `hosts` in the settings"
         # SECURITY: browsers say which site a request comes from; another site's page has no business here.
         origin = headers.get("origin")
@@ -64,6 +65,14 @@ class Bounds:
         if headers.get("sec-fetch-site") == "cross-site":
             return "requests from pages of other sites are refused"
         return ""
+
+    def _is_ours(self, name: str) -> bool:
+        # An address is not rebound: pods are asked by theirs (probes, Prometheus). On loopback only ours are known anyway.
+        return (
+            "*" in self._hosts
+            or name in self._hosts
+            or (not self._settings.is_loopback and _is_address(name))
+        )
 
     async def _bounded(self, scope: Scope, receive: Receive, send: Send) -> None:
         left = self._settings.body_bytes
@@ -96,6 +105,14 @@ class Bounds:
         except _TooMuch as error:
             if not has_started:
                 await _refuse(error.status, str(error), scope, receive, send)
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
 
 
 def _name(netloc: str) -> str:

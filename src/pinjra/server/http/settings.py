@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -155,16 +155,16 @@ def _check_team(agents: Mapping[str, AgentSettings], name: str, above: tuple[str
         _check_team(agents, each, (*above, name))
 
 
-def load_settings(path: str | None, options: Mapping[str, Any]) -> ServeSettings:
-    """Return the settings of the TOML file at `path`, with `options` that are not None on top.
+def load_settings(paths: Sequence[str], options: Mapping[str, Any]) -> ServeSettings:
+    """Return the settings of TOML files, the later on top, with `options` that are not None on top of them.
 
     Raises:
-        ConfigurationError: The file cannot be read, or a value is wrong; the message names it (the operator's fault).
+        ConfigurationError: A file cannot be read, or a value is wrong; the message names it (the operator's fault).
     """
     values: dict[str, Any] = {}
-    if path is not None:
+    for path in paths:
         try:
-            values = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+            values.update(tomllib.loads(Path(path).read_text(encoding="utf-8")))
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
             raise ConfigurationError(f"{path}: {error}") from error
     values.update({name: value for name, value in options.items() if value is not None})
@@ -173,7 +173,7 @@ def load_settings(path: str | None, options: Mapping[str, Any]) -> ServeSettings
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]  # the input may be a token
         where = ".".join(str(part) for part in first["loc"]) or "settings"
-        raise ConfigurationError(f"{path or 'options'}: {where}: {first['msg']}") from None
+        raise ConfigurationError(f"{', '.join(paths) or 'options'}: {where}: {first['msg']}") from None
     if not settings.is_loopback and not settings.tenants:
         raise ConfigurationError(
             f"{settings.host} can be reached by other machines: give at least one tenant with a token ([tenants.NAME] token = …)"
