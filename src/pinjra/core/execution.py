@@ -13,7 +13,6 @@ if TYPE_CHECKING:  # the worker has no use for what they import
 
     from pinjra.core.guest_files import GuestFile
 
-from pinjra.core.safe_text import settled
 
 __all__ = [
     "Artifact",
@@ -155,7 +154,9 @@ class Execution:
     @property
     def logs(self) -> str:
         """Return stdout followed by stderr as a terminal shows them in the end: no colours, of a progress bar the last state."""
-        return settled(self.stdout + self.stderr)
+        from pinjra.core.safe_text import settled
+
+        return settled(self.stdout) + settled(self.stderr)
 
 
 def save_artifacts(artifacts: Iterable[Artifact], folder: str | os.PathLike[str]) -> list[Path]:
