@@ -56,7 +56,9 @@ def free_port() -> int:
 class Service:
     """A service process; `restart` ends it without a word and starts another with the same settings."""
 
-    def __init__(self, folder: Path, settings: str = SETTINGS) -> None:
+    alice, bob = ALICE, BOB
+
+    def __init__(self, folder: Path, settings: str) -> None:
         self.settings = folder / "settings.toml"
         self.settings.write_text(settings.format(runs=folder / "runs", alice=ALICE, bob=BOB))
         self.port = free_port()
@@ -103,8 +105,13 @@ class Service:
 
 
 @pytest.fixture(scope="module")
-def service(tmp_path_factory):
-    service = Service(tmp_path_factory.mktemp("agents"))
+def service_settings():
+    return SETTINGS
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory, service_settings):
+    service = Service(tmp_path_factory.mktemp("agents"), service_settings)
     yield service
     assert service.stop() == 0
 

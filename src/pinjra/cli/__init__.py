@@ -42,6 +42,7 @@ _COMMANDS = {
         "Judge programs on problems: HumanEval, MBPP, standard input and output.",
     ),
     "serve": ("pinjra.cli.serve:serve", "Serve sandboxed sessions over HTTP."),
+    "ui": ("pinjra.cli.ui:ui", "Watch and steer agents in the browser."),
     "replay": ("pinjra.cli.replay:replay", "Show a saved run again."),
 }
 

@@ -52,9 +52,10 @@ class SessionAnswer(_Answer):
 
 
 class OpenedAnswer(SessionAnswer):
-    """An open session with what it enforces."""
+    """An open session with what it enforces; where it is asked for, also what a run may use."""
 
     guarantees: GuaranteesAnswer
+    limits: dict[str, float | None] = {}
 
 
 class SessionsAnswer(_Answer):

@@ -16,7 +16,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from pinjra.core.errors import PinjraError
-from pinjra.server.http import agents, chat, description, e2b, fusion, native, streams
+from pinjra.server.http import agents, chat, description, e2b, fusion, native, page, streams, variables
 from pinjra.server.http.audit import Audited
 from pinjra.server.http.bounds import Bounds
 from pinjra.server.http.errors import answer_error, answer_http_error
@@ -76,6 +76,8 @@ def create_app(settings: ServeSettings) -> Starlette:
             Route("/metrics", _metrics),
             *native.ROUTES,
             *agents.ROUTES,
+            *variables.ROUTES,
+            *page.ROUTES,
             *streams.ROUTES,
             *fusion.ROUTES,
             *chat.ROUTES,

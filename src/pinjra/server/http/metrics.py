@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import sys
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from pinjra.core.execution import Execution
@@ -13,6 +16,15 @@ def end_of(done: Execution) -> str:
     """Return in a word how a run ended."""
     error = done.error
     return "ok" if error is None else (error.cause.value if error.cause else error.kind.value)
+
+
+def _memory_bytes() -> float:
+    try:
+        import resource
+    except ImportError:  # Windows
+        return 0.0
+    unit = 1 if sys.platform == "darwin" else 1024  # getrusage(2)
+    return float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit)
 
 
 class Metrics:
@@ -39,6 +51,11 @@ class Metrics:
         """Count the tokens of one answer of a model."""
         self.tokens.labels(tenant, model, "read").inc(read)
         self.tokens.labels(tenant, model, "written").inc(written)
+
+        load = Gauge("pinjra_load", "Load of the machine, last minute", registry=self.registry)
+        load.set_function(lambda: os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0)
+        memory = Gauge("pinjra_memory_bytes", "Largest memory of the service so far", registry=self.registry)
+        memory.set_function(_memory_bytes)
 
     def count_run(self, tenant: str, done: Execution) -> None:
         """Count one finished run."""

@@ -39,7 +39,7 @@ from pinjra.server.http.requests import (
     body_of,
     decoded_files,
 )
-from pinjra.server.http.results import execution_json, guarantees_json
+from pinjra.server.http.results import execution_json, guarantees_json, limits_json
 from pinjra.server.http.tenants import Tenant
 from pinjra.server.http.tools import tools_socket
 
@@ -124,7 +124,10 @@ async def list_sessions(request: Request) -> Response:
 async def show_session(request: Request) -> Response:
     """Describe a session and what it enforces."""
     held = _held(request)
-    return JSONResponse({**described(held), "guarantees": guarantees_json(held.executor.guarantees)})
+    limits = limits_json(held.executor.limits)
+    return JSONResponse(
+        {**described(held), "guarantees": guarantees_json(held.executor.guarantees), "limits": limits}
+    )
 
 
 async def close_session(request: Request) -> Response:

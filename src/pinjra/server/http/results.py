@@ -10,10 +10,11 @@ from typing import Any
 from pydantic_core import from_json, to_json
 
 from pinjra.core.execution import Artifact, Execution, GuestError, Usage
+from pinjra.core.limits import Limits
 from pinjra.core.values import Opaque, Record
 from pinjra.executors.guarantees import Guarantees
 
-__all__ = ["artifact_json", "error_json", "execution_json", "guarantees_json", "value_json"]
+__all__ = ["artifact_json", "error_json", "execution_json", "guarantees_json", "limits_json", "value_json"]
 
 _VALUE_CHARACTERS = 1 << 20  # of a described value
 
@@ -74,6 +75,11 @@ def guarantees_json(guarantees: Guarantees) -> dict[str, Any]:
     return _fields(guarantees)
 
 
-def _fields(value: GuestError | Usage | Guarantees) -> dict[str, Any]:
+def limits_json(limits: Limits) -> dict[str, Any]:
+    """Return what a run may use; None for no limit."""
+    return _fields(limits)
+
+
+def _fields(value: GuestError | Usage | Guarantees | Limits) -> dict[str, Any]:
     found: Mapping[str, Any] = {field.name: getattr(value, field.name) for field in fields(value)}
     return {name: list(part) if isinstance(part, tuple) else part for name, part in found.items()}

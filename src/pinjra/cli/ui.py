@@ -1,0 +1,59 @@
+"""`pinjra ui`: agents and sessions in the browser, for one user of this machine."""
+
+from __future__ import annotations
+
+import webbrowser
+from typing import Any
+
+import click
+
+from pinjra.cli.options import chosen_model, names
+
+__all__ = ["ui"]
+
+
+@click.command()
+@click.option("--model", metavar="NAME", help="Of the agent: as `pinjra run --model`.")
+@click.option("--executor", metavar="NAME", help="Where code runs; the default of this system unless given.")
+@click.option("--imports", default="", metavar="A,B", help="Modules that its code may import, too.")
+@click.option("--tools", default="", metavar="A,B", help="Of visit_webpage, web_search, wikipedia.")
+@click.option("--max-steps", type=click.IntRange(min=1), default=8, show_default=True)
+@click.option("--config", metavar="FILE", help="Agents of a TOML file, as of `pinjra serve`.")
+@click.option("--port", type=click.IntRange(0, 65535), default=0, help="A free one unless given.")
+@click.option("--no-browser", is_flag=True, help="Only print the address.")
+def ui(
+    model: str | None,
+    executor: str | None,
+    imports: str,
+    tools: str,
+    max_steps: int,
+    config: str | None,
+    port: int,
+    no_browser: bool,
+) -> None:
+    """Watch and steer agents, and work in sessions, in the browser. The address holds a token: it is yours alone."""
+    from pinjra.core.errors import MissingDependency
+    from pinjra.executors.registry import default_executor
+
+    try:
+        from pinjra.server.http.for_one import serve_one, settings_for_one
+    except ImportError as error:
+        raise MissingDependency(error.name or "the service", "pip install 'pinjra[serve]'") from error
+    chosen = executor or default_executor()
+    agent: dict[str, Any] | None = None
+    if model is not None or config is None:
+        agent = {
+            "model": chosen_model(model),
+            "tools": tuple(names(tools)),
+            "authorized_imports": tuple(names(imports)),
+            "max_steps": max_steps,
+        }
+    options = {"port": port, "executor": chosen, "executors": (chosen,)}
+    settings = settings_for_one(config, agent, options)
+
+    def tell(address: str) -> None:
+        print(f"Pinjra is at {address}", flush=True)
+        if not no_browser:
+            webbrowser.open(address)
+
+    serve_one(settings, tell)

@@ -1,0 +1,66 @@
+"""The service for one user of this machine: on loopback, with a token made for it, and its page in the browser."""
+
+from __future__ import annotations
+
+import secrets
+import socket
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import uvicorn
+
+from pinjra.server.http.app import create_app
+from pinjra.server.http.settings import ServeSettings, load_settings
+
+__all__ = ["serve_one", "settings_for_one"]
+
+
+def settings_for_one(
+    config: str | None, agent: Mapping[str, Any] | None, options: Mapping[str, Any]
+) -> ServeSettings:
+    """Return settings with one tenant, you, who may do everything.
+
+    Args:
+        config: A TOML file as of `pinjra serve`; its tenants and address are left out of account.
+        agent: An agent named "agent", beside those of the file.
+
+    Raises:
+        ConfigurationError: The file or a value is wrong (the user's fault).
+    """
+    you = {"token": secrets.token_urlsafe(24), "network": ("*",), "packages": True, "sessions": 64}
+    own: dict[str, Any] = {
+        "host": "127.0.0.1",
+        "hosts": (),
+        "tenants": {"you": you},
+        "idle_seconds": 3600.0,
+        **options,
+    }
+    paths = [config] if config else []
+    given = load_settings(paths, {})
+    agents = {name: each.model_dump() for name, each in given.agents.items()}
+    return load_settings(paths, {**own, "agents": {**agents, **({"agent": dict(agent)} if agent else {})}})
+
+
+def serve_one(settings: ServeSettings, tell: Callable[[str], None]) -> None:
+    """Serve until Ctrl-C. `tell` is called with the page's address when it can be opened."""
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((settings.host, settings.port))
+        address = f"http://{settings.host}:{listener.getsockname()[1]}/#token={settings.tenants['you'].token}"
+        config = uvicorn.Config(
+            create_app(settings), log_level="warning", timeout_graceful_shutdown=3, server_header=False
+        )
+        _Server(config, lambda: tell(address)).run(sockets=[listener])
+
+
+class _Server(uvicorn.Server):
+    """A server that says when it has begun."""
+
+    def __init__(self, config: uvicorn.Config, begun: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._begun = begun
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self._begun()

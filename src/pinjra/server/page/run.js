@@ -1,0 +1,282 @@
+// One run, live or of the past, or two branches side by side.
+
+import { Component, html, useEffect, useMemo, useReducer, useRef, useState } from "./vendor/preact.js";
+import { escaped, download, follow, get, post, save, send } from "./api.js";
+import { exported } from "./export.js";
+import { RunTree } from "./model.js";
+import { Act, Artifact, Badge, Code, Elapsed, Output, Problem, Prose, Table } from "./parts.js";
+import { bytes, clean, count, money, seconds } from "./text.js";
+
+const DRAWN_AT_ONCE = 12; // steps a frame, so that a long run does not stall the page
+
+// A run's tree, kept up to date; drawn at most once a frame.
+function useRun(id) {
+  const [, draw] = useReducer((number) => number + 1, 0);
+  const own = useRef(null);
+  if (own.current?.id !== id) own.current = { id, tree: new RunTree(), meta: null, last: 0, state: "", round: 0 };
+  const it = own.current;
+  const [round, again] = useReducer((number) => number + 1, 0);
+  useEffect(() => {
+    let frame = 0;
+    let timer = 0;
+    const soon = () => (frame ||= requestAnimationFrame(() => ((frame = 0), draw())));
+    const refresh = () => get(`/v1/runs/${id}`).then((meta) => ((it.meta = meta), soon()), () => {});
+    refresh();
+    const stop = follow(id, it.last, {
+      on(record, last) {
+        it.tree.apply(record);
+        it.last = last;
+        if (record.event === "StepFinished" && !record.depth) timer ||= setTimeout(() => ((timer = 0), refresh()), 300);
+        soon();
+      },
+      onEnd: (meta) => ((it.meta = meta), soon()),
+      onState: (state) => ((it.state = state), soon()),
+    });
+    return () => (stop(), cancelAnimationFrame(frame), clearTimeout(timer));
+  }, [id, round]);
+  return { ...it, again };
+}
+
+export function RunPage({ id, beside }) {
+  return html`<div class=${beside ? "beside" : "single"}>
+    <${RunColumn} key=${id} id=${id} other=${beside} />
+    ${beside && html`<${RunColumn} key=${beside} id=${beside} other=${id} />`}
+  </div>`;
+}
+
+function RunColumn({ id, other }) {
+  const { tree, meta, state, again } = useRun(id);
+  const steer = useMemo(() => steering(id, meta?.snapshots ?? []), [id, meta]);
+  if (!meta) return html`<section class="run">${state && state !== "live" ? html`<${Problem} error=${state === "lost" ? "The service does not answer; trying again." : state} />` : html`<p class="note">…</p>`}</section>`;
+  return html`<section class="run" aria-label=${clean(meta.task).slice(0, 80)}>
+    <${Head} meta=${meta} tree=${tree} state=${state} other=${other} again=${again} />
+    <div class="sr" aria-live="polite">${tree.news}</div>
+    <div class="body">${tree.roots.map((run, at) => html`<${Steps} key=${run.id} run=${run} version=${run.version} steer=${steer} first=${at === 0} shared=${other && meta.parent !== other ? null : meta.branch_step} />`)}</div>
+    <${Foot} meta=${meta} tree=${tree} again=${again} />
+  </section>`;
+}
+
+function steering(id, snapshots) {
+  const base = `/v1/runs/${id}`;
+  return {
+    snapshots,
+    decide: (key, body) => post(`${base}/decisions/${key}`, body),
+    branch: async (body) => {
+      const branch = await post(`${base}/branches`, body);
+      location.hash = `#/runs/${id}/beside/${branch.id}`;
+    },
+  };
+}
+
+function Head({ meta, tree, state, other, again }) {
+  const base = `/v1/runs/${meta.id}`;
+  const live = meta.state === "running";
+  const { figures } = tree;
+  const element = useRef(null);
+  const export_ = async () => save(await exported(element.current.closest(".run"), meta), `${meta.agent}-${meta.id.slice(0, 6)}.html`);
+  return html`<header ref=${element}>
+    <div class="line">
+      <${Badge} state=${meta.state} />
+      <span class="quiet">${clean(meta.agent)}</span>
+      ${meta.parent && html`<a class="quiet" href=${`#/runs/${meta.parent}/beside/${meta.id}`}>branch at step ${meta.branch_step}</a>`}
+      ${other && html`<a class="quiet" href=${`#/runs/${meta.id}`}>alone</a>`}
+      ${state === "lost" && html`<span class="problem inline" role="status">no connection; trying again</span>`}
+    </div>
+    <h1>${clean(meta.task)}</h1>
+    <dl class="figures">
+      <div><dt>steps</dt><dd>${figures.steps}</dd></div>
+      <div><dt>tokens</dt><dd>${(figures.input + figures.output).toLocaleString("en")}</dd></div>
+      ${figures.money > 0 && html`<div><dt>cost</dt><dd>${money(figures.money)}</dd></div>`}
+      <div><dt>time</dt><dd><${Elapsed} since=${tree.roots.at(-1)?.started ?? meta.started} total=${meta.seconds} live=${live} /></dd></div>
+    </dl>
+    <div class="line actions">
+      ${live && html`<${Act} run=${() => post(`${base}/interrupt`)} kind="strong">Interrupt<//>`}
+      <label class="pick">ask me before <select value=${meta.approval} onChange=${(event) => send("PUT", `${base}/approval`, { approval: event.target.value }).then(again, again)}>
+        <option value="">nothing</option><option value="code">code runs</option><option value="tools">tools are called</option><option value="all">code and tools</option>
+      </select></label>
+      ${meta.session && html`<a class="button" href=${`#/sessions/${meta.session}`}>Session</a>`}
+      <details class="menu"><summary class="button">More</summary><div>
+        <a href=${`#/replay/${meta.id}`}>Play again</a>
+        <${Act} run=${export_}>Save as one HTML file<//>
+        <${Act} run=${() => download(`${base}/memory`, `${meta.agent}.json`)}>Save for pinjra replay<//>
+        <${Act} run=${async () => { await send("DELETE", base); location.hash = "#/"; }}>Remove<//>
+      </div></details>
+    </div>
+  </header>`;
+}
+
+// Steps of a run, some more each frame.
+export class Steps extends Component {
+  constructor() {
+    super();
+    this.state = { drawn: DRAWN_AT_ONCE };
+  }
+
+  shouldComponentUpdate(next, state) {
+    return next.version !== this.props.version || state.drawn !== this.state.drawn || next.steer !== this.props.steer;
+  }
+
+  componentDidMount() {
+    this.componentDidUpdate();
+  }
+
+  componentDidUpdate() {
+    if (this.state.drawn < this.props.run.items.length)
+      requestAnimationFrame(() => this.setState(({ drawn }) => ({ drawn: drawn + DRAWN_AT_ONCE })));
+  }
+
+  render({ run, steer, first = true, shared = null }, { drawn }) {
+    const items = shared ? run.items.filter((item) => item.kind !== "step" || item.number >= shared) : run.items;
+    return html`${!first && html`<h2 class="further">${clean(run.task)}</h2>`}
+      <ol class="steps">${items.slice(0, drawn).map((item, at) => html`<li key=${at}>${item.kind === "step" ? html`<${Step} step=${item} version=${item.version} steer=${steer} />` : item.kind === "plan" ? html`<${Plan} text=${item.text} />` : item.kind === "draft" ? html`<div class="writing draft"><${Prose} text=${item.text} /></div>` : html`<${Answer} answer=${item} />`}</li>`)}</ol>
+      ${run.error && html`<p class="problem">${clean(run.error)}</p>`}`;
+  }
+}
+
+function Plan({ text }) {
+  return html`<details class="plan" open><summary>Plan</summary><${Prose} text=${text} /></details>`;
+}
+
+function Answer({ answer }) {
+  return html`<section class="answer" aria-label="Answer"><h3>Answer</h3>${answer.table ? html`<${Table} table=${answer.table} />` : html`<pre class="value">${clean(answer.value)}</pre>`}</section>`;
+}
+
+class Step extends Component {
+  constructor() {
+    super();
+    this.state = { editing: false };
+  }
+
+  shouldComponentUpdate(next, state) {
+    const { version, steer } = this.props;
+    return next.version !== version || state.editing !== this.state.editing || next.steer?.snapshots !== steer?.snapshots;
+  }
+
+  render({ step, steer }, { editing }) {
+    const { number, state } = step;
+    const isAsked = step.asked.some((asked) => asked.kind === "code" && !asked.decision);
+    const own = step.run.depth === 0 && state === "done" && step.code !== null && steer?.snapshots?.includes(number);
+    return html`<article class=${`step ${state}`} aria-label=${step.run.depth ? `${clean(step.run.agent)}, step ${number}` : `Step ${number}`}>
+      <h3><span class="number">${number}</span><span class="sr"> step</span></h3>
+      <div class="what">
+        ${step.thought && html`<${Prose} text=${step.thought} />`}
+        ${step.model && html`<div class="writing"><${Prose} text=${isAsked ? step.model.split("```")[0] : step.model} /></div>`}
+        ${state === "thinking" && !step.model && !step.asked.length && html`<p class="note pulse">the model thinks</p>`}
+        ${step.code !== null && !editing && html`<${Code} code=${step.code} label=${`Code of step ${number}`} />`}
+        ${editing && html`<${Edit} step=${step} steer=${steer} close=${() => this.setState({ editing: false })} />`}
+        ${step.asked.map((asked) => html`<${Approval} key=${asked.key} asked=${asked} steer=${steer} />`)}
+        ${step.calls.map((call) => html`<${Call} key=${call.call} call=${call} steer=${steer} />`)}
+        ${step.nested.map((run) => html`<${Nested} key=${run.id} run=${run} steer=${steer} />`)}
+        ${!step.screen.isEmpty && html`<${Output} screen=${step.screen} version=${step.version} label=${`Output of step ${number}`} />`}
+        ${step.artifacts.filter(({ media_type: type }) => !(step.table && type === "text/html")).map((artifact) => html`<${Artifact} key=${artifact.frame} artifact=${artifact} />`)}
+        ${!step.isFinal && (step.table ? html`<${Table} table=${step.table} />` : step.value && html`<pre class="value">${clean(step.value)}</pre>`)}
+        ${step.notes.map((note) => html`<p class="note">${clean(note)}</p>`)}
+        ${step.error && html`<pre class="problem">${clean(step.error.replace(/^AgentExecutionError: /, ""))}</pre>`}
+        ${state === "running" && html`<p class="note pulse">runs</p>`}
+        ${state === "done" && html`<p class="figure">
+          ${seconds(step.seconds)} · ${count(step.input + step.output, "token")}${step.money > 0 && ` · ${money(step.money)}`}
+          ${own && !editing && html` <button type="button" class="small" onClick=${() => this.setState({ editing: true })}>Edit and run again</button>`}
+        </p>`}
+      </div>
+    </article>`;
+  }
+}
+
+// Code to be changed, in a box that grows with it.
+function Editor({ value, onInput, label, grab = false }) {
+  const box = useRef(null);
+  useEffect(() => grab && box.current.focus(), []);
+  return html`<textarea class="editor" ref=${box} aria-label=${label} spellcheck=${false} rows=${Math.min(Math.max(value.split("\n").length + 1, 3), 30)} value=${value} onInput=${(event) => onInput(event.target.value)}></textarea>`;
+}
+
+function Edit({ step, steer, close }) {
+  const [code, setCode] = useState(step.code);
+  return html`<div class="edit">
+    <${Editor} value=${code} onInput=${setCode} label=${`Other code for step ${step.number}`} grab />
+    <div class="line">
+      <${Act} kind="strong" run=${() => steer.branch({ step: step.number, code, goes_on: true })}>Run in a branch<//>
+      <${Act} run=${() => steer.branch({ step: step.number, code, goes_on: false })}>Only this step<//>
+      <button type="button" onClick=${close}>Cancel</button>
+    </div>
+  </div>`;
+}
+
+const DECISIONS = { approve: "approved", refuse: "refused", edit: "changed", over: "not answered" };
+
+function Approval({ asked, steer }) {
+  const isCode = asked.kind === "code";
+  const given = isCode ? asked.code : JSON.stringify(asked.arguments, null, 2);
+  const [text, setText] = useState(given);
+  const [reason, setReason] = useState("");
+  if (asked.decision) {
+    const why = asked.reason ? `: ${clean(asked.reason)}` : "";
+    return html`<p class="note">${isCode ? "Code" : `Call of ${clean(asked.name)}`} ${DECISIONS[asked.decision]}${why}</p>`;
+  }
+  if (!steer) return null;
+  const edited = text !== given;
+  const yes = () => {
+    if (!edited) return steer.decide(asked.key, { decision: "approve" });
+    const change = isCode ? { code: text } : { arguments: JSON.parse(text) };
+    return steer.decide(asked.key, { decision: "edit", ...change });
+  };
+  return html`<form class="approval" aria-label="Approval" onSubmit=${(event) => event.preventDefault()}>
+    <p><strong>${isCode ? "Run this code?" : html`Call <code>${clean(asked.name)}</code> with this?`}</strong> You may change it first.</p>
+    <${Editor} value=${text} onInput=${setText} label=${isCode ? "Code to approve" : "Arguments to approve"} />
+    <div class="line">
+      <${Act} kind="strong" run=${yes}>${edited ? "Approve the change" : "Approve"}<//>
+      <input type="text" placeholder="why not" aria-label="Reason to refuse" value=${reason} onInput=${(event) => setReason(event.target.value)} />
+      <${Act} run=${() => steer.decide(asked.key, { decision: "refuse", reason })}>Refuse<//>
+    </div>
+  </form>`;
+}
+
+function Call({ call, steer }) {
+  const given = Object.entries(call.arguments ?? {}).map(([name, value]) => `${clean(name)}=${short(value)}`).join(", ");
+  const isOpen = call.state === "open";
+  return html`<details class="call" open=${call.nested.length > 0 && isOpen}>
+    <summary><span class="name">${clean(call.name)}</span>(${given}) ${isOpen ? html`<span class="pulse">…</span>` : html`<span class=${call.error ? "bad" : "result"}>→ ${call.error ? clean(call.error) : short(call.value)}</span>`}</summary>
+    ${call.nested.map((run) => html`<${Nested} key=${run.id} run=${run} steer=${steer} />`)}
+    <dl>${Object.entries(call.arguments ?? {}).map(([name, value]) => html`<div><dt>${clean(name)}</dt><dd><pre>${whole(value)}</pre></dd></div>`)}
+      ${!isOpen && html`<div><dt>${call.error ? "error" : "result"}</dt><dd><pre>${call.error ? clean(call.error) : whole(call.value)}</pre></dd></div>
+      <div><dt>time</dt><dd>${seconds(call.seconds ?? 0)}</dd></div>`}</dl>
+  </details>`;
+}
+
+function Nested({ run, steer }) {
+  return html`<details class="nested" open=${run.state === "running"}>
+    <summary><strong>${clean(run.agent)}</strong> <${Badge} state=${run.state} /> <span class="quiet">${clean(run.task).slice(0, 120)}</span></summary>
+    <${Steps} run=${run} version=${run.version} steer=${steer} />
+  </details>`;
+}
+
+function whole(value) {
+  return clean(typeof value === "string" ? value : JSON.stringify(value, null, 1));
+}
+
+function short(value) {
+  const text = clean(typeof value === "string" ? value : JSON.stringify(value) ?? "").replace(/\s+/g, " ");
+  return text.length > 80 ? `${text.slice(0, 79)}…` : text;
+}
+
+function Foot({ meta, tree, again }) {
+  const [task, setTask] = useState("");
+  if (meta.state === "running") return html`<p class="now" role="status"><span class="pulse">●</span> ${clean(tree.doing)}</p>`;
+  const canGoOn = meta.state !== "success";
+  const go = async (body) => {
+    await post(`/v1/runs/${meta.id}/resume`, body);
+    setTask("");
+    again();
+  };
+  return html`<footer>
+    ${meta.files.length > 0 && html`<h2>Files</h2><ul class="files">${meta.files.map(
+      ({ name, size }) => html`<li><${Act} kind="file" run=${() => download(`/v1/runs/${meta.id}/files/${escaped(name)}`, name)}>${clean(name)}<//> <span class="quiet">${bytes(size)}</span></li>`,
+    )}</ul>`}
+    <form class="more" onSubmit=${(event) => event.preventDefault()}>
+      <textarea rows="2" aria-label="A further task" placeholder="A further task, in the same session" value=${task} onInput=${(event) => setTask(event.target.value)}></textarea>
+      <div class="line">
+        <${Act} kind="strong" disabled=${!task.trim()} run=${() => go({ task })}>Send<//>
+        ${canGoOn && html`<${Act} run=${() => go({})}>Go on with the same task<//>`}
+      </div>
+    </form>
+  </footer>`;
+}
