@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 
 
 __all__ = ["OutputCallback", "PythonExecutor"]
+
+_INSIST_SECONDS = 0.5  # longer than the grace an executor gives before it kills
 
 OutputCallback = Callable[[Stream, str], None]
 
@@ -49,6 +53,34 @@ class PythonExecutor(metaclass=CheckedMethods):
             code: Python source of any length.
             wall_seconds: For this run instead of `limits.wall_seconds`.
         """
+
+    async def arun(self, code: str, *, wall_seconds: float | None = None) -> Execution:
+        """Return what `run` returns; the event loop goes on meanwhile. Cancelled, it interrupts the run and waits for its end.
+
+        A session on a stream of this machine (jail, local, oci, ssh) is followed by the loop itself; others by one of the loop's
+        threads. Async tools run as tasks of the loop, all others on its threads.
+        """
+        return await self._on_thread(partial(self.run, code, wall_seconds=wall_seconds))
+
+    async def aexec(
+        self, argv: Sequence[str], *, stdin: str | bytes = b"", timeout: float | None = None
+    ) -> Execution:
+        """Return what `exec` returns; as `arun`, on one of the event loop's threads."""
+        return await self._on_thread(partial(self.exec, argv, stdin=stdin, timeout=timeout))
+
+    async def aclose(self) -> None:
+        """Do what `close` does, without holding up the event loop."""
+        await asyncio.to_thread(self.close)
+
+    async def _on_thread(self, work: Callable[[], Execution]) -> Execution:
+        running = asyncio.ensure_future(asyncio.to_thread(work))
+        try:
+            return await asyncio.shield(running)
+        except asyncio.CancelledError:
+            while not running.done():  # again and again: it may not have begun yet
+                self.interrupt()
+                await asyncio.wait({running}, timeout=_INSIST_SECONDS)
+            raise
 
     def exec(
         self, argv: Sequence[str], *, stdin: str | bytes = b"", timeout: float | None = None
@@ -191,6 +223,14 @@ class PythonExecutor(metaclass=CheckedMethods):
 
     def __enter__(self) -> Self:
         return self
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -408,6 +408,10 @@ class JailTransport:
             except OSError:
                 return b""
 
+    def fileno(self) -> int:
+        """Return what is readable when the session says something, or ends; -1 when it is closed."""
+        return self._stream.fileno()
+
     def write(self, data: bytes) -> None:
         """Send all of `data`.
 

@@ -105,6 +105,10 @@ class SubprocessTransport:
                 if not ready:
                     raise TimeoutError(f"nothing came within {timeout_seconds} s")
 
+    def fileno(self) -> int:
+        """Return what is readable when the worker says something; -1 when it is closed."""
+        return self._out
+
     def _poll(self, deadline: float | None) -> set[int]:
         poll = select.poll()
         poll.register(self._out, select.POLLIN)

@@ -1,8 +1,9 @@
 """One live worker as the host sees it: runs, calls, requests, deadlines.
 
-Theory: there is no thread of ours while a session is idle, nor while a run goes on. Whoever waits reads the stream, under the
-connection's lock, and dispatches what comes: to the run, to the tools, or to the thread that asked for a file. Sends have a lock
-of their own, so that interrupts and answers of tools get through while another thread reads.
+Theory: there is no thread of ours while a session is idle, nor while a run goes on. `_steps` itself waits for nothing, so that
+a run can be followed by a thread or on an event loop. Whoever waits reads the stream, under the connection's lock, and
+dispatches what comes: to the run, to the tools, or to the thread that asked for a file. Sends have a lock of their own, so that
+interrupts and answers of tools get through while another thread reads.
 
 What does not work: telling an interrupted run from another by what the worker says (it may be hostile; the host's own note
 decides), and waiting for a run's end only (a kill that crosses it would hit the next run: every kill is waited for).
@@ -10,10 +11,13 @@ decides), and waiting for a run's end only (a kill that crosses it would hit the
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -56,6 +60,9 @@ REQUEST_SECONDS = 60.0  # for what the supervisor does itself: files, reset, bin
 LOCK_SECONDS = 0.02  # a thread that waits for an answer tries so often whether it may read itself
 
 Expected = TypeVar("Expected", bound=Message)
+_WITHIN: ContextVar[tuple[WorkerConnection, ...]] = ContextVar(
+    "pinjra_sessions_above", default=()
+)  # whose run this is part of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,23 +175,92 @@ class WorkerConnection:
             SessionLost: The worker is gone.
             ProtocolViolation: A hostile worker.
         """
-        self.record = record
-        self.tool_calls.begin_run(record.clock, record.host_time)
-        try:
-            run, blobs = self.messages.connection.run + 1, (stdin,) if stdin else ()
-            self.messages.send(Execute(run=run, code=code, argv=argv, blobs=blobs))
+        with self._running(record, None):
+            self._say(code, argv, stdin)
             self._follow(record)
+
+    async def arun(self, record: RunRecord, code: str, argv: tuple[str, ...], stdin: bytes) -> None:
+        """Do the same on an event loop, which goes on meanwhile; cancelled, the run is interrupted first. Raises as `run`."""
+        with self._running(record, asyncio.get_running_loop()):
+            self._say(code, argv, stdin)
+            try:
+                await self._afollow(record)
+            except asyncio.CancelledError:
+                record.forget_listener()
+                self.interrupt()
+                await self._afollow(record)
+                raise
+
+    @contextmanager
+    def _running(self, record: RunRecord, loop: asyncio.AbstractEventLoop | None) -> Iterator[None]:
+        self.record = record
+        self.tool_calls.begin_run(record.clock, record.host_time, loop)
+        token = _WITHIN.set((*_WITHIN.get(), self))
+        try:
+            yield
         except (SessionLost, ProtocolViolation):
             raise
         except BaseException:
             self._abandon(record)  # Ctrl-C on the host, or a callback of the caller failed
             raise
         finally:
+            _WITHIN.reset(token)
             self.record = None
             self.tool_calls.end_run()
 
+    def _say(self, code: str, argv: tuple[str, ...], stdin: bytes) -> None:
+        blobs = (stdin,) if stdin else ()
+        self.messages.send(Execute(run=self.messages.connection.run + 1, code=code, argv=argv, blobs=blobs))
+
     def _follow(self, record: RunRecord) -> None:
         """Read and dispatch until the run is over and every kill is confirmed."""
+        steps = self._steps(record)
+        try:
+            deadline = next(steps)
+            while True:
+                deadline = steps.send(self.messages.receive(deadline))
+        except StopIteration:
+            return
+
+    async def _afollow(self, record: RunRecord) -> None:
+        """Do the same, waiting on the event loop."""
+        steps = self._steps(record)
+        try:
+            deadline = next(steps)
+            while True:
+                message = self.messages.receive(time.monotonic())  # what is there already
+                await self._others_turn(record, 0.0 if message else deadline - time.monotonic())
+                deadline = steps.send(message or self.messages.receive(time.monotonic()))
+        except StopIteration:
+            return
+
+    async def _others_turn(self, record: RunRecord, seconds: float) -> None:
+        """Let the event loop go on until the stream is readable, so many seconds at the longest; that time is not the run's."""
+        began = record.host_time.now()
+        loop, descriptor = asyncio.get_running_loop(), self.descriptor
+        try:
+            if seconds <= 0 or descriptor < 0:
+                await asyncio.sleep(0)
+                return
+            ready = loop.create_future()
+            timer = loop.call_later(seconds, _wake, ready)
+            loop.add_reader(descriptor, _wake, ready)
+            try:
+                await ready
+            finally:
+                timer.cancel()
+                loop.remove_reader(descriptor)
+        finally:
+            record.host_time.leave_out(began)
+
+    @property
+    def descriptor(self) -> int:
+        """Return what is readable when the worker has said something; -1 where the transport has no such thing."""
+        fileno = getattr(self.messages.transport, "fileno", None)
+        return int(fileno()) if fileno is not None else -1
+
+    def _steps(self, record: RunRecord) -> Generator[float, Message | None, None]:
+        """Yield until when to wait for a message, and take it or None, until the run is over and every kill is confirmed."""
         connection = self.messages.connection
         # What came in one piece with the end is this run's too: a kill's answer must not be taken for the next one's.
         while not record.is_over or connection.open_kills or self.messages.has_waiting:
@@ -196,7 +272,7 @@ class WorkerConnection:
             own = record.kill_deadline or record.wall_deadline()
             deadlines = (own, self.tool_calls.next_deadline())
             nearest = min([at for at in deadlines if at is not None], default=now + LOOK_SECONDS)
-            message = self.messages.receive(min(nearest, now + LOOK_SECONDS))
+            message = yield min(nearest, now + LOOK_SECONDS)
             if message is not None:
                 self._dispatch(message)
 
@@ -349,6 +425,11 @@ class WorkerConnection:
             if message is not None:
                 self._dispatch(message)
 
+    def require_outside(self) -> None:
+        """Raise `ConfigurationError` when the caller is a tool of this session, which would wait for itself."""
+        if self in _WITHIN.get():
+            self.require_idle()
+
     def require_idle(self) -> None:
         """Raise `ConfigurationError` when the caller is a tool of the run in progress."""
         if self.record is not None:
@@ -363,3 +444,8 @@ _HANDLERS: Mapping[type[Message], Callable[..., None]] = {
     Finished: WorkerConnection._on_finished,
     Lost: WorkerConnection._on_lost,
 }
+
+
+def _wake(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)

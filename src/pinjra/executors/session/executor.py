@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import atexit
 import os
 import secrets
 import weakref
 from abc import abstractmethod
-from collections.abc import Callable, Container, Hashable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import (
+    AsyncIterator,
+    Callable,
+    Container,
+    Hashable,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Unpack, cast
@@ -30,7 +40,7 @@ from pinjra.core.limits import Limits
 from pinjra.executors.base import PythonExecutor, check_file_name, is_file_name
 from pinjra.executors.pool import POOL
 from pinjra.executors.session.capabilities import check_can
-from pinjra.executors.session.connection import Patience, WorkerConnection
+from pinjra.executors.session.connection import LOCK_SECONDS, Patience, WorkerConnection
 from pinjra.executors.session.file_pieces import PIECE_BYTES, with_progress
 from pinjra.executors.session.guest_state import GuestState
 from pinjra.executors.session.languages import language_of
@@ -241,6 +251,7 @@ class SessionExecutor(PythonExecutor):
         """Hold the connection, idle and usable; note its loss."""
         self._check_usable()
         connection = self._connection
+        connection.require_outside()
         with connection.lock:
             self._check_usable()
             connection.check()
@@ -304,12 +315,58 @@ class SessionExecutor(PythonExecutor):
 
     def _run(self, code: str, argv: tuple[str, ...], stdin: bytes, wall_seconds: float | None) -> Execution:
         with self._in_use() as connection:
-            wall = self.limits.wall_seconds if wall_seconds is None else wall_seconds
-            record = RunRecord(self.limits, wall, self.on_output)
+            record = self._record(wall_seconds)
             connection.run(record, code, argv, stdin)
-            if record.is_given_back and self._closed:
-                raise ExecutorClosed("this executor was closed while it was in use")
-            return replace(record.execution(connection.tool_calls), files=self._files_of(record))
+            return self._ended(record, connection)
+
+    async def arun(
+        self,
+        code: str,
+        *,
+        wall_seconds: float | None = None,
+        language: str = "python",
+        stdin: str | bytes = b"",
+        files: GivenFiles = (),
+    ) -> Execution:
+        """Return what `run` returns, on the event loop and without a thread; see `PythonExecutor.arun`."""
+        if files or language != "python" or not self._can_follow_on_loop():
+            return await self._on_thread(
+                lambda: self.run(code, wall_seconds=wall_seconds, language=language, stdin=stdin, files=files)
+            )
+        async with self._aturn():
+            with self._in_use() as connection:
+                record = self._record(wall_seconds)
+                await connection.arun(record, code, (), _as_bytes(stdin))
+                return self._ended(record, connection)
+
+    def _can_follow_on_loop(self) -> bool:
+        has_readers = type(asyncio.get_running_loop()).__name__ != "ProactorEventLoop"  # Windows
+        return has_readers and self._connection.descriptor >= 0
+
+    @asynccontextmanager
+    async def _aturn(self) -> AsyncIterator[None]:
+        """Wait for this session's turn without holding up the event loop, and have it."""
+        while True:
+            self._check_usable()
+            connection = self._connection
+            connection.require_outside()
+            # The lock knows threads only, and another coroutine of this thread may be the one that runs.
+            if connection.record is None and connection.lock.acquire(blocking=False):
+                break
+            await asyncio.sleep(LOCK_SECONDS)
+        try:
+            yield
+        finally:
+            connection.lock.release()
+
+    def _record(self, wall_seconds: float | None) -> RunRecord:
+        wall = self.limits.wall_seconds if wall_seconds is None else wall_seconds
+        return RunRecord(self.limits, wall, self.on_output)
+
+    def _ended(self, record: RunRecord, connection: WorkerConnection) -> Execution:
+        if record.is_given_back and self._closed:
+            raise ExecutorClosed("this executor was closed while it was in use")
+        return replace(record.execution(connection.tool_calls), files=self._files_of(record))
 
     def _files_of(self, record: RunRecord) -> dict[str, GuestFile]:
         return {

@@ -1,9 +1,10 @@
 """Calls of the guest -> host functions -> answers. The guest's part of a call is data; the function never leaves the host.
 
-The function alone decides where and when its calls run; nothing that the worker says does. A plain function runs here and now, on
-the thread that runs the guest's code, in the caller's own context, so one after the other. Concurrent functions, async ones and
-those with a time limit run on threads of their own in copies of that context; where such a function is not concurrent, its calls
-wait for their turn, also for one that was given up and still runs.
+The function alone decides where and when its calls run; nothing that the worker says does. A plain function runs here and now,
+on the thread that runs the guest's code, in the caller's own context, so one after the other. Concurrent functions, async ones
+and those with a time limit run on threads of their own in copies of that context (where an event loop follows the run: async
+ones as its tasks, all others on its threads); where such a function is not concurrent, its calls wait for their turn, also for
+one that was given up and still runs.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
+from functools import partial
 from typing import cast
 
 from pinjra.core.calls import HostFunction
@@ -109,9 +111,15 @@ class _Open:
     clock: ToolClock
     deadline: float | None
     turn: int | None  # which queue it waits in; None where the function is concurrent
+    loop: asyncio.AbstractEventLoop | None
     cancel: Callable[[], object] | None = None
     lock: threading.Lock = field(default_factory=threading.Lock)
     is_answered: bool = False
+
+    @property
+    def is_task(self) -> bool:
+        """Whether it runs on the event loop itself."""
+        return self.loop is not None and self.function.is_async
 
 
 class ToolCalls:
@@ -130,6 +138,7 @@ class ToolCalls:
         self.functions: dict[str, HostFunction] = {}
         self.clock = ToolClock()
         self.host_time = HostTime(None)
+        self.loop: asyncio.AbstractEventLoop | None = None
         self.calls = 0
         self._handles: dict[int, object] = {}
         self._next_handle = 0
@@ -141,10 +150,16 @@ class ToolCalls:
 
     # ------------------------------------------------------------ runs
 
-    def begin_run(self, clock: ToolClock, host_time: HostTime) -> None:
-        """Count calls of a new run from 0, and their time on its clocks."""
+    def begin_run(
+        self, clock: ToolClock, host_time: HostTime, loop: asyncio.AbstractEventLoop | None
+    ) -> None:
+        """Count calls of a new run from 0, and their time on its clocks.
+
+        Args:
+            loop: That follows the run: async functions run there, and no others, which would hold it up.
+        """
         self.calls = 0
-        self.clock, self.host_time = clock, host_time
+        self.clock, self.host_time, self.loop = clock, host_time, loop
 
     def end_run(self) -> None:
         """Give up every call that is still open: its run is over and nobody waits for it."""
@@ -175,7 +190,8 @@ class ToolCalls:
                 self._fail(message.call, "TypeError", str(error))
                 return
         # SECURITY: `message.concurrent` is the guest's word and not asked: a plain tool is written for one call at a time.
-        if function.is_concurrent or function.is_async or function.seconds is not None:
+        is_apart = function.is_concurrent or function.is_async or function.seconds is not None
+        if is_apart or self.loop is not None:
             self._start(message.call, function, arguments)
         else:
             self._inline(message.call, function, arguments)
@@ -234,7 +250,8 @@ class ToolCalls:
     ) -> None:
         deadline = None if function.seconds is None else time.monotonic() + function.seconds
         turn = None if function.is_concurrent else id(function.function)
-        each = _Open(call, function, arguments, contextvars.copy_context(), self.clock, deadline, turn)
+        context = contextvars.copy_context()
+        each = _Open(call, function, arguments, context, self.clock, deadline, turn, self.loop)
         each.clock.enter()
         with self._lock:
             self._open.add(each)
@@ -247,14 +264,49 @@ class ToolCalls:
                 self._backlog.append(each)
                 return
             self._threads += 1
-        threading.Thread(target=self._work, args=(each,), name="pinjra-tool", daemon=True).start()
+        self._launch(each)
+
+    def _launch(self, each: _Open) -> None:
+        """Carry out a call where it belongs: on the event loop, on one of the loop's threads, or on a thread of its own."""
+        loop = each.loop
+        try:
+            if loop is None:
+                threading.Thread(target=self._work, args=(each,), name="pinjra-tool", daemon=True).start()
+            elif each.is_task:
+                loop.call_soon_threadsafe(self._begin_task, loop, each)
+            else:
+                loop.call_soon_threadsafe(loop.run_in_executor, None, self._work, each)
+        except RuntimeError:  # the loop was closed: its runs are over, and nobody waits for an answer
+            self._finish(each, None)
+
+    def _begin_task(self, loop: asyncio.AbstractEventLoop, each: _Open) -> None:
+        task = loop.create_task(self._await(each), context=each.context)
+        each.cancel = lambda: loop.call_soon_threadsafe(task.cancel)
+
+    async def _await(self, each: _Open) -> None:
+        if not each.is_answered:
+            args, kwargs = each.arguments
+            action: Callable[[], object]
+            try:
+                result = await cast(
+                    "Coroutine[object, object, object]", each.function.function(*args, **kwargs)
+                )
+                action = lambda: result  # noqa: E731
+            except BaseException as error:  # told as the function's
+                action = partial(_raise, error)
+            self._finish(each, self._outcome(each.call, each.function, action))
+        following = self._next(each)
+        if following is not None:
+            self._launch(following)
 
     def _work(self, first: _Open) -> None:
         each: _Open | None = first
-        while each is not None:
+        while each is not None and not each.is_task:
             if not each.is_answered:
                 self._finish(each, self._carried_out(each))
             each = self._next(each)
+        if each is not None:
+            self._launch(each)
 
     def _carried_out(self, each: _Open) -> Answer:
         try:
@@ -356,6 +408,10 @@ class ToolCalls:
         """Give up everything."""
         self._handles.clear()
         self.end_run()
+
+
+def _raise(error: BaseException) -> object:
+    raise error
 
 
 def _failure(call: int, kind: str, message: str) -> Answer:

@@ -14,6 +14,8 @@ class Transport(Protocol):
         BackendError: The provider's API, network or daemon failed.
     """
 
+    # Where there is a descriptor that is readable when `read` has something, `fileno()` returns it: then an event loop can follow
+    # the session without a thread.
     eight_bit_clean: bool
     """Raw bytes survive both ways; False where the stream is text (then everything is ASCII JSON lines)."""
 
