@@ -200,6 +200,34 @@ found
 }
 
 
+JOBLIB = """
+from joblib import Parallel, delayed
+k = 3
+def f(x):
+    return x * k
+[
+    Parallel(n_jobs=-1)(delayed(f)(n) for n in range(4)),
+    Parallel(n_jobs=2)(delayed(lambda x: x + k)(n) for n in range(4)),
+    list(Parallel(n_jobs=2, return_as="generator")(delayed(abs)(-n) for n in range(4))),
+]
+"""
+
+
+@pytest.mark.parametrize("is_preloaded", [True, False])
+def test_joblib_s_own_pools_work_in_run_after_run_and_take_no_rollback_away(is_preloaded: bool) -> None:
+    pytest.importorskip("joblib")
+    options = {} if is_preloaded else {"preload": ()}
+    with sandbox("jail", authorized_imports=["joblib"], limits=Limits(wall_seconds=60), **options) as box:
+        for _time in range(2):
+            done = box.run(JOBLIB)
+            assert (done.error, done.stderr) == (None, "")
+            assert done.value == [[0, 3, 6, 9], [3, 4, 5, 6], [0, 1, 2, 3]]
+        assert set(box.list_files()) == set()
+        done = box.run("while True: pass", wall_seconds=0.5)
+        assert done.error is not None and done.error.rolled_back
+        assert box.run("k").value == 3
+
+
 @pytest.mark.parametrize("kind", POOLS)
 def test_process_pools_work_without_any_program(kind: str) -> None:
     with sandbox("jail", guard=False) as box:

@@ -13,6 +13,7 @@ ELSEWHERE = (
     "in the sandbox: No module named",
     "the supervisor of WebAssembly is a part of the host",
     "this executor has no programs=",
+    "this executor has no packages=",
 )
 
 

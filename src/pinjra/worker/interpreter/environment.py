@@ -1,4 +1,4 @@
-"""What a box has that a process of its own has not: variables and folders of the host's choice, memory that ends with it."""
+"""What a box has that a process of its own has not: variables and folders of the host's choice."""
 
 from __future__ import annotations
 
@@ -6,14 +6,9 @@ import os
 import random
 import sys
 import time
-from collections.abc import Iterable, Sequence
-from importlib.abc import MetaPathFinder
-from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
-from types import ModuleType
+from collections.abc import Iterable
 
-__all__ = ["do_without_tracker", "link_folders", "reseed", "set_variables"]
-
-_TRACKER = "multiprocessing.resource_tracker"
+__all__ = ["link_folders", "reseed", "set_variables"]
 
 
 def set_variables(pairs: Iterable[str]) -> None:
@@ -51,35 +46,3 @@ def reseed() -> None:
     numpy_random = sys.modules.get("numpy.random")
     if numpy_random is not None:
         numpy_random.seed()
-
-
-def do_without_tracker() -> None:
-    """Let `multiprocessing` start no process that removes named memory and semaphores behind it: they end with the box.
-
-    That process is a Python of its own. Where no program may be started it ends at once, and `SharedMemory` or `Lock` fail with a
-    broken pipe, whenever it has ended before they write to it.
-    """
-    sys.meta_path.insert(0, _WithoutTracker())
-
-
-class _WithoutTracker(MetaPathFinder):
-    """Finds the tracker's module, and no other: what costs 40 ms is imported when it is wanted."""
-
-    def find_spec(
-        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
-    ) -> ModuleSpec | None:
-        spec = PathFinder.find_spec(fullname, path) if fullname == _TRACKER else None
-        if spec is not None and spec.origin is not None:
-            spec.loader = _Loader(fullname, spec.origin)
-        return spec
-
-
-class _Loader(SourceFileLoader):
-    def exec_module(self, module: ModuleType) -> None:
-        super().exec_module(module)
-        for name in ("ensure_running", "register", "unregister"):
-            setattr(module, name, _nothing)
-
-
-def _nothing(*_: object) -> None:
-    """Do nothing, and be no reason to start a process."""

@@ -16,11 +16,11 @@ from typing import NoReturn
 from pinjra.core.execution import Cause
 from pinjra.wire.connection import GuestConnection
 from pinjra.wire.messages import Execute, Finished, GrantTools, SetVariables
-from pinjra.worker.interpreter import streams
+from pinjra.worker.interpreter import process_pools, streams
 from pinjra.worker.interpreter.changed_files import FileStates
 from pinjra.worker.interpreter.channel import Channel
 from pinjra.worker.interpreter.checkpoint import SET_ASIDE, UNDO, Branch, Checkpointer, has_threads
-from pinjra.worker.interpreter.environment import do_without_tracker, link_folders, reseed, set_variables
+from pinjra.worker.interpreter.environment import link_folders, reseed, set_variables
 from pinjra.worker.interpreter.interrupts import Interrupts
 from pinjra.worker.interpreter.program import Program
 from pinjra.worker.interpreter.reserve import MemoryReserve
@@ -210,7 +210,7 @@ def _work_in(scratch: str) -> None:
         sys.path.append("")  # modules of the program's own, behind all others
     os.environ.update(HOME=scratch, TMPDIR=scratch, MPLCONFIGDIR=scratch)
     tempfile.tempdir = None
-    do_without_tracker()
+    process_pools.adapt()
 
 
 def _print_to(captured: tuple[int, ...]) -> None:
@@ -222,8 +222,9 @@ def _print_to(captured: tuple[int, ...]) -> None:
 def _keep_environment() -> None:
     kept = {name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ}
     os.environ.clear()
-    # threads of C code: a fork would lose them
-    os.environ.update(kept, LANG="C.UTF-8", MPLBACKEND="Agg", OPENBLAS_NUM_THREADS="1", OMP_NUM_THREADS="1")
+    # threads of C code: a fork would lose them; polars asks the processor by machine code of its own making, which no box runs
+    own = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "POLARS_SKIP_CPU_CHECK": "1"}
+    os.environ.update(kept, LANG="C.UTF-8", MPLBACKEND="Agg", **own)
 
 
 def _usage() -> tuple[float, int]:

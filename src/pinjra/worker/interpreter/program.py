@@ -21,6 +21,7 @@ from pinjra.worker.interpreter.encoding import GuestEncoder
 from pinjra.worker.interpreter.interrupts import Interrupts
 from pinjra.worker.interpreter.outcomes import error_fields, named, out_of_memory, stopped, too_large
 from pinjra.worker.interpreter.policy import policy_of
+from pinjra.worker.interpreter.process_pools import end_pools
 from pinjra.worker.interpreter.programs import run_program
 from pinjra.worker.interpreter.tools import GuestTools
 
@@ -150,7 +151,9 @@ class Program:
             )
         given = io.BytesIO(message.blobs[0] if message.blobs else b"")
         sys.stdin = io.TextIOWrapper(given, encoding="utf-8", errors="replace")
-        return self._interpreter.run(message.code)
+        outcome = self._interpreter.run(message.code)
+        end_pools()
+        return outcome
 
     def _program_ended(self, message: Execute) -> Finished:
         ended = run_program(message.argv, message.blobs[0] if message.blobs else b"")

@@ -1,0 +1,163 @@
+"""Pools of processes of the standard library and of joblib (loky), in a box that starts no program and has no /proc.
+
+Both start a Python of its own beside their workers that removes named memory and semaphores behind them. It has no work in a box,
+whose memory ends with it. loky's workers are Pythons of their own, too: here they are forks that go on as a new Python would.
+
+What does not work: joblib's `backend="multiprocessing"` in its place (no lambdas, no generators of results), and workers that
+outlive a run (the supervisor ends what a run leaves behind, and a pool of dead workers fails the next run).
+"""
+
+from __future__ import annotations
+
+import gc
+import glob
+import os
+import runpy
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
+from types import ModuleType
+
+__all__ = ["adapt", "end_pools"]
+
+_BUNDLED = "joblib.externals."
+_SHARED = "/dev/shm"  # noqa: S108  (in a jail the scratch folder)
+_THREADS = ("QueueFeederThread", "ExecutorManagerThread", "QueueManagerThread")
+_END_SECONDS = 1.0
+_MOST_FDS = 65536  # RLIMIT_NOFILE is lower
+
+
+def adapt() -> None:
+    """Let these modules do without programs and /proc, when they are imported: what costs 40 ms is imported when it is wanted."""
+    for name in (f"{prefix}{name}" for prefix in ("", _BUNDLED) for name in _ADAPTED):
+        if name in sys.modules:  # loaded in advance, for all sessions
+            _ADAPTED[name.removeprefix(_BUNDLED)](sys.modules[name])
+    sys.meta_path.insert(0, _Finder())
+
+
+def end_pools() -> None:
+    """End the workers that loky keeps for the next use, and remove what they shared; without one, do nothing."""
+    for prefix in ("", _BUNDLED):
+        module = sys.modules.get(f"{prefix}loky.reusable_executor")
+        pool = getattr(module, "_executor", None)
+        if module is None or pool is None:
+            continue
+        with suppress(Exception):  # whatever it is, the supervisor ends them
+            getattr(pool, "terminate", pool.shutdown)(kill_workers=True)  # joblib's removes its files, too
+        module._executor = None  # type: ignore[attr-defined]
+        _wait_for_threads()
+        for name in glob.glob(f"{_SHARED}/sem.loky-{os.getpid()}-*"):
+            with suppress(OSError):
+                os.unlink(name)
+
+
+def _wait_for_threads() -> None:
+    """Wait for the threads of pools that are over: as long as there are threads, no checkpoint is made."""
+    for thread in threading.enumerate():
+        if thread.name.startswith(_THREADS):
+            thread.join(_END_SECONDS)
+
+
+# ---------------------------------------------------------------- one function a module
+
+
+def _without_tracker(module: ModuleType) -> None:
+    tracker = module._resource_tracker
+
+    def ensure_running() -> None:
+        if getattr(tracker, "_fd", None) is None:
+            tracker._fd = os.open(os.devnull, os.O_WRONLY)  # workers are handed it
+
+    for name, instead in (("ensure_running", ensure_running), *((name, _nothing) for name in _TRACKING)):
+        for owner in (tracker, module):
+            if hasattr(owner, name):
+                setattr(owner, name, instead)
+
+
+def _forks(module: ModuleType) -> None:
+    module.fork_exec = _fork_python  # type: ignore[attr-defined]
+
+
+def _without_proc(module: ModuleType) -> None:
+    module._USE_PSUTIL = False  # type: ignore[attr-defined]
+
+
+_TRACKING = ("register", "unregister", "maybe_unlink")
+_ADAPTED: Mapping[str, Callable[[ModuleType], None]] = {
+    "multiprocessing.resource_tracker": _without_tracker,
+    "loky.backend.resource_tracker": _without_tracker,
+    "loky.backend.fork_exec": _forks,
+    "loky.process_executor": _without_proc,
+}
+
+
+def _nothing(*_: object) -> None:
+    """Do nothing, and be no reason to start a process."""
+
+
+class _Finder(MetaPathFinder):
+    """Finds the modules that are adapted, and no others."""
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        adapted = _ADAPTED.get(fullname.removeprefix(_BUNDLED))
+        spec = PathFinder.find_spec(fullname, path) if adapted is not None else None
+        if adapted is not None and spec is not None and spec.origin is not None:
+            spec.loader = _Loader(fullname, spec.origin)
+            spec.loader.adapted = adapted
+        return spec
+
+
+class _Loader(SourceFileLoader):
+    adapted: Callable[[ModuleType], None]
+
+    def exec_module(self, module: ModuleType) -> None:
+        super().exec_module(module)
+        self.adapted(module)
+
+
+# ---------------------------------------------------------------- a fork that goes on as a new Python would
+
+
+def _fork_python(
+    command: Sequence[str], keep_fds: Iterable[int], env: Mapping[str, str] | None = None
+) -> int:
+    """Return the process id of a fork that runs `python -m MODULE …` or `python -c CODE …`."""
+    pid = os.fork()
+    if pid:
+        return pid
+    status = 1
+    try:
+        os.environ.update(env or {})
+        gc.freeze()  # what the parent has is not collected here: it would close descriptors that are others' by then
+        _close_all_but(sorted({0, 1, 2, *map(int, keep_fds)}))
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        status = _run(command)
+    finally:
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        os._exit(status)
+
+
+def _close_all_but(kept: Sequence[int]) -> None:
+    for below, above in zip(kept, (*kept[1:], _MOST_FDS), strict=True):
+        os.closerange(below + 1, above)
+
+
+def _run(command: Sequence[str]) -> int:
+    at = next(number for number, word in enumerate(command) if word in ("-m", "-c"))
+    sys.argv = list(command[at + 1 :]) if command[at] == "-m" else ["-c", *command[at + 2 :]]
+    try:
+        if command[at] == "-m":
+            sys.modules.pop(command[at + 1], None)  # it is imported already, by who starts it
+            runpy.run_module(command[at + 1], run_name="__main__", alter_sys=True)
+        else:
+            exec(command[at + 1], {"__name__": "__main__"})  # noqa: S102  (the library's own line)
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    return 0
