@@ -124,6 +124,7 @@ def confine(plan: Plan, spec: Spec, box: Prepared) -> None:
             readable,
             (box.scratch, *box.folders, *box.writable),
             profile.DEVICES,
+            terminals=(profile.TERMINALS,) if plan.terminals else (),
             network=plan.network or plan.hosts,
             executable=executable,
         )
@@ -170,6 +171,8 @@ def _furnish(plan: Plan, spec: Spec, box: Prepared) -> None:
             executable=plan.makes_code,
             folders=box.folders,
         )
+        if plan.terminals:
+            namespaces.mount_terminals(profile.TERMINALS)
         # SECURITY: in this namespace only; without one of its own the mount would be the machine's
         for target in box.mounts if plan.by_root else ():
             with suppress(OSError):  # a file system that cannot (overlays): then what others may read is read

@@ -41,6 +41,7 @@ class Plan:
         hosts: The guest has internet sockets in a network of its own, which ends at the host's gateway.
         programs: The guest may start programs of the view.
         makes_code: ... among them such that make machine code: what they make may be executed.
+        terminals: The guest may open terminals, of a file system of its own.
     """
 
     applied: tuple[str, ...]
@@ -50,6 +51,7 @@ class Plan:
     hosts: bool = False
     programs: bool = False
     makes_code: bool = False
+    terminals: bool = False
 
     def has(self, mechanism: str) -> bool:
         """Return whether `mechanism` is applied."""

@@ -42,6 +42,8 @@ __all__ = [
     "SCRATCH_PREFIX",
     "SESSIONS",
     "SYSTEM_READABLE",
+    "TERMINALS",
+    "TERMINAL_CHECKED",
     "VIEW_ONLY_ALLOWED",
     "Arg",
     "NamedCheck",
@@ -336,6 +338,18 @@ PROGRAM_CHECKED: dict[str, NamedCheck] = {
     # besides the profile's: TIOCGPGRP, TIOCGWINSZ's like are asked by shells on what is no terminal here
     "ioctl": ((Arg(1, (0x541B, 0x5421, 0x5451, 0x5450, 0x5401, 0x802C542A, 0x5413, 0x540F)),),),
 }
+# With terminals. SECURITY: only of a devpts that is the session's own (there is none without a mount namespace): no terminal of
+# the host is in it. Besides what `PROGRAM_CHECKED` has: TCSETS TCSETSW TCSETSF and their second kind, TCFLSH, TIOCSCTTY,
+# TIOCSPGRP, TIOCSWINSZ, TIOCNOTTY, TIOCGSID, TIOCGPTN, TIOCSPTLCK, TIOCGPTPEER. Not TIOCSTI, TIOCLINUX, TIOCSETD: line
+# disciplines are drivers.
+TERMINALS = "/dev/pts"
+TERMINAL_CHECKED: dict[str, NamedCheck] = {
+    "ioctl": (
+        *PROGRAM_CHECKED["ioctl"],
+        (Arg(1, (0x5402, 0x5403, 0x5404, 0x540B, 0x540E, 0x5410, 0x5414, 0x5422, 0x5429, 0x5441,
+                 0x80045430, 0x40045431, 0x402C542B, 0x402C542C, 0x402C542D)),),
+    ),
+}  # fmt: skip
 # Programs ask whether there is such a thing; a process is not killed for it.
 PROGRAM_NO_SUCH_CALL = (
     "io_uring_setup",

@@ -21,6 +21,7 @@ from e2b import (
     SandboxQuery,
     TimeoutException,
 )
+from e2b.sandbox.commands.command_handle import PtySize
 from e2b_code_interpreter import Sandbox
 
 
@@ -196,6 +197,40 @@ def test_a_command_ends_at_its_time(box):
 def test_a_command_that_prints_much_waits_for_its_reader(box):
     done = box.commands.run("head -c 20000000 /dev/zero | tr '\\0' x")
     assert len(done.stdout) == 20_000_000
+
+
+def test_a_terminal_is_one(box):
+    terminal = box.pty.create(PtySize(rows=24, cols=80), envs={"FOO": "bar"})
+    box.pty.resize(terminal.pid, PtySize(rows=10, cols=77))
+    box.pty.send_stdin(terminal.pid, b"test -t 0 && stty size && echo $FOO-$((40+2)); exit 3\n")
+    seen = bytearray()
+    with pytest.raises(CommandExitException) as raised:
+        terminal.wait(on_pty=seen.extend)
+    assert raised.value.exit_code == 3
+    assert b"10 77\r\nbar-42\r\n" in seen
+
+
+def test_a_server_of_the_box_is_reached_by_its_port(service, box):
+    box.files.write("site/page", "served")
+    command = box.commands.run("cd site && python3 -u -m http.server 8000 2>&1", background=True)
+    next(iter(command))  # it says that it listens
+    name = {"Host": f"8000-{box.sandbox_id}.pinjra.test"}
+    with httpx.Client(base_url=service, headers=name) as client:
+        assert client.get("/page").status_code == 403
+        client.headers["E2B-Traffic-Access-Token"] = box.traffic_access_token
+        assert client.get("/page").text == "served"
+        client.headers["Host"] = f"8001-{box.sandbox_id}.pinjra.test"
+        assert client.get("/page").json()["message"] == "The sandbox is running but port is not open"
+    command.kill()
+
+
+def test_an_address_of_a_file_that_is_signed_is_enough(box):
+    box.files.write("signed.txt", "content")
+    address = box.download_url("signed.txt", user="user")
+    assert httpx.get(address).text == "content"
+    assert httpx.get(address.replace("signed.txt", "other.txt")).status_code in (401, 404)
+    late = httpx.get(box.download_url("signed.txt", user="user", use_signature_expiration=-1))
+    assert late.json() == {"code": 401, "message": "signature is already expired"}
 
 
 # ---------------------------------------------------------------- control plane

@@ -69,6 +69,8 @@ class Config:
         texts: (path, content) of files of the view that the host does not have.
         folders: Where the view has folders that a session may write, all in the scratch folder's quota; it begins in the first.
             (): one, the scratch folder. Without a mount namespace there is no view, and so it is.
+        loopback: The guest may open internet sockets, in a network of its own that has loopback and nothing else.
+        terminals: The guest may open terminals of its own.
     """
 
     serve: str
@@ -86,6 +88,8 @@ class Config:
     mounts: tuple[tuple[str, str, bool], ...] = ()
     texts: tuple[tuple[str, str], ...] = ()
     folders: tuple[str, ...] = ()
+    loopback: bool = False
+    terminals: bool = False
     python: str = field(default_factory=lambda: sys.executable)
 
 
@@ -306,6 +310,8 @@ def _first_message(config: Config) -> bytes:
             "mounts": config.mounts,
             "texts": dict(config.texts),
             "folders": config.folders,
+            "loopback": config.loopback,
+            "terminals": config.terminals,
         }
     ).encode()
 

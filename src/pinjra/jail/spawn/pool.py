@@ -85,6 +85,7 @@ class SessionPool:
             hosts=self.plan.hosts,
             programs=self.plan.programs,
             makes_code=self.plan.makes_code,
+            terminals=self.plan.terminals,
         )
         self._filter = seccomp.assemble(rules, machine())
 

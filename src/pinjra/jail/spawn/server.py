@@ -132,9 +132,11 @@ def _prepare(host: socket.socket, config: Json, pidfd: int) -> SessionPool:
     programs = _strings(config, "programs")
     kernel = probe()
     ports, addresses = _numbers(config, "ports"), _strings(config, "addresses")
+    chosen = _plan(kernel, config)
     chosen = replace(
-        _plan(kernel, config),
-        hosts=bool(ports),
+        chosen,
+        hosts=bool(ports) or config.get("loopback") is True,
+        terminals=config.get("terminals") is True and chosen.has("mount namespace"),
         programs=bool(programs),
         makes_code=config.get("makes_code") is True,
     )
@@ -164,7 +166,14 @@ def _prepare(host: socket.socket, config: Json, pidfd: int) -> SessionPool:
     missing = (*chosen.missing, *left_out, *notes)
     pool = SessionPool(chosen, serve, missing, shown, scratch, maker, ports, addresses, mounts, tuple(others))
     if is_private:
-        namespaces.build_view(shown, profile.DEVICES, (scratch, *others), _texts(config), mounts)
+        namespaces.build_view(
+            shown,
+            profile.DEVICES,
+            (scratch, *others),
+            _texts(config),
+            mounts,
+            terminals=profile.TERMINALS if chosen.terminals else "",
+        )
     forget_signals()  # what the modules have set
     sys.argv[:] = [""]
     set_environment(pool.private_scratch)
@@ -192,7 +201,9 @@ def _plan(kernel: Kernel, config: Json) -> plan.Plan:
     """
     required = profile.REQUIRED if config["refuses"] is True else ()
     require, without = _strings(config, "require"), _strings(config, "without")
-    if config["ports"]:  # SECURITY: hosts are reached from a network of the session's own, or not at all
+    if (
+        config["ports"] or config.get("loopback") is True
+    ):  # SECURITY: hosts are reached from a network of the session's own, or not at all
         require = (*require, *profile.HOSTS_REQUIRED)
     network = config.get("network") is True
     chosen = plan.make(kernel, required=required, require=require, without=without, network=network)

@@ -50,6 +50,7 @@ def apply(
     *,
     network: bool,
     executable: Iterable[str] = (),
+    terminals: Iterable[str] = (),
 ) -> None:
     """Confine this process for ever: `readable` for reading, `writable` for everything but execution, nothing else.
 
@@ -57,6 +58,7 @@ def apply(
         readable, writable: Files or folders with all below them; one that does not exist is left out.
         devices: Files that may be read and written, not truncated or controlled.
         network: TCP stays open (the scopes hold nevertheless).
+        terminals: Folders of terminals of the session's own, which it may also control.
         executable: Files that may be run and read (programs and their loader), folders with all below them.
 
     Raises:
@@ -76,6 +78,7 @@ def apply(
             (writable, _SCRATCH),
             (devices, _READ_FILE | _WRITE_FILE),
             (executable, _EXECUTE | _READ),
+            (terminals, _READ | _WRITE_FILE | _IOCTL_DEV),
         ):
             for path in paths:
                 _add(ruleset, path, rights & handled)

@@ -24,7 +24,15 @@ from pathlib import Path
 from pinjra.jail.walls.disk_quota import BYTES_AN_INODE
 from pinjra.jail.walls.libc import buffer, syscall
 
-__all__ = ["FLAGS", "build_view", "in_new_pid_namespace", "map_user", "mount_scratch", "unshare"]
+__all__ = [
+    "FLAGS",
+    "build_view",
+    "in_new_pid_namespace",
+    "map_user",
+    "mount_scratch",
+    "mount_terminals",
+    "unshare",
+]
 
 FLAGS = {  # linux/sched.h
     "mount namespace": 0x00020000,
@@ -94,6 +102,8 @@ def build_view(
     writable: Sequence[str],
     texts: Mapping[str, str] | None = None,
     folders: Mapping[str, tuple[str, bool]] | None = None,
+    *,
+    terminals: str = "",
 ) -> None:
     """Replace this mount namespace's root by an empty one that shows only these paths, read-only, at their own places.
 
@@ -102,6 +112,7 @@ def build_view(
         writable: Empty folders to mount a session's own on, later; the last is for shared memory, too.
         texts: Path -> content of files that the host does not have.
         folders: Path -> what of the host stands there, and whether it may be changed.
+        terminals: An empty folder to mount a session's own terminals on, later.
 
     Raises:
         OSError: Not permitted (the machine's fault).
@@ -128,6 +139,9 @@ def build_view(
         os.makedirs(root + folder, exist_ok=True)
     # named semaphores and shared memory, which multiprocessing is made of: in the scratch folder, within its quota
     os.symlink(writable[-1], f"{root}/dev/shm")  # noqa: S108 (of the view)
+    if terminals:
+        os.makedirs(root + terminals, exist_ok=True)
+        os.symlink(f"{terminals}/ptmx", f"{root}/dev/ptmx")
     syscall("pivot_root", root.encode(), f"{root}/.old".encode())
     os.chdir("/")
     syscall("umount2", b"/.old", _DETACH)  # SECURITY: the host's file system is gone from this namespace
@@ -196,6 +210,15 @@ def mount_scratch(
         os.mkdir(part, 0o700)
         os.chown(part, uid, gid)
         _mount(part, folder, "", _BIND)  # SECURITY: a bind of ours keeps the flags of its file system
+
+
+def mount_terminals(path: str) -> None:
+    """Mount terminals that are this session's own, and belong to whoever opens them.
+
+    Raises:
+        OSError: Not permitted (the machine's fault).
+    """
+    _mount("devpts", path, "devpts", _NOSUID | _NOEXEC, "newinstance,ptmxmode=0666,mode=0600,max=64")
 
 
 def _mount(source: str, target: str, kind: str, flags: int, options: str = "") -> None:

@@ -47,6 +47,7 @@ def policy(
     hosts: bool = False,
     programs: bool = False,
     makes_code: bool = False,
+    terminals: bool = False,
 ) -> FilterPolicy:
     """Return the profile's policy.
 
@@ -56,6 +57,7 @@ def policy(
         hosts: ... in a network namespace of its own, where servers may listen too.
         programs: Programs may be started.
         makes_code: Memory that the guest has written may be executed.
+        terminals: ... and opened at terminals of the session's own.
     """
     allowed = {*profile.ALLOWED}
     checked = dict(profile.CHECKED)
@@ -70,6 +72,8 @@ def policy(
         return FilterPolicy(frozenset(allowed), checked)
     allowed.update(profile.PROGRAM_ALLOWED)
     checked.update(profile.PROGRAM_CHECKED)
+    if terminals:
+        checked.update(profile.TERMINAL_CHECKED)
     if makes_code:
         checked.update(profile.MAKES_CODE_CHECKED)
     absent = frozenset((*profile.NO_SUCH_CALL, *profile.PROGRAM_NO_SUCH_CALL))

@@ -56,22 +56,23 @@ class Bounds:
     def _problem(self, headers: Headers) -> str:
         """Return why this request was not meant for us; "" when it was."""
         # SECURITY: a page whose name was rebound to loopback sends its own name as Host.
-        if not self._is_ours(_name(headers.get("host", ""))):
+        host = _name(headers.get("host", ""))
+        if not self._is_ours(host):
             return "the Host header names another machine; see `hosts` in the settings"
         # SECURITY: browsers say which site a request comes from; another site's page has no business here.
         origin = headers.get("origin")
-        if origin is not None and _name(urlsplit(origin).netloc) not in self._hosts:
+        # SECURITY: nor has a page that a sandbox serves, under a name of its own, but with that sandbox itself
+        if origin is not None and _name(urlsplit(origin).netloc) not in {*self._hosts, host}:
             return "requests from pages of other sites are refused"
         if headers.get("sec-fetch-site") == "cross-site":
             return "requests from pages of other sites are refused"
         return ""
 
     def _is_ours(self, name: str) -> bool:
+        """Return whether a name is one of `hosts`; "*.name" there is every name of one more part."""
         # An address is not rebound: pods are asked by theirs (probes, Prometheus). On loopback only ours are known anyway.
-        return (
-            "*" in self._hosts
-            or name in self._hosts
-            or (not self._settings.is_loopback and _is_address(name))
+        return not self._hosts.isdisjoint(("*", name, "*." + name.partition(".")[2])) or (
+            not self._settings.is_loopback and _is_address(name)
         )
 
     async def _bounded(self, scope: Scope, receive: Receive, send: Send) -> None:

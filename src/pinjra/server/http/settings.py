@@ -87,7 +87,8 @@ class ServeSettings(_Strict):
     """All of a service.
 
     Args:
-        hosts: Names that a Host header may say besides the address; others are pages of other sites (DNS rebinding).
+        hosts: Names that a Host header may say besides the address; others are pages of other sites (DNS rebinding). "*.name":
+            those below, for what sandboxes serve.
         executor: Where sessions run unless a request names another one of `executors`.
         executors: What a request may name.
         sessions: Open at one time, all tenants together.

@@ -59,12 +59,20 @@ class SandboxBox(PythonExecutor):
                 )
         programs = find_programs(("*",))
         config = Config(
-            serve=_SERVE, preload=_PRELOAD, programs=programs.shown, makes_code=True, folders=_FOLDERS
+            serve=_SERVE,
+            preload=_PRELOAD,
+            programs=programs.shown,
+            makes_code=True,
+            folders=_FOLDERS,
+            loopback=True,
+            terminals=True,
         )
         self.spec = spec
         self.path = programs.path
         self._lock = threading.Lock()
         self._process: JailProcess | None = zygote_for(config).take(spec)
+        if self._process.door is not None:
+            self._process.door.close()  # the box has loopback, and nobody answers for anything else
         self._pid = _pid_of(self._process.pidfd)
         self._process.stream.setblocking(False)
 
@@ -73,8 +81,8 @@ class SandboxBox(PythonExecutor):
         """Return the descriptor that is readable when the box is dead; -1: closed."""
         return self._process.pidfd if self._process is not None else -1
 
-    def connect(self) -> socket.socket:
-        """Return a new connection to the box's server.
+    def connect(self, port: int = 0) -> socket.socket:
+        """Return a new connection to the box's own server, or to what the guest has listening at a port of its loopback.
 
         Raises:
             SessionLost: The box is dead.
@@ -85,7 +93,7 @@ class SandboxBox(PythonExecutor):
             try:
                 if self._process is None:
                     raise SessionLost("the sandbox is closed")
-                socket.send_fds(self._process.stream, [b"+"], [theirs.fileno()])
+                socket.send_fds(self._process.stream, [b"%8d" % port], [theirs.fileno()])
             except BlockingIOError as error:
                 ours.close()
                 raise BackendError("the sandbox takes no more connections") from error

@@ -283,7 +283,8 @@ async def _pause(request: Request) -> Response:
 
 
 async def _metrics(request: Request) -> Response:
-    return JSONResponse(_sandboxes(request).metrics(_found(request)))
+    end = _number(request.query_params.get("end"), 0)
+    return JSONResponse(_sandboxes(request).metrics(_found(request), end or math.inf))
 
 
 async def _metrics_of_many(request: Request) -> Response:

@@ -16,7 +16,7 @@ from starlette.datastructures import Headers
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from pinjra.core.errors import PinjraError
+from pinjra.core.errors import BackendError, PinjraError
 from pinjra.server.http.e2b.sandboxes import Sandbox, Sandboxes
 from pinjra.server.http.e2b.upstream import Exchange
 from pinjra.server.http.errors import status_of
@@ -38,6 +38,9 @@ _NOT_OUT = frozenset(
 )  # fmt: skip
 # SECURITY: a guest's page is never one of this origin
 _ALWAYS_OUT = [(b"x-content-type-options", b"nosniff"), (b"content-security-policy", b"sandbox")]
+# The last message of a stream of the Connect protocol: flag, length, and an error that clients take for the sandbox's end.
+_BROKEN = b'{"error":{"code":"unavailable","message":"the sandbox has ended"}}'
+_BROKEN_STREAM = b"\x02" + len(_BROKEN).to_bytes(4, "big") + _BROKEN
 _COSTS = (
     "/execute",
     "/process.Process/Start",
@@ -57,11 +60,11 @@ class SandboxDoor:
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        named = _named(headers)
+        sandboxes: Sandboxes = scope["app"].state.sandboxes
+        named = _named(headers) or _named_by_signature(sandboxes, scope)
         if named is None:
             await self._app(scope, receive, send)
             return
-        sandboxes: Sandboxes = scope["app"].state.sandboxes
         answer = await _forwarded(sandboxes, named, headers, scope, receive, send)
         if answer is not None:
             await answer(scope, receive, send)
@@ -75,7 +78,13 @@ def _named(headers: Headers) -> tuple[str, int] | None:
         if found is None:
             return None
         name, port = found["name"], found["port"]
-    if not port.isascii() or not port.isdigit() or len(port) > 5 or not _NAME.fullmatch(name):
+    if (
+        not port.isascii()
+        or not port.isdigit()
+        or int(port[:5]) not in range(1, 1 << 16)
+        or len(port) > 5
+        or not _NAME.fullmatch(name)
+    ):
         return "", 0
     return name.partition("-")[0], int(port)
 
@@ -91,6 +100,15 @@ class _Answer:
         """Send a piece."""
         self.has_begun = True
         await self._send(message)
+
+
+def _named_by_signature(sandboxes: Sandboxes, scope: Scope) -> tuple[str, int] | None:
+    """Return the sandbox that a signed address of a file is for, where no header says it."""
+    if scope["path"] != "/files" or b"signature=" not in scope["query_string"]:
+        return None
+    query = _query(scope)
+    found = sandboxes.by_signature(lambda one: _is_signed(one, query, scope["method"]))
+    return (found.id, ENVD) if found is not None else None
 
 
 async def _forwarded(
@@ -118,6 +136,9 @@ async def _forwarded(
             return None  # the server cuts what is not complete
         if sandboxes.by_name(name) is None or not sandbox.box.is_alive():
             return _gone(name)
+        if port not in (ENVD, CONTEXTS):
+            message = "The sandbox is running but port is not open"
+            return JSONResponse({"sandboxId": name, "message": message, "port": port, "code": 502}, 502)
         status, _ = status_of(error)
         return JSONResponse({"code": status, "message": str(error)}, status)
     return None
@@ -162,21 +183,36 @@ def _same(given: str, token: str) -> bool:
 
 def _signature_refusal(sandbox: Sandbox, scope: Scope) -> Response | None:
     """Return why a signed address is not good: its signature is over path, operation, user, token and expiry."""
-    query = {name: values[0] for name, values in parse_qs(scope["query_string"].decode("latin-1")).items()}
-    operation = "read" if scope["method"] in ("GET", "HEAD") else "write"
+    query = _query(scope)
     expires = query.get("signature_expiration")
-    parts = [query.get("path", ""), operation, query.get("username", ""), sandbox.access_token]
-    if expires is not None:
-        parts.append(expires)
-    digest = hashlib.sha256(":".join(parts).encode("utf-8", "surrogateescape")).digest()
-    expected = "v1_" + base64.b64encode(digest).decode("ascii").rstrip("=")
     if "signature" not in query:
         return JSONResponse({"code": 401, "message": "missing signature query parameter"}, 401)
-    if not _same(query["signature"].replace(" ", "+"), expected):
+    if not _is_signed(sandbox, query, scope["method"]):
         return JSONResponse({"code": 401, "message": "invalid signature"}, 401)
-    if expires is not None and (not expires.lstrip("-").isdigit() or int(expires[:20]) < time.time()):
+    if expires is not None and (
+        not (expires.isascii() and expires.lstrip("-").isdigit()) or int(expires[:20]) < time.time()
+    ):
         return JSONResponse({"code": 401, "message": "signature is already expired"}, 401)
     return None
+
+
+def _query(scope: Scope) -> dict[str, str]:
+    try:
+        pairs = parse_qs(scope["query_string"].decode("latin-1"), max_num_fields=20)
+    except ValueError:  # more of them
+        return {}
+    return {name: values[0] for name, values in pairs.items()}
+
+
+def _is_signed(sandbox: Sandbox, query: dict[str, str], method: str) -> bool:
+    """Return whether the sandbox's token has signed this address."""
+    operation = "read" if method in ("GET", "HEAD") else "write"
+    parts = [query.get("path", ""), operation, query.get("username", ""), sandbox.access_token]
+    if "signature_expiration" in query:
+        parts.append(query["signature_expiration"])
+    digest = hashlib.sha256(":".join(parts).encode("utf-8", "surrogateescape")).digest()
+    expected = "v1_" + base64.b64encode(digest).decode("ascii").rstrip("=")
+    return _same(query.get("signature", "").replace(" ", "+"), expected)
 
 
 # ---------------------------------------------------------------- bytes
@@ -192,7 +228,8 @@ async def _relay(sandbox: Sandbox, port: int, scope: Scope, receive: Receive, se
     headers.append(
         (b"content-length", length.encode()) if length is not None else (b"transfer-encoding", b"chunked")
     )
-    exchange = await Exchange.open(sandbox.box, scope["method"], target.decode("latin-1"), headers)
+    own = 0 if port in (ENVD, CONTEXTS) else port
+    exchange = await Exchange.open(sandbox.box, scope["method"], target.decode("latin-1"), headers, port=own)
     async with exchange:
         sending = asyncio.create_task(_send_body(exchange, receive))
         answering = asyncio.create_task(_send_answer(exchange, sandbox, send))
@@ -229,8 +266,13 @@ async def _send_answer(exchange: Exchange, sandbox: Sandbox, send: Send) -> None
     status, headers = await exchange.head()
     start: Message = {"type": "http.response.start", "status": status, "headers": list(_outgoing(headers))}
     await send(start)
-    async for piece in exchange.body():
-        await send({"type": "http.response.body", "body": piece, "more_body": True})
+    try:
+        async for piece in exchange.body():
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+    except BackendError:
+        if not dict(headers).get(b"content-type", b"").startswith(b"application/connect+"):
+            raise
+        await send({"type": "http.response.body", "body": _BROKEN_STREAM, "more_body": True})
     await send({"type": "http.response.body", "body": b""})
 
 

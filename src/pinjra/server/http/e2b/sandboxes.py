@@ -8,6 +8,7 @@ import math
 import secrets
 import signal
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
@@ -77,6 +78,10 @@ class Sandbox:
         self.ends = datetime.now(UTC) + timedelta(seconds=seconds)
 
 
+def _beginning(box: SandboxBox, variables: dict[str, str]) -> dict[str, Any]:
+    return {"variables": variables, "path": box.path, "warm": True}
+
+
 class Sandboxes:
     """All sandboxes of a service. Used on its event loop only."""
 
@@ -120,7 +125,7 @@ class Sandboxes:
 
     async def _begin(self, sandbox: Sandbox) -> None:
         """Give the box what it has to know; return when it answers."""
-        await self._say(sandbox.box, "/begin", {"variables": sandbox.variables, "warm": True})
+        await self._say(sandbox.box, "/begin", _beginning(sandbox.box, sandbox.variables))
 
     async def _say(self, box: SandboxBox, path: str, said: dict[str, Any]) -> None:
         async with asyncio.timeout(_ANSWER_SECONDS):
@@ -171,7 +176,7 @@ class Sandboxes:
         await asyncio.sleep(0.05)  # whoever has just got one is served first
         box = await self._hub.call(SandboxBox, spec)
         try:
-            await self._say(box, "/begin", {"variables": {}, "warm": True})
+            await self._say(box, "/begin", _beginning(box, {}))
         except (PinjraError, OSError, TimeoutError):
             await self._hub.call(box.close)
             return
@@ -210,6 +215,11 @@ class Sandboxes:
         held = self._hub.get(name)
         found = held.details.get(_DETAIL) if held is not None else None
         return None if found is None or found.is_over else cast("Sandbox", found)
+
+    def by_signature(self, is_signed: Callable[[Sandbox], bool]) -> Sandbox | None:
+        """Return the sandbox whose token has signed an address: addresses of files need not name it."""
+        every = (held.details.get(_DETAIL) for held in self._hub.all())
+        return next((one for one in every if one is not None and not one.is_over and is_signed(one)), None)
 
     # ------------------------------------------------------------ pausing
 
@@ -266,8 +276,10 @@ class Sandboxes:
             sandbox.held.tenant.charge(seconds - sandbox.charged)
             sandbox.charged = seconds
 
-    def metrics(self, sandbox: Sandbox) -> list[dict[str, Any]]:
-        """Return what it uses now, in E2B's words."""
+    def metrics(self, sandbox: Sandbox, end: float = math.inf) -> list[dict[str, Any]]:
+        """Return what it uses now, in E2B's words; nothing where that is after `end`, in Unix seconds."""
+        if end + _METER_SECONDS < time.time():
+            return []
         now = time.monotonic()
         before = sandbox.charged
         self._charge(sandbox)

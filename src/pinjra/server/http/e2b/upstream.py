@@ -35,13 +35,15 @@ class Exchange:
         target: str,
         headers: Iterable[tuple[bytes, bytes]],
         body: bytes | None = None,
+        *,
+        port: int = 0,
     ) -> Self:
         """Send a request's head to a box, and its body where it is known.
 
         Raises:
             SessionLost, BackendError: As `SandboxBox.connect`.
         """
-        sock = box.connect()
+        sock = box.connect(port)
         sock.setblocking(False)
         reader, writer = await asyncio.open_connection(sock=sock, limit=_READ_BYTES)
         exchange = cls(reader, writer)

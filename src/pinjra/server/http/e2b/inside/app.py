@@ -44,7 +44,7 @@ def create_app(place: Surroundings, reaper: Reaper) -> ASGIApp:
     async def begin(request: Request) -> Response:
         """Take what the host says at the beginning."""
         given: dict[str, Any] = json.loads(await request.body())
-        place.variables = dict(given["variables"])
+        place.variables, place.path = dict(given["variables"]), str(given["path"])
         if given.get("warm"):
             asyncio.get_running_loop().call_soon(asyncio.ensure_future, contexts.warm())
         return Response(status_code=204)

@@ -267,7 +267,10 @@ class FileService(Filesystem):
         if os.path.isdir(path):
             raise _Refused(400, f"path is a directory: {path}")
         _make_folders(os.path.dirname(path))
+        is_new = not os.path.exists(path)
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+        if is_new:
+            os.fchmod(descriptor, 0o644)  # who watches hears of a new file's mode, too
         with open(descriptor, "wb", buffering=0) as file:
             async for piece in pieces:
                 view = memoryview(piece)

@@ -23,6 +23,7 @@ from pinjra.server.http.e2b.inside.terminals import open_terminal, resize
 __all__ = ["ProcessService", "user_of"]
 
 _MOST_SECONDS = 86400.0
+_LATER_SECONDS = 0.2  # the client is told that its time is over before it is told how the program ended
 _SIGNALS = {15: signal.SIGTERM, 9: signal.SIGKILL}
 
 
@@ -97,7 +98,8 @@ class ProcessService(Process):
         """Kill the program when the time is over that the client gave for it."""
         milliseconds = context.timeout_ms
         if milliseconds is not None and milliseconds / 1000 < _MOST_SECONDS:
-            timer = asyncio.get_running_loop().call_later(milliseconds / 1000, lambda: child.kill(group=True))
+            seconds = milliseconds / 1000 + _LATER_SECONDS
+            timer = asyncio.get_running_loop().call_later(seconds, lambda: child.kill(group=True))
             child.on_end.append(timer.cancel)
 
     async def connect(self, request: pb.ConnectRequest, context: Any, /) -> AsyncIterator[pb.ConnectResponse]:

@@ -18,11 +18,13 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
 from pinjra.server.http.e2b.inside.app import create_app
+from pinjra.server.http.e2b.inside.ports import join
 from pinjra.server.http.e2b.inside.reaper import Reaper
 from pinjra.server.http.e2b.inside.surroundings import Surroundings
 
 __all__ = ["serve"]
 
+_PORT_BYTES = 8  # of a message: the port that the connection is for, as digits; 0 is this process
 _MOST_DESCRIPTORS = 16  # of one message; the host sends one
 
 
@@ -76,7 +78,7 @@ async def _serve(door: socket.socket) -> None:
 
     def take() -> None:
         try:
-            data, descriptors, _, _ = socket.recv_fds(door, 1, _MOST_DESCRIPTORS)
+            data, descriptors, _, _ = socket.recv_fds(door, _PORT_BYTES, _MOST_DESCRIPTORS)
         except BlockingIOError:
             return
         except OSError:
@@ -84,8 +86,11 @@ async def _serve(door: socket.socket) -> None:
         for descriptor in descriptors:
             connection = socket.socket(fileno=descriptor)
             connection.setblocking(False)
-            task = loop.create_task(
-                loop.connect_accepted_socket(lambda: H11Protocol(config, state, {}, loop), connection)
+            port = int(data)
+            task: asyncio.Task[object] = loop.create_task(
+                join(connection, port)
+                if port
+                else loop.connect_accepted_socket(lambda: H11Protocol(config, state, {}, loop), connection)
             )
             waiting.add(task)
             task.add_done_callback(waiting.discard)

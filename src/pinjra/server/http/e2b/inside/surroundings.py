@@ -9,6 +9,7 @@ __all__ = ["HOME", "Surroundings", "UnknownUser"]
 
 HOME = "/home/user"
 _ROOT_HOME = "/root"
+_PROGRAMS = f"{os.path.dirname(__file__)}/programs"
 _USERS = {"": HOME, "user": HOME, "root": _ROOT_HOME}
 
 
@@ -77,7 +78,7 @@ class Surroundings:
         """Return the environment of a program."""
         name = user or "user"
         return {
-            "PATH": self.path,
+            "PATH": f"{self.path}:{_PROGRAMS}",
             "LANG": "C.UTF-8",
             "HOME": self.home_of(user),
             "USER": name,
