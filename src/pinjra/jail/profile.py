@@ -13,42 +13,12 @@ from dataclasses import dataclass
 # ruff: noqa: SIM905 (a list of names is read more easily without quotes)
 
 __all__ = [
-    "ALLOWED",
-    "BASIC_PROGRAMS",
-    "BROUGHT_PROGRAMS",
-    "CHECKED",
-    "DEVICES",
-    "ENVIRONMENT",
-    "FATAL",
-    "HOSTS_READABLE",
-    "HOSTS_REQUIRED",
-    "LOOPBACK_ALLOWED",
-    "MAKES_CODE",
-    "MAKES_CODE_CHECKED",
-    "MOUNTS",
-    "NETWORK_ALLOWED",
-    "NETWORK_CHECKED",
-    "NETWORK_READABLE",
-    "NEVER_READABLE",
-    "NO_SUCH_CALL",
-    "PROGRAM_ALLOWED",
-    "PROGRAM_CHECKED",
-    "PROGRAM_FOLDERS",
-    "PROGRAM_NO_SUCH_CALL",
-    "PROGRAM_READABLE",
-    "PROPERTIES",
-    "REQUIRED",
-    "RLIMITS",
-    "SCRATCH_PREFIX",
-    "SESSIONS",
-    "SYSTEM_READABLE",
-    "TERMINALS",
-    "TERMINAL_CHECKED",
-    "VIEW_ONLY_ALLOWED",
-    "Arg",
-    "NamedCheck",
-    "is_confined",
-]
+    "ALLOWED", "BASIC_PROGRAMS", "BROUGHT_PROGRAMS", "CHECKED", "DEVICES", "ENVIRONMENT", "FATAL", "HOSTS_READABLE",
+    "HOSTS_REQUIRED", "LOOPBACK_ALLOWED", "MAKES_CODE", "MAKES_CODE_CHECKED", "MOUNTS", "NETWORK_ALLOWED",
+    "NETWORK_CHECKED", "NETWORK_READABLE", "NEVER_READABLE", "NO_SUCH_CALL", "PROGRAM_ALLOWED", "PROGRAM_CHECKED",
+    "PROGRAM_FOLDERS", "PROGRAM_NO_SUCH_CALL", "PROGRAM_READABLE", "PROPERTIES", "REQUIRED", "RLIMITS", "SCRATCH_PREFIX",
+    "SESSIONS", "SYSTEM_READABLE", "TERMINALS", "TERMINAL_CHECKED", "VIEW_ONLY_ALLOWED", "Arg", "NamedCheck", "is_confined",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -110,26 +80,18 @@ SYSTEM_READABLE = (
     "/usr/share/mime/packages",
     "/etc/mime.types",
 )
-NETWORK_READABLE = (
-    "/etc/hosts",
-    "/etc/resolv.conf",
-    "/etc/nsswitch.conf",
-    "/etc/ssl/certs",
-    "/etc/ssl/openssl.cnf",
-    "/etc/pki/tls/certs",
-    "/usr/share/ca-certificates",
+NETWORK_READABLE = tuple(
+    """
+    /etc/hosts /etc/resolv.conf /etc/nsswitch.conf /etc/ssl/certs /etc/ssl/openssl.cnf /etc/pki/tls/certs
+    /usr/share/ca-certificates
+    """.split()
 )
 # With programs=: what they read, and where they are looked for behind the machine's own PATH.
-PROGRAM_READABLE = (
-    "/usr/libexec",
-    "/usr/share",
-    "/usr/include",
-    "/usr/local/include",
-    "/usr/local/share",
-    "/etc/alternatives",
-    "/etc/ssl/certs",
-    "/etc/ssl/openssl.cnf",
-    "/etc/pki/tls/certs",
+PROGRAM_READABLE = tuple(
+    """
+    /usr/libexec /usr/share /usr/include /usr/local/include /usr/local/share /etc/alternatives /etc/ssl/certs
+    /etc/ssl/openssl.cnf /etc/pki/tls/certs
+    """.split()
 )
 PROGRAM_FOLDERS = ("/usr/local/bin", "/usr/bin", "/bin", "/usr/sbin", "/sbin")
 # Come with any program: what a line of shell is made of.
@@ -161,21 +123,7 @@ MAKES_CODE = frozenset(
 )
 DEVICES = ("/dev/null", "/dev/zero", "/dev/urandom", "/dev/random", "/dev/full")
 # A folder of sys.path that is one of these (or above one) is left out and reported: it would show more than a library.
-NEVER_READABLE = (
-    "/",
-    "/etc",
-    "/home",
-    "/root",
-    "/tmp",  # noqa: S108 (named in order to be refused)
-    "/var",
-    "/run",
-    "/proc",
-    "/sys",
-    "/dev",
-    "/boot",
-    "/mnt",
-    "/srv",
-)
+NEVER_READABLE = tuple("/ /etc /home /root /tmp /var /run /proc /sys /dev /boot /mnt /srv".split())
 
 MOUNTS = "/mnt"  # of the view: where the user's folders are
 
@@ -308,23 +256,15 @@ VIEW_ONLY_ALLOWED = tuple(
 # sockets that the host's gateway listens on, and nothing else: whatever is bound or connected here stays in the box.
 LOOPBACK_ALLOWED = ("bind", "listen", "accept", "accept4")
 HOSTS_REQUIRED = ("network namespace", "mount namespace")
-HOSTS_READABLE = (
-    "/etc/ssl/certs",
-    "/etc/ssl/openssl.cnf",
-    "/etc/pki/tls/certs",
-    "/usr/share/ca-certificates",
+HOSTS_READABLE = tuple(
+    "/etc/ssl/certs /etc/ssl/openssl.cnf /etc/pki/tls/certs /usr/share/ca-certificates".split()
 )
 
 # With programs=. SECURITY: execve runs files of the view and, with `MAKES_CODE`, of the scratch folder; by Landlock (EXECUTE)
 # and by the mounts (noexec), with no_new_privs and nosuid mounts: no set-id bit and no file capability counts. Not
 # execveat, which runs what has no name; memfd_create stays refused.
-PROGRAM_ALLOWED = (
-    "execve",
-    "arch_prctl",
-    "membarrier",
-    "inotify_init1",
-    "inotify_add_watch",
-    "inotify_rm_watch",
+PROGRAM_ALLOWED = tuple(
+    "execve arch_prctl membarrier inotify_init1 inotify_add_watch inotify_rm_watch".split()
 )
 PROGRAM_CHECKED: dict[str, NamedCheck] = {
     # a shell's pipes by name, and no other node
@@ -351,13 +291,8 @@ TERMINAL_CHECKED: dict[str, NamedCheck] = {
     ),
 }  # fmt: skip
 # Programs ask whether there is such a thing; a process is not killed for it.
-PROGRAM_NO_SUCH_CALL = (
-    "io_uring_setup",
-    "io_uring_enter",
-    "io_uring_register",
-    "userfaultfd",
-    "name_to_handle_at",
-    "perf_event_open",
+PROGRAM_NO_SUCH_CALL = tuple(
+    "io_uring_setup io_uring_enter io_uring_register userfaultfd name_to_handle_at perf_event_open".split()
 )
 MAKES_CODE_CHECKED: dict[str, NamedCheck] = {
     "mmap": ((Arg(3, (0,), mask=_MAP_HUGETLB_GROWSDOWN),),),

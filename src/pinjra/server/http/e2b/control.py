@@ -194,7 +194,7 @@ async def _list_pages(request: Request) -> Response:
 
 def _number(text: str | None, otherwise: int) -> int:
     return (
-        int(text) if text is not None and text.isascii() and text.isdigit() and len(text) < 10 else otherwise
+        int(text) if text is not None and text.isascii() and text.isdigit() and len(text) < 12 else otherwise
     )
 
 

@@ -55,6 +55,8 @@ class Child:
         self._listeners: list[Listener] = []
         self._room = asyncio.Event()
         self._writing = asyncio.Lock()
+        self._gone = asyncio.Event()
+        self.is_late = False
         self.on_end: list[Callable[[], None]] = []
 
     def start(
@@ -138,6 +140,7 @@ class Child:
 
     def _ended(self, status: int) -> None:
         self.status = status
+        self._gone.set()
         self.drain()  # what a grandchild writes later is nobody's
         for descriptor in list(self._outputs):
             self._close(descriptor)
@@ -212,6 +215,16 @@ class Child:
             self._loop.remove_writer(descriptor)
             self._room.set()
             os.close(descriptor)
+
+    def kill_late(self) -> None:
+        """Kill all of its group, because its time is over."""
+        self.is_late = self.status is None
+        self.kill(group=True)
+
+    async def wait(self, seconds: float) -> None:
+        """Return when it has ended, or after so long."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._gone.wait(), seconds)
 
     def kill(self, number: int = signal.SIGKILL, *, group: bool = False) -> None:
         """Send a signal, to all of its group on request."""

@@ -23,7 +23,7 @@ from pinjra.server.http.e2b.inside.terminals import open_terminal, resize
 __all__ = ["ProcessService", "user_of"]
 
 _MOST_SECONDS = 86400.0
-_LATER_SECONDS = 0.2  # the client is told that its time is over before it is told how the program ended
+_GONE_SECONDS = 2.0
 _SIGNALS = {15: signal.SIGTERM, 9: signal.SIGKILL}
 
 
@@ -98,8 +98,7 @@ class ProcessService(Process):
         """Kill the program when the time is over that the client gave for it."""
         milliseconds = context.timeout_ms
         if milliseconds is not None and milliseconds / 1000 < _MOST_SECONDS:
-            seconds = milliseconds / 1000 + _LATER_SECONDS
-            timer = asyncio.get_running_loop().call_later(seconds, lambda: child.kill(group=True))
+            timer = asyncio.get_running_loop().call_later(milliseconds / 1000, child.kill_late)
             child.on_end.append(timer.cancel)
 
     async def connect(self, request: pb.ConnectRequest, context: Any, /) -> AsyncIterator[pb.ConnectResponse]:
@@ -115,6 +114,8 @@ class ProcessService(Process):
         try:
             yield pb.ProcessEvent(event=Oneof("start", pb.ProcessEvent.StartEvent(pid=child.pid)))
             async for event in child.listen(listener, _keepalive(context)):
+                if child.is_late and child.status is not None and event and event[0] == "end":
+                    raise ConnectError(Code.DEADLINE_EXCEEDED, "the program's time is over")
                 yield pb.ProcessEvent(event=_said(event))
         finally:
             child.leave(listener)
@@ -182,6 +183,8 @@ class ProcessService(Process):
         if number is None:
             raise ConnectError(Code.INVALID_ARGUMENT, "the signal is SIGTERM or SIGKILL")
         started.child.kill(number, group=number == signal.SIGKILL)
+        if number == signal.SIGKILL:
+            await started.child.wait(_GONE_SECONDS)  # who asks next whether it is there hears no
         return pb.SendSignalResponse()
 
     async def close_stdin(self, request: pb.CloseStdinRequest, context: Any, /) -> pb.CloseStdinResponse:

@@ -73,7 +73,6 @@ async def _serve(door: socket.socket) -> None:
     )
     config.load()
     state = ServerState()
-    gone = asyncio.Event()
     waiting: set[asyncio.Task[object]] = set()
 
     def take() -> None:
@@ -95,10 +94,11 @@ async def _serve(door: socket.socket) -> None:
             waiting.add(task)
             task.add_done_callback(waiting.discard)
         if not data:
-            loop.remove_reader(door.fileno())
-            gone.set()
+            os._exit(
+                0
+            )  # the host is gone: nothing is ended in good order, or clients would take it for an answer
 
     door.setblocking(False)
     loop.add_reader(door.fileno(), take)
     sys.stdout = sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 (for the life of the process)
-    await gone.wait()
+    await asyncio.Event().wait()
