@@ -8,7 +8,8 @@ result of another of the same turn; code may nest, loop and hand objects on. Wha
 
 By a model, both agents have the same tools, the same rules in as many words, the same five worked examples as chat turns (of
 towns, which no task is about), the same number of steps and no retries from outside. The prompts were tuned on six questions
-about towns, in turn, until neither got better. `--transcripts FILE` writes each request and answer; the last line has their hash.
+about towns, two rounds each. `--transcripts FILE` writes what was said and what came of it, a line each; `--table FILE...` prints
+the table of such files (only tasks that each form was asked) and their hashes.
 """
 
 from __future__ import annotations
@@ -167,9 +168,12 @@ def main() -> None:
     parser.add_argument(
         "--tuning", action="store_true", help="the six questions that the prompts were tuned on, instead"
     )
+    parser.add_argument("--table", type=Path, nargs="+", help="the table of these transcripts; asks nothing")
     parser.add_argument("--transcripts", type=Path, help="write each run there, a line of JSON each")
     options = parser.parse_args()
-    if options.model is None:
+    if options.table:
+        print(table_of(options.table))
+    elif options.model is None:
         scripted()
     else:
         measured(options)
@@ -355,7 +359,8 @@ def measured(options: argparse.Namespace) -> None:
     """Ask every task in each form, then print a row for each kind and form."""
     model = load_model(options.model, seed=7, max_tokens=MOST_TOKENS)
     tasks = [t for t in (TUNING if options.tuning else shop.TASKS) if options.only in t.question]
-    outcomes, digest = [], hashlib.sha256()
+    tasks = tasks[::2] + tasks[1::2]  # a run that is ended early has asked of every kind
+    outcomes = []
     for form in [options.form] if options.form else FORMS:
         for task in tasks:
             outcome, transcript = asked(task, form, model)
@@ -363,7 +368,6 @@ def measured(options: argparse.Namespace) -> None:
             line = (
                 json.dumps({**asdict(outcome), "transcript": transcript}, default=str, sort_keys=True) + "\n"
             )
-            digest.update(line.encode())
             if options.transcripts:
                 with options.transcripts.open("a", encoding="utf-8") as file:
                     file.write(line)
@@ -373,7 +377,18 @@ def measured(options: argparse.Namespace) -> None:
                 flush=True,
             )
     print(summary(outcomes))
-    print(f"{options.model}, transcripts sha256 {digest.hexdigest()[:16]}")
+
+
+def table_of(files: Sequence[Path]) -> str:
+    """Return the table of transcripts, and the hash of each file."""
+    lines = [json.loads(line) for file in files for line in file.read_text("utf-8").splitlines()]
+    outcomes = [Outcome(**{name: line[name] for name in Outcome.__slots__}) for line in lines]
+    forms = [
+        {o.question for o in outcomes if o.form == form} for form in dict.fromkeys(o.form for o in outcomes)
+    ]
+    asked_all = set.intersection(*forms)
+    hashes = [f"{file.name}: sha256 {hashlib.sha256(file.read_bytes()).hexdigest()[:16]}" for file in files]
+    return "\n".join([summary([o for o in outcomes if o.question in asked_all]), *hashes])
 
 
 def asked(task: shop.Task, form: str, model: Model) -> tuple[Outcome, list[object]]:
