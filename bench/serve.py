@@ -1,0 +1,370 @@
+"""`pinjra serve` measured by its clients, beside SandboxFusion's own router. One run, so that the ratios mean something.
+
+python bench/serve.py [--count 2000] [--clients 16] [--only fork,fresh,trip,idle,soak] [--idle 1000] [--soak SECONDS]
+                      [--router FOLDER]     # a checkout of SandboxFusion whose packages this Python has: isolation off
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import os
+import random
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+CODE = "print(sum(i * i for i in range(int(input()))))"
+
+
+def expected(number: int) -> str:
+    return f"{sum(i * i for i in range(number))}\n"
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Client:
+    """One connection that is kept: as little work as possible, the machine is the service's."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+
+    async def ask(self, method: str, path: str, body: object = None) -> tuple[int, bytes]:
+        if self._streams is None:
+            self._streams = await asyncio.open_connection("127.0.0.1", self._port)
+        reader, writer = self._streams
+        data = b"" if body is None else json.dumps(body).encode()
+        head = f"{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: {len(data)}\r\n\r\n"
+        writer.write(head.encode() + data)
+        said = (await reader.readuntil(b"\r\n\r\n")).lower()
+        length = next(
+            (int(line[15:]) for line in said.split(b"\r\n") if line.startswith(b"content-length:")), 0
+        )
+        return int(said[9:12]), await reader.readexactly(length) if length else b""
+
+    def close(self) -> None:
+        if self._streams is not None:
+            self._streams[1].close()
+
+
+@contextlib.contextmanager
+def started(command: list[str], port: int, **options: object) -> Iterator[subprocess.Popen[bytes]]:
+    process = subprocess.Popen(command, **options)  # type: ignore[call-overload]
+    try:
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+                break
+            time.sleep(0.05)
+        yield process
+    finally:
+        process.terminate()
+        process.wait(60)
+
+
+@contextlib.contextmanager
+def service(text: str = "") -> Iterator[tuple[int, int]]:
+    """Port and process of a service with these settings."""
+    port = free_port()
+    with tempfile.NamedTemporaryFile("w", suffix=".toml") as file:
+        file.write(text)
+        file.flush()
+        command = [sys.executable, "-m", "pinjra", "serve", "--config", file.name, "--port", str(port)]
+        with started(command, port) as process:
+            yield port, process.pid
+
+
+@contextlib.contextmanager
+def router(folder: Path) -> Iterator[int]:
+    """SandboxFusion's router as it is, isolation off, with its Python's own `python` for the snippets."""
+    port = free_port()
+    with tempfile.TemporaryDirectory() as fake:
+        conda = Path(fake) / "bin"
+        conda.mkdir()
+        (conda / "activate").write_text("true\n")
+        (conda / "conda").write_text("#!/bin/sh\n")
+        (conda / "conda").chmod(0o755)
+        app = "from fastapi import FastAPI; from sandbox.server.sandbox_api import sandbox_router; import uvicorn, logging, structlog\n"
+        app += "structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR)); app = FastAPI()\n"
+        app += f"app.include_router(sandbox_router); uvicorn.run(app, port={port}, log_level='error')\n"
+        env = {
+            **os.environ,
+            "SANDBOX_CONFIG": "local",
+            "PYTHONPATH": str(folder),
+            "CONDA_EXE": str(conda / "conda"),
+        }
+        env["PATH"] = f"{conda}:{Path(sys.executable).parent}:{env['PATH']}"
+        with started([sys.executable, "-c", app], port, env=env, cwd=folder, stderr=subprocess.DEVNULL):
+            yield port
+
+
+async def programs(port: int, count: int, clients: int) -> tuple[float, int, list[float]]:
+    """Rate, wrong answers and milliseconds of each of `count` programs."""
+    numbers = iter(range(count))
+    wrong, times = 0, []
+
+    async def work() -> None:
+        nonlocal wrong
+        client = Client(port)
+        for number in numbers:
+            value = 10 + number % 90
+            begun = time.perf_counter()
+            status, said = await client.ask(
+                "POST", "/run_code", {"code": CODE, "language": "python", "stdin": str(value)}
+            )
+            times.append((time.perf_counter() - begun) * 1000)
+            wrong += status != 200 or json.loads(said)["run_result"]["stdout"] != expected(value)
+        client.close()
+
+    begun = time.perf_counter()
+    await asyncio.gather(*(work() for _ in range(clients)))
+    return count / (time.perf_counter() - begun), wrong, times
+
+
+def told(name: str, port: int, count: int, clients: int) -> float:
+    asyncio.run(programs(port, clients * 4, clients))  # warm
+    rate, wrong, times = asyncio.run(programs(port, count, clients))
+    middle, late = statistics.median(times), statistics.quantiles(times, n=100)[98]
+    print(
+        f"{name:34} {rate:8.1f}/s  {wrong} wrong of {count}  median {middle:.1f} ms, 99 % {late:.1f} ms",
+        flush=True,
+    )
+    return rate
+
+
+def run_code(wanted: set[str], count: int, clients: int, folder: Path | None) -> None:
+    rates = {}
+    for isolation in ("fork", "fresh"):
+        if isolation in wanted:
+            with service(f'isolation = "{isolation}"') as (port, _):
+                rates[isolation] = told(f"/run_code, {isolation}", port, count, clients)
+    if folder is not None:
+        with router(folder) as port:
+            theirs = told("SandboxFusion's router", port, max(count // 20, clients * 2), clients)
+        print("ratios: " + ", ".join(f"{name} {rate / theirs:.1f} ×" for name, rate in rates.items()))
+
+
+# ---------------------------------------------------------------- one session
+
+
+def middle_of(times: list[float]) -> str:
+    return f"{statistics.median(times):.2f} ms"
+
+
+async def trips(port: int, count: int) -> list[float]:
+    client = Client(port)
+    session = json.loads((await client.ask("POST", "/v1/sessions", {}))[1])["id"]
+    times = []
+    for _ in range(count):
+        begun = time.perf_counter()
+        status, _ = await client.ask("POST", f"/v1/sessions/{session}/runs", {"code": "x = 1 + 1"})
+        times.append((time.perf_counter() - begun) * 1000)
+        assert status == 200
+    await client.ask("DELETE", f"/v1/sessions/{session}")
+    client.close()
+    return times
+
+
+def round_trip(count: int) -> None:
+    from pinjra import sandbox
+    from pinjra.executors.http import HttpExecutor
+
+    def here(box) -> list[float]:
+        times = []
+        for _ in range(count):
+            begun = time.perf_counter()
+            box.run("x = 1 + 1")
+            times.append((time.perf_counter() - begun) * 1000)
+        return times
+
+    with service() as (port, _), sandbox("jail") as box, HttpExecutor(url=f"http://127.0.0.1:{port}") as far:
+        ours, theirs, streamed = [], [], []
+        for _ in range(5):  # in turns: what else the machine does hits all of them
+            ours += here(box)
+            theirs += asyncio.run(trips(port, count))
+            streamed += here(far)
+    more = statistics.median(theirs) - statistics.median(ours)
+    print(
+        f"a run: in process {middle_of(ours)}, /v1 {middle_of(theirs)} ({more:+.2f} ms), executor http {middle_of(streamed)}",
+        flush=True,
+    )
+
+
+# ---------------------------------------------------------------- many idle sessions
+
+
+def tree(pid: int) -> list[int]:
+    found, children = [pid], {}
+    for entry in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            parts = entry.read_text().rpartition(")")[2].split()
+            children.setdefault(int(parts[1]), []).append(int(entry.parent.name))
+    for each in found:
+        found += children.get(each, [])
+    return found
+
+
+def private_mib(pid: int) -> float:
+    """Proportional set of the service and all that it started."""
+    total = 0
+    for each in tree(pid):
+        with contextlib.suppress(OSError):
+            lines = Path(f"/proc/{each}/smaps_rollup").read_text().splitlines()
+            total += sum(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
+    return total / 1024
+
+
+async def opened(port: int, count: int, idle_seconds: float) -> list[float]:
+    client, times = Client(port), []
+    for _ in range(count):
+        begun = time.perf_counter()
+        status, said = await client.ask("POST", "/v1/sessions", {"timeout_seconds": idle_seconds})
+        times.append((time.perf_counter() - begun) * 1000)
+        assert status == 201, said
+    client.close()
+    return times
+
+
+def idle(count: int) -> None:
+    settings = f"sessions = {count + 10}\n"
+    with service(settings) as (port, pid):
+        asyncio.run(opened(port, 3, 3600))
+        before = private_mib(pid)
+        seconds = max(count * 0.1, 30)
+        times = asyncio.run(opened(port, count, seconds))
+        each = (private_mib(pid) - before) / count
+        last = statistics.median(times[-50:])
+        print(
+            f"{count} idle sessions: {each:.2f} MiB each; opening {middle_of(times)}, the last 50 {last:.2f} ms",
+            flush=True,
+        )
+        deadline = time.monotonic() + seconds + 120
+        while left(port) > 3 and time.monotonic() < deadline:
+            time.sleep(1)
+        print(
+            f"left after their time: {left(port) - 3}; processes of the service now: {len(tree(pid))}",
+            flush=True,
+        )
+
+
+def left(port: int) -> int:
+    async def ask() -> int:
+        client = Client(port)
+        _, said = await client.ask("GET", "/v1/sessions")
+        client.close()
+        return len(json.loads(said)["sessions"])
+
+    return asyncio.run(ask())
+
+
+# ---------------------------------------------------------------- mixed load, with kills
+
+
+async def mixed(port: int, pid: int, seconds: float, clients: int) -> dict[str, int]:
+    ends: dict[str, int] = {}
+    deadline = time.monotonic() + seconds
+
+    def note(word: str) -> None:
+        ends[word] = ends.get(word, 0) + 1
+
+    async def one(client: Client, number: int) -> None:
+        if number % 3 == 0:
+            status, said = await client.ask(
+                "POST", "/run_code", {"code": CODE, "language": "python", "stdin": "50"}
+            )
+            right = status == 200 and json.loads(said)["run_result"]["stdout"] == expected(50)
+            note(
+                "program right"
+                if right
+                else "program failed, said so"
+                if status != 200 or json.loads(said)["status"] != "Success"
+                else "WRONG"
+            )
+            return
+        status, said = await client.ask("POST", "/v1/sessions", {})
+        if status != 201:
+            note(f"not opened, {json.loads(said)['error']['kind']}")
+            return
+        path = f"/v1/sessions/{json.loads(said)['id']}"
+        for turn in range(5):
+            status, said = await client.ask("POST", f"{path}/runs", {"code": f"x = {turn}\nx * 2"})
+            done = json.loads(said)
+            if status != 200:
+                note(f"lost, {done['error']['kind']}")
+                break
+            if done["error"] is not None:
+                note(f"run failed, {done['error']['cause'] or done['error']['type']}")
+            else:
+                note("run right" if done["value"] == turn * 2 else "WRONG")
+        await client.ask("DELETE", path)
+
+    async def work(seed: int) -> None:
+        client, number = Client(port), seed
+        while time.monotonic() < deadline:
+            await one(client, number)
+            number += 1
+        client.close()
+
+    async def kill() -> None:
+        while time.monotonic() < deadline:
+            await asyncio.sleep(0.5)
+            below = tree(pid)[1:]
+            if below:
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.kill(random.choice(below), signal.SIGKILL)
+                    note("(killed)")
+
+    await asyncio.gather(kill(), *(work(seed) for seed in range(clients)))
+    return ends
+
+
+def soak(seconds: float, clients: int) -> None:
+    def state(pid: int) -> str:
+        own = Path(f"/proc/{pid}/status").read_text()
+        rss = next(int(line.split()[1]) for line in own.splitlines() if line.startswith("VmRSS"))
+        return f"{rss / 1024:.0f} MiB, {len(os.listdir(f'/proc/{pid}/fd'))} descriptors, {len(tree(pid))} processes"
+
+    with service() as (port, pid):
+        asyncio.run(mixed(port, pid, min(seconds / 4, 30), clients))
+        print(f"after a quarter: {state(pid)}", flush=True)
+        ends = asyncio.run(mixed(port, pid, seconds, clients))
+        print(f"after all: {state(pid)}, {left(port)} sessions open")
+        for word, count in sorted(ends.items()):
+            print(f"  {count:7} {word}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--count", type=int, default=2000)
+    parser.add_argument("--clients", type=int, default=16)
+    parser.add_argument("--only", default="fork,fresh,trip,idle,soak")
+    parser.add_argument("--idle", type=int, default=1000)
+    parser.add_argument("--soak", type=float, default=20)
+    parser.add_argument("--router", type=Path)
+    given = parser.parse_args()
+    wanted = set(given.only.split(","))
+    if wanted & {"fork", "fresh"}:
+        run_code(wanted, given.count, given.clients, given.router)
+    if "trip" in wanted:
+        round_trip(200)
+    if "idle" in wanted:
+        idle(given.idle)
+    if "soak" in wanted:
+        soak(given.soak, given.clients)
+
+
+if __name__ == "__main__":
+    main()
