@@ -17,11 +17,11 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
+from pinjra.access.programs import find_programs
 from pinjra.core.errors import BackendError, ExecutorUnavailable
 from pinjra.core.limits import Limits
 from pinjra.executors.guarantees import Guarantees
 from pinjra.executors.options import SessionOptions
-from pinjra.executors.programs import find_programs
 from pinjra.executors.session.executor import Patience, SessionExecutor
 from pinjra.guard.policy import DEFAULT_AUTHORIZED
 from pinjra.jail import profile
@@ -29,10 +29,10 @@ from pinjra.jail.confine import Spec
 from pinjra.jail.spawn.client import Config, JailProcess, zygote_for
 
 if TYPE_CHECKING:
+    from pinjra.access.network.gateway import Connection, Doorway, Gateway
+    from pinjra.access.network.rules import Resolve
     from pinjra.core.access import Access
     from pinjra.core.execution import Execution
-    from pinjra.executors.network.gateway import Connection, Doorway, Gateway
-    from pinjra.executors.network.rules import Resolve
 
 __all__ = ["JailExecutor", "JailTransport"]
 
@@ -196,7 +196,7 @@ def _layers(executor: SessionExecutor) -> tuple[str, ...]:
     """Return the folders of `packages=`; what they bring may be imported."""
     if not executor.access.packages:
         return ()
-    from pinjra.executors.layers import layer_for
+    from pinjra.access.layers import layer_for
 
     layer = layer_for(executor.access.packages)
     executor._modules = layer.modules
@@ -264,8 +264,8 @@ def guarantees_of(executor: SessionExecutor) -> Guarantees:
 def _gateway(
     access: Access, resolve: Resolve | None, on_connection: Callable[[Connection], None] | None
 ) -> Gateway:
-    from pinjra.executors.network.gateway import Gateway
-    from pinjra.executors.network.rules import look_up
+    from pinjra.access.network.gateway import Gateway
+    from pinjra.access.network.rules import look_up
 
     return Gateway(access, resolve=resolve or look_up, on_connection=on_connection)
 

@@ -114,7 +114,7 @@ class OciExecutor(SessionExecutor):
         if self.access.packages:
             if self._rootfs is not None:
                 raise ConfigurationError("packages= are for this machine's own Python: put them into rootfs=")
-            from pinjra.executors.layers import layer_for
+            from pinjra.access.layers import layer_for
 
             layer = layer_for(self.access.packages)
             self._layer, self._modules = layer.path, layer.modules

@@ -219,7 +219,7 @@ class RunRecord:
 
 
 _TYPES = {Cause.WALL: "TimeoutError", Cause.MEMORY: "MemoryError", Cause.INTERRUPT: "KeyboardInterrupt"}
-_ROLLED = "the variables are again as they were before this step"
+_ROLLED = "the variables are again as they were before this step, files that it wrote are still there"
 _RECOVERING = "the worker is still ending it: the session's next use waits for that, and fails if the variables are lost"
 _EMPTY = "the session's variables are lost; it goes on empty"
 

@@ -62,7 +62,7 @@ class Config:
         require, without: See `plan.make`.
         network: The guest may open internet sockets.
         refuses: It is a jail: without what `profile.REQUIRED` names there is none. False: whatever can be had is applied.
-        programs: Files and folders to show so that programs can be started (`executors.programs`); (): none can.
+        programs: Files and folders to show so that programs can be started (`access.programs`); (): none can.
         makes_code: As of `Programs`.
         ports, addresses: Where the host's gateway listens in each session's own network; (): sessions have none.
         mounts: (name, path on this machine, whether it may be changed).

@@ -22,7 +22,7 @@ from pinjra.server.http.settings import ServeSettings
 from pinjra.server.http.tenants import Tenants
 
 if TYPE_CHECKING:
-    from pinjra.executors.network.gateway import Connection
+    from pinjra.access.network.gateway import Connection
 
 __all__ = ["Audit", "Audited"]
 

@@ -11,11 +11,11 @@ from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
+from pinjra.access.programs import find_programs
 from pinjra.core.errors import BackendError, ConfigurationError, ExecutorUnavailable, SessionLost
 from pinjra.core.execution import Execution
 from pinjra.core.limits import Limits
 from pinjra.executors.base import PythonExecutor
-from pinjra.executors.programs import find_programs
 from pinjra.jail.confine import Spec
 from pinjra.jail.spawn.client import Config, JailProcess, zygote_for
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from pinjra.executors.network.authority import Authority
+from pinjra.access.network.authority import Authority
 
 
 @dataclass

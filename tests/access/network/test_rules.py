@@ -7,8 +7,8 @@ import struct
 
 import pytest
 
-from pinjra.executors.network.names import Names, asked
-from pinjra.executors.network.rules import Refused, Rules
+from pinjra.access.network.names import Names, asked
+from pinjra.access.network.rules import Refused, Rules
 
 PUBLIC = "93.184.215.14"
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import h11
 
-from pinjra.executors.network.rules import Refused
+from pinjra.access.network.rules import Refused
 
 __all__ = ["relay_requests"]
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from pinjra import ConfigurationError, StartupFailed, sandbox
-from pinjra.executors import layers
+from pinjra.access import layers
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the jail is Linux's")
 

@@ -277,8 +277,8 @@ def test_a_server_that_nobody_vouches_for_gets_no_secret(
 
 
 def test_without_encryption_a_secret_goes_only_where_the_port_was_named() -> None:
+    from pinjra.access.network.gateway import Gateway
     from pinjra.core.access import parse_access
-    from pinjra.executors.network.gateway import Gateway
 
     hosts = ["a.example", "b.example:80"]
     gateway = Gateway(parse_access({"network": hosts, "secrets": {host: {"X-Key": "k"} for host in hosts}}))
@@ -317,7 +317,7 @@ for thing in gc.get_objects():
 
 
 def test_bytes_and_connections_are_limited(plain: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    from pinjra.executors.network import gateway
+    from pinjra.access.network import gateway
 
     quota = gateway.Quota(total_bytes=100_000, connections=2)
     with box_for(plain) as box:
@@ -354,7 +354,7 @@ def test_each_connection_is_noted(plain: Server) -> None:
 
 
 def test_a_connection_ends_when_its_time_is_over(plain: Server) -> None:
-    from pinjra.executors.network import gateway
+    from pinjra.access.network import gateway
 
     with box_for(plain) as box:
         assert box._gateway is not None

@@ -21,12 +21,12 @@ from dataclasses import dataclass
 
 import h11
 
+from pinjra.access.network import trust
+from pinjra.access.network.authority import authority
+from pinjra.access.network.names import Names, asked
+from pinjra.access.network.requests import Headers, relay_requests
+from pinjra.access.network.rules import Refused, Resolve, Rules, look_up
 from pinjra.core.access import Access
-from pinjra.executors.network import trust
-from pinjra.executors.network.authority import authority
-from pinjra.executors.network.names import Names, asked
-from pinjra.executors.network.requests import Headers, relay_requests
-from pinjra.executors.network.rules import Refused, Resolve, Rules, look_up
 
 __all__ = ["Connection", "Gateway", "Quota"]
 
