@@ -78,23 +78,35 @@ LEFT_BEHIND = {
 
 
 @pytest.mark.parametrize("rollback", [True, False], ids=["rollback", "no rollback"])
-@pytest.mark.parametrize("code", LEFT_BEHIND.values(), ids=LEFT_BEHIND.keys())
-def test_what_a_run_left_behind_stops_or_ends(open_host, code, rollback):
+@pytest.mark.parametrize("left", LEFT_BEHIND)
+def test_what_a_run_left_behind_stops_or_ends(open_host, left, rollback):
     host = open_host(rollback=rollback)
-    assert host.run("x = 1\n" + IGNORE + code + "\n5") == 5
+    assert host.run("x = 1\n" + IGNORE + LEFT_BEHIND[left] + "\n5") == 5
     wait_until_frozen(host)
     before = used_by(host)
     time.sleep(0.3)
     assert used_by(host) == before
     again = host.run("x")
-    # A loop of forks goes on with the run: it may be what ends it.
-    assert again == 1 or (isinstance(again, Lost) and again.cause == "processes")
+    if left == "a loop of forks" and isinstance(again, Lost):
+        assert again.cause == "processes"  # it goes on with the run, and may be what ends it
+    else:
+        assert again == 1
 
 
+# A fork copies each of 30,000 mappings: when the stop comes the child is not there yet, and cannot be seen.
+SLOW_FORK = """
+import ctypes
+libc, page = ctypes.CDLL(None, use_errno=True), 4096
+libc.mmap.restype = ctypes.c_void_p
+start = libc.mmap(None, ctypes.c_size_t(60_000 * page), 3, 0x22, -1, ctypes.c_long(0))
+for number in range(0, 60_000, 2):
+    libc.mprotect(ctypes.c_void_p(start + number * page), ctypes.c_size_t(page), 0)
+"""
 CONTINUE_PARENT = "while True: os.kill(me, signal.SIGCONT)\n"
 FORGED_ENDS = {
     "ready": FORGED + "copy = 0\n" + MARK + SPIN,
     "ready in a child": FORGED + f"copy = 0\n{MARK}if os.fork() == 0:\n {SPIN}{SPIN}",
+    "ready in a fork": f"{FORGED}{SLOW_FORK}copy = 0\n{MARK}time.sleep(0.01)\nif os.fork() == 0:\n {SPIN}{SPIN}",
     "a child is the checkpoint": FORGED + f"copy = os.fork()\nif copy == 0:\n {SPIN}{MARK}{SPIN}",
     "the child continues its parent": (
         FORGED + f"me = os.getpid()\ncopy = os.fork()\nif copy == 0:\n {CONTINUE_PARENT}{MARK}{SPIN}"

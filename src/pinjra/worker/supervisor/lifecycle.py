@@ -157,6 +157,8 @@ class Lifecycle:
         elif self._guest.has_escaped():
             self._end_escaped()
             return
+        else:
+            self._guest.end_others()
         self._freeze_at = time.monotonic() + self._look_seconds
         self._look_seconds = min(2 * self._look_seconds, _LONGEST_LOOK_SECONDS)
 
@@ -376,7 +378,7 @@ class Lifecycle:
     def on_child_ended(self) -> None:
         """Reap; replace the interpreter if it is among the dead. A frozen one that goes on is told in the same way."""
         if not self._guest.has_died():
-            if self._guest.is_frozen and self._guest.has_escaped():
+            if self._guest.is_frozen and self._guest.was_continued():
                 self._end_escaped()
             return
         is_undone = self._hear_last_words()

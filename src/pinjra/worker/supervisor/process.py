@@ -39,7 +39,7 @@ _NOTE = re.compile(rb"([kmu])([0-9]{1,9});")
 _FIRST_NOTE = re.compile(rb"p([1-9][0-9]{0,8});")
 _ANSWER_MILLISECONDS = 2000  # for two forks; only a hostile checkpoint takes so long
 _END_SECONDS = 2.0  # a killed process is gone in milliseconds, unless it hangs in a device
-_FROZEN_SECONDS = 0.01  # of processor time, which a process may use on its way to its stop
+_FROZEN_SECONDS = 0.01  # of processor time, by which two looks at a stopped process may differ
 _NOTE_BYTES = 64  # longer and no note: garbage
 _MOST_DYING = 4  # killed checkpoints that may be there still; runs faster than processes end make more
 
@@ -84,7 +84,7 @@ class InterpreterProcess:
         self._death: Death | None = None
         self.is_frozen = False
         """It is stopped: what it was given by its guest does not go on."""
-        self._used_at_freeze = 0.0
+        self._used_at_stop: float | None = None
         self._settled = 0  # the checkpoint at the last `clean_up`
         self._dying: list[
             int
@@ -261,11 +261,19 @@ class InterpreterProcess:
         """Stop the interpreter and its checkpoint, and kill whatever else is there: no code of a guest goes on."""
         self.is_frozen = True
         self._stop()
-        # SECURITY: in this order. What is not stopped could continue them; what dies can (clone(2), the signal at the end)
+        self.end_others()
+        self._used_at_stop = None
+
+    def end_others(self) -> None:
+        """Kill whatever else is there than the two that are stopped.
+
+        SECURITY: also at each later look. A stop is under way when `kill` returns, and what the two were forking then cannot be
+        seen until the fork is over, which takes as long as its memory is large.
+        """
         if not self._sweeper.is_quiet(self, self._dying):
             self.sweep(keep=(self.pid, self.checkpoint, *self._dying))
+        # SECURITY: behind it. What is not stopped could continue them; what dies can (clone(2), the signal at the end)
         self._stop()
-        self._used_at_freeze = self._used()
 
     def _stop(self) -> None:
         for pid in (self._known_checkpoint, self.pid, self._known_checkpoint):
@@ -275,7 +283,7 @@ class InterpreterProcess:
         """Stop the checkpoint that has made a copy of itself, which is no escape."""
         if self.is_frozen:
             self._stop()
-            self._used_at_freeze = self._used()
+            self._used_at_stop = None
 
     def thaw(self) -> None:
         """Let the interpreter go on. The checkpoint has nothing to do until it is needed."""
@@ -285,7 +293,7 @@ class InterpreterProcess:
 
     def _continue(self) -> None:
         self.signal(signal.SIGCONT)
-        self._was_continued()  # by us: a later look must not take it for somebody else's while the next stop is on its way
+        self.was_continued()  # by us: a later look must not take it for somebody else's while the next stop is on its way
 
     @property
     def _known_checkpoint(self) -> int:
@@ -299,12 +307,17 @@ class InterpreterProcess:
         )
 
     def has_escaped(self) -> bool:
-        """Return whether one of the two has gone on although it was stopped: its guest has seen to that."""
-        if self._was_continued():
-            return True
-        return self._used() - self._used_at_freeze > _FROZEN_SECONDS
+        """Return whether one of the two has gone on although it was stopped: its guest has seen to that.
 
-    def _was_continued(self) -> bool:
+        To be asked some time after the stop: what was used until the first time was used on the way to it.
+        """
+        if self.was_continued():
+            return True
+        used, before = self._used(), self._used_at_stop
+        self._used_at_stop = used if before is None else before
+        return used - self._used_at_stop > _FROZEN_SECONDS
+
+    def was_continued(self) -> bool:
         """Return whether the interpreter was continued since this was asked last; False when it is gone."""
         try:
             return os.waitid(os.P_PID, self.pid, os.WCONTINUED | os.WNOHANG) is not None
