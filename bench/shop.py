@@ -33,6 +33,11 @@ RATES = {"dollar": 1.25, "rupee": 100.0, "pound": 0.8}
 TOWNS = {"Ulm": 126_000, "Bonn": 336_000, "Jena": 111_000}
 
 
+def _name(item: str) -> str:
+    """Return an item's name as it stands in the table: tools of people are not picky about capitals and plurals, either."""
+    return item.lower().removesuffix("s").replace("shelve", "shelf")
+
+
 def items() -> list:
     """Return the names of all items of the shop."""
     return list(ITEMS)
@@ -44,7 +49,7 @@ def price(item: str) -> int:
     Args:
         item: Its name.
     """
-    return ITEMS[item][0]
+    return ITEMS[_name(item)][0]
 
 
 def stock(item: str) -> int:
@@ -53,7 +58,7 @@ def stock(item: str) -> int:
     Args:
         item: Its name.
     """
-    return ITEMS[item][1]
+    return ITEMS[_name(item)][1]
 
 
 def origin(item: str) -> str:
@@ -62,7 +67,7 @@ def origin(item: str) -> str:
     Args:
         item: Its name.
     """
-    return ITEMS[item][2]
+    return ITEMS[_name(item)][2]
 
 
 def weight(item: str) -> int:
@@ -71,7 +76,7 @@ def weight(item: str) -> int:
     Args:
         item: Its name.
     """
-    return ITEMS[item][3]
+    return ITEMS[_name(item)][3]
 
 
 def tax(country: str) -> int:
@@ -80,7 +85,7 @@ def tax(country: str) -> int:
     Args:
         country: Its name.
     """
-    return COUNTRIES[country][0]
+    return COUNTRIES[country.capitalize()][0]
 
 
 def distance(country: str) -> int:
@@ -89,7 +94,7 @@ def distance(country: str) -> int:
     Args:
         country: Its name.
     """
-    return COUNTRIES[country][1]
+    return COUNTRIES[country.capitalize()][1]
 
 
 def capital(country: str) -> str:
@@ -98,7 +103,7 @@ def capital(country: str) -> str:
     Args:
         country: Its name.
     """
-    return COUNTRIES[country][2]
+    return COUNTRIES[country.capitalize()][2]
 
 
 def sold(item: str, month: str) -> int:
@@ -108,7 +113,8 @@ def sold(item: str, month: str) -> int:
         item: Its name.
         month: Its name, such as "May".
     """
-    return (len(item) * 7 + MONTHS.index(month) * 5 + ITEMS[item][0]) % 11
+    item = _name(item)
+    return (len(item) * 7 + MONTHS.index(month.capitalize()) * 5 + ITEMS[item][0]) % 11
 
 
 def convert(euros: float, currency: str) -> float:
@@ -118,7 +124,7 @@ def convert(euros: float, currency: str) -> float:
         euros: The amount.
         currency: "dollar", "rupee" or "pound".
     """
-    return euros * RATES[currency]
+    return euros * RATES[currency.lower().rstrip("s")]
 
 
 def calculate(expression: str) -> float:

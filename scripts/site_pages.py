@@ -111,7 +111,8 @@ def write() -> None:
     for page in DOCS.rglob("*.md"):
         page.write_text(_with_programs(_rewritten(page)), "utf-8")
     _write_reference()
-    shutil.copyfile(ROOT / "docs" / "zensical.toml", BUILD / "zensical.toml")
+    settings = (DOCS / "zensical.toml").read_text("utf-8").replace('"reference/index.md"', _reference_nav())
+    (BUILD / "zensical.toml").write_text(settings, "utf-8")
     (DOCS / "zensical.toml").unlink()
 
 
@@ -156,13 +157,25 @@ def _write_reference() -> None:
     folder.mkdir()
     names = public_names()
     for each in names:
-        words = f"# {each.name}\n\n`from {each.module} import {each.name}`\n\n::: {each.path}\n"
+        words = (
+            f"---\ntitle: {each.name}\n---\n\n::: {each.path}\n\n`from {each.module} import {each.name}`\n"
+        )
         (folder / f"{each.name}.md").write_text(words, "utf-8")
     lines = [_REFERENCE_HEAD]
     for topic in TOPICS:
         lines.append(f"\n## {topic}\n\n| name | |\n| --- | --- |")
         lines += [f"| [`{n.name}`]({n.name}.md) | {n.summary} |" for n in names if n.topic == topic]
     (folder / "index.md").write_text("\n".join(lines) + "\n", "utf-8")
+
+
+def _reference_nav() -> str:
+    """Return the entries of the reference, by topic, as they stand in the settings."""
+    names = public_names()
+    topics = (
+        f'{{ "{topic}" = [{", ".join(f"{chr(34)}reference/{n.name}.md{chr(34)}" for n in names if n.topic == topic)}] }}'
+        for topic in TOPICS
+    )
+    return ", ".join(['"reference/index.md"', *topics])
 
 
 _REFERENCE_HEAD = """# Reference
