@@ -36,6 +36,7 @@ from pinjra.agents.run.state import CURRENT_RUN, Outcome, Run, Sink
 from pinjra.agents.run.streaming import aexecute, astream
 from pinjra.agents.run.streaming import stream as events_of
 from pinjra.agents.run.team import call_managed
+from pinjra.agents.run.traced import traced_run
 from pinjra.agents.run.vote import execute_vote
 from pinjra.agents.saving import Savable
 from pinjra.core.errors import ConfigurationError
@@ -380,9 +381,11 @@ class Agent(Savable, ABC):
 
     def execute(self, options: RunOptions, sink: Sink | None = None) -> Outcome:
         """Return what came of a run, or of several attempts, in this thread; events go to `sink`."""
-        if self.vote > 1 and options.memory is None:
-            return execute_vote(self, options, sink)
-        return driver.execute(self, options, sink)
+        with traced_run(self, options) as trace:
+            several = self.vote > 1 and options.memory is None
+            done = execute_vote(self, options, sink) if several else driver.execute(self, options, sink)
+            trace(*done)
+            return done
 
     def resume(
         self,

@@ -62,6 +62,9 @@ class View(Protocol):
 @click.option(
     "--save", type=click.Path(dir_okay=False, path_type=Path), help="Write the run for `pinjra replay`."
 )
+@click.option(
+    "--trace", is_flag=True, help="Send spans and metrics to OpenTelemetry, as OTEL_… variables say."
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line for each event.")
 @click.option("--quiet", is_flag=True, help="Only the answer.")
 def run(
@@ -71,11 +74,16 @@ def run(
     save: Path | None,
     files: tuple[str, ...],
     out: str | None,
+    trace: bool,
     **options: Any,
 ) -> int:
     """Let an agent work on TASK. The code that its model writes runs in an executor."""
     if not task.strip():
         raise click.UsageError("the task is empty")
+    if trace:
+        from pinjra import traces
+
+        traces.enable()
     with view_for(as_json=as_json, quiet=quiet) as view, _agent(**options) as agent:
         status = _shown(agent, task, view, quiet and not as_json, files)
         if out is not None and agent.last_result is not None:

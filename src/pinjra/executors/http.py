@@ -19,6 +19,7 @@ from pinjra.core.errors import (
     StartupFailed,
 )
 from pinjra.core.limits import Limits
+from pinjra.core.spans import headers as trace_headers
 from pinjra.executors.guarantees import Guarantees
 from pinjra.executors.options import BoxOptions
 from pinjra.executors.session.transport import Transport
@@ -129,7 +130,12 @@ class HttpExecutor(UploadingExecutor):
 
     def _post(self, path: str, body: Mapping[str, object]) -> dict[str, Any]:
         try:
-            response = httpx.post(self._url + path, json=body, headers=self._headers, timeout=_OPEN_SECONDS)
+            response = httpx.post(
+                self._url + path,
+                json=body,
+                headers={**self._headers, **trace_headers()},
+                timeout=_OPEN_SECONDS,
+            )
             answer = response.json()
         except (httpx.HTTPError, ValueError) as error:
             raise StartupFailed(f"the service at {self._url} does not answer: {error}") from error
@@ -169,7 +175,9 @@ class HttpTransport:
         self._closing = threading.Lock()
         self._is_closed = False
         self._ending = ExitStack()
-        self._socket = _connect(self._ending, f"ws{url[4:]}/v1/streams/{name}", headers)
+        self._socket = _connect(
+            self._ending, f"ws{url[4:]}/v1/streams/{name}", {**headers, **trace_headers()}
+        )
 
     def read(self, timeout_seconds: float | None) -> bytes:
         """Return the next bytes; see `Transport.read`."""

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from pinjra.agents.errors import AgentError, AgentGenerationError, AgentParsingError
 from pinjra.agents.run.state import Run
+from pinjra.agents.run.traced import answered, traced_request
 from pinjra.agents.run.waiting import abandonable
 from pinjra.core.events import ModelDelta as DeltaEvent
 from pinjra.models.adapted import adapted
@@ -39,10 +40,12 @@ def ask(
     safe = [message.encodable() for message in messages]
     options = {"stop": stop, "tools": tools, "response_schema": response_schema, "temperature": temperature}
     try:
-        if run.streams and callable(getattr(model, "stream", None)):
-            done = abandonable(lambda: _streamed(run, model.stream(safe, **options)), run.stop)
-        else:
-            done = abandonable(lambda: model.generate(safe, **options), run.stop)
+        with traced_request(run, safe, stop, tools, temperature) as trace:
+            if run.streams and callable(getattr(model, "stream", None)):
+                done = abandonable(lambda: _streamed(run, model.stream(safe, **options)), run.stop)
+            else:
+                done = abandonable(lambda: model.generate(safe, **options), run.stop)
+            answered(trace, done)
     except AgentError:
         raise
     except CompletionInvalid as error:

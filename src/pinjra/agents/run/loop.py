@@ -24,6 +24,7 @@ from pinjra.agents.run.compaction import compact
 from pinjra.agents.run.completion import ask
 from pinjra.agents.run.results import RunResult, RunState
 from pinjra.agents.run.state import Outcome, Run
+from pinjra.agents.run.traced import traced_plan
 from pinjra.core.events import FinalAnswer, PlanMade, RunFinished, RunStarted, StepFinished, StepStarted
 from pinjra.models.base import ChatMessage, TokenUsage
 
@@ -214,7 +215,8 @@ def _plan(run: Run, taken: int) -> None:
         "remaining_steps": run.options.max_steps - taken,
     }
     names = ["initial_plan"] if taken == 0 else ["update_plan_pre_messages", "update_plan_post_messages"]
-    text, usage = _asked(run, "\n".join(render(texts[name], **variables) for name in names))
+    with traced_plan(run):
+        text, usage = _asked(run, "\n".join(render(texts[name], **variables) for name in names))
     timing.end_time = time.time()
     step = PlanningStep(plan=text.strip(), step_number=run.step_number, timing=timing, token_usage=usage)
     step = _called_back(run, step)

@@ -6,7 +6,8 @@ import inspect
 import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from pinjra.agents.approval import Refuse, Replace, decided
@@ -18,6 +19,7 @@ from pinjra.agents.run.waiting import abandonable, await_or_stop
 from pinjra.core.calls import HostFunction, describe
 from pinjra.core.errors import ToolRefused
 from pinjra.core.events import ToolCalled, ToolReturned
+from pinjra.core.spans import Span, span
 
 __all__ = ["RunTool", "granted"]
 
@@ -63,14 +65,28 @@ class RunTool:
             return self._call_async(args, kwargs)
         call = self._begin(args, kwargs)
         try:
-            value = abandonable(lambda: self._invoke(call), self._run.stop, self._host.seconds)
-            value = self._after(call, value)
+            with self._traced(call) as trace:
+                value = abandonable(lambda: self._invoke(call), self._run.stop, self._host.seconds)
+                value = self._after(call, value)
+                trace.tell("result", lambda: value)
         except BaseException as error:
             call.is_given_up = True
             self._failed(call, error)
             raise
         self._succeeded(call, value)
         return value
+
+    @contextmanager
+    def _traced(self, call: _Call) -> Iterator[Span]:
+        facts = {
+            "tool": self.name,
+            "tool_description": self._host.doc,
+            "tool_type": "function",
+            "call": call.id,
+        }
+        with span("execute_tool", self.name, facts) as trace:
+            trace.tell("arguments", lambda: call.named)
+            yield trace
 
     def call_blocking(self, arguments: dict[str, object]) -> object:
         """Return the result in this thread, also of an async tool; arguments are checked."""
@@ -80,11 +96,12 @@ class RunTool:
     async def _call_async(self, args: tuple[object, ...], kwargs: dict[str, object]) -> object:
         call = self._begin(args, kwargs)
         try:
-            with self._run.current():
+            with self._traced(call) as trace, self._run.current():
                 value = self._host.function(*call.args, **call.kwargs)
                 if inspect.isawaitable(value):
                     value = await await_or_stop(value, self._run.stop, self._host.seconds)
-            value = self._after(call, value)
+                value = self._after(call, value)
+                trace.tell("result", lambda: value)
         except BaseException as error:
             self._failed(call, error)
             raise

@@ -37,6 +37,7 @@ from pinjra.core.execution import ErrorKind, Execution, GuestError
 from pinjra.core.files import GivenFiles, given_file, given_files
 from pinjra.core.guest_files import GuestFile
 from pinjra.core.limits import Limits
+from pinjra.core.spans import Span, span
 from pinjra.executors.base import PythonExecutor, check_file_name, is_file_name
 from pinjra.executors.pool import POOL
 from pinjra.executors.session.capabilities import check_can
@@ -314,10 +315,24 @@ class SessionExecutor(PythonExecutor):
         return done if done.error or not done.status else replace(done, error=_failed(done.status))
 
     def _run(self, code: str, argv: tuple[str, ...], stdin: bytes, wall_seconds: float | None) -> Execution:
-        with self._in_use() as connection:
+        with self._in_use() as connection, self._traced(code, argv, wall_seconds) as trace:
             record = self._record(wall_seconds)
             connection.run(record, code, argv, stdin)
-            return self._ended(record, connection)
+            return _told(trace, self._ended(record, connection))
+
+    @contextmanager
+    def _traced(self, code: str, argv: tuple[str, ...], wall_seconds: float | None) -> Iterator[Span]:
+        limits: dict[str, object] = {f"limit.{name}": getattr(self.limits, name) for name in Limits.__slots__}
+        if wall_seconds is not None:
+            limits["limit.wall_seconds"] = wall_seconds
+        facts: dict[str, object] = {
+            "executor": type(self).__name__,
+            "program": argv[0] if argv else None,
+            "guard": self._guard,
+        }
+        with span("run_code", "", facts | limits) as trace:
+            trace.tell("code", lambda: list(argv) or code)
+            yield trace
 
     async def arun(
         self,
@@ -334,10 +349,10 @@ class SessionExecutor(PythonExecutor):
                 lambda: self.run(code, wall_seconds=wall_seconds, language=language, stdin=stdin, files=files)
             )
         async with self._aturn():
-            with self._in_use() as connection:
+            with self._in_use() as connection, self._traced(code, (), wall_seconds) as trace:
                 record = self._record(wall_seconds)
                 await connection.arun(record, code, (), _as_bytes(stdin))
-                return self._ended(record, connection)
+                return _told(trace, self._ended(record, connection))
 
     def _can_follow_on_loop(self) -> bool:
         has_readers = type(asyncio.get_running_loop()).__name__ != "ProactorEventLoop"  # Windows
@@ -534,6 +549,23 @@ class SessionExecutor(PythonExecutor):
         answer = self._connection.ask(lambda n: Fork(request=n))
         if isinstance(answer, Failed):
             raise ExecutorUnavailable(f"the session cannot be forked: {answer.message:.2000}")
+
+
+def _told(trace: Span, done: Execution) -> Execution:
+    """Return what came of a run, after its span was told."""
+    used = done.usage
+    trace.note(
+        **{f"usage.{name}": getattr(used, name) for name in type(used).__slots__}, final=done.is_final_answer
+    )
+    trace.tell("stdout", lambda: done.stdout)
+    trace.tell("stderr", lambda: done.stderr)
+    trace.tell("value", lambda: done.value)
+    if done.error is not None:
+        error = done.error
+        cause = error.cause.value if error.cause else None
+        trace.note(error_kind=error.kind.value, cause=cause, rolled_back=error.rolled_back)
+        trace.fail(error.type, error.message)
+    return done
 
 
 def _as_bytes(stdin: str | bytes) -> bytes:
