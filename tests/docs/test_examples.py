@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import shutil
+import tempfile
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -53,6 +55,8 @@ def test_every_example_of_a_page_runs_and_prints_what_it_says(
         for made in namespace.values():
             if isinstance(made, _closable()):
                 made.close()
+            elif isinstance(made, Path) and made.parent == Path(tempfile.gettempdir()):
+                shutil.rmtree(made)
 
 
 def test_the_first_program_answers_from_the_page(

@@ -37,7 +37,7 @@ WRONG_CALLS: list[tuple[Callable[[Box], object], str]] = [
     (lambda box: box.send_variables({1: 2}), f"Plain.send_variables: variables= {DICT} dict"),
     (lambda box: box.send_tools(print), f"Plain.send_tools: tools= {DICT} builtin_function_or_method"),
     (lambda box: box.revoke_tools("all"), f"Plain.revoke_tools: names= {TEXTS} the text 'all'"),
-    (lambda box: box.put_file("a.txt", "text"), "Plain.put_file: data= takes bytes, not the text 'text'"),
+    (lambda box: box.put_file("a.txt", "text"), "Plain.put_file: data= takes bytes, or a Path, not the text 'text'"),
     (lambda box: box.put_file("a.txt"), "Plain.put_file needs data="),
     (lambda box: box.put_file("\ud800", b""), "a scratch file's name must be a plain relative path, not '\\ud800'"),
     (lambda box: box.get_file(7), "Plain.get_file: name= takes a text, not 7"),
