@@ -111,7 +111,7 @@ def visit(browser, service):
     yield visit
     said = visit.said
     visit.context.close()
-    assert said == []
+    assert said == [], said
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,7 @@ The guest describes its own variables, in its own language: nothing of what it s
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from starlette.requests import Request
@@ -19,6 +20,7 @@ from pinjra.server.http.results import value_json
 __all__ = ["ROUTES"]
 
 _SECONDS = 5.0  # to describe variables; a guest's own repr may do anything
+_WAIT_SECONDS = 2.0  # for a run in this session to end
 _MOST = 500  # variables
 _ROWS = 200  # of a page of a table
 _LIST = """
@@ -46,11 +48,7 @@ def __described():
         if len(found) == %d:
             break
     return found
-try:
-    __found = __described()
-finally:
-    del __described
-__found
+globals().pop("__described")()
 """
 _PAGE = """
 def __paged(value, first, rows):
@@ -59,11 +57,7 @@ def __paged(value, first, rows):
     part = frame.iloc[first:first + rows]
     cells = [[str(cell)[:300] for cell in row] for row in part.itertuples(index=True, name=None)]
     return [[str(name)[:200] for name in frame.columns], cells, len(frame)]
-try:
-    __found = __paged({name}, {first}, {rows})
-finally:
-    del __paged
-__found
+globals().pop("__paged")({name}, {first}, {rows})
 """
 
 
@@ -97,10 +91,12 @@ async def _asked(request: Request, code: str) -> Any:
     """
     hub: Hub = request.app.state.hub
     held = hub.find(request.app.state.tenants.of(request.headers), request.path_params["session"])
-    if held.turn.locked():
-        raise Busy("a run goes on in this session; look again when it has ended")
-    async with hub.using(held) as executor:
-        done = await hub.call(executor.run, code, wall_seconds=_SECONDS)
+    try:
+        async with asyncio.timeout(_WAIT_SECONDS) as waiting, hub.using(held) as executor:
+            waiting.reschedule(None)
+            done = await hub.call(executor.run, code, wall_seconds=_SECONDS)
+    except TimeoutError:
+        raise Busy("a run goes on in this session; look again when it has ended") from None
     if done.error is not None:
         raise ConfigurationError(f"the session cannot tell: {done.error.type}: {done.error.message}"[:500])
     value = value_json(done.value)

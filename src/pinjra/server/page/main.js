@@ -24,7 +24,7 @@ const THEMES = { "": "light", light: "dark", dark: "" };
 
 function App() {
   const [address, setAddress] = useState(location.hash || "#/");
-  const [isKnown, setKnown] = useState(null);
+  const [isKnown, setKnown] = useState(true); // until the service says otherwise: the view need not wait for that
   const [theme, setTheme] = useState(localStorage.getItem("pinjra.theme") ?? "");
   const check = () => get("/v1/agents").then(() => setKnown(true), (error) => setKnown(error.status !== 401));
   useEffect(() => {
@@ -49,7 +49,7 @@ function App() {
       ${PLACES.map(([to, word]) => html`<a href=${to} aria-current=${here(to) ? "page" : undefined}>${word}</a>`)}
       <button type="button" class="theme" onClick=${() => setTheme(THEMES[theme])} aria-label=${`Colours: ${theme || "as the system"}. Change`}>${theme === "dark" ? "◑" : theme === "light" ? "○" : "◐"}</button>
     </nav>
-    <main id="content" tabindex="-1">${isKnown === false ? html`<${TokenForm} done=${check} />` : isKnown ? view(...(place.exec(address)?.slice(1) ?? [])) : null}</main>`;
+    <main id="content" tabindex="-1">${isKnown ? view(...(place.exec(address)?.slice(1) ?? [])) : html`<${TokenForm} done=${check} />`}</main>`;
 }
 
 function Mark() {

@@ -1,7 +1,7 @@
 // The parts that every view is made of. All text of guests and models goes in as text, cleaned.
 
 import { Component, html, useEffect, useState } from "./vendor/preact.js";
-import { bytes, clean, highlighted, seconds } from "./text.js";
+import { bytes, CHUNK, clean, highlighted, seconds } from "./text.js";
 
 export function Code({ code, label = "Code" }) {
   return html`<pre class="code" tabindex="0" role="region" aria-label=${label}><code>${highlighted(code).map(
@@ -23,32 +23,44 @@ class Chunk extends Component {
   }
 }
 
-// Output as a terminal would show it; stays at its end as it grows, unless somebody has scrolled up.
-export class Output extends Component {
-  shouldComponentUpdate(next) {
-    return next.version !== this.props.version;
+// A view of many items that draws some more each frame, so that a long one does not stall the page.
+export class Gradual extends Component {
+  constructor() {
+    super();
+    this.state = { drawn: this.atOnce };
   }
 
-  getSnapshotBeforeUpdate() {
-    const box = this.base;
-    this.atEnd = !box || box.scrollHeight - box.scrollTop - box.clientHeight < 40;
-    return null;
-  }
-
-  componentDidUpdate() {
-    if (this.atEnd && this.base) this.base.scrollTop = this.base.scrollHeight;
+  shouldComponentUpdate(next, state) {
+    return next.version !== this.props.version || state.drawn !== this.state.drawn;
   }
 
   componentDidMount() {
     this.componentDidUpdate();
   }
 
-  render({ screen, label = "Output" }) {
-    const { dropped } = screen;
-    return html`<div class="output" tabindex="0" role="region" aria-label=${label}>
-      ${dropped > 0 && html`<div class="note">${dropped.toLocaleString("en")} lines before are not shown</div>`}
-      ${screen.drawn().map((chunk, at) => html`<${Chunk} key=${at + dropped} ...${chunk} />`)}
-    </div>`;
+  componentDidUpdate() {
+    if (this.state.drawn < this.size(this.props))
+      requestAnimationFrame(() => this.setState(({ drawn }) => ({ drawn: drawn + this.atOnce })));
+  }
+}
+
+// Output as a terminal would show it. The box is laid out from its end, so that it stays there as it grows unless somebody
+// has scrolled up.
+export class Output extends Gradual {
+  get atOnce() {
+    return 10; // chunks
+  }
+
+  size({ screen }) {
+    return screen.chunks.length + 1;
+  }
+
+  render({ screen, label = "Output" }, { drawn }) {
+    const chunks = screen.drawn().map((chunk, at) => html`<${Chunk} key=${at + screen.dropped / CHUNK} ...${chunk} />`);
+    return html`<div class="output" tabindex="0" role="region" aria-label=${label}><div>
+      ${screen.dropped > 0 && html`<div class="note">${screen.dropped.toLocaleString("en")} lines before are not shown</div>`}
+      ${chunks.slice(-drawn)}
+    </div></div>`;
   }
 }
 

@@ -4,10 +4,10 @@ import { Component, html, useEffect, useMemo, useReducer, useRef, useState } fro
 import { escaped, download, follow, get, post, save, send } from "./api.js";
 import { exported } from "./export.js";
 import { RunTree } from "./model.js";
-import { Act, Artifact, Badge, Code, Elapsed, Output, Problem, Prose, Table } from "./parts.js";
+import { Act, Artifact, Badge, Code, Elapsed, Gradual, Output, Problem, Prose, Table } from "./parts.js";
 import { bytes, clean, count, money, seconds } from "./text.js";
 
-const DRAWN_AT_ONCE = 12; // steps a frame, so that a long run does not stall the page
+const WRITING = 4_000; // characters of what the model is writing that are drawn
 
 // A run's tree, kept up to date; drawn at most once a frame.
 function useRun(id) {
@@ -106,29 +106,23 @@ function Head({ meta, tree, state, other, again }) {
 }
 
 // Steps of a run, some more each frame.
-export class Steps extends Component {
-  constructor() {
-    super();
-    this.state = { drawn: DRAWN_AT_ONCE };
+export class Steps extends Gradual {
+  get atOnce() {
+    return 6;
+  }
+
+  size({ run }) {
+    return run.items.length;
   }
 
   shouldComponentUpdate(next, state) {
-    return next.version !== this.props.version || state.drawn !== this.state.drawn || next.steer !== this.props.steer;
-  }
-
-  componentDidMount() {
-    this.componentDidUpdate();
-  }
-
-  componentDidUpdate() {
-    if (this.state.drawn < this.props.run.items.length)
-      requestAnimationFrame(() => this.setState(({ drawn }) => ({ drawn: drawn + DRAWN_AT_ONCE })));
+    return super.shouldComponentUpdate(next, state) || next.steer !== this.props.steer;
   }
 
   render({ run, steer, first = true, shared = null }, { drawn }) {
     const items = shared ? run.items.filter((item) => item.kind !== "step" || item.number >= shared) : run.items;
     return html`${!first && html`<h2 class="further">${clean(run.task)}</h2>`}
-      <ol class="steps">${items.slice(0, drawn).map((item, at) => html`<li key=${at}>${item.kind === "step" ? html`<${Step} step=${item} version=${item.version} steer=${steer} />` : item.kind === "plan" ? html`<${Plan} text=${item.text} />` : item.kind === "draft" ? html`<div class="writing draft"><${Prose} text=${item.text} /></div>` : html`<${Answer} answer=${item} />`}</li>`)}</ol>
+      <ol class="steps">${items.slice(0, drawn).map((item, at) => html`<li key=${at}>${item.kind === "step" ? html`<${Step} step=${item} version=${item.version} steer=${steer} />` : item.kind === "plan" ? html`<${Plan} text=${item.text} />` : item.kind === "draft" ? html`<div class="writing draft"><${Prose} text=${tail(item.text)} /></div>` : html`<${Answer} answer=${item} />`}</li>`)}</ol>
       ${run.error && html`<p class="problem">${clean(run.error)}</p>`}`;
   }
 }
@@ -160,7 +154,7 @@ class Step extends Component {
       <h3><span class="number">${number}</span><span class="sr"> step</span></h3>
       <div class="what">
         ${step.thought && html`<${Prose} text=${step.thought} />`}
-        ${step.model && html`<div class="writing"><${Prose} text=${isAsked ? step.model.split("```")[0] : step.model} /></div>`}
+        ${step.model && html`<div class="writing"><${Prose} text=${isAsked ? step.model.split("```")[0] : state === "done" ? step.model : tail(step.model)} /></div>`}
         ${state === "thinking" && !step.model && !step.asked.length && html`<p class="note pulse">the model thinks</p>`}
         ${step.code !== null && !editing && html`<${Code} code=${step.code} label=${`Code of step ${number}`} />`}
         ${editing && html`<${Edit} step=${step} steer=${steer} close=${() => this.setState({ editing: false })} />`}
@@ -180,6 +174,10 @@ class Step extends Component {
       </div>
     </article>`;
   }
+}
+
+function tail(text) {
+  return text.length > WRITING ? `… ${text.slice(-WRITING)}` : text;
 }
 
 // Code to be changed, in a box that grows with it.

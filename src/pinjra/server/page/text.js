@@ -46,7 +46,7 @@ export function highlighted(code) {
 
 // ------------------------------------------------------------------ output, as a terminal leaves it
 
-const CHUNK = 100; // lines that are drawn together
+export const CHUNK = 100; // lines that are drawn together
 const MOST = 20_000; // lines that are kept
 const REACH = 40; // lines that a program may go up: progress bars below each other
 const WIDEST = 20_000; // characters of a line
