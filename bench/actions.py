@@ -165,6 +165,7 @@ def main() -> None:
     parser.add_argument("--model", help="ask this model; without it both forms are scripted")
     parser.add_argument("--form", choices=tuple(FORMS), help="only this form")
     parser.add_argument("--only", default="", help="only tasks that hold this text")
+    parser.add_argument("--most", type=int, help="so many tasks, in even parts of each kind")
     parser.add_argument(
         "--tuning", action="store_true", help="the six questions that the prompts were tuned on, instead"
     )
@@ -239,7 +240,7 @@ def _words(messages: object) -> int:
 # ---------------------------------------------------------------- by a model
 
 MOST_TOKENS = 300  # of one answer: eight calls in JSON are 200
-STEPS = 8  # the longest JSON policy of a task needs five turns
+STEPS = 5  # the longest JSON policy of a task needs five turns
 TUNING = (
     shop.Task(shop.ONE, "How many people live in Ulm?", 126_000),
     shop.Task(shop.ONE, "Which town is nearest to Jena?", "Bonn"),
@@ -359,7 +360,9 @@ def measured(options: argparse.Namespace) -> None:
     """Ask every task in each form, then print a row for each kind and form."""
     model = load_model(options.model, seed=7, max_tokens=MOST_TOKENS)
     tasks = [t for t in (TUNING if options.tuning else shop.TASKS) if options.only in t.question]
-    tasks = tasks[::2] + tasks[1::2]  # a run that is ended early has asked of every kind
+    tasks = [task for first in range(5) for task in tasks[first::5]][
+        : options.most
+    ]  # of every kind, however few
     outcomes = []
     for form in [options.form] if options.form else FORMS:
         for task in tasks:

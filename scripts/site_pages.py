@@ -20,8 +20,11 @@ from dataclasses import dataclass
 from enum import Enum
 from importlib import import_module
 from pathlib import Path
+from typing import is_typeddict
 
 import pinjra
+from pinjra.core.access import AccessOptions
+from pinjra.executors.registry import BUILTIN, executor_class
 
 ROOT = Path(__file__).resolve().parents[1]
 BUILD = ROOT / "build" / "site"
@@ -157,15 +160,49 @@ def _write_reference() -> None:
     folder.mkdir()
     names = public_names()
     for each in names:
-        words = (
-            f"---\ntitle: {each.name}\n---\n\n::: {each.path}\n\n`from {each.module} import {each.name}`\n"
-        )
+        head = f"---\ntitle: {each.name}\n---\n\n::: {each.path}\n\n"
+        words = f"{head}{_further(each)}`from {each.module} import {each.name}`\n"
         (folder / f"{each.name}.md").write_text(words, "utf-8")
     lines = [_REFERENCE_HEAD]
     for topic in TOPICS:
         lines.append(f"\n## {topic}\n\n| name | |\n| --- | --- |")
         lines += [f"| [`{n.name}`]({n.name}.md) | {n.summary} |" for n in names if n.topic == topic]
     (folder / "index.md").write_text("\n".join(lines) + "\n", "utf-8")
+
+
+def _further(each: Name) -> str:
+    """Return a table of what its `**options` takes, with the words of the classes that say what it is."""
+    options = _options(each.value)
+    if not options:
+        return ""
+    rows = [f"| `{name}` | `{kind}` | {_words_of(each.value, name)} |" for name, kind in options.items()]
+    return "\n".join(["## Further parameters\n", "| name | type | |", "| --- | --- | --- |", *rows, "\n"])
+
+
+def _options(value: object) -> dict[str, str]:
+    """Return the fields of the TypedDict that a signature ends with."""
+    made = inspect.unwrap(value.__init__ if inspect.isclass(value) else value)  # type: ignore[misc, arg-type]
+    try:
+        last = [*inspect.signature(made).parameters.values()][-1]
+        fields = made.__globals__[str(last.annotation).removeprefix("Unpack[").rstrip("]")]
+    except (TypeError, ValueError, IndexError, KeyError, AttributeError):
+        return {}
+    if not is_typeddict(fields):
+        return {}
+    kinds = {
+        name: getattr(kind, "__forward_arg__", str(kind)) for name, kind in fields.__annotations__.items()
+    }
+    return {name: kind.replace("|", "\\|") for name, kind in kinds.items()}
+
+
+def _words_of(value: object, name: str) -> str:
+    """Return what the docstring of the class, or of one that it is made of, says of a parameter."""
+    executors = [executor_class(name) for name in BUILTIN]
+    for other in [*getattr(value, "__mro__", ()), *(base for cls in executors for base in cls.__mro__)]:
+        found = re.search(rf"^ {{4}}{name}: (.+(?:\n {{8}}.+)*)", inspect.getdoc(other) or "", re.MULTILINE)
+        if found:
+            return " ".join(found[1].split()).replace("|", "\\|")
+    return "see [the sandbox](../sandbox.md#what-gets-in)" if name in AccessOptions.__annotations__ else ""
 
 
 def _reference_nav() -> str:
@@ -204,6 +241,9 @@ def _lacks(each: Name) -> Iterator[str]:
     if not each.summary:
         yield f"{each.name} has no docstring"
     for name in _parameters(each.value):
+        if not re.search(rf"\b{name}\b", text):
+            yield f"the page of {each.name} does not name its parameter {name}"
+    for name in _options(each.value):
         if not re.search(rf"\b{name}\b", text):
             yield f"the page of {each.name} does not name its parameter {name}"
     if "Raises:" in (inspect.getdoc(each.value) or "") and "Raises" not in text:
