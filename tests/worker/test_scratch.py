@@ -4,8 +4,12 @@ import os
 
 import pytest
 
+from pinjra.core.errors import ConfigurationError
+from pinjra.executors.base import check_file_name
 from pinjra.wire.messages import Done, Failed, FileData, FileList, GetFile, ListFiles, PutFile
-from pinjra.worker.scratch.requests import Scratch, ScratchError
+from pinjra.worker.scratch.files import ScratchError
+from pinjra.worker.scratch.folder import Folder
+from pinjra.worker.scratch.requests import Scratch
 
 
 @pytest.fixture
@@ -29,11 +33,41 @@ def test_files_go_in_and_out_over_the_worker(host):
     assert host.next(Failed).kind == "not-found"
 
 
-def test_a_name_that_leaves_the_folder_is_refused(scratch):
-    for name in ("../x", "/etc/passwd", "a//b", "", "a/../../x", "nul\0", "./x"):
+@pytest.fixture(params=[Scratch, Folder])
+def files(request, tmp_path):
+    return request.param(str(tmp_path), 1000)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["../x", "/etc/passwd", "a//b", "", "a/../../x", "nul\0", "./x", "x" * 256, "a/" * 32 + "b", "\ud800"],
+)
+def test_a_name_that_is_no_plain_relative_path_is_refused_everywhere(files, name):
+    for act in (lambda: files.get(name, 10), lambda: files.put(name, b"")):
         with pytest.raises(ScratchError, match="plain relative path") as caught:
-            scratch.get(name, 10)
+            act()
         assert caught.value.kind == "refused"
+    with pytest.raises(ConfigurationError, match="plain relative path"):
+        check_file_name(name)
+
+
+def test_a_file_is_written_and_read_in_pieces_within_the_quota_everywhere(files):
+    files.put("a/b", b"1234")
+    files.put("a/b", b"56", 4)
+    assert files.get("a/b", 10) == b"123456"
+    assert (files.get_part("a/b", 2, 3), files.get_part("a/b", 9, 3)) == (b"345", b"")
+    assert files.sizes() == {"a/b": 6}
+    refused = {
+        "quota": lambda: files.put("c", bytes(995)),
+        "refused": lambda: files.put("a/b", b"7", 5),
+        "not-found": lambda: files.get("a/c", 10),
+    }
+    for kind, act in refused.items():
+        with pytest.raises(ScratchError) as caught:
+            act()
+        assert caught.value.kind == kind
+    with pytest.raises(ScratchError, match="larger than 5 bytes"):
+        files.get("a/b", 5)
 
 
 def test_a_link_is_not_followed_out_of_the_folder(scratch, tmp_path):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from pinjra.core.errors import ConfigurationError, ExecutorUnavailable, InterpreterError
 from pinjra.core.execution import CodeOutput, Execution, Stream
+from pinjra.core.file_names import is_file_name
 from pinjra.core.files import GivenFile, GivenFiles, given_files
 from pinjra.core.limits import Limits
 from pinjra.executors.guarantees import Guarantees
@@ -242,22 +243,8 @@ def check_file_name(name: str) -> str:
     """Return `name` when it is a plain relative path below the scratch folder.
 
     Raises:
-        ConfigurationError: It is absolute, empty, has "..", a NUL, or more than 255 bytes in a part.
+        ConfigurationError: It is not; see `is_file_name`.
     """
     if not is_file_name(name):
         raise ConfigurationError(f"a scratch file's name must be a plain relative path, not {name!r:.300}")
     return name
-
-
-def is_file_name(name: str) -> bool:
-    """Return whether `name` is a plain relative path below the scratch folder."""
-    parts = name.split("/")
-    bad = not name or "\0" in name or any(p in ("", ".", "..") or _bytes_of(p) > 255 for p in parts)
-    return not bad and len(parts) <= 32
-
-
-def _bytes_of(part: str) -> int:
-    try:
-        return len(os.fsencode(part))
-    except UnicodeEncodeError:  # half a surrogate pair: no file has such a name
-        return 256

@@ -7,7 +7,8 @@ import secrets
 import stat
 
 from pinjra.jail.walls import disk_quota as quota
-from pinjra.worker.scratch.requests import BRANCH_PREFIX, Scratch, ScratchError
+from pinjra.worker.scratch.files import ScratchError
+from pinjra.worker.scratch.requests import BRANCH_PREFIX, Scratch
 
 __all__ = ["copy_scratch"]
 

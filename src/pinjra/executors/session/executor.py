@@ -34,11 +34,12 @@ from pinjra.core.errors import (
     SessionLost,
 )
 from pinjra.core.execution import ErrorKind, Execution, GuestError
+from pinjra.core.file_names import is_file_name
 from pinjra.core.files import GivenFiles, given_file, given_files
 from pinjra.core.guest_files import GuestFile
 from pinjra.core.limits import Limits
 from pinjra.core.spans import Span, span
-from pinjra.executors.base import PythonExecutor, check_file_name, is_file_name
+from pinjra.executors.base import PythonExecutor, check_file_name
 from pinjra.executors.pool import POOL
 from pinjra.executors.session.capabilities import check_can
 from pinjra.executors.session.connection import LOCK_SECONDS, Patience, WorkerConnection

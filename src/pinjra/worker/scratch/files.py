@@ -1,48 +1,135 @@
-"""Requests for scratch files -> their answers."""
+"""Requests for scratch files -> their answers. The subclasses say how a name leads to a file."""
 
 from __future__ import annotations
 
-from pinjra.wire.messages import (
-    Done,
-    Failed,
-    FileData,
-    FileList,
-    GetFile,
-    ListFiles,
-    Message,
-    PutFile,
-)
-from pinjra.worker.scratch.requests import Scratch, ScratchError
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from typing import BinaryIO, Literal
 
-__all__ = ["Files"]
+from pinjra.core.file_names import is_file_name
+from pinjra.wire.messages import Done, Failed, FileData, FileList, GetFile, ListFiles, Message, PutFile
+
+__all__ = ["Files", "Mode", "ScratchError"]
 
 _FILE_BYTES = 72 << 20  # below what one message may carry (wire.frames.WireLimits)
+_MAX_FILES = 10_000  # names in one listing
+_MAX_CHARS = 4 << 20  # of all of them: 10,000 names as long as a path may be are more than a message holds
+
+Mode = Literal["rb", "wb", "ab"]
 
 
-class Files:
-    """Answers the host's requests for files."""
+class ScratchError(Exception):
+    """A request was not carried out. `kind` is that of the message `Failed`."""
 
-    def __init__(self, scratch: Scratch) -> None:
-        self.scratch = scratch
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
+class Files(ABC):
+    """The files of one session.
+
+    Args:
+        quota_bytes: What all files together may hold after a `put`; None for no quota.
+    """
+
+    def __init__(self, quota_bytes: float | None) -> None:
+        self.quota_bytes = quota_bytes
+
+    @abstractmethod
+    def _open(self, name: str, mode: Mode) -> BinaryIO:
+        """Return a regular file, made with its folders for "wb".
+
+        Args:
+            name: A plain relative path.
+
+        Raises:
+            OSError, ScratchError: There is none, or something else.
+        """
+
+    @abstractmethod
+    def _found(self) -> Iterator[tuple[str, int]]:
+        """Yield relative name and size of each regular file."""
 
     def answer(self, message: Message) -> Message:
         """Carry out one of PutFile, GetFile, ListFiles; return what to answer."""
         request = getattr(message, "request", 0)
         try:
             if isinstance(message, PutFile):
-                self.scratch.put(message.name, message.blobs[0] if message.blobs else b"", message.offset)
+                self.put(message.name, message.blobs[0] if message.blobs else b"", message.offset)
                 return Done(request=request)
             if isinstance(message, GetFile):
-                return FileData(request=request, blobs=(self._get(message),))
+                return FileData(request=request, blobs=(self._asked(message),))
             if isinstance(message, ListFiles):
-                return FileList(request=request, files=self.scratch.sizes())
+                return FileList(request=request, files=self.sizes())
         except ScratchError as error:
             return Failed(request=request, kind=error.kind, message=str(error))
         except OSError as error:
             return Failed(request=request, kind="error", message=str(error))
         return Failed(request=request, kind="refused", message=f"no such request: {type(message).__name__}")
 
-    def _get(self, message: GetFile) -> bytes:
+    def _asked(self, message: GetFile) -> bytes:
         if message.size is None:
-            return self.scratch.get(message.name, _FILE_BYTES)
-        return self.scratch.get_part(message.name, message.offset, min(message.size, _FILE_BYTES))
+            return self.get(message.name, _FILE_BYTES)
+        return self.get_part(message.name, message.offset, min(message.size, _FILE_BYTES))
+
+    def put(self, name: str, data: bytes, offset: int = 0) -> None:
+        """Write one file, making its folders; with an offset, the next piece of a file that ends there.
+
+        Raises:
+            ScratchError: The name leaves the folder or meets something that is no folder or file, or the quota is too
+            small.
+        """
+        _check(name)
+        if self.quota_bytes is not None and sum(self.sizes().values()) + len(data) > self.quota_bytes:
+            why = f"{name!r} ({len(data)} bytes) does not fit into {int(self.quota_bytes)} bytes"
+            raise ScratchError("quota", why)
+        try:
+            with self._open(name, "ab" if offset else "wb") as stream:
+                if offset and stream.tell() != offset:
+                    raise ScratchError("refused", f"{name!r} was changed while it was written")
+                stream.write(data)
+        except OSError as error:
+            raise ScratchError("refused", f"{name!r} cannot be written: {error.strerror}") from error
+
+    def get(self, name: str, limit_bytes: int) -> bytes:
+        """Return the content of one regular file.
+
+        Raises:
+            ScratchError: There is no such regular file, or it is larger than `limit_bytes`.
+        """
+        data = self.get_part(name, 0, limit_bytes + 1)
+        if len(data) > limit_bytes:
+            raise ScratchError("refused", f"{name!r} is larger than {limit_bytes} bytes")
+        return data
+
+    def get_part(self, name: str, offset: int, size: int) -> bytes:
+        """Return `size` bytes of one regular file from `offset` on; fewer at its end.
+
+        Raises:
+            ScratchError: There is no such regular file.
+        """
+        _check(name)
+        try:
+            with self._open(name, "rb") as stream:
+                stream.seek(max(offset, 0))
+                return stream.read(size)
+        except OSError as error:
+            raise ScratchError("not-found", f"{name!r}: no such regular file") from error
+
+    def sizes(self) -> dict[str, int]:
+        """Return relative name → size of each regular file, at most 10,000 of them and 4 Mi characters."""
+        found: dict[str, int] = {}
+        chars = 0
+        for name, size in self._found():
+            shown = name.encode("utf-8", "replace").decode("utf-8")
+            found[shown] = size
+            chars += len(shown)
+            if len(found) >= _MAX_FILES or chars >= _MAX_CHARS:
+                break
+        return found
+
+
+def _check(name: str) -> None:
+    if not is_file_name(name):
+        raise ScratchError("refused", f"not a plain relative path: {name!r}")

@@ -31,8 +31,8 @@ from pinjra.wire.messages import (
     Reset,
 )
 from pinjra.worker.branching import copy_scratch
-from pinjra.worker.scratch.files import Files
-from pinjra.worker.scratch.requests import Scratch, ScratchError
+from pinjra.worker.scratch.files import ScratchError
+from pinjra.worker.scratch.requests import Scratch
 from pinjra.worker.setup import Workplace
 from pinjra.worker.supervisor.host import Host
 from pinjra.worker.supervisor.lifecycle import Lifecycle, Origin
@@ -71,7 +71,7 @@ class HostStream:
         self._add = add
         self._origin = origin
         self._lifecycle: Lifecycle | None = None
-        self._files: Files | None = None
+        self._scratch: Scratch | None = None
         host.send(hello)
 
     # ------------------------------------------------------------ the poll loop's questions
@@ -157,7 +157,7 @@ class HostStream:
             origin, scratch = self._beginning(message, limits)
         except (TypeError, ValueError, OSError) as error:
             raise ProtocolViolation(f"Init cannot be carried out: {error}") from error
-        self._files = Files(scratch)
+        self._scratch = scratch
         self._lifecycle = Lifecycle(self.host, self._output, limits, scratch, origin)
 
     def _beginning(self, init: Init, limits: Limits) -> tuple[Origin, Scratch]:
@@ -179,7 +179,7 @@ class HostStream:
     @_on.register(GetFile)
     @_on.register(ListFiles)
     def _(self, message: Message) -> None:
-        self.host.send(_there(self._files).answer(message))
+        self.host.send(_there(self._scratch).answer(message))
 
     @_on.register
     def _(self, message: Reset) -> None:
@@ -219,7 +219,7 @@ class HostStream:
         scratch: Scratch | None = None
         fds = [stream]
         try:
-            scratch = copy_scratch(_there(self._files).scratch)
+            scratch = copy_scratch(_there(self._scratch))
             output, captured = PrintedOutput.branch()
             fds += [*output.fds, *captured]
             origin = _there(self._lifecycle).origin(Workplace(scratch.path, captured))
