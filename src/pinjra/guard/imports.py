@@ -261,8 +261,13 @@ def _is_own_dunder(name: str) -> bool:
 
 
 def _is_own(top: str) -> bool:
-    """Return whether the program, or its host by `put_file`, has put this module into the folder that it works in."""
-    return os.path.isfile(f"{top}.py") or os.path.isfile(os.path.join(top, "__init__.py"))
+    """Return whether the program, or its host by `put_file`, has put this module into its folder, or below it."""
+    if os.path.isfile(f"{top}.py") or os.path.isfile(os.path.join(top, "__init__.py")):
+        return True
+    importlib.invalidate_caches()
+    places = [os.path.join(os.path.abspath(folder), "") for folder in _folders(top)]
+    here, installed = os.path.join(os.getcwd(), ""), os.path.join(sys.prefix, "")
+    return any(place.startswith(here) and not place.startswith(installed) for place in places)
 
 
 @functools.cache
