@@ -177,8 +177,9 @@ def _furnish(plan: Plan, spec: Spec, box: Prepared) -> None:
         for target in box.mounts if plan.by_root else ():
             with suppress(OSError):  # a file system that cannot (overlays): then what others may read is read
                 owners.map_owner(target, box.uid, box.gid, box.process)
-    if box.door >= 0:
+    if plan.hosts:
         loopback.raise_loopback(box.addresses)
+    if box.door >= 0:
         loopback.hand_over(box.door, box.ports)
     if plan.has("uts namespace"):
         syscall("sethostname", b"jail", 4)

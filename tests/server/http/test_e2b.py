@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import shutil
 
 import httpx
 import pytest
@@ -136,8 +137,7 @@ def test_tables_pictures_and_charts_are_results(box):
 def test_code_of_an_unknown_language_is_an_error_that_names_the_known_ones(box):
     error = box.run_code("x", language="cobol").error
     assert (
-        error.value
-        == "language 'cobol' is not known; there are: python, bash, javascript, typescript, r, java"
+        error.value == "language 'cobol' is not known; there are: python, bash, javascript, typescript, java"
     )
 
 
@@ -307,3 +307,35 @@ def test_a_sandbox_answers_only_whoever_shows_its_token(service, box, port):
 def test_an_unsound_argument_is_the_clients_fault(box):
     with pytest.raises(InvalidArgumentException):
         box.files.list("folder", depth=0)
+
+
+@pytest.mark.parametrize(
+    ("language", "program", "cells", "text"),
+    [
+        ("js", "node", ["const { join } = await import('path')\nlet n = 20", "n + 1"], "21"),
+        ("js", "node", ["import { join } from 'path'", "join('a', 'b')"], "a/b"),
+        ("java", "jshell", ["int n = 20;", "n + 1"], "21"),
+    ],
+)
+def test_other_languages_keep_their_variables(box, language, program, cells, text):
+    if shutil.which(program) is None:
+        pytest.skip(f"{program} is not installed")
+    *first, last = cells
+    for cell in first:
+        assert box.run_code(cell, language=language).error is None
+    assert box.run_code(last, language=language).text == text
+
+
+def test_what_javascript_throws_is_an_error(box):
+    if shutil.which("node") is None:
+        pytest.skip("node is not installed")
+    error = box.run_code("throw new TypeError('no')", language="js").error
+    assert (error.name, error.value) == ("TypeError", "no")
+    assert box.run_code("1 + 1", language="js").text == "2"
+
+
+def test_a_service_of_the_box_that_is_not_there_answers_at_once(service, box):
+    shown = {"E2B-Traffic-Access-Token": box.traffic_access_token, "E2b-Sandbox-Id": box.sandbox_id}
+    for port in range(9000, 9040):
+        answer = httpx.get(service + "/", headers={**shown, "E2b-Sandbox-Port": str(port)})
+        assert answer.json()["message"] == "The sandbox is running but port is not open"

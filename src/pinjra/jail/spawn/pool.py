@@ -218,7 +218,7 @@ class SessionPool:
             undo.callback(host.close)
             reader, writer = os.pipe2(os.O_CLOEXEC)
             undo.callback(os.close, reader)
-            door, inner_door = socket.socketpair() if self.plan.hosts else (None, None)
+            door, inner_door = socket.socketpair() if self.ports else (None, None)
             try:
                 process = self._fork_process(spec, group, folder, (guest, inner_door), writer)
             finally:

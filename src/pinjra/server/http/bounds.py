@@ -85,7 +85,9 @@ class Bounds:
             if not is_arriving:
                 return await receive()
             try:
-                message = await asyncio.wait_for(receive(), max(deadline - time.monotonic(), 0.0))
+                # Not wait_for(): Python 3.11's forgets a cancellation that comes together with the message
+                async with asyncio.timeout(max(deadline - time.monotonic(), 0.0)):
+                    message = await receive()
             except TimeoutError:
                 raise _TooMuch(
                     408, f"the body did not arrive within {self._settings.body_seconds:g} s"

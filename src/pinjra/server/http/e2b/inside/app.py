@@ -24,7 +24,7 @@ from pinjra.server.http.e2b.inside.processes import ProcessService
 from pinjra.server.http.e2b.inside.reaper import Reaper
 from pinjra.server.http.e2b.inside.surroundings import Surroundings
 
-__all__ = ["create_app"]
+__all__ = ["CONTEXTS", "ENVD", "create_app"]
 
 _MESSAGE_BYTES = 64 << 20
 ENVD, CONTEXTS, HOST = "49983", "49999", "host"
@@ -85,6 +85,7 @@ def create_app(place: Surroundings, reaper: Reaper) -> ASGIApp:
         port = next((value for name, value in scope["headers"] if name == b"x-box-port"), b"").decode(
             "latin-1"
         )
+        port = port or str((scope.get("server") or ("", ""))[1])  # from within the box
         service = services.get(port) or PlainTextResponse(f"nothing listens at port {port}", 502)
         await service(scope, receive, send)
 

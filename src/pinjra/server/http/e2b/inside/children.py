@@ -35,7 +35,8 @@ class Listener:
         if not self.events:
             self._wake.clear()
             try:
-                await asyncio.wait_for(self._wake.wait(), seconds)
+                async with asyncio.timeout(seconds):
+                    await self._wake.wait()
             except TimeoutError:
                 return None
         return self.events.popleft()
@@ -65,10 +66,14 @@ class Child:
         *,
         cwd: str,
         environment: Mapping[str, str],
-        has_stdin: bool,
+        has_stdin: bool = False,
+        stdin: int = subprocess.DEVNULL,
         pass_fds: Sequence[int] = (),
     ) -> None:
         """Start a program in a session of its own.
+
+        Args:
+            has_stdin: `write` goes to its standard input, which else is `stdin`.
 
         Raises:
             OSError: It cannot be (the client's fault: no such program or folder).
@@ -77,7 +82,7 @@ class Child:
             list(argv),
             cwd=cwd,
             env=dict(environment),
-            stdin=subprocess.PIPE if has_stdin else subprocess.DEVNULL,
+            stdin=subprocess.PIPE if has_stdin else stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             bufsize=0,
@@ -224,7 +229,8 @@ class Child:
     async def wait(self, seconds: float) -> None:
         """Return when it has ended, or after so long."""
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._gone.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await self._gone.wait()
 
     def kill(self, number: int = signal.SIGKILL, *, group: bool = False) -> None:
         """Send a signal, to all of its group on request."""

@@ -12,13 +12,22 @@ from pinjra.server.http.e2b.inside.children import Child
 
 __all__ = ["Unavailable", "start_program"]
 
-# language -> what must be installed, and the command; "{runner}" is a file of this folder, "{fd}" the descriptor of the socket
+# language -> what must be installed, and the command; "{runner}" is a folder, "{fd}" the descriptor of the socket, as 0 is
 _COMMANDS: dict[str, tuple[str, tuple[str, ...]]] = {
     "bash": ("bash", ("bash", "--norc", "{runner}/bash.sh", "{fd}")),
     "javascript": ("node", ("node", "--no-warnings", "{runner}/node.js", "{fd}")),
     "typescript": ("node", ("node", "--no-warnings", "{runner}/node.js", "{fd}", "typescript")),
-    "r": ("Rscript", ("Rscript", "--vanilla", "{runner}/r.R", "{fd}")),
-    "java": ("jshell", ("jshell",)),
+    "java": (
+        "jshell",
+        (
+            "java",
+            "-XX:+UseSerialGC",
+            "-XX:TieredStopAtLevel=1",
+            "--add-modules",
+            "jdk.jshell",
+            "{runner}/Cells.java",
+        ),
+    ),
 }
 
 
@@ -39,12 +48,22 @@ def start_program(
     program, command = _COMMANDS[language]
     if shutil.which(program, path=environment["PATH"]) is None:
         raise Unavailable(f"{language} needs {program}, which is not installed on the machine that serves")
+    started = os.path.realpath(shutil.which(command[0], path=environment["PATH"]) or command[0])
     runner = f"{os.path.dirname(__file__)}/runners"
     os.set_inheritable(stream.fileno(), True)
     child.start(
-        [part.format(runner=runner, fd=stream.fileno()) for part in command],
+        [started, *(part.format(runner=runner, fd=stream.fileno()) for part in command[1:])],
         cwd=cwd,
-        environment={**environment, "PINJRA_PYTHON": sys.executable},
-        has_stdin=False,
+        environment={
+            **environment,
+            "PINJRA_PYTHON": sys.executable,
+            # There is no /proc, by which the loader finds what lies beside a program
+            **(
+                {"LD_LIBRARY_PATH": f"{os.path.dirname(os.path.dirname(started))}/lib"}
+                if language == "java"
+                else {}
+            ),
+        },
+        stdin=stream.fileno(),
         pass_fds=(stream.fileno(),),
     )

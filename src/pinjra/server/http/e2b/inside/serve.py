@@ -11,13 +11,14 @@ import socket
 import sys
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import NoReturn
 
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
-from pinjra.server.http.e2b.inside.app import create_app
+from pinjra.server.http.e2b.inside.app import CONTEXTS, ENVD, create_app
 from pinjra.server.http.e2b.inside.ports import join
 from pinjra.server.http.e2b.inside.reaper import Reaper
 from pinjra.server.http.e2b.inside.surroundings import Surroundings
@@ -98,6 +99,9 @@ async def _serve(door: socket.socket) -> None:
                 0
             )  # the host is gone: nothing is ended in good order, or clients would take it for an answer
 
+    for port in (ENVD, CONTEXTS):
+        with suppress(OSError):  # where the box has no loopback
+            await loop.create_server(lambda: H11Protocol(config, state, {}, loop), "0.0.0.0", int(port))  # noqa: S104 (of the box)
     door.setblocking(False)
     loop.add_reader(door.fileno(), take)
     sys.stdout = sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 (for the life of the process)

@@ -109,7 +109,8 @@ class Watcher:
                 yield pb.WatchDirResponse(event=Oneof("filesystem", self._events.popleft()))
             self._wake.clear()
             try:
-                await asyncio.wait_for(self._wake.wait(), seconds)
+                async with asyncio.timeout(seconds):
+                    await self._wake.wait()
             except TimeoutError:
                 yield pb.WatchDirResponse(event=Oneof("keepalive", pb.WatchDirResponse.KeepAlive()))
 

@@ -16,7 +16,13 @@ let count = 0
 
 const say = (event) => stream.write(JSON.stringify(event) + '\n')
 
-const shell = repl.start({ prompt: '', input: new PassThrough(), output: new PassThrough(), terminal: false, useGlobal: true, breakEvalOnSigint: true })
+// The REPL gives what a run throws, now or later, to its domain.
+const domain = require('node:domain').create()
+let fail = null
+domain.on('error', (error) => (fail ? fail(error) : fs.writeSync(2, `${(error && error.stack) || error}\n`)))
+const nowhere = new PassThrough()
+nowhere.resume()
+const shell = repl.start({ prompt: '', input: new PassThrough(), output: nowhere, terminal: false, useGlobal: true, breakEvalOnSigint: true, domain })
 process.on('SIGINT', () => {})
 for (const method of ['log', 'info', 'debug']) console[method] = (...values) => fs.writeSync(1, require('node:util').format(...values) + '\n')
 for (const method of ['error', 'warn', 'trace']) console[method] = (...values) => fs.writeSync(2, require('node:util').format(...values) + '\n')
@@ -48,6 +54,7 @@ function plain(code) {
 
 const evaluate = (code) =>
   new Promise((resolve, reject) => {
+    fail = reject
     shell.eval(code + '\n', shell.context, `cell ${count}`, (error, value) => (error ? reject(error) : resolve(value)))
   })
 
@@ -81,6 +88,7 @@ async function run(request) {
   } catch (error) {
     sayError(error.name === 'Recoverable' || error.constructor?.name === 'Recoverable' ? error.err : error)
   } finally {
+    fail = null
     for (const [name, value] of before) {
       if (value === undefined) delete process.env[name]
       else process.env[name] = value
