@@ -41,6 +41,9 @@ agent = "scripted_agents:endless"
 [agents.team]
 agent = "scripted_agents:team"
 
+[agents.planner]
+agent = "scripted_agents:planner"
+
 [agents.waiting]
 agent = "scripted_agents:waiting"
 approval = "code"

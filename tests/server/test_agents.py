@@ -15,7 +15,14 @@ def names(events):
 
 def test_the_agents_of_the_settings_are_listed(alice):
     listed = alice.get("/v1/agents").json()
-    assert [agent["name"] for agent in listed["agents"]] == ["sums", "shouter", "endless", "team", "waiting"]
+    assert [agent["name"] for agent in listed["agents"]] == [
+        "sums",
+        "shouter",
+        "endless",
+        "team",
+        "planner",
+        "waiting",
+    ]
     assert listed["executors"] == ["jail"]
 
 
@@ -163,6 +170,16 @@ def test_a_branch_that_stops_after_its_step_can_go_on_later(alice, begin, follow
     body = {"step": 1, "code": "x = 1", "goes_on": False}
     branch = alice.post(f"/v1/runs/{run}/branches", json=body).json()["id"]
     assert follow(alice, branch).until("end")["state"] == "interrupted"
+
+
+def test_a_branch_of_a_run_with_a_plan_does_not_plan_again(alice, begin, follow):
+    run = begin("planner")
+    list(follow(alice, run))
+    body = {"step": 2, "code": "final_answer(x + 6)"}
+    branch = alice.post(f"/v1/runs/{run}/branches", json=body).json()["id"]
+    events = list(follow(alice, branch))
+    assert "PlanMade" not in names(events)
+    assert [data["value"] for name, data in events if name == "FinalAnswer"] == ["7"]
 
 
 def test_managed_agents_say_whom_they_work_for(alice, begin, follow):

@@ -73,3 +73,11 @@ def team() -> CodeAgent:
 def waiting(started: threading.Event | None = None) -> CodeAgent:
     """An agent whose code needs approval, whatever a client says."""
     return CodeAgent(model=ScriptedModel([code("final_answer('ran')"), code("final_answer('second')")]))
+
+
+def planner() -> CodeAgent:
+    """An agent that plans before its first step."""
+    return CodeAgent(
+        model=ScriptedModel(["First this, then that.", code("x = 1"), code("final_answer(x)")]),
+        planning_interval=5,
+    )

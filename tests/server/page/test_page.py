@@ -217,6 +217,7 @@ def test_the_machine_shows_sessions_and_failures(visit):
     visit.go("#/node")
     page.get_by_text("sessions open").wait_for()
     assert page.get_by_role("heading", name="Sessions by tenant").is_visible()
+    assert "MiB" in page.locator(".figures", has_text="memory of the service").inner_text()
 
 
 def test_the_page_goes_on_when_the_service_comes_back(visit, service):

@@ -46,16 +46,15 @@ class Metrics:
         self.tokens = Counter(
             "pinjra_model_tokens", "Tokens of models", ["tenant", "model", "kind"], registry=self.registry
         )
+        load = Gauge("pinjra_load", "Load of the machine, last minute", registry=self.registry)
+        load.set_function(lambda: os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0)
+        memory = Gauge("pinjra_memory_bytes", "Largest memory of the service so far", registry=self.registry)
+        memory.set_function(_memory_bytes)
 
     def count_tokens(self, tenant: str, model: str, read: int, written: int) -> None:
         """Count the tokens of one answer of a model."""
         self.tokens.labels(tenant, model, "read").inc(read)
         self.tokens.labels(tenant, model, "written").inc(written)
-
-        load = Gauge("pinjra_load", "Load of the machine, last minute", registry=self.registry)
-        load.set_function(lambda: os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0)
-        memory = Gauge("pinjra_memory_bytes", "Largest memory of the service so far", registry=self.registry)
-        memory.set_function(_memory_bytes)
 
     def count_run(self, tenant: str, done: Execution) -> None:
         """Count one finished run."""

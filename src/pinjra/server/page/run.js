@@ -38,20 +38,26 @@ function useRun(id) {
 }
 
 export function RunPage({ id, beside }) {
+  const [from, setFrom] = useState(null); // the step at which one of two branched off from the other
+  useEffect(() => {
+    const runs = beside ? [id, beside] : [];
+    Promise.all(runs.map((run) => get(`/v1/runs/${run}`))).then((found) => setFrom(found.find((run) => runs.includes(run.parent))?.branch_step ?? null), () => {});
+  }, [id, beside]);
   return html`<div class=${beside ? "beside" : "single"}>
-    <${RunColumn} key=${id} id=${id} other=${beside} />
-    ${beside && html`<${RunColumn} key=${beside} id=${beside} other=${id} />`}
+    <${RunColumn} key=${id} id=${id} other=${beside} from=${from} />
+    ${beside && html`<${RunColumn} key=${beside} id=${beside} other=${id} from=${from} />`}
   </div>`;
 }
 
-function RunColumn({ id, other }) {
+function RunColumn({ id, other, from }) {
   const { tree, meta, state, again } = useRun(id);
   const steer = useMemo(() => steering(id, meta?.snapshots ?? []), [id, meta]);
   if (!meta) return html`<section class="run">${state && state !== "live" ? html`<${Problem} error=${state === "lost" ? "The service does not answer; trying again." : state} />` : html`<p class="note">…</p>`}</section>`;
   return html`<section class="run" aria-label=${clean(meta.task).slice(0, 80)}>
     <${Head} meta=${meta} tree=${tree} state=${state} other=${other} again=${again} />
     <div class="sr" aria-live="polite">${tree.news}</div>
-    <div class="body">${tree.roots.map((run, at) => html`<${Steps} key=${run.id} run=${run} version=${run.version} steer=${steer} first=${at === 0} shared=${other && meta.parent !== other ? null : meta.branch_step} />`)}</div>
+    ${from > 1 && html`<p class="note">Before step ${from} both are the same.</p>`}
+    <div class="body">${tree.roots.map((run, at) => html`<${Steps} key=${run.id} run=${run} version=${run.version} steer=${steer} first=${at === 0} from=${from} />`)}</div>
     <${Foot} meta=${meta} tree=${tree} again=${again} />
   </section>`;
 }
@@ -116,14 +122,14 @@ export class Steps extends Gradual {
   }
 
   shouldComponentUpdate(next, state) {
-    return super.shouldComponentUpdate(next, state) || next.steer !== this.props.steer;
+    return super.shouldComponentUpdate(next, state) || next.steer !== this.props.steer || next.from !== this.props.from;
   }
 
-  render({ run, steer, first = true, shared = null }, { drawn }) {
-    const items = shared ? run.items.filter((item) => item.kind !== "step" || item.number >= shared) : run.items;
+  render({ run, steer, first = true, from = null }, { drawn }) {
+    const items = from ? run.items.filter((item) => (item.kind === "step" ? item.number >= from : item.kind !== "plan")) : run.items;
     return html`${!first && html`<h2 class="further">${clean(run.task)}</h2>`}
       <ol class="steps">${items.slice(0, drawn).map((item, at) => html`<li key=${at}>${item.kind === "step" ? html`<${Step} step=${item} version=${item.version} steer=${steer} />` : item.kind === "plan" ? html`<${Plan} text=${item.text} />` : item.kind === "draft" ? html`<div class="writing draft"><${Prose} text=${tail(item.text)} /></div>` : html`<${Answer} answer=${item} />`}</li>`)}</ol>
-      ${run.error && html`<p class="problem">${clean(run.error)}</p>`}`;
+      ${run.error && html`<p class=${run.state === "interrupted" ? "note" : "problem"}>${clean(run.error.replace(/^Agent\w+: /, ""))}</p>`}`;
   }
 }
 

@@ -102,16 +102,27 @@ function Console({ id, changed }) {
 
 function Entry({ entry }) {
   const { stdout, stderr, error, value, artifacts, usage, failed } = entry;
+  const table = asTable(value, artifacts);
   const printed = stdout || stderr ? new Screen().write(stdout + (stderr ? `\x1b[33m${stderr}\x1b[39m` : "")) : null;
   return html`<div class="entry"><${Code} code=${entry.code} label="Code that ran" />
     ${!usage && !failed && html`<p class="note pulse">runs</p>`}
     ${printed && html`<${Output} screen=${printed} version=${0} />`}
-    ${artifacts?.map((artifact, at) => html`<${Picture} key=${at} artifact=${artifact} />`)}
-    ${value !== null && value !== undefined && html`<pre class="value">${clean(typeof value === "string" ? value : (value?.repr ?? JSON.stringify(value, null, 1)))}</pre>`}
+    ${artifacts?.filter(({ media_type: type }) => !(table && type === "text/html")).map((artifact, at) => html`<${Picture} key=${at} artifact=${artifact} />`)}
+    ${table && html`<${Table} table=${table} />`}
+    ${!table && value !== null && value !== undefined && html`<pre class="value">${clean(typeof value === "string" ? value : (value?.repr ?? JSON.stringify(value, null, 1)))}</pre>`}
     ${error && html`<pre class="problem">${clean(error.traceback || `${error.type}: ${error.message}`)}${error.hint ? `\n${clean(error.hint)}` : ""}</pre>`}
     ${failed && html`<${Problem} error=${failed} />`}
     ${usage && html`<p class="figure">${seconds(usage.wall_seconds)}${usage.memory_peak_bytes ? ` · ${bytes(usage.memory_peak_bytes)} at most` : ""}${usage.operations ? ` · ${count(usage.operations, "operation")}` : ""}</p>`}
   </div>`;
+}
+
+// A pandas table as the service writes one: {column: {row: cell}}, with its page beside it. Null for anything else.
+function asTable(value, artifacts) {
+  if (!artifacts?.some(({ media_type: type }) => type === "text/html")) return null;
+  const columns = Object.values(value ?? {});
+  if (!columns.length || !columns.every((column) => column && typeof column === "object" && !Array.isArray(column))) return null;
+  const rows = Object.keys(columns[0]);
+  return { columns: Object.keys(value), rows: rows.slice(0, 200).map((row) => [row, ...columns.map((column) => column[row])]), total: rows.length };
 }
 
 // A picture of a console's run; what is no picture is only named.
