@@ -76,3 +76,25 @@ def test_an_agent_that_runs_no_code_takes_no_files() -> None:
     agent = ToolCallingAgent([], ScriptedModel(["x"]), verbosity_level=0)
     with pytest.raises(ConfigurationError, match="agents that run code"):
         agent.run("x", files=[{"a": b"1"}])
+
+
+def test_the_model_is_told_which_files_its_code_wrote() -> None:
+    model = code_model("for n in range(25): open(f'{n:02}.txt', 'w').write('x' * n)", "final_answer(1)")
+    with CodeAgent([], model, executor_type="local", verbosity_level=0) as agent:
+        agent.run("x")
+    told = model.requests[1].messages[-1].content
+    assert "Files written: 00.txt (0 bytes), 01.txt (1 bytes), " in told
+    assert "19.txt (19 bytes) and 5 more" in told
+
+
+def test_a_small_model_is_asked_whether_the_task_is_done() -> None:
+    script = [
+        "open('plot.png', 'w').write('x')\n",
+        "final_answer('plot.png')\n",
+    ]  # it goes on where "```python" began
+    model = ScriptedModel(script, prompt_style="small")
+    with CodeAgent([], model, executor_type="local", verbosity_level=0) as agent:
+        assert agent.run("x") == "plot.png"
+    told = [message.content for message in model.requests[1].messages if message.role == "user"][-1]
+    assert "Files written: plot.png (1 bytes)" in told
+    assert "If the task is done, call final_answer" in told

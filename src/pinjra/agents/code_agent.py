@@ -307,8 +307,15 @@ class CodeAgent(Agent):
                 )
             )
         step.is_final_answer = execution.is_final_answer
+        if (
+            self.is_small and not step.is_final_answer
+        ):  # else a small model writes the same again until its steps are used up
+            step.observations += f"\n{_IS_IT_DONE}"
 
 
+_IS_IT_DONE = (
+    "If the task is done, call final_answer with its answer, or with the names of the files. Else go on."
+)
 _NOT_AWAITED = "{} a coroutine that nobody awaited, so there is no value yet: write `await` before the call"
 
 

@@ -18,11 +18,12 @@ _SHORT = reprlib.Repr()  # looks at a few items only: a list of a million costs 
 _SHORT.maxlist = _SHORT.maxtuple = _SHORT.maxdict = _SHORT.maxset = 20
 _SHORT.maxstring = _SHORT.maxother = _GLIMPSE
 _LONGEST = 200_000  # characters kept of a value's text; a prompt gets far less
+_MOST_FILES = 20  # told by name; a program may write thousands
 DEFAULT_LENGTH = 10_000  # characters of an observation in a prompt: about 2,500 tokens
 
 
 def describe_execution(done: Execution) -> str:
-    """Return what an execution printed, its value and its notes; the error is told apart."""
+    """Return what an execution printed, showed and wrote, its value and its notes; the error is told apart."""
     parts = []
     if done.stdout:
         parts.append(f"Printed:\n{settled(done.stdout).rstrip()}")
@@ -34,6 +35,10 @@ def describe_execution(done: Execution) -> str:
         parts.append(
             "Displayed: " + ", ".join(f"{a.name or 'artifact'} ({a.media_type})" for a in done.artifacts)
         )
+    if done.files:
+        written = [f"{encodable(name)} ({file.size} bytes)" for name, file in sorted(done.files.items())]
+        more = f" and {len(written) - _MOST_FILES} more" if len(written) > _MOST_FILES else ""
+        parts.append(f"Files written: {', '.join(written[:_MOST_FILES])}{more}")
     parts += [f"Note: {note}" for note in done.notes]
     if not parts and done.error is None:
         parts.append("The code ran and printed nothing.")
