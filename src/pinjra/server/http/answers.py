@@ -71,11 +71,14 @@ class ForkAnswer(_Answer):
 
 
 class StreamAnswer(_Answer):
-    """A box whose stream is at the WebSocket `/v1/streams/ID`."""
+    """A box whose stream is at the WebSocket `/v1/streams/ID`; the last four are what a host says to its worker."""
 
     id: str
     idle_seconds: float
     scratch: str
+    links: list[Any]
+    environment: list[Any]
+    modules: list[str]
 
 
 class GuestErrorAnswer(_Answer):

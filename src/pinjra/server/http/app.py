@@ -22,11 +22,16 @@ from pinjra.server.http.bounds import Bounds
 from pinjra.server.http.errors import answer_error, answer_http_error
 from pinjra.server.http.hub import Hub
 from pinjra.server.http.metrics import Metrics
+from pinjra.server.http.protocol import BoundedProtocol
 from pinjra.server.http.settings import ServeSettings
 from pinjra.server.http.tenants import Tenants
 from pinjra.server.runs.store import AgentRuns
 
 __all__ = ["OPERATIONS", "create_app", "serve"]
+
+# SECURITY: of one connection; more than this waits in the client's memory and not in ours.
+_SOCKET_BYTES = 20 << 20
+_SOCKET_MESSAGES = 4
 
 _log = logging.getLogger("pinjra.serve")
 
@@ -84,7 +89,11 @@ def create_app(settings: ServeSettings) -> Starlette:
             *e2b.ROUTES,
             *description.routes(OPERATIONS),
         ],
-        middleware=[*audited, Middleware(Bounds, settings=settings), Middleware(e2b.SandboxDoor)],
+        middleware=[
+            *audited,
+            Middleware(Bounds, settings=settings, tenants=tenants),
+            Middleware(e2b.SandboxDoor),
+        ],
         exception_handlers={
             **dict.fromkeys((PinjraError, FileNotFoundError, Exception), answer_error),
             HTTPException: answer_http_error,
@@ -111,7 +120,13 @@ def serve(settings: ServeSettings) -> None:
         port=settings.port,
         log_level="warning",
         timeout_graceful_shutdown=int(settings.drain_seconds) + 1,
-        ws_max_size=32 << 20,
+        http=BoundedProtocol,
+        ws_max_size=_SOCKET_BYTES,
+        ws_max_queue=_SOCKET_MESSAGES,
+        proxy_headers=bool(
+            settings.proxies
+        ),  # SECURITY: else anybody of this machine chooses the address that the log shows
+        forwarded_allow_ips=list(settings.proxies),
         server_header=False,
     )
     signal.signal(

@@ -5,17 +5,20 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import time
-from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pinjra.server.http.settings import ServeSettings
+from pinjra.server.http.tenants import Tenants
 
 __all__ = ["Bounds"]
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+_FOREIGN = "requests from pages of other sites are refused"
 
 
 class _TooMuch(Exception):
@@ -29,8 +32,10 @@ class _TooMuch(Exception):
 class Bounds:
     """Refuses foreign Host and Origin headers, and bodies over the limits of size and time."""
 
-    def __init__(self, app: ASGIApp, settings: ServeSettings) -> None:
+    def __init__(self, app: ASGIApp, settings: ServeSettings, tenants: Tenants) -> None:
         self._app = app
+        self._tenants = tenants
+        self._bodies = 0
         self._settings = settings
         self._hosts = {settings.host, *settings.hosts, *(_LOOPBACK if settings.is_loopback else ())}
 
@@ -51,7 +56,20 @@ class Bounds:
         if not length.isascii() or not length.isdigit() or int(length[:20]) > self._settings.body_bytes:
             await _refuse(413, f"a body has at most {self._settings.body_bytes} bytes", scope, receive, send)
             return
-        await self._bounded(scope, receive, send)
+        tenant = self._tenants.found(headers)
+        if tenant is None:
+            await self._bounded(scope, receive, send)  # whoever answers refuses it, where a token is needed
+            return
+        if tenant.requests >= tenant.quota.requests:
+            await _refuse(
+                429, f"{tenant.requests} requests of this tenant are in progress", scope, receive, send
+            )
+            return
+        tenant.requests += 1
+        try:
+            await self._bounded(scope, receive, send)
+        finally:
+            tenant.requests -= 1
 
     def _problem(self, headers: Headers) -> str:
         """Return why this request was not meant for us; "" when it was."""
@@ -59,13 +77,15 @@ class Bounds:
         host = _name(headers.get("host", ""))
         if not self._is_ours(host):
             return "the Host header names another machine; see `hosts` in the settings"
-        # SECURITY: browsers say which site a request comes from; another site's page has no business here.
+        # SECURITY: browsers say which site a request comes from; another site's page has no business here, nor one of another
+        # program of this machine: it has the same name and another port.
         origin = headers.get("origin")
-        # SECURITY: nor has a page that a sandbox serves, under a name of its own, but with that sandbox itself
-        if origin is not None and _name(urlsplit(origin).netloc) not in {*self._hosts, host}:
-            return "requests from pages of other sites are refused"
-        if headers.get("sec-fetch-site") == "cross-site":
-            return "requests from pages of other sites are refused"
+        if origin is not None:
+            netloc = origin.partition("://")[2]
+            is_same = netloc != "" and netloc.lower() == headers.get("host", "").lower()
+            return "" if is_same or _name(netloc) in self._settings.hosts else _FOREIGN
+        if headers.get("sec-fetch-site") in ("cross-site", "same-site"):
+            return _FOREIGN
         return ""
 
     def _is_ours(self, name: str) -> bool:
@@ -76,12 +96,12 @@ class Bounds:
         )
 
     async def _bounded(self, scope: Scope, receive: Receive, send: Send) -> None:
-        left = self._settings.body_bytes
+        left, taken = self._settings.body_bytes, 0
         deadline = time.monotonic() + self._settings.body_seconds
         is_arriving, has_started = True, False
 
         async def take() -> Message:
-            nonlocal left, is_arriving
+            nonlocal left, taken, is_arriving
             if not is_arriving:
                 return await receive()
             try:
@@ -92,10 +112,15 @@ class Bounds:
                 raise _TooMuch(
                     408, f"the body did not arrive within {self._settings.body_seconds:g} s"
                 ) from None
-            left -= len(message.get("body", b""))
+            size = len(message.get("body", b""))
+            left -= size
+            taken += size
+            self._bodies += size
             is_arriving = bool(message.get("more_body", False))
             if left < 0:
                 raise _TooMuch(413, f"a body has at most {self._settings.body_bytes} bytes")
+            if self._bodies > self._settings.bodies_bytes:
+                raise _TooMuch(503, "the service has as many bodies in memory as it may")
             return message
 
         async def give(message: Message) -> None:
@@ -108,6 +133,8 @@ class Bounds:
         except _TooMuch as error:
             if not has_started:
                 await _refuse(error.status, str(error), scope, receive, send)
+        finally:
+            self._bodies -= taken
 
 
 def _is_address(name: str) -> bool:
@@ -130,7 +157,6 @@ async def _refuse(status: int, message: str, scope: Scope, receive: Receive, sen
         await receive()
         await send({"type": "websocket.close", "code": 1008, "reason": message})
         return
-    response = JSONResponse(
-        {"error": {"kind": "refused", "message": message}}, status, {"Connection": "close"}
-    )
+    headers = {"Connection": "close", **({"Retry-After": "1"} if status in (429, 503) else {})}
+    response = JSONResponse({"error": {"kind": "refused", "message": message}}, status, headers)
     await response(scope, receive, send)

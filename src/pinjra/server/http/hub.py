@@ -33,7 +33,9 @@ T = TypeVar("T")
 
 _log = logging.getLogger("pinjra.serve")
 
-_THREADS = 64  # blocking calls of executors at one time; each run in progress occupies one
+_THREADS = (
+    64  # besides two for each session: a run in progress occupies one, and whoever wants to stop it another
+)
 _REAP_SECONDS = 1.0
 _BUSY_SECONDS = 2.0  # a session ends, or a run does, about so often on a full machine
 
@@ -105,7 +107,7 @@ class Hub:
 
     def start(self) -> None:
         """Begin to close sessions whose time has come."""
-        self._limiter = anyio.CapacityLimiter(_THREADS)
+        self._limiter = anyio.CapacityLimiter(_THREADS + 2 * self.settings.sessions)
         self._reaper = asyncio.create_task(self._reap())
 
     async def stop(self) -> None:

@@ -181,7 +181,7 @@ async def run_code(request: Request) -> Response:
         return EventSourceResponse(_events(hub, held, wanted))
     async with hub.using(held) as executor:
         done = await hub.run(held, lambda: execute(executor, held.tenant, wanted), code=wanted.code)
-    return JSONResponse(execution_json(done))
+    return JSONResponse(await hub.call(execution_json, done))  # a large value takes a while
 
 
 def execute(executor: PythonExecutor, tenant: Tenant, wanted: RunRequest) -> Execution:
@@ -208,7 +208,7 @@ async def _events(hub: Hub, held: Held, wanted: RunRequest) -> AsyncIterator[dic
         try:
             async for stream, text in output:
                 yield {"event": "output", "data": json.dumps({"stream": stream, "text": text})}
-            done = execution_json(task.result())
+            done = await hub.call(execution_json, task.result())
             for artifact in done["artifacts"]:
                 yield {"event": "artifact", "data": json.dumps(artifact)}
             yield {"event": "finished", "data": json.dumps(done)}

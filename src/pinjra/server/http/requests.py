@@ -30,6 +30,10 @@ __all__ = [
 B = TypeVar("B", bound=BaseModel)
 
 
+# SECURITY: what is not in this row is bounded by another one (operations and calls by time).
+_CAPPED = ("wall_seconds", "memory_bytes", "disk_bytes", "output_bytes", "value_bytes", "processes")
+
+
 class StrictBody(BaseModel):
     """A body whose fields are all known and of the kind that they say."""
 
@@ -55,7 +59,7 @@ class LimitsRequest(StrictBody):
         asked = Limits(**given)
         quota = tenant.quota
         capped: dict[str, Any] = {name: getattr(asked, name) for name in Limits.__slots__}
-        for name in ("wall_seconds", "memory_bytes", "disk_bytes"):
+        for name in _CAPPED:
             capped[name] = min(capped[name], getattr(quota, name))
         return Limits(**capped)
 

@@ -26,10 +26,12 @@ class TenantSettings(_Strict):
     Args:
         token: Secret of at least 16 characters that its clients send.
         sessions: Open at one time.
+        requests: In progress at one time.
         cpu_seconds: Processor time of all its runs in a sliding hour; None for no limit.
         memory_bytes: Largest memory that one of its sessions may ask for.
         disk_bytes: Largest scratch folder that one of its sessions may ask for.
         wall_seconds: Longest single run.
+        output_bytes, value_bytes, processes: The most that one run may ask for; text and values pass through the service.
         network: Hosts that its sessions may be given; empty for none, ["*"] for any.
         packages: Its sessions may ask for packages of the registry.
         programs: Its sessions may start programs.
@@ -38,10 +40,14 @@ class TenantSettings(_Strict):
 
     token: str = Field(min_length=16, repr=False)
     sessions: int = Field(default=64, gt=0)
+    requests: int = Field(default=2000, gt=0)
     cpu_seconds: float | None = Field(default=None, gt=0)
     memory_bytes: int = Field(default=1 << 30, gt=0)
     disk_bytes: int = Field(default=256 << 20, gt=0)
     wall_seconds: float = Field(default=300.0, gt=0)
+    output_bytes: int = Field(default=16 << 20, gt=0)
+    value_bytes: int = Field(default=16 << 20, gt=0)
+    processes: int = Field(default=256, gt=0)
     network: tuple[str, ...] = ()
     packages: bool = False
     programs: bool = True
@@ -93,7 +99,8 @@ class ServeSettings(_Strict):
         executors: What a request may name.
         sessions: Open at one time, all tenants together.
         idle_seconds: A session that nobody used for so long is closed.
-        body_bytes: Largest request body.
+        body_bytes: Largest request body; `bodies_bytes`: of all that are in progress, together.
+        proxies: Addresses of proxies whose word on a client's address is taken.
         body_seconds: Longest time until a body has arrived.
         drain_seconds: How long runs may go on after SIGTERM.
         isolation: Of programs of `/run_code`: "fork" of one warm jail for each tenant, or a "fresh" jail for each program.
@@ -109,11 +116,13 @@ class ServeSettings(_Strict):
     host: str = "127.0.0.1"
     port: int = Field(default=8700, ge=0, le=65535)
     hosts: tuple[str, ...] = ()
+    proxies: tuple[str, ...] = ()
     executor: str = "jail"
     executors: tuple[str, ...] = ("jail",)
     sessions: int = Field(default=1024, gt=0)
     idle_seconds: float = Field(default=900.0, gt=0)
     body_bytes: int = Field(default=256 << 20, gt=0)
+    bodies_bytes: int = Field(default=1 << 30, gt=0)
     body_seconds: float = Field(default=120.0, gt=0)
     drain_seconds: float = Field(default=30.0, ge=0)
     isolation: Literal["fork", "fresh"] = "fork"

@@ -137,9 +137,9 @@ async def fork_stream(request: Request) -> Response:
         return cast("PythonExecutor", _Branch(branch(ask)))
 
     opening = asyncio.ensure_future(hub.open(tenant, make, executor_name=held.executor_name, name=name))
-    pending: dict[str, tuple[threading.Event, asyncio.Future[Held]]] = request.app.state.forks
-    pending[name] = (is_said, opening)
-    opening.add_done_callback(lambda done: (pending.pop(name, None), done.exception()))
+    pending: dict[tuple[Tenant, str], tuple[threading.Event, asyncio.Future[Held]]] = request.app.state.forks
+    pending[tenant, name] = (is_said, opening)
+    opening.add_done_callback(lambda done: (pending.pop((tenant, name), None), done.exception()))
     waiting = asyncio.ensure_future(is_ready.wait())
     await asyncio.wait([opening, waiting], return_when=asyncio.FIRST_COMPLETED)
     waiting.cancel()
@@ -160,12 +160,14 @@ async def stream_socket(socket: WebSocket) -> None:
     name = socket.path_params["stream"]
     try:
         tenant = socket.app.state.tenants.of(socket.headers)
-        if name in socket.app.state.forks:
-            is_said, opening = socket.app.state.forks[name]
+        if (tenant, name) in socket.app.state.forks:
+            is_said, opening = socket.app.state.forks[tenant, name]
             is_said.set()
             await opening
         held = hub.find(tenant, name)
         transport = _box(held).transport
+        if held.users:
+            raise NotFound(f"stream {name!r} has its client")
     except PinjraError as error:
         await socket.close(1008, f"{status_of(error)[0]} {error}"[:120])
         return

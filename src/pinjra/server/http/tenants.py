@@ -19,7 +19,7 @@ _ANYBODY = TenantSettings(
 )  # loopback without a token: the user of this machine
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Tenant:
     """Who asks, what it may use, and what it has used.
 
@@ -30,6 +30,7 @@ class Tenant:
     name: str
     quota: TenantSettings
     sessions: int = 0
+    requests: int = 0
     spent: deque[tuple[float, float]] = field(default_factory=deque)
 
     def charge(self, cpu_seconds: float) -> None:
@@ -78,12 +79,17 @@ class Tenants:
         )
         return self.by_token(given.strip())
 
+    def found(self, headers: Mapping[str, str]) -> Tenant | None:
+        """Return the tenant that a request comes from; None where it has none."""
+        try:
+            return self.of(headers)
+        except Unauthorized:
+            return None
+
     def name_of(self, headers: Mapping[str, str]) -> str:
         """Return the name of the tenant that a request comes from; "" where it has none."""
-        try:
-            return self.of(headers).name
-        except Unauthorized:
-            return ""
+        tenant = self.found(headers)
+        return tenant.name if tenant is not None else ""
 
     def by_token(self, given: str) -> Tenant:
         """Return the tenant with that token.

@@ -25,6 +25,7 @@ __all__ = ["tools_socket"]
 _MESSAGE_CHARACTERS = 16 << 20
 _CALL_SECONDS = 600.0  # for a client to answer one call
 _TOOLS = 1000
+_SOCKETS = 8  # of one session
 
 
 class _Calls:
@@ -78,7 +79,11 @@ async def tools_socket(socket: WebSocket) -> None:
     except PinjraError as error:
         await socket.close(1008, f"{status_of(error)[0]} {error}"[:120])
         return
+    if held.details.get("sockets", 0) >= _SOCKETS:
+        await socket.close(1013, "this session has as many clients with tools as it may")
+        return
     await socket.accept()
+    held.details["sockets"] = held.details.get("sockets", 0) + 1
     calls = _Calls(socket, asyncio.get_running_loop())
     held.users += 1
     try:
@@ -91,10 +96,11 @@ async def tools_socket(socket: WebSocket) -> None:
                 calls.answered(message)
     except WebSocketDisconnect:
         return
-    except (ValueError, PinjraError) as error:
+    except (ValueError, RecursionError, PinjraError) as error:
         await socket.close(1003, str(error)[:120])
     finally:
         calls.end()
+        held.details["sockets"] -= 1
         held.users -= 1
 
 
