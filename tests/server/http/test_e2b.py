@@ -312,7 +312,7 @@ def test_an_unsound_argument_is_the_clients_fault(box):
 @pytest.mark.parametrize(
     ("language", "program", "cells", "text"),
     [
-        ("js", "node", ["const { join } = await import('path')\nlet n = 20", "n + 1"], "21"),
+        ("js", "node", ["const { sep } = await import('path')\nlet n = 20", "n + 1"], "21"),
         ("js", "node", ["import { join } from 'path'", "join('a', 'b')"], "a/b"),
         ("java", "jshell", ["int n = 20;", "n + 1"], "21"),
     ],

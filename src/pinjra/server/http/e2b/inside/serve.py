@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import socket
 import sys
 import traceback
@@ -51,7 +52,9 @@ def serve(
         for descriptor in (newest, tasks, kills):
             if descriptor >= 0:
                 os.close(descriptor)
-        asyncio.run(_serve(socket.socket(fileno=fd_in)))
+        # Not asyncio.run(), which ends on SIGINT: the guest may send it, and to the first process without a handler in vain.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        asyncio.new_event_loop().run_until_complete(_serve(socket.socket(fileno=fd_in)))
         status = 0
     except BaseException:
         os.write(fd_out, traceback.format_exc().encode("utf-8", "replace"))

@@ -33,11 +33,11 @@ function withoutImports(code) {
   return code.replace(IMPORT, (found, indent, ...rest) => {
     const { all, single, names, from } = rest.at(-1)
     const module = `await import(${from})`
-    if (all) return `${indent}const ${all.replace(/^\*\s+as\s+/, '')} = ${module};`
+    if (all) return `${indent}var ${all.replace(/^\*\s+as\s+/, '')} = ${module};`
     const taken = []
     if (single) taken.push(`default: ${single}`)
     if (names) taken.push(names.slice(1, -1).replace(/\btype\s+/g, '').replace(/\s+as\s+/g, ': '))
-    return taken.length ? `${indent}const { ${taken.join(', ')} } = ${module};` : `${indent}${module};`
+    return taken.length ? `${indent}var { ${taken.join(', ')} } = ${module};` : `${indent}${module};`
   })
 }
 
