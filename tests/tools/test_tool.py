@@ -170,7 +170,7 @@ def test_an_enum_argument_reaches_the_function_as_a_member() -> None:
     [
         ({"type": "string"}, 5, "argument 'x' must be a string, not 5 (int)"),
         ({"type": "integer"}, True, "argument 'x' must be a whole number, not True (bool)"),
-        ({"type": "integer"}, 3.0, "argument 'x' must be a whole number, not 3.0 (float)"),
+        ({"type": "integer"}, 3.5, "argument 'x' must be a whole number, not 3.5 (float)"),
         ({"type": "number"}, "3", "argument 'x' must be a number, not '3' (str)"),
         ({"type": "string"}, None, "argument 'x' must be a string, not None (NoneType)"),
         ({"type": ["string", "array"]}, 1, "argument 'x' must be a string or a list, not 1 (int)"),

@@ -169,3 +169,16 @@ def test_an_index_of_tuples_comes_back_with_what_is_missing() -> None:
     index = pd.MultiIndex.from_tuples([("b", 1), ("a", None), (None, 2.5), ("b", 1)], names=["x", None])
     tree, blobs = encode(index)
     pd.testing.assert_index_equal(decode(tree, blobs), index)
+
+
+def test_texts_of_pandas_3_keep_their_type_and_are_objects_in_pandas_2():
+    pd = pytest.importorskip("pandas")
+    tree = ["se", "n", ["v", ["l", "a", None], "str"], ["range", 0, 2, 1, None]]
+    found = decode(tree, ())
+    is_new = int(pd.__version__.split(".")[0]) >= 3
+    assert str(found.dtype) == ("str" if is_new else "object") and found[0] == "a" and pd.isna(found[1])
+    if is_new:
+        frame = pd.DataFrame({"a": ["x", None], "n": [1, 2]}, index=["r", "s"])
+        pd.testing.assert_frame_equal(decode(*encode(frame)), frame)
+    with pytest.raises(ProtocolViolation):
+        decode(["se", "n", ["v", ["l", 1], "str"], ["range", 0, 1, 1, None]], ())

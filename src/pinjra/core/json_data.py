@@ -10,7 +10,7 @@ import json
 import math
 
 from pinjra.core.redaction import redact, shortened
-from pinjra.core.values import Opaque
+from pinjra.core.values import NamedItems, Opaque
 
 __all__ = ["encodable", "encodable_data", "json_text", "plain", "text_of"]
 
@@ -34,7 +34,7 @@ def plain(value: object, depth: int = _DEPTH) -> object:
         return value if math.isfinite(value) else str(value).replace("inf", "Infinity").replace("nan", "NaN")
     if type(value) is str:
         return redact(encodable(value))
-    if depth > 0 and isinstance(value, list | tuple) and type(value) in (list, tuple):
+    if depth > 0 and isinstance(value, list | tuple) and type(value) in (list, tuple, NamedItems):
         return [plain(item, depth - 1) for item in value]
     if depth > 0 and isinstance(value, dict) and all(type(key) is str for key in value):
         return {redact(encodable(key)): plain(item, depth - 1) for key, item in value.items()}

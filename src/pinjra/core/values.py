@@ -1,10 +1,15 @@
-"""Values that stand for what cannot cross between guest and host."""
+"""Values that stand for what cannot cross between guest and host as it is."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from types import GeneratorType
 
-__all__ = ["Opaque", "Record"]
+__all__ = ["ForeignException", "Iterated", "NamedItems", "Opaque", "Record", "drained"]
+
+_MOST_ITEMS = 1_000_000  # of an iterator that is read to its end; its own code may go on for ever
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,8 +17,8 @@ class Opaque:
     """A value that cannot cross: its type's name and a safe, cut description. Never the object itself.
 
     Args:
-        type: Class name ("Counter").
-        repr: At most 10,000 characters; made where the object lives.
+        type: Class name ("Connection").
+        repr: At most 10,000 characters; made where the object lives. Of a guest's function its source.
         handle: 0, or the number under which the side that owns the object keeps it, so that an Opaque given
             back to that side becomes the object again.
     """
@@ -23,14 +28,105 @@ class Opaque:
     handle: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Record:
-    """A guest's dataclass instance or enum member on the host: named fields, no behaviour.
+    """An object with named fields on the other side: an instance of a dataclass or of a class of pydantic or attrs, or an enum's
+    member. Its fields are attributes, its behaviour has stayed where it was.
 
     Args:
         type: Class name.
-        fields: Field name → value, in order.
+        fields: Field name → value, in order; of an enum's member "name" and "value".
+        handle: As an `Opaque` has it: given back, it is the object itself again.
     """
 
     type: str
     fields: dict[str, object]
+    handle: int = field(default=0, compare=False)
+
+    def __getattr__(self, name: str) -> object:
+        """Return a field."""
+        if name in ("type", "fields", "handle") or name.startswith("__") or name not in self.fields:
+            raise AttributeError(f"{name!r} is no field of this record")
+        return self.fields[name]
+
+    def __repr__(self) -> str:
+        return f"{self.type}({', '.join(f'{name}={value!r}' for name, value in self.fields.items())})"
+
+
+class NamedItems(tuple):  # type: ignore[type-arg]  # of anything; Python 3.10 could not make instances of tuple[object, ...]
+    """A named tuple of the other side: a tuple whose items have names.
+
+    Args:
+        kind: Class name.
+        fields: The items' names, in order.
+    """
+
+    _type: str
+    _fields: tuple[str, ...]
+
+    def __new__(cls, kind: str, fields: Sequence[str], items: Sequence[object]) -> NamedItems:
+        """Return the items with their names."""
+        made = super().__new__(cls, items)
+        made._type, made._fields = kind, tuple(fields)
+        return made
+
+    def __getattr__(self, name: str) -> object:
+        """Return the item of that name."""
+        if name.startswith("_") or name not in self._fields:
+            raise AttributeError(f"{name!r} is no item of this named tuple")
+        found: object = self[self._fields.index(name)]
+        return found
+
+    def _asdict(self) -> dict[str, object]:
+        return dict(zip(self._fields, self))  # noqa: B905 (Python 3.10; the lengths are equal)
+
+    def __repr__(self) -> str:
+        return f"{self._type}({', '.join(f'{name}={value!r}' for name, value in self._asdict().items())})"
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return NamedItems, (self._type, self._fields, tuple(self))
+
+
+class ForeignException(Exception):
+    """An exception, as a value, of a class that only the other side has.
+
+    Args:
+        kind: Class name.
+        args: As the exception has them.
+    """
+
+    def __init__(self, kind: str, *args: object) -> None:
+        super().__init__(*args)
+        self.type = kind
+
+    def __repr__(self) -> str:
+        return f"{self.type}({', '.join(map(repr, self.args))})"
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return ForeignException, (self.type, *self.args)
+
+
+@dataclass(frozen=True, slots=True)
+class Iterated:
+    """What a generator gave; an iterator on the other side."""
+
+    items: list[object]
+
+
+def drained(value: object) -> object:
+    """Return what an iterator that is given away (an argument, a result, an answer) has left; anything else as it is.
+
+    Raises:
+        ValueError: It has more than a million items.
+    """
+    cls = type(value)
+    if cls is not GeneratorType and cls.__module__ not in ("builtins", "itertools"):
+        return value
+    if not hasattr(cls, "__next__"):
+        return value
+    items = list(islice(value, _MOST_ITEMS + 1))  # type: ignore[call-overload]  # it is an iterator
+    if len(items) > _MOST_ITEMS:
+        raise ValueError(
+            f"an iterator of more than {_MOST_ITEMS} items; return a list of those that are wanted"
+        )
+    return Iterated(items) if cls is GeneratorType else items

@@ -14,6 +14,7 @@ from typing import cast
 
 from pinjra.core.execution import Cause, GuestError
 from pinjra.core.limits import Limits
+from pinjra.core.values import drained
 from pinjra.guard.audit import Watch
 from pinjra.guard.budget import OperationBudget
 from pinjra.guard.builtins import guest_builtins
@@ -237,7 +238,7 @@ class Interpreter:
     def _final_answer(self, *args: object, **kwargs: object) -> object:
         """End the run with this answer."""
         self._budget.check()
-        answer = self._answerer(*args, **kwargs)
+        answer = drained(self._answerer(*args, **kwargs))
         self._budget.answer(answer)
         return answer
 

@@ -50,6 +50,14 @@ class ScriptedModel(AskedModel):
         left = "a function" if self._always else f"{len(self._remaining)} completions left"
         return f"ScriptedModel({self.model_id!r}, {left})"
 
+    def __getstate__(self) -> dict[str, object]:
+        """Leave functions behind that no import finds; asked for them, the copy's script has ended."""
+        state = super().__getstate__()
+        if self._always is not None and _is_local(self._always):
+            state["_always"] = None
+        state["_remaining"] = [each for each in self._remaining if not _is_local(each)]
+        return state
+
     def answer(self, question: Question) -> Completion:
         """Return the next completion of the script.
 
@@ -81,6 +89,10 @@ class ScriptedModel(AskedModel):
                 asked = len(self.requests)
                 raise ModelExhausted(f"the script has {asked - 1} completions; this is request {asked}")
             return self._remaining.pop(0)
+
+
+def _is_local(script: Script) -> bool:
+    return callable(script) and "<" in getattr(script, "__qualname__", "")
 
 
 def _cut(text: str, stop: Sequence[str]) -> str:

@@ -22,6 +22,7 @@ from pinjra.tools.definition import (
     output_type,
     signature_of_inputs,
     type_hints,
+    whole_numbers,
 )
 from pinjra.tools.docstring import parse_docstring
 from pinjra.tools.hints import ALL_TYPES, Schema
@@ -88,7 +89,7 @@ class Tool(metaclass=_Checked):
         return made
 
     def __getstate__(self) -> dict[str, object]:
-        made_again = ("_setup_lock", "_checkers", "_enums", "signature")
+        made_again = ("_setup_lock", "_checkers", "_enums", "_whole", "signature")
         return {name: value for name, value in vars(self).items() if name not in made_again}
 
     def __setstate__(self, state: dict[str, object]) -> None:
@@ -121,7 +122,7 @@ class Tool(metaclass=_Checked):
             self.check_arguments(args, kwargs)
         if not self.is_initialized:
             self._set_up_once()
-        args, kwargs = self._with_enums(args, kwargs)
+        args, kwargs = self._converted(args, kwargs)
         return self.forward(*args, **kwargs)
 
     def check_arguments(self, args: tuple[object, ...], kwargs: dict[str, object]) -> None:
@@ -151,6 +152,7 @@ class Tool(metaclass=_Checked):
         self.signature = self._make_signature()
         self._checkers = {name: make_checker(name, entry) for name, entry in self.inputs.items()}
         self._enums = enum_hints(self.forward)
+        self._whole = {name for name, entry in self.inputs.items() if "integer" in repr(entry)}
 
     @property
     def is_async(self) -> bool:
@@ -237,6 +239,7 @@ class Tool(metaclass=_Checked):
     _setup_lock: threading.Lock
     _checkers: dict[str, Callable[[object], str | None]]
     _enums: dict[str, type[enum.Enum]]
+    _whole: set[str]
     signature: inspect.Signature
 
     def _set_up_once(self) -> None:
@@ -256,13 +259,15 @@ class Tool(metaclass=_Checked):
         first = self._checkers[next(iter(self.inputs))]
         return (args, kwargs) if first(args[0]) is None else ((), args[0])
 
-    def _with_enums(
+    def _converted(
         self, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """Return the arguments with values of enums as members, where `forward` asks for an enum."""
-        if not self._enums:
+        """Return the arguments with values of enums as members, where `forward` asks for an enum, and 4.0 as 4 for an integer."""
+        if not self._enums and not self._whole:
             return args, kwargs
         bound = self.signature.bind(*args, **kwargs)
+        for name in self._whole & bound.arguments.keys():
+            bound.arguments[name] = whole_numbers(bound.arguments[name], self.inputs[name])
         for name, kind in self._enums.items():
             value = bound.arguments.get(name)
             if value is not None and not isinstance(value, kind):
@@ -381,7 +386,9 @@ class FunctionTool(Tool, Generic[P, R]):
         return import_path(self.name, self.forward)
 
     def __reduce__(self) -> tuple[object, ...]:
-        return _imported_tool, (self.import_path,)  # as functions are pickled: by where they are
+        # As functions are pickled: by where they are, which may also be the program itself.
+        is_own = self.forward.__module__ == "__main__" and "<" not in self.forward.__qualname__
+        return _imported_tool, (f"__main__:{self.forward.__qualname__}" if is_own else self.import_path,)
 
     def __deepcopy__(self, memo: object) -> Self:
         return self  # as functions are copied

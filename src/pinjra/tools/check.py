@@ -189,6 +189,8 @@ def _is_kind(kind: str, cls: type) -> bool:
 
 def _is_any(kinds: Iterable[str], value: object) -> bool:
     cls = cast("type[Any]", type(value))
+    if isinstance(value, float) and "integer" in kinds and value.is_integer():
+        return True  # 4.0 is a whole number, also for JSON Schema; `Tool` makes it one
     return any(_is_kind(kind, cls) for kind in kinds)  # type: ignore[arg-type]  # a class can be hashed
 
 

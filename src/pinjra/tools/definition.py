@@ -11,7 +11,15 @@ from pinjra.core.errors import ConfigurationError
 from pinjra.tools.docstring import Docstring
 from pinjra.tools.hints import HintError, Schema, hint_schema
 
-__all__ = ["enum_hints", "import_path", "input_of", "output_type", "signature_of_inputs", "type_hints"]
+__all__ = [
+    "enum_hints",
+    "import_path",
+    "input_of",
+    "output_type",
+    "signature_of_inputs",
+    "type_hints",
+    "whole_numbers",
+]
 
 
 def type_hints(name: str, function: Callable[..., Any]) -> dict[str, Any]:
@@ -99,6 +107,21 @@ def import_path(name: str, target: object) -> str:
             f"tool {name!r} is defined in {module}:{qualified}, where no import reaches it; move it into a module"
         )
     return f"{module}:{qualified}"
+
+
+def whole_numbers(value: Any, schema: Schema) -> Any:
+    """Return a value with floats like 4.0 as integers where its schema asks for these."""
+    kinds = schema.get("type")
+    if isinstance(value, float):
+        wants = "integer" in (kinds if isinstance(kinds, list) else [kinds]) and "number" not in (kinds or ())
+        return int(value) if wants and value.is_integer() else value
+    if isinstance(value, list) and isinstance(items := schema.get("items"), dict):
+        return [whole_numbers(item, items) for item in value]
+    if isinstance(value, dict):
+        known, others = schema.get("properties", {}), schema.get("additionalProperties")
+        others = others if isinstance(others, dict) else {}
+        return {key: whole_numbers(item, known.get(key, others)) for key, item in value.items()}
+    return value
 
 
 def _may_be_left_out(entry: Schema) -> bool:

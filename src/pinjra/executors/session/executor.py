@@ -442,7 +442,8 @@ class SessionExecutor(PythonExecutor):
             if not isinstance(name, str) or not name.isidentifier():
                 raise ConfigurationError(f"a variable's name must be an identifier, not {name!r}")
         with self._in_use() as connection:
-            encoder = Encoder(ValueLimits(value_bytes=self.limits.value_bytes), connection.tool_calls.keep)
+            calls = connection.tool_calls
+            encoder = Encoder(ValueLimits(value_bytes=self.limits.value_bytes), calls.keep, calls.number)
             try:
                 tree = encoder.add(dict(variables))
             except EncodeError as error:

@@ -23,7 +23,7 @@ from pinjra.core.calls import HostFunction
 from pinjra.core.errors import ProtocolViolation, ToolRefused
 from pinjra.core.limits import Limits
 from pinjra.core.safe_text import printable
-from pinjra.core.values import Opaque
+from pinjra.core.values import Opaque, drained
 from pinjra.wire.messages import Answer, Call
 from pinjra.wire.values.codec import Decoder, EncodeError, Encoder, ValueLimits, type_name
 
@@ -141,6 +141,9 @@ class ToolCalls:
         self.loop: asyncio.AbstractEventLoop | None = None
         self.calls = 0
         self._handles: dict[int, object] = {}
+        self._records: dict[
+            int, object
+        ] = {}  # apart: a table of a thousand rows must not push a connection out
         self._next_handle = 0
         self._lock = threading.Lock()
         self._open: set[_Open] = set()
@@ -223,14 +226,14 @@ class ToolCalls:
         host_time = self.host_time
         began = host_time.now()
         try:
-            result = action()
+            result = drained(action())
         except (Exception, asyncio.CancelledError) as error:
             # SECURITY: type and message only; the traceback, its frames and chained errors stay on the host.
             return _failure(call, type(error).__name__, _message(error))
         finally:
             host_time.leave_out(began)
         try:
-            encoder = Encoder(self._values, self.keep)
+            encoder = Encoder(self._values, self.keep, self.number)
             tree = encoder.add(result)
             return Answer(call=call, value=tree, blobs=encoder.blobs)
         except EncodeError as error:
@@ -386,27 +389,38 @@ class ToolCalls:
     def keep(self, value: object) -> Opaque:
         """Keep an object that cannot cross, and return what stands for it."""
         name = type_name(type(value))
+        return Opaque(name, f"<{name} object of the host>", self._kept(self._handles, value))
+
+    def number(self, value: object) -> int:
+        """Keep an object that crosses as a record, so that it is the same object when it comes back; return its handle."""
+        return self._kept(self._records, value)
+
+    def _kept(self, table: dict[int, object], value: object) -> int:
         with self._lock:
             self._next_handle += 2  # the host's handles are even, the interpreter's odd
-            self._handles[self._next_handle] = value
-            if len(self._handles) > MOST_HANDLES:
-                del self._handles[next(iter(self._handles))]
-            return Opaque(name, f"<{name} object of the host>", self._next_handle)
+            table[self._next_handle] = value
+            if len(table) > MOST_HANDLES:
+                del table[next(iter(table))]
+            return self._next_handle
 
     def resolve(self, opaque: Opaque) -> object:
         """Return the object that `opaque` stands for when it is ours, else `opaque`."""
-        return self._handles.get(opaque.handle, opaque) if opaque.handle else opaque
+        if not opaque.handle:
+            return opaque
+        return self._handles.get(opaque.handle, self._records.get(opaque.handle, opaque))
 
     def inherit(self, parent: ToolCalls) -> None:
         """Run what `parent` runs, and know the objects that the guest of a forked session holds."""
         self.functions.update(parent.functions)
         with parent._lock:
             self._handles.update(parent._handles)
+            self._records.update(parent._records)
             self._next_handle = parent._next_handle
 
     def close(self) -> None:
         """Give up everything."""
         self._handles.clear()
+        self._records.clear()
         self.end_run()
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import binascii
+import builtins
 import math
 from collections import Counter, OrderedDict, defaultdict, deque
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 
-from pinjra.core.values import Opaque, Record
+from pinjra.core.values import ForeignException, Iterated, NamedItems, Opaque, Record
 from pinjra.wire.frames import refuse
 from pinjra.wire.messages import Value
 from pinjra.wire.values.coding import (
@@ -19,6 +20,7 @@ from pinjra.wire.values.coding import (
     Encoder,
     encode_opaque,
     text,
+    type_name,
     whole,
 )
 
@@ -69,7 +71,61 @@ def _bytes(encoder: Encoder, value: bytes, _depth: int) -> Value:
 def _record(encoder: Encoder, value: Record, depth: int) -> Value:
     if type(value.type) is not str or type(value.fields) is not dict:
         return encoder.opaque(value)
-    return ["R", value.type[:200], encoder.mapping(value, list(value.fields.items()), depth + 1)]
+    fields = encoder.mapping(value, list(value.fields.items()), depth + 1)
+    return ["R", value.type[:200], fields, value.handle if type(value.handle) is int else 0]
+
+
+def _named_items(encoder: Encoder, value: NamedItems, depth: int) -> Value:
+    kind, fields = value.__dict__.get("_type"), value.__dict__.get("_fields")
+    if type(kind) is not str or type(fields) is not tuple:
+        return encoder.opaque(value)
+    return encode_named(encoder, kind, fields, value, depth)
+
+
+def encode_named(
+    encoder: Encoder, kind: str, fields: tuple[object, ...], value: tuple[object, ...], depth: int
+) -> Value:
+    """Return the tree of a tuple whose items have names."""
+    items = tuple.__getitem__(value, _ALL)
+    if len(fields) != len(items) or not all(type(name) is str for name in fields):
+        return encoder.sequence("t", value, items, depth)
+    names = encoder.sequence("l", fields, fields, depth + 1)
+    return ["N", kind[:200], names, encoder.sequence("t", value, items, depth + 1)]
+
+
+_EXCEPTIONS: Mapping[str, type[Exception]] = {
+    name: cls
+    for name, cls in vars(builtins).items()
+    if isinstance(cls, type) and issubclass(cls, Exception) and not issubclass(cls, UnicodeError)
+}
+_ARGS = BaseException.__dict__["args"].__get__
+
+
+def _exception(encoder: Encoder, value: BaseException, depth: int) -> Value:
+    kind: object = value.type if type(value) is ForeignException else None
+    name = kind[:200] if type(kind) is str else type_name(type(value))
+    return ["X", name, encoder.sequence("t", value, _ARGS(value), depth + 1)]
+
+
+def _iterator(encoder: Encoder, value: object, depth: int) -> Value:
+    """Return the tree of what an iterator of a builtin container has left; it stays as it is."""
+    copied: tuple[object, ...] = value.__reduce__()  # type: ignore[assignment]  # one of `_ITERATORS`: no text
+    arguments, state = copied[1], copied[2:]
+    inner: object = arguments[0] if type(arguments) is tuple else None
+    start = state[0] if state and type(state[0]) is int else 0
+    for kind, part in _PARTS.items():
+        if isinstance(inner, kind):
+            return encoder.sequence("l", value, list(part(inner, slice(start, None))), depth)
+    return encoder.opaque(value)
+
+
+_PARTS: Mapping[type, Callable[..., Iterable[object]]] = {
+    cls: vars(cls)["__getitem__"] for cls in (list, tuple, str, range)
+}
+_CONTAINERS: tuple[Iterable[object], ...] = (
+    [], (), "", "\u0100", range(0), range(1 << 70), {}, {}.values(), {}.items(), set(),
+)  # fmt: skip
+_ITERATORS = tuple(type(iter(each)) for each in _CONTAINERS)
 
 
 _FACTORIES: Mapping[str, type] = {cls.__name__: cls for cls in (list, dict, set, int, float, str, tuple)}
@@ -103,6 +159,7 @@ INHERIT: list[tuple[type, EncodeHandler]] = [
     (complex, lambda e, v, d: _complex(e, complex.__pos__(v), d)),
     (bytes, lambda e, v, d: _bytes(e, bytes.__getitem__(v, _ALL), d)),
     (bytearray, lambda e, v, d: ["A", _bytes(e, bytes(bytearray.__getitem__(v, _ALL)), d)]),
+    (BaseException, _exception),
 ]
 
 ENCODE: Mapping[type, EncodeHandler] = {
@@ -116,6 +173,10 @@ ENCODE: Mapping[type, EncodeHandler] = {
     complex: _complex,
     Opaque: encode_opaque,
     Record: _record,
+    NamedItems: _named_items,
+    Iterated: lambda e, v, d: ["I", e.sequence("l", v, v.items, d + 1)],
+    **dict.fromkeys(_EXCEPTIONS.values(), _exception),
+    **dict.fromkeys(_ITERATORS, _iterator),
     range: lambda e, v, d: ["r", *[_int(e, part, d) for part in (v.start, v.stop, v.step)]],
     Counter: lambda e, v, d: ["K", "Counter", e.mapping(v, list(dict.items(v)), d + 1), None],
     OrderedDict: lambda e, v, d: ["K", "OrderedDict", e.mapping(v, list(OrderedDict.items(v)), d + 1), None],
@@ -171,11 +232,16 @@ def _take_opaque(decoder: Decoder, tree: list[Value], _depth: int) -> object:
 
 
 def _take_record(decoder: Decoder, tree: list[Value], depth: int) -> object:
-    _tag, name, fields = tree
-    found = decoder.value(fields, depth)
+    _tag, name, fields, *handles = tree
+    found, kind = decoder.value(fields, depth), text(name, 200)
     if type(found) is not dict or not all(type(key) is str for key in found):
         return found if type(found) is Opaque else refuse("not a record", tree)
-    return Record(text(name, 200), found)
+    handle = whole(handles[0], 0, 1 << 53) if handles else 0
+    if handle and decoder.resolve is not None:
+        own = decoder.resolve(Opaque(kind, "", handle))
+        if type(own) is not Opaque:  # an object of this side's own comes back
+            return own
+    return Record(kind, found, handle)
 
 
 def _take_collection(decoder: Decoder, tree: list[Value], depth: int) -> object:
@@ -197,6 +263,36 @@ def _take_collection(decoder: Decoder, tree: list[Value], depth: int) -> object:
     return counted
 
 
+def _take_named_items(decoder: Decoder, tree: list[Value], depth: int) -> object:
+    _tag, name, fields, items = tree
+    found, names = decoder.value(items, depth), decoder.value(fields, depth)
+    if type(found) is not tuple or type(names) is not list:
+        return found if type(found) is Opaque else refuse("not a named tuple", tree)
+    if len(names) != len(found) or not all(type(each) is str and each.isidentifier() for each in names):
+        refuse("not the names of a tuple's items", tree)
+    return NamedItems(text(name, 200), [str(each) for each in names], found)
+
+
+def _take_exception(decoder: Decoder, tree: list[Value], depth: int) -> object:
+    _tag, name, args = tree
+    found, kind = decoder.value(args, depth), text(name, 200)
+    if type(found) is not tuple:
+        return found if type(found) is Opaque else refuse("not the arguments of an exception", tree)
+    try:
+        return _EXCEPTIONS[kind](*found)
+    except (
+        KeyError,
+        TypeError,
+        ValueError,
+    ):  # of a class of the other side's own, or of one that wants other arguments
+        return ForeignException(kind, *found)
+
+
+def _take_iterated(decoder: Decoder, tree: list[Value], depth: int) -> object:
+    found = decoder.value(tree[1], depth)
+    return iter(found) if type(found) is list else found
+
+
 DECODE: Mapping[str, DecodeHandler] = {
     "K": _take_collection,
     "l": lambda d, tree, depth: d.values(tree, depth),
@@ -214,4 +310,7 @@ DECODE: Mapping[str, DecodeHandler] = {
     "r": _take_range,
     "o": _take_opaque,
     "R": _take_record,
+    "N": _take_named_items,
+    "X": _take_exception,
+    "I": _take_iterated,
 }

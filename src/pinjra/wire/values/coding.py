@@ -97,15 +97,20 @@ class Encoder(_Budget):
 
     Args:
         opaque: Returns what stands for a value that cannot cross; the place to make a safe repr and to keep a handle.
+        number: Keeps an object that crosses as a record; returns the handle by which it is that object when it comes back.
     """
 
     fault = EncodeError
 
     def __init__(
-        self, limits: ValueLimits | None = None, opaque: Callable[[object], Opaque] = plain_opaque
+        self,
+        limits: ValueLimits | None = None,
+        opaque: Callable[[object], Opaque] = plain_opaque,
+        number: Callable[[object], int] | None = None,
     ) -> None:
         self._limits = limits or ValueLimits()
         self._opaque = opaque
+        self._number = number
         self._weight = 0
         self._bytes = 0
         self._active: set[int] = set()
@@ -191,6 +196,11 @@ class Encoder(_Budget):
             return {key: add(item, below) for key, item in pairs}  # type: ignore[misc]
         finally:
             self._active.discard(id(value))
+
+    def record(self, value: object, pairs: list[tuple[object, object]], depth: int) -> Value:
+        """Return the tree of an object with named fields."""
+        fields = self.mapping(value, pairs, depth + 1)
+        return ["R", type_name(type(value)), fields, *([] if self._number is None else [self._number(value)])]
 
     def opaque(self, value: object, _depth: int = 0) -> Value:
         """Return the tree of the `Opaque` that stands for `value`."""

@@ -1,4 +1,4 @@
-"""Enum members and dataclass instances -> records, without calling a method of theirs."""
+"""Enum members, named tuples, instances of dataclasses, pydantic's and attrs' classes -> trees; no method of theirs is called."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Callable
 from types import GetSetDescriptorType, MappingProxyType, MemberDescriptorType
 
 from pinjra.wire.messages import Value
+from pinjra.wire.values.builtins import encode_named
 from pinjra.wire.values.coding import TYPE, EncodeHandler, Encoder, mro, type_name
 
 __all__ = ["BASE_TESTS"]
@@ -20,6 +21,21 @@ def _is_enum(cls: type) -> bool:
 
 def _is_dataclass(cls: type) -> bool:
     return any("__dataclass_fields__" in _CLASS_DICT(parent) for parent in mro(cls))
+
+
+def _is_model(cls: type) -> bool:
+    """Return whether the class is one of pydantic's models or of attrs."""
+    marks = ("__pydantic_core_schema__", "__attrs_attrs__")
+    return any(mark in _CLASS_DICT(parent) for parent in mro(cls) for mark in marks)
+
+
+def _names_of(cls: type) -> tuple[object, ...] | None:
+    found = next((f for parent in mro(cls) if (f := _CLASS_DICT(parent).get("_fields")) is not None), None)
+    return found if type(found) is tuple else None
+
+
+def _is_named_tuple(cls: type) -> bool:
+    return any(parent is tuple for parent in mro(cls)) and _names_of(cls) is not None
 
 
 def _attributes(value: object) -> dict[str, object]:
@@ -49,7 +65,7 @@ def _own(attributes: object) -> dict[str, object]:
 def _enum(encoder: Encoder, value: object, depth: int) -> Value:
     own = _attributes(value)
     pairs: list[tuple[object, object]] = [("name", own.get("_name_")), ("value", own.get("_value_"))]
-    return ["R", type_name(type(value)), encoder.mapping(value, pairs, depth + 1)]
+    return encoder.record(value, pairs, depth)
 
 
 def _dataclass(encoder: Encoder, value: object, depth: int) -> Value:
@@ -60,10 +76,24 @@ def _dataclass(encoder: Encoder, value: object, depth: int) -> Value:
         if type(fields := _CLASS_DICT(parent).get("__dataclass_fields__")) is dict
     )
     pairs: list[tuple[object, object]] = [(n, own[n]) for n in names if type(n) is str and n in own]
-    return ["R", type_name(type(value)), encoder.mapping(value, pairs, depth + 1)]
+    return encoder.record(value, pairs, depth)
+
+
+def _model(encoder: Encoder, value: object, depth: int) -> Value:
+    own = _attributes(value)
+    own.update(_own(own.get("__pydantic_extra__")))
+    pairs: list[tuple[object, object]] = [(name, own[name]) for name in own if not name.startswith("_")]
+    return encoder.record(value, pairs, depth)
+
+
+def _named_tuple(encoder: Encoder, value: tuple[object, ...], depth: int) -> Value:
+    fields = _names_of(type(value)) or ()
+    return encode_named(encoder, type_name(type(value)), fields, value, depth)
 
 
 BASE_TESTS: list[tuple[Callable[[type], bool], EncodeHandler]] = [
     (_is_enum, _enum),
     (_is_dataclass, _dataclass),
+    (_is_model, _model),
+    (_is_named_tuple, _named_tuple),
 ]

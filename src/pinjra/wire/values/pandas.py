@@ -85,8 +85,12 @@ def _column(encoder: Encoder, values: pd.Series | pd.Index, depth: int) -> Value
         codes = values.cat.codes.to_numpy() if hasattr(values, "cat") else values.codes
         kinds = _column(encoder, dtype.categories, depth + 1)
         return ["k", encoder.add(codes, depth + 2), kinds, bool(dtype.ordered)]
-    items = [None if item is _na() else item for item in values.astype(object).tolist()]
-    return ["v", encoder.add(items, depth + 2), name if name in _NULLABLE else ""]
+    is_str = name == "str"  # of pandas 3: missing ones are NaN
+    items = [
+        None if item is _na() or (is_str and item != item) else item
+        for item in values.astype(object).tolist()
+    ]
+    return ["v", encoder.add(items, depth + 2), name if name in _NULLABLE or is_str else ""]
 
 
 def _na() -> object:
@@ -157,9 +161,12 @@ def _take_column(decoder: Decoder, tree: Value, depth: int) -> pd.Series | np.nd
             decoder, values, _take_column(decoder, tree[2], depth + 1), ordered=tree[3] is True
         )
     dtype = text(tree[2], 20)
-    if form != "v" or type(values) is not list or (dtype and dtype not in _NULLABLE):
+    if form != "v" or type(values) is not list or (dtype and dtype not in _NULLABLE and dtype != "str"):
         refuse("not a column", tree)
-    return pd.Series(values, dtype=dtype or object)
+    if dtype == "str" and not all(item is None or type(item) is str for item in values):
+        refuse("a column of texts with something else", tree)
+    known = dtype != "str" or pd.Series(["a"]).dtype == "str"  # pandas 2 has texts as objects
+    return pd.Series(values, dtype=dtype if dtype and known else object)
 
 
 def _take_categories(

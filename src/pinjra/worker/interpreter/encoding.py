@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import textwrap
+from types import FunctionType
+
 from pinjra.core.values import Opaque
 from pinjra.guard.errors import GuestStop
 from pinjra.wire.values.codec import Encoder, ValueLimits, type_name
@@ -26,11 +29,21 @@ class GuestEncoder:
         return Encoder(self._limits, _describe)
 
 
+def source_of(function: FunctionType) -> str:
+    """Return the text that defines a function, where it is known: that is what says what the function is."""
+    import inspect
+
+    try:
+        return textwrap.dedent(inspect.getsource(function)).rstrip()
+    except (OSError, TypeError, SyntaxError, IndentationError):  # made by exec, or its run is long ago
+        return repr(function)
+
+
 def _describe(value: object) -> Opaque:
     """Return what stands for `value`. Its `__repr__` is guest code and runs while the run, with its limits, is still open."""
     name = type_name(type(value))
     try:
-        shown = repr(value)
+        shown = source_of(value) if type(value) is FunctionType else repr(value)
     except (GuestStop, MemoryError):
         raise
     except BaseException as error:  # guest code raises what it likes

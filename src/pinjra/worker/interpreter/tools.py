@@ -7,6 +7,7 @@ from collections.abc import Callable, Coroutine, Generator
 from typing import TYPE_CHECKING
 
 from pinjra.core.tool_errors import guest_exception
+from pinjra.core.values import drained
 from pinjra.wire.messages import Answer, Call
 from pinjra.wire.values.codec import EncodeError, decode
 from pinjra.worker.interpreter.channel import Channel
@@ -135,7 +136,8 @@ class GuestTools:
     ) -> None:
         encoder = self._encoder.new()
         try:
-            args, kwargs = encoder.add(list(arguments[0])), encoder.add(arguments[1])
+            args = encoder.add([drained(value) for value in arguments[0]])
+            kwargs = encoder.add({key: drained(value) for key, value in arguments[1].items()})
         except EncodeError as error:
             raise ValueError(f"{name}: {error}") from None
 
