@@ -161,15 +161,49 @@ def test_an_agent_without_a_model_says_what_to_pass() -> None:
         CodeAgent([])
 
 
-def test_a_task_that_is_no_text_is_refused(code_agent: Make) -> None:
-    with pytest.raises(ConfigurationError, match="the task must be a text, not int"):
-        code_agent("x").run(3)
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"tools": 5}, "CodeAgent: tools= takes tools, such as"),
+        (
+            {"additional_authorized_imports": "pandas"},
+            "takes several texts, such as .* not the text 'pandas'",
+        ),
+        ({"executor_kwargs": [1]}, "executor_kwargs= takes a dict with texts as keys"),
+        (
+            {"executor_type": "jail", "executor_kwargs": {"timeout": 5}},
+            "has no parameter 'timeout'; did you mean limits=",
+        ),
+        ({"limits": None}, "no parameter 'limits'; did you mean executor_kwargs={\"limits\": …}"),
+        ({"managed_agents": 5}, "managed_agents= takes several agents"),
+        ({"model": 5}, "model= takes a model"),
+    ],
+)
+def test_a_wrong_kind_of_argument_is_told_before_anything_is_made(options: dict, message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        CodeAgent(**{"model": ScriptedModel([]), **options})
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"task": 3}, "CodeAgent.run: task= takes a text, not 3"),
+        ({"images": 5}, "images= takes several values"),
+        ({"additional_args": 5}, "additional_args= takes a dict"),
+        ({"rset": True}, "no parameter 'rset'; did you mean reset="),
+    ],
+)
+def test_a_wrong_argument_of_a_run_is_refused_before_it_begins(
+    code_agent: Make, given: dict, message: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        code_agent("x").run(**{"task": "x", **given})
 
 
 @pytest.mark.parametrize("kind", [CodeAgent, ToolCallingAgent])
 def test_a_misspelt_parameter_is_answered_by_the_nearest(kind: type) -> None:
     with pytest.raises(
         ConfigurationError,
-        match=rf"{kind.__name__} has no parameter 'max_stepz': perhaps you mean 'max_steps'",
+        match=rf"{kind.__name__} has no parameter 'max_stepz'; did you mean max_steps=",
     ):
         kind([], ScriptedModel([]), max_stepz=3)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import threading
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -43,6 +44,7 @@ from pinjra.core.errors import ConfigurationError
 from pinjra.core.events import Event
 from pinjra.core.files import GivenFiles, given_files
 from pinjra.executors.base import check_file_name
+from pinjra.executors.parameters import CheckedConstructor, checked
 from pinjra.models.base import Model, ToolSchema
 from pinjra.tools.base import Tool
 
@@ -83,7 +85,7 @@ class AgentOptions(TypedDict, total=False):
     vote: int
 
 
-class Agent(Savable, ABC):
+class Agent(Savable, metaclass=CheckedConstructor):
     """An agent: a model, tools, and how to work with them. It is configuration only: each run has its own state, so one
     agent may run in several threads at once.
 
@@ -288,6 +290,7 @@ class Agent(Savable, ABC):
         files: GivenFiles | None = None,
         output_type: Hint | None = None,
     ) -> Any: ...
+    @functools.partial(checked, is_method=True)
     def run(
         self,
         task: str,

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import inspect
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TypeVar, cast
 
 from pinjra.agents.memory.steps import ActionStep, MemoryStep
 from pinjra.core.errors import ConfigurationError
-from pinjra.core.nearest import nearest
 from pinjra.tools.base import Tool
 
 __all__ = [
     "callback_pairs",
     "check_count",
     "check_names",
-    "check_options",
     "managed_by_name",
     "tools_by_name",
     "web_tools",
@@ -89,21 +86,6 @@ def _unique(names: Iterable[str]) -> None:
         raise ConfigurationError(
             f"tools, managed agents and the agent itself need different names; twice there: {twice}"
         )
-
-
-def check_options(made: type, options: Iterable[str]) -> None:
-    """Raise where an option is a parameter of no class that `made` derives from.
-
-    Raises:
-        ConfigurationError: Names it and the nearest one (the caller's fault).
-    """
-    inits = [vars(cls)["__init__"] for cls in made.__mro__[:-1] if "__init__" in vars(cls)]
-    known = {name for init in inits for name in inspect.signature(init).parameters} - {"self", "options"}
-    for name in options:
-        if name not in known:
-            raise ConfigurationError(
-                f"{made.__name__} has no parameter {name!r}: {nearest(name, sorted(known), listed=False)}"
-            )
 
 
 def check_count(name: str, value: int) -> int:

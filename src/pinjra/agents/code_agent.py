@@ -8,7 +8,6 @@ from typing import ClassVar, Literal, Unpack, cast
 
 from pinjra.agents.agent import Agent, AgentOptions
 from pinjra.agents.approval import Refuse, Replace, decided
-from pinjra.agents.arguments import check_options
 from pinjra.agents.errors import AgentError, AgentExecutionError
 from pinjra.agents.extract import MARKDOWN_TAGS, Action, extract_code
 from pinjra.agents.memory.messages import MessageForm
@@ -28,6 +27,7 @@ from pinjra.core.execution import Execution
 from pinjra.core.limits import Limits
 from pinjra.core.values import Opaque
 from pinjra.executors.base import PythonExecutor
+from pinjra.executors.parameters import constructor_parameters
 from pinjra.executors.registry import create_executor, default_executor, executor_class
 from pinjra.guard.imports import DEFAULT_AUTHORIZED
 from pinjra.models.base import ChatMessage, Completion, Model
@@ -82,7 +82,6 @@ class CodeAgent(Agent):
         show_images: bool | None = None,
         **options: Unpack[AgentOptions],
     ) -> None:
-        check_options(type(self), options)
         self.use_structured_outputs_internally = use_structured_outputs_internally
         self.prompt_style = getattr(model, "prompt_style", "full")
         self.show_images = show_images
@@ -96,9 +95,9 @@ class CodeAgent(Agent):
         self.executor = executor
         if executor is None:
             self.executor_type = executor_type or default_executor()
-            executor_class(
-                self.executor_type
-            )  # an unknown name or a missing SDK is told now, not in the first run
+            # An unknown name or parameter, or a missing SDK, is told now, not in the first run.
+            cls = executor_class(self.executor_type)
+            constructor_parameters(cls).check(cls.__name__, (), self.executor_kwargs)
         self._source = self._make_source()
 
     def __setstate__(self, state: dict[str, object]) -> None:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any, ClassVar, Unpack
 
 from pinjra.agents.agent import Agent, AgentOptions
-from pinjra.agents.arguments import check_options, web_tools
+from pinjra.agents.arguments import web_tools
 from pinjra.agents.errors import AgentError, AgentParsingError, AgentToolCallError, AgentToolExecutionError
 from pinjra.agents.memory.messages import MessageForm
 from pinjra.agents.memory.observation import DEFAULT_LENGTH, describe_value
@@ -66,7 +66,6 @@ class ToolCallingAgent(Agent):
         max_print_outputs_length: int | None = None,
         **options: Unpack[AgentOptions],
     ) -> None:
-        check_options(type(self), options)
         self._runs_python = False
         super().__init__(tools, model, **options)
         self.max_tool_threads = max_tool_threads or _THREADS

@@ -1,4 +1,4 @@
-"""Arguments of executors -> the same arguments, or a `ConfigurationError` before anything is sent.
+"""Arguments of executors and agents -> the same arguments, or a `ConfigurationError` before anything is sent.
 
 One mechanism for constructors, methods and functions: what a parameter takes is read off its annotation, by the table `KINDS`. An
 annotation that is not there is not checked.
@@ -21,7 +21,7 @@ from pinjra.core.errors import ConfigurationError
 from pinjra.core.limits import Limits
 from pinjra.guard.policy import IMPORT_MODES
 
-__all__ = ["KINDS", "CheckedMethods", "checked", "constructor_parameters"]
+__all__ = ["KINDS", "CheckedConstructor", "CheckedMethods", "checked", "constructor_parameters"]
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 
@@ -100,6 +100,13 @@ _PLAIN: Mapping[str, ParameterKind] = {
     "str | Iterable[str]": _either(_TEXT, _TEXTS),
     "bool | str | Iterable[str]": _either(_FLAG, _either(_TEXT, _TEXTS)),
     "Iterable[str | os.PathLike[str]]": ParameterKind("several paths", _is_several),
+    "Iterable[Tool | Callable[..., object]]": ParameterKind(
+        "tools, such as [WebSearchTool(), my_function]",
+        lambda value: hasattr(value, "tools") or (isinstance(value, Iterable) and not isinstance(value, str)),
+    ),
+    "Iterable[Agent]": ParameterKind("several agents", _is_several),
+    "Model": ParameterKind("a model", lambda value: callable(value) or hasattr(value, "generate")),
+    "Sequence[object]": ParameterKind("several values", _is_several),
 }
 KINDS: Mapping[str, ParameterKind] = {
     **_PLAIN,
@@ -130,6 +137,10 @@ _ELSEWHERE: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(("environment", "environ", "envs", "env_vars"), ("env={…}",)),
     **dict.fromkeys(("volumes", "binds", "folders"), ("mounts={…}",)),
     **dict.fromkeys(("allow_network", "internet"), ("network=True",)),
+    **{
+        name: (f'executor_kwargs={{"{name}": …}}',)
+        for name in ("limits", "guard", "imports", "spares", "files", *_ACCESS)
+    },
     **dict.fromkeys(
         ("modules", "allowed_imports", "authorized_imports", "additional_authorized_imports"),
         ("authorized_imports=[…]", "additional_authorized_imports=[…]"),
@@ -210,7 +221,7 @@ def _parameters(*functions: Callable[..., object], extra: Mapping[str, str] | No
     rest = True
     for function in functions:
         found = list(inspect.signature(function).parameters.values())
-        if ordered is None:
+        if ordered is None and not any(each.kind is each.VAR_POSITIONAL for each in found):
             ordered = tuple(each.name for each in found if each.kind in _POSITIONAL)
             needed = {
                 each.name for each in found if each.default is each.empty and each.kind not in _ANY_NUMBER
@@ -263,7 +274,18 @@ def checked(function: Method, *, is_method: bool = False, name: str = "") -> Met
     return cast("Method", call)
 
 
-class CheckedMethods(ABCMeta):
+class CheckedConstructor(ABCMeta):
+    """Checks the arguments of constructors."""
+
+    if not TYPE_CHECKING:  # type checkers would look no further than a metaclass's call
+
+        def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+            """Return an object of the class."""
+            constructor_parameters(cls).check(cls.__name__, args, kwargs)
+            return super().__call__(*args, **kwargs)
+
+
+class CheckedMethods(CheckedConstructor):
     """Checks the arguments of constructors, and of every public method that a class of this kind defines."""
 
     def __new__(mcs, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **options: Any) -> Any:
@@ -272,10 +294,3 @@ class CheckedMethods(ABCMeta):
             if inspect.isfunction(value) and not key.startswith("_"):
                 namespace[key] = checked(value, is_method=True)
         return super().__new__(mcs, name, bases, namespace, **options)
-
-    if not TYPE_CHECKING:  # type checkers would look no further than a metaclass's call
-
-        def __call__(cls, *args: Any, **kwargs: Any) -> Any:
-            """Return an object of the class."""
-            constructor_parameters(cls).check(cls.__name__, args, kwargs)
-            return super().__call__(*args, **kwargs)
