@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import Any, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field
 from sse_starlette import EventSourceResponse
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
 
 from pinjra.core.errors import ConfigurationError
 from pinjra.core.files import given_files
 from pinjra.executors.base import check_file_name
+from pinjra.server.http.answers import AgentRunAnswer, AgentRunsAnswer, AgentsAnswer
 from pinjra.server.http.errors import Forbidden, NotFound
+from pinjra.server.http.operations import Operation
 from pinjra.server.http.requests import body_of, decoded_files
 from pinjra.server.http.settings import AgentSettings, ServeSettings
 from pinjra.server.http.tenants import Tenant
@@ -23,7 +24,7 @@ from pinjra.server.runs.ag_ui import ag_ui_events
 from pinjra.server.runs.run import AgentRun, RunNote
 from pinjra.server.runs.store import AgentRuns, new_id
 
-__all__ = ["ROUTES"]
+__all__ = ["OPERATIONS", "ROUTES"]
 
 _PING_SECONDS = 15
 _LISTED = 200  # runs in one answer
@@ -75,6 +76,14 @@ class BranchRequest(_Body):
     step: int = Field(gt=0)
     code: str = Field(max_length=16 << 20)
     goes_on: bool = True
+
+
+class SavedRun(BaseModel):
+    """A run's steps, as `pinjra replay` and `agent.resume` read them."""
+
+    format: Literal["pinjra.memory"]
+    version: int
+    steps: list[dict[str, Any]]
 
 
 def _asked(request: Request) -> tuple[AgentRuns, Tenant, ServeSettings]:
@@ -154,13 +163,21 @@ async def create_run(request: Request) -> Response:
 
 
 async def list_runs(request: Request) -> Response:
-    """List the tenant's runs, the newest first; of one agent where one is named."""
+    """List the tenant's runs, the newest first."""
+    runs, tenant, _ = _asked(request)
+    return _listed(runs.of(tenant))
+
+
+async def list_agents_runs(request: Request) -> Response:
+    """List the tenant's runs of one agent, the newest first."""
     runs, tenant, settings = _asked(request)
-    found = runs.of(tenant)
-    if "agent" in request.path_params:
-        _configured(settings, request.path_params["agent"])
-        found = [run for run in found if run.record.agent == request.path_params["agent"]]
-    return JSONResponse({"runs": [run.described() for run in found[:_LISTED]]})
+    name = request.path_params["agent"]
+    _configured(settings, name)
+    return _listed([run for run in runs.of(tenant) if run.record.agent == name])
+
+
+def _listed(runs: list[AgentRun]) -> Response:
+    return JSONResponse({"runs": [run.described() for run in runs[:_LISTED]]})
 
 
 async def show_run(request: Request) -> Response:
@@ -276,20 +293,21 @@ async def run_memory(request: Request) -> Response:
 
 
 _A, _R = "/v1/agents/{agent}", "/v1/runs/{run}"
-_PLAIN: tuple[tuple[str, str, Callable[[Request], Any]], ...] = (
-    ("GET", "/v1/agents", list_agents),
-    ("POST", _A + "/runs", create_run),
-    ("GET", _A + "/runs", list_runs),
-    ("GET", "/v1/runs", list_runs),
-    ("GET", _R, show_run),
-    ("DELETE", _R, remove_run),
-    ("GET", _R + "/events", run_events),
-    ("POST", _R + "/decisions/{key}", decide),
-    ("PUT", _R + "/approval", set_approval),
-    ("POST", _R + "/interrupt", interrupt_run),
-    ("POST", _R + "/resume", go_on),
-    ("POST", _R + "/branches", create_branch),
-    ("GET", _R + "/memory", run_memory),
-    ("GET", _R + "/files/{name:path}", run_file),
-)
-ROUTES: list[Any] = [Route(path, function, methods=[method]) for method, path, function in _PLAIN]
+_RUN = AgentRunAnswer
+OPERATIONS = (
+    Operation(method="GET", path="/v1/agents", endpoint=list_agents, answer=AgentsAnswer),
+    Operation(method="POST", path=_A + "/runs", endpoint=create_run, body=TaskRequest, answer=_RUN, status=201, streams=True),
+    Operation(method="GET", path=_A + "/runs", endpoint=list_agents_runs, answer=AgentRunsAnswer),
+    Operation(method="GET", path="/v1/runs", endpoint=list_runs, answer=AgentRunsAnswer),
+    Operation(method="GET", path=_R, endpoint=show_run, answer=_RUN),
+    Operation(method="DELETE", path=_R, endpoint=remove_run, status=204),
+    Operation(method="GET", path=_R + "/events", endpoint=run_events, streams=True),
+    Operation(method="POST", path=_R + "/decisions/{key}", endpoint=decide, body=DecisionRequest, status=204),
+    Operation(method="PUT", path=_R + "/approval", endpoint=set_approval, body=ApprovalRequest, answer=_RUN),
+    Operation(method="POST", path=_R + "/interrupt", endpoint=interrupt_run, status=204),
+    Operation(method="POST", path=_R + "/resume", endpoint=go_on, body=GoOnRequest, answer=_RUN),
+    Operation(method="POST", path=_R + "/branches", endpoint=create_branch, body=BranchRequest, answer=_RUN, status=201),
+    Operation(method="GET", path=_R + "/memory", endpoint=run_memory, answer=SavedRun),
+    Operation(method="GET", path=_R + "/files/{name:path}", endpoint=run_file, answer=bytes),
+)  # fmt: skip
+ROUTES: list[Any] = [operation.route() for operation in OPERATIONS]

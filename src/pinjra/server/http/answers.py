@@ -7,6 +7,9 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 
 __all__ = [
+    "AgentRunAnswer",
+    "AgentRunsAnswer",
+    "AgentsAnswer",
     "ExecutorsAnswer",
     "FilesAnswer",
     "ForkAnswer",
@@ -16,6 +19,8 @@ __all__ = [
     "SessionAnswer",
     "SessionsAnswer",
     "StreamAnswer",
+    "TableAnswer",
+    "VariablesAnswer",
 ]
 
 
@@ -153,3 +158,91 @@ class ExecutorsAnswer(_Answer):
 
     default: str
     executors: list[str]
+
+
+class AgentAnswer(_Answer):
+    """An agent of the settings."""
+
+    name: str
+    description: str
+    model: str
+    tools: list[str]
+    managed_agents: list[str]
+    executor: str
+    max_steps: int
+    approval: Literal["", "code", "tools", "all"]
+
+
+class AgentsAnswer(_Answer):
+    """The agents that tasks can be given to, and what a task may choose."""
+
+    agents: list[AgentAnswer]
+    models: list[str]
+    executors: list[str]
+
+
+class WrittenFile(_Answer):
+    """A file that a run's code wrote."""
+
+    name: str
+    size: int
+
+
+class AgentRunAnswer(_Answer):
+    """A run of an agent.
+
+    `waiting` are the questions that wait for a person, `snapshots` the steps that a branch can begin at, `session` its session
+    where that is still open.
+    """
+
+    id: str
+    agent: str
+    task: str
+    approval: Literal["", "code", "tools", "all"]
+    state: Literal["running", "success", "max_steps_error", "budget_error", "interrupted", "error"]
+    started: float
+    ended: float | None
+    seconds: float
+    steps: int
+    input_tokens: int
+    output_tokens: int
+    money: float
+    error: str
+    parent: str | None
+    branch_step: int | None
+    executor: str | None
+    model: str | None
+    files: list[WrittenFile]
+    session: str | None
+    waiting: list[str]
+    snapshots: list[int]
+
+
+class AgentRunsAnswer(_Answer):
+    """The tenant's runs, the newest first."""
+
+    runs: list[AgentRunAnswer]
+
+
+class VariableAnswer(_Answer):
+    """A variable of a session, as the guest tells of it."""
+
+    name: str
+    type: str
+    size: str
+    text: str
+    is_table: bool
+
+
+class VariablesAnswer(_Answer):
+    """A session's variables."""
+
+    variables: list[VariableAnswer]
+
+
+class TableAnswer(_Answer):
+    """Rows of a table, each with its index first, and how many there are in all."""
+
+    columns: list[str]
+    rows: list[list[str]]
+    total: int

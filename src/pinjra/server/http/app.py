@@ -35,7 +35,14 @@ _SOCKET_MESSAGES = 4
 
 _log = logging.getLogger("pinjra.serve")
 
-OPERATIONS = (*native.OPERATIONS, *streams.OPERATIONS, *fusion.OPERATIONS, *chat.OPERATIONS)
+OPERATIONS = (
+    *native.OPERATIONS,
+    *agents.OPERATIONS,
+    *variables.OPERATIONS,
+    *streams.OPERATIONS,
+    *fusion.OPERATIONS,
+    *chat.OPERATIONS,
+)
 
 
 async def _health(request: Request) -> Response:

@@ -20,7 +20,10 @@ _PARAMETER = re.compile(r"\{(\w+)(?::path)?\}")
 _SUMMARIES = {
     "session": "What opening the session answered as `id`.",
     "stream": "What opening the stream answered as `id`.",
-    "name": "The file's path inside the session's folder.",
+    "name": "The file's path inside the session's folder; or a variable's name.",
+    "agent": "An agent of the settings.",
+    "run": "What giving the task answered as `id`.",
+    "key": "Of what waits for a person: `ApprovalAsked` has it.",
 }
 _BYTES = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
 _EVENT = {"event": {"type": "string"}, "data": {"type": "string"}}

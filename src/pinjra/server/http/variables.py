@@ -10,14 +10,15 @@ from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
 
 from pinjra.core.errors import ConfigurationError
+from pinjra.server.http.answers import TableAnswer, VariablesAnswer
 from pinjra.server.http.errors import Busy
 from pinjra.server.http.hub import Hub
+from pinjra.server.http.operations import Operation
 from pinjra.server.http.results import value_json
 
-__all__ = ["ROUTES"]
+__all__ = ["OPERATIONS", "ROUTES"]
 
 _SECONDS = 5.0  # to describe variables; a guest's own repr may do anything
 _WAIT_SECONDS = 2.0  # for a run in this session to end
@@ -106,7 +107,8 @@ async def _asked(request: Request, code: str) -> Any:
 
 
 _S = "/v1/sessions/{session}/variables"
-ROUTES: list[Any] = [
-    Route(_S, list_variables, methods=["GET"]),
-    Route(_S + "/{name}", show_table, methods=["GET"]),
-]
+OPERATIONS = (
+    Operation(method="GET", path=_S, endpoint=list_variables, answer=VariablesAnswer),
+    Operation(method="GET", path=_S + "/{name}", endpoint=show_table, answer=TableAnswer),
+)
+ROUTES: list[Any] = [operation.route() for operation in OPERATIONS]

@@ -90,7 +90,7 @@ function Head({ meta, tree, state, other, again }) {
     </div>
     <h1>${clean(meta.task)}</h1>
     <dl class="figures">
-      <div><dt>steps</dt><dd>${figures.steps}</dd></div>
+      <div><dt>${figures.steps === 1 ? "step" : "steps"}</dt><dd>${figures.steps}</dd></div>
       <div><dt>tokens</dt><dd>${(figures.input + figures.output).toLocaleString("en")}</dd></div>
       ${figures.money > 0 && html`<div><dt>cost</dt><dd>${money(figures.money)}</dd></div>`}
       <div><dt>time</dt><dd><${Elapsed} since=${tree.roots.at(-1)?.started ?? meta.started} total=${meta.seconds} live=${live} /></dd></div>
