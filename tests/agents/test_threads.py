@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import re
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -232,3 +234,30 @@ def test_interrupt_takes_effect_in_the_jail(jailed: Callable[..., CodeAgent]) ->
     with pytest.raises(AgentInterrupted):
         agent.run("x")
     assert agent.run("y", reset=False) == "went on"
+
+
+def test_a_run_makes_its_calls_on_one_thread_that_ends_with_it(
+    code_agent: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[threading.Thread] = []
+    start = threading.Thread.start
+
+    def noted(thread: threading.Thread) -> None:
+        begun.append(thread)
+        start(thread)
+
+    def add(a: int) -> int:
+        """Add one.
+
+        Args:
+            a: A number.
+        """
+        return a + 1
+
+    agent = code_agent("add(1)", "for number in range(20): add(number)\nfinal_answer(add(1))", tools=[add])
+    monkeypatch.setattr(threading.Thread, "start", noted)
+    assert agent.run("Add.") == 2
+    calls = [thread for thread in begun if thread.name == "pinjra-call"]
+    assert len(calls) == 1  # for two completions and 22 calls of a tool
+    calls[0].join(10)
+    assert not calls[0].is_alive()

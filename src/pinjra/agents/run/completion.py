@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from pinjra.agents.errors import AgentError, AgentGenerationError, AgentParsingError
 from pinjra.agents.run.state import Run
 from pinjra.agents.run.traced import answered, traced_request
-from pinjra.agents.run.waiting import abandonable
 from pinjra.core.events import ModelDelta as DeltaEvent
 from pinjra.models.adapted import adapted
 from pinjra.models.base import ChatMessage, Completion, JsonSchema, ModelDelta, ToolSchema
@@ -42,9 +41,9 @@ def ask(
     try:
         with traced_request(run, safe, stop, tools, temperature) as trace:
             if run.streams and callable(getattr(model, "stream", None)):
-                done = abandonable(lambda: _streamed(run, model.stream(safe, **options)), run.stop)
+                done = run.helpers.call(lambda: _streamed(run, model.stream(safe, **options)))
             else:
-                done = abandonable(lambda: model.generate(safe, **options), run.stop)
+                done = run.helpers.call(lambda: model.generate(safe, **options))
             answered(trace, done)
     except AgentError:
         raise

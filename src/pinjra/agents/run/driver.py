@@ -112,6 +112,7 @@ def _in_session(run: Run) -> Iterator[None]:
             yield
         finally:
             run.is_over = True
+            run.helpers.close()
             if run.session is not None:
                 run.session.release()
     finally:

@@ -24,6 +24,7 @@ from pinjra.agents.run.options import RunOptions
 from pinjra.agents.run.results import RunResult
 from pinjra.agents.run.sessions import LastRuns, RunSession
 from pinjra.agents.run.stop import Stop
+from pinjra.agents.run.waiting import Helpers
 from pinjra.core.errors import PinjraError
 from pinjra.core.events import Event
 from pinjra.core.execution import Artifact
@@ -135,6 +136,7 @@ class Run:
         )
         self.loop: asyncio.AbstractEventLoop | None = options.loop or (parent.loop if parent else None)
         self.stop = Stop()
+        self.helpers = Helpers(self.stop)
         self.meter: Meter = Meter(self.budget, parent.meter if parent else None)
         self.step_number = (
             max((getattr(s, "step_number", 0) for s in options.memory.steps), default=0)

@@ -15,7 +15,7 @@ from pinjra.agents.errors import AgentBudgetError, AgentError
 from pinjra.agents.memory.observation import glimpse
 from pinjra.agents.memory.steps import ToolRecord
 from pinjra.agents.run.state import Run
-from pinjra.agents.run.waiting import abandonable, await_or_stop
+from pinjra.agents.run.waiting import await_or_stop
 from pinjra.core.calls import HostFunction, describe
 from pinjra.core.errors import ToolRefused
 from pinjra.core.events import ToolCalled, ToolReturned
@@ -66,7 +66,7 @@ class RunTool:
         call = self._begin(args, kwargs)
         try:
             with self._traced(call) as trace:
-                value = abandonable(lambda: self._invoke(call), self._run.stop, self._host.seconds)
+                value = self._run.helpers.call(lambda: self._invoke(call), self._host.seconds)
                 value = self._after(call, value)
                 trace.tell("result", lambda: value)
         except BaseException as error:

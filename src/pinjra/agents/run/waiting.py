@@ -16,43 +16,82 @@ from typing import Any, TypeVar
 
 from pinjra.agents.run.stop import Stop
 
-__all__ = ["abandonable", "await_or_stop", "interrupting"]
+__all__ = ["Helpers", "await_or_stop", "interrupting"]
 
 _INSIST_SECONDS = 0.5  # longer than the grace an executor gives before it kills
 
 T = TypeVar("T")
 
 
-def abandonable(function: Callable[[], T], stop: Stop, seconds: float | None = None) -> T:
-    """Return `function()`, run on a helper thread in a copy of this context.
+class Helpers:
+    """Threads that make the blocking calls of one run: one, where it makes one call at a time. They end with the run."""
 
-    Raises:
-        AgentError: The stop flag was set meanwhile; the call is abandoned.
-        TimeoutError: It took longer than `seconds`; the call is abandoned.
-    """
-    done: queue.SimpleQueue[Callable[[], T] | None] = (
-        queue.SimpleQueue()
-    )  # what gives the result or raises; None: stopped
+    def __init__(self, stop: Stop) -> None:
+        self._stop = stop
+        self._lock = threading.Lock()
+        self._idle: list[queue.SimpleQueue[Callable[[], None] | None]] = []
+        self._is_closed = False
 
-    def work() -> None:
-        try:
-            value = function()
-        except BaseException as error:  # handed to the waiting thread, whatever it is
-            done.put(partial(_raise, error))
-        else:
-            done.put(lambda: value)
+    def call(self, function: Callable[[], T], seconds: float | None = None) -> T:
+        """Return `function()`, run on a helper thread in a copy of this context.
 
-    context = contextvars.copy_context()
-    threading.Thread(target=context.run, args=(work,), name="pinjra-call", daemon=True).start()
-    with stop.calling(lambda: done.put(None)):
-        try:
-            outcome = done.get(timeout=seconds)
-        except queue.Empty:
-            raise TimeoutError(f"no answer after {seconds:g} s") from None
-    if outcome is None:
-        stop.check()
-        raise RuntimeError("unreachable: a stop has a reason")
-    return outcome()
+        Raises:
+            AgentError: The stop flag was set meanwhile; the call is abandoned.
+            TimeoutError: It took longer than `seconds`; the call is abandoned.
+        """
+        # What gives the result or raises; None: stopped.
+        done: queue.SimpleQueue[Callable[[], T] | None] = queue.SimpleQueue()
+        jobs = self._free()
+        context = contextvars.copy_context()
+
+        def work() -> None:
+            outcome: Callable[[], T]
+            try:
+                value = context.run(function)
+            except BaseException as error:  # handed to the waiting thread, whatever it is
+                outcome = partial(_raise, error)
+            else:
+                outcome = lambda: value  # noqa: E731
+            self._put_back(jobs)  # before the caller goes on, who may have the next call for it
+            done.put(outcome)
+
+        jobs.put(work)
+        with self._stop.calling(lambda: done.put(None)):
+            try:
+                outcome = done.get(timeout=seconds)
+            except queue.Empty:
+                raise TimeoutError(f"no answer after {seconds:g} s") from None
+        if outcome is None:
+            self._stop.check()
+            raise RuntimeError("unreachable: a stop has a reason")
+        return outcome()
+
+    def close(self) -> None:
+        """End the threads; those of abandoned calls when these return."""
+        with self._lock:
+            self._is_closed = True
+            for jobs in self._idle:
+                jobs.put(None)
+
+    def _free(self) -> queue.SimpleQueue[Callable[[], None] | None]:
+        with self._lock:
+            if self._idle:
+                return self._idle.pop()
+        jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        threading.Thread(target=_work, args=(jobs,), name="pinjra-call", daemon=True).start()
+        return jobs
+
+    def _put_back(self, jobs: queue.SimpleQueue[Callable[[], None] | None]) -> None:
+        with self._lock:
+            if self._is_closed:
+                jobs.put(None)
+            else:
+                self._idle.append(jobs)
+
+
+def _work(jobs: queue.SimpleQueue[Callable[[], None] | None]) -> None:
+    while (job := jobs.get()) is not None:
+        job()
 
 
 def _raise(error: BaseException) -> Any:
