@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import math
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from pinjra.core.errors import ConfigurationError
 from pinjra.core.limits import Limits
-from pinjra.fleet import Case, pass_at_k
+from pinjra.fleet import Case, Fleet, pass_at_k
 from pinjra.fleet.datasets import read_problems, read_samples
 
 ESCAPES = sorted((Path(__file__).resolve().parents[1] / "escapes").glob("grader_*.py"))
@@ -69,6 +71,14 @@ def test_each_way_to_fail_has_its_name(fleet, code, verdict):
         ("def f(x): return x + 1", 3, "passed"),
         ("def f(x): return x", 3, "wrong"),
         ("def f(x): return True", 1, "passed"),
+        ("def f(x):\n    yield 1\n    yield x", [1, 2], "passed"),
+        ("async def f(x): return x", 2, "passed"),
+        ("class Solution:\n    def f(self, x): return x", 2, "passed"),
+        ("def f(x): return float('nan')", math.nan, "passed"),
+        ("def f(x): return x\nif __name__ == '__main__':\n    print(f(int(input())))", 2, "passed"),
+        ("import numpy\ndef f(x): return [numpy.float64(x), numpy.bool_(True)]", [2.0, True], "passed"),
+        ("import numpy\ndef f(x): return numpy.array([])", np.array([1.0]), "wrong"),
+        ("import numpy\ndef f(x): return numpy.array([1.0])", np.array([1.0, 1.0]), "wrong"),
         ("def f(x): return [1, (2, 3), {'a': None}]", [1, (2, 3), {"a": None}], "passed"),
         ("def f(x): return [1, [2, 3]]", [1, (2, 3)], "wrong"),
         ("def f(x): raise KeyError(x)", 3, "exception"),
@@ -104,6 +114,52 @@ def test_a_test_runs_in_another_box_and_may_use_all_that_the_program_defines(fle
     assert status(fleet, code, Case(test=test + "\nassert total() == 1")) == "wrong"
 
 
+@pytest.mark.parametrize(
+    ("code", "test"),
+    [
+        ("def f(n): yield from range(n)", "assert list(f(3)) == [0, 1, 2] and next(f(1)) == 0\nassert sum(f(4)) == 6"),
+        (
+            "class E(Exception): pass\ndef f(x): raise E('no')",
+            "try:\n    f(1)\nexcept E as e:\n    assert str(e) == 'no'\nelse:\n    assert 0",
+        ),
+        ("def f(g, x): return g(g(x))", "assert f(lambda v: v + 1, 1) == 3"),
+        ("def f(g):\n    return lambda *a: g(*a) * 2", "@f\ndef h(x): return x + 1\nassert h(1) == 4"),
+        ("class M:\n    def __enter__(self): return 5\n    def __exit__(self, *e): pass", "with M() as m:\n    assert m == 5"),
+        ("async def f(x): return x + 1", "import asyncio\nassert asyncio.run(f(1)) == 2"),
+        (
+            "from dataclasses import dataclass\n@dataclass\nclass A:\n    b: int\n    def put(self, n): self.b += n",
+            "a = A(5)\na.put(3)\nassert a.b == 8 and A(1) == A(1) and A(1) != A(2)",
+        ),
+        (
+            "class S:\n    def __init__(s): s.i = [4, 5]\n    def __len__(s): return 2\n"
+            "    def __getitem__(s, k): return s.i[k]\n    def __iter__(s): return iter(s.i)\n    def __str__(s): return 'S'",
+            "s = S()\nassert len(s) == 2 and s[-1] == 5 and 4 in s and [*s] == [4, 5] and str(s) == 'S' and isinstance(s, S)",
+        ),
+    ],
+)  # fmt: skip
+def test_right_programs_of_all_styles_pass_a_test_of_another_box(fleet, code, test):
+    assert status(fleet, code, Case(test=test)) == "passed"
+    assert status(fleet, code, Case(test=f"{test}\nassert False")) == "wrong"
+
+
+def test_a_number_that_counts_is_not_near_to_another(fleet):
+    for compare in ("numbers", "json"):
+        assert status(fleet, "print(1000000008)", Case(stdout="1000000007", compare=compare)) == "wrong"
+        assert status(fleet, "print(1000000008.0)", Case(stdout="1000000007", compare=compare)) == "wrong"
+        assert status(fleet, "print(7.0000000001)", Case(stdout="7", compare=compare)) == "passed"
+    assert (
+        status(fleet, "print('[1, {\"a\": 0.3}]')", Case(stdout='[1, {"a": 0.30000001}]', compare="json"))
+        == "passed"
+    )
+
+
+def test_a_comparison_that_fails_is_no_end_of_anything(fleet):
+    case = Case(call="f", args=(1,), equals=1, compare=lambda seen, wanted: abs(seen - wanted) < 1)
+    assert status(fleet, "def f(x): return 'text'", case) == "wrong"
+    assert status(fleet, "def f(x): return 10**5000", Case(call="f", args=(1,), equals=1)) == "wrong"
+    assert status(fleet, "def f(x): return x", case) == "passed"
+
+
 def test_stopping_at_the_first_and_running_all(fleet):
     cases = [Case(stdin=str(i), stdout=str(i * 2 if i < 3 else i)) for i in range(1, 6)]
     code = "print(int(input()) * 2)"
@@ -129,25 +185,35 @@ def test_many_programs_are_judged_at_once_under_asyncio(fleet):
 def test_no_cheat_is_passed(fleet, path):
     """Each file defines what it likes and solves nothing: `solve(x)` should be x * x + 41."""
     code = path.read_text("utf-8")
-    verdicts = {
-        "printed": status(fleet, code, Case(stdin="7", stdout="90"), Case(stdin="8", stdout="105")),
-        "called": status(
-            fleet, code, Case(call="solve", args=(7,), equals=90), Case(call="solve", args=(8,), equals=105)
-        ),
-        "tested": status(
-            fleet, code, Case(test="assert solve(7) == 90\nassert solve(8) == 105", entry="solve")
-        ),
-        "checked": status(
-            fleet,
-            code,
-            Case(
-                test="def check(candidate):\n    assert candidate(9) == 122",
-                entry="solve",
-                setup="def solve(x):\n    pass\n",
-            ),
-        ),
-    }
-    assert "passed" not in verdicts.values(), verdicts
+    tests = (
+        Case(test="assert solve(7) == 90\nassert solve(8) == 105", entry="solve"),
+        Case(test="def check(f):\n    assert f(9) == 122", entry="solve", setup="def solve(x):\n    pass\n"),
+        Case(test="assert all(map(lambda x: solve(x) == x * x + 41, range(3)))"),
+        Case(test="for x in range(3):\n    assert math.isclose(solve(x), x * x + 41)"),
+        Case(test="with other as f:\n    assert [*other] == [41] and f == 41"),
+    )
+    programs = [
+        (code, [Case(stdin="7", stdout="90"), Case(stdin="8", stdout="105")]),
+        (code, [Case(stdout="1" + "0" * 5001, compare="numbers")]),
+        (code, [Case(call="solve", args=(7,), equals=90), Case(call="solve", args=(8,), equals=105)]),
+        (code, [Case(call="solve", args=(11,), equals=10**6000, compare="json")]),
+        *((code, [case]) for case in (() if "stops" in path.stem else tests)),
+    ]
+    is_long = "stops" in path.stem or "without_end" in path.stem  # only the clock ends these
+    limits = replace(LIMITS, wall_seconds=0.5) if is_long else LIMITS
+    assert "passed" not in [each.status for each in fleet.score_many(programs, per_case=limits)]
+
+
+def test_nobody_gains_or_loses_by_who_ran_before(fleet):
+    """Programs that spy on others, spoil their box and stop it, among ones that are right; of which none is judged otherwise."""
+    right = "import colorsys, os, random\ndef solve(x): return x * x + 41\nopen('f', 'w').write('x')\nprint(solve(int(input())))"
+    cheats = [path.read_text("utf-8") for path in ESCAPES if "others" in path.stem or "leaves" in path.stem]
+    programs = [
+        (right if i % 3 else cheats[i % len(cheats)], [Case(stdin="7", stdout="90")]) for i in range(24)
+    ]
+    with Fleet(boxes=1, most_boxes=1) as alone:
+        passed = [verdict.passed for verdict in alone.score_many(programs, per_case=LIMITS)]
+    assert passed == [bool(i % 3) for i in range(24)]
 
 
 def test_the_expected_answer_is_nowhere_in_the_box(fleet):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pinjra.core.errors import PinjraError, StartupFailed
 from pinjra.core.execution import Execution
-from pinjra.fleet.requests import Request
+from pinjra.fleet.requests import UNLIMITED_SECONDS, Request
 
 if TYPE_CHECKING:
     from pinjra.executors.base import PythonExecutor
@@ -19,12 +19,20 @@ __all__ = ["Box", "BoxLost"]
 
 Talk = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 
-_LATE_SECONDS = 10.0  # a box that is so much later than its requests' own limits is stuck
+_LATE_SECONDS = 5.0  # a box that is so much later than its requests' own limits is stuck
 _NOBODY: Mapping[str, Any] = {"error": "nobody is there", "bases": [], "message": ""}
 
 
 class BoxLost(Exception):
-    """The box has ended, with the snippets that were in it. Their fault or not: run them again elsewhere."""
+    """The box has ended, with the snippets that were in it. Their fault or not: run them again elsewhere.
+
+    Args:
+        is_stuck: It did not end, but was so late that it was ended.
+    """
+
+    def __init__(self, message: str, *, is_stuck: bool = False) -> None:
+        super().__init__(message)
+        self.is_stuck = is_stuck
 
 
 class Box:
@@ -41,6 +49,7 @@ class Box:
         self._results: queue.SimpleQueue[list[Any] | None] = queue.SimpleQueue()
         self._talk: Talk | None = None
         self._is_first = True
+        self.end: Execution | PinjraError | None = None
         executor.send_tools({"exchange": self._exchange, "interact": self._interact})
         self._thread = threading.Thread(
             target=self._serve, args=(preload,), name="pinjra-fleet-box", daemon=True
@@ -50,9 +59,7 @@ class Box:
     def _serve(self, preload: tuple[str, ...]) -> None:
         source = (resources.files("pinjra.fleet") / "harness.py").read_text("utf-8")
         try:
-            self.end: Execution | PinjraError = self._executor.run(
-                f"{source}\nserve(exchange, interact, {preload!r})\n"
-            )
+            self.end = self._executor.run(f"{source}\nserve(exchange, interact, {preload!r})\n")
         except PinjraError as error:
             self.end = error
         self._results.put(None)
@@ -82,19 +89,35 @@ class Box:
         self._talk = talk
         given = [request.data() for request in requests]
         self._requests.put(given)
-        wall = sum(each["wall_seconds"] for each in given)
+        wall = sum(map(_longest_seconds, requests))
+        is_stuck = False
         try:
-            results = self._results.get(timeout=None if talk else wall + _LATE_SECONDS)
+            # SECURITY: a snippet can stop the processes of its box, though not look into them
+            results = self._results.get(timeout=wall + _LATE_SECONDS)
         except queue.Empty:
-            results = None
+            results, is_stuck = None, True
         if results is None or len(results) != len(requests):
             self.close()
             if self._is_first:  # it has not taken a single request: no snippet can be the reason
-                raise StartupFailed(f"a box did not come up: {getattr(self, 'end', 'it is stuck')}")
-            raise BoxLost(f"the box has ended: {getattr(self, 'end', 'it is stuck')}")
+                raise StartupFailed(f"a box did not come up: {_end_of(self.end)}")
+            raise BoxLost(
+                "the box was stuck" if is_stuck else f"the box has ended: {_end_of(self.end)}",
+                is_stuck=is_stuck,
+            )
         return results
 
     def close(self) -> None:
         """End the box and everything in it."""
         self._requests.put(None)
         self._executor.close()
+
+
+def _longest_seconds(request: Request) -> float:
+    building = request.build_seconds if request.build else 0.0
+    return building + (request.limits.wall_seconds or UNLIMITED_SECONDS) + request.others_seconds
+
+
+def _end_of(end: Execution | PinjraError | None) -> str:
+    """Return why a box has ended, in a few words."""
+    said = end.error if isinstance(end, Execution) else end
+    return str(said or "nobody knows why")[:500]

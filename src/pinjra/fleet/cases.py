@@ -129,19 +129,44 @@ def _is_near_word(seen: str, expected: str) -> bool:
     if seen == expected:
         return True
     try:
-        return math.isclose(float(seen), float(expected), rel_tol=_RELATIVE, abs_tol=_ABSOLUTE)
-    except ValueError:
+        return _is_near(_number(seen), _number(expected))
+    except (ValueError, OverflowError):
         return False
+
+
+def _number(word: str) -> int | float:
+    """Return the number that a word is; a whole one is exact.
+
+    Raises:
+        ValueError: It is none, or too large to be compared as one.
+    """
+    try:
+        return int(word)
+    except ValueError:
+        found = float(word)
+        if math.isinf(found) and "inf" not in word.lower():  # SECURITY: all of these would be equal
+            raise
+        return found
+
+
+def _is_near(seen: float, expected: float) -> bool:
+    """Return whether two numbers are the same for "numbers". A whole one is not near to another: it counts something."""
+    if isinstance(expected, int):
+        return seen == expected or (
+            isinstance(seen, float) and math.isclose(seen, expected, abs_tol=_RELATIVE, rel_tol=0)
+        )
+    return math.isclose(seen, expected, rel_tol=_RELATIVE, abs_tol=_ABSOLUTE)
 
 
 def are_equal(seen: object, expected: object, compare: Compare) -> bool:
     """Return whether a value that crossed from a guest, plain data by then, is the expected one."""
     if callable(compare):
         return bool(compare(seen, expected))
+    seen, expected = _plain_number(seen), _plain_number(expected)
     if compare == "json":
         seen, expected = _as_json(seen), _as_json(expected)
     if compare in ("numbers", "json") and _is_number(seen) and _is_number(expected):
-        return math.isclose(seen, expected, rel_tol=_RELATIVE, abs_tol=_ABSOLUTE)  # type: ignore[arg-type]
+        return _is_near(seen, expected)  # type: ignore[arg-type]
     if isinstance(expected, (list, tuple)):
         return type(seen) is type(expected) and _are_equal_items(
             cast("Sequence[object]", seen), expected, compare
@@ -154,13 +179,19 @@ def are_equal(seen: object, expected: object, compare: Compare) -> bool:
         )
     if hasattr(expected, "__array__") or hasattr(seen, "__array__"):
         return _are_equal_arrays(seen, expected)
-    return bool(seen == expected)
+    return bool(seen == expected) or (seen != seen and expected != expected)  # nan
 
 
 def _are_equal_items(seen: Sequence[object], expected: Sequence[object], compare: Compare) -> bool:
     return len(seen) == len(expected) and all(
         are_equal(a, b, compare) for a, b in zip(seen, expected, strict=True)
     )
+
+
+def _plain_number(value: Any) -> object:
+    """Return what a number of numpy is in Python; everything else as it is."""
+    is_scalar = hasattr(value, "__array__") and getattr(value, "shape", None) == () and hasattr(value, "item")
+    return value.item() if is_scalar else value
 
 
 def _as_json(value: object) -> object:
@@ -184,8 +215,11 @@ def _are_equal_arrays(seen: object, expected: object) -> bool:
         return False
     if hasattr(seen, "equals"):
         return bool(seen.equals(expected))
+    # SECURITY: of two shapes that fit into each other numpy compares what fits: an empty array is "all" of anything
+    if getattr(seen, "shape", None) != getattr(expected, "shape", None):
+        return False
     same = seen == expected
     return bool(same.all()) if hasattr(same, "all") else bool(same)
 
 
-PER_CASE = Limits(wall_seconds=10.0, cpu_seconds=10.0, memory_bytes=512 << 20)
+PER_CASE = Limits(wall_seconds=10.0, cpu_seconds=10.0, memory_bytes=512 << 20, output_bytes=16 << 20)

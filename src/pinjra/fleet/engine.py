@@ -12,7 +12,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-from pinjra.core.errors import PinjraError
+from pinjra.core.errors import InternalError, PinjraError
 from pinjra.core.execution import Cause, Execution
 from pinjra.core.limits import Limits
 from pinjra.fleet.boxes import Box, BoxLost
@@ -29,6 +29,7 @@ _log = logging.getLogger("pinjra.fleet")
 
 _BATCH = 16  # programs that go to a box together: one message there and back
 _LONE_LOSSES = 3  # a program whose box ends each time that it runs there alone has ended it
+_STUCK = 2  # losses that one counts for: it takes long, and hardly happens to others
 _FAILED_OPENINGS = 5  # in a row, until tasks are given back as failed by the infrastructure
 _OPENING_PAUSE_SECONDS = 0.2
 _USES = 2000  # snippets, after which a box is replaced: what they leave in its interpreter stays small
@@ -177,11 +178,16 @@ class LocalEngine:
         try:
             results = lane.results(batch)
         except BoxLost as lost:
-            self._again(batch, lane.last_end, str(lost))
+            self._again(batch, lane.last_end, lost)
             return
         except PinjraError as error:
             lane.close()
             self._not_opened(batch, error)
+            return
+        except Exception as error:  # our own bug must not take the thread with it, and whoever waits
+            lane.close()
+            for task in batch:
+                task.future.set_exception(InternalError(f"{type(error).__name__}: {error}"))
             return
         self._failed_openings = 0
         for task, result in zip(batch, results, strict=True):
@@ -190,13 +196,13 @@ class LocalEngine:
                 self._share += _SMOOTHING * (share - self._share)
             _give(task, result)
 
-    def _again(self, batch: list[Task], end: object, why: str) -> None:
+    def _again(self, batch: list[Task], end: object, why: BoxLost) -> None:
         """Put tasks whose box has ended back to the front, each to be run alone; or say that they ended it."""
         for task in reversed(batch):
             task.attempts += 1
-            task.lost += len(batch) == 1
+            task.lost += (len(batch) == 1) * (_STUCK if why.is_stuck else 1)
             if task.lost >= _LONE_LOSSES:
-                _give(task, _ended_its_box(end, why))
+                _give(task, _ended_its_box(end, str(why)))
                 continue
             with self._change:
                 self._tasks.appendleft(task)
@@ -256,6 +262,8 @@ class _Lane:
             BoxLost: A box has ended; all are closed.
             PinjraError: A box could not be opened.
         """
+        if batch[0].lost or batch[0].attempts > 1:
+            self.close()  # in a box that no other snippet has seen: what ends it now is its own doing
         try:
             if not batch[0].is_batched and batch[0].case is not None and batch[0].case.stdout is None:
                 return [self._judged(batch[0], batch[0].case)]

@@ -1,29 +1,38 @@
 """Runs in the box: requests -> one forked process each, and what came of it. Never imported on the host; sent as source.
 
-A warm process forks a child for each request and is the only one that speaks to the host. The child gets its source, its
-standard input and its files, and no descriptor but those; what the host will compare with never comes here.
+Three processes. The warden, which this module begins in, is the only one that speaks to the host and sees requests and results.
+The origin is forked from it before the first request, and forks a child for each: so what others asked and got is in no child's
+memory, not even in parts of it that are free. A child gets its source, its standard input and its files, and no descriptor but
+those; what the host will compare with never comes here.
 
-One request at a time: when its child has ended, whatever else it started is killed before the next one begins.
+One request at a time: when its child has ended, whatever else it started is killed, and what it left in files is removed, before
+the next one begins.
 """
 
 from __future__ import annotations
 
+import ast
 import atexit
 import builtins
 import contextlib
 import ctypes
+import dataclasses
+import enum
+import functools
 import gc
 import importlib
 import io
 import json
 import linecache
 import logging
+import math
 import os
 import resource
 import select
 import shutil
 import signal
 import socket
+import struct
 import sys
 import threading
 import time
@@ -31,10 +40,10 @@ import traceback
 import types
 import warnings
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from typing import Any, NoReturn, cast
 
-from pinjra.core.values import Opaque
+from pinjra.core.values import Opaque, Record
 from pinjra.jail.spawn import forks
 from pinjra.wire.values.codec import ValueLimits, decode, encode
 from pinjra.worker.interpreter.environment import reseed
@@ -43,7 +52,20 @@ Message = dict[str, Any]
 FRAME_BYTES = 96 << 20  # of one answer of a child
 KEPT_TEXT = 10_000  # characters of a message or traceback
 SOURCE_NAME = "main.py"
-_CONTROL = 3  # a child's descriptor for what it says to us
+_MODULE = "solution"  # what a program is called whose functions are called
+_CONTROL = 3  # a child's descriptor for what it says to us, and the origin's to the warden
+_TOLD = (
+    "code",
+    "mode",
+    "setup",
+    "entry",
+    "argv",
+    "cpu_seconds",
+    "memory_bytes",
+    "disk_bytes",
+    "value_bytes",
+)  # of a request to its child
+_PID, _END = struct.Struct("i"), struct.Struct("idq")
 _GRACE_SECONDS = 0.1  # for the kernel's own limit of processor time to be noticed before ours
 _PR_SET_CHILD_SUBREAPER = 36  # prctl(2): orphans become ours, so that we can end them
 
@@ -60,18 +82,22 @@ def serve(
     for name in preload:
         importlib.import_module(name)
     warnings.simplefilter("ignore")
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-    guest = _Guest()
-    folder = os.path.join(os.getcwd(), "run")
+    home = os.getcwd()
+    guest = _Guest(os.path.join(home, "run"))
     gc.collect()
     gc.freeze()  # a collection in a child would touch, and so copy, all of this memory
+    origin = _Origin(guest)
+    places = [_Place(path) for path in (home, "/dev/shm") if os.access(path, os.W_OK)]  # noqa: S108  (of the box)
     results: list[Any] = []
     while (batch := exchange(results)) is not None:
-        results = [_run(request, guest, folder, interact) for request in batch]
+        results = []
+        for request in batch:
+            results.append(_run(request, origin, guest.folder, interact))
+            for place in places:
+                place.clear()
 
 
-def _run(request: Message, guest: _Guest, folder: str, interact: Callable[[Message], Message]) -> Message:
-    _remove(folder)
+def _run(request: Message, origin: _Origin, folder: str, interact: Callable[[Message], Message]) -> Message:
     os.mkdir(folder)
     for name, data in request["files"].items():
         path = os.path.join(folder, name)
@@ -82,31 +108,52 @@ def _run(request: Message, guest: _Guest, folder: str, interact: Callable[[Messa
     if request["build"]:
         built = _watched(
             {**request, "argv": request["build"], "stdin": b"", "wall_seconds": request["build_seconds"]},
-            guest,
-            folder,
+            origin,
             interact,
         )
     result = (
-        _watched(request, guest, folder, interact)
+        _watched(request, origin, interact)
         if built is None or built["status"] == 0
         else {**built, "report": {}}
     )
     result["build"] = built
     result["files"] = _collected(folder, request["fetch"], request["disk_bytes"])
-    _remove(folder)
     return result
 
 
-def _remove(folder: str) -> None:
-    try:
-        os.rmdir(folder)  # nearly always there is nothing in it
-    except OSError:
-        shutil.rmtree(folder, ignore_errors=True)
+class _Place:
+    """A folder in which children may write: what was in it at first stays, all else goes."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.kept = {*os.listdir(path)}
+
+    def clear(self) -> None:
+        """Remove what a child has left. Where that is not possible the box has had its day: the error ends it."""
+        os.chmod(self.path, 0o700)
+        for name in {*os.listdir(self.path)} - self.kept:
+            path = os.path.join(self.path, name)
+            try:
+                os.rmdir(path)  # nearly always it is the child's folder, with nothing in it
+            except OSError:
+                _remove(path)
 
 
-def _watched(request: Message, guest: _Guest, folder: str, interact: Callable[[Message], Message]) -> Message:
+def _remove(path: str) -> None:
+    if os.path.islink(path) or not os.path.isdir(path):
+        os.unlink(path)
+        return
+    os.chmod(path, 0o700)
+    for folder, names, _ in os.walk(path):
+        for below in (os.path.join(folder, name) for name in names):
+            if not os.path.islink(below):
+                os.chmod(below, 0o700)
+    shutil.rmtree(path)
+
+
+def _watched(request: Message, origin: _Origin, interact: Callable[[Message], Message]) -> Message:
     """Return what came of one process."""
-    child = _Child(request, guest, folder)
+    child = _Child(request, origin)
     try:
         return child.watch(interact)
     finally:
@@ -128,31 +175,92 @@ def _collected(folder: str, names: list[Any], most: int) -> Message:
     return found
 
 
-class _Child:
-    """One forked process: its pipes, its deadline, its end."""
+class _Origin:
+    """The warden's end of the process that children are forked from.
 
-    def __init__(self, request: Message, guest: _Guest, folder: str) -> None:
-        self.request = request
+    SECURITY: it is forked before the first request and holds nothing but the line to the warden.
+    """
+
+    def __init__(self, guest: _Guest) -> None:
+        self.line, theirs = socket.socketpair()
+        if os.fork() == 0:
+            try:
+                os.dup2(theirs.fileno(), _CONTROL)
+                os.closerange(_CONTROL + 1, 4096)  # SECURITY: the host's stream and everything else
+                _originate(guest)
+            finally:
+                os._exit(70)
+        theirs.close()
+
+    def begin(self, fds: list[int]) -> int:
+        """Return the number of a new child that has these as 0, 1, 2 and 3."""
+        socket.send_fds(self.line, [b"+"], fds)
+        return int(self._answer(_PID)[0])
+
+    def end(self) -> tuple[int, float, int]:
+        """Return status, processor time and memory of a child that is dead; nothing that it started lives any more."""
+        self.line.send(b"-")
+        status, seconds, memory = self._answer(_END)
+        return int(status), seconds, int(memory)
+
+    def _answer(self, form: struct.Struct) -> tuple[Any, ...]:
+        data = self.line.recv(form.size)
+        if len(data) != form.size:
+            raise RuntimeError("the process that children are forked from has ended")
+        return form.unpack(data)
+
+
+def _originate(guest: _Guest) -> None:
+    """Fork children for the warden, one at a time, until it is gone."""
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    with socket.socket(fileno=_CONTROL) as line:
+        while True:
+            word, fds, _, _ = socket.recv_fds(line, 1, 4)
+            if not word:
+                return
+            pid = _fork()
+            if pid == 0:
+                line.detach()
+                guest.become(fds)
+            for fd in fds:
+                os.close(fd)
+            line.send(_PID.pack(pid))
+            if not line.recv(1):
+                os.kill(pid, signal.SIGKILL)
+                return
+            _, status, usage = os.wait4(pid, 0)
+            _end_descendants(pid)
+            line.send(_END.pack(status, usage.ru_utime + usage.ru_stime, usage.ru_maxrss << 10))
+
+
+class _Child:
+    """One forked process as the warden sees it: its pipes, its deadline, its end."""
+
+    def __init__(self, request: Message, origin: _Origin) -> None:
+        self.request, self.origin = request, origin
         stdin = _unnamed_file(request["stdin"])
         out, out_end = os.pipe()
         err, err_end = os.pipe()
         control, control_end = (end.detach() for end in socket.socketpair())
+        ends = [stdin, out_end, err_end, control_end]
         self.started = time.monotonic()
-        self.pid = _fork()
-        if self.pid == 0:
-            guest.become(request, folder, (stdin, out_end, err_end, control_end))
-        for fd in (stdin, out_end, err_end, control_end):
+        self.pid = origin.begin(ends)
+        for fd in ends:
             os.close(fd)
         self.control = control
         self.text = {out: bytearray(), err: bytearray()}
         self.out, self.err = out, err
         self.lost = 0
         self.frames = bytearray()
+        self.is_asked = request["mode"] != "program"
         self.report: Message = {}
         self.status: int | None = None
         self.cpu_seconds = 0.0
         self.memory_bytes = 0
         self.waited = 0.0  # seconds in which the child waited for the host
+        with contextlib.suppress(OSError):  # it is dead already: its status tells
+            # SECURITY: what is said of its output (how much is expected?) is not for it to know
+            _write(control, _framed({name: request[name] for name in _TOLD}))
 
     def watch(self, interact: Callable[[Message], Message]) -> Message:
         """Return what came of the child; it is dead then."""
@@ -178,7 +286,7 @@ class _Child:
             for fd in (self.out, self.err, self.control, death):
                 poll.register(fd, select.POLLIN)
             while True:
-                left = self.started + self.waited + self.request["wall_seconds"] - time.monotonic()
+                left = self._left()
                 if left <= 0:
                     return "wall"
                 ready = [fd for fd, _ in poll.poll(left * 1000 + 1)]
@@ -189,6 +297,10 @@ class _Child:
                     return ""
         finally:
             os.close(death)
+
+    def _left(self) -> float:
+        waited = min(self.waited, self.request["others_seconds"])
+        return float(self.started + waited + self.request["wall_seconds"] - time.monotonic())
 
     def _take(self, fd: int, poll: select.poll, interact: Callable[[Message], Message]) -> str:
         """Read one descriptor; return the limit that the child met by what it wrote, or ""."""
@@ -219,13 +331,17 @@ class _Child:
 
     def _answer(self, interact: Callable[[Message], Message]) -> None:
         """Take the frames that have arrived; each but the last report is passed to the host, whose answer goes back."""
-        while (frame := _unframed(self.frames)) is not None:
+        while self._left() > 0 and (frame := _unframed(self.frames)) is not None:
             if "report" in frame:
-                self.report = frame["report"]
+                self.report = _report_of(frame["report"])
+            if (
+                "report" in frame or not self.is_asked
+            ):  # SECURITY: time spent on what nobody asked for would not count
                 continue
             began = time.monotonic()
             answer = interact(frame)
             self.waited += time.monotonic() - began
+            self.is_asked = "end" not in answer
             try:
                 _write(self.control, _framed(answer))
             except OSError:
@@ -234,9 +350,7 @@ class _Child:
     def _reap(self, *, kill: bool) -> None:
         if kill:
             os.kill(self.pid, signal.SIGKILL)
-        _, self.status, usage = os.wait4(self.pid, 0)
-        self.cpu_seconds = usage.ru_utime + usage.ru_stime
-        self.memory_bytes = usage.ru_maxrss << 10
+        self.status, self.cpu_seconds, self.memory_bytes = self.origin.end()
 
     def end(self) -> None:
         """Kill the child and all that came of it, and close the pipes."""
@@ -245,7 +359,17 @@ class _Child:
         os.close(self.out)
         os.close(self.err)
         os.close(self.control)
-        _end_descendants(self.pid)
+
+
+def _report_of(said: object) -> Message:
+    """Return what a child says of its end, as far as it has the form of that."""
+    found: Message = said if isinstance(said, dict) else {}
+    return {
+        "stage": str(found.get("stage"))[:20],
+        "is_exit": found.get("is_exit") is True,
+        "type": str(found.get("type", ""))[:200],
+        "message": str(found.get("message", ""))[:KEPT_TEXT],
+    }
 
 
 def _end_descendants(first: int) -> None:
@@ -325,11 +449,22 @@ def _unframed(buffer: bytearray) -> Message | None:
 
 def _limit(request: Message) -> None:
     cpu = request["cpu_seconds"]
-    resource.setrlimit(resource.RLIMIT_CPU, (max(int(cpu), 1), max(int(cpu), 1) + 1))
+    resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(cpu), math.ceil(cpu) + 1))
     signal.setitimer(signal.ITIMER_PROF, cpu + _GRACE_SECONDS)
     resource.setrlimit(resource.RLIMIT_FSIZE, (request["disk_bytes"],) * 2)
     if request["memory_bytes"]:
         resource.setrlimit(resource.RLIMIT_DATA, (request["memory_bytes"],) * 2)
+
+
+def _start(argv: list[str]) -> int:
+    """Be another program; return the status for one that is not there."""
+    os.set_inheritable(_CONTROL, False)
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    try:
+        os.execvp(argv[0], argv)  # noqa: S606  (what the request asks for, in the box)
+    except OSError as error:
+        os.write(2, f"{argv[:1]}: {error}\n".encode())
+        return 127
 
 
 class _Guest:
@@ -338,7 +473,8 @@ class _Guest:
     Made once, before all forks: what a child makes or changes is a page that it copies, which costs more than most programs do.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, folder: str) -> None:
+        self.folder = folder
         self.request: Message = {}
         self.received = bytearray()
         self.objects: list[Any] = []  # what the other side holds by number
@@ -368,24 +504,21 @@ class _Guest:
             signal.signal(number, signal.SIG_DFL)
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # then a write fails with EFBIG
 
-    def become(self, request: Message, folder: str, fds: tuple[int, ...]) -> NoReturn:
-        """Be the process of one request. The descriptors are what it has as 0, 1, 2 and 3."""
+    def become(self, fds: list[int]) -> NoReturn:
+        """Be the process of one request, which the last of its descriptors tells."""
         status = 70
         try:
             for number, fd in enumerate(fds):
                 os.dup2(fd, number)
-            os.closerange(_CONTROL + 1, 4096)  # SECURITY: the host's stream and everything else
-            os.chdir(folder)
+            os.closerange(_CONTROL + 1, 4096)
+            os.chdir(self.folder)
+            request = self._next()
             _limit(request)
             if request["argv"]:
-                os.set_inheritable(_CONTROL, False)
-                signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-                os.execvp(request["argv"][0], request["argv"])  # noqa: S606  (what the request asks for, in the box)
-            self._begin(request)
-            status = self.main()
-        except OSError as error:
-            os.write(2, f"{request['argv'][:1]}: {error}\n".encode())
-            status = 127
+                status = _start(request["argv"])
+            else:
+                self._begin(request)
+                status = self.main()
         finally:
             os._exit(status)
 
@@ -394,7 +527,11 @@ class _Guest:
         if request["mode"] != "program":
             self.limits = ValueLimits(value_bytes=request["value_bytes"])
         sys.argv = [SOURCE_NAME]
-        sys.modules["__main__"] = self.module
+        if (
+            request["mode"] == "calls"
+        ):  # then it is a module that others use: what it does as a program is not asked for
+            self.module.__name__ = _MODULE
+        sys.modules[self.module.__name__] = self.module
         reseed()  # the children of one process must not share their random numbers
 
     def main(self) -> int:
@@ -481,10 +618,13 @@ class _Guest:
     def _called(self, message: Message) -> Message:
         try:
             found = self._find(message["call"])
+            if message.get("await"):
+                return self._given(_awaited(cast("Coroutine[Any, Any, object]", found)))
             if not message.get("args"):  # a look at a name: what is it?
                 return self._given(found)
             args, kwargs = cast("tuple[Any, Any]", decode(message["args"], message["blobs"], self._resolved))
-            return self._given(cast("Callable[..., object]", found)(*args, **kwargs))
+            value = cast("Callable[..., object]", found)(*args, **kwargs)
+            return self._given(_read_out(value) if message.get("read") else value)
         except Exception as error:
             return self._failed(error)
 
@@ -504,6 +644,15 @@ class _Guest:
 
     def _given(self, value: object) -> Message:
         tree, blobs = encode(value, self.limits, self._kept)
+        if dataclasses.is_dataclass(value) or isinstance(
+            value, enum.Enum
+        ):  # it crosses as data; the object stays at hand
+            return {
+                "value": tree,
+                "blobs": blobs,
+                "handle": self._kept(value).handle,
+                "type": type(value).__name__,
+            }
         return {"value": tree, "blobs": blobs}
 
     def _failed(self, error: BaseException) -> Message:
@@ -519,9 +668,26 @@ class _Guest:
 
     def _kept(self, value: object) -> Opaque:
         self.objects.append(value)
-        return Opaque(type(value).__name__[:200], "callable" if callable(value) else "", len(self.objects))
+        kinds = {
+            "exception": isinstance(value, type) and issubclass(value, Exception),
+            "coroutine": isinstance(value, types.CoroutineType),
+        }
+        about = next((name for name, is_so in kinds.items() if is_so), "")
+        return Opaque(type(value).__name__[:200], about, len(self.objects))
+
+    def _back(self, number: int, *args: object, **kwargs: object) -> object:
+        """Return what a function of the test returns, which the test gave as an argument."""
+        tree, blobs = encode((args, kwargs), self.limits, self._kept)
+        answer = self._ask({"back": number, "args": tree, "blobs": blobs})
+        while answer.get("call"):  # that function calls us again
+            answer = self._ask(self._called(answer))
+        if "value" in answer:
+            return decode(answer["value"], answer["blobs"], self._resolved)
+        raise _raised(answer, {})
 
     def _resolved(self, opaque: Opaque) -> object:
+        if opaque.repr == _CALLBACK:
+            return functools.partial(self._back, opaque.handle)
         return self.objects[opaque.handle - 1] if 0 < opaque.handle <= len(self.objects) else opaque
 
     def _send(self, message: Message) -> None:
@@ -532,6 +698,9 @@ class _Guest:
 
     def _ask(self, message: Message) -> Message:
         self._send(message)
+        return self._next()
+
+    def _next(self) -> Message:
         while (answer := _unframed(self.received)) is None:
             data = os.read(_CONTROL, 65536)
             if not data:
@@ -550,49 +719,104 @@ class _Test:
 
     def __init__(self, guest: _Guest) -> None:
         self.guest = guest
+        self.errors: dict[str, type[Exception]] = {}  # stand-ins of the program's own, to be caught by
+        self.functions: list[Callable[..., object]] = []  # what the program was given to call
 
     def prepare(self, namespace: Message) -> None:
         """Define the names that the test uses and does not define."""
-        setup = self.guest.request["setup"]
+        setup, code = self.guest.request["setup"], self.guest.request["code"]
         if setup:
             exec(compile(setup, "setup.py", "exec", dont_inherit=True), namespace)  # noqa: S102  (the test's own)
         entry = self.guest.request["entry"]
-        wanted = {entry, "candidate"} if entry else set()
-        names = _global_names(compile(self.guest.request["code"], SOURCE_NAME, "exec", dont_inherit=True))
-        wanted |= {name for name in names if name not in namespace and not hasattr(builtins, name)}
-        for name in wanted:
+        names = _global_names(compile(code, SOURCE_NAME, "exec", dont_inherit=True))
+        wanted = {name for name in names if name not in namespace and not hasattr(builtins, name)}
+        for name in wanted & _modules(code) - {entry}:
+            with contextlib.suppress(ImportError):
+                namespace[name] = importlib.import_module(_ALIASES.get(name, name))
+        for name in (wanted - namespace.keys()) | ({entry, "candidate"} if entry else set()):
             found = self.call([entry if name == "candidate" else name], None)
             if found is not _MISSING:
-                namespace[name] = found
+                namespace[name] = self._caught(name, found)
 
-    def call(self, path: list[Any], args: tuple[Any, ...] | None) -> object:
+    def _caught(self, name: str, found: object) -> object:
+        """Return a class of our own for one of the program's exceptions; everything else as it is."""
+        if not isinstance(found, _Remote) or found._about != "exception":
+            return found
+        return self.errors.setdefault(name, type(name, (Exception,), {}))
+
+    def call(self, path: list[Any], args: tuple[Any, ...] | None, **options: bool) -> object:
         """Return what the other side's function returns, or raise what it raised."""
-        message: Message = {"call": path, "args": None}
+        message: Message = {"call": path, "args": None, **options}
         if args is not None:
-            message["args"], message["blobs"] = encode(args, self.guest.limits, _handle_of)
+            message["args"], message["blobs"] = encode(args, self.guest.limits, self._handle_of)
         answer = self.guest._ask(message)
+        while "back" in answer:
+            answer = self.guest._ask(self._called_back(answer))
         if "value" in answer:
-            return decode(answer["value"], answer["blobs"], self._remote)
+            return self._taken(answer)
         if args is None and answer.get("error") in ("KeyError", "AttributeError"):
             return _MISSING
-        raise _raised(answer)
+        raise _raised(answer, self.errors)
+
+    def _taken(self, answer: Message) -> object:
+        value = decode(answer["value"], answer["blobs"], self._remote)
+        if isinstance(value, Record) and isinstance(answer.get("handle"), int):
+            return _Remote(self, Opaque(str(answer.get("type", "")), "", answer["handle"]), value)
+        return value
+
+    def _called_back(self, answer: Message) -> Message:
+        """Return what a function of the test's own says to the program that it was given to."""
+        try:
+            args, kwargs = cast("tuple[Any, Any]", decode(answer["args"], answer["blobs"], self._remote))
+            value = self.functions[answer["back"] - 1](*args, **kwargs)
+            tree, blobs = encode(value, self.guest.limits, self._handle_of)
+            return {"value": tree, "blobs": blobs}
+        except Exception as error:
+            return self.guest._failed(error)
+
+    def _handle_of(self, value: object) -> Opaque:
+        if isinstance(value, _Remote):
+            return Opaque(value._kind, "", value._handle)
+        if callable(value):
+            self.functions.append(value)
+            return Opaque(type(value).__name__, _CALLBACK, len(self.functions))
+        return Opaque(type(value).__name__, "")
+
+    def next_of(self, path: list[Any]) -> object:
+        """Return the next item of an iterator of the other side; `_MISSING` after the last one."""
+        try:
+            return self.call(path, ((), {}))
+        except RuntimeError as error:
+            if str(error).startswith("StopIteration:"):
+                return _MISSING
+            raise
 
     def _remote(self, opaque: Opaque) -> object:
-        return _Remote(self, opaque.handle, opaque.type) if opaque.handle else opaque
+        if opaque.repr == "coroutine":
+            return self._awaited(opaque.handle)
+        return _Remote(self, opaque) if opaque.handle else opaque
+
+    async def _awaited(self, handle: int) -> object:
+        return self.call([handle - 1], None, **{"await": True})
 
 
 class _Remote:
-    """An object of the code under test: it can be called, asked for attributes, and handed back; nothing else.
+    """An object of the code under test: it can be called, read item by item, asked for attributes, and handed back; nothing else.
 
-    SECURITY: no operator is passed on, so an object whose comparisons lie is equal to nothing here.
+    SECURITY: no operator is passed on, so an object whose comparisons lie is equal to nothing here. What is data is compared as
+    data: `_record` is what a dataclass or a member of an enumeration consists of.
     """
 
     _test: _Test
     _handle: int
     _kind: str
+    _about: str
+    _record: Record | None
 
-    def __init__(self, test: _Test, handle: int, kind: str) -> None:
-        self.__dict__.update(_test=test, _handle=handle, _kind=kind)
+    def __init__(self, test: _Test, opaque: Opaque, record: Record | None = None) -> None:
+        self.__dict__.update(
+            _test=test, _handle=opaque.handle, _kind=opaque.type, _about=opaque.repr, _record=record
+        )
 
     def __call__(self, *args: object, **kwargs: object) -> object:
         return self._test.call([self._handle - 1], (args, kwargs))
@@ -605,27 +829,104 @@ class _Remote:
             raise AttributeError(f"{self._kind!r} object has no attribute {name!r}")
         return found
 
-    def __repr__(self) -> str:
-        return f"<{self._kind} object>"
+    def _by(self, method: str, *args: object) -> Any:
+        try:
+            return self._test.call([self._handle - 1, method], (args, {}))
+        except AttributeError:
+            raise TypeError(f"{self._kind!r} object has no {method}") from None
+
+    def __setattr__(self, name: str, value: object) -> None:
+        self._by("__setattr__", name, value)
+
+    def __eq__(self, other: object) -> bool:
+        return self is other or (
+            isinstance(other, _Remote) and self._record is not None and self._record == other._record
+        )
+
+    __hash__ = object.__hash__
+
+    def __bool__(self) -> bool:
+        return True
+
+    def __len__(self) -> Any:
+        return self._by("__len__")
+
+    def __getitem__(self, key: object) -> object:
+        return self._by("__getitem__", key)
+
+    def __setitem__(self, key: object, value: object) -> None:
+        self._by("__setitem__", key, value)
+
+    def __delitem__(self, key: object) -> None:
+        self._by("__delitem__", key)
+
+    def __instancecheck__(self, value: object) -> Any:
+        return self._by("__instancecheck__", value)
+
+    def __enter__(self) -> object:
+        return self._by("__enter__")
+
+    def __exit__(self, *error: object) -> None:
+        self._by("__exit__", None, None, None)  # SECURITY: its answer would swallow what the test has found
+
+    def __iter__(self) -> Iterator[object]:
+        found = self._by("__iter__")
+        return found if isinstance(found, _Remote) else iter(found)
+
+    def __next__(self) -> object:
+        found = self._test.next_of([self._handle - 1, "__next__"])
+        if found is _MISSING:
+            raise StopIteration
+        return found
+
+    def __str__(self) -> Any:
+        return self._by("__str__")
+
+    def __repr__(self) -> Any:
+        return self._by("__repr__")
 
 
+_CALLBACK = "a function of the test"
+_ALIASES = {"np": "numpy", "pd": "pandas"}
 _MISSING = object()
 
 
-def _handle_of(value: object) -> Opaque:
-    if isinstance(value, _Remote):
-        return Opaque(value._kind, "", value._handle)
-    return Opaque(type(value).__name__, "")
+def _raised(answer: Message, own: Mapping[str, type[Exception]]) -> BaseException:
+    """Return the exception that the other side said it had, as near as there is one here."""
+    names = [str(name) for name in answer.get("bases", ())]
+    kinds = [own.get(name) or getattr(builtins, name, None) for name in names]
+    # SECURITY: what ends an iteration would end `all(map(…))` of the test, with success
+    if not {"StopIteration", "StopAsyncIteration"} & {*names}:
+        for kind in kinds:
+            if isinstance(kind, type) and issubclass(kind, Exception):
+                return kind(str(answer.get("message", "")))
+    error = answer.get("error", "the code under test has ended")
+    return RuntimeError(f"{error}: {answer.get('message', '')}")
 
 
-def _raised(answer: Message) -> BaseException:
-    for name in answer.get("bases", ()):
-        kind = getattr(builtins, str(name), None)
-        if isinstance(kind, type) and issubclass(kind, Exception):
-            return kind(str(answer.get("message", "")))
-    return RuntimeError(
-        f"{answer.get('error', 'the code under test has ended')}: {answer.get('message', '')}"
-    )
+def _awaited(value: Coroutine[Any, Any, object]) -> object:
+    import asyncio  # few need it, and a box is open sooner without
+
+    return asyncio.run(value)
+
+
+def _read_out(value: object) -> object:
+    """Return what an iterator gives, and what a coroutine returns, for one who compares values."""
+    if isinstance(value, types.CoroutineType):
+        return _awaited(value)
+    return list(value) if hasattr(value, "__next__") else value  # type: ignore[call-overload]
+
+
+def _modules(code: str) -> set[str]:
+    """Return the names of modules that a test uses as such, though it does not import them.
+
+    SECURITY: what a test measures with (`math.isclose`, `np.allclose`) is not for the program to say.
+    """
+    nodes = list(ast.walk(ast.parse(code)))
+    owners = {id(node.value) for node in nodes if isinstance(node, ast.Attribute)}
+    names = [node for node in nodes if isinstance(node, ast.Name)]
+    others = {node.id for node in names if id(node) not in owners}
+    return ({node.id for node in names} - others) & (sys.stdlib_module_names | {"numpy", "pandas", *_ALIASES})
 
 
 def _global_names(code: types.CodeType) -> set[str]:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from pinjra.core.limits import Limits
 
-__all__ = ["Reason", "Request", "SnippetResult", "result_of"]
+__all__ = ["UNLIMITED_SECONDS", "Reason", "Request", "SnippetResult", "result_of"]
 
 Reason = Literal[
     "", "exception", "exit", "compile", "wall", "processor", "memory", "output", "value", "infrastructure"
@@ -18,7 +18,7 @@ Reason = Literal[
 Mode = Literal["program", "calls", "test"]
 
 _DEFAULT = Limits(wall_seconds=10.0, cpu_seconds=10.0, memory_bytes=512 << 20)
-_UNLIMITED_SECONDS = 86_400.0
+UNLIMITED_SECONDS = 86_400.0
 _UNLIMITED_BYTES = 1 << 40
 # The warm interpreter's own share, which a forked child has mapped from its first moment.
 _CHILD_MEMORY = 64 << 20
@@ -34,6 +34,7 @@ class Request:
         argv: Start this program instead of the code, where the box has programs.
         build: Start this one first, in the same folder; when it fails, that is all.
         setup, entry: Of a test: source that runs before it, and the function that it is about.
+        others_seconds: How long others may take for all of their answers to it: its clock stands still meanwhile.
     """
 
     code: str = ""
@@ -47,6 +48,7 @@ class Request:
     mode: Mode = "program"
     setup: str = ""
     entry: str = ""
+    others_seconds: float = 0.0
 
     def data(self) -> dict[str, Any]:
         """Return it as the box takes it."""
@@ -62,8 +64,9 @@ class Request:
             "mode": self.mode,
             "setup": self.setup,
             "entry": self.entry,
-            "wall_seconds": limits.wall_seconds or _UNLIMITED_SECONDS,
-            "cpu_seconds": limits.cpu_seconds or _UNLIMITED_SECONDS,
+            "others_seconds": self.others_seconds,
+            "wall_seconds": limits.wall_seconds or UNLIMITED_SECONDS,
+            "cpu_seconds": limits.cpu_seconds or UNLIMITED_SECONDS,
             "memory_bytes": limits.memory_bytes and limits.memory_bytes + _CHILD_MEMORY,
             "disk_bytes": limits.disk_bytes or _UNLIMITED_BYTES,
             "output_bytes": limits.output_bytes or _UNLIMITED_BYTES,

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import math
 import queue
+import reprlib
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from pinjra.core.errors import ProtocolViolation
+from pinjra.core.errors import PinjraError, ProtocolViolation
 from pinjra.core.limits import Limits
 from pinjra.core.values import Opaque
 from pinjra.fleet.boxes import Box, BoxLost
-from pinjra.fleet.cases import Case, CaseResult, Status, are_equal, is_same_text
-from pinjra.fleet.requests import Request, SnippetResult, result_of
+from pinjra.fleet.cases import Case, CaseResult, Compare, Status, are_equal, is_same_text
+from pinjra.fleet.requests import UNLIMITED_SECONDS, Request, SnippetResult, result_of
 from pinjra.wire.values.codec import decode, encode
 
 __all__ = ["judge_call", "judge_output", "judge_test", "pass_at_k", "request_of"]
@@ -32,6 +33,8 @@ _STATUS: Mapping[str, Status] = {
     "infrastructure": "infrastructure",
 }
 _TEST_SECONDS = 4.0  # a test may take so many times what one of its calls may
+# What the two boxes of a test say to each other: calls, answers, and calls of what was given as an argument.
+_SAID = ("call", "await", "args", "back", "value", "handle", "type", "error", "bases", "message", "blobs")
 _END: Mapping[str, Any] = {"end": True}
 _ENDED: Mapping[str, Any] = {
     "error": "RuntimeError",
@@ -75,9 +78,7 @@ def judge_output(case: Case, result: SnippetResult) -> CaseResult:
         return _failed(result)
     if result.lost_bytes:
         return _case(result, "output", f"{result.lost_bytes} bytes more than the limit were printed")
-    if is_same_text(result.stdout, case.stdout or "", case.compare):
-        return _case(result, "passed", "")
-    return _case(result, "wrong", f"printed {result.stdout[:500]!r}, expected {(case.stdout or '')[:500]!r}")
+    return _compared(result, case, result.stdout, case.stdout or "", is_same_text)
 
 
 # ---------------------------------------------------------------- calls
@@ -97,7 +98,7 @@ def judge_call(box: Box, code: str, case: Case, limits: Limits) -> CaseResult:
         if message.get("ready") and not asked:
             asked = True
             tree, blobs = encode((case.args, dict(case.kwargs)))
-            return {"call": [case.call], "args": tree, "blobs": list(blobs)}
+            return {"call": [case.call], "args": tree, "blobs": list(blobs), "read": True}
         if asked and not answers:
             answers.append(message)
         return _END
@@ -121,9 +122,27 @@ def _judged_answer(case: Case, result: SnippetResult, answer: Mapping[str, Any])
         return _case(result, "wrong", f"no value: {error}")
     if isinstance(seen, Opaque):
         return _case(result, "wrong", f"returned an object of type {seen.type}, not plain data")
-    if are_equal(seen, case.equals, case.compare):
-        return _case(result, "passed", "")
-    return _case(result, "wrong", f"returned {seen!r:.500}, expected {case.equals!r:.500}")
+    return _compared(result, case, seen, case.equals, are_equal)
+
+
+def _compared(
+    result: SnippetResult, case: Case, seen: Any, expected: Any, is_right: Callable[[Any, Any, Compare], bool]
+) -> CaseResult:
+    try:
+        if is_right(seen, expected, case.compare):
+            return _case(result, "passed", "")
+    except (
+        Exception
+    ) as error:  # SECURITY: a guest chooses what is compared; comparing may fail, and then it is not right
+        return _case(result, "wrong", f"it cannot be compared: {type(error).__name__}: {error}")
+    return _case(result, "wrong", f"{_short(seen)}, expected {_short(expected)}")
+
+
+def _short(value: object) -> str:
+    try:
+        return reprlib.repr(value)
+    except Exception:  # a number with too many digits
+        return f"a value of type {type(value).__name__}"
 
 
 # ---------------------------------------------------------------- tests
@@ -135,15 +154,17 @@ def judge_test(box: Box, other: Box, code: str, case: Case, limits: Limits) -> C
     Raises:
         BoxLost: One of the boxes has ended.
     """
-    wall = None if limits.wall_seconds is None else limits.wall_seconds * _TEST_SECONDS
+    own = limits.wall_seconds or UNLIMITED_SECONDS
+    wall = own * _TEST_SECONDS
     test = Request(
         code=_source(case),
         setup=case.setup,
         entry=case.entry,
         mode="test",
         limits=replace(limits, wall_seconds=wall),
+        others_seconds=own,
     )
-    program = _Program(box, request_of(code, case, limits))
+    program = _Program(box, replace(request_of(code, case, limits), others_seconds=wall))
     with program:
         said = other.run([test], program.ask)[0] if program.is_ready() else None
     result = program.result()
@@ -179,13 +200,13 @@ class _Program:
         self._calls: queue.SimpleQueue[Mapping[str, Any]] = queue.SimpleQueue()
         self._answers: queue.SimpleQueue[Mapping[str, Any] | None] = queue.SimpleQueue()
         self._has_ended = self._is_over = False
-        self._said: Mapping[str, Any] | BoxLost = BoxLost("the box was not started")
+        self._said: Mapping[str, Any] | BoxLost | PinjraError = BoxLost("the box was not started")
         self._thread = threading.Thread(target=self._run, name="pinjra-fleet-program", daemon=True)
 
     def _run(self) -> None:
         try:
             self._said = self._box.run([self._request], self._talk)[0]
-        except BoxLost as lost:
+        except (BoxLost, PinjraError) as lost:
             self._said = lost
         self._answers.put(None)
 
@@ -203,18 +224,14 @@ class _Program:
 
     def ask(self, call: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return the program's answer to a call of the test; on the test's box's thread."""
-        if self._has_ended or "call" not in call:
+        if self._has_ended:
             return _ENDED
-        self._calls.put(
-            {"call": call["call"], "args": call.get("args"), "blobs": list(call.get("blobs", ()))}
-        )
+        self._calls.put({name: call[name] for name in _SAID if name in call})
         answer = self._answers.get()
         if answer is None:
             self._has_ended = True
             return _ENDED
-        return {
-            name: answer[name] for name in ("value", "error", "bases", "message", "blobs") if name in answer
-        }
+        return {name: answer[name] for name in _SAID if name in answer}
 
     def __enter__(self) -> _Program:
         self._thread.start()
@@ -230,8 +247,9 @@ class _Program:
 
         Raises:
             BoxLost: Its box has ended.
+            PinjraError: It did not come up.
         """
-        if isinstance(self._said, BoxLost):
+        if isinstance(self._said, (BoxLost, PinjraError)):
             raise self._said
         return result_of(self._request, self._said)
 

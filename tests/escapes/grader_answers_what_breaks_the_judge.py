@@ -1,0 +1,22 @@
+"""Answers that cannot be shown, compared or hashed: a number of too many digits, the deepest lists, what is equal to no shape."""
+
+import sys
+
+sys.set_int_max_str_digits(0)
+try:
+    import numpy
+except ImportError:
+    numpy = None
+tries = [10**5000, float("nan"), float("inf"), {10**5000: 1}, {float("nan"): 90}, "\ud800", b"\xff" * 1000, range(10**9), object, ...]
+if numpy is not None:
+    tries += [numpy.array([]), numpy.array([90]), numpy.zeros((0, 3)), numpy.float64("nan")]
+deep = []
+for _ in range(100_000):
+    deep = [deep]
+
+
+def solve(x):
+    return tries[x % len(tries)] if x < 100 else deep
+
+
+print(10**5000)
