@@ -16,6 +16,7 @@ import pytest
 
 HERE = Path(__file__).parent
 ALICE = "alice-token-0123456789"
+CAROL = "carol-token-0123456789ab"
 BOB = "bob-token-0123456789abc"
 SETTINGS = """
 executors = ["jail"]
@@ -27,6 +28,10 @@ token = "{alice}"
 
 [tenants.bob]
 token = "{bob}"
+
+[tenants.carol]
+token = "{carol}"
+cpu_seconds = 0.2
 
 [agents.sums]
 agent = "scripted_agents:sums"
@@ -40,6 +45,9 @@ agent = "scripted_agents:endless"
 
 [agents.team]
 agent = "scripted_agents:team"
+
+[agents.busy]
+agent = "scripted_agents:busy"
 
 [agents.planner]
 agent = "scripted_agents:planner"
@@ -59,11 +67,11 @@ def free_port() -> int:
 class Service:
     """A service process; `restart` ends it without a word and starts another with the same settings."""
 
-    alice, bob = ALICE, BOB
+    alice, bob, carol = ALICE, BOB, CAROL
 
     def __init__(self, folder: Path, settings: str) -> None:
         self.settings = folder / "settings.toml"
-        self.settings.write_text(settings.format(runs=folder / "runs", alice=ALICE, bob=BOB))
+        self.settings.write_text(settings.format(runs=folder / "runs", alice=ALICE, bob=BOB, carol=CAROL))
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._start()

@@ -20,6 +20,7 @@ def test_the_agents_of_the_settings_are_listed(alice):
         "shouter",
         "endless",
         "team",
+        "busy",
         "planner",
         "waiting",
     ]
@@ -249,3 +250,11 @@ def test_without_a_token_nothing_is_told(service):
 
     assert httpx.get(f"{service.url}/v1/agents").status_code == 401
     assert httpx.get(f"{service.url}/v1/runs", headers={"X-API-Key": ALICE}).status_code == 200
+
+
+def test_code_of_agents_counts_for_its_tenants_processor_time(service, follow):
+    with service.client(service.carol) as carol:
+        run = carol.post("/v1/agents/busy/runs", json={"task": "t"}).json()["id"]
+        errors = [data["error"] for name, data in follow(carol, run) if name == "StepFinished"]
+        assert errors[0] == "" and "has used its 0.2 processor seconds of this hour" in errors[1]
+        assert carol.post("/v1/agents/busy/runs", json={"task": "t"}).status_code == 429

@@ -81,3 +81,10 @@ def planner() -> CodeAgent:
         model=ScriptedModel(["First this, then that.", code("x = 1"), code("final_answer(x)")]),
         planning_interval=5,
     )
+
+
+def busy() -> CodeAgent:
+    """A step that takes its time, and then another."""
+    return CodeAgent(
+        model=ScriptedModel([code("import time\ntime.sleep(0.3)"), code("final_answer('more')")]), max_steps=2
+    )

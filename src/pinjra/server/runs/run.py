@@ -86,6 +86,8 @@ class AgentRun:
         held: Its session among those of the service; None where it has none, or where that is closed.
         first_code: Code that a person wrote for the first step: it needs no approval.
         stops_after_step: End after the first step.
+        charge: Told the seconds that code ran, step by step, tool calls left out.
+        refusal: Says why no more code may run; "" where it may.
     """
 
     def __init__(self, folder: Path, record: RunNote) -> None:
@@ -96,6 +98,9 @@ class AgentRun:
         self.held: Held | None = None
         self.first_code: str | None = None
         self.stops_after_step = False
+        self.charge: Callable[[float], None] = lambda seconds: None
+        self.refusal: Callable[[], str] = str
+        self._began: dict[str, float] = {}  # run -> when its code began, moved on by what tools took
         self.snapshots: dict[int, PythonExecutor] = {}
         self._waiting: dict[str, Callable[[Decision], None]] = {}
         self._text: dict[str, Any] | None = None  # the text event that may still grow
@@ -180,6 +185,7 @@ class AgentRun:
         if isinstance(event, e.ModelDelta | e.OutputText):
             self._take_text(record)
             return
+        self._measure(event)
         if event.depth == 0:
             self._note(event, record)
         with self._lock:
@@ -236,6 +242,15 @@ class AgentRun:
                 self._timer.cancel()
             if record is not None:
                 self.log.append(record)
+
+    def _measure(self, event: e.Event) -> None:
+        """Charge the time for which code ran. Its processor time is known to executors only; a team's runs count each."""
+        if isinstance(event, e.CodeReady):
+            self._began[event.run_id] = time.monotonic()
+        elif isinstance(event, e.ToolReturned) and event.run_id in self._began:
+            self._began[event.run_id] += event.seconds
+        elif isinstance(event, e.StepFinished) and (began := self._began.pop(event.run_id, None)) is not None:
+            self.charge(max(time.monotonic() - began, 0.0))
 
     def _note(self, event: e.Event, record: dict[str, Any]) -> None:
         """Keep the figures of the outermost run, and its steps for a later one to go on with."""
@@ -297,6 +312,8 @@ class AgentRun:
 
         def code(code: str, who: object) -> object:
             self._snapshot(agent)
+            if refusal := self.refusal():
+                return Refuse(refusal)
             own = decided(_resolved(before_run(code, who))) if before_run else None
             if own is not None or not self._asks_for("code") or code == self.first_code:
                 return own

@@ -241,6 +241,7 @@ class AgentRuns:
     ) -> None:
         """Give the run its agent and, where it runs code, its session, which the service counts and closes."""
         run.agent = agent
+        run.charge, run.refusal = tenant.charge, lambda: _refusal(tenant)
         if not agent.runs_code:
             return
         name = getattr(agent, "executor_type", None) or "own"
@@ -278,6 +279,14 @@ class AgentRuns:
             run.end("error", f"{type(error).__name__}: an error of the service")
         finally:
             run.log.close()
+
+
+def _refusal(tenant: Tenant) -> str:
+    try:
+        tenant.check_budget()
+    except Busy as error:
+        return str(error)
+    return ""
 
 
 def new_id() -> str:
