@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from urllib.parse import quote, quote_plus
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from pinjra.core.json_data import json_text, plain
@@ -47,6 +47,7 @@ def secrets() -> st.SearchStrategy[str]:
     )
 
 
+@example("000000\\0", lambda text: repr(text.encode()), [json.dumps] * 3, "")
 @given(secrets(), st.sampled_from(INNER), st.lists(st.sampled_from(OUTER), max_size=3), st.text(max_size=5))
 def test_a_secret_variable_is_masked_however_it_is_written(secret, inner, outer, around):
     written = inner(secret)

@@ -15,7 +15,7 @@ __all__ = ["MASK", "redact", "shortened"]
 
 MASK = "[secret]"
 SHORTEST = 8  # characters; a shorter value would mask ordinary words, a shorter piece of one says nothing
-_ESCAPES = 8  # backslashes in front of one character: JSON in a repr in JSON has seven
+_ESCAPES = 16  # backslashes in front of one character: JSON in JSON in a repr in JSON has fifteen
 # What a shape must be followed by when fewer characters than usual are left of it: the end of a text that was cut.
 _CUT = r"(?=\Z|…|\.\.\.| … )"
 # Shapes that providers document for their tokens; long enough that no word of a text is one. (prefix, characters, at least)
@@ -98,7 +98,16 @@ def _secrets_of(environment: tuple[tuple[str, str], ...]) -> list[tuple[str, str
 
 def _encoded(secret: str) -> re.Pattern[str]:
     """Return a pattern of a secret as JSON, repr, ascii and URLs write it."""
-    return re.compile("".join(_encoded_character(char) for char in secret), re.IGNORECASE)
+    # Backslashes that meet are one part: parts that could share them out would be tried in every way.
+    parts = re.findall(r"\\+|[^\\]", secret)
+    encoded = (
+        _encoded_backslashes(len(part)) if part[0] == "\\" else _encoded_character(part) for part in parts
+    )
+    return re.compile("".join(encoded), re.IGNORECASE)
+
+
+def _encoded_backslashes(count: int) -> str:
+    return rf"(?:\\{{{count},{count * _ESCAPES}}}|(?:%5c){{{count}}})"
 
 
 def _encoded_character(char: str) -> str:
