@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import os
 import pty
 import select
@@ -128,3 +130,26 @@ def read_until(terminal: int, words: str) -> str:
         if select.select([terminal], [], [], 1)[0]:
             text += os.read(terminal, 4096).decode("utf-8", "replace")
     return text
+
+
+def test_exec_of_a_language_needs_no_second_option() -> None:
+    done = pinjra("exec", "--language", "bash", "-c", "echo $((6 * 7))")
+    if "jail" in done.stderr and done.returncode == 2:
+        pytest.skip(done.stderr)
+    assert (done.stdout, done.returncode) == ("42\n", 0)
+
+
+def test_messages_name_the_option_that_gives_what_is_missing() -> None:
+    assert "(here: --imports)" in pinjra("exec", "--executor", "local", "-c", "import numpy").stderr
+    assert "(here: --mount)" in pinjra("exec", "-c", "1", "--mount", "data=/no/such").stderr
+
+
+def test_json_holds_the_bytes_of_files_or_their_paths(tmp_path: Path) -> None:
+    code = "open('a', 'w').write('hi')\nclass T:\n    def _repr_svg_(self): return '<svg/>'\ndisplay(T())"
+    form = json.loads(pinjra("exec", "--executor", "local", "-c", code, "--json").stdout)
+    assert form["files"] == {"a": {"bytes": 2, "base64": "aGk="}}
+    assert base64.b64decode(form["artifacts"][0]["base64"]) == b"<svg/>"
+    out = str(tmp_path / "out")
+    form = json.loads(pinjra("exec", "--executor", "local", "-c", code, "--json", "--out", out).stdout)
+    assert Path(form["files"]["a"]["path"]).read_text() == "hi"
+    assert Path(form["artifacts"][0]["path"]).read_bytes() == b"<svg/>"

@@ -142,7 +142,8 @@ def _run(arguments: list[str]) -> int:
 
 
 def _told(message: str, status: int) -> int:
+    from pinjra.cli.access_options import here
     from pinjra.ui.clean import clean
 
-    print(f"pinjra: {' '.join(clean(message).split())}", file=sys.stderr)
+    print(f"pinjra: {' '.join(clean(message + here(message)).split())}", file=sys.stderr)
     return status

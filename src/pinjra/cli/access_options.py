@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import click
 
-__all__ = ["access_options"]
+__all__ = ["access_options", "here"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -25,6 +25,31 @@ _OPTIONS = tuple(
         ("--env", "env", "NAME=VALUE", "A variable of the environment."),
     )
 )
+
+
+# What messages call a parameter -> the option that gives it.
+_HERE = {
+    "programs=": "--program",
+    "network=": "--allow-host",
+    "secrets=": "--secret",
+    "packages=": "--package",
+    "mounts=": "--mount",
+    "env=": "--env",
+    "files=": "--file",
+    "authorized_imports": "--imports",
+    "is not authorised": "--imports",
+    "memory_bytes": "--memory",
+    "wall_seconds": "--wall",
+    "language=": "--language",
+}
+
+
+def here(message: str) -> str:
+    """Return what a message's parameters are called on the command line, as an addition to it; "" for none."""
+    options = dict.fromkeys(
+        option for words, option in _HERE.items() if words in message and option not in message
+    )
+    return f" (here: {', '.join(options)})" if options else ""
 
 
 def access_options(command: F) -> F:

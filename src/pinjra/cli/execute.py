@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TextIO
 import click
 
 from pinjra.cli import GUEST_FAILED, INTERRUPTED, LIMIT_REACHED
-from pinjra.cli.access_options import access_options
+from pinjra.cli.access_options import access_options, here
 from pinjra.cli.options import ctrl_c, executor_options, file_options, limits_of, names
 
 if TYPE_CHECKING:
@@ -59,6 +59,7 @@ def execute(
     source = code if code is not None else _read(program)
     given = _given(stdin, is_taken=program is not None and program.name in ("-", "<stdin>"))
     limits = limits_of(wall_seconds, memory_mib)
+    access = _with_language(access, language)
     options = access if limits is None else {"limits": limits, **access}
     with create_executor(
         executor, additional_authorized_imports=names(imports), executor_kwargs=options
@@ -74,6 +75,15 @@ def execute(
     else:
         tell(done)
     return status_of(done)
+
+
+def _with_language(access: dict[str, Any], language: str) -> dict[str, Any]:
+    """Return the access with the programs that a language is run by: who asks for bash asks for bash."""
+    from pinjra.executors.session.languages import language_of
+
+    wanted = () if language == "python" else language_of(language).programs
+    programs = (*access.get("programs", ()), *wanted)
+    return {**access, "programs": programs} if programs else access
 
 
 def _run(box: PythonExecutor, source: str, *, language: str, stdin: bytes, files: Sequence[str]) -> Execution:
@@ -149,9 +159,11 @@ def tell(done: Execution) -> None:
 def _failure(error: GuestError) -> str:
     """Return an error with its traceback and hint, each once."""
     text = error.traceback.rstrip()
-    if f"{error.type}: {error.message}" not in text:
-        return f"{text}\n{error}".lstrip()
-    return text if not error.hint or error.hint in text else f"{text}\n{error.hint}"
+    if f"{error.type}: {error.message}".rstrip(": ") not in text:
+        text = f"{text}\n{error}".lstrip()
+    if error.hint and error.hint not in text:
+        text = f"{text}\n{error.hint}"
+    return text + here(text)
 
 
 def _form(done: Execution, saved: Sequence[Path] | None) -> dict[str, Any]:
