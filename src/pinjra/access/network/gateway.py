@@ -8,6 +8,7 @@ of the host's network is ever in it.
 from __future__ import annotations
 
 import os
+import queue
 import re
 import select
 import socket
@@ -35,6 +36,7 @@ _HELLO_BYTES = 64 << 10  # of a TLS greeting
 _FIRST_SECONDS = 0.3  # for a client to speak; where it does not, the server speaks first
 _CONNECT_SECONDS = 20.0
 _LOOK_MILLISECONDS = 1000  # for connections whose time is over
+_MOST_IDLE = 8  # threads that are kept for the next connections
 _NOTED = 1000  # connections that are remembered
 _TLS = 0x16
 _IS_HTTP = re.compile(rb"[A-Z]{3,12} ")
@@ -135,6 +137,8 @@ class Doorway:
         self._open: dict[socket.socket, float] = {}  # connection -> when it must have ended
         self._bytes = self._count = 0
         self._is_closed = False
+        self._accepted: queue.SimpleQueue[socket.socket | None] = queue.SimpleQueue()
+        self._idle = 0  # threads that wait for a connection
         self.connections: deque[Connection] = deque(maxlen=_NOTED)
         self._refusals: list[str] = []
         self._wake, self._waker = os.pipe2(os.O_CLOEXEC)
@@ -153,6 +157,9 @@ class Doorway:
                 return
             self._is_closed = True
             streams, self._open = [*self._open], {}
+            idle, self._idle = self._idle, 0
+        for _thread in range(idle):
+            self._accepted.put(None)
         os.close(self._waker)
         _cut(streams)
 
@@ -202,9 +209,27 @@ class Doorway:
             with self._lock:  # before the next look at what is overdue
                 self._open[guest] = time.monotonic() + self._gateway.quota.seconds
             guest.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # pieces go as they come
-            threading.Thread(
-                target=self._connection, args=(guest,), name="pinjra-connection", daemon=True
-            ).start()
+            self._hand_over(guest)
+
+    def _hand_over(self, guest: socket.socket) -> None:
+        """Give a connection to a thread that waits for one, which is faster, or to a new one."""
+        with self._lock:
+            is_one_idle = self._idle > 0
+            self._idle -= is_one_idle
+        if is_one_idle:
+            self._accepted.put(guest)
+        else:
+            name, work = "pinjra-connection", self._connections_of_a_thread
+            threading.Thread(target=work, args=(guest,), name=name, daemon=True).start()
+
+    def _connections_of_a_thread(self, guest: socket.socket | None) -> None:
+        while guest is not None:
+            self._connection(guest)
+            with self._lock:
+                if self._is_closed or self._idle >= _MOST_IDLE:
+                    return
+                self._idle += 1
+            guest = self._accepted.get()
 
     def _end_overdue(self) -> None:
         now = time.monotonic()

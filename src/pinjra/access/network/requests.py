@@ -1,7 +1,8 @@
 """Requests of the guest -> the same requests with a secret, to the one host that the connection is for; answers back without it.
 
-Both sides are parsed and written again by h11, so that nothing can be said between the lines: what one side would read as one
-request and the other as two (request smuggling) does not come out of here.
+Requests are parsed and written again by h11, so that nothing can be said between the lines: what one side would read as one
+request and the other as two (request smuggling) does not come out of here. Answers are written again only where a secret is to be
+masked in them: else they pass as they come, and are read only to know where they end.
 """
 
 from __future__ import annotations
@@ -38,6 +39,22 @@ class _Side:
             if event is not h11.NEED_DATA:
                 return event
             self.state.receive_data(self.stream.recv(_READ_BYTES))
+
+    def is_done(self, *, reading_only: bool = False) -> bool:
+        """Return whether a request and its answer are through, and another may follow."""
+        if self.state.trailing_data[1]:  # it has closed: an answer without a length ends so
+            return False
+        return self.state.their_state is h11.DONE and (reading_only or self.state.our_state is h11.DONE)
+
+    def begin_next(self, *, reading_only: bool = False) -> None:
+        """Get ready for the next request; h11 knows nothing of an answer that was only passed on."""
+        if not reading_only:
+            self.state.start_next_cycle()
+            return
+        said = self.state.trailing_data[0]
+        self.state = h11.Connection(self.state.our_role, max_incomplete_event_size=_HEAD_BYTES)
+        if said:
+            self.state.receive_data(said)
 
     def send(self, event: h11.Event) -> int:
         data = self.state.send(event) or b""
@@ -84,16 +101,20 @@ def relay_requests(
                 _refuse(ours, str(refusal))
                 raise
             _pass_request(ours, server, request, secret, count)
-            if _pass_answer(ours, server, secret, count):
-                stream, server_said = server.stream, server.state.trailing_data[0]
-                server = None
+            # HTTP/1.0 knows no chunks, which a server may answer with.
+            is_as_it_comes = not secret and request.http_version >= b"1.1"
+            if is_as_it_comes:
+                is_switched, server_said = _pass_as_it_comes(ours, server, count), b""
+            else:
+                is_switched = _pass_answer(ours, server, secret, count)
+                server_said = server.state.trailing_data[0]
+            if is_switched:
+                stream, server = server.stream, None
                 return stream, ours.state.trailing_data[0], server_said
-            if ours.state.our_state is not h11.DONE or server.state.our_state is not h11.DONE:
+            if not (ours.is_done(reading_only=is_as_it_comes) and server.is_done()):
                 return None
-            if ours.state.their_state is not h11.DONE or server.state.their_state is not h11.DONE:
-                return None
-            ours.state.start_next_cycle()
-            server.state.start_next_cycle()
+            ours.begin_next(reading_only=is_as_it_comes)
+            server.begin_next()
     finally:
         if server is not None:
             server.stream.close()
@@ -165,6 +186,23 @@ def _pass_answer(ours: _Side, server: _Side, secret: Headers, count: Count) -> b
             count(0, ours.send(h11.EndOfMessage(headers=event.headers)))
             return False
         else:
+            raise ConnectionError("the server ended in the middle of an answer")
+
+
+def _pass_as_it_comes(ours: _Side, server: _Side, count: Count) -> bool:
+    """Pass an answer on while it comes; return whether both sides speak something else from now on."""
+    while True:
+        event = server.state.next_event()
+        if event is h11.NEED_DATA:
+            data = server.stream.recv(_READ_BYTES)
+            count(0, len(data))
+            ours.stream.sendall(data)
+            server.state.receive_data(data)
+        elif isinstance(event, h11.InformationalResponse) and event.status_code == 101:
+            return True
+        elif isinstance(event, h11.EndOfMessage):
+            return False
+        elif isinstance(event, h11.ConnectionClosed) or event is h11.PAUSED:
             raise ConnectionError("the server ended in the middle of an answer")
 
 
