@@ -68,6 +68,7 @@ def started(command: list[str], port: int, **options: object) -> Iterator[subpro
         while time.monotonic() < deadline:
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
                 break
+            assert process.poll() is None, "it has ended"
             time.sleep(0.05)
         yield process
     finally:
@@ -92,22 +93,25 @@ def router(folder: Path) -> Iterator[int]:
     """SandboxFusion's router as it is, isolation off, with its Python's own `python` for the snippets."""
     port = free_port()
     with tempfile.TemporaryDirectory() as fake:
-        conda = Path(fake) / "bin"
-        conda.mkdir()
-        (conda / "activate").write_text("true\n")
-        (conda / "conda").write_text("#!/bin/sh\n")
-        (conda / "conda").chmod(0o755)
-        app = "from fastapi import FastAPI; from sandbox.server.sandbox_api import sandbox_router; import uvicorn, logging, structlog\n"
-        app += "structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR)); app = FastAPI()\n"
-        app += f"app.include_router(sandbox_router); uvicorn.run(app, port={port}, log_level='error')\n"
-        env = {
-            **os.environ,
-            "SANDBOX_CONFIG": "local",
-            "PYTHONPATH": str(folder),
-            "CONDA_EXE": str(conda / "conda"),
-        }
-        env["PATH"] = f"{conda}:{Path(sys.executable).parent}:{env['PATH']}"
-        with started([sys.executable, "-c", app], port, env=env, cwd=folder, stderr=subprocess.DEVNULL):
+        folders = [Path(fake) / name for name in ("bin", "condabin")]  # what it takes for conda's
+        for each in folders:
+            each.mkdir()
+        (folders[0] / "activate").write_text("true\n")
+        app = f"import sys; sys.executable = {str(folders[0] / 'python')!r}; import logging, structlog, uvicorn\n"
+        app += "structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))\n"
+        app += "from fastapi import FastAPI; from sandbox.server.sandbox_api import sandbox_router\n"
+        app += f"app = FastAPI(); app.include_router(sandbox_router); uvicorn.run(app, port={port}, log_level='error')\n"
+        paths = os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")])
+        env = {**os.environ, "SANDBOX_CONFIG": "local", "PYTHONPATH": paths}
+        env["PATH"] = f"{Path(sys.executable).parent}:{env['PATH']}"
+        with started(
+            [sys.executable, "-c", app],
+            port,
+            env=env,
+            cwd=folder,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        ):
             yield port
 
 

@@ -36,6 +36,7 @@ __all__ = ["serve"]
     metavar="NAME",
     help="A model for clients of OpenAI's API; may be repeated.",
 )
+@click.option("--trace", is_flag=True, help="Send OpenTelemetry's spans, as its environment variables say.")
 @click.option("--warm", default="", metavar="A,B", help="Modules that the warm jail of /run_code has loaded.")
 def serve(
     config: tuple[str, ...],
@@ -45,6 +46,7 @@ def serve(
     sessions: int | None,
     idle_seconds: float | None,
     models: tuple[str, ...],
+    trace: bool,
     warm: str,
 ) -> None:  # fmt: skip
     """Serve sandboxed sessions over HTTP: the native API below /v1, SandboxFusion's, E2B's, and OpenAI's
@@ -67,6 +69,7 @@ def serve(
         "sessions": sessions,
         "idle_seconds": idle_seconds,
         "models": {name: name for name in models} or None,
+        "traces": trace or None,
         "warm_imports": tuple(names(warm)) or None,
     }
     run(load_settings(config, options))

@@ -41,7 +41,7 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-def start(settings_file, *options, python_path=""):
+def start(settings_file, *options, python_path="", stdout=None, **more):
     port = free_port()
     command = [
         sys.executable,
@@ -54,8 +54,8 @@ def start(settings_file, *options, python_path=""):
         str(port),
         *options,
     ]
-    env = {**os.environ, "PYTHONPATH": str(python_path)} if python_path else None
-    process = subprocess.Popen(command, env=env)
+    env = {**os.environ, **more, **({"PYTHONPATH": str(python_path)} if python_path else {})}
+    process = subprocess.Popen(command, env=env, stdout=stdout)
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         try:

@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 
 from pinjra.core.errors import PinjraError
 from pinjra.server.http import agents, chat, description, e2b, fusion, native, page, streams, variables
@@ -25,6 +25,7 @@ from pinjra.server.http.metrics import Metrics
 from pinjra.server.http.protocol import BoundedProtocol
 from pinjra.server.http.settings import ServeSettings
 from pinjra.server.http.tenants import Tenants
+from pinjra.server.http.traced import Traced
 from pinjra.server.runs.store import AgentRuns
 
 __all__ = ["OPERATIONS", "create_app", "serve"]
@@ -81,22 +82,25 @@ def create_app(settings: ServeSettings) -> Starlette:
             await app.state.hub.stop()
             await app.state.hub.call(app.state.fleets.close)
 
+    routes: list[BaseRoute] = [
+        Route("/health", _health),
+        Route("/ready", _ready),
+        Route("/metrics", _metrics),
+        *native.ROUTES,
+        *agents.ROUTES,
+        *variables.ROUTES,
+        *page.ROUTES,
+        *streams.ROUTES,
+        *fusion.ROUTES,
+        *chat.ROUTES,
+        *e2b.ROUTES,
+        *description.routes(OPERATIONS),
+    ]
+    traced = [Middleware(Traced, routes=routes)] if settings.traces else []
     app = Starlette(
-        routes=[
-            Route("/health", _health),
-            Route("/ready", _ready),
-            Route("/metrics", _metrics),
-            *native.ROUTES,
-            *agents.ROUTES,
-            *variables.ROUTES,
-            *page.ROUTES,
-            *streams.ROUTES,
-            *fusion.ROUTES,
-            *chat.ROUTES,
-            *e2b.ROUTES,
-            *description.routes(OPERATIONS),
-        ],
+        routes=routes,
         middleware=[
+            *traced,
             *audited,
             Middleware(Bounds, settings=settings, tenants=tenants),
             Middleware(e2b.SandboxDoor),
@@ -121,6 +125,10 @@ def create_app(settings: ServeSettings) -> Starlette:
 
 def serve(settings: ServeSettings) -> None:
     """Serve until SIGTERM or Ctrl-C; runs in progress may end within `drain_seconds`."""
+    if settings.traces:
+        from pinjra import traces
+
+        traces.enable()
     config = uvicorn.Config(
         create_app(settings),
         host=settings.host,

@@ -105,6 +105,7 @@ class ServeSettings(_Strict):
         drain_seconds: How long runs may go on after SIGTERM.
         isolation: Of programs of `/run_code`: "fork" of one warm jail for each tenant, or a "fresh" jail for each program.
         warm_imports: Modules that the warm jail of `/run_code` has loaded.
+        traces: Requests and what they do are sent as OpenTelemetry's spans, as its environment variables say.
         audit_log: File of JSON lines; "" for none.
         audit_bytes: Size at which it is put aside as FILE.1 and so on; `audit_files` are kept, itself included.
         audit_code_characters: Of code that is run, which it shows without secrets; 0 for none.
@@ -127,6 +128,7 @@ class ServeSettings(_Strict):
     drain_seconds: float = Field(default=30.0, ge=0)
     isolation: Literal["fork", "fresh"] = "fork"
     warm_imports: tuple[str, ...] = ()
+    traces: bool = False
     audit_log: str = ""
     audit_bytes: int = Field(default=64 << 20, gt=0)
     audit_files: int = Field(default=5, gt=0)
