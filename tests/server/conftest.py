@@ -46,6 +46,10 @@ agent = "scripted_agents:endless"
 [agents.team]
 agent = "scripted_agents:team"
 
+[agents.reader]
+model = "openai:nobody-asks-it"
+tools = ["visit_webpage", "wikipedia"]
+
 [agents.busy]
 agent = "scripted_agents:busy"
 

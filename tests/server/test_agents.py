@@ -20,6 +20,7 @@ def test_the_agents_of_the_settings_are_listed(alice):
         "shouter",
         "endless",
         "team",
+        "reader",
         "busy",
         "planner",
         "waiting",
@@ -243,6 +244,17 @@ def test_events_by_ag_uis_names_are_what_its_library_reads(alice, begin, follow)
     assert {"STEP_STARTED", "TEXT_MESSAGE_CHUNK", "TOOL_CALL_CHUNK", "TOOL_CALL_RESULT", "STEP_FINISHED"} <= {
         *kinds
     }
+
+
+def test_a_task_chooses_among_what_its_agent_has_and_no_more(alice):
+    for choice in ({"tools": ["user_input"]}, {"executor": "local"}, {"model": "openai:other"}):
+        assert alice.post("/v1/agents/reader/runs", json={"task": "t", **choice}).status_code == 403, choice
+
+
+def test_a_run_that_was_interrupted_before_it_began_does_not_begin(alice, begin, follow):
+    run = begin("endless")
+    alice.post(f"/v1/runs/{run}/interrupt")
+    assert follow(alice, run).until("end")["state"] == "interrupted"
 
 
 def test_without_a_token_nothing_is_told(service):

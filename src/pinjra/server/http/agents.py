@@ -45,6 +45,7 @@ class TaskRequest(_Body):
     max_steps: int | None = Field(default=None, gt=0)
     executor: str | None = None
     model: str | None = None
+    tools: list[str] | None = Field(default=None, max_length=100)
     stream: bool = False
     format: Literal["pinjra", "ag-ui"] = "pinjra"
 
@@ -145,6 +146,10 @@ async def create_run(request: Request) -> Response:
         raise Forbidden(f"executor {wanted.executor!r} is not offered here")
     if wanted.model not in (None, *(each.model for each in settings.agents.values())):
         raise Forbidden(f"model {wanted.model!r} is not offered here")
+    if not set(wanted.tools or ()) <= set(agent.tools):
+        raise Forbidden(
+            f"agent {name!r} has the tools {', '.join(agent.tools) or 'of its own only'}, no others"
+        )
     files = given_files(decoded_files(wanted.files), check_file_name, tenant.quota.disk_bytes)
     record = RunNote(
         id=new_id(),
@@ -154,6 +159,7 @@ async def create_run(request: Request) -> Response:
         approval=_least(wanted.approval, agent),
         executor=wanted.executor,
         model=wanted.model,
+        tools=wanted.tools,
     )
     run = await runs.start(tenant, record, files, wanted.max_steps, wanted.variables)
     where = {"Location": f"/v1/runs/{record.id}"}

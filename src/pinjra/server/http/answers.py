@@ -212,6 +212,7 @@ class AgentRunAnswer(_Answer):
     branch_step: int | None
     executor: str | None
     model: str | None
+    tools: list[str] | None
     files: list[WrittenFile]
     session: str | None
     waiting: list[str]

@@ -41,6 +41,7 @@ function TaskForm({ offer }) {
   const [name, setName] = useState(offer.agents[0].name);
   const [files, setFiles] = useState([]);
   const [choice, setChoice] = useState({ approval: "", model: "", executor: "", max_steps: "" });
+  const [without, setWithout] = useState([]); // tools that this task does not get
   const [over, setOver] = useState(false);
   const agent = offer.agents.find((each) => each.name === name);
   const choose = (what) => (event) => setChoice({ ...choice, [what]: event.target.value });
@@ -49,6 +50,7 @@ function TaskForm({ offer }) {
     const data = await Promise.all(files.map(async (file) => [file.name, await base64(file)]));
     const body = { task, files: Object.fromEntries(data) };
     for (const [key, value] of Object.entries(choice)) if (value) body[key] = key === "max_steps" ? Number(value) : value;
+    if (without.length) body.tools = agent.tools.filter((tool) => !without.includes(tool));
     const run = await post(`/v1/agents/${encodeURIComponent(name)}/runs`, body);
     location.hash = `#/runs/${run.id}`;
   };
@@ -68,13 +70,15 @@ function TaskForm({ offer }) {
       <${Act} kind="strong" disabled=${!task.trim()} run=${start}>Start<//>
       <label class="button file-button">Add files<input type="file" multiple class="sr" onChange=${(event) => (add([...event.target.files]), (event.target.value = ""))} /></label>
       <span class="quiet wide">or drop them here</span>
-      <label class="pick">agent <select aria-label="Agent" value=${name} onChange=${(event) => setName(event.target.value)}>${offer.agents.map((each) => html`<option value=${each.name}>${each.name}</option>`)}</select></label>
+      <label class="pick">agent <select aria-label="Agent" value=${name} onChange=${(event) => (setName(event.target.value), setWithout([]))}>${offer.agents.map((each) => html`<option value=${each.name}>${each.name}</option>`)}</select></label>
     </div>
     <p class="quiet about">${clean(agent.description)} ${agent.tools.length > 0 && `Tools: ${agent.tools.join(", ")}. `}${agent.managed_agents.length > 0 && `Works with: ${agent.managed_agents.join(", ")}.`}</p>
     <details class="options"><summary>Options</summary><div class="grid">
       <label>Ask me before <select value=${choice.approval} onChange=${choose("approval")}><option value="">nothing</option><option value="code">code runs</option><option value="tools">tools are called</option><option value="all">code and tools</option></select></label>
       ${offer.models.length > 1 && html`<label>Model <select value=${choice.model} onChange=${choose("model")}><option value="">${agent.model || "its own"}</option>${offer.models.filter((model) => model !== agent.model).map((model) => html`<option>${model}</option>`)}</select></label>`}
       ${offer.executors.length > 1 && html`<label>Executor <select value=${choice.executor} onChange=${choose("executor")}><option value="">${agent.executor}</option>${offer.executors.filter((each) => each !== agent.executor).map((each) => html`<option>${each}</option>`)}</select></label>`}
+      ${agent.tools.length > 0 && html`<fieldset><legend>Tools</legend>${agent.tools.map((tool) => html`<label class="check"><input type="checkbox" checked=${!without.includes(tool)}
+        onChange=${(event) => setWithout(event.target.checked ? without.filter((each) => each !== tool) : [...without, tool])} /> ${tool}</label>`)}</fieldset>`}
       <label>Steps at most <input type="number" min="1" max=${agent.max_steps} placeholder=${agent.max_steps} value=${choice.max_steps} onInput=${choose("max_steps")} /></label>
     </div></details>
   </form>`;

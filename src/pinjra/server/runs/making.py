@@ -36,12 +36,18 @@ class AgentMaker:
         self._lock = threading.Lock()
 
     def make(
-        self, name: str, quota: TenantSettings, *, executor: str | None = None, model: str | None = None
+        self,
+        name: str,
+        quota: TenantSettings,
+        *,
+        executor: str | None = None,
+        model: str | None = None,
+        tools: list[str] | None = None,
     ) -> Agent:
         """Return a fresh agent. Blocking: a model may be loaded.
 
         Args:
-            executor, model: Instead of those of the settings; the caller has checked that they are offered.
+            executor, model, tools: Instead of those of the settings; the caller has checked that they are offered.
 
         Raises:
             ConfigurationError: The settings name something that is not there (the operator's fault).
@@ -53,7 +59,7 @@ class AgentMaker:
         price = _price(wanted.price)
         log = self._settings.audit_log
         return CodeAgent(
-            tools=shipped_tools(wanted.tools),
+            tools=shipped_tools(wanted.tools if tools is None else tools),
             model=self._model(model or wanted.model),
             name=name.replace("-", "_"),
             description=wanted.description or name,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import secrets
@@ -55,6 +56,7 @@ class RunNote:
         approval: What waits for a person: "" for nothing, "code", "tools" or "all".
         state: "running", or as `RunResult.state`.
         parent, branch_step: The run and the step that this one branched off from.
+        executor, model, tools: What the task chose instead of the settings; None for theirs.
         files: Names and sizes of what code wrote; number N is `files/N`.
     """
 
@@ -76,6 +78,7 @@ class RunNote:
     branch_step: int | None = None
     executor: str | None = None
     model: str | None = None
+    tools: list[str] | None = None
     files: list[tuple[str, int]] = field(default_factory=list)
 
 
@@ -102,6 +105,8 @@ class AgentRun:
         self.refusal: Callable[[], str] = str
         self._began: dict[str, float] = {}  # run -> when its code began, moved on by what tools took
         self.snapshots: dict[int, PythonExecutor] = {}
+        self.task: asyncio.Task[None] | None = None  # that drives it, while it goes on
+        self._stops = False  # also where its thread has not begun yet
         self._waiting: dict[str, Callable[[Decision], None]] = {}
         self._text: dict[str, Any] | None = None  # the text event that may still grow
         self._timer: threading.Timer | None = None
@@ -181,6 +186,8 @@ class AgentRun:
 
     def take(self, event: e.Event) -> None:
         """Write an event; called from the run's threads."""
+        if self._stops and isinstance(event, e.RunStarted) and self.agent is not None:
+            self.agent.interrupt()
         record = record_of(event, self._keep)
         if isinstance(event, e.ModelDelta | e.OutputText):
             self._take_text(record)
@@ -210,8 +217,16 @@ class AgentRun:
         self.record.state, self.record.error, self.record.ended = state, error, time.time()
         self.save()
 
+    def begin(self) -> None:
+        """Note that it goes on from now."""
+        self._stops = False
+        self.record.state, self.record.ended, self.record.error = "running", None, ""
+        self.log.open()
+        self.save()
+
     def interrupt(self) -> None:
         """Stop it, at once."""
+        self._stops = True
         if self.agent is not None:
             self.agent.interrupt()
 

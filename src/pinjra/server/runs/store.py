@@ -166,7 +166,6 @@ class AgentRuns:
             options = resumed(memory, agent.max_steps, None, has_session=agent.runs_code)
             if has_session:
                 memory.steps[-1] = TaskStep(task=_GO_ON)
-        run.record.state, run.record.ended, run.record.error = "running", None, ""
         self._begin(run, replace(options, reset=False, streams=True))
 
     async def branch(self, tenant: Tenant, run: AgentRun, step: int, code: str, *, goes_on: bool) -> AgentRun:
@@ -183,7 +182,7 @@ class AgentRuns:
         old = run.record
         record = RunNote(
             id=new_id(), tenant=old.tenant, agent=old.agent, task=old.task, approval=old.approval, parent=old.id,
-            branch_step=step, executor=old.executor, model=old.model,
+            branch_step=step, executor=old.executor, model=old.model, tools=old.tools,
         )  # fmt: skip
         agent = await self._agent(tenant, record)
         branch = self._new(record)
@@ -205,10 +204,16 @@ class AgentRuns:
         return branch
 
     async def remove(self, run: AgentRun) -> None:
-        """End a run and remove everything that is kept of it."""
+        """End a run and remove everything that is kept of it.
+
+        Raises:
+            Busy: Its session is just being opened.
+        """
+        if run.is_live and run.task is None:
+            raise Busy("this run is just beginning", 1.0)
         run.interrupt()
-        while run.is_live:
-            await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
+        if run.task is not None:
+            await asyncio.wait([run.task])
         if run.held is not None:
             await self._hub.close(run.held)
         self._drop(run)
@@ -221,7 +226,12 @@ class AgentRuns:
         if self._hub.is_draining or len(self._tasks) >= _LIVE:
             raise Busy(f"{len(self._tasks)} runs of agents go on, as many as there may be", 5.0)
         return await self._hub.call(
-            self._maker.make, record.agent, tenant.quota, executor=record.executor, model=record.model
+            self._maker.make,
+            record.agent,
+            tenant.quota,
+            executor=record.executor,
+            model=record.model,
+            tools=record.tools,
         )
 
     def _new(self, record: RunNote) -> AgentRun:
@@ -257,9 +267,8 @@ class AgentRuns:
         task.add_done_callback(self._tasks.discard)
 
     def _begin(self, run: AgentRun, options: RunOptions) -> None:
-        run.log.open()
-        run.save()
-        task = asyncio.create_task(self._drive(run, options))
+        run.begin()
+        task = run.task = asyncio.create_task(self._drive(run, options))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
