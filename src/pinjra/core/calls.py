@@ -34,6 +34,8 @@ class HostFunction:
         doc: Shown by the guest's `help`-like text; the first lines only.
         seconds: Longest time one call may take, the wait for its turn included; None for no limit of its own.
         check: Refuses arguments before the call, or None.
+        methods: Names of methods of its results that guest code may call; they run here, as calls of tools.
+        bind: Returns what calls such a method of an object; None: the method itself.
     """
 
     name: str
@@ -43,6 +45,15 @@ class HostFunction:
     doc: str = ""
     seconds: float | None = None
     check: Callable[[tuple[object, ...], dict[str, object]], None] | None = None
+    methods: tuple[str, ...] = ()
+    bind: Callable[[object, str], HostFunction] | None = None
+
+    def methods_of(self, result: object) -> dict[str, HostFunction]:
+        """Return what guest code may call of an object that the function has returned."""
+        bind = self.bind or (
+            lambda owner, name: replace(describe(name, getattr(owner, name)), methods=self.methods)
+        )
+        return {name: bind(result, name) for name in self.methods if callable(getattr(result, name, None))}
 
     def __call__(self, *args: object, **kwargs: object) -> object:
         """Return what the function returns; an awaitable where it is async."""
@@ -52,7 +63,8 @@ class HostFunction:
 def describe(name: str, function: Callable[..., object]) -> HostFunction:
     """Return what an executor needs to know of any callable: a `Tool`, a managed agent, a function, a bound method.
 
-    A callable may carry `seconds` (time limit), `is_async`, `concurrent`, `description` and `check_arguments`; where it does
+    A callable may carry `seconds` (time limit), `is_async`, `concurrent`, `methods`, `description` and `check_arguments`;
+    where it does
     not, its signature is what its arguments are checked against. Async functions are concurrent unless they say otherwise,
     all others only when they say so. A `HostFunction` is returned as it is, under `name`.
 
@@ -74,10 +86,18 @@ def describe(name: str, function: Callable[..., object]) -> HostFunction:
         is_async=is_async,
         is_concurrent=concurrent if isinstance(concurrent, bool) else is_async,
         doc=_documentation(function)[:2000],
+        methods=_methods(function),
         seconds=float(seconds) if isinstance(seconds, (int, float)) else None,
         check=function.check_arguments
         if isinstance(function, ArgumentChecker)
         else partial(call_signature(function).check, name),
+    )
+
+
+def _methods(function: Callable[..., object]) -> tuple[str, ...]:
+    said = getattr(function, "methods", ())
+    return (
+        tuple(said) if isinstance(said, (list, tuple)) and all(isinstance(name, str) for name in said) else ()
     )
 
 

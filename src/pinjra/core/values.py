@@ -21,11 +21,13 @@ class Opaque:
         repr: At most 10,000 characters; made where the object lives. Of a guest's function its source.
         handle: 0, or the number under which the side that owns the object keeps it, so that an Opaque given
             back to that side becomes the object again.
+        methods: Names of methods that the guest may call, of an object of the host; they run there.
     """
 
     type: str
     repr: str
     handle: int = 0
+    methods: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, repr=False)

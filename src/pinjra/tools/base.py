@@ -69,6 +69,7 @@ class Tool(metaclass=_Checked):
         examples: Calls to show to the model, one a text.
         seconds: Longest time one call may take; None for no limit of its own.
         concurrent: It may be called again before an earlier call has returned, from any thread; None: only where it is async.
+        methods: Names of methods of the objects that it returns (one, or a list) which code may call; they run on the host.
     """
 
     name: str
@@ -79,6 +80,7 @@ class Tool(metaclass=_Checked):
     examples: Sequence[str] = ()
     seconds: float | None = None
     concurrent: bool | None = None
+    methods: Sequence[str] = ()
     is_initialized: bool = False
     skip_forward_signature_validation: ClassVar[bool] = False
 
@@ -217,6 +219,7 @@ class Tool(metaclass=_Checked):
         seconds: float | None = None,
         concurrent: bool | None = None,
         examples: Sequence[str] = (),
+        methods: Sequence[str] = (),
     ) -> FunctionTool[P, R]:
         """Return a tool that calls `function`; its type hints and Google-form docstring are the schema.
 
@@ -230,6 +233,7 @@ class Tool(metaclass=_Checked):
             seconds=seconds,
             concurrent=concurrent,
             examples=examples,
+            methods=methods,
         )
 
     def __repr__(self) -> str:
@@ -291,6 +295,10 @@ class Tool(metaclass=_Checked):
             raise self._wrong(f"output_type {self.output_type!r} must be one of {', '.join(ALL_TYPES)}")
         if self.output_schema is not None and not isinstance(self.output_schema, dict):
             raise self._wrong("output_schema must be a dict (a JSON schema) or None")
+        if isinstance(self.methods, str) or not all(
+            isinstance(each, str) and each.isidentifier() for each in self.methods
+        ):
+            raise self._wrong(f"methods is {self.methods!r}; make it a list of names of methods")
         if isinstance(self.examples, str):
             raise self._wrong("examples is one text; make it a list of texts")
         if self.seconds is not None and not self.seconds > 0:
@@ -358,6 +366,7 @@ class FunctionTool(Tool, Generic[P, R]):
         seconds: float | None = None,
         concurrent: bool | None = None,
         examples: Sequence[str] = (),
+        methods: Sequence[str] = (),
     ) -> None:
         if not callable(function):
             raise ConfigurationError(f"@tool wants a function, not {function!r}")
@@ -368,6 +377,7 @@ class FunctionTool(Tool, Generic[P, R]):
         self.seconds = seconds
         self.concurrent = concurrent
         self.examples = tuple(examples)
+        self.methods = tuple(methods)
         if not self.description:
             raise self._wrong("it has no description: begin its docstring with what it does and returns")
         hints = type_hints(self.name, function)
@@ -414,6 +424,7 @@ def tool(
     seconds: float | None = None,
     concurrent: bool | None = None,
     examples: Sequence[str] = (),
+    methods: Sequence[str] = (),
 ) -> Callable[[Callable[P, R]], FunctionTool[P, R]]: ...
 
 

@@ -204,6 +204,8 @@ def _documentation(tool: DescribedTool) -> str:
             "Returns:\n    A dict of this JSON schema; read its fields directly:\n"
             + textwrap.indent(fields, "    ")
         )
+    if methods := getattr(tool, "methods", ()):
+        parts.append(f"What it returns has methods that you can call: {', '.join(methods)}.")
     if tool.examples:
         parts.append("Examples:\n" + textwrap.indent("\n".join(tool.examples), "    "))
     # A description that itself has triple quotes must not end the docstring in the prompt.

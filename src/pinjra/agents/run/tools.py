@@ -52,7 +52,12 @@ class RunTool:
 
     def host_function(self) -> HostFunction:
         """Return what an executor needs to know of it; the deadline is held here."""
-        return replace(self._host, function=self, seconds=None)
+        return replace(self._host, function=self, seconds=None, bind=self._bind)
+
+    def _bind(self, result: object, method: str) -> HostFunction:
+        """Return a method of one of its results, called as the tool is: with hooks, budget, events and audit."""
+        made = RunTool(method, getattr(result, method), self._run).host_function()
+        return replace(made, methods=self._host.methods)
 
     def check_arguments(self, args: tuple[object, ...], kwargs: dict[str, object]) -> None:
         """Raise `ToolRefused` where the arguments do not fit the tool."""

@@ -15,7 +15,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import cast
 
@@ -141,9 +141,9 @@ class ToolCalls:
         self.loop: asyncio.AbstractEventLoop | None = None
         self.calls = 0
         self._handles: dict[int, object] = {}
-        self._records: dict[
-            int, object
-        ] = {}  # apart: a table of a thousand rows must not push a connection out
+        self._methods: dict[int, tuple[HostFunction, dict[str, HostFunction]]] = {}  # of some of these
+        # Apart from these, so that a table of a thousand rows does not push a connection out.
+        self._records: dict[int, object] = {}
         self._next_handle = 0
         self._lock = threading.Lock()
         self._open: set[_Open] = set()
@@ -182,7 +182,7 @@ class ToolCalls:
         if self._limits.tool_calls is not None and self.calls > self._limits.tool_calls:
             raise TooManyCalls
         arguments = self._arguments(message)
-        function = self.functions.get(message.name)
+        function = self.functions.get(message.name) or self._method(message.name)
         if function is None:
             self._fail(message.call, "NameError", f"there is no tool {message.name[:100]!r}")
             return
@@ -198,6 +198,16 @@ class ToolCalls:
             self._start(message.call, function, arguments)
         else:
             self._inline(message.call, function, arguments)
+
+    def _method(self, name: str) -> HostFunction | None:
+        """Return the method that "handle.name" is: only one that the tool whose result it is of allows, while that is granted."""
+        handle, _, method = name.partition(".")
+        is_handle = handle.isascii() and handle.isdigit() and len(handle) < 20
+        found = self._methods.get(int(handle)) if is_handle else None
+        # SECURITY: a tool that was taken back takes what it has returned with it.
+        if found is None or found[0] not in self.functions.values():
+            return None
+        return found[1].get(method)
 
     def _arguments(self, message: Call) -> tuple[tuple[object, ...], dict[str, object]]:
         decoder = Decoder(message.blobs, self.resolve)
@@ -234,7 +244,7 @@ class ToolCalls:
             host_time.leave_out(began)
         try:
             encoder = Encoder(self._values, self.keep, self.number)
-            tree = encoder.add(result)
+            tree = encoder.add(self._with_methods(function, result))
             return Answer(call=call, value=tree, blobs=encoder.blobs)
         except EncodeError as error:
             return _failure(call, "ValueError", f"the answer of {function.name} is too large: {error}")
@@ -391,6 +401,28 @@ class ToolCalls:
         name = type_name(type(value))
         return Opaque(name, f"<{name} object of the host>", self._kept(self._handles, value))
 
+    def _with_methods(self, function: HostFunction, result: object) -> object:
+        """Return a result with objects whose methods may be called kept here; one alone, or in a list."""
+        if not function.methods:
+            return result
+        if type(result) is list:
+            return [self._with_methods(function, each) for each in result]
+        methods = function.methods_of(result)
+        if not methods:
+            return result
+        kept = self.keep(result)
+        with self._lock:
+            roots = (
+                root for root, own in self._methods.values() if any(each is function for each in own.values())
+            )
+            self._methods[kept.handle] = (
+                next(roots, function),
+                methods,
+            )  # of a method's result: that method's tool
+            for handle in [each for each in self._methods if each not in self._handles]:
+                del self._methods[handle]
+        return replace(kept, methods=tuple(methods))
+
     def number(self, value: object) -> int:
         """Keep an object that crosses as a record, so that it is the same object when it comes back; return its handle."""
         return self._kept(self._records, value)
@@ -414,6 +446,7 @@ class ToolCalls:
         self.functions.update(parent.functions)
         with parent._lock:
             self._handles.update(parent._handles)
+            self._methods.update(parent._methods)
             self._records.update(parent._records)
             self._next_handle = parent._next_handle
 

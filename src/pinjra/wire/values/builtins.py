@@ -226,8 +226,10 @@ def _take_range(decoder: Decoder, tree: list[Value], depth: int) -> object:
 
 
 def _take_opaque(decoder: Decoder, tree: list[Value], _depth: int) -> object:
-    _tag, name, shown, handle = tree
-    value = Opaque(text(name, 200), text(shown), whole(handle, 0, 1 << 53))
+    _tag, name, shown, handle, *more = tree
+    found = decoder.value(more[0], _depth) if more else []
+    methods = tuple(text(each, 100) for each in found) if type(found) is list else ()
+    value = Opaque(text(name, 200), text(shown), whole(handle, 0, 1 << 53), methods)
     return value if decoder.resolve is None else decoder.resolve(value)
 
 

@@ -364,6 +364,7 @@ def encode_opaque(encoder: Encoder, value: Opaque, _depth: int) -> Value:
         name[:200] if type(name) is str else "object",
         text[:REPR_CHARS] if type(text) is str else "",
         handle if type(handle) is int and 0 <= handle < 1 << 53 else 0,
+        *([encoder.sequence("l", value.methods, value.methods, 0)] if value.methods else []),
     ]
 
 

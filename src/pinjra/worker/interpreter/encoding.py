@@ -42,6 +42,9 @@ def source_of(function: FunctionType) -> str:
 def _describe(value: object) -> Opaque:
     """Return what stands for `value`. Its `__repr__` is guest code and runs while the run, with its limits, is still open."""
     name = type_name(type(value))
+    stands_for = getattr(value, "_opaque", None) if name == "HostObject" else None
+    if type(stands_for) is Opaque:
+        return stands_for
     try:
         shown = source_of(value) if type(value) is FunctionType else repr(value)
     except (GuestStop, MemoryError):

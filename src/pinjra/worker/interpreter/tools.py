@@ -7,7 +7,7 @@ from collections.abc import Callable, Coroutine, Generator
 from typing import TYPE_CHECKING
 
 from pinjra.core.tool_errors import guest_exception
-from pinjra.core.values import drained
+from pinjra.core.values import Opaque, drained
 from pinjra.wire.messages import Answer, Call
 from pinjra.wire.values.codec import EncodeError, decode
 from pinjra.worker.interpreter.channel import Channel
@@ -17,7 +17,7 @@ from pinjra.worker.interpreter.interrupts import Interrupts
 if TYPE_CHECKING:
     import asyncio
 
-__all__ = ["GuestTool", "GuestTools", "Unawaited"]
+__all__ = ["GuestTool", "GuestTools", "HostObject", "Unawaited"]
 
 
 class GuestTool:
@@ -45,6 +45,30 @@ class GuestTool:
 
     def __reduce__(self) -> str:
         raise TypeError("a tool cannot be pickled")
+
+
+class HostObject:
+    """An object of the host whose methods can be called; they run there."""
+
+    __slots__ = ("_ask", "_opaque")
+
+    def __init__(
+        self, opaque: Opaque, ask: Callable[[str, tuple[object, ...], dict[str, object]], object]
+    ) -> None:
+        self._opaque = opaque
+        self._ask = ask
+
+    def __getattr__(self, name: str) -> GuestTool:
+        opaque = self._opaque
+        if name not in opaque.methods:
+            known = ", ".join(opaque.methods)
+            raise AttributeError(
+                f"{opaque.type!r} object of the host has no {name!r}; it has the methods {known}"
+            )
+        return GuestTool(name, "", lambda args, kwargs: self._ask(f"{opaque.handle}.{name}", args, kwargs))
+
+    def __repr__(self) -> str:
+        return f"<{self._opaque.type} object of the host, with {', '.join(self._opaque.methods)}>"
 
 
 class Unawaited(Coroutine[object, object, object]):
@@ -171,7 +195,10 @@ class GuestTools:
     def _open(self, answer: Answer) -> object:
         if answer.error_type:
             raise guest_exception(answer.error_type, answer.error_message)
-        return decode(answer.value, answer.blobs)
+        return decode(answer.value, answer.blobs, self._with_methods)
+
+    def _with_methods(self, value: Opaque) -> object:
+        return HostObject(value, self._call) if value.methods else value
 
     def _call_async(
         self, name: str, args: tuple[object, ...], kwargs: dict[str, object]
