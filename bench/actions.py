@@ -27,6 +27,8 @@ from questions import is_right
 
 from pinjra.agents import CodeAgent, ToolCallingAgent
 from pinjra.agents.memory.messages import MessageForm
+from pinjra.agents.memory.steps import ActionStep
+from pinjra.agents.run.state import Run
 from pinjra.core.events import Event, ToolCalled
 from pinjra.models.base import ChatMessage, Completion, Model, ToolCall
 from pinjra.models.registry import load_model
@@ -325,6 +327,16 @@ class JsonForm(ToolCallingAgent):
             for turn, calls in enumerate(turns):
                 examples += _call_turn(f"e{number}{turn}", calls)
         return replace(super().message_form(), examples=tuple(examples))
+
+    def act(self, run: Run, step: ActionStep) -> None:
+        """Act, and ask whether the task is done, as the code agent asks small models."""
+        super().act(run, step)
+        if not step.is_final_answer and step.tool_results:
+            *others, last = step.tool_results
+            step.tool_results = (
+                *others,
+                f"{last}\nIf the task is done, call final_answer with its answer. Else go on.",
+            )
 
 
 def _call_turn(mark: str, calls: Sequence[tuple[str, dict[str, object], object]]) -> list[ChatMessage]:

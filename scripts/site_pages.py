@@ -115,6 +115,8 @@ def write() -> None:
         page.write_text(_with_programs(_rewritten(page)), "utf-8")
     _write_reference()
     settings = (DOCS / "zensical.toml").read_text("utf-8").replace('"reference/index.md"', _reference_nav())
+    forgotten = [f'"{page.name}"' for page in sorted(DOCS.glob("*.md")) if f'"{page.name}"' not in settings]
+    settings = settings.replace('"protocol.md"', ", ".join(['"protocol.md"', *forgotten]))
     (BUILD / "zensical.toml").write_text(settings, "utf-8")
     (DOCS / "zensical.toml").unlink()
 
@@ -227,9 +229,17 @@ the guest's are values (`Execution.error`), the others are exceptions below [`Pi
 def check() -> int:
     """Return 1, and say why, where a public name has no page, or its page lacks a parameter or what it raises."""
     problems = [problem for each in public_names() for problem in _lacks(each)]
+    problems += [
+        f"{page} loads something from another server" for page in HTML.rglob("*.html") if _loads(page)
+    ]
     for problem in problems:
         print(f"scripts/site: {problem}", file=sys.stderr)
     return 1 if problems else 0
+
+
+def _loads(page: Path) -> bool:
+    """Whether a page asks another server for something; links that a reader follows do not count."""
+    return bool(re.search(r'<(?:link|script|img)\b[^>]*(?:src|href)="https?://', page.read_text("utf-8")))
 
 
 def _lacks(each: Name) -> Iterator[str]:
