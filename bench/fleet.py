@@ -168,7 +168,13 @@ def chaos(seconds: float) -> None:
             ]
         stop.set()
         killer.join()
-    wrong = {i: (seen.get(i), status) for i, status in wanted.items() if seen.get(i) != status}
+    # On a machine with too much to do either clock may be the first to run out.
+    clocks = {"wall": "time", "processor": "time"}
+    wrong = {
+        i: (seen.get(i), status)
+        for i, status in wanted.items()
+        if clocks.get(seen.get(i, ""), seen.get(i)) != clocks.get(status, status)
+    }
     print(f"{len(seen)} verdicts, {len(wanted) - len(seen)} lost, {len(wrong)} misjudged {list(wrong.items())[:5]}; "
           f"limits met {max(late, default=0):.2f} s late at most; {files()} descriptors, {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10} MiB")  # fmt: skip
 

@@ -153,6 +153,12 @@ def test_a_number_that_counts_is_not_near_to_another(fleet):
     )
 
 
+def test_one_that_was_killed_by_nobody_knows_whom_has_a_second_chance_and_no_third(fleet):
+    code = "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)"
+    verdict = fleet.score_sync(code, [Case(stdout="1")], per_case=LIMITS)
+    assert (verdict.status, verdict.attempts) == ("exception", 2)
+
+
 def test_a_comparison_that_fails_is_no_end_of_anything(fleet):
     case = Case(call="f", args=(1,), equals=1, compare=lambda seen, wanted: abs(seen - wanted) < 1)
     assert status(fleet, "def f(x): return 'text'", case) == "wrong"

@@ -63,6 +63,7 @@ class CaseResult:
 
     Args:
         message: For people; never shown to the program.
+        is_killed: Its process was killed, and not for its time.
     """
 
     status: Status
@@ -70,6 +71,7 @@ class CaseResult:
     wall_seconds: float = 0.0
     cpu_seconds: float = 0.0
     memory_bytes: int = 0
+    is_killed: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -42,6 +42,7 @@ class Task:
 
     Args:
         lost: How often its box has ended while it was in there alone.
+        was_killed: Its process was killed, and nobody knows by whom.
     """
 
     request: Request
@@ -49,6 +50,7 @@ class Task:
     future: Future[Any] = field(default_factory=Future)
     lost: int = 0
     attempts: int = 1
+    was_killed: bool = False
 
     @property
     def is_batched(self) -> bool:
@@ -191,6 +193,12 @@ class LocalEngine:
             return
         self._failed_openings = 0
         for task, result in zip(batch, results, strict=True):
+            if (
+                result.is_killed and not task.was_killed
+            ):  # by its own hand, for memory, or by a stranger: then not again
+                task.was_killed = True
+                self._return(task)
+                continue
             if result.wall_seconds > 0:
                 share = min(result.cpu_seconds / result.wall_seconds, 1.0)
                 self._share += _SMOOTHING * (share - self._share)
@@ -199,14 +207,18 @@ class LocalEngine:
     def _again(self, batch: list[Task], end: object, why: BoxLost) -> None:
         """Put tasks whose box has ended back to the front, each to be run alone; or say that they ended it."""
         for task in reversed(batch):
-            task.attempts += 1
             task.lost += (len(batch) == 1) * (_STUCK if why.is_stuck else 1)
             if task.lost >= _LONE_LOSSES:
                 _give(task, _ended_its_box(end, str(why)))
                 continue
-            with self._change:
-                self._tasks.appendleft(task)
-                self._change.notify()
+            self._return(task)
+
+    def _return(self, task: Task) -> None:
+        """Put a task back to the front, to be run alone."""
+        task.attempts += 1
+        with self._change:
+            self._tasks.appendleft(task)
+            self._change.notify()
 
     def _not_opened(self, batch: list[Task], error: PinjraError) -> None:
         self._failed_openings += 1

@@ -34,6 +34,7 @@ _BOX = Limits(
     processes=128,
     tool_calls=None,
 )
+_PODS = 2  # at once at first
 Isolation = Literal["fork", "fresh"]
 
 
@@ -41,8 +42,8 @@ class Fleet:
     """Runs snippets and judges programs, as many at once as the machines can take.
 
     Args:
-        engine: "local" (this machine), "ray" (every node of the running or given cluster), or addresses of `pinjra serve`,
-            separated by commas.
+        engine: "local" (this machine), "ray" (every node of the running or given cluster), "kubernetes" (a pod for each box, or a
+            claim with `warm_pool=`), or addresses of `pinjra serve`, separated by commas.
         isolation: "fork": each snippet in a process forked from one warm jail, which has seen other snippets of this fleet but
             nothing of them is left; "fresh": each in a jail of its own, which costs some milliseconds more.
         executor: What a box is made of: any that can fork processes.
@@ -214,6 +215,8 @@ class Fleet:
 def _engine(name: str, executor: str, parameters: dict[str, Any], settings: dict[str, Any]) -> Engine:
     if name == "local":
         return LocalEngine(lambda: sandbox(executor, **parameters), **settings)
+    if name == "kubernetes":
+        return LocalEngine(lambda: sandbox(name, **parameters), **{"least": _PODS, **settings})
     if name.startswith(("http://", "https://")):
         from pinjra.fleet.services import service_engine
 
@@ -223,7 +226,7 @@ def _engine(name: str, executor: str, parameters: dict[str, Any], settings: dict
 
         return RayEngine(executor, parameters, settings)
     raise ConfigurationError(
-        f'engine= is "local", "ray" or addresses like "http://a:8700,http://b:8700", not {name!r}'
+        f'engine= is "local", "ray", "kubernetes" or addresses like "http://a:8700,http://b:8700", not {name!r}'
     )
 
 

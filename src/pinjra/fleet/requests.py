@@ -103,6 +103,11 @@ class SnippetResult:
     files: Mapping[str, bytes] = field(default_factory=dict, repr=False)
     build: SnippetResult | None = None
 
+    @property
+    def is_killed(self) -> bool:
+        """Return whether its process was killed, and not for its time."""
+        return self.returncode == -signal.SIGKILL and self.reason in ("memory", "exit")
+
 
 def infrastructure(message: str) -> SnippetResult:
     """Return the result of a snippet that could not be run; it says nothing about the snippet."""
@@ -146,9 +151,11 @@ def _reason(
         return "processor"
     if code == 0:
         return ""
-    if (
-        kind == "MemoryError" or code == -signal.SIGKILL
-    ):  # the kernel ends a process for memory with this signal
+    limit = request.limits.memory_bytes
+    # the kernel ends a process for memory with this signal; one that had little was ended by somebody else
+    if kind == "MemoryError" or (
+        code == -signal.SIGKILL and (not limit or said["memory_bytes"] * 2 >= limit)
+    ):
         return "memory"
     if report.get("stage") == "compile":
         return "compile"

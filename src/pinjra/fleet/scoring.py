@@ -62,6 +62,7 @@ def _case(result: SnippetResult, status: Status, message: str) -> CaseResult:
         wall_seconds=result.wall_seconds,
         cpu_seconds=result.cpu_seconds,
         memory_bytes=result.memory_bytes,
+        is_killed=result.is_killed,
     )
 
 

@@ -216,6 +216,7 @@ class Zygote:
             try:
                 self._control.send(json.dumps(message).encode())
             except OSError as error:
+                self._control.close()  # its process may live on for a while, of no use: the next session has another
                 raise StartupFailed(f"the zygote is gone: {error}") from error
             answer, fds = self._receive()
         if "failed" in answer:
@@ -248,6 +249,7 @@ class Zygote:
         except OSError as error:
             raise StartupFailed(f"the zygote does not answer: {error}") from error
         if not data:
+            self._control.close()
             raise StartupFailed("the zygote died")
         answer: dict[str, object] = json.loads(data)
         return answer, fds
