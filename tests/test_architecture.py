@@ -17,7 +17,7 @@ STANDARD_ONLY = ("core", "guard", "wire", "jail", "worker")
 OPTIONAL = {"numpy", "pandas", "PIL", "matplotlib"}
 
 # Public classes of one name in several files. It only shrinks, and goes when it is empty.
-KNOWN_TWICE = {"FinalAnswer", "Loop", "Meter", "ModelDelta", "Session", "ToolSchema"}
+KNOWN_TWICE = {"ModelDelta", "ToolSchema"}
 
 
 @functools.cache

@@ -22,6 +22,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from pinjra.core.cache_folder import cache_folder
 from pinjra.core.errors import ConfigurationError, MissingDependency, StartupFailed
 
 __all__ = ["Layer", "layer_for", "unpack"]
@@ -47,10 +48,10 @@ class Layer:
     modules: tuple[str, ...]
 
 
-def cache_folder() -> Path:
+def _place() -> Path:
     """Return where layers are kept: PINJRA_CACHE, else the user's cache folder."""
-    base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    return Path(os.environ.get("PINJRA_CACHE") or os.path.join(base, "pinjra")) / "packages"
+    given = os.environ.get("PINJRA_CACHE")
+    return (Path(given) if given else cache_folder()) / "packages"
 
 
 def layer_for(requirements: Iterable[str], folder: Path | None = None) -> Layer:
@@ -62,7 +63,7 @@ def layer_for(requirements: Iterable[str], folder: Path | None = None) -> Layer:
         StartupFailed: The index does not answer, or a wheel is broken (the host's or the index's fault).
     """
     wanted = sorted(map(_checked, requirements))
-    place = folder or cache_folder()
+    place = folder or _place()
     place.mkdir(parents=True, exist_ok=True)
     machine = f"{sys.implementation.cache_tag}-{sysconfig.get_platform()}"
     note = place / f"{hashlib.sha256(json.dumps([machine, *wanted]).encode()).hexdigest()[:32]}.json"

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypedDict
 
 from pinjra.core.access import AccessOptions
+from pinjra.core.files import GivenFiles
 from pinjra.guard.policy import ImportMode
 
 __all__ = ["BoxOptions", "SandboxOptions", "SessionOptions", "VendorOptions"]
@@ -18,6 +19,7 @@ class SessionOptions(AccessOptions, total=False):
     imports: ImportMode | None
     rollback: bool
     protected: Iterable[str]
+    files: GivenFiles
 
 
 class BoxOptions(SessionOptions, total=False):

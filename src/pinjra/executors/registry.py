@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, Unpack, cast, overload
 
 from pinjra.core.errors import ConfigurationError
-from pinjra.core.files import GivenFiles, given_files
+from pinjra.core.files import given_files
 from pinjra.core.limits import Limits
 from pinjra.executors.base import check_file_name
 from pinjra.executors.options import SandboxOptions
@@ -129,7 +129,6 @@ def sandbox(
     *,
     authorized_imports: Iterable[str] = (),
     limits: Limits | None = None,
-    files: GivenFiles = (),
     **options: Unpack[SandboxOptions],
 ) -> JailExecutor: ...
 @overload
@@ -138,7 +137,6 @@ def sandbox(
     *,
     authorized_imports: Iterable[str] = (),
     limits: Limits | None = None,
-    files: GivenFiles = (),
     **options: Unpack[SandboxOptions],
 ) -> SessionExecutor: ...
 @checked
@@ -147,7 +145,6 @@ def sandbox(
     *,
     authorized_imports: Iterable[str] = (),
     limits: Limits | None = None,
-    files: GivenFiles = (),
     **options: Unpack[SandboxOptions],
 ) -> PythonExecutor:  # of another package's executors this is all that is known
     """Return a started executor, to be used in a `with` statement.
@@ -156,14 +153,15 @@ def sandbox(
         name: "jail", "local", "docker", …; None for the default here.
         authorized_imports: Modules guest code may import besides the default list.
         limits: What one run may use; None for the defaults.
-        files: Put into the scratch folder: ["a.csv", Path, {"name": b"…"}].
-        options: Further parameters of the executor's class.
+        options: `files`, put into the scratch folder (["a.csv", Path, {"name": b"…"}]), and whatever else the executor's class
+            takes.
 
     Raises:
         ConfigurationError: Unknown name or parameter (the caller's fault); nothing was started.
         ExecutorUnavailable: This machine cannot give it; the message names what is missing and the choices.
         StartupFailed: The sandbox did not come up (the host's or provider's fault).
     """
+    files = options.pop("files", ())  # executors of other packages may not know it
     name = name or default_executor()
     known = constructor_parameters(executor_class(name)).under(
         "additional_authorized_imports", "authorized_imports"

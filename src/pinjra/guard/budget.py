@@ -21,7 +21,7 @@ from operator import attrgetter, length_hint
 
 from pinjra.core.execution import Cause
 from pinjra.core.limits import Limits
-from pinjra.guard.errors import FinalAnswer, GuestStop
+from pinjra.guard.errors import AnswerGiven, GuestStop
 
 __all__ = ["OperationBudget"]
 
@@ -114,10 +114,10 @@ class OperationBudget:
     def answer(self, value: object) -> None:
         """End the run with `value`."""
         self.check()
-        self.halt(FinalAnswer(value))
+        self.halt(AnswerGiven(value))
         self.check()
 
     def resume(self) -> None:
         """Go on after a final answer: its own methods are asked what it looks like, within what is left of the budget."""
-        if isinstance(self.stop, FinalAnswer):
+        if isinstance(self.stop, AnswerGiven):
             self.stop = None

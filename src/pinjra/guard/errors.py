@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pinjra.core.execution import Cause
 
 __all__ = [
-    "FinalAnswer",
+    "AnswerGiven",
     "GuardRefused",
     "GuestStop",
     "RefusedAccess",
@@ -72,7 +72,7 @@ class GuestStop(BaseException):
         self.cause = cause
 
 
-class FinalAnswer(GuestStop):
+class AnswerGiven(GuestStop):
     """Ends a run with an answer: `value` is the guest's own object."""
 
     def __init__(self, value: object) -> None:

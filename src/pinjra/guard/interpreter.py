@@ -19,7 +19,7 @@ from pinjra.guard.audit import Watch
 from pinjra.guard.budget import OperationBudget
 from pinjra.guard.builtins import guest_builtins
 from pinjra.guard.compiler import RESULT, Compiler, compile_plain, is_coroutine
-from pinjra.guard.errors import FinalAnswer, GuardRefused, GuestStop
+from pinjra.guard.errors import AnswerGiven, GuardRefused, GuestStop
 from pinjra.guard.imports import Importer
 from pinjra.guard.policy import Policy
 from pinjra.guard.reports import report_exception, report_refused, report_stop, report_syntax
@@ -197,7 +197,7 @@ class Interpreter:
             sys.setrecursionlimit(_LEAST_DEPTH)
         value = self._namespace.pop(RESULT, None)
         operations, notes, stop = self._budget.used, self._restore(), self._budget.stop
-        if isinstance(stop, FinalAnswer):
+        if isinstance(stop, AnswerGiven):
             self._budget.resume()
             return Outcome(value=stop.value, is_final=True, operations=operations, notes=notes)
         error = None

@@ -5,28 +5,15 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from pinjra.core.cache_folder import cache_folder
 from pinjra.models.catalog import Weights, find
 from pinjra.models.errors import WeightsUnavailable, WrongHash
 from pinjra.models.sources import HubSource, PartsSource, Report, Source
 
 __all__ = ["cache_folder", "located", "pull"]
-
-
-def cache_folder() -> Path:
-    """Return the user's cache folder for Pinjra, by the conventions of the system (XDG on Linux); not created."""
-    home = Path.home()
-    if sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local")
-    elif sys.platform == "darwin":
-        base = home / "Library" / "Caches"
-    else:
-        given = os.environ.get("XDG_CACHE_HOME", "")
-        base = Path(given) if Path(given).is_absolute() else home / ".cache"  # relative: ignored (XDG spec)
-    return base / "pinjra"
 
 
 def located(weights: Weights) -> Path | None:

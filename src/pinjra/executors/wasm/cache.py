@@ -25,6 +25,7 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from pinjra.core import cache_folder as core
 from pinjra.core.errors import ExecutorUnavailable, StartupFailed
 from pinjra.executors.bootstrap.worker_zip import worker_zip
 from pinjra.executors.wasm.child import command
@@ -39,16 +40,8 @@ _log = logging.getLogger("pinjra.wasm")
 
 
 def cache_folder() -> Path:
-    """Return the user's cache folder for compiled modules, by the conventions of the system; not created."""
-    home = Path.home()
-    if sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local")
-    elif sys.platform == "darwin":
-        base = home / "Library" / "Caches"
-    else:
-        given = os.environ.get("XDG_CACHE_HOME", "")
-        base = Path(given) if Path(given).is_absolute() else home / ".cache"  # relative: ignored (XDG spec)
-    return base / "pinjra" / "wasm"
+    """Return the user's cache folder for compiled modules; not created."""
+    return core.cache_folder() / "wasm"
 
 
 @cache

@@ -34,7 +34,7 @@ from pinjra.wire.messages import (
     pack,
 )
 
-__all__ = ["Instance", "Lane", "Launch", "Meter", "plain", "stop_message"]
+__all__ = ["Instance", "Lane", "Launch", "ProcessMeter", "plain", "stop_message"]
 
 _OUT_OF_MEMORY = re.compile("out of memory|memory allocation of", re.IGNORECASE)  # as V8 and Rust say it
 _READ_BYTES = 64 << 10
@@ -45,7 +45,7 @@ _KIND = re.compile(rb'"([A-Z][A-Za-z]*)"')
 _TAKEN = {cls.__name__: cls for cls in (Bound, Done, Failed, FileData, FileList)}
 
 
-class Meter(Protocol):
+class ProcessMeter(Protocol):
     """Looks at one process from the outside."""
 
     def used(self, pid: int) -> tuple[float, int]:
@@ -70,7 +70,7 @@ class Launch:
     """
 
     command: tuple[str, ...]
-    meter: Meter
+    meter: ProcessMeter
     folder: Path
     stdin: bytes = b""
     report: bytes = b""
