@@ -61,7 +61,8 @@ class Tenants:
 
     def __init__(self, settings: ServeSettings) -> None:
         self._tenants = {name: Tenant(name, quota) for name, quota in settings.tenants.items()}
-        self._anybody = None if settings.tenants else Tenant("local", _ANYBODY)
+        anybody = _ANYBODY.model_copy(update={"sessions": settings.sessions})
+        self._anybody = None if settings.tenants else Tenant("local", anybody)
 
     def of(self, headers: Mapping[str, str]) -> Tenant:
         """Return the tenant whose token stands in `Authorization: Bearer`, `X-API-Key` or `X-Access-Token`.
