@@ -37,6 +37,7 @@ def test_a_run_tells_everything_as_it_comes_and_its_end_last(alice, begin, follo
     assert "".join(d["text"] for n, d in events if n == "OutputText") == "twenty 20\n"
     assert by_name["FinalAnswer"]["value"] == "42"
     assert by_name["end"]["state"] == "success" and by_name["end"]["money"] > 0
+    assert 'pinjra_agent_runs_total{state="success",tenant="alice"}' in alice.get("/metrics").text
     assert by_name["end"]["files"] == [{"name": "out.txt", "size": 4}]
 
 

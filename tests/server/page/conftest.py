@@ -56,7 +56,7 @@ approval = "code"
 """
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # not longer: while it is open, this thread counts as one of an event loop
 def browser():
     if CHROMIUM is None:
         pytest.skip("there is no Chromium here: apt-get install chromium")

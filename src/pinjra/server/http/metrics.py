@@ -46,6 +46,12 @@ class Metrics:
         self.tokens = Counter(
             "pinjra_model_tokens", "Tokens of models", ["tenant", "model", "kind"], registry=self.registry
         )
+        self.agent_runs = Counter(
+            "pinjra_agent_runs",
+            "Runs of agents by how they ended",
+            ["tenant", "state"],
+            registry=self.registry,
+        )
         load = Gauge("pinjra_load", "Load of the machine, last minute", registry=self.registry)
         load.set_function(lambda: os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0)
         memory = Gauge("pinjra_memory_bytes", "Largest memory of the service so far", registry=self.registry)

@@ -56,6 +56,7 @@ export function NodePage() {
     </dl>
     <${Line} values=${rates} />
     <div class="columns"><${Bars} title="Sessions by tenant" sums=${sum(last.found, "pinjra_sessions", "tenant")} /><${Bars} title="Runs by tenant" sums=${sum(last.found, "pinjra_runs_total", "tenant")} />
+    <${Bars} title="Tasks of agents, by how they ended" sums=${sum(last.found, "pinjra_agent_runs_total", "state")} />
     <${Bars} title="Runs that failed, by kind" sums=${errors} empty="None has failed." /></div>
   </div>`;
 }

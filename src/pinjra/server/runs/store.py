@@ -288,6 +288,7 @@ class AgentRuns:
             run.end("error", f"{type(error).__name__}: an error of the service")
         finally:
             run.log.close()
+            self._hub.metrics.agent_runs.labels(run.record.tenant, run.record.state).inc()
 
 
 def _refusal(tenant: Tenant) -> str:
