@@ -33,6 +33,7 @@ SLOW = (
     ),
     *("server/", "tools/test_mcp.py", "worker/test_hostile.py", "executors/test_session_hostile.py"),
     *("models/test_weights.py", "cli/test_commands.py", "cli/test_try.py"),
+    *("typing/", "agents/test_traces.py"),
 )
 
 TEMPORARY = pytest.StashKey[str]()
