@@ -331,7 +331,11 @@ async def create_completion(request: Request) -> Response:
     pieces = models.pieces(tenant, wanted.model, question)
     first = await anext(pieces, None)  # what is wrong from the beginning is still said by the status
     if wanted.stream:
-        return EventSourceResponse(_events(first, pieces, wanted), sep="\n")
+        return EventSourceResponse(
+            _events(first, pieces, wanted),
+            sep="\n",
+            shutdown_grace_period=request.app.state.settings.drain_seconds,
+        )
     done = first if isinstance(first, Completion) else Completion()
     async for piece in pieces:
         if isinstance(piece, Completion):

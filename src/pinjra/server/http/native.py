@@ -178,7 +178,9 @@ async def run_code(request: Request) -> Response:
     hub, held = hub_of(request), _held(request)
     wanted = await body_of(request, RunRequest)
     if wanted.stream:
-        return EventSourceResponse(_events(hub, held, wanted))
+        return EventSourceResponse(
+            _events(hub, held, wanted), shutdown_grace_period=hub.settings.drain_seconds
+        )
     async with hub.using(held) as executor:
         done = await hub.run(held, lambda: execute(executor, held.tenant, wanted), code=wanted.code)
     return JSONResponse(await hub.call(execution_json, done))  # a large value takes a while

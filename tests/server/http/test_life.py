@@ -1,0 +1,117 @@
+"""A service's end, and the end of what it runs: by request, by kill -9, in the middle of work."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+
+from .conftest import ALICE, start
+
+SETTINGS = f'drain_seconds = 30\n[tenants.alice]\ntoken = "{ALICE}"\n'
+
+
+@pytest.fixture
+def own(tmp_path):
+    """A service of this test: its process and a client."""
+    (tmp_path / "settings.toml").write_text(SETTINGS)
+    process, url = start(tmp_path / "settings.toml")
+    with httpx.Client(base_url=url, headers={"Authorization": f"Bearer {ALICE}"}, timeout=60) as client:
+        yield process, client
+    process.kill()
+    process.wait()
+
+
+def below(pid):
+    """Processes that this one has started, and they in turn."""
+    children = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            parent = int(stat.read_text().rpartition(")")[2].split()[1])
+        except OSError:
+            continue
+        children.setdefault(parent, []).append(int(stat.parent.name))
+    found = children.get(pid, [])
+    for each in found:
+        found += children.get(each, [])
+    return found
+
+
+def is_there(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def wait_until(condition):
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def opened(client):
+    return client.post("/v1/sessions", json={}).headers["Location"]
+
+
+def test_a_run_in_progress_ends_before_a_service_that_is_asked_to_end(own):
+    process, client = own
+    path, found, begun = opened(client), {}, threading.Event()
+    code = "print('on', flush=True)\nimport time\ntime.sleep(1.5)\n'whole'"
+
+    def run():
+        with client.stream("POST", f"{path}/runs", json={"code": code, "stream": True}) as answer:
+            text = ""
+            for piece in answer.iter_text():
+                text += piece
+                if "on" in text:
+                    begun.set()
+            found["text"] = text
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    assert begun.wait(30)
+    started = below(process.pid)
+    process.terminate()
+    thread.join(60)
+    assert '"value": "whole"' in found["text"]
+    assert process.wait(60) == 0
+    assert not [pid for pid in started if is_there(pid)]
+
+
+def test_a_worker_that_is_killed_is_said_by_the_status_and_the_others_go_on(own):
+    process, client = own
+    other = opened(client)
+    client.post(f"{other}/runs", json={"code": "x = 1"})
+    before = set(below(process.pid))
+    path = opened(client)
+    client.post(f"{path}/runs", json={"code": "x = 2"})
+    for pid in set(below(process.pid)) - before:
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            continue
+    answer = client.post(f"{path}/runs", json={"code": "x"})
+    # Which of its processes were new depends on what was opened in advance: either it is lost and says so, or it is whole.
+    is_lost = answer.status_code == 410 and answer.json()["error"]["kind"] == "session_lost"
+    assert is_lost or answer.json()["error"] is not None or answer.json()["value"] == 2
+    assert client.post(f"{other}/runs", json={"code": "x"}).json()["value"] == 1
+    assert client.post(f"{opened(client)}/runs", json={"code": "3"}).json()["value"] == 3
+
+
+def test_a_service_that_is_killed_leaves_no_process(own):
+    process, client = own
+    for _ in range(2):
+        client.post(f"{opened(client)}/runs", json={"code": "x = 1"})
+    client.post("/run_code", json={"code": "print(1)", "language": "python"})
+    started = below(process.pid)
+    assert started
+    process.kill()
+    process.wait()
+    wait_until(lambda: not [pid for pid in started if is_there(pid)])
