@@ -98,3 +98,15 @@ def test_a_small_model_is_asked_whether_the_task_is_done() -> None:
     told = [message.content for message in model.requests[1].messages if message.role == "user"][-1]
     assert "Files written: plot.png (1 bytes)" in told
     assert "If the task is done, call final_answer" in told
+
+
+def test_the_model_is_told_of_files_that_are_in_the_box_already() -> None:
+    model = code_model("open('b.txt', 'w').write('B')\nfinal_answer(open('a.csv').read())")
+    files = [{"a.csv": b"x,y\n1,2\n", ".hidden": b""}]
+    with CodeAgent(
+        [], model, executor_type="local", executor_kwargs={"files": files}, verbosity_level=0
+    ) as agent:
+        assert agent.run("read") == "x,y\n1,2\n"
+    said = "".join(str(message.content) for message in model.requests[0].messages)
+    assert "- a.csv (8 bytes)\n    x,y\n    1,2" in said
+    assert ".hidden" not in said

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pandas as pd
@@ -56,3 +58,49 @@ def test_the_limit_of_a_value_may_be_raised() -> None:
     ) as box:
         box.send_variables({"data": b"x" * (100 << 20)})
         assert box.run("data").value == b"x" * (100 << 20)
+
+
+MEMORY = """
+import resource, sys
+from pinjra import Limits, sandbox
+
+def size_of(value):
+    if hasattr(value, "memory_usage"):
+        return int(value.memory_usage(deep=True).sum())
+    return sys.getsizeof(value) + sum(map(sys.getsizeof, value) if isinstance(value, list) else ())
+
+limits = Limits(value_bytes={value_bytes}, memory_bytes=3 << 30, wall_seconds=300, cpu_seconds=300)
+import pandas
+with sandbox("local", imports="standard", authorized_imports=["pandas"], limits=limits) as box:
+    box.run("1")
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    done = box.run({code!r})
+    grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) << 10
+    assert done.error is None, done.error
+    box.send_variables({{"back": done.value}})
+    print(len(done.value), grown / size_of(done.value), box.run("len(back)").value)
+"""
+
+
+@pytest.mark.parametrize(
+    ("code", "length", "value_bytes"),
+    [
+        ("list(range(2_000_000))", 2_000_000, 64 << 20),
+        (
+            "import pandas as pd\npd.DataFrame({'n': range(1_000_000), 't': [f'row {i}' for i in range(1_000_000)]})",
+            1_000_000,
+            64 << 20,
+        ),
+        ("b'x' * (150 << 20)", 150 << 20, 160 << 20),
+    ],
+    ids=["two million integers", "a table of a million rows with text", "150 MiB"],
+)
+def test_a_large_value_takes_at_most_three_times_its_memory_here(
+    code: str, length: int, value_bytes: int
+) -> None:
+    program = MEMORY.format(code=code, value_bytes=value_bytes)
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    came, ratio, went = done.stdout.split()
+    assert (int(came), int(went)) == (length, length)
+    assert float(ratio) < 3

@@ -15,10 +15,12 @@ from pinjra.agents.run.options import RunOptions
 from pinjra.agents.run.results import RunResult
 from pinjra.agents.run.sessions import LastRun
 from pinjra.agents.run.state import CURRENT_RUN, AgentSpec, Outcome, Run, Sink
-from pinjra.core.errors import ConfigurationError
-from pinjra.core.files import describe_files
+from pinjra.core.errors import ConfigurationError, ExecutorUnavailable
+from pinjra.core.files import GivenFile, describe_files
 
 __all__ = ["execute", "outcome", "prepare", "take_step"]
+
+_SHORT_BYTES = 256 << 10  # of a file whose first lines are looked at, in a folder that was filled before
 
 
 def execute(agent: AgentSpec, options: RunOptions, sink: Sink | None = None) -> Outcome:
@@ -73,7 +75,11 @@ def _driven(run: Run) -> Outcome:
     with _in_session(run):
         _send_files(run)
         if options.memory is None:
-            task = options.task + _described(options.variables) + describe_files(options.files)
+            task = (
+                options.task
+                + _described(options.variables)
+                + describe_files((*options.files, *_files_there(run)))
+            )
             task += options.answer.words if options.answer else ""
             names = tuple(options.variables)
             run.memory.append(TaskStep(task=task, task_images=options.images, variables=names))
@@ -95,6 +101,20 @@ def _send_files(run: Run) -> None:
     for file in run.options.files:
         if run.session is not None:
             run.session.executor.put_files([{file.name: file.source}])
+
+
+def _files_there(run: Run) -> Iterator[GivenFile]:
+    """Yield what lies in the session's folder besides the run's own files: given to the executor, or written before."""
+    if run.session is None:
+        return
+    executor, own = run.session.executor, {file.name for file in run.options.files}
+    try:
+        for name, size in executor.list_files().items():
+            if name not in own and not any(part.startswith((".", "_")) for part in name.split("/")):
+                source = executor.get_file(name) if size <= _SHORT_BYTES else b""
+                yield GivenFile(name=name, size=size, source=source)
+    except (ExecutorUnavailable, FileNotFoundError):  # it has no files, or one was a moment ago
+        return
 
 
 @contextmanager
