@@ -31,6 +31,10 @@ _NEEDED = {"e2b": "e2b", "IPython": "ipython", "connectrpc": "connectrpc"}
 _PRELOAD = (
     "pinjra.server.http.e2b.inside.kernel",
     "pinjra.server.http.e2b.inside.charts",
+    "anyio._backends._asyncio",  # these are imported at first use only, in each box anew
+    "IPython.core.completerlib",
+    "IPython.core.crashhandler",
+    "IPython.core.magics",
     "numpy",
     "pandas",
     "matplotlib.pyplot",

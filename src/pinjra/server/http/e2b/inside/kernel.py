@@ -180,6 +180,7 @@ def _make_shell(stream: socket.socket) -> Shell:
         _enable_matplotlib_integration()
     if "PIL.Image" in sys.modules:
         _show_images()
+    shell.run_cell("None", silent=True)  # what the first cell takes longer than others
     return shell
 
 

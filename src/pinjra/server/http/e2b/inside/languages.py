@@ -55,6 +55,7 @@ def start_program(
         [started, *(part.format(runner=runner, fd=stream.fileno()) for part in command[1:])],
         cwd=cwd,
         environment={
+            "NODE_PATH": "/usr/local/lib/node_modules:/usr/lib/node_modules",  # what `npm install -g` has installed
             **environment,
             "PINJRA_PYTHON": sys.executable,
             # There is no /proc, by which the loader finds what lies beside a program
