@@ -85,7 +85,9 @@ class Context:
                 raise
         ours.setblocking(False)
         self._reader, self._writer = await asyncio.open_connection(sock=ours, limit=_LINE_BYTES)
-        self._child, self._known = child, self._place.variables
+        self._child = child
+        # Java's are properties of the machine, which the environment of its process does not set
+        self._known = {} if self.language == "java" else self._place.variables
         return child
 
     def _fork(self, child: Child, theirs: socket.socket, folder: str) -> None:
@@ -127,6 +129,8 @@ class Context:
                 if event["type"] != "done":
                     yield event
         except (Unavailable, OSError) as error:
+            self.stop()
+            is_done = True
             yield _error("ContextUnavailable", str(error))
         finally:
             if child is None or is_done or child.status is not None:
@@ -166,6 +170,7 @@ class Context:
                     if event["type"] == "done":
                         return
                     if event.get("name") == "ContextRestarting":
+                        self.stop()
                         yield {"type": "done"}
                         return
                 if is_silent:
