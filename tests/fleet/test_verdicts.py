@@ -125,6 +125,10 @@ def test_a_test_runs_in_another_box_and_may_use_all_that_the_program_defines(fle
         ("def f(g, x): return g(g(x))", "assert f(lambda v: v + 1, 1) == 3"),
         ("def f(g):\n    return lambda *a: g(*a) * 2", "@f\ndef h(x): return x + 1\nassert h(1) == 4"),
         ("class M:\n    def __enter__(self): return 5\n    def __exit__(self, *e): pass", "with M() as m:\n    assert m == 5"),
+        (
+            "class Stack(list):\n    push = list.append\nimport enum\nclass C(enum.Enum):\n    A = 1",
+            "s = Stack()\ns.push(1)\nassert s == [1] and s.pop() == 1 and len(s) == 0 and C.A == C.A and C.A.value == 1",
+        ),
         ("async def f(x): return x + 1", "import asyncio\nassert asyncio.run(f(1)) == 2"),
         (
             "from dataclasses import dataclass\n@dataclass\nclass A:\n    b: int\n    def put(self, n): self.b += n",

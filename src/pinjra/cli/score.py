@@ -41,6 +41,7 @@ __all__ = ["score"]
 @click.option("--k", "ks", default="1,10,100", show_default=True, metavar="K,K", help="The k of pass@k.")
 @click.option("--all-cases", is_flag=True, help="Run later cases of a sample too when one has failed.")
 @click.option("--preload", default="", metavar="A,B", help="Modules that every sample finds imported.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the samples' random numbers.")
 @click.option("--out", type=click.Path(dir_okay=False, writable=True), help="Verdicts as JSON lines.")
 def score(
     problems: str,
@@ -54,6 +55,7 @@ def score(
     ks: str,
     all_cases: bool,
     preload: str,
+    seed: int,
     out: str | None,
 ) -> int:  # fmt: skip
     """Judge SAMPLES on PROBLEMS: HumanEval, MBPP, or standard input and output, as JSON lines.
@@ -73,13 +75,15 @@ def score(
         raise ConfigurationError(f"--k takes whole numbers separated by commas, not {ks!r}")
     limits = Limits(wall_seconds=wall_seconds, cpu_seconds=wall_seconds, memory_bytes=memory_mib << 20)
     programs = ((sample.program(problem), problem.cases) for problem, sample in wanted)
-    with Fleet(engine, isolation=isolation, limits=limits, preload=names(preload)) as fleet:
+    with Fleet(engine, isolation=isolation, limits=limits, preload=names(preload), seed=seed) as fleet:
         verdicts = fleet.score_many(
             programs, stop_at=None if all_cases else "first", progress=sys.stderr.isatty()
         )
         judged = list(zip(wanted, verdicts, strict=True))
     if out is not None:
-        Path(out).write_text("".join(f"{json.dumps(_row(p, v))}\n" for (p, _), v in judged), encoding="utf-8")
+        Path(out).write_text(
+            "".join(f"{json.dumps({**_row(p, v), 'seed': seed})}\n" for (p, _), v in judged), encoding="utf-8"
+        )
     return _show(
         [(problem.id, verdict) for (problem, _), verdict in judged], [int(k) for k in ks.split(",") if k]
     )

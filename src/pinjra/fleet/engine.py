@@ -291,10 +291,9 @@ class _Lane:
             raise
 
     def _judged(self, task: Task, case: Case) -> CaseResult:
-        limits = task.request.limits
         if case.call:
-            return judge_call(self._box("program"), task.request.code, case, limits)
-        return judge_test(self._box("program"), self._box("test"), task.request.code, case, limits)
+            return judge_call(self._box("program"), task.request, case)
+        return judge_test(self._box("program"), self._box("test"), task.request, case)
 
     def close(self) -> None:
         """End the boxes."""
@@ -308,6 +307,6 @@ def _result(task: Task, result: SnippetResult) -> SnippetResult | CaseResult:
     return result if task.case is None else judge_output(task.case, result)
 
 
-def task_of(code: str, case: Case, limits: Limits) -> Task:
+def task_of(code: str, case: Case, limits: Limits, seed: int | None) -> Task:
     """Return the task of judging one case."""
-    return Task(request=request_of(code, case, limits), case=case)
+    return Task(request=request_of(code, case, limits, seed), case=case)

@@ -51,6 +51,7 @@ class Fleet:
         boxes: How many at once at first; None: one a processor. It grows up to `most_boxes` while tasks wait and processors idle.
         limits: Of each snippet, unless a call says others.
         box_limits: Of a whole box.
+        seed: Of the random numbers of each snippet; None: others for each.
         options: Further parameters of `sandbox()` for each box (`packages`, `python_path`, `env`, …), or of the engine.
     """
 
@@ -65,11 +66,13 @@ class Fleet:
         most_boxes: int | None = None,
         limits: Limits = PER_CASE,
         box_limits: Limits = _BOX,
+        seed: int | None = None,
         **options: Any,
     ) -> None:
         if isolation not in ("fork", "fresh"):
             raise ConfigurationError(f'isolation= is "fork" or "fresh", not {isolation!r}')
         self.limits = limits
+        self.seed = seed
         settings: dict[str, Any] = {
             "preload": tuple(preload),
             "least": boxes,
@@ -93,7 +96,7 @@ class Fleet:
         fetch: Iterable[str] = (),
     ) -> Future[SnippetResult]:  # fmt: skip
         """Return the future result of one snippet. In asyncio: `await asyncio.wrap_future(...)`."""
-        return self.submit_request(_request(code, stdin, files, limits or self.limits, fetch))
+        return self.submit_request(_request(code, stdin, files, limits or self.limits, fetch, self.seed))
 
     def submit_request(self, request: Request) -> Future[SnippetResult]:
         """Return the future result of one snippet, or program, that is already described as a `Request`."""
@@ -126,7 +129,9 @@ class Fleet:
         names = tuple(fetch)
         pairs = zip(codes, itertools.repeat("") if inputs is None else inputs, strict=False)
         calls = (
-            lambda code=code, stdin=stdin: self.submit_request(_request(code, stdin, files, chosen, names))
+            lambda code=code, stdin=stdin: self.submit_request(
+                _request(code, stdin, files, chosen, names, self.seed)
+            )
             for code, stdin in pairs
         )
         return Results(calls, self._engine.room, _indexed, ordered=ordered, progress=progress)
@@ -175,7 +180,7 @@ class Fleet:
         """Return the future verdict of a program on its cases."""
         if not cases:
             raise ConfigurationError("a program is scored by at least one Case")
-        return _Scoring(self._engine, code, cases, per_case or self.limits, stop_at).future
+        return _Scoring(self._engine, code, cases, per_case or self.limits, stop_at, self.seed).future
 
     def score_many(
         self,
@@ -231,12 +236,19 @@ def _engine(name: str, executor: str, parameters: dict[str, Any], settings: dict
 
 
 def _request(
-    code: str, stdin: str | bytes, files: Mapping[str, bytes] | None, limits: Limits, fetch: Iterable[str]
+    code: str,
+    stdin: str | bytes,
+    files: Mapping[str, bytes] | None,
+    limits: Limits,
+    fetch: Iterable[str],
+    seed: int | None,
 ) -> Request:
     if not isinstance(code, str):
         raise ConfigurationError(f"a snippet is a text, not {type(code).__name__}")
     data = stdin.encode() if isinstance(stdin, str) else stdin
-    return Request(code=code, stdin=data, files=dict(files or {}), limits=limits, fetch=tuple(fetch))
+    return Request(
+        code=code, stdin=data, files=dict(files or {}), limits=limits, fetch=tuple(fetch), seed=seed
+    )
 
 
 def _indexed(index: int, result: Any) -> Any:
@@ -247,10 +259,17 @@ class _Scoring:
     """The cases of one program, one after the other; or all at once where none stops the others."""
 
     def __init__(
-        self, engine: Engine, code: str, cases: Sequence[Case], limits: Limits, stop_at: str | None
+        self,
+        engine: Engine,
+        code: str,
+        cases: Sequence[Case],
+        limits: Limits,
+        stop_at: str | None,
+        seed: int | None,
     ) -> None:
         self.future: Future[Verdict] = Future()
         self._engine, self._code, self._cases, self._limits = engine, code, cases, limits
+        self._seed = seed
         self._is_stopping = stop_at == "first"
         self._found: dict[int, CaseResult] = {}
         self._attempts = 1
@@ -258,7 +277,7 @@ class _Scoring:
             self._begin(index)
 
     def _begin(self, index: int) -> None:
-        task = task_of(self._code, self._cases[index], self._limits)
+        task = task_of(self._code, self._cases[index], self._limits, self._seed)
         task.future.add_done_callback(lambda done: self._take(index, task, done))
         try:
             self._engine.submit(task)

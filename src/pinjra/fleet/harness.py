@@ -16,8 +16,6 @@ import atexit
 import builtins
 import contextlib
 import ctypes
-import dataclasses
-import enum
 import functools
 import gc
 import importlib
@@ -27,6 +25,7 @@ import linecache
 import logging
 import math
 import os
+import random
 import resource
 import select
 import shutil
@@ -43,7 +42,7 @@ import weakref
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from typing import Any, NoReturn, cast
 
-from pinjra.core.values import Opaque, Record
+from pinjra.core.values import Opaque
 from pinjra.jail.spawn import forks
 from pinjra.wire.values.codec import ValueLimits, decode, encode
 from pinjra.worker.interpreter.environment import reseed
@@ -59,6 +58,7 @@ _TOLD = (
     "mode",
     "setup",
     "entry",
+    "seed",
     "argv",
     "cpu_seconds",
     "memory_bytes",
@@ -456,6 +456,16 @@ def _limit(request: Message) -> None:
         resource.setrlimit(resource.RLIMIT_DATA, (request["memory_bytes"],) * 2)
 
 
+def _seed(seed: int | None) -> None:
+    """Draw the random numbers of a seed, or others than all other children."""
+    if seed is None:
+        reseed()
+        return
+    random.seed(seed)
+    if "numpy.random" in sys.modules:
+        sys.modules["numpy.random"].seed(seed)
+
+
 def _start(argv: list[str]) -> int:
     """Be another program; return the status for one that is not there."""
     os.set_inheritable(_CONTROL, False)
@@ -519,6 +529,8 @@ class _Guest:
             else:
                 self._begin(request)
                 status = self.main()
+        except BaseException:  # our bug: the words of it are all that can be had
+            traceback.print_exc()
         finally:
             os._exit(status)
 
@@ -532,7 +544,7 @@ class _Guest:
         ):  # then it is a module that others use: what it does as a program is not asked for
             self.module.__name__ = _MODULE
         sys.modules[self.module.__name__] = self.module
-        reseed()  # the children of one process must not share their random numbers
+        _seed(request["seed"])
 
     def main(self) -> int:
         """Return the exit status."""
@@ -644,16 +656,11 @@ class _Guest:
 
     def _given(self, value: object) -> Message:
         tree, blobs = encode(value, self.limits, self._kept)
-        if dataclasses.is_dataclass(value) or isinstance(
-            value, enum.Enum
-        ):  # it crosses as data; the object stays at hand
-            return {
-                "value": tree,
-                "blobs": blobs,
-                "handle": self._kept(value).handle,
-                "type": type(value).__name__,
-            }
-        return {"value": tree, "blobs": blobs}
+        if type(value).__module__ != self.module.__name__:
+            return {"value": tree, "blobs": blobs}
+        # an object of the program's own class crosses as data (a dataclass, a kind of list, …), and stays at hand
+        kept = self._kept(value)
+        return {"value": tree, "blobs": blobs, "handle": kept.handle, "type": kept.type}
 
     def _failed(self, error: BaseException) -> Message:
         try:
@@ -760,8 +767,8 @@ class _Test:
 
     def _taken(self, answer: Message) -> object:
         value = decode(answer["value"], answer["blobs"], self._remote)
-        if isinstance(value, Record) and isinstance(answer.get("handle"), int):
-            return _Remote(self, Opaque(str(answer.get("type", "")), "", answer["handle"]), value)
+        if not isinstance(value, _Remote) and isinstance(answer.get("handle"), int):
+            return _Remote(self, Opaque(str(answer.get("type", "")), "", answer["handle"]), is_data=True)
         return value
 
     def _called_back(self, answer: Message) -> Message:
@@ -804,18 +811,18 @@ class _Remote:
     """An object of the code under test: it can be called, read item by item, asked for attributes, and handed back; nothing else.
 
     SECURITY: no operator is passed on, so an object whose comparisons lie is equal to nothing here. What is data is compared as
-    data: `_record` is what a dataclass or a member of an enumeration consists of.
+    data: a dataclass, a member of an enumeration, or a kind of list, dict or number.
     """
 
     _test: _Test
     _handle: int
     _kind: str
     _about: str
-    _record: Record | None
+    _is_data: bool
 
-    def __init__(self, test: _Test, opaque: Opaque, record: Record | None = None) -> None:
+    def __init__(self, test: _Test, opaque: Opaque, *, is_data: bool = False) -> None:
         self.__dict__.update(
-            _test=test, _handle=opaque.handle, _kind=opaque.type, _about=opaque.repr, _record=record
+            _test=test, _handle=opaque.handle, _kind=opaque.type, _about=opaque.repr, _is_data=is_data
         )
 
     def __call__(self, *args: object, **kwargs: object) -> object:
@@ -839,9 +846,12 @@ class _Remote:
         self._by("__setattr__", name, value)
 
     def __eq__(self, other: object) -> bool:
-        return self is other or (
-            isinstance(other, _Remote) and self._record is not None and self._record == other._record
-        )
+        return self is other or (self._is_data and bool(self._data() == _plain(other)))
+
+    def _data(self) -> object:
+        """Return what it consists of, now."""
+        answer = self._test.guest._ask({"call": [self._handle - 1], "args": None})
+        return decode(answer["value"], answer["blobs"]) if "value" in answer else _MISSING
 
     __hash__ = object.__hash__
 
@@ -884,6 +894,10 @@ class _Remote:
 
     def __repr__(self) -> Any:
         return self._by("__repr__")
+
+
+def _plain(value: object) -> object:
+    return value._data() if isinstance(value, _Remote) and value._is_data else value
 
 
 _CALLBACK = "a function of the test"

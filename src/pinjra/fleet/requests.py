@@ -34,6 +34,7 @@ class Request:
         argv: Start this program instead of the code, where the box has programs.
         build: Start this one first, in the same folder; when it fails, that is all.
         setup, entry: Of a test: source that runs before it, and the function that it is about.
+        seed: Of `random`, and of numpy's where it is loaded; None: another for each.
         others_seconds: How long others may take for all of their answers to it: its clock stands still meanwhile.
     """
 
@@ -48,6 +49,7 @@ class Request:
     mode: Mode = "program"
     setup: str = ""
     entry: str = ""
+    seed: int | None = None
     others_seconds: float = 0.0
 
     def data(self) -> dict[str, Any]:
@@ -64,6 +66,7 @@ class Request:
             "mode": self.mode,
             "setup": self.setup,
             "entry": self.entry,
+            "seed": self.seed,
             "others_seconds": self.others_seconds,
             "wall_seconds": limits.wall_seconds or UNLIMITED_SECONDS,
             "cpu_seconds": limits.cpu_seconds or UNLIMITED_SECONDS,

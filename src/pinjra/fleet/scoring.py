@@ -43,7 +43,7 @@ _ENDED: Mapping[str, Any] = {
 }
 
 
-def request_of(code: str, case: Case, limits: Limits) -> Request:
+def request_of(code: str, case: Case, limits: Limits, seed: int | None = None) -> Request:
     """Return what a box is given for a case: the program, and never what is expected of it."""
     stdin = case.stdin.encode() if isinstance(case.stdin, str) else case.stdin
     return Request(
@@ -51,6 +51,7 @@ def request_of(code: str, case: Case, limits: Limits) -> Request:
         stdin=stdin,
         files=case.files,
         limits=limits,
+        seed=seed,
         mode="program" if case.stdout is not None else "calls",
     )
 
@@ -85,7 +86,7 @@ def judge_output(case: Case, result: SnippetResult) -> CaseResult:
 # ---------------------------------------------------------------- calls
 
 
-def judge_call(box: Box, code: str, case: Case, limits: Limits) -> CaseResult:
+def judge_call(box: Box, request: Request, case: Case) -> CaseResult:
     """Return the result of a case that calls a function.
 
     Raises:
@@ -104,7 +105,7 @@ def judge_call(box: Box, code: str, case: Case, limits: Limits) -> CaseResult:
             answers.append(message)
         return _END
 
-    result = result_of(request := request_of(code, case, limits), box.run([request], talk)[0])
+    result = result_of(request, box.run([request], talk)[0])
     if not answers:  # it ended before it could be asked, or while it was
         return (
             _failed(result)
@@ -149,23 +150,24 @@ def _short(value: object) -> str:
 # ---------------------------------------------------------------- tests
 
 
-def judge_test(box: Box, other: Box, code: str, case: Case, limits: Limits) -> CaseResult:
+def judge_test(box: Box, other: Box, request: Request, case: Case) -> CaseResult:
     """Return the result of a case whose test runs in `other`, while the program answers its calls in `box`.
 
     Raises:
         BoxLost: One of the boxes has ended.
     """
-    own = limits.wall_seconds or UNLIMITED_SECONDS
+    own = request.limits.wall_seconds or UNLIMITED_SECONDS
     wall = own * _TEST_SECONDS
     test = Request(
         code=_source(case),
         setup=case.setup,
         entry=case.entry,
         mode="test",
-        limits=replace(limits, wall_seconds=wall),
+        limits=replace(request.limits, wall_seconds=wall),
+        seed=request.seed,
         others_seconds=own,
     )
-    program = _Program(box, replace(request_of(code, case, limits), others_seconds=wall))
+    program = _Program(box, replace(request, others_seconds=wall))
     with program:
         said = other.run([test], program.ask)[0] if program.is_ready() else None
     result = program.result()
