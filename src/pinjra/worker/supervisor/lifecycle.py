@@ -7,6 +7,8 @@ where the state was lost, it gets the `Lost` in answer to its next run, so that 
 While the interpreter is *not ready* (starting, taking over, or making its checkpoint after a run), what the host says to it is
 held: so the processes that a run left behind can be told from those of the next run. Readiness has a deadline, so
 that a hostile guest that never gets ready is a killed guest and not a hang.
+
+`RULES`, at the end, says what is done with each event in each state.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ import signal
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from enum import Enum
 
 from pinjra.core.errors import ProtocolViolation
 from pinjra.core.limits import Limits
@@ -32,7 +35,7 @@ from pinjra.worker.supervisor.processes import Death
 from pinjra.worker.supervisor.run_clock import RunClock
 from pinjra.worker.whole_output import WholeOutput
 
-__all__ = ["Lifecycle", "Origin"]
+__all__ = ["RULES", "Lifecycle", "LifecycleEvent", "Origin", "State"]
 
 READY_SECONDS = 10.0  # for a fork and a line on a socket: only a hostile or broken interpreter takes so long
 FREEZE_SECONDS = 0.02  # without work until the interpreter is stopped: a run right behind the last one does not wait for it
@@ -52,6 +55,27 @@ class Origin:
 
     guest: InterpreterProcess
     grants: Mapping[bytes, bytes] = field(default_factory=dict)
+
+
+class State(Enum):
+    """What an interpreter is doing. In the first three it is not ready."""
+
+    STARTING = "a fresh one is on its way"
+    WAKING = "a checkpoint, or a copy of another session, takes over"
+    SETTLING = "what it did is over, and a checkpoint is made of what came of it"
+    IDLE = "there is nothing for it to do"
+    BINDING = "it sets variables or tools"
+    RUNNING = "it runs code"
+
+
+class LifecycleEvent(Enum):
+    """What happens to an interpreter besides the end of its process, which is the same in every state."""
+
+    FRAME = "the host says something to it"
+    INTERRUPT = "the host wants the run to end"
+    KILL = "the host wants the run to be over"
+    COPY = "the host wants a copy of it"
+    READY = "it says that it is ready"
 
 
 class Lifecycle:
@@ -137,15 +161,22 @@ class Lifecycle:
         if cause:
             self._guest.kill(cause)
 
-    # ------------------------------------------------------------ between runs
-
     @property
-    def _is_idle(self) -> bool:
-        return self._ready_deadline is None and not (self._held or self._unbound or self._host.is_run_open)
+    def state(self) -> State:
+        """What the interpreter is doing."""
+        if self._ready_deadline is not None:
+            if self._guest.is_ready:
+                return State.SETTLING
+            return State.STARTING if self._guest.is_fresh else State.WAKING
+        if self._host.is_run_open:
+            return State.RUNNING
+        return State.BINDING if self._unbound else State.IDLE
+
+    # ------------------------------------------------------------ between runs
 
     def _rest(self) -> None:
         """Stop the clock of what is over, and the interpreter if nothing comes soon."""
-        if self._is_idle:
+        if self.state is State.IDLE and not self._held:
             self._clock.stop()
             self._look_seconds = _LOOK_SECONDS
             self._freeze_at = None if self._guest.is_pristine else time.monotonic() + FREEZE_SECONDS
@@ -204,10 +235,10 @@ class Lifecycle:
             self._grants[_REQUEST.sub(b"", message)] = message
         self._unbound += kind in _BINDINGS
         self._is_dirty = self._is_dirty or kind in _BINDINGS
-        if self._ready_deadline is not None or self._held:
-            self._held.append((kind, message))
-        else:
-            self._put(kind, message)
+        RULES[self.state][LifecycleEvent.FRAME](self, kind, message)
+
+    def _hold(self, kind: bytes, message: bytes) -> None:
+        self._held.append((kind, message))
 
     def _put(self, kind: bytes, message: bytes) -> None:
         guest = self._guest
@@ -235,21 +266,37 @@ class Lifecycle:
 
     def interrupt(self, grace_seconds: float) -> None:
         """Stop the run in progress, gently; kill the interpreter when it has not ended after `grace_seconds`."""
+        RULES[self.state][LifecycleEvent.INTERRUPT](self, grace_seconds)
+
+    def _interrupt_held(self, _grace_seconds: float) -> None:
         if self._drop_held_run():
             self._say_lost(Death("interrupt", "before it began", 0.0, 0), rolled_back=True)
-        elif self._host.is_run_open:
-            self._guest.signal(signal.SIGINT)
-            self._clock.interrupt(grace_seconds)
+
+    def _interrupt_run(self, grace_seconds: float) -> None:
+        self._guest.signal(signal.SIGINT)
+        self._clock.interrupt(grace_seconds)
 
     def kill(self, kill: Kill) -> None:
         """Kill the interpreter when it is at work; answer when it was, or was not."""
-        if self._owed is not None and self._owed[1]:
-            self._kills.append(kill)  # it is dead, which is told when its checkpoint is up
-        elif self._drop_held_run() or not (self._host.is_run_open or self._unbound):
+        RULES[self.state][LifecycleEvent.KILL](self, kill)
+
+    def _kill_at_work(self, kill: Kill) -> None:
+        self._kills.append(kill)
+        self._guest.kill(kill.cause)
+
+    def _kill_held(self, kill: Kill) -> None:
+        """Forget the run that is held; what is held besides is ended with the interpreter."""
+        if self._drop_held_run() or not self._unbound:
             self._answer_idle_kill(kill)
         else:
+            self._kill_at_work(kill)
+
+    def _kill_dead(self, kill: Kill) -> None:
+        """Answer when the one that takes over is up, if the host is to hear then that the one before it has died."""
+        if self._owed is not None and self._owed[1]:
             self._kills.append(kill)
-            self._guest.kill(kill.cause)
+        else:
+            self._kill_held(kill)
 
     @property
     def _has_held_run(self) -> bool:
@@ -275,8 +322,7 @@ class Lifecycle:
     def when_copied(self, tell: Callable[[bool], None]) -> None:
         """Call `tell` when there is a copy of the interpreter as it is now (True), or is none to be had (False)."""
         self._when_copied, self._is_copy_asked = tell, False
-        if self._ready_deadline is None:
-            self._tell_copied()
+        RULES[self.state][LifecycleEvent.COPY](self)
 
     def _tell_copied(self) -> None:
         if self._when_copied is None:
@@ -349,12 +395,10 @@ class Lifecycle:
             self._guest.checkpoint, self._is_stale = note.checkpoint, False
             self._is_dirty = self._is_dirty and not note.checkpoint
             if note.kind == READY:
-                self._now_ready()
+                RULES[self.state][LifecycleEvent.READY](self)
 
     def _now_ready(self) -> None:
         guest = self._guest
-        if self._host.is_run_open and guest.is_ready and not self._held:
-            return  # unguarded guest code wrote the note
         self._ready_deadline = None
         guest.is_ready = True
         guest.clean_up()
@@ -473,3 +517,23 @@ class Lifecycle:
         self._start()
         self._host.send(Done(request=request))
         self._answer_late_kills()
+
+    def _nothing(self, *_said: object) -> None:
+        """Do nothing: it comes too early or too late."""
+
+
+def _rule(*actions: Callable[..., None]) -> Mapping[LifecycleEvent, Callable[..., None]]:
+    return dict(zip(LifecycleEvent, actions, strict=True))
+
+
+_L = Lifecycle
+# SECURITY: what says that it is ready while code runs can only be that code
+RULES: Mapping[State, Mapping[LifecycleEvent, Callable[..., None]]] = {
+    #                     FRAME     INTERRUPT           KILL                  COPY             READY
+    State.STARTING: _rule(_L._hold, _L._interrupt_held, _L._kill_held,        _L._nothing,     _L._now_ready),
+    State.WAKING:   _rule(_L._hold, _L._interrupt_held, _L._kill_dead,        _L._nothing,     _L._now_ready),
+    State.SETTLING: _rule(_L._hold, _L._interrupt_held, _L._kill_held,        _L._nothing,     _L._now_ready),
+    State.IDLE:     _rule(_L._put,  _L._nothing,        _L._answer_idle_kill, _L._tell_copied, _L._now_ready),
+    State.BINDING:  _rule(_L._put,  _L._nothing,        _L._kill_at_work,     _L._tell_copied, _L._now_ready),
+    State.RUNNING:  _rule(_L._put,  _L._interrupt_run,  _L._kill_at_work,     _L._nothing,     _L._nothing),
+}  # fmt: skip
