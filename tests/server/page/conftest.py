@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -72,12 +73,20 @@ def service_settings():
     return SETTINGS
 
 
+def until(page, expression):
+    """Wait until an expression is true in the page, which itself evaluates no text."""
+    deadline = time.monotonic() + 60
+    while not page.evaluate(expression):
+        assert time.monotonic() < deadline, expression
+        page.wait_for_timeout(50)
+
+
 class Visit:
     """A page of the service in a browser of its own. What its console says beside what a test expects is an error."""
 
     def __init__(self, browser, service, **options):
         self.context = browser.new_context(viewport={"width": 1280, "height": 900}, **options)
-        self.context.set_default_timeout(15_000)
+        self.context.set_default_timeout(60_000)
         self.page = self.context.new_page()
         self.said: list[str] = []
         self.page.on("console", lambda message: self.said.append(f"{message.type}: {message.text}"))

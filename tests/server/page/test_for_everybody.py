@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from .conftest import Visit
+from .conftest import Visit, until
 
 
 def serious(page, axe):
@@ -111,6 +111,17 @@ def test_two_hundred_steps_are_shown(visit):
     visit.go(f"#/runs/{run}")
     page.get_by_label("Step 200", exact=True).wait_for()
     assert page.locator(".step").count() == 200
+
+
+def test_a_live_run_is_followed_to_its_end_unless_somebody_looks_elsewhere(visit):
+    page = visit.page
+    at_end = "innerHeight + scrollY > document.documentElement.scrollHeight - 120"
+    visit.start("analyst")
+    page.get_by_label("Step 3", exact=True).wait_for()
+    until(page, f"scrollY > 0 && {at_end}")
+    page.evaluate("scrollTo(0, 0)")
+    visit.ended()
+    assert page.evaluate("scrollY") == 0
 
 
 def test_a_thousand_events_a_second_are_all_shown(visit):

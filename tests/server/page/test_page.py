@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 
+from .conftest import until
+
 
 def test_a_task_is_given_and_watched_to_its_answer(visit):
     page = visit.page
@@ -24,7 +26,7 @@ def test_a_task_is_given_and_watched_to_its_answer(visit):
     assert step.locator("thead th").all_inner_texts()[1:] == ["month", "units", "price", "revenue"]
     plot = page.get_by_label("Step 2", exact=True).locator("img.picture")
     plot.scroll_into_view_if_needed()
-    page.wait_for_function("document.querySelector('img.picture').naturalWidth > 300")
+    until(page, "document.querySelector('img.picture').naturalWidth > 300")
     assert "revenu" in page.get_by_label("Step 3", exact=True).locator(".problem").inner_text()
     progress = page.get_by_label("Step 4", exact=True).locator(".output").inner_text()
     assert progress.strip() == f"asking {'█' * 20} 100 %"
@@ -207,7 +209,7 @@ def test_a_run_is_saved_as_one_file_that_needs_nothing_else(visit, browser, tmp_
     shown.goto(path.as_uri())
     assert "1,890 €" in shown.get_by_label("Answer", exact=True).last.inner_text()
     shown.locator("img.picture").scroll_into_view_if_needed()
-    shown.wait_for_function("document.querySelector('img.picture').naturalWidth > 300")
+    until(shown, "document.querySelector('img.picture').naturalWidth > 300")
     assert said == [] and "<script" not in path.read_text()
     alone.close()
 

@@ -19,7 +19,15 @@ function useRun(id) {
   useEffect(() => {
     let frame = 0;
     let timer = 0;
-    const soon = () => (frame ||= requestAnimationFrame(() => ((frame = 0), draw())));
+    let follows = true; // the end of the page, until somebody scrolls up
+    let place = scrollY;
+    const scrolled = () => {
+      follows = isAtEnd() || (follows && scrollY >= place - 4);
+      place = scrollY;
+    };
+    addEventListener("scroll", scrolled, { passive: true });
+    const toEnd = () => follows && it.meta?.state === "running" && scrollTo(0, document.documentElement.scrollHeight);
+    const soon = () => (frame ||= requestAnimationFrame(() => ((frame = 0), draw(), requestAnimationFrame(toEnd))));
     const refresh = () => get(`/v1/runs/${id}`).then((meta) => ((it.meta = meta), soon()), () => {});
     refresh();
     const stop = follow(id, it.last, {
@@ -32,9 +40,14 @@ function useRun(id) {
       onEnd: (meta) => ((it.meta = meta), soon()),
       onState: (state) => ((it.state = state), soon()),
     });
-    return () => (stop(), cancelAnimationFrame(frame), clearTimeout(timer));
+    return () => (stop(), cancelAnimationFrame(frame), clearTimeout(timer), removeEventListener("scroll", scrolled));
   }, [id, round]);
   return { ...it, again };
+}
+
+// Whether somebody looks at the end of the page, and so wants to see what comes.
+function isAtEnd() {
+  return innerHeight + scrollY > document.documentElement.scrollHeight - 120;
 }
 
 export function RunPage({ id, beside }) {
