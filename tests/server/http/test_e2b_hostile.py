@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import gzip
 import hashlib
+import socket
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -228,6 +230,25 @@ def test_a_packed_body_that_unpacks_to_much_fills_only_the_box(service, box, nei
     answer = httpx.post(f"{service}/files?path=bomb", headers=shown, content=bomb, timeout=60)
     assert answer.status_code in (400, 507, 502)
     assert httpx.get(service + "/health").status_code == 200
+
+
+def test_requests_of_one_sandbox_at_one_time_are_bounded(service, box, neighbour):
+    command = box.commands.run("sleep 1000", background=True)
+    body = b'{"process":{"pid":%d}}' % command.pid
+    head = (
+        "POST /process.Process/Connect HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/connect+json\r\n"
+        f"E2b-Sandbox-Id: {box.sandbox_id}\r\nX-Access-Token: {box._envd_access_token}\r\nContent-Length: {len(body) + 5}\r\n\r\n"
+    )
+    address = urlsplit(service)
+    held, statuses = [], set()
+    for _ in range(140):
+        held.append(socket.create_connection((address.hostname, address.port)))
+        held[-1].sendall(head.encode() + b"\0" + len(body).to_bytes(4, "big") + body)
+        statuses.add(held[-1].recv(12))
+    assert statuses == {b"HTTP/1.1 200", b"HTTP/1.1 429"}
+    for one in held:
+        one.close()
+    command.kill()
 
 
 def test_processes_without_end_are_the_boxs_own_loss(service, box, neighbour):

@@ -41,6 +41,7 @@ _ALWAYS_OUT = [(b"x-content-type-options", b"nosniff"), (b"content-security-poli
 # The last message of a stream of the Connect protocol: flag, length, and an error that clients take for the sandbox's end.
 _BROKEN = b'{"error":{"code":"unavailable","message":"the sandbox has ended"}}'
 _BROKEN_STREAM = b"\x02" + len(_BROKEN).to_bytes(4, "big") + _BROKEN
+_MOST_REQUESTS = 128  # of one sandbox at one time: each is a descriptor there, of 256, and a socket here
 _COSTS = (
     "/execute",
     "/process.Process/Start",
@@ -123,6 +124,10 @@ async def _forwarded(
     refusal = _refusal(sandbox, port, headers, scope)
     if refusal is not None:
         return refusal
+    if sandbox.requests >= _MOST_REQUESTS:
+        message = f"{sandbox.requests} requests of this sandbox are in progress"
+        return JSONResponse({"code": 429, "message": message}, 429, {"Retry-After": "1"})
+    sandbox.requests += 1
     try:
         if sandbox.is_paused:
             if not sandbox.auto_resume or scope["path"] == "/health":
@@ -141,6 +146,8 @@ async def _forwarded(
             return JSONResponse({"sandboxId": name, "message": message, "port": port, "code": 502}, 502)
         status, _ = status_of(error)
         return JSONResponse({"code": status, "message": str(error)}, status)
+    finally:
+        sandbox.requests -= 1
     return None
 
 

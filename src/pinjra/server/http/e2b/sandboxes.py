@@ -39,6 +39,7 @@ class Sandbox:
         access_token: What envd's requests show.
         traffic_token: What requests to other ports show.
         is_public: Requests to other ports need to show nothing.
+        requests: In progress now.
         charged: Processor seconds that its tenant has paid.
     """
 
@@ -58,6 +59,7 @@ class Sandbox:
     ends: datetime = field(default_factory=lambda: datetime.now(UTC))
     is_paused: bool = False
     changing: asyncio.Lock = field(default_factory=asyncio.Lock)
+    requests: int = 0
     charged: float = 0.0
     metered: float = field(default_factory=time.monotonic)
     samples: list[dict[str, Any]] = field(default_factory=list)
