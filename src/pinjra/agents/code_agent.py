@@ -13,8 +13,9 @@ from pinjra.agents.extract import MARKDOWN_TAGS, Action, extract_code
 from pinjra.agents.memory.messages import MessageForm
 from pinjra.agents.memory.observation import DEFAULT_LENGTH, describe_execution
 from pinjra.agents.memory.steps import ActionStep, TaskStep
+from pinjra.agents.prompts.box_text import box_lines, import_words
 from pinjra.agents.prompts.examples import example_turns
-from pinjra.agents.prompts.tool_text import authorized_words, brief_signatures, signatures
+from pinjra.agents.prompts.tool_text import brief_signatures, signatures
 from pinjra.agents.run.completion import ask, check_complete
 from pinjra.agents.run.loop import conversation
 from pinjra.agents.run.sessions import ExecutorSource, RunSession
@@ -176,12 +177,19 @@ class CodeAgent(Agent):
     def prompt_variables(self) -> dict[str, object]:
         """Return what prompt templates may name."""
         tools = {name: tool for name, tool in self.tools.items() if name != "final_answer"}
+        # Of an executor that a function makes, nothing is known before it is there.
+        box = self._source.given or (
+            PythonExecutor if self.executor else executor_class(str(self.executor_type))
+        )
+        waits = any(tool.is_async for tool in tools.values())
+        awaited = ["What is defined by `async def` is awaited: `await name(…)`."] if waits else []
         return {
             "tools": tools,
             "managed_agents": self.managed_agents,
             "signatures": signatures(tools, self.managed_agents),
             "brief_signatures": brief_signatures(tools, self.managed_agents),
-            "authorized_imports": authorized_words(self.additional_authorized_imports),
+            "authorized_imports": import_words(box, self.executor_kwargs, self.additional_authorized_imports),
+            "box_lines": [*awaited, *box_lines(box, self.executor_kwargs)],
             "custom_instructions": self.instructions or "",
             "code_block_opening_tag": self.code_block_tags[0],
             "code_block_closing_tag": self.code_block_tags[1],

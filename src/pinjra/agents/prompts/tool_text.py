@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Protocol
 
 from pinjra.tools.base import Tool
 
-__all__ = ["authorized_words", "brief_signatures", "signatures", "tool_lines"]
+__all__ = ["brief_signatures", "signatures", "tool_lines"]
 
 
 class TeamMember(Protocol):
     """What a prompt tells of a managed agent."""
 
     description: str | None
-
-
-# The standard modules a model most often wants; the executor's own list decides.
-_USUAL = (
-    "collections", "datetime", "itertools", "math", "random", "re", "statistics", "time", "json", "dataclasses",
-    "functools", "decimal", "fractions", "string", "heapq", "calendar",
-)  # fmt: skip
 
 
 def signatures(tools: Mapping[str, Tool], agents: Mapping[str, TeamMember]) -> str:
@@ -52,14 +45,6 @@ def tool_lines(tools: Mapping[str, Tool], agents: Mapping[str, TeamMember]) -> s
         lines.append(f"- {name}({inputs}) -> {tool.output_type}: {tool.description}")
     lines += [f"- {name}(task: string) -> any: {agent.description}" for name, agent in agents.items()]
     return "\n".join(lines)
-
-
-def authorized_words(additional: Iterable[str]) -> str:
-    """Return which modules may be imported."""
-    additional = list(additional)
-    if "*" in additional:
-        return "any module"
-    return ", ".join([*_USUAL, *(name for name in additional if name not in _USUAL)])
 
 
 def _first_line(text: str) -> str:

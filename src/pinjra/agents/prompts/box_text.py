@@ -1,0 +1,82 @@
+"""The box that code runs in -> the words a prompt tells of it: what can be imported, started and reached there."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import cast
+
+from pinjra.core.access import PARAMETERS, Access, AccessOptions, parse_access
+from pinjra.executors.base import PythonExecutor
+
+__all__ = ["box_lines", "import_words"]
+
+# The standard modules a model most often wants; the executor's own list decides.
+_USUAL = (
+    "collections", "datetime", "itertools", "math", "random", "re", "statistics", "time", "json", "dataclasses",
+    "functools", "decimal", "fractions", "string", "heapq", "calendar",
+)  # fmt: skip
+_ANY = "any module that is installed"
+_NAME = re.compile(r"[A-Za-z0-9_.-]+")  # of a requirement, in front of its version
+_SHOWN = 20  # names in one line
+
+
+def import_words(
+    box: PythonExecutor | type[PythonExecutor], given: Mapping[str, object], additional: Iterable[str]
+) -> str:
+    """Return which modules code may import in a box: one that is open, or one of a class with these parameters."""
+    own = (
+        cast("Iterable[str]", getattr(box, "authorized_imports", ()))
+        if isinstance(box, PythonExecutor)
+        else ()
+    )
+    from pinjra.guard.imports import DEFAULT_AUTHORIZED
+
+    names = [name for name in dict.fromkeys([*additional, *own]) if name not in DEFAULT_AUTHORIZED]
+    names += [name for name in _package_names(_access_of(box, given)) if name not in names]
+    mode = getattr(box, "imports", None) or given.get("imports") or getattr(box, "IMPORTS", "listed")
+    is_guarded = getattr(box, "_guard", given.get("guard", True))
+    if "*" in names or mode == "all" or not is_guarded:
+        return _ANY
+    if mode == "standard":
+        return ", ".join([f"the whole standard library ({', '.join(_USUAL[:6])}, …)", *names])
+    return ", ".join([*_USUAL, *(name for name in names if name not in _USUAL)])
+
+
+def box_lines(box: PythonExecutor | type[PythonExecutor], given: Mapping[str, object]) -> list[str]:
+    """Return a line for each thing that a box was given besides files; none where it was given nothing."""
+    access = _access_of(box, given)
+    lines = []
+    if access.programs:
+        named = "any program of this machine" if access.programs == ("*",) else _several(access.programs)
+        lines.append(f"Programs that code may start, with subprocess: {named}.")
+    if access.open_network:
+        lines.append("The internet can be reached.")
+    elif access.hosts:
+        lines.append(
+            f"Hosts that can be reached, and no others: {_several(host.rstrip(':') for host in access.hosts)}."
+        )
+    if access.secrets:
+        hosts = _several(host.rstrip(":") for host, _ in access.secrets)
+        lines.append(
+            f"Requests to {hosts} are given what they need to log in on their way: code needs no key."
+        )
+    for name, mount in access.mounts:
+        lines.append(f"Folder {name}: {'what is written there stays' if mount.writable else 'read-only'}.")
+    return lines
+
+
+def _access_of(box: PythonExecutor | type[PythonExecutor], given: Mapping[str, object]) -> Access:
+    if isinstance(box, PythonExecutor):
+        return getattr(box, "access", Access())
+    return parse_access(cast("AccessOptions", {name: given[name] for name in PARAMETERS if name in given}))
+
+
+def _package_names(access: Access) -> list[str]:
+    found = (_NAME.match(package) for package in access.packages)
+    return [match[0].replace("-", "_").lower() for match in found if match]
+
+
+def _several(names: Iterable[str]) -> str:
+    names = list(names)
+    return ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
