@@ -172,7 +172,8 @@ def test_requests_may_follow_each_other_without_waiting(host):
     host.send(ListFiles(request=host.request()))
     host.set(x=1)
     for run in (1, 2, 3):
-        host.send(Execute(run=run, code=f"x += {run}\nx"))
+        # Longer than a rest that ends in a stop: none of the three is a rest.
+        host.send(Execute(run=run, code=f"import time\ntime.sleep(0.1)\nx += {run}\nx"))
         host.connection.state = "idle"  # this host waits for nothing
     host.connection.state, host.connection.run = "running", 1
     data = b""

@@ -149,6 +149,10 @@ class Host:
             self._out.put(piece)
             yield kind_of(piece[:80])
 
+    def run_begins(self) -> None:
+        """Note that the interpreter hears of a run."""
+        self._connection.run_open = True
+
     def run_over(self) -> None:
         """Note that the run will not be answered by the interpreter."""
         self._connection.run_open = False

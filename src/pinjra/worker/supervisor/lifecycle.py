@@ -100,6 +100,7 @@ class Lifecycle:
         self._loss: Death | None = None
         self._owed: tuple[Death, bool] | None = None  # a death, and whether the host waits to hear of it
         self._is_started = False
+        self._is_running = False
         self._is_stale = False  # a run has finished and there is no word of its checkpoint yet
         self._is_dirty = False  # tools or variables came since the last checkpoint
         self._when_copied: Callable[[bool], None] | None = None
@@ -235,7 +236,11 @@ class Lifecycle:
             self._grants[_REQUEST.sub(b"", message)] = message
         self._unbound += kind in _BINDINGS
         self._is_dirty = self._is_dirty or kind in _BINDINGS
-        RULES[self.state][LifecycleEvent.FRAME](self, kind, message)
+        # A host need not wait for the end of a run before it asks for the next, which then waits here, and what comes behind it.
+        if kind != b"Answer" and (self._held or (kind == b"Execute" and self._is_running)):
+            self._hold(kind, message)
+        else:
+            RULES[self.state][LifecycleEvent.FRAME](self, kind, message)
 
     def _hold(self, kind: bytes, message: bytes) -> None:
         self._held.append((kind, message))
@@ -250,6 +255,8 @@ class Lifecycle:
                 self._say_lost(death, rolled_back=False)
                 self._rest()
                 return
+            self._is_running = True
+            self._host.run_begins()
             self._output.start_run(
                 self._output_bytes, WholeOutput(self._scratch.put, self._scratch.quota_bytes)
             )
@@ -373,6 +380,7 @@ class Lifecycle:
             self._rest()
 
     def _run_ended(self) -> None:
+        self._is_running = False
         self._clock.end_run(self._guest)
         self._wait_until_ready()
         self._guest.was_pristine, self._guest.is_pristine = self._guest.is_pristine, False
@@ -414,7 +422,7 @@ class Lifecycle:
             self._tell_copied()
 
     def _release(self) -> None:
-        while self._held and self._ready_deadline is None:
+        while self._held and self._ready_deadline is None and not self._is_running:
             self._put(*self._held.pop(0))
 
     # ------------------------------------------------------------ death
@@ -435,6 +443,7 @@ class Lifecycle:
         death = Death(death.cause, death.detail, max(0.0, death.cpu_seconds - spent), death.memory_peak_bytes)
         self._host.interpreter_died(is_run_open=is_held)
         self._clock.stop()
+        self._is_running = False
         self._freeze_at = None
         self._held = [] if is_due else self._held
         self._unbound = 0
