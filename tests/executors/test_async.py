@@ -51,7 +51,9 @@ def test_many_runs_share_the_loop_and_leave_no_thread_and_no_descriptor(name: st
     gc.collect()
     # Those of the loop's own pool close sessions; none belongs to a run.
     assert max(most) <= before + min(32, (os.cpu_count() or 1) + 4)
-    assert (threading.active_count(), descriptors()) == (before, kept)
+    # Fewer is none of theirs: threads and sockets of earlier tests end when they like.
+    assert threading.active_count() <= before
+    assert descriptors() <= kept
 
 
 @EXECUTORS

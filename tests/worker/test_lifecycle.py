@@ -37,6 +37,7 @@ def before():
     global is_armed
     if is_armed:
         is_armed = False
+        open("stops_itself", "w").close()
         os.kill(os.getpid(), signal.SIGSTOP)
 def in_child():
     global is_armed
@@ -95,6 +96,9 @@ class Meeting:
         (self.stopped,) = {pid for pid in self.host.processes() if state_of(pid) == "T"} - {self.pid}
         os.kill(self.pid, signal.SIGKILL)
         wait_until(lambda: state_of(self.pid) == "gone")  # it was reaped, and at once the other one woken
+        # Woken, it stops itself: what lets it go on must not come before that.
+        wait_until(lambda: os.path.exists(f"/proc/{self.stopped}/cwd/stops_itself"))
+        wait_until(lambda: state_of(self.stopped) == "T")
 
     def _settling(self):
         self.host.run("is_armed = True")

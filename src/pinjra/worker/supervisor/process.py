@@ -311,11 +311,19 @@ class InterpreterProcess:
 
         To be asked some time after the stop: what was used until the first time was used on the way to it.
         """
+        if self._has_ended():  # its end, which is heard of soon, costs processor time too
+            return False
         if self.was_continued():
             return True
         used, before = self._used(), self._used_at_stop
         self._used_at_stop = used if before is None else before
         return used - self._used_at_stop > _FROZEN_SECONDS
+
+    def _has_ended(self) -> bool:
+        try:
+            return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+        except ChildProcessError:
+            return True
 
     def was_continued(self) -> bool:
         """Return whether the interpreter was continued since this was asked last; False when it is gone."""
