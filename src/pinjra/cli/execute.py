@@ -14,7 +14,7 @@ import click
 
 from pinjra.cli import GUEST_FAILED, INTERRUPTED, LIMIT_REACHED
 from pinjra.cli.access_options import access_options, here
-from pinjra.cli.options import ctrl_c, executor_options, file_options, limits_of, names
+from pinjra.cli.options import ctrl_c, executor_kwargs, executor_options, file_options, names
 
 if TYPE_CHECKING:
     from pinjra.core.execution import Execution, GuestError
@@ -58,9 +58,8 @@ def execute(
         raise click.UsageError("give either PROGRAM or -c CODE")
     source = code if code is not None else _read(program)
     given = _given(stdin, is_taken=program is not None and program.name in ("-", "<stdin>"))
-    limits = limits_of(wall_seconds, memory_mib)
     access = _with_language(access, language)
-    options = access if limits is None else {"limits": limits, **access}
+    options = executor_kwargs(wall_seconds, memory_mib, access)
     with create_executor(
         executor, additional_authorized_imports=names(imports), executor_kwargs=options
     ) as box:

@@ -13,6 +13,7 @@ import click
 __all__ = [
     "chosen_model",
     "ctrl_c",
+    "executor_kwargs",
     "executor_options",
     "file_options",
     "given_file_option",
@@ -73,6 +74,14 @@ def limits_of(wall_seconds: float | None, memory_mib: int | None) -> Any:
     if memory_mib is not None:
         given["memory_bytes"] = memory_mib << 20
     return Limits(**given) if given else None
+
+
+def executor_kwargs(
+    wall_seconds: float | None, memory_mib: int | None, access: dict[str, Any]
+) -> dict[str, Any]:
+    """Return an executor's parameters as the options say them."""
+    limits = limits_of(wall_seconds, memory_mib)
+    return access if limits is None else {"limits": limits, **access}
 
 
 def chosen_model(name: str | None) -> str:

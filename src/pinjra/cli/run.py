@@ -12,7 +12,7 @@ import click
 
 from pinjra.cli import FAILED, GUEST_FAILED, INTERRUPTED, LIMIT_REACHED, WRONG_INPUT
 from pinjra.cli.access_options import access_options
-from pinjra.cli.options import chosen_model, ctrl_c, executor_options, file_options, limits_of, names
+from pinjra.cli.options import chosen_model, ctrl_c, executor_kwargs, executor_options, file_options, names
 from pinjra.core.nearest import nearest
 
 if TYPE_CHECKING:
@@ -109,13 +109,12 @@ def _agent(
     from pinjra.agents import Budget, CodeAgent
     from pinjra.models.registry import load_model
 
-    limits = limits_of(wall_seconds, memory_mib)
     return CodeAgent(
         tools=_tools(names(tools)),
         model=load_model(chosen_model(model)),
         additional_authorized_imports=names(imports),
         executor_type=executor,
-        executor_kwargs=access if limits is None else {"limits": limits, **access},
+        executor_kwargs=executor_kwargs(wall_seconds, memory_mib, access),
         max_steps=max_steps,
         vote=vote,
         budget=Budget(price=_price(price)),

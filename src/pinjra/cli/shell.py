@@ -17,7 +17,7 @@ import click
 from pinjra.cli import GUEST_FAILED
 from pinjra.cli.access_options import access_options
 from pinjra.cli.execute import save, status_of, tell, write
-from pinjra.cli.options import ctrl_c, executor_options, file_options, limits_of, names
+from pinjra.cli.options import ctrl_c, executor_kwargs, executor_options, file_options, names
 from pinjra.core.nearest import nearest
 
 if TYPE_CHECKING:
@@ -58,8 +58,7 @@ def shell(
     """
     from pinjra.executors.registry import create_executor
 
-    limits = limits_of(wall_seconds, memory_mib)
-    options = access if limits is None else {"limits": limits, **access}
+    options = executor_kwargs(wall_seconds, memory_mib, access)
     with create_executor(
         executor, additional_authorized_imports=names(imports), executor_kwargs=options
     ) as box:

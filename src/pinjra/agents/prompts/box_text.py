@@ -8,6 +8,7 @@ from typing import cast
 
 from pinjra.core.access import PARAMETERS, Access, AccessOptions, parse_access
 from pinjra.executors.base import PythonExecutor
+from pinjra.guard.imports import DEFAULT_AUTHORIZED
 
 __all__ = ["box_lines", "import_words"]
 
@@ -30,8 +31,6 @@ def import_words(
         if isinstance(box, PythonExecutor)
         else ()
     )
-    from pinjra.guard.imports import DEFAULT_AUTHORIZED
-
     names = [name for name in dict.fromkeys([*additional, *own]) if name not in DEFAULT_AUTHORIZED]
     names += [name for name in _package_names(_access_of(box, given)) if name not in names]
     mode = getattr(box, "imports", None) or given.get("imports") or getattr(box, "IMPORTS", "listed")
