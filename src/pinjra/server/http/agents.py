@@ -16,13 +16,15 @@ from pinjra.core.files import given_files
 from pinjra.executors.base import check_file_name
 from pinjra.server.http.answers import AgentRunAnswer, AgentRunsAnswer, AgentsAnswer
 from pinjra.server.http.errors import Forbidden, NotFound
+from pinjra.server.http.hub import new_name
 from pinjra.server.http.operations import Operation
 from pinjra.server.http.requests import body_of, decoded_files
+from pinjra.server.http.results import attachment
 from pinjra.server.http.settings import AgentSettings, ServeSettings
 from pinjra.server.http.tenants import Tenant
 from pinjra.server.runs.ag_ui import ag_ui_events
 from pinjra.server.runs.run import AgentRun, RunNote
-from pinjra.server.runs.store import AgentRuns, new_id
+from pinjra.server.runs.store import AgentRuns
 
 __all__ = ["OPERATIONS", "ROUTES"]
 
@@ -152,7 +154,7 @@ async def create_run(request: Request) -> Response:
         )
     files = given_files(decoded_files(wanted.files), check_file_name, tenant.quota.disk_bytes)
     record = RunNote(
-        id=new_id(),
+        id=new_name(),
         tenant=tenant.name,
         agent=name,
         task=wanted.task,
@@ -219,14 +221,14 @@ def _stream(
 
 
 async def _own(run: AgentRun, after: int) -> AsyncIterator[dict[str, str]]:
-    async for number, record in run.log.follow(after):
-        yield {"id": str(number), "event": record["event"], "data": json.dumps(record)}
+    async for number, line in run.log.follow(after):
+        yield {"id": str(number), "event": json.loads(line)["event"], "data": line}
     yield {"event": "end", "data": json.dumps(run.described())}
 
 
 async def _ag_ui(run: AgentRun, after: int) -> AsyncIterator[dict[str, str]]:
-    async for number, record in run.log.follow(after):
-        made = ag_ui_events(record)
+    async for number, line in run.log.follow(after):
+        made = ag_ui_events(json.loads(line))
         for event in made:
             identified = {"id": str(number)} if event is made[-1] else {}
             yield {**identified, "data": json.dumps(event)}
@@ -284,12 +286,7 @@ async def create_branch(request: Request) -> Response:
 async def run_file(request: Request) -> Response:
     """Return a file that the run's code wrote, as an attachment."""
     data = _run(request).file(request.path_params["name"])
-    headers = {
-        "Content-Disposition": "attachment",  # SECURITY: a guest's page is never one of this origin
-        "X-Content-Type-Options": "nosniff",
-        "Content-Security-Policy": "sandbox",
-    }
-    return Response(data, media_type="application/octet-stream", headers=headers)
+    return attachment(data)
 
 
 async def run_memory(request: Request) -> Response:

@@ -24,11 +24,11 @@ from pinjra.server.http.tenants import Tenants
 if TYPE_CHECKING:
     from pinjra.access.network.gateway import Connection
 
-__all__ = ["Audit", "Audited"]
+__all__ = ["QUIET", "Audit", "Audited"]
 
 _log = logging.getLogger("pinjra.serve")
 
-_QUIET = ("/health", "/ready", "/metrics")  # asked every few seconds by machines
+QUIET = ("/health", "/ready", "/metrics")  # asked every few seconds by machines
 _PATH_CHARACTERS = 500
 _READ_CHARACTERS = 100_000  # of code, that are looked through for secrets
 
@@ -106,7 +106,7 @@ class Audited:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass on, and count."""
-        if scope["type"] not in ("http", "websocket") or scope["path"] in _QUIET:
+        if scope["type"] not in ("http", "websocket") or scope["path"] in QUIET:
             await self._app(scope, receive, send)
             return
         sizes, status, begun = [0, 0], 500, time.monotonic()

@@ -27,7 +27,7 @@ from pinjra.server.http.tenants import Tenant
 if TYPE_CHECKING:
     from pinjra.executors.base import PythonExecutor
 
-__all__ = ["Held", "Hub", "new_session_name", "watched"]
+__all__ = ["Held", "Hub", "new_name", "watched"]
 
 T = TypeVar("T")
 
@@ -68,7 +68,7 @@ class Held:
     at_end: Callable[[], None] | None = None
 
 
-def new_session_name() -> str:
+def new_name() -> str:
     """Return a name that nobody can guess."""
     return secrets.token_hex(10)
 
@@ -187,7 +187,7 @@ class Hub:
             self._opening -= 1
         seconds = idle_seconds or self.settings.idle_seconds
         held = Held(
-            id=name or new_session_name(),
+            id=name or new_name(),
             tenant=tenant,
             executor=executor,
             executor_name=executor_name,

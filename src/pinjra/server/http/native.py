@@ -29,7 +29,7 @@ from pinjra.server.http.answers import (
     SessionsAnswer,
 )
 from pinjra.server.http.errors import told
-from pinjra.server.http.hub import Held, Hub, new_session_name, watched
+from pinjra.server.http.hub import Held, Hub, new_name, watched
 from pinjra.server.http.operations import Operation
 from pinjra.server.http.requests import (
     ProgramRequest,
@@ -39,7 +39,7 @@ from pinjra.server.http.requests import (
     body_of,
     decoded_files,
 )
-from pinjra.server.http.results import execution_json, guarantees_json, limits_json
+from pinjra.server.http.results import attachment, execution_json, guarantees_json, limits_json
 from pinjra.server.http.tenants import Tenant
 from pinjra.server.http.tools import tools_socket
 
@@ -81,7 +81,7 @@ def described(held: Held) -> dict[str, Any]:
 async def opened(hub: Hub, tenant: Tenant, wanted: SessionRequest, **options: Any) -> Held:
     """Open the session that a request asks for, with its files and variables in it."""
     name, parameters = wanted.options(tenant, hub.settings)
-    session = new_session_name()
+    session = new_name()
     noted = watched(hub, tenant, session, name, parameters)
     files = decoded_files(wanted.files)
 
@@ -299,12 +299,7 @@ async def read_file(request: Request) -> Response:
     hub, held = hub_of(request), _held(request)
     async with hub.using(held, alone=False) as executor:
         data = await hub.call(executor.get_file, request.path_params["name"])
-    headers = {
-        "Content-Disposition": "attachment",  # SECURITY: a guest's HTML is never shown as a page of this origin
-        "X-Content-Type-Options": "nosniff",
-        "Content-Security-Policy": "sandbox",
-    }
-    return Response(data, media_type="application/octet-stream", headers=headers)
+    return attachment(data)
 
 
 async def write_file(request: Request) -> Response:

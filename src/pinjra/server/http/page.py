@@ -59,6 +59,7 @@ def _read(folder: Any, prefix: str = "") -> dict[str, bytes]:
 
 
 _FILES = _read(files("pinjra.server").joinpath("page"))
+_TAGS = {name: f'"{hashlib.sha256(data).hexdigest()[:32]}"' for name, data in _FILES.items()}
 
 
 async def page(request: Request) -> Response:
@@ -67,7 +68,7 @@ async def page(request: Request) -> Response:
     data = _FILES.get(name)
     if data is None:
         raise NotFound(f"the page has no file {name[:100]!r}")
-    tag = f'"{hashlib.sha256(data).hexdigest()[:32]}"'
+    tag = _TAGS[name]
     headers = {**_SAFE, "Content-Security-Policy": _PAGE_POLICY, "Cache-Control": "no-cache", "ETag": tag}
     if request.headers.get("if-none-match") == tag:
         return Response(status_code=304, headers=headers)

@@ -8,13 +8,22 @@ from dataclasses import fields
 from typing import Any
 
 from pydantic_core import from_json, to_json
+from starlette.responses import Response
 
 from pinjra.core.execution import Artifact, Execution, GuestError, Usage
 from pinjra.core.limits import Limits
 from pinjra.core.values import Opaque, Record
 from pinjra.executors.guarantees import Guarantees
 
-__all__ = ["artifact_json", "error_json", "execution_json", "guarantees_json", "limits_json", "value_json"]
+__all__ = [
+    "artifact_json",
+    "attachment",
+    "error_json",
+    "execution_json",
+    "guarantees_json",
+    "limits_json",
+    "value_json",
+]
 
 _VALUE_CHARACTERS = 1 << 20  # of a described value
 
@@ -83,3 +92,13 @@ def limits_json(limits: Limits) -> dict[str, Any]:
 def _fields(value: GuestError | Usage | Guarantees | Limits) -> dict[str, Any]:
     found: Mapping[str, Any] = {field.name: getattr(value, field.name) for field in fields(value)}
     return {name: list(part) if isinstance(part, tuple) else part for name, part in found.items()}
+
+
+def attachment(data: bytes) -> Response:
+    """Return the bytes of a guest's file, to be saved."""
+    headers = {
+        "Content-Disposition": "attachment",  # SECURITY: a guest's HTML is never shown as a page of this origin
+        "X-Content-Type-Options": "nosniff",
+        "Content-Security-Policy": "sandbox",
+    }
+    return Response(data, media_type="application/octet-stream", headers=headers)

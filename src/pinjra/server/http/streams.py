@@ -22,7 +22,7 @@ from pinjra.executors.session.executor import SessionExecutor
 from pinjra.executors.session.transport import Transport
 from pinjra.server.http.answers import ForkAnswer, StreamAnswer
 from pinjra.server.http.errors import NotFound, status_of
-from pinjra.server.http.hub import Held, Hub, new_session_name, watched
+from pinjra.server.http.hub import Held, Hub, new_name, watched
 from pinjra.server.http.operations import Operation
 from pinjra.server.http.requests import StreamRequest, body_of
 from pinjra.server.http.tenants import Tenant
@@ -97,7 +97,7 @@ async def open_stream(request: Request) -> Response:
     hub, tenant = _parts(request)
     wanted = await body_of(request, StreamRequest)
     name, options = wanted.options(tenant, hub.settings)
-    session = new_session_name()
+    session = new_name()
     noted = watched(hub, tenant, session, name, options)
     imports = options.pop("authorized_imports")
     held = await hub.open(
@@ -124,7 +124,7 @@ async def fork_stream(request: Request) -> Response:
     branch = getattr(_box(held).transport, "branch", None)
     if branch is None:
         raise ExecutorUnavailable(f"executor {held.executor_name!r} cannot fork a session; the jail can")
-    name = new_session_name()
+    name = new_name()
     is_ready, is_said = asyncio.Event(), threading.Event()
     loop = asyncio.get_running_loop()
 

@@ -9,10 +9,9 @@ from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pinjra.core.spans import span
+from pinjra.server.http.audit import QUIET
 
 __all__ = ["Traced"]
-
-_QUIET = ("/health", "/ready", "/metrics")  # asked every few seconds by machines
 
 
 class Traced:
@@ -24,7 +23,7 @@ class Traced:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass on, in a span."""
-        if scope["type"] != "http" or scope["path"] in _QUIET:
+        if scope["type"] != "http" or scope["path"] in QUIET:
             await self._app(scope, receive, send)
             return
         method, route = scope["method"], self._route(scope)

@@ -6,7 +6,6 @@ import asyncio
 import json
 import logging
 import os
-import secrets
 import shutil
 import sys
 from collections.abc import Callable
@@ -27,7 +26,7 @@ from pinjra.core.errors import ConfigurationError
 from pinjra.core.files import GivenFile
 from pinjra.executors.base import PythonExecutor
 from pinjra.server.http.errors import Busy, NotFound
-from pinjra.server.http.hub import Hub
+from pinjra.server.http.hub import Hub, new_name
 from pinjra.server.http.tenants import Tenant
 from pinjra.server.runs.making import AgentMaker, FirstSaid
 from pinjra.server.runs.run import AgentRun, RunNote
@@ -181,7 +180,7 @@ class AgentRuns:
         before = _steps_before(run.memory(), step)
         old = run.record
         record = RunNote(
-            id=new_id(), tenant=old.tenant, agent=old.agent, task=old.task, approval=old.approval, parent=old.id,
+            id=new_name(), tenant=old.tenant, agent=old.agent, task=old.task, approval=old.approval, parent=old.id,
             branch_step=step, executor=old.executor, model=old.model, tools=old.tools,
         )  # fmt: skip
         agent = await self._agent(tenant, record)
@@ -297,11 +296,6 @@ def _refusal(tenant: Tenant) -> str:
     except Busy as error:
         return str(error)
     return ""
-
-
-def new_id() -> str:
-    """Return a name for a run that nobody guesses."""
-    return secrets.token_hex(10)
 
 
 def _loaded(path: Path) -> AgentRun | None:

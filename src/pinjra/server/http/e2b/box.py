@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 from pinjra.access.programs import find_programs
 from pinjra.core.errors import BackendError, ConfigurationError, ExecutorUnavailable, SessionLost
 from pinjra.core.execution import Execution
-from pinjra.core.limits import Limits
 from pinjra.executors.base import PythonExecutor
 from pinjra.jail.confine import Spec
 from pinjra.jail.spawn.client import Config, JailProcess, zygote_for
@@ -23,7 +22,7 @@ from pinjra.jail.spawn.client import Config, JailProcess, zygote_for
 if TYPE_CHECKING:
     from pinjra.server.http.tenants import Tenant
 
-__all__ = ["SandboxBox", "limits_for", "spec_for"]
+__all__ = ["SandboxBox", "spec_for"]
 
 _SERVE = "pinjra.server.http.e2b.inside.serve:serve"
 _NEEDED = {"e2b": "e2b", "IPython": "ipython", "connectrpc": "connectrpc"}
@@ -148,14 +147,8 @@ class SandboxBox(PythonExecutor):
         raise ConfigurationError("this session is an E2B sandbox: use E2B's API")
 
 
-def limits_for(tenant: Tenant) -> Limits:
-    """Return what a sandbox of this tenant may use: all that its quota allows."""
-    quota = tenant.quota
-    return Limits(memory_bytes=quota.memory_bytes, disk_bytes=quota.disk_bytes, processes=_PROCESSES)
-
-
 def spec_for(tenant: Tenant) -> Spec:
-    """Return the same for the jail."""
+    """Return what a sandbox of this tenant may use: all that its quota allows."""
     quota = tenant.quota
     return Spec(memory_bytes=quota.memory_bytes, disk_bytes=quota.disk_bytes, processes=_PROCESSES)
 

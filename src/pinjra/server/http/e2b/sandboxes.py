@@ -62,7 +62,6 @@ class Sandbox:
     requests: int = 0
     charged: float = 0.0
     metered: float = field(default_factory=time.monotonic)
-    samples: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def id(self) -> str:
@@ -272,11 +271,13 @@ class Sandboxes:
                 if sandbox is not None and not sandbox.is_paused:
                     self._charge(sandbox)
 
-    def _charge(self, sandbox: Sandbox) -> None:
-        seconds, _ = sandbox.box.usage()
+    def _charge(self, sandbox: Sandbox) -> int:
+        """Charge the tenant; return the memory that the sandbox has."""
+        seconds, memory = sandbox.box.usage()
         if seconds > sandbox.charged:
             sandbox.held.tenant.charge(seconds - sandbox.charged)
             sandbox.charged = seconds
+        return memory
 
     def metrics(self, sandbox: Sandbox, end: float = math.inf) -> list[dict[str, Any]]:
         """Return what it uses now, in E2B's words; nothing where that is after `end`, in Unix seconds."""
@@ -284,8 +285,7 @@ class Sandboxes:
             return []
         now = time.monotonic()
         before = sandbox.charged
-        self._charge(sandbox)
-        _, memory = sandbox.box.usage()
+        memory = self._charge(sandbox)
         elapsed = max(now - sandbox.metered, 0.001)
         sandbox.metered = now
         quota = sandbox.held.tenant.quota

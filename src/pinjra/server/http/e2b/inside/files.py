@@ -50,7 +50,7 @@ class FileService(Filesystem):
     def __init__(self, place: Surroundings) -> None:
         self._place = place
         self._watchers = Watchers(self._entry_or_none)
-        self._metadata: dict[tuple[int, int, int], dict[str, str]] = {}
+        self._metadata: dict[tuple[int, int], dict[str, str]] = {}
         self.routes = [
             Route("/files", _answered(self.download), methods=["GET", "HEAD"]),
             Route("/files", _answered(self.upload), methods=["POST", "PUT"]),
@@ -357,8 +357,8 @@ def _failure(status: int, message: str) -> Response:
 # ---------------------------------------------------------------- bytes
 
 
-def _key(found: os.stat_result) -> tuple[int, int, int]:
-    return found.st_dev, found.st_ino, 0
+def _key(found: os.stat_result) -> tuple[int, int]:
+    return found.st_dev, found.st_ino
 
 
 def _make_folders(path: str) -> None:
