@@ -207,3 +207,8 @@ def test_a_misspelt_parameter_is_answered_by_the_nearest(kind: type) -> None:
         match=rf"{kind.__name__} has no parameter 'max_stepz'; did you mean max_steps=",
     ):
         kind([], ScriptedModel([]), max_stepz=3)
+
+
+def test_arun_refuses_what_run_refuses_before_there_is_anything_to_await(code_agent: Make) -> None:
+    with pytest.raises(ConfigurationError, match="no parameter 'max_step'; did you mean max_steps="):
+        code_agent("x").arun("task", max_step=3)

@@ -363,6 +363,7 @@ class Agent(Savable, metaclass=CheckedConstructor):
         output_type: Hint | None = None,
         **more: Unpack[RunArguments],
     ) -> Coroutine[Any, Any, Any]: ...
+    @functools.partial(checked, is_method=True, rest=run)
     def arun(
         self,
         task: str,

@@ -13,7 +13,7 @@ from pinjra.agents.extract import MARKDOWN_TAGS, Action, extract_code
 from pinjra.agents.memory.messages import MessageForm
 from pinjra.agents.memory.observation import DEFAULT_LENGTH, describe_execution
 from pinjra.agents.memory.steps import ActionStep, TaskStep
-from pinjra.agents.prompts.box_text import box_lines, import_words
+from pinjra.agents.prompts.box_text import access_of, box_lines, import_words
 from pinjra.agents.prompts.examples import example_turns
 from pinjra.agents.prompts.tool_text import brief_signatures, signatures
 from pinjra.agents.run.completion import ask, check_complete
@@ -181,6 +181,7 @@ class CodeAgent(Agent):
         box = self._source.given or (
             PythonExecutor if self.executor else executor_class(str(self.executor_type))
         )
+        access = access_of(box, self.executor_kwargs)
         waits = any(tool.is_async for tool in tools.values())
         awaited = ["What is defined by `async def` is awaited: `await name(…)`."] if waits else []
         return {
@@ -188,8 +189,10 @@ class CodeAgent(Agent):
             "managed_agents": self.managed_agents,
             "signatures": signatures(tools, self.managed_agents),
             "brief_signatures": brief_signatures(tools, self.managed_agents),
-            "authorized_imports": import_words(box, self.executor_kwargs, self.additional_authorized_imports),
-            "box_lines": [*awaited, *box_lines(box, self.executor_kwargs)],
+            "authorized_imports": import_words(
+                box, self.executor_kwargs, self.additional_authorized_imports, access
+            ),
+            "box_lines": [*awaited, *box_lines(access)],
             "custom_instructions": self.instructions or "",
             "code_block_opening_tag": self.code_block_tags[0],
             "code_block_closing_tag": self.code_block_tags[1],

@@ -17,6 +17,7 @@ from pinjra.cli.access_options import access_options, here
 from pinjra.cli.options import ctrl_c, executor_kwargs, executor_options, file_options, names
 
 if TYPE_CHECKING:
+    from pinjra.agents.run.results import RunResult
     from pinjra.core.execution import Execution, GuestError
     from pinjra.executors.base import PythonExecutor
 
@@ -115,7 +116,7 @@ def status_of(done: Execution) -> int:
     return 0 if done.error is None else _STATUS.get(done.error.kind.value, GUEST_FAILED)
 
 
-def save(done: Execution, out: str) -> list[Path]:
+def save(done: Execution | RunResult[Any], out: str | Path) -> list[Path]:
     """Save what a run wrote and showed, and say where: files first, then artifacts."""
     paths = done.save(out)
     for path in paths:

@@ -12,6 +12,7 @@ import click
 
 from pinjra.cli import FAILED, GUEST_FAILED, INTERRUPTED, LIMIT_REACHED, WRONG_INPUT
 from pinjra.cli.access_options import access_options
+from pinjra.cli.execute import save as save_result
 from pinjra.cli.options import chosen_model, ctrl_c, executor_kwargs, executor_options, file_options, names
 from pinjra.core.nearest import nearest
 
@@ -87,8 +88,7 @@ def run(
     with view_for(as_json=as_json, quiet=quiet) as view, _agent(**options) as agent:
         status = _shown(agent, task, view, quiet and not as_json, files)
         if out is not None and agent.last_result is not None:
-            for path in agent.last_result.save(out):
-                print(f"saved: {path}", file=sys.stderr)
+            save_result(agent.last_result, out)
         if save is not None:
             save.write_text(agent.memory.to_json(), encoding="utf-8")
     return status

@@ -235,7 +235,7 @@ def _piped() -> Lines:
 
 def _typed(welcome: str) -> Lines:
     """Return what asks at the terminal: prompt_toolkit, with history and lines that can be edited, where it is installed."""
-    from pinjra.models.weights import cache_folder
+    from pinjra.core.cache_folder import cache_folder
 
     print(f"pinjra shell: {welcome}", file=sys.stderr)
     try:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pinjra.core.errors import ConfigurationError
 
-__all__ = ["GivenFile", "GivenFiles", "describe_files", "given_file", "given_files"]
+__all__ = ["GivenFile", "GivenFiles", "describe_files", "given_file", "given_files", "is_text"]
 
 GivenFiles = Sequence[str | os.PathLike[str] | Mapping[str, object]] | Mapping[str, object]
 """Paths of this machine, and dicts of name → bytes or path."""
@@ -59,7 +59,7 @@ class GivenFile:
 
     def head(self) -> list[str]:
         """Return the first lines of a text or table; none of anything else."""
-        if Path(self.name).suffix.lower() not in _TEXTS:
+        if not is_text(self.name):
             return []
         if isinstance(self.source, bytes):
             start = self.source[:_HEAD_BYTES]
@@ -68,6 +68,11 @@ class GivenFile:
                 start = file.read(_HEAD_BYTES)
         lines = start.decode("utf-8", "replace").splitlines()
         return [line[:_HEAD_CHARS] for line in lines[:_HEAD_LINES]]
+
+
+def is_text(name: str) -> bool:
+    """Return whether a file's first lines can be told, by its name."""
+    return Path(name).suffix.lower() in _TEXTS
 
 
 def given_files(

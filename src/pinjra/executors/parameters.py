@@ -260,9 +260,16 @@ def constructor_parameters(cls: type) -> Parameters:
     return _parameters(*map(_without_self, own), extra=_ACCESS)
 
 
-def checked(function: Method, *, is_method: bool = False, name: str = "") -> Method:
-    """Return `function` with its arguments checked before anything else happens."""
-    parameters = _parameters(_without_self(function) if is_method else function)
+def checked(
+    function: Method, *, is_method: bool = False, name: str = "", rest: Callable[..., object] | None = None
+) -> Method:
+    """Return `function` with its arguments checked before anything else happens.
+
+    Args:
+        rest: What `function` does not know itself, it hands to this one.
+    """
+    together: tuple[Callable[..., object], ...] = (function,) if rest is None else (function, rest)
+    parameters = _parameters(*(map(_without_self, together) if is_method else together))
     said = name or function.__name__
 
     @functools.wraps(function)

@@ -6,9 +6,12 @@ import os
 from importlib.metadata import entry_points
 from typing import Any
 
-from opentelemetry import context, metrics, propagate, trace
-
 from pinjra.core.errors import ConfigurationError, MissingDependency
+
+try:
+    from opentelemetry import context, metrics, propagate, trace
+except ImportError as error:
+    raise MissingDependency("opentelemetry", "pip install 'pinjra[otel]'") from error
 
 __all__ = ["set_up"]
 

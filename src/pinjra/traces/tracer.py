@@ -8,17 +8,13 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from pinjra.core.errors import MissingDependency
+from opentelemetry import metrics, propagate, trace
+from opentelemetry.trace import SpanKind, StatusCode
+
 from pinjra.core.json_data import encodable, plain
 from pinjra.core.redaction import shortened
 from pinjra.core.spans import Operation, Span
 from pinjra.traces.names import DURATIONS, SECONDS_BUCKETS, TOKEN_BUCKETS, attribute, provider
-
-try:
-    from opentelemetry import metrics, propagate, trace
-    from opentelemetry.trace import SpanKind, StatusCode
-except ImportError as error:
-    raise MissingDependency("opentelemetry", "pip install 'pinjra[otel]'") from error
 
 __all__ = ["OpenTelemetryTracer"]
 

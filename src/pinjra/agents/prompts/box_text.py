@@ -10,7 +10,7 @@ from pinjra.core.access import PARAMETERS, Access, AccessOptions, parse_access
 from pinjra.executors.base import PythonExecutor
 from pinjra.guard.imports import DEFAULT_AUTHORIZED
 
-__all__ = ["box_lines", "import_words"]
+__all__ = ["access_of", "box_lines", "import_words"]
 
 # The standard modules a model most often wants; the executor's own list decides.
 _USUAL = (
@@ -23,7 +23,10 @@ _SHOWN = 20  # names in one line
 
 
 def import_words(
-    box: PythonExecutor | type[PythonExecutor], given: Mapping[str, object], additional: Iterable[str]
+    box: PythonExecutor | type[PythonExecutor],
+    given: Mapping[str, object],
+    additional: Iterable[str],
+    access: Access,
 ) -> str:
     """Return which modules code may import in a box: one that is open, or one of a class with these parameters."""
     own = (
@@ -32,7 +35,7 @@ def import_words(
         else ()
     )
     names = [name for name in dict.fromkeys([*additional, *own]) if name not in DEFAULT_AUTHORIZED]
-    names += [name for name in _package_names(_access_of(box, given)) if name not in names]
+    names += [name for name in _package_names(access) if name not in names]
     mode = getattr(box, "imports", None) or given.get("imports") or getattr(box, "IMPORTS", "listed")
     is_guarded = getattr(box, "_guard", given.get("guard", True))
     if "*" in names or mode == "all" or not is_guarded:
@@ -42,9 +45,8 @@ def import_words(
     return ", ".join([*_USUAL, *(name for name in names if name not in _USUAL)])
 
 
-def box_lines(box: PythonExecutor | type[PythonExecutor], given: Mapping[str, object]) -> list[str]:
+def box_lines(access: Access) -> list[str]:
     """Return a line for each thing that a box was given besides files; none where it was given nothing."""
-    access = _access_of(box, given)
     lines = []
     if access.programs:
         named = "any program of this machine" if access.programs == ("*",) else _several(access.programs)
@@ -65,7 +67,8 @@ def box_lines(box: PythonExecutor | type[PythonExecutor], given: Mapping[str, ob
     return lines
 
 
-def _access_of(box: PythonExecutor | type[PythonExecutor], given: Mapping[str, object]) -> Access:
+def access_of(box: PythonExecutor | type[PythonExecutor], given: Mapping[str, object]) -> Access:
+    """Return what a box has, or one of a class with these parameters would have."""
     if isinstance(box, PythonExecutor):
         return getattr(box, "access", Access())
     return parse_access(cast("AccessOptions", {name: given[name] for name in PARAMETERS if name in given}))

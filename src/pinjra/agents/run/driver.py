@@ -16,7 +16,7 @@ from pinjra.agents.run.results import RunResult
 from pinjra.agents.run.sessions import LastRun
 from pinjra.agents.run.state import CURRENT_RUN, AgentSpec, Outcome, Run, Sink
 from pinjra.core.errors import ConfigurationError, ExecutorUnavailable
-from pinjra.core.files import GivenFile, describe_files
+from pinjra.core.files import GivenFile, describe_files, is_text
 
 __all__ = ["execute", "outcome", "prepare", "take_step"]
 
@@ -111,7 +111,7 @@ def _files_there(run: Run) -> Iterator[GivenFile]:
     try:
         for name, size in executor.list_files().items():
             if name not in own and not any(part.startswith((".", "_")) for part in name.split("/")):
-                source = executor.get_file(name) if size <= _SHORT_BYTES else b""
+                source = executor.get_file(name) if size <= _SHORT_BYTES and is_text(name) else b""
                 yield GivenFile(name=name, size=size, source=source)
     except (ExecutorUnavailable, FileNotFoundError):  # it has no files, or one was a moment ago
         return

@@ -415,12 +415,8 @@ class ToolCalls:
             roots = (
                 root for root, own in self._methods.values() if any(each is function for each in own.values())
             )
-            self._methods[kept.handle] = (
-                next(roots, function),
-                methods,
-            )  # of a method's result: that method's tool
-            for handle in [each for each in self._methods if each not in self._handles]:
-                del self._methods[handle]
+            # Of a method's result: that method's tool.
+            self._methods[kept.handle] = (next(roots, function), methods)
         return replace(kept, methods=tuple(methods))
 
     def number(self, value: object) -> int:
@@ -432,7 +428,9 @@ class ToolCalls:
             self._next_handle += 2  # the host's handles are even, the interpreter's odd
             table[self._next_handle] = value
             if len(table) > MOST_HANDLES:
-                del table[next(iter(table))]
+                oldest = next(iter(table))
+                del table[oldest]
+                self._methods.pop(oldest, None)
             return self._next_handle
 
     def resolve(self, opaque: Opaque) -> object:
@@ -453,6 +451,7 @@ class ToolCalls:
     def close(self) -> None:
         """Give up everything."""
         self._handles.clear()
+        self._methods.clear()
         self._records.clear()
         self.end_run()
 

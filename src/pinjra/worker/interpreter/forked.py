@@ -27,6 +27,7 @@ from pinjra.worker.interpreter.reserve import MemoryReserve
 from pinjra.worker.setup import ForkedResources, SessionSetup, Workplace
 from pinjra.worker.supervisor.processes import (
     MEMORY_STATUS,
+    close_all_but,
     die_with_parent,
     limit_memory,
     limit_processor,
@@ -188,19 +189,10 @@ def _settle_in(resources: ForkedResources, place: Workplace) -> None:
     os.setsid()
     die_with_parent(resources.supervisor)
     _print_to(place.captured)
-    _close_all_but(resources.stream.fileno(), resources.side.fileno(), resources.wake.fileno())
+    close_all_but(resources.stream.fileno(), resources.side.fileno(), resources.wake.fileno())
     _keep_environment()
     warnings.filterwarnings("ignore", message=".*(fork|FigureCanvasAgg is non-interactive)")
     reseed()  # SECURITY: sessions forked from one zygote must not share their random numbers
-
-
-def _close_all_but(*kept: int) -> None:
-    low = 3
-    for fd in sorted(kept):
-        os.closerange(low, fd)
-        low = fd + 1
-    soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    os.closerange(low, max(low, min(soft if soft > 0 else 65536, 1 << 20)))
 
 
 def _work_in(scratch: str) -> None:

@@ -22,13 +22,14 @@ from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from types import ModuleType
 
+from pinjra.worker.supervisor.processes import close_all_but
+
 __all__ = ["adapt", "end_pools"]
 
 _BUNDLED = "joblib.externals."
 _SHARED = "/dev/shm"  # noqa: S108  (in a jail the scratch folder)
 _THREADS = ("QueueFeederThread", "ExecutorManagerThread", "QueueManagerThread")
 _END_SECONDS = 1.0
-_MOST_FDS = 65536  # RLIMIT_NOFILE is lower
 
 
 def adapt() -> None:
@@ -135,18 +136,13 @@ def _fork_python(
     try:
         os.environ.update(env or {})
         gc.freeze()  # what the parent has is not collected here: it would close descriptors that are others' by then
-        _close_all_but(sorted({0, 1, 2, *map(int, keep_fds)}))
+        close_all_but(*(fd for fd in map(int, keep_fds) if fd > 2))
         signal.signal(signal.SIGINT, signal.default_int_handler)
         status = _run(command)
     finally:
         for stream in (sys.stdout, sys.stderr):
             stream.flush()
         os._exit(status)
-
-
-def _close_all_but(kept: Sequence[int]) -> None:
-    for below, above in zip(kept, (*kept[1:], _MOST_FDS), strict=True):
-        os.closerange(below + 1, above)
 
 
 def _run(command: Sequence[str]) -> int:
