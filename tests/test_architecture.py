@@ -139,3 +139,18 @@ def test_every_public_name_can_be_had():
         "print('ok')"
     )
     assert out == "ok\n"
+
+
+def test_the_worker_of_one_process_imports_nothing_that_wasi_lacks():
+    missing = (
+        "resource",
+        "pwd",
+        "grp",
+        "termios",
+        "_ctypes",
+        "_multiprocessing",
+        "_posixshmem",
+    )
+    program = f"import sys\nfor name in {missing!r}: sys.modules[name] = None\nimport pinjra.worker.interpreter.single_process"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

@@ -20,6 +20,7 @@ from pinjra.worker.interpreter import process_pools, streams
 from pinjra.worker.interpreter.changed_files import FileStates
 from pinjra.worker.interpreter.channel import Channel
 from pinjra.worker.interpreter.checkpoint import SET_ASIDE, UNDO, Branch, Checkpointer, has_threads
+from pinjra.worker.interpreter.descriptors import close_all_but
 from pinjra.worker.interpreter.environment import link_folders, reseed, set_variables
 from pinjra.worker.interpreter.interrupts import Interrupts
 from pinjra.worker.interpreter.program import Program
@@ -27,7 +28,6 @@ from pinjra.worker.interpreter.reserve import MemoryReserve
 from pinjra.worker.setup import ForkedResources, SessionSetup, Workplace
 from pinjra.worker.supervisor.processes import (
     MEMORY_STATUS,
-    close_all_but,
     die_with_parent,
     limit_memory,
     limit_processor,

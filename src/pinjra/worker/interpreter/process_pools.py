@@ -22,7 +22,7 @@ from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from types import ModuleType
 
-from pinjra.worker.supervisor.processes import close_all_but
+from pinjra.worker.interpreter.descriptors import close_all_but
 
 __all__ = ["adapt", "end_pools"]
 

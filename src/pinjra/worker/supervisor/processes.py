@@ -18,7 +18,6 @@ __all__ = [
     "Death",
     "Reaped",
     "become_subreaper",
-    "close_all_but",
     "cpu_seconds",
     "describe",
     "die_with_parent",
@@ -206,13 +205,3 @@ def _lower(which: int, value: int) -> None:
         resource.setrlimit(which, (min(bounds), min(bounds)))
     except (OSError, ValueError):  # a platform without this limit
         pass
-
-
-def close_all_but(*kept: int) -> None:
-    """Close every descriptor above 2 that is not among these, which are above 2."""
-    low = 3
-    for fd in sorted(kept):
-        os.closerange(low, fd)
-        low = fd + 1
-    soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    os.closerange(low, max(low, min(soft if soft > 0 else 65536, 1 << 20)))
