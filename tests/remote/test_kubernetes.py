@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from pinjra import Mount, sandbox
 from pinjra.core.errors import ConfigurationError, SessionLost, StartupFailed
 from pinjra.core.limits import Limits
 from pinjra.executors.containers.ownership import holder
@@ -46,6 +48,82 @@ def test_a_pod_is_asked_for_with_nothing_that_it_does_not_need(kubernetes: Any, 
     assert {"name": "scratch", "emptyDir": {"medium": "Memory", "sizeLimit": str(32 << 20)}} in spec[
         "volumes"
     ]
+
+
+def test_mounts_are_volumes_of_the_pod_as_a_manifest_says_them(kubernetes: Any, kubernetes_server: Any):
+    mounts = {
+        "data": "persistentVolumeClaim:dataset/2024",
+        "out": Mount("persistentVolumeClaim:results", writable=True),
+        "settings": "configMap:settings",
+        "work": "emptyDir:2Gi",
+        "models": "hostPath:/srv/models",
+    }
+    with kubernetes(mounts=mounts) as executor:
+        links = {name: f"/mnt/{name}" for name in mounts}
+        for _ in range(2):  # they are no files of the scratch folder: emptying it leaves the volumes alone
+            assert executor.run("import os\n{n: os.readlink(n) for n in os.listdir()}").value == links
+            executor.reset()
+        assert executor.guarantees.files == (
+            "scratch on a memory volume, persistentVolumeClaim read-only, persistentVolumeClaim, configMap read-only, "
+            "emptyDir, hostPath read-only"
+        )
+    spec = kubernetes_server.created[-1]["spec"]
+    assert spec["volumes"][2:] == [
+        {"name": "mount-0", "persistentVolumeClaim": {"claimName": "dataset", "readOnly": True}},
+        {"name": "mount-1", "persistentVolumeClaim": {"claimName": "results"}},
+        {"name": "mount-2", "configMap": {"name": "settings"}},
+        {"name": "mount-3", "emptyDir": {"sizeLimit": "2Gi"}},
+        {"name": "mount-4", "hostPath": {"path": "/srv/models"}},
+    ]
+    assert spec["containers"][0]["volumeMounts"][2:] == [
+        {"name": "mount-0", "mountPath": "/mnt/data", "readOnly": True, "subPath": "2024"},
+        {"name": "mount-1", "mountPath": "/mnt/out", "readOnly": False},
+        {"name": "mount-2", "mountPath": "/mnt/settings", "readOnly": True},
+        {"name": "mount-3", "mountPath": "/mnt/work", "readOnly": False},
+        {"name": "mount-4", "mountPath": "/mnt/models", "readOnly": True},
+    ]
+
+
+def test_a_pods_manifest_has_no_field_that_the_api_does_not_know(kubernetes: Any, kubernetes_server: Any):
+    from kubernetes.client import ApiClient
+
+    with kubernetes(mounts={"data": "persistentVolumeClaim:dataset", "conf": "configMap:settings/a.yaml"}):
+        spec = kubernetes_server.created[-1]["spec"]
+    api = ApiClient()
+    read = api.deserialize(json.dumps(spec), "V1PodSpec", None)
+    assert api.sanitize_for_serialization(read) == spec
+
+
+@pytest.mark.parametrize(
+    ("mount", "words"),
+    [
+        (Mount("configMap:settings", writable=True), "no pod can write to a configMap; name a persistentV"),
+        ("persistentVolumeClaim:", "is none of"),
+        ("persistentVolumeClaim:../dataset", "is none of"),
+        ("persistentVolumeClaim:dataset/../other", "is none of"),
+        ("emptyDir:much", "is none of"),
+        ("hostPath:srv", "is none of"),
+        ("hostPath:/srv/../etc", r"dangerous=True"),
+        ("hostPath:/var/lib/kubelet", r"Mount\('hostPath:/var/lib/kubelet', dangerous=True\)"),
+        ("secret:key", "there is no 'secret:key'"),
+        (Mount("/usr/share", writable=True), r'executor_type="jail" or "docker", or Mount\("persistentVol'),
+    ],
+)
+def test_a_volume_that_cannot_be_is_refused_before_a_pod_is_asked_for(
+    kubernetes: Any, kubernetes_server: Any, mount: object, words: str
+):
+    before = len(kubernetes_server.created)
+    with pytest.raises(ConfigurationError, match=words):
+        kubernetes(mounts={"it": mount})
+    with pytest.raises(ConfigurationError, match="SandboxTemplate"):
+        kubernetes(mounts={"it": "configMap:settings"}, warm_pool="pool")
+    assert len(kubernetes_server.created) == before
+
+
+def test_a_cluster_s_volume_elsewhere_is_refused_with_the_name_of_what_has_it():
+    for name in ("local", "wasm"):
+        with pytest.raises(ConfigurationError, match=r'no configMap.*executor_type="kubernetes" has it'):
+            sandbox(name, mounts={"it": "configMap:settings"})
 
 
 def test_a_claimed_pods_template_is_as_hard_as_a_pod_of_ours():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypedDict
 
 from pinjra.core.errors import ConfigurationError
@@ -17,14 +17,15 @@ _HOST = re.compile(r"(\*\.)?[a-z0-9]([a-z0-9_-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9_-]
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
 _FOLDER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._ -]{0,99}")
+_VOLUMES = ("persistentVolumeClaim", "configMap", "emptyDir", "hostPath")  # as a pod's manifest calls them
 
 
 @dataclass(frozen=True, slots=True)
 class Mount:
-    """A folder (or file) of this machine, shown in the box.
+    """A folder (or file) of this machine, or a volume of a cluster, shown in the box.
 
     Args:
-        path: On this machine.
+        path: On this machine; or "persistentVolumeClaim:NAME", "configMap:NAME", "emptyDir:SIZE", "hostPath:PATH" of a node.
         writable: The guest may change it. What it writes there is not rolled back and not counted by `Limits.disk_bytes`.
         dangerous: Show it even where it is a home folder, `/`, `/etc` or the like.
     """
@@ -32,6 +33,12 @@ class Mount:
     path: str
     writable: bool = False
     dangerous: bool = False
+
+    @property
+    def volume(self) -> str:
+        """Return which kind of a cluster's volume it is; "" for a folder of this machine."""
+        kind, colon, _ = self.path.partition(":")
+        return kind if colon and kind in _VOLUMES else ""
 
 
 class AccessOptions(TypedDict, total=False):
@@ -164,6 +171,8 @@ def _mount(name: str, what: object) -> tuple[str, Mount]:
         mount = Mount(os.fspath(what))
     if mount is None:
         raise ConfigurationError(f"mounts= wants a path or a Mount for {name!r}, not {what!r:.200}")
+    if mount.volume:
+        return name, replace(mount, writable=mount.writable or mount.volume == "emptyDir")
     path = os.path.realpath(os.path.expanduser(mount.path))
     if not os.path.exists(path):
         raise ConfigurationError(f"mounts= for {name!r}: there is no {mount.path!r}")

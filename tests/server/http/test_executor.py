@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from functools import partial
 
+import httpx
 import pytest
 
 from pinjra.core.errors import ConfigurationError, ExecutorUnavailable
 from pinjra.executors.conformance import CHECKS, run_check
 from pinjra.executors.http import HttpExecutor
 
-from .conftest import ALICE, BOB
+from .conftest import ALICE, BOB, start, stop
 
 # The stream's far end is a worker that the service starts: nobody can put a lying one there from here.
 NOT_HERE = {
@@ -60,12 +61,30 @@ def test_a_stream_takes_nothing_that_it_would_not_put_into_the_box(alice):
 
 def test_what_the_service_does_not_give_is_refused_here_or_there(service, tmp_path):
     open_here = partial(HttpExecutor, url=service, token=ALICE)
-    with pytest.raises(ConfigurationError, match="single hosts only"):
+    with pytest.raises(ConfigurationError, match=r"open_network = true in \[tenants\.alice\]"):
         open_here(network=True)
     with pytest.raises(ConfigurationError, match="may not have these packages"):
         open_here(packages=["six"])
     with pytest.raises(ConfigurationError, match=r"no python_path=.*jail"):
         open_here(python_path=[tmp_path])
+
+
+def test_the_whole_network_is_given_where_the_operator_says_so(tmp_path):
+    (tmp_path / "settings.toml").write_text(f'[tenants.alice]\ntoken = "{ALICE}"\nopen_network = true\n')
+    process, url = start(tmp_path / "settings.toml")
+    # What listens on the service's own loopback is reached by the whole network alone: here the service itself.
+    code = f"import urllib.request\nurllib.request.urlopen('{url}/ready').status"
+    try:
+        with HttpExecutor(url=url, token=ALICE, guard=False, network=True) as box:
+            assert box.run(code).value == 200
+        with HttpExecutor(url=url, token=ALICE, guard=False) as box:
+            assert box.run(code).error is not None
+        client = httpx.Client(base_url=url, headers={"Authorization": f"Bearer {ALICE}"}, timeout=60)
+        with client:
+            session = client.post("/v1/sessions", json={"network": True, "guard": False}).headers["Location"]
+            assert client.post(f"{session}/runs", json={"code": code}).json()["value"] == 200
+    finally:
+        assert stop(process) == 0
 
 
 def test_files_and_folders_of_the_client_are_there(service, tmp_path):

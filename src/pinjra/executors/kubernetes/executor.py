@@ -20,7 +20,7 @@ from pinjra.core.errors import BackendError, ConfigurationError
 from pinjra.core.limits import Limits
 from pinjra.executors.bootstrap.first_bytes import bootstrap_code
 from pinjra.executors.guarantees import Guarantees, of_worker
-from pinjra.executors.kubernetes.manifests import CONTAINER, SCRATCH, pod_spec
+from pinjra.executors.kubernetes.manifests import CONTAINER, MOUNTS, SCRATCH, add_volumes, pod_spec
 from pinjra.executors.kubernetes.pods import CALL_SECONDS, Cluster, Pod, connect, reason_of
 from pinjra.executors.options import BoxOptions
 from pinjra.executors.remote.base import VendorTransport
@@ -60,7 +60,8 @@ class KubernetesExecutor(UploadingExecutor):
         start_seconds: For the pod to run.
         kubeconfig, context: As kubectl takes them; None: the environment's, or the cluster that this program runs in.
         options: `network=True` leaves the pod's network as the cluster makes it. Else the NetworkPolicy `pinjra-no-network` must
-            exist, and is made where this user may. `programs`, `mounts` (copies), `env`; `guard`, `rollback`, `protected`.
+            exist, and is made where this user may. `mounts` are volumes of the cluster, or copies of folders of this machine.
+            `programs`, `env`; `guard`, `rollback`, `protected`.
 
     Raises:
         MissingDependency: The Kubernetes client (or agent-sandbox's) is not installed.
@@ -70,9 +71,11 @@ class KubernetesExecutor(UploadingExecutor):
 
     ACCESS: ClassVar[Mapping[str, str]] = {
         **UploadingExecutor.ACCESS,
+        "mounts": "volumes of the pod; folders of this machine uploaded at the start, never written back",
         "programs": "whatever the image has",
         "network": "the cluster's, all of it",
     }
+    VOLUMES = True
     PATIENCE = Patience(start_seconds=120.0, interrupt_seconds=0.5, kill_seconds=5.0, close_seconds=2.0)
 
     def __init__(
@@ -108,6 +111,14 @@ class KubernetesExecutor(UploadingExecutor):
 
     def _configure(self) -> None:
         self._network = open_network(type(self).__name__, self.access)
+        self._volumes = [(name, mount) for name, mount in self.access.mounts if mount.volume]
+        if self._volumes and self._warm_pool:
+            raise ConfigurationError(
+                f"mounts= for {self._volumes[0][0]!r}: a pod of a warm pool has the volumes of its SandboxTemplate; put it "
+                "there, or leave warm_pool= out"
+            )
+        add_volumes(self._spec, self._volumes)
+        self._links = tuple(f"{name}={MOUNTS}/{name}" for name, _ in self._volumes)
 
     def _open(self) -> Transport:
         cluster = Cluster(self._api_client, self._namespace)
@@ -143,6 +154,7 @@ class KubernetesExecutor(UploadingExecutor):
             claimed = of_worker("container", pool, has_guard=self._guard, files="scratch folder in the pod")
             return replace(claimed, missing=("network: as the warm pool's SandboxTemplate says",))
         runtime = [f"runtime class {self._runtime_class}"] if self._runtime_class else []
+        shown = [f"{mount.volume}{'' if mount.writable else ' read-only'}" for _, mount in self._volumes]
         made = of_worker(
             "container",
             *(*runtime, *WALLS),
@@ -152,7 +164,7 @@ class KubernetesExecutor(UploadingExecutor):
             cpu="measured by the supervisor, cgroup share",
             disk="emptyDir sizeLimit, supervisor's quota",
             processes="counted by the supervisor, the kubelet's pod limit",
-            files="scratch on a memory volume",
+            files=", ".join(("scratch on a memory volume", *shown)),
         )
         policy = "network: the cluster's network plugin must enforce NetworkPolicy; not every one does"
         return replace(made, missing=() if self._network else (policy,))

@@ -2,20 +2,39 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from typing import Any
 
+from pinjra.core.access import Mount
+from pinjra.core.errors import ConfigurationError
+from pinjra.core.file_names import is_file_name
 from pinjra.core.limits import Limits
 
-__all__ = ["CONTAINER", "LABELS", "POLICY", "SCRATCH", "network_policy", "pod_spec", "sandbox_template"]
+__all__ = [
+    "CONTAINER",
+    "LABELS",
+    "MOUNTS",
+    "POLICY",
+    "SCRATCH",
+    "add_volumes",
+    "network_policy",
+    "pod_spec",
+    "sandbox_template",
+]
 
 CONTAINER = "guest"
 SCRATCH = "/scratch"
+MOUNTS = "/mnt"  # where volumes are. Not in the scratch folder: what empties that would empty them
 POLICY = "pinjra-no-network"
 NOBODY = 65534
 LABELS = {"app.kubernetes.io/managed-by": "pinjra", "pinjra.io/network": "none"}
 # Supervisor, checkpoint and the first process, besides the guest's memory and scratch folder.
 OWN_BYTES = 96 << 20
 TEMPORARY_BYTES = 16 << 20  # the worker's zip lies there
+_OBJECT = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")  # RFC 1123, as the API server checks names
+_QUANTITY = re.compile(r"[0-9]+(\.[0-9]+)?([kMGTPE]|[KMGTPE]i)?")
+_HELD_BY = {"persistentVolumeClaim": "claimName", "configMap": "name"}  # the field that names what is mounted
 # The container's first process: it waits, and lets the kernel reap what the sessions leave behind.
 FIRST = "import signal; signal.signal(signal.SIGCHLD, signal.SIG_IGN); signal.sigwait({signal.SIGTERM})"
 
@@ -48,6 +67,7 @@ def pod_spec(
             "runAsUser": NOBODY,
             "runAsGroup": NOBODY,
             "fsGroup": NOBODY,
+            "fsGroupChangePolicy": "OnRootMismatch",  # else every start goes through all files of a writable claim
             "seccompProfile": {"type": "RuntimeDefault"},
         },
         "containers": [_container(limits, image, cpus, disk)],
@@ -90,6 +110,42 @@ def _container(limits: Limits, image: str, cpus: float, disk: int) -> dict[str, 
             {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108  (in the pod)
         ],
     }
+
+
+def add_volumes(spec: dict[str, Any], mounts: Iterable[tuple[str, Mount]]) -> None:
+    """Add volumes of the cluster to a pod's `spec`, each at its name below `MOUNTS`.
+
+    Raises:
+        ConfigurationError: A volume is named as none can be, or cannot be written to (the caller's fault).
+    """
+    for number, (name, mount) in enumerate(mounts):
+        source, place = _volume(name, mount)
+        volume = f"mount-{number}"
+        spec["volumes"].append({"name": volume, **source})
+        shown = {"name": volume, "mountPath": f"{MOUNTS}/{name}", "readOnly": not mount.writable, **place}
+        spec["containers"][0]["volumeMounts"].append(shown)
+
+
+def _volume(name: str, mount: Mount) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return a volume's source, and what its mount says of where in it."""
+    kind, _, said = mount.path.partition(":")
+    held, slash, below = said.partition("/")
+    if kind == "configMap" and mount.writable:
+        raise ConfigurationError(
+            f"mounts= for {name!r}: no pod can write to a configMap; name a persistentVolumeClaim, or leave writable= out"
+        )
+    if kind == "hostPath" and said.startswith("/") and ".." not in said.split("/"):
+        return {kind: {"path": said}}, {}
+    if kind == "emptyDir" and (not said or _QUANTITY.fullmatch(said)):
+        return {kind: {"sizeLimit": said} if said else {}}, {}
+    if kind in _HELD_BY and _OBJECT.fullmatch(held) and (is_file_name(below) or not slash):
+        # Read-only here too: else the cluster gives all files of the claim to the pod's group.
+        own = {"readOnly": True} if kind == "persistentVolumeClaim" and not mount.writable else {}
+        return {kind: {_HELD_BY[kind]: held, **own}}, {"subPath": below} if below else {}
+    raise ConfigurationError(
+        f'mounts= for {name!r}: {mount.path!r} is none of "persistentVolumeClaim:NAME", "configMap:NAME" (or NAME/PATH in it), '
+        '"emptyDir:", "emptyDir:1Gi", "hostPath:/PATH"'
+    )
 
 
 def network_policy(namespace: str = "default") -> dict[str, Any]:

@@ -16,8 +16,11 @@ _TREES = ("/etc", "/proc", "/sys", "/dev", "/run", "/boot", "/var/run", "/var/li
 _FOLDERS = ("/", "/home", "/root", "/usr", "/var", "/lib", "/bin", "/opt", "/tmp", "/Users")  # noqa: S108
 
 
-def check_can(executor: str, has: Collection[str], access: Access) -> None:
+def check_can(executor: str, has: Collection[str], access: Access, *, has_volumes: bool = False) -> None:
     """Return when the class of that name has all that is asked for.
+
+    Args:
+        has_volumes: It is a cluster's, whose volumes `mounts` may name.
 
     Raises:
         ConfigurationError: It has not, or a mount shows what nobody means to show (the caller's fault).
@@ -26,6 +29,10 @@ def check_can(executor: str, has: Collection[str], access: Access) -> None:
         if name not in has:
             raise ConfigurationError(f"{executor} has no {name}=; {elsewhere(name)}")
     for name, mount in access.mounts:
+        if mount.volume and not has_volumes:
+            raise ConfigurationError(
+                f'mounts= for {name!r}: {executor} has no {mount.volume} of a cluster; executor_type="kubernetes" has it'
+            )
         if not mount.dangerous and _is_dangerous(mount):
             raise ConfigurationError(
                 f"mounts= for {name!r}: {mount.path} holds more than a guest should see; name a folder below it, or say "
@@ -34,7 +41,12 @@ def check_can(executor: str, has: Collection[str], access: Access) -> None:
 
 
 def _is_dangerous(mount: Mount) -> bool:
-    path, home = mount.path, os.path.realpath(os.path.expanduser("~"))
+    if mount.volume not in ("", "hostPath"):
+        return False
+    path, home = (
+        os.path.normpath(mount.path.removeprefix("hostPath:")),
+        os.path.realpath(os.path.expanduser("~")),
+    )
     is_hidden_at_home = path.startswith(os.path.join(home, "."))
     below = (path == tree or path.startswith(tree + "/") for tree in _TREES)
     return path in (*_FOLDERS, home) or home.startswith(path + "/") or is_hidden_at_home or any(below)

@@ -105,6 +105,8 @@ class SessionExecutor(PythonExecutor):
     """Something besides the worker itself confines it; else, where it cannot either, the guard's audit hook is on."""
     ACCESS: ClassVar[Mapping[str, str]] = {"env": "said with the configuration"}
     """Parameter of `core.access` -> the mechanism by which this backend has it."""
+    VOLUMES: ClassVar[bool] = False
+    """`mounts` may name volumes of a cluster."""
 
     def __init__(
         self,
@@ -123,7 +125,7 @@ class SessionExecutor(PythonExecutor):
         given_files(files, check_file_name, limits.disk_bytes)  # refused before anything is started
         self._spares = spares
         self.access = parse_access(access)
-        check_can(type(self).__name__, self.ACCESS, self.access)
+        check_can(type(self).__name__, self.ACCESS, self.access, has_volumes=self.VOLUMES)
         self._modules: tuple[str, ...] = ()  # what `packages` brings
         self._links: tuple[str, ...] = ()  # "name=path": where the backend shows the user's folders
         self._environment: tuple[str, ...] = ()  # of the backend's own

@@ -54,10 +54,13 @@ class UploadingExecutor(SessionExecutor):
         """
         left = self.limits.disk_bytes
         for name, mount in self.access.mounts:
+            if mount.volume:
+                continue  # the backend shows it
             if mount.writable:
+                instead = ', or Mount("persistentVolumeClaim:NAME", writable=True)' if self.VOLUMES else ""
                 raise ConfigurationError(
                     f"mounts= for {name!r}: {type(self).__name__} uploads a copy, so nothing that is written there comes back; "
-                    'use get_file(), or executor_type="jail" or "docker"'
+                    f'use get_file(), or executor_type="jail" or "docker"{instead}'
                 )
             for inside, path in _regular_files(name, mount):
                 if left is not None:

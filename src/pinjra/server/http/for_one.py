@@ -27,7 +27,13 @@ def settings_for_one(
     Raises:
         ConfigurationError: The file or a value is wrong (the user's fault).
     """
-    you = {"token": secrets.token_urlsafe(24), "network": ("*",), "packages": True, "sessions": 64}
+    you = {
+        "token": secrets.token_urlsafe(24),
+        "network": ("*",),
+        "open_network": True,
+        "packages": True,
+        "sessions": 64,
+    }
     own: dict[str, Any] = {
         "host": "127.0.0.1",
         "hosts": (),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.requests import Request
@@ -75,7 +75,7 @@ class StreamRequest(StrictBody):
     limits: LimitsRequest = Field(default_factory=LimitsRequest)
     packages: list[str] = Field(default_factory=list, max_length=200)
     programs: list[str] = Field(default_factory=list, max_length=200)
-    network: list[str] = Field(default_factory=list, max_length=200)
+    network: bool | Annotated[list[str], Field(max_length=200)] = Field(default_factory=list)
     secrets: dict[str, dict[str, str]] = Field(default_factory=dict)
     mounts: list[str] = Field(default_factory=list, max_length=50)
     env: dict[str, str] = Field(default_factory=dict)
@@ -94,7 +94,14 @@ class StreamRequest(StrictBody):
         quota = tenant.quota
         _allow(not self.packages or quota.packages, "packages", tenant)
         _allow(not self.programs or quota.programs, "programs", tenant)
-        _allow("*" in quota.network or set(self.network) <= set(quota.network), "network", tenant)
+        hosts = [] if isinstance(self.network, bool) else self.network
+        _allow("*" in quota.network or set(hosts) <= set(quota.network), "network", tenant)
+        # SECURITY: what has this machine's own network reaches what listens on its loopback; a name in `network` never does.
+        if self.network is True and not quota.open_network:
+            raise Forbidden(
+                f"tenant {tenant.name!r} may not have network=true: open_network = true in [tenants.{tenant.name}] of the "
+                'operator\'s settings allows it; single hosts are network=["api.github.com"]'
+            )
         _allow(set(self.mounts) <= set(quota.mounts), "mounts", tenant)
         options: dict[str, Any] = {
             "authorized_imports": self.authorized_imports,

@@ -33,6 +33,7 @@ class TenantSettings(_Strict):
         wall_seconds: Longest single run.
         output_bytes, value_bytes, processes: The most that one run may ask for; text and values pass through the service.
         network: Hosts that its sessions may be given; empty for none, ["*"] for any.
+        open_network: Its sessions may ask for the whole network (`network=true`), this machine's loopback too.
         packages: Its sessions may ask for packages of the registry.
         programs: Its sessions may start programs.
         mounts: Name -> folder of this machine that its sessions may see, read-only.
@@ -49,6 +50,7 @@ class TenantSettings(_Strict):
     value_bytes: int = Field(default=16 << 20, gt=0)
     processes: int = Field(default=256, gt=0)
     network: tuple[str, ...] = ()
+    open_network: bool = False
     packages: bool = False
     programs: bool = True
     mounts: dict[str, str] = Field(default_factory=dict)
