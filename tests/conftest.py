@@ -6,6 +6,7 @@ import contextlib
 import os
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,20 @@ SLOW = (
     *("typing/", "agents/test_traces.py"),
 )
 
+# What begins first where several processes share the files: one that begins at the end would keep only one of them busy.
+LONGEST = (
+    *("jail/test_escapes.py", "fleet/test_verdicts.py", "jail/test_limits.py", "remote/test_vendors.py"),
+    *("docs/test_examples.py", "server/http/test_escapes.py", "access/network/test_network.py"),
+    *(
+        "executors/test_conformance.py",
+        "server/test_mcp_server.py",
+        "remote/",
+        "worker/",
+        "server/",
+        "fleet/",
+    ),
+)
+
 TEMPORARY = pytest.StashKey[str]()
 
 
@@ -55,10 +70,34 @@ def pytest_configure(config: pytest.Config) -> None:
     tempfile.tempdir = os.environ["TMPDIR"] = folder
 
 
+def place(path: Path) -> str:
+    """Return where a file is in this folder, with "/" behind it, so that a row of a table may be a folder or a file."""
+    return f"{path.relative_to(HERE).as_posix()}/" if path.is_relative_to(HERE) else ""
+
+
+@pytest.hookimpl(trylast=True)  # after the random order, which stays within each group
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the files that take longest first."""
+    ranks = {
+        path: next((n for n, name in enumerate(LONGEST) if place(path).startswith(name)), len(LONGEST))
+        for path in {item.path for item in items}
+    }
+    items.sort(key=lambda item: ranks[item.path])
+
+
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """Do not even import slow files where slow tests are not wanted: they bring SDKs with them."""
-    name = collection_path.relative_to(HERE).as_posix() if collection_path.is_relative_to(HERE) else ""
-    return True if config.option.markexpr == "not slow" and f"{name}/".startswith(SLOW) else None
+    return True if config.option.markexpr == "not slow" and place(collection_path).startswith(SLOW) else None
+
+
+@pytest.fixture
+def no_ready_sessions() -> Iterator[None]:
+    """Keep no session ready, for a test that counts descriptors or threads of this process: they come when it is quiet."""
+    from pinjra.executors.pool import POOL
+
+    POOL.close()
+    yield
+    POOL._forget()
 
 
 @pytest.hookimpl(trylast=True)

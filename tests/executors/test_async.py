@@ -23,6 +23,7 @@ def descriptors() -> int:
     return len(os.listdir("/proc/self/fd"))
 
 
+@pytest.mark.usefixtures("no_ready_sessions")
 @EXECUTORS
 def test_many_runs_share_the_loop_and_leave_no_thread_and_no_descriptor(name: str) -> None:
     most: list[int] = []

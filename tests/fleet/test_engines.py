@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -13,6 +12,7 @@ import time
 
 import httpx
 import pytest
+from remote_standins.ports import held_port
 
 from pinjra.fleet import Case, Fleet
 
@@ -64,17 +64,14 @@ def test_a_node_that_is_killed_loses_nothing_and_does_nothing_twice(cluster):
 
 @pytest.mark.slow
 def test_services_share_the_work_and_one_that_dies_is_passed_over():
-    ports, processes = [], []
-    for _ in range(2):
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            ports.append(probe.getsockname()[1])
-        processes.append(
-            subprocess.Popen([sys.executable, "-m", "pinjra", "serve", "--port", str(ports[-1])])
-        )
+    held = [held_port(), held_port()]
+    ports = [each.getsockname()[1] for each in held]
+    processes = [
+        subprocess.Popen([sys.executable, "-m", "pinjra", "serve", "--port", str(port)]) for port in ports
+    ]
     try:
-        for port in ports:
-            _await(f"http://127.0.0.1:{port}/ready")
+        for port, process in zip(ports, processes, strict=True):
+            _await(f"http://127.0.0.1:{port}/ready", process)
         with Fleet(",".join(f"http://127.0.0.1:{port}" for port in ports), boxes=2, most_boxes=4) as fleet:
             seen = []
             for done in fleet.map(codes(200)):
@@ -83,15 +80,17 @@ def test_services_share_the_work_and_one_that_dies_is_passed_over():
                     processes[0].send_signal(signal.SIGKILL)
             checked(seen, 200)
     finally:
-        for process in processes:
+        for process, each in zip(processes, held, strict=True):
             process.terminate()
             process.wait()
+            each.close()
 
 
-def _await(address):
-    while True:
+def _await(address, process):
+    while process.poll() is None:
         try:
             if httpx.get(address).status_code == 200:
                 return
         except httpx.HTTPError:
             time.sleep(0.05)
+    raise AssertionError("the service has ended")

@@ -7,9 +7,11 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from pinjra.core.errors import SessionLost
 from pinjra.core.execution import Cause, ErrorKind, GuestError
 from pinjra.core.limits import Limits
 from pinjra.executors.jail import JailExecutor
+from pinjra.executors.session.connection import Patience
 
 from .test_attacks import NAMESPACES
 
@@ -31,7 +33,7 @@ def opened(request: pytest.FixtureRequest) -> Iterator[Open]:
 
     def make(without: list[str], **limits: float) -> JailExecutor:
         base: dict[str, float] = {
-            "wall_seconds": 1.5,
+            "wall_seconds": 60,
             "memory_bytes": 192 << 20,
             "disk_bytes": 8 << 20,
             "processes": 16,
@@ -46,9 +48,9 @@ def opened(request: pytest.FixtureRequest) -> Iterator[Open]:
         box.close()
 
 
-def failure(box: JailExecutor, code: str) -> GuestError:
+def failure(box: JailExecutor, code: str, wall_seconds: float | None = None) -> GuestError:
     box.run("kept = 1")
-    error = box.run(code).error
+    error = box.run(code, wall_seconds=wall_seconds).error
     assert error is not None
     return error
 
@@ -74,7 +76,7 @@ WALL = {
 @pytest.mark.parametrize("what", WALL)
 def test_the_wall_limit_ends(what: str, mode: str, opened: Open) -> None:
     box = opened(MODES[mode])
-    error = failure(box, WALL[what])
+    error = failure(box, WALL[what], wall_seconds=0.5)
     assert error.cause is Cause.WALL  # rolled back, or about to be: the next use waits for it
     assert box.run("kept").value == 1
 
@@ -84,7 +86,7 @@ def test_the_wall_limit_ends(what: str, mode: str, opened: Open) -> None:
     "code", ["x = bytearray(1 << 30)", "x = []\nwhile True: x.append(bytearray(1 << 20))"]
 )
 def test_memory_of_one_process_is_limited(code: str, mode: str, opened: Open) -> None:
-    error = failure(opened(MODES[mode], wall_seconds=30), code)
+    error = failure(opened(MODES[mode]), code)
     assert error.cause is Cause.MEMORY
 
 
@@ -96,7 +98,7 @@ def test_shared_memory_is_limited_where_no_group_counts_it(mode: str, opened: Op
 
 @pytest.mark.parametrize("mode", ["all", "no namespaces"])
 def test_shared_memory_is_limited_by_the_group(mode: str, opened: Open) -> None:
-    box = opened(MODES[mode], wall_seconds=30)
+    box = opened(MODES[mode])
     if "cgroup memory" not in box.guarantees.isolation:
         pytest.skip("no memory group here")
     code = "import mmap\nm = mmap.mmap(-1, 1 << 30)\nfor at in range(0, len(m), 4096): m[at] = 1"
@@ -114,7 +116,7 @@ def test_shared_memory_is_limited_by_the_group(mode: str, opened: Open) -> None:
     ],
 )
 def test_the_scratch_folder_is_full_at_its_quota(code: str, mode: str, opened: Open) -> None:
-    error = failure(opened(MODES[mode], wall_seconds=30), code)
+    error = failure(opened(MODES[mode]), code)
     assert error.type == "OSError"
     assert "No space left" in error.message or "File too large" in error.message
 
@@ -128,14 +130,14 @@ def test_the_scratch_folder_is_full_at_its_quota(code: str, mode: str, opened: O
     ],
 )
 def test_processes_and_threads_are_limited(code: str, mode: str, opened: Open) -> None:
-    error = failure(opened(MODES[mode], wall_seconds=30), code)
+    error = failure(opened(MODES[mode]), code)
     assert error.type in ("RuntimeError", "BlockingIOError") or error.cause is Cause.PROCESSES
 
 
 @pytest.mark.parametrize("mode", MODES)
 def test_processor_time_of_threads_is_limited(mode: str, opened: Open) -> None:
     code = "import threading\ndef f():\n    while True: pass\nfor _ in range(3): threading.Thread(target=f).start()\nf()"
-    assert failure(opened(MODES[mode], wall_seconds=60, cpu_seconds=0.5), code).cause is Cause.CPU
+    assert failure(opened(MODES[mode], cpu_seconds=0.5), code).cause is Cause.CPU
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -147,20 +149,20 @@ def test_processor_time_of_threads_is_limited(mode: str, opened: Open) -> None:
     ],
 )
 def test_a_refused_process_or_thread_names_the_limit(code: str, mode: str, opened: Open) -> None:
-    error = failure(opened(MODES[mode], wall_seconds=30), code)
+    error = failure(opened(MODES[mode]), code)
     assert (error.kind, error.cause) == (ErrorKind.LIMIT, Cause.PROCESSES)
 
 
 @pytest.mark.parametrize("mode", ["all", "no group"])
 def test_a_full_scratch_folder_names_the_limit(mode: str, opened: Open) -> None:
     code = "for n in range(40): open(f'f{n}', 'wb').write(bytes(1 << 20))"
-    error = failure(opened(MODES[mode], wall_seconds=30), code)
+    error = failure(opened(MODES[mode]), code)
     assert (error.kind, error.cause) == (ErrorKind.LIMIT, Cause.DISK)
 
 
 @pytest.mark.parametrize("mode", ["no namespaces", "rlimits only"])
 def test_a_file_beyond_the_quota_names_it_where_no_tmpfs_has_a_size(mode: str, opened: Open) -> None:
-    error = failure(opened(MODES[mode], wall_seconds=30), "open('big', 'wb').write(bytes(64 << 20))")
+    error = failure(opened(MODES[mode]), "open('big', 'wb').write(bytes(64 << 20))")
     assert (error.kind, error.cause) == (ErrorKind.LIMIT, Cause.DISK)
 
 
@@ -177,7 +179,7 @@ _CHILDREN = (
 
 @pytest.mark.parametrize("mode", MODES)
 def test_processor_time_of_children_is_limited(mode: str, opened: Open) -> None:
-    assert failure(opened(MODES[mode], wall_seconds=60, cpu_seconds=0.5), _CHILDREN).cause is Cause.CPU
+    assert failure(opened(MODES[mode], cpu_seconds=0.5), _CHILDREN).cause is Cause.CPU
 
 
 _GENERATIONS = (
@@ -188,7 +190,7 @@ _GENERATIONS = (
 
 @pytest.mark.parametrize("mode", MODES)
 def test_processor_time_of_children_that_were_waited_for_is_limited(mode: str, opened: Open) -> None:
-    box = opened(MODES[mode], wall_seconds=60, cpu_seconds=1.0)
+    box = opened(MODES[mode], cpu_seconds=1.0)
     assert failure(box, _GENERATIONS).cause is Cause.CPU
 
 
@@ -226,7 +228,7 @@ def test_what_a_run_left_behind_cannot_hide_behind_reapers_of_its_own(mode: str,
 @pytest.mark.parametrize("mode", ["all", "no namespaces"])
 def test_a_kill_for_memory_far_below_the_limit_is_named_so(mode: str, opened: Open) -> None:
     """Children hold most of the memory, so the interpreter's own part is small whoever the kernel picks."""
-    box = opened(MODES[mode], wall_seconds=30)
+    box = opened(MODES[mode])
     if "cgroup memory" not in box.guarantees.isolation:
         pytest.skip("no memory group here")
     code = (
@@ -238,12 +240,15 @@ def test_a_kill_for_memory_far_below_the_limit_is_named_so(mode: str, opened: Op
 
 
 @pytest.mark.parametrize("mode", ["no namespaces", "rlimits only"])
-def test_a_supervisor_that_the_guest_stops_costs_the_guest_its_session(mode: str, opened: Open) -> None:
-    from pinjra.core.errors import SessionLost
+def test_a_supervisor_that_the_guest_stops_costs_the_guest_its_session(mode: str) -> None:
+    class Impatient(JailExecutor):
+        PATIENCE = Patience(recovery_seconds=1.0)
 
-    box = opened(MODES[mode])
-    done = box.run("import os, signal\nos.kill(os.getppid(), signal.SIGSTOP)\nwhile True: pass")
-    assert done.error is not None
-    assert done.error.cause is Cause.WALL
-    with pytest.raises(SessionLost, match="wall"):
-        box.run("1")
+    with Impatient(guard=False, without=MODES[mode], spares=0) as box:
+        done = box.run(
+            "import os, signal\nos.kill(os.getppid(), signal.SIGSTOP)\nwhile True: pass", wall_seconds=0.5
+        )
+        assert done.error is not None
+        assert done.error.cause is Cause.WALL
+        with pytest.raises(SessionLost, match="wall"):
+            box.run("1")

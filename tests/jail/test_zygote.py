@@ -38,9 +38,9 @@ def session(zygote: Zygote) -> Iterator[JailProcess]:
     session.end()
 
 
-def until(condition: Callable[[], object], seconds: float = 10.0) -> bool:
+def until(condition: Callable[[], object]) -> bool:
     """Wait for a condition of the kernel's making; False when it does not come true."""
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + 60
     while not condition():
         if time.monotonic() > deadline:
             return False
@@ -83,32 +83,35 @@ def is_alive(process: int) -> bool:
         return False
 
 
+@pytest.mark.usefixtures("no_ready_sessions")
 def test_sessions_leave_nothing_behind(zygote: Zygote) -> None:
     zygote.take(SPEC).end()
     own = zygote._process.pid
-    before = descendants(own), len(os.listdir("/proc/self/fd")), groups(zygote), folders(zygote)
+    before, held = (descendants(own), groups(zygote), folders(zygote)), len(os.listdir("/proc/self/fd"))
     inner = [len(os.listdir(f"/proc/{process}/fd")) for process in sorted(descendants(own))]
     for _ in range(200):
         session = zygote.take(SPEC)
         assert ask(session, "result = open('f', 'w').write('x')")["value"] == 1
         session.end()
-    assert until(lambda: groups(zygote) == before[2])
-    assert (descendants(own), len(os.listdir("/proc/self/fd"))) == before[:2]
-    assert folders(zygote) == before[3]
+    assert until(lambda: (descendants(own), groups(zygote), folders(zygote)) == before)
+    assert (
+        len(os.listdir("/proc/self/fd")) <= held
+    )  # fewer is none of its: zygotes of earlier tests end when they like
     assert [len(os.listdir(f"/proc/{process}/fd")) for process in sorted(descendants(own))] == inner
 
 
 def test_ending_a_session_kills_all_that_it_started(zygote: Zygote) -> None:
-    before = descendants(os.getpid())
+    own = zygote._process.pid
+    before = descendants(own)
     session = zygote.take(SPEC)
     code = (
         "import os, time\nfor _ in range(9):\n    if not os.fork():\n        os.setsid()\n        time.sleep(600)\n"
         "result = 1"
     )
     assert ask(session, code)["value"] == 1
-    assert len(descendants(os.getpid()) - before) >= 10
+    assert len(descendants(own) - before) >= 10
     session.end()
-    assert until(lambda: descendants(os.getpid()) == before)
+    assert until(lambda: descendants(own) == before)
 
 
 def test_a_deep_tree_ends_its_own_session_and_no_other() -> None:
@@ -265,7 +268,7 @@ def test_everything_below_a_host_dies_with_it(end: str, without: list[str]) -> N
         else:
             host.stdin.write(b"\n")
             host.stdin.flush()
-        host.wait(20)
+        host.wait(60)
     assert until(lambda: not any(map(is_alive, below)))
 
 
@@ -330,7 +333,7 @@ def test_a_session_that_is_stopped_between_runs_dies_with_its_host(make: str) ->
         assert until(lambda: len([p for p in descendants(host.pid) if _is_stopped(p)]) >= 2)
         below = descendants(host.pid)
         host.kill()
-        host.wait(20)
+        host.wait(60)
     assert until(lambda: not any(map(is_alive, below)))
 
 

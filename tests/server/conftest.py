@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from remote_standins.ports import held_port
 
 HERE = Path(__file__).parent
 ALICE = "alice-token-0123456789"
@@ -62,12 +62,6 @@ approval = "code"
 """
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 class Service:
     """A service process; `restart` ends it without a word and starts another with the same settings."""
 
@@ -76,7 +70,8 @@ class Service:
     def __init__(self, folder: Path, settings: str) -> None:
         self.settings = folder / "settings.toml"
         self.settings.write_text(settings.format(runs=folder / "runs", alice=ALICE, bob=BOB, carol=CAROL))
-        self.port = free_port()
+        self._held = held_port()
+        self.port = self._held.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
         self._start()
 
@@ -108,10 +103,14 @@ class Service:
     def restart(self, *, kill: bool) -> None:
         if kill:
             self.process.kill()
-        self.stop()
+        self._end()
         self._start()
 
     def stop(self) -> int:
+        with self._held:
+            return self._end()
+
+    def _end(self) -> int:
         self.process.terminate()
         try:
             return self.process.wait(60)

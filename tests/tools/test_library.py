@@ -171,11 +171,9 @@ def test_a_search_without_results_says_so(tmp_path: Path) -> None:
 
 
 def test_a_search_that_fails_does_not_tell_the_proxys_password() -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    search = WebSearchTool(proxy=f"http://user:hunter2@127.0.0.1:{port}")
-    with pytest.raises(FetchFailed) as caught:
+    with socket.socket() as held, pytest.raises(FetchFailed) as caught:
+        held.bind(("127.0.0.1", 0))  # and does not listen
+        search = WebSearchTool(proxy=f"http://user:hunter2@127.0.0.1:{held.getsockname()[1]}")
         search("q")
     assert "hunter2" not in str(caught.value)
     assert "hunter2" not in repr(search)

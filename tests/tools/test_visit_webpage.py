@@ -235,11 +235,9 @@ def test_a_name_server_that_never_answers_is_left_at_the_time_limit(site: Any) -
 
 
 def test_a_server_that_is_not_there_is_an_error() -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    with pytest.raises(FetchFailed, match="cannot be read"):
-        VisitWebpageTool(allow_hosts=["127.0.0.1"])(f"http://127.0.0.1:{port}/")
+    with socket.socket() as held, pytest.raises(FetchFailed, match="cannot be read"):
+        held.bind(("127.0.0.1", 0))  # and does not listen
+        VisitWebpageTool(allow_hosts=["127.0.0.1"])(f"http://127.0.0.1:{held.getsockname()[1]}/")
 
 
 def test_a_page_made_to_stall_the_parser_becomes_plain_text_in_time(site: Any) -> None:

@@ -107,9 +107,10 @@ class MCPClient:
         loop = self._loop
         if loop is None:
             return
-        with contextlib.suppress(RuntimeError):  # the loop has ended by itself
-            loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join(_STOP_SECONDS)
+        if self._started.done():  # else it waits for a server, and not for this
+            with contextlib.suppress(RuntimeError):  # the loop has ended by itself
+                loop.call_soon_threadsafe(self._stop.set)
+            self._thread.join(_STOP_SECONDS)
         if self._thread.is_alive() and self._task is not None:
             with contextlib.suppress(RuntimeError):
                 loop.call_soon_threadsafe(self._task.cancel)

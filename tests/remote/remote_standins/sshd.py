@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 import pytest
 
 from remote_standins.daemon import running, wait_until_it_says
+from remote_standins.ports import held_port
 
 SCRIPT = Path(__file__).resolve().parents[3] / "scripts" / "sshd-for-tests"
 NEEDED = ("apt-get", "dpkg", "unshare", "ssh", "ssh-keygen")
@@ -28,14 +28,14 @@ def sshd() -> Iterator[tuple[Path, int]]:
     missing = [name for name in NEEDED if shutil.which(name) is None]
     if missing:
         pytest.skip(f"not installed: {', '.join(missing)}")
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    script = ["sh", "-c", f'exec {SCRIPT} "$1" {port}', "sshd"]
-    with running("sshd", script) as (folder, server):
-        problem = wait_until_it_says("Server listening", server)
-        if problem:
-            pytest.skip(f"no ssh server: {problem[-300:]}")
-        yield folder, port
+    with held_port() as held:
+        port = held.getsockname()[1]
+        script = ["sh", "-c", f'exec {SCRIPT} "$1" {port}', "sshd"]
+        with running("sshd", script) as (folder, server):
+            problem = wait_until_it_says("Server listening", server)
+            if problem:
+                pytest.skip(f"no ssh server: {problem[-300:]}")
+            yield folder, port
 
 
 @pytest.fixture

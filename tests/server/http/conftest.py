@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 import time
 
 import httpx
 import pytest
+from remote_standins.ports import held_port
 
 ALICE = "alice-token-0123456789"
 BOB = "bob-token-0123456789abc"
@@ -35,14 +35,13 @@ memory_bytes = 268435456
 """
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 def start(settings_file, *options, python_path="", stdout=None, **more):
-    port = free_port()
+    environment = {**os.environ, **more, **({"PYTHONPATH": str(python_path)} if python_path else {})}
+    with held_port() as held:
+        return started(settings_file, held.getsockname()[1], options, stdout, environment)
+
+
+def started(settings_file, port, options, stdout, environment):
     command = [
         sys.executable,
         "-m",
@@ -54,8 +53,7 @@ def start(settings_file, *options, python_path="", stdout=None, **more):
         str(port),
         *options,
     ]
-    env = {**os.environ, **more, **({"PYTHONPATH": str(python_path)} if python_path else {})}
-    process = subprocess.Popen(command, env=env, stdout=stdout)
+    process = subprocess.Popen(command, env=environment, stdout=stdout)
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         try:
