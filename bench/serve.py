@@ -1,6 +1,6 @@
 """`pinjra serve` measured by its clients, beside SandboxFusion's own router. One run, so that the ratios mean something.
 
-python bench/serve.py [--count 2000] [--clients 16] [--only fork,fresh,trip,idle,soak] [--idle 1000] [--soak SECONDS]
+python bench/serve.py [--count 2000] [--clients 16] [--only fork,fresh,trip,idle,soak] [--idle 1000] [--soak SECONDS [--rate 2]]
                       [--router FOLDER]     # a checkout of SandboxFusion whose packages this Python has: isolation off
 """
 
@@ -19,7 +19,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 CODE = "print(sum(i * i for i in range(int(input()))))"
@@ -42,18 +43,37 @@ class Client:
         self._port = port
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
-    async def ask(self, method: str, path: str, body: object = None) -> tuple[int, bytes]:
+    async def ask(
+        self, method: str, path: str, body: object = None, more: dict[str, str] | None = None
+    ) -> tuple[int, bytes]:
         if self._streams is None:
             self._streams = await asyncio.open_connection("127.0.0.1", self._port)
         reader, writer = self._streams
         data = b"" if body is None else json.dumps(body).encode()
-        head = f"{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: {len(data)}\r\n\r\n"
-        writer.write(head.encode() + data)
+        named = {
+            "Host": "127.0.0.1",
+            "Content-Type": "application/json",
+            "Content-Length": str(len(data)),
+            **(more or {}),
+        }
+        head = f"{method} {path} HTTP/1.1\r\n" + "".join(
+            f"{name}: {value}\r\n" for name, value in named.items()
+        )
+        writer.write(head.encode() + b"\r\n" + data)
         said = (await reader.readuntil(b"\r\n\r\n")).lower()
+        if b"transfer-encoding: chunked" in said:
+            return int(said[9:12]), await self._chunks(reader)
         length = next(
             (int(line[15:]) for line in said.split(b"\r\n") if line.startswith(b"content-length:")), 0
         )
         return int(said[9:12]), await reader.readexactly(length) if length else b""
+
+    async def _chunks(self, reader: asyncio.StreamReader) -> bytes:
+        data = b""
+        while size := int(await reader.readuntil(b"\r\n"), 16):
+            data += (await reader.readexactly(size + 2))[:-2]
+        await reader.readexactly(2)
+        return data
 
     def close(self) -> None:
         if self._streams is not None:
@@ -277,77 +297,105 @@ def left(port: int) -> int:
 # ---------------------------------------------------------------- mixed load, with kills
 
 
-async def mixed(port: int, pid: int, seconds: float, clients: int) -> dict[str, int]:
-    ends: dict[str, int] = {}
+async def a_program(client: Client) -> str:
+    status, said = await client.ask("POST", "/run_code", {"code": CODE, "language": "python", "stdin": "50"})
+    answer = json.loads(said)
+    if status != 200 or answer["status"] != "Success":
+        return "program failed, said so"
+    return "program right" if answer["run_result"]["stdout"] == expected(50) else "WRONG"
+
+
+async def a_session(client: Client) -> str:
+    status, said = await client.ask("POST", "/v1/sessions", {})
+    if status != 201:
+        return f"session not opened, {json.loads(said)['error']['kind']}"
+    path = f"/v1/sessions/{json.loads(said)['id']}"
+    end = "session right"
+    for turn in range(5):
+        status, said = await client.ask("POST", f"{path}/runs", {"code": f"x = {turn}\nx * 2"})
+        done = json.loads(said)
+        if status != 200:
+            end = f"session lost, {done['error']['kind']}"
+            break
+        if done["error"] is not None:
+            end = f"session's run failed, {done['error']['cause'] or done['error']['type']}"
+        elif done["value"] != turn * 2:
+            end = "WRONG"
+    await client.ask("DELETE", path)
+    return end
+
+
+async def a_sandbox(client: Client) -> str:
+    """One of E2B's sandboxes: opened, a cell in it, closed."""
+    status, said = await client.ask("POST", "/sandboxes", {"templateID": "base", "timeout": 60})
+    opened = json.loads(said)
+    if status != 201:
+        return f"sandbox not opened, {status}"
+    name = opened["sandboxID"]
+    there = {"E2b-Sandbox-Id": name, "E2b-Sandbox-Port": "49999", "X-Access-Token": opened["envdAccessToken"]}
+    status, said = await client.ask("POST", "/execute", {"code": "print(6 * 7)"}, there)
+    end = "sandbox right" if b'"42\\n"' in said else f"sandbox's cell failed, {status}"
+    await client.ask("DELETE", f"/sandboxes/{name}")
+    return "WRONG" if status == 200 and b'"stdout"' in said and end != "sandbox right" else end
+
+
+KINDS = (a_program, a_session, a_session, a_sandbox)
+
+
+async def mixed(
+    port: int, pid: int, seconds: float, clients: int, rate: float, tell: Callable[..., None]
+) -> None:
+    """Ask for everything, `rate` of it a second (0: as fast as it goes), and kill the service's processes meanwhile."""
+    ends: Counter[str] = Counter()
     deadline = time.monotonic() + seconds
-
-    def note(word: str) -> None:
-        ends[word] = ends.get(word, 0) + 1
-
-    async def one(client: Client, number: int) -> None:
-        if number % 3 == 0:
-            status, said = await client.ask(
-                "POST", "/run_code", {"code": CODE, "language": "python", "stdin": "50"}
-            )
-            right = status == 200 and json.loads(said)["run_result"]["stdout"] == expected(50)
-            note(
-                "program right"
-                if right
-                else "program failed, said so"
-                if status != 200 or json.loads(said)["status"] != "Success"
-                else "WRONG"
-            )
-            return
-        status, said = await client.ask("POST", "/v1/sessions", {})
-        if status != 201:
-            note(f"not opened, {json.loads(said)['error']['kind']}")
-            return
-        path = f"/v1/sessions/{json.loads(said)['id']}"
-        for turn in range(5):
-            status, said = await client.ask("POST", f"{path}/runs", {"code": f"x = {turn}\nx * 2"})
-            done = json.loads(said)
-            if status != 200:
-                note(f"lost, {done['error']['kind']}")
-                break
-            if done["error"] is not None:
-                note(f"run failed, {done['error']['cause'] or done['error']['type']}")
-            else:
-                note("run right" if done["value"] == turn * 2 else "WRONG")
-        await client.ask("DELETE", path)
 
     async def work(seed: int) -> None:
         client, number = Client(port), seed
         while time.monotonic() < deadline:
-            await one(client, number)
+            begun = time.monotonic()
+            try:
+                ends[await KINDS[number % len(KINDS)](client)] += 1
+            except (OSError, EOFError) as error:
+                ends[f"connection ended, {type(error).__name__}"] += 1
+                client = Client(port)
             number += 1
+            if rate:
+                await asyncio.sleep(max(clients / rate - (time.monotonic() - begun), 0))
         client.close()
 
     async def kill() -> None:
         while time.monotonic() < deadline:
-            await asyncio.sleep(0.5)
+            await asyncio.sleep(10 / rate if rate else 0.5)
             below = tree(pid)[1:]
             if below:
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.kill(random.choice(below), signal.SIGKILL)
-                    note("(killed)")
+                    ends["(killed)"] += 1
 
-    await asyncio.gather(kill(), *(work(seed) for seed in range(clients)))
-    return ends
+    async def report() -> None:
+        while time.monotonic() < deadline:
+            await asyncio.sleep(min(60, max(deadline - time.monotonic(), 0)))
+            tell(ends)
+
+    await asyncio.gather(kill(), report(), *(work(seed) for seed in range(clients)))
 
 
-def soak(seconds: float, clients: int) -> None:
-    def state(pid: int) -> str:
-        own = Path(f"/proc/{pid}/status").read_text()
-        rss = next(int(line.split()[1]) for line in own.splitlines() if line.startswith("VmRSS"))
-        return f"{rss / 1024:.0f} MiB, {len(os.listdir(f'/proc/{pid}/fd'))} descriptors, {len(tree(pid))} processes"
-
+def soak(seconds: float, clients: int, rate: float) -> None:
     with service() as (port, pid):
-        asyncio.run(mixed(port, pid, min(seconds / 4, 30), clients))
-        print(f"after a quarter: {state(pid)}", flush=True)
-        ends = asyncio.run(mixed(port, pid, seconds, clients))
-        print(f"after all: {state(pid)}, {left(port)} sessions open")
-        for word, count in sorted(ends.items()):
-            print(f"  {count:7} {word}")
+        begun = time.monotonic()
+
+        def tell(ends: Counter[str]) -> None:
+            own = Path(f"/proc/{pid}/status").read_text()
+            rss = next(int(line.split()[1]) for line in own.splitlines() if line.startswith("VmRSS"))
+            descriptors = len(os.listdir(f"/proc/{pid}/fd"))
+            print(
+                f"{(time.monotonic() - begun) / 60:6.1f} min: {rss / 1024:.0f} MiB (with all below it {private_mib(pid):.0f}), "
+                f"{descriptors} descriptors, {len(tree(pid))} processes; {dict(sorted(ends.items()))}",
+                flush=True,
+            )
+
+        asyncio.run(mixed(port, pid, seconds, clients, rate, tell))
+        print(f"{left(port)} sessions open at the end", flush=True)
 
 
 def main() -> None:
@@ -357,6 +405,7 @@ def main() -> None:
     parser.add_argument("--only", default="fork,fresh,trip,idle,soak")
     parser.add_argument("--idle", type=int, default=1000)
     parser.add_argument("--soak", type=float, default=20)
+    parser.add_argument("--rate", type=float, default=0)
     parser.add_argument("--router", type=Path)
     given = parser.parse_args()
     wanted = set(given.only.split(","))
@@ -367,7 +416,7 @@ def main() -> None:
     if "idle" in wanted:
         idle(given.idle)
     if "soak" in wanted:
-        soak(given.soak, given.clients)
+        soak(given.soak, given.clients, given.rate)
 
 
 if __name__ == "__main__":
