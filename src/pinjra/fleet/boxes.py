@@ -15,10 +15,11 @@ from pinjra.fleet.requests import UNLIMITED_SECONDS, Request
 if TYPE_CHECKING:
     from pinjra.executors.base import PythonExecutor
 
-__all__ = ["Box", "BoxLost"]
+__all__ = ["HARNESS", "Box", "BoxLost"]
 
 Talk = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 
+HARNESS = "pinjra.fleet.harness"
 _LATE_SECONDS = 5.0  # a box that is so much later than its requests' own limits is stuck
 _NOBODY: Mapping[str, Any] = {"error": "nobody is there", "bases": [], "message": ""}
 
@@ -57,7 +58,13 @@ class Box:
         self._thread.start()
 
     def _serve(self, preload: tuple[str, ...]) -> None:
-        source = (resources.files("pinjra.fleet") / "harness.py").read_text("utf-8")
+        # A jail of this machine has it imported before it is opened: compiling it anew costs more than opening the jail.
+        is_there = HARNESS in getattr(self._executor, "authorized_imports", ())
+        source = (
+            f"from {HARNESS} import serve"
+            if is_there
+            else (resources.files("pinjra.fleet") / "harness.py").read_text("utf-8")
+        )
         try:
             self.end = self._executor.run(f"{source}\nserve(exchange, interact, {preload!r})\n")
         except PinjraError as error:

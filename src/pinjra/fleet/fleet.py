@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from pinjra.core.errors import ConfigurationError
 from pinjra.core.limits import Limits
 from pinjra.executors.registry import sandbox
+from pinjra.fleet.boxes import HARNESS
 from pinjra.fleet.cases import PER_CASE, Case, CaseResult, Status, Verdict
 from pinjra.fleet.engine import Engine, LocalEngine, Task, task_of
 from pinjra.fleet.requests import Request, SnippetResult
@@ -73,15 +74,18 @@ class Fleet:
             raise ConfigurationError(f'isolation= is "fork" or "fresh", not {isolation!r}')
         self.limits = limits
         self.seed = seed
+        preload = tuple(preload)
         settings: dict[str, Any] = {
-            "preload": tuple(preload),
+            "preload": preload,
             "least": boxes,
             "most": most_boxes,
             "uses": 1 if isolation == "fresh" else None,
         }
         settings = {name: value for name, value in settings.items() if value is not None}
+        # What a jail of this machine has imported before it is opened, all of them share.
+        shared = (HARNESS, *preload) if executor == "jail" and engine in ("local", "ray") else ()
         parameters = {
-            "authorized_imports": ["*"],
+            "authorized_imports": ["*", *shared],
             "guard": False,
             "rollback": False,
             "limits": box_limits,
