@@ -17,6 +17,7 @@ from remote_standins.ports import held_port
 HERE = Path(__file__).parent
 ALICE = "alice-token-0123456789"
 CAROL = "carol-token-0123456789ab"
+DORA = "dora-token-0123456789abc"
 BOB = "bob-token-0123456789abc"
 SETTINGS = """
 executors = ["jail"]
@@ -32,6 +33,12 @@ token = "{bob}"
 [tenants.carol]
 token = "{carol}"
 cpu_seconds = 0.2
+
+[tenants.dora]
+token = "{dora}"
+output_bytes = 5000
+value_bytes = 70000
+processes = 9
 
 [agents.sums]
 agent = "scripted_agents:sums"
@@ -65,11 +72,13 @@ approval = "code"
 class Service:
     """A service process; `restart` ends it without a word and starts another with the same settings."""
 
-    alice, bob, carol = ALICE, BOB, CAROL
+    alice, bob, carol, dora = ALICE, BOB, CAROL, DORA
 
     def __init__(self, folder: Path, settings: str) -> None:
         self.settings = folder / "settings.toml"
-        self.settings.write_text(settings.format(runs=folder / "runs", alice=ALICE, bob=BOB, carol=CAROL))
+        self.settings.write_text(
+            settings.format(runs=folder / "runs", alice=ALICE, bob=BOB, carol=CAROL, dora=DORA)
+        )
         self._held = held_port()
         self.port = self._held.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"

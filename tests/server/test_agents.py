@@ -271,3 +271,12 @@ def test_code_of_agents_counts_for_its_tenants_processor_time(service, follow):
         errors = [data["error"] for name, data in follow(carol, run) if name == "StepFinished"]
         assert errors[0] == "" and "has used its 0.2 processor seconds of this hour" in errors[1]
         assert carol.post("/v1/agents/busy/runs", json={"task": "t"}).status_code == 429
+
+
+def test_an_agents_session_may_use_no_more_than_its_tenant(service):
+    quota = {"output_bytes": 5000, "value_bytes": 70000, "processes": 9}
+    with service.client(service.dora) as dora:
+        run = dora.post("/v1/agents/waiting/runs", json={"task": "t"}).json()
+        limits = dora.get(f"/v1/sessions/{run['session']}").json()["limits"]
+        assert {name: limits[name] for name in quota} == quota
+        dora.delete(f"/v1/runs/{run['id']}")

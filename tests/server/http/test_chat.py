@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 
 import httpx
@@ -10,6 +11,9 @@ import pytest
 from pinjra import CodeAgent
 from pinjra.models import LlamaCppModel, OpenAIModel
 from pinjra.models.errors import RequestRefused, WeightsUnavailable
+from pinjra.server.http.settings import TenantSettings, load_settings
+from pinjra.server.models import LoadedModels
+from pinjra.server.runs.making import AgentMaker
 
 from .conftest import ALICE, start, stop
 
@@ -187,3 +191,17 @@ def test_the_embedded_model_answers(tmp_path):
         assert 0 < whole.usage.completion_tokens <= 8
     finally:
         assert stop(process) == 0
+
+
+def test_agents_and_clients_share_one_model(monkeypatch, tmp_path):
+    (tmp_path / "counted_models.py").write_text(
+        "from pinjra.models.scripted import ScriptedModel\nmade = []\n"
+        "def make():\n    made.append(ScriptedModel([]))\n    return made[-1]\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    place = "python:counted_models:make"
+    settings = load_settings([], {"agents": {"one": {"model": place}, "two": {"model": place}}})
+    models, quota = LoadedModels(), TenantSettings(token="-" * 16)
+    agents = [AgentMaker(settings, models).make(name, quota) for name in ("one", "two")]
+    assert agents[0].model is agents[1].model is models.get(place)
+    assert len(importlib.import_module("counted_models").made) == 1

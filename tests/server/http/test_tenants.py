@@ -8,6 +8,10 @@ import time
 import httpx
 import pytest
 
+from pinjra.server.http.errors import Busy
+from pinjra.server.http.settings import TenantSettings
+from pinjra.server.http.tenants import Tenant
+
 from .conftest import ALICE, BOB
 
 
@@ -110,3 +114,16 @@ def test_sessions_end_by_their_time(alice):
     while alice.get(path).status_code == 200:
         assert time.monotonic() < deadline
         time.sleep(0.6)
+
+
+def test_what_a_tenant_has_used_is_kept_only_where_it_is_bounded_and_then_in_a_few_entries():
+    free = Tenant("free", TenantSettings(token="-" * 16))
+    bounded = Tenant("bounded", TenantSettings(token="-" * 16, cpu_seconds=100))
+    for tenant in (free, bounded):
+        for _ in range(10_000):
+            tenant.charge(0.0101)
+    assert len(free.spent) == 0
+    free.check_budget()
+    assert len(bounded.spent) < 100
+    with pytest.raises(Busy, match="has used its 100 processor seconds"):
+        bounded.check_budget()

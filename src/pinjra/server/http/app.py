@@ -26,6 +26,7 @@ from pinjra.server.http.protocol import BoundedProtocol
 from pinjra.server.http.settings import ServeSettings
 from pinjra.server.http.tenants import Tenants
 from pinjra.server.http.traced import Traced
+from pinjra.server.models import LoadedModels
 from pinjra.server.runs.store import AgentRuns
 
 __all__ = ["OPERATIONS", "create_app", "serve"]
@@ -117,8 +118,9 @@ def create_app(settings: ServeSettings) -> Starlette:
     app.state.hub = hub
     app.state.sandboxes = e2b.Sandboxes(hub)
     app.state.fleets = fusion.Fleets(app.state.hub)
-    app.state.agents = AgentRuns(app.state.hub)
-    app.state.models = chat.Models(settings.models, metrics)
+    models = LoadedModels()
+    app.state.agents = AgentRuns(app.state.hub, models)
+    app.state.models = chat.Models(settings.models, models, metrics)
     app.state.tenants = tenants
     return app
 

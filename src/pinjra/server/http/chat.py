@@ -7,12 +7,10 @@ import base64
 import binascii
 import json
 import secrets
-import threading
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from functools import partial
-from importlib import import_module
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import anyio.to_thread
 from pydantic import BaseModel, ConfigDict, Field
@@ -21,21 +19,20 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from pinjra.core.errors import ConfigurationError, PinjraError
-from pinjra.models.adapted import AskedModel, question_of
+from pinjra.models.adapted import question_of
 from pinjra.models.base import Completion, FinishReason, ModelDelta, Question, ToolCall
-from pinjra.models.registry import load_model
 from pinjra.server.http.errors import Busy, NotFound, told
 from pinjra.server.http.metrics import Metrics
 from pinjra.server.http.operations import Operation
 from pinjra.server.http.requests import body_of
 from pinjra.server.http.tenants import Tenant
+from pinjra.server.models import LoadedModels, arguments_of
 
 __all__ = ["OPERATIONS", "ROUTES", "Models"]
 
 _AT_ONCE = 4  # requests that models work on; the others wait in order
 _WAITING = 64
 _BUSY_SECONDS = 5.0
-_PYTHON = "python:"
 _MESSAGES = 10_000
 # What is handed to the model as it is, where the request says it.
 _SAMPLING = ("max_tokens", "seed", "top_p", "frequency_penalty", "presence_penalty")
@@ -234,13 +231,12 @@ def _whole(model: str, done: Completion) -> dict[str, Any]:
 
 
 class Models:
-    """The models of the settings, each loaded at its first request and shared by all tenants."""
+    """The models that clients may ask, shared by all tenants."""
 
-    def __init__(self, names: Mapping[str, str], metrics: Metrics) -> None:
+    def __init__(self, names: Mapping[str, str], loaded: LoadedModels, metrics: Metrics) -> None:
         self.names = names
+        self._loaded = loaded
         self._metrics = metrics
-        self._loaded: dict[str, AskedModel] = {}
-        self._lock = threading.Lock()
         self._room = asyncio.Semaphore(_AT_ONCE)  # a stream begins in one task and goes on in another
         self._asked = 0
 
@@ -252,12 +248,6 @@ class Models:
         """
         if name not in self.names:
             raise NotFound(f"there is no model {name[:100]!r}; there are: {', '.join(self.names) or 'none'}")
-
-    def _model(self, name: str) -> AskedModel:
-        with self._lock:
-            if name not in self._loaded:
-                self._loaded[name] = _loaded(self.names[name])
-            return self._loaded[name]
 
     async def pieces(
         self, tenant: Tenant, name: str, question: Question
@@ -274,8 +264,8 @@ class Models:
         pieces: Iterator[ModelDelta | Completion] | None = None
         try:
             async with self._room:
-                model = await anyio.to_thread.run_sync(self._model, name)
-                pieces = model.stream(question.messages, **_options(question))
+                model = await anyio.to_thread.run_sync(self._loaded.get, self.names[name])
+                pieces = model.stream(question.messages, **arguments_of(question))
                 while (piece := await anyio.to_thread.run_sync(partial(next, pieces, None))) is not None:
                     if isinstance(piece, Completion):
                         self._metrics.count_tokens(
@@ -286,32 +276,6 @@ class Models:
             self._asked -= 1
             if pieces is not None and hasattr(pieces, "close"):
                 pieces.close()
-
-
-def _options(question: Question) -> dict[str, Any]:
-    given = {
-        "stop": question.stop,
-        "tools": question.tools,
-        "response_schema": question.response_schema,
-        "temperature": question.temperature,
-    }
-    return {**question.options, **{name: value for name, value in given.items() if value is not None}}
-
-
-def _loaded(said: str) -> AskedModel:
-    """Return the model of `pinjra run --model`, or a Python one: "python:module:name", a model or what makes one.
-
-    Raises:
-        ConfigurationError: There is none (the operator's fault).
-    """
-    if not said.startswith(_PYTHON):
-        return cast("AskedModel", load_model(said))
-    module, _, attribute = said.removeprefix(_PYTHON).partition(":")
-    try:
-        found = getattr(import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise ConfigurationError(f"model {said!r} cannot be imported: {error}") from error
-    return cast("AskedModel", found if isinstance(found, AskedModel) else found())
 
 
 # ---------------------------------------------------------------- requests

@@ -223,15 +223,14 @@ def _files(given: Mapping[str, str | None]) -> dict[str, bytes]:
 
 def _limits(seconds: float, memory_mib: int, tenant: Tenant) -> Limits:
     quota = tenant.quota
-    memory = min(memory_mib << 20, quota.memory_bytes) if memory_mib > 0 else quota.memory_bytes
-    wall = min(seconds, quota.wall_seconds)
-    return Limits(
-        wall_seconds=wall,
-        cpu_seconds=max(wall * 4, 1.0),  # of several threads
-        memory_bytes=memory,
+    asked = Limits(
+        wall_seconds=seconds,
+        cpu_seconds=max(min(seconds, quota.wall_seconds) * 4, 1.0),  # of several threads
+        memory_bytes=memory_mib << 20 if memory_mib > 0 else quota.memory_bytes,
         disk_bytes=quota.disk_bytes,
         output_bytes=_OUTPUT_BYTES,
     )
+    return quota.capped(asked)
 
 
 def _answer(result: SnippetResult, wanted: RunCode) -> dict[str, Any]:

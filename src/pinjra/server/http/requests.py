@@ -30,10 +30,6 @@ __all__ = [
 B = TypeVar("B", bound=BaseModel)
 
 
-# SECURITY: what is not in this row is bounded by another one (operations and calls by time).
-_CAPPED = ("wall_seconds", "memory_bytes", "disk_bytes", "output_bytes", "value_bytes", "processes")
-
-
 class StrictBody(BaseModel):
     """A body whose fields are all known and of the kind that they say."""
 
@@ -55,13 +51,7 @@ class LimitsRequest(StrictBody):
 
     def limits(self, tenant: Tenant) -> Limits:
         """Return the limits, none above the tenant's quota."""
-        given = {name: value for name, value in self.model_dump().items() if value is not None}
-        asked = Limits(**given)
-        quota = tenant.quota
-        capped: dict[str, Any] = {name: getattr(asked, name) for name in Limits.__slots__}
-        for name in _CAPPED:
-            capped[name] = min(capped[name], getattr(quota, name))
-        return Limits(**capped)
+        return tenant.quota.capped(Limits(**self.model_dump(exclude_none=True)))
 
 
 class StreamRequest(StrictBody):

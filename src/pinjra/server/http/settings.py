@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from pinjra.core.errors import ConfigurationError
+from pinjra.core.limits import Limits
 
 __all__ = ["AgentSettings", "ServeSettings", "TenantSettings", "load_settings"]
+
+
+# SECURITY: what is not in this row is bounded by another one (operations and calls by time).
+_CAPPED = ("wall_seconds", "memory_bytes", "disk_bytes", "output_bytes", "value_bytes", "processes")
 
 
 class _Strict(BaseModel):
@@ -54,6 +60,12 @@ class TenantSettings(_Strict):
     packages: bool = False
     programs: bool = True
     mounts: dict[str, str] = Field(default_factory=dict)
+
+    def capped(self, limits: Limits) -> Limits:
+        """Return limits of which none is above what the tenant may use."""
+        most: dict[str, Any] = {name: getattr(self, name) for name in _CAPPED}
+        asked = {name: getattr(limits, name) for name in _CAPPED}
+        return replace(limits, **{name: min(asked[name] or most[name], most[name]) for name in _CAPPED})
 
 
 class AgentSettings(_Strict):

@@ -14,6 +14,7 @@ from pinjra.server.http.settings import ServeSettings, TenantSettings
 __all__ = ["Tenant", "Tenants"]
 
 _WINDOW_SECONDS = 3600.0  # of the processor time that a tenant may use
+_TOGETHER_SECONDS = 10.0  # what is used within so long is one entry: a window has a few hundred at most
 _ANYBODY = TenantSettings(
     token="-" * 16, network=("*",), packages=True
 )  # loopback without a token: the user of this machine
@@ -24,7 +25,7 @@ class Tenant:
     """Who asks, what it may use, and what it has used.
 
     Args:
-        spent: (monotonic time, processor seconds) of its runs of the last hour, the oldest first.
+        spent: (monotonic time, processor seconds) of what its runs used in the last hour, the oldest first.
     """
 
     name: str
@@ -34,8 +35,14 @@ class Tenant:
     spent: deque[tuple[float, float]] = field(default_factory=deque)
 
     def charge(self, cpu_seconds: float) -> None:
-        """Note processor time that one of its runs has used."""
-        self.spent.append((time.monotonic(), cpu_seconds))
+        """Note processor time that one of its runs has used, where that is bounded."""
+        if self.quota.cpu_seconds is None:
+            return
+        now = time.monotonic()
+        if self.spent and now - self.spent[-1][0] < _TOGETHER_SECONDS:
+            since, before = self.spent.pop()
+            now, cpu_seconds = since, before + cpu_seconds
+        self.spent.append((now, cpu_seconds))
 
     def check_budget(self) -> None:
         """Check that it has processor time left.

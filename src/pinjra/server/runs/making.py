@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import copy
-import threading
 from collections.abc import Iterator
-from dataclasses import replace
-from importlib import import_module
-from typing import Any
 
 from pinjra.agents.agent import Agent
 from pinjra.agents.approval import AuditLog
@@ -17,23 +13,19 @@ from pinjra.core.errors import ConfigurationError
 from pinjra.core.limits import Limits
 from pinjra.models.adapted import AskedModel, adapted
 from pinjra.models.base import Completion, Model, ModelDelta, Question
-from pinjra.models.registry import load_model
 from pinjra.server.http.settings import ServeSettings, TenantSettings
+from pinjra.server.models import LoadedModels, arguments_of, imported
 from pinjra.tools.shipped import shipped_tools
 
 __all__ = ["AgentMaker", "FirstSaid"]
 
 
-_CAPPED = ("wall_seconds", "memory_bytes", "disk_bytes")
-
-
 class AgentMaker:
-    """Makes the agents that settings name. Models are loaded once and shared."""
+    """Makes the agents that settings name."""
 
-    def __init__(self, settings: ServeSettings) -> None:
+    def __init__(self, settings: ServeSettings, models: LoadedModels) -> None:
         self._settings = settings
-        self._models: dict[str, Model] = {}
-        self._lock = threading.Lock()
+        self._models = models
 
     def make(
         self,
@@ -54,19 +46,19 @@ class AgentMaker:
         """
         wanted = self._settings.agents[name]
         if wanted.agent:
-            return _own(wanted.agent)
+            return _own(wanted.agent, quota)
         team = [self.make(each, quota) for each in wanted.managed_agents]
         price = _price(wanted.price)
         log = self._settings.audit_log
         return CodeAgent(
             tools=shipped_tools(wanted.tools if tools is None else tools),
-            model=self._model(model or wanted.model),
+            model=self._models.get(model or wanted.model),
             name=name.replace("-", "_"),
             description=wanted.description or name,
             instructions=wanted.instructions or None,
             additional_authorized_imports=wanted.authorized_imports,
             executor_type=executor or wanted.executor or self._settings.executor,
-            executor_kwargs={"limits": _limits(quota)},
+            executor_kwargs={"limits": quota.capped(Limits())},
             max_steps=wanted.max_steps,
             planning_interval=wanted.planning_interval,
             managed_agents=team,
@@ -75,35 +67,30 @@ class AgentMaker:
             audit=AuditLog(log) if log else None,
         )
 
-    def _model(self, name: str) -> Model:
-        with self._lock:
-            if name not in self._models:
-                self._models[name] = load_model(name)
-            return self._models[name]
 
-
-def _own(place: str) -> Agent:
+def _own(place: str, quota: TenantSettings) -> Agent:
     """Return a fresh agent from what stands at "module:name": an agent, or a function that makes one."""
-    module, _, attribute = place.partition(":")
-    try:
-        found = getattr(import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise ConfigurationError(f"agent {place!r} cannot be imported: {error}") from error
-    made = copy.copy(found) if isinstance(found, Agent) else found()
-    if not isinstance(made, Agent):
+    found = imported(place, Agent)
+    if not isinstance(found, Agent):
         raise ConfigurationError(f"agent {place!r} is no agent and makes none")
+    made = _capped(found, quota)
     made.verbosity_level = 0
+    return made
+
+
+def _capped(agent: Agent, quota: TenantSettings) -> Agent:
+    """Return a copy of an agent whose sessions, and those of its team, may use what the tenant may."""
+    made = copy.copy(agent)
+    made.managed_agents = {name: _capped(each, quota) for name, each in agent.managed_agents.items()}
+    if isinstance(made, CodeAgent):
+        limits = made.executor_kwargs.get("limits")
+        capped = quota.capped(limits if isinstance(limits, Limits) else Limits())
+        made.executor_kwargs = {**made.executor_kwargs, "limits": capped}
     return made
 
 
 def _price(price: tuple[float, float] | None) -> Price | None:
     return Price(input_per_million=price[0], output_per_million=price[1]) if price else None
-
-
-def _limits(quota: TenantSettings) -> Limits:
-    usual = Limits()
-    capped = {name: min(getattr(usual, name), getattr(quota, name)) for name in _CAPPED}
-    return replace(usual, **capped)
 
 
 class FirstSaid(AskedModel):
@@ -120,7 +107,7 @@ class FirstSaid(AskedModel):
         text, self._text = self._text, None
         if text is not None:
             return Completion(text=text)
-        done: Completion = self._model.generate(question.messages, **_options(question))
+        done: Completion = self._model.generate(question.messages, **arguments_of(question))
         return done
 
     def pieces(self, question: Question) -> Iterator[ModelDelta | Completion]:
@@ -128,9 +115,4 @@ class FirstSaid(AskedModel):
         if self._text is not None or not callable(getattr(self._model, "stream", None)):
             yield self.answer(question)
             return
-        yield from self._model.stream(question.messages, **_options(question))
-
-
-def _options(question: Question) -> dict[str, Any]:
-    given: dict[str, Any] = {"stop": question.stop, "tools": question.tools}
-    return given | {"response_schema": question.response_schema, "temperature": question.temperature}
+        yield from self._model.stream(question.messages, **arguments_of(question))

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from pinjra.agents.agent import Agent
 from pinjra.agents.approval import Decision, Refuse, Replace, decided
-from pinjra.agents.memory.json import MEMORY_VERSION, memory_from_json, step_to_data
+from pinjra.agents.memory.json import MEMORY_VERSION, step_to_data
 from pinjra.agents.memory.memory import AgentMemory
 from pinjra.agents.run.options import RunOptions
 from pinjra.agents.run.results import RunResult
@@ -111,7 +111,7 @@ class AgentRun:
         self._text: dict[str, Any] | None = None  # the text event that may still grow
         self._timer: threading.Timer | None = None
         self._lock = threading.RLock()
-        self._written_steps = 0
+        self._written_steps: int | None = None  # of `steps.jsonl`; None: nobody has counted them yet
         self._hooked: Agent | None = None
 
     # ------------------------------------------------------------ what is known of it
@@ -151,9 +151,7 @@ class AgentRun:
             raise ConfigurationError("this run has no steps") from None
         steps = [json.loads(line) for line in lines]
         data = {"format": "pinjra.memory", "version": MEMORY_VERSION, "steps": steps}
-        system, *rest = memory_from_json(json.dumps(data))
-        self._written_steps = len(steps)
-        return AgentMemory(system.system_prompt, rest)  # type: ignore[attr-defined]  # the first is a SystemPromptStep
+        return AgentMemory.from_json(json.dumps(data))
 
     def file(self, name: str) -> bytes:
         """Return a file that its code wrote.
@@ -289,7 +287,10 @@ class AgentRun:
 
     def _write_steps(self, memory: AgentMemory) -> None:
         steps = memory.all_steps
-        with (self.folder / "steps.jsonl").open("a", encoding="utf-8") as file:
+        with (self.folder / "steps.jsonl").open("a+", encoding="utf-8") as file:
+            if self._written_steps is None:
+                file.seek(0)
+                self._written_steps = sum(1 for _ in file)
             for step in steps[self._written_steps :]:
                 file.write(json.dumps(step_to_data(step), allow_nan=False) + "\n")
         self._written_steps = max(self._written_steps, len(steps))

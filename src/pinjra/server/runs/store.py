@@ -28,6 +28,7 @@ from pinjra.executors.base import PythonExecutor
 from pinjra.server.http.errors import Busy, NotFound
 from pinjra.server.http.hub import Hub, new_name
 from pinjra.server.http.tenants import Tenant
+from pinjra.server.models import LoadedModels
 from pinjra.server.runs.making import AgentMaker, FirstSaid
 from pinjra.server.runs.run import AgentRun, RunNote
 
@@ -59,9 +60,9 @@ def runs_folder(given: str) -> Path:
 class AgentRuns:
     """Runs by their id. Used on the event loop only; agents work in threads."""
 
-    def __init__(self, hub: Hub) -> None:
+    def __init__(self, hub: Hub, models: LoadedModels) -> None:
         self._hub = hub
-        self._maker = AgentMaker(hub.settings)
+        self._maker = AgentMaker(hub.settings, models)
         self._folder = runs_folder(hub.settings.runs_folder)
         self._runs: dict[str, AgentRun] | None = None
         self._tasks: set[asyncio.Task[None]] = set()

@@ -175,7 +175,10 @@ class Sandboxes:
 
     async def _fill(self, spec: Spec) -> None:
         await asyncio.sleep(0.05)  # whoever has just got one is served first
-        box = await self._hub.call(SandboxBox, spec)
+        try:
+            box = await self._hub.call(SandboxBox, spec)
+        except PinjraError:  # whoever opens the next one meets it
+            return
         try:
             await self._say(box, "/begin", _beginning(box, {}))
         except (PinjraError, OSError, TimeoutError):
