@@ -124,6 +124,12 @@ def test_a_mount_that_is_writable_is_written_through(make: Any, tmp_path: Path):
         done = executor.exec(["sh", "-c", "echo made >out/new.txt"])
         assert (done.status, done.error) == (0, None), done.stderr
         assert (tmp_path / "new.txt").read_text() == "made\n"
+        executor.reset()  # empties the scratch folder, and nothing that is the user's
+        assert executor.run("import os\nos.listdir(), os.listdir('out')").value == (["out"], ["new.txt"])
+    assert (tmp_path / "new.txt").read_text() == "made\n"
+    with make(mounts={"in": tmp_path, "one": tmp_path / "new.txt"}, guard=False) as executor:
+        assert executor.run("open('in/new.txt').read() + open('one').read()").value == "made\nmade\n"
+        assert executor.run("open('in/other.txt', 'w')").error is not None
 
 
 def test_documented_parameters_of_docker_work_or_are_refused(docker_executor: Any, daemon: str):

@@ -31,7 +31,7 @@ from pinjra.executors.guarantees import Guarantees, of_container
 from pinjra.executors.options import BoxOptions
 from pinjra.executors.remote.base import refuse_pickle
 from pinjra.executors.remote.packages import distributions_for, modules_of
-from pinjra.executors.session.capabilities import open_network
+from pinjra.executors.session.capabilities import MOUNTS, links_to, open_network
 from pinjra.executors.session.connection import Patience
 from pinjra.executors.session.executor import SessionExecutor
 from pinjra.executors.session.transport import Transport
@@ -135,6 +135,7 @@ class DockerExecutor(SessionExecutor):
             raise ConfigurationError(
                 "packages= are built into an image of ours: leave image= out, or put them into yours"
             )
+        self._links = links_to(self.access.mounts)
         self._client = connect(self._base_url)
         if not self._image:
             self._modules = modules_of(self.access.packages)
@@ -225,7 +226,7 @@ def container_settings(limits: Limits, access: Access, *, cpus: float) -> dict[s
         },
         "working_dir": SCRATCH,
         "volumes": {
-            mount.path: {"bind": f"{SCRATCH}/{name}", "mode": "rw" if mount.writable else "ro"}
+            mount.path: {"bind": f"{MOUNTS}/{name}", "mode": "rw" if mount.writable else "ro"}
             for name, mount in access.mounts
         },
         "mem_limit": memory,

@@ -24,6 +24,7 @@ from pinjra.executors.bootstrap.first_bytes import bootstrap_code, bootstrap_pay
 from pinjra.executors.guarantees import Guarantees, of_container
 from pinjra.executors.options import BoxOptions
 from pinjra.executors.pipes import SubprocessTransport
+from pinjra.executors.session.capabilities import MOUNTS, links_to
 from pinjra.executors.session.connection import Patience
 from pinjra.executors.session.executor import SessionExecutor
 from pinjra.executors.session.transport import Transport
@@ -109,6 +110,7 @@ class OciExecutor(SessionExecutor):
 
     def _configure(self) -> None:
         self._layer = ""
+        self._links = links_to(self.access.mounts)
         if self.access.programs:
             self._environment = (f"PATH={PROGRAM_FOLDERS}",)
         if self.access.packages:
@@ -286,8 +288,11 @@ def _mounts(disk_bytes: int, rootfs: str | None, python: str, has_programs: bool
 
 
 def _shown(access: Access) -> list[dict[str, Any]]:
-    shown = ((f"{SCRATCH}/{name}", mount) for name, mount in access.mounts)
-    return [_bind(mount.path, place, is_writable=mount.writable) for place, mount in shown]
+    # A folder of our own, so that none is made in the user's root file system.
+    own = [_mount(MOUNTS, "tmpfs", ["nosuid", "nodev", "noexec", "mode=755", "size=64k"])]
+    shown = ((f"{MOUNTS}/{name}", mount) for name, mount in access.mounts)
+    binds = [_bind(mount.path, place, is_writable=mount.writable) for place, mount in shown]
+    return [*own, *binds] if binds else []
 
 
 def _bind(source: str, destination: str, *, is_writable: bool = False) -> dict[str, Any]:

@@ -20,12 +20,12 @@ from pinjra.core.errors import BackendError, ConfigurationError
 from pinjra.core.limits import Limits
 from pinjra.executors.bootstrap.first_bytes import bootstrap_code
 from pinjra.executors.guarantees import Guarantees, of_worker
-from pinjra.executors.kubernetes.manifests import CONTAINER, MOUNTS, SCRATCH, add_volumes, pod_spec
+from pinjra.executors.kubernetes.manifests import CONTAINER, SCRATCH, add_volumes, pod_spec
 from pinjra.executors.kubernetes.pods import CALL_SECONDS, Cluster, Pod, connect, reason_of
 from pinjra.executors.options import BoxOptions
 from pinjra.executors.remote.base import VendorTransport
 from pinjra.executors.remote.stream_reader import Take
-from pinjra.executors.session.capabilities import open_network
+from pinjra.executors.session.capabilities import links_to, open_network
 from pinjra.executors.session.connection import Patience
 from pinjra.executors.session.transport import Transport
 from pinjra.executors.session.uploading import UploadingExecutor
@@ -118,7 +118,7 @@ class KubernetesExecutor(UploadingExecutor):
                 "there, or leave warm_pool= out"
             )
         add_volumes(self._spec, self._volumes)
-        self._links = tuple(f"{name}={MOUNTS}/{name}" for name, _ in self._volumes)
+        self._links = links_to(self._volumes)
 
     def _open(self) -> Transport:
         cluster = Cluster(self._api_client, self._namespace)

@@ -10,11 +10,11 @@ from pinjra.core.access import Mount
 from pinjra.core.errors import ConfigurationError
 from pinjra.core.file_names import is_file_name
 from pinjra.core.limits import Limits
+from pinjra.executors.session.capabilities import MOUNTS
 
 __all__ = [
     "CONTAINER",
     "LABELS",
-    "MOUNTS",
     "POLICY",
     "SCRATCH",
     "add_volumes",
@@ -25,7 +25,6 @@ __all__ = [
 
 CONTAINER = "guest"
 SCRATCH = "/scratch"
-MOUNTS = "/mnt"  # where volumes are. Not in the scratch folder: what empties that would empty them
 POLICY = "pinjra-no-network"
 NOBODY = 65534
 LABELS = {"app.kubernetes.io/managed-by": "pinjra", "pinjra.io/network": "none"}

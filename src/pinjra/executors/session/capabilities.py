@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from importlib import import_module
 
 from pinjra.core.access import Access, Mount
 from pinjra.core.errors import ConfigurationError
 
-__all__ = ["check_can", "domains_of", "open_network"]
+__all__ = ["MOUNTS", "check_can", "domains_of", "links_to", "open_network"]
+
+MOUNTS = "/mnt"  # where containers have the user's folders. Not in the scratch folder: what empties that would empty them
 
 # SECURITY: what nobody shows to a guest by mistake. Whole trees, and folders that are only refused themselves.
 _TREES = ("/etc", "/proc", "/sys", "/dev", "/run", "/boot", "/var/run", "/var/lib")
@@ -67,6 +69,11 @@ def _having(parameter: str) -> Iterator[str]:
             continue
         if parameter in getattr(cls, "ACCESS", ()):
             yield name
+
+
+def links_to(mounts: Iterable[tuple[str, Mount]]) -> tuple[str, ...]:
+    """Return the links by which the scratch folder shows what is at its name below `MOUNTS`."""
+    return tuple(f"{name}={MOUNTS}/{name}" for name, _ in mounts)
 
 
 def open_network(executor: str, access: Access) -> bool:
