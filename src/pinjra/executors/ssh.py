@@ -15,7 +15,7 @@ from typing import ClassVar, Unpack
 
 from pinjra.core.errors import ConfigurationError, MissingDependency
 from pinjra.core.limits import Limits
-from pinjra.executors.bootstrap.first_bytes import bootstrap_code, bootstrap_payload
+from pinjra.executors.bootstrap.first_bytes import bootstrap_command, bootstrap_payload
 from pinjra.executors.guarantees import Guarantees, of_worker
 from pinjra.executors.options import BoxOptions
 from pinjra.executors.pipes import SubprocessTransport
@@ -69,13 +69,7 @@ class SshExecutor(UploadingExecutor):
         self._ssh = _find_ssh()
         self._host = host
         self._confine = confine
-        remote = [
-            python,
-            "-I",
-            "-u",
-            "-c",
-            bootstrap_code(arguments=_jail_arguments(limits) if confine == "jail" else ()),
-        ]
+        remote = bootstrap_command(python, _jail_arguments(limits) if confine == "jail" else ())
         # BatchMode: a question on the terminal would hang for ever. ServerAlive: a dead line is noticed within 45 s.
         settings = ("BatchMode=yes", "ServerAliveInterval=15", "ServerAliveCountMax=3")
         flags = [part for setting in settings for part in ("-o", setting)]

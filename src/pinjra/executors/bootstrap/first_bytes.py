@@ -12,7 +12,7 @@ from contextvars import ContextVar
 
 from pinjra.executors.bootstrap.worker_zip import worker_zip
 
-__all__ = ["bootstrap_code", "bootstrap_payload", "substituted"]
+__all__ = ["bootstrap_command", "bootstrap_payload", "substituted"]
 
 _instead: ContextVar[bytes] = ContextVar("_instead", default=b"")
 
@@ -58,13 +58,13 @@ main()
 """
 
 
-def bootstrap_code(arguments: tuple[str, ...] = ()) -> str:
-    """Return the program for `python3 -I -u -c`; it waits for `bootstrap_payload` on stdin.
+def bootstrap_command(python: str = "python3", arguments: tuple[str, ...] = ()) -> list[str]:
+    """Return the command that waits for `bootstrap_payload` on stdin.
 
     Args:
         arguments: Of the worker ("--jail").
     """
-    return f"{_CODE.strip()}".replace("ARGUMENTS", repr(list(arguments)))
+    return [python, "-I", "-u", "-c", _CODE.strip().replace("ARGUMENTS", repr(list(arguments)))]
 
 
 def bootstrap_payload() -> bytes:

@@ -10,27 +10,21 @@ import hashlib
 import io
 import os
 import re
-import select
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Unpack
 
 from pinjra.core.access import Access
-from pinjra.core.errors import (
-    BackendError,
-    ConfigurationError,
-    ExecutorUnavailable,
-    MissingDependency,
-    StartupFailed,
-)
+from pinjra.core.errors import ConfigurationError, ExecutorUnavailable, MissingDependency, StartupFailed
 from pinjra.core.limits import Limits
-from pinjra.executors.bootstrap.first_bytes import bootstrap_code, bootstrap_payload
+from pinjra.executors.bootstrap.first_bytes import bootstrap_command
 from pinjra.executors.containers.ownership import holder, is_abandoned
 from pinjra.executors.guarantees import Guarantees, of_container
 from pinjra.executors.options import BoxOptions
-from pinjra.executors.remote.base import refuse_pickle
+from pinjra.executors.remote.base import RemoteTransport, refuse_pickle
 from pinjra.executors.remote.packages import distributions_for, modules_of
+from pinjra.executors.remote.stream_reader import Take, is_readable
 from pinjra.executors.session.capabilities import MOUNTS, links_to, open_network
 from pinjra.executors.session.connection import Patience
 from pinjra.executors.session.executor import SessionExecutor
@@ -41,21 +35,8 @@ __all__ = ["DockerExecutor", "DockerTransport"]
 BASE_IMAGE = "python:3.12.12-slim-bookworm"
 LABEL = "io.pinjra.host"  # "<host name>/<boot id>/<pid>/<start time>": who holds the container
 SCRATCH = "/scratch"
-TAIL_BYTES = 4096  # of stderr, kept to say why a container died
-OWN_SETTINGS = frozenset(
-    (
-        "command",
-        "entrypoint",
-        "stdin_open",
-        "tty",
-        "labels",
-        "log_config",
-        "image",
-        "detach",
-        "remove",
-        "auto_remove",
-    )
-)
+# Without which there is no worker, or no end of it.
+OWN_SETTINGS = "command entrypoint stdin_open tty labels log_config image detach remove auto_remove"
 NETWORK_SETTINGS = frozenset(("network", "network_mode", "ports", "links"))
 
 
@@ -116,7 +97,10 @@ class DockerExecutor(SessionExecutor):
         refuse_pickle(allow_pickle)
         imports = (*additional_authorized_imports, *additional_imports)
         self._given = dict(container_run_kwargs or {})
-        _check_settings(self._given)
+        for name in self._given.keys() & set(OWN_SETTINGS.split()):
+            raise ConfigurationError(
+                f"container_run_kwargs: {name!r} is what the worker is started and ended by; leave it out"
+            )
         self._image = image or ""
         self._wanted = BuildRequest(
             name=image_name,
@@ -149,9 +133,7 @@ class DockerExecutor(SessionExecutor):
         if self._runtime:
             settings["runtime"] = self._runtime
         settings.update(self._given)
-        transport = DockerTransport(self._client, self._image, settings)
-        transport.write(bootstrap_payload())
-        return transport
+        return DockerTransport(self._client, self._image, settings).start()
 
     def close(self) -> None:
         """End the session, remove its container, and close the connections to the daemon."""
@@ -212,7 +194,7 @@ def container_settings(limits: Limits, access: Access, *, cpus: float) -> dict[s
     # What is compiled in the scratch folder is to be started there, where programs may be started at all.
     execution = "exec" if access.programs else "noexec"
     return {
-        "command": ["python3", "-I", "-u", "-c", bootstrap_code()],
+        "command": bootstrap_command(),
         "entrypoint": [],
         "user": "65534:65534",  # SECURITY: nobody, also inside
         "cap_drop": ["ALL"],  # SECURITY: no capability at all
@@ -242,107 +224,67 @@ def container_settings(limits: Limits, access: Access, *, cpus: float) -> dict[s
     }
 
 
-class DockerTransport:
+class DockerTransport(RemoteTransport):
     """The attached stream of one container: 8-byte headers (1 = stdout, 2 = stderr; big-endian length) and payloads.
 
     Source of the framing: Docker Engine API, "Attach to a container", stream format.
     """
 
+    VENDOR = "the container"
+    INPUT_BYTES = 1 << 20
     eight_bit_clean = True
 
     def __init__(self, client: Any, image: str, settings: dict[str, Any]) -> None:
+        super().__init__(None)
         self._client = client
-        self._buffer = bytearray()
-        self._stderr = bytearray()
-        self._container: Any = None
-        self._holder: Any = None
-        self._socket: Any = None
-        try:
-            self._container = client.containers.create(image, **settings)
-            attached = client.api.attach_socket(
-                self._container.id, params={"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}
-            )
-            self._holder = attached  # closing the SDK's object closes the socket
-            self._socket = getattr(attached, "_sock", attached)
-            self._container.start()
-        except Exception as error:
-            self.close()
-            raise StartupFailed(f"the container did not start: {error}") from error
+        self._image = image
+        self._settings = settings
+        self._sockets: tuple[Any, ...] = ()
 
-    def read(self, timeout_seconds: float | None) -> bytes:
-        """Return the next bytes of stdout; see `Transport.read`."""
-        while True:
-            payload = self._next_payload()
-            if payload:
-                return payload
-            try:
-                ready, _, _ = select.select([self._socket], [], [], timeout_seconds)
-                if not ready:
-                    raise TimeoutError("nothing came from the container")
-                data = self._socket.recv(1 << 18)
-            except (OSError, ValueError) as error:
-                if isinstance(error, TimeoutError):
-                    raise
-                return b""  # closed or reset: the end of the stream
-            if not data:
-                return b""
-            self._buffer += data
+    def _start(self) -> None:
+        self._sandbox = self._client.containers.create(self._image, **self._settings)
+        streams = {"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}
+        attached = self._client.api.attach_socket(self._sandbox.id, params=streams)
+        self._sockets = (getattr(attached, "_sock", attached), attached)  # both are closed at the end
+        self._sandbox.start()
 
-    def _next_payload(self) -> bytes:
-        while len(self._buffer) >= 8:
-            kind, size = self._buffer[0], int.from_bytes(self._buffer[4:8], "big")
-            if len(self._buffer) < 8 + size:
-                return b""
-            payload = bytes(self._buffer[8 : 8 + size])
-            del self._buffer[: 8 + size]
-            if kind == 1 and payload:
-                return payload
-            self._stderr = (self._stderr + payload)[-TAIL_BYTES:]
-        return b""
+    def _listen(self, take: Take) -> None:
+        stream, buffer = self._sockets[0], bytearray()
+        while not self._closed.is_set():
+            if is_readable(stream):
+                data = stream.recv(1 << 18)
+                if not data:
+                    return
+                buffer += data
+                for kind, payload in _payloads(buffer):
+                    if kind == 1:
+                        take(payload)
+                    else:
+                        self._note_stderr(payload.decode("utf-8", "replace"))
 
-    def write(self, data: bytes) -> None:
-        """Send all of `data` to stdin."""
-        try:
-            self._socket.sendall(data)
-        except OSError as error:
-            raise BackendError(
-                f"the container's stdin is closed: {error}. {self.describe_death()}"
-            ) from error
+    def _send(self, data: bytes) -> None:
+        self._sockets[0].sendall(data)
 
-    def reopen(self) -> bool:
-        """Say no: what a container printed while nobody was attached is gone."""
-        return False
+    def _end(self) -> None:
+        self._sandbox.remove(force=True, v=True)
 
-    def kill(self) -> None:
-        """Kill the container's processes."""
-        with contextlib.suppress(Exception):  # not running any more
-            self._container.kill()
+    def _free(self) -> None:
+        for stream in self._sockets:
+            stream.close()
 
-    def close(self) -> None:
-        """Remove the container."""
-        for attached in (self._socket, self._holder):
-            with contextlib.suppress(Exception):
-                attached.close()
-        if self._container is not None:
-            with contextlib.suppress(Exception):
-                self._container.remove(force=True, v=True)
-            self._container = None
+    def _ending(self) -> Iterator[str]:
+        self._sandbox.reload()
+        state = self._sandbox.attrs["State"]
+        yield "still running" if state.get("Running") else f"exit status {state.get('ExitCode')}"
+        yield "out of memory" if state.get("OOMKilled") else ""
 
-    def describe_death(self) -> str:
-        """Return exit status, whether memory was the cause, and the end of stderr."""
-        if self._container is None:
-            return ""
-        try:
-            self._container.reload()
-            state = self._container.attrs["State"]
-        except Exception:  # the container or the daemon is gone
-            return "the container is gone"
-        words = [f"exit status {state.get('ExitCode')}"] if not state.get("Running") else ["still running"]
-        if state.get("OOMKilled"):
-            words.append("out of memory")
-        if self._stderr:
-            words.append(self._stderr.decode("utf-8", "replace").strip()[-500:])
-        return ", ".join(words)
+
+def _payloads(buffer: bytearray) -> Iterator[tuple[int, bytes]]:
+    """Take whole payloads out of `buffer`, each with the number of its stream."""
+    while len(buffer) >= 8 and len(buffer) >= (end := 8 + int.from_bytes(buffer[4:8], "big")):
+        kind, payload = buffer[0], bytes(buffer[8:end])
+        del buffer[:end]
+        yield kind, payload
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -391,24 +333,10 @@ def build_image(client: Any, wanted: BuildRequest) -> str:
     return name
 
 
-def _check_settings(given: Mapping[str, Any]) -> None:
-    """Refuse settings without which there is no worker, or no end of it."""
-    for name in given:
-        if name in OWN_SETTINGS:
-            raise ConfigurationError(
-                f"container_run_kwargs: {name!r} is what the worker is started and ended by; leave it out"
-            )
-
-
 def sweep(client: Any) -> None:
     """Remove the containers that dead processes of this machine left behind."""
-    for container, label in _ours(client):
-        if is_abandoned(label):
-            with contextlib.suppress(Exception):  # somebody else removed it
-                container.remove(force=True, v=True)
-
-
-def _ours(client: Any) -> Iterator[tuple[Any, str]]:
     with contextlib.suppress(Exception):  # a container may vanish while they are listed
         for container in client.containers.list(all=True, filters={"label": LABEL}):
-            yield container, container.labels.get(LABEL, "")
+            if is_abandoned(container.labels.get(LABEL, "")):
+                with contextlib.suppress(Exception):  # somebody else removed it
+                    container.remove(force=True, v=True)

@@ -20,7 +20,7 @@ from pinjra.core.access import Access
 from pinjra.core.errors import ConfigurationError, ExecutorUnavailable, MissingDependency, StartupFailed
 from pinjra.core.limits import Limits
 from pinjra.core.temporary_folders import discard_folder, own_folder
-from pinjra.executors.bootstrap.first_bytes import bootstrap_code, bootstrap_payload
+from pinjra.executors.bootstrap.first_bytes import bootstrap_command, bootstrap_payload
 from pinjra.executors.guarantees import Guarantees, of_container
 from pinjra.executors.options import BoxOptions
 from pinjra.executors.pipes import SubprocessTransport
@@ -253,7 +253,7 @@ def bundle_config(
         "process": {
             "terminal": False,
             "user": {"uid": NOBODY, "gid": NOBODY},  # SECURITY: nobody, also inside
-            "args": [python, "-I", "-u", "-c", bootstrap_code()],
+            "args": bootstrap_command(python),
             "env": [],
             "cwd": SCRATCH,
             "capabilities": {name: [] for name in ("bounding", "effective", "permitted", "inheritable", "ambient")},

@@ -8,23 +8,21 @@ process dies with its stream, so the loss is an error).
 
 from __future__ import annotations
 
-import contextlib
 import json
-import select
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, ClassVar, Unpack
 
 from pinjra.core.errors import BackendError, ConfigurationError
 from pinjra.core.limits import Limits
-from pinjra.executors.bootstrap.first_bytes import bootstrap_code
+from pinjra.executors.bootstrap.first_bytes import bootstrap_command
 from pinjra.executors.guarantees import Guarantees, of_worker
 from pinjra.executors.kubernetes.manifests import CONTAINER, SCRATCH, add_volumes, pod_spec
 from pinjra.executors.kubernetes.pods import CALL_SECONDS, Cluster, Pod, connect, reason_of
 from pinjra.executors.options import BoxOptions
-from pinjra.executors.remote.base import VendorTransport
-from pinjra.executors.remote.stream_reader import Take
+from pinjra.executors.remote.base import RemoteTransport
+from pinjra.executors.remote.stream_reader import Take, is_readable
 from pinjra.executors.session.capabilities import links_to, open_network
 from pinjra.executors.session.connection import Patience
 from pinjra.executors.session.transport import Transport
@@ -39,7 +37,6 @@ WALLS = (
 CHANNEL_CLOSED = 255  # of v5: the next byte names the channel that ended
 TEXT_FRAME, BINARY_FRAME, CLOSE_FRAME = 1, 2, 8  # RFC 6455, section 5.2
 DATA_FRAMES = (TEXT_FRAME, BINARY_FRAME)
-POLL_SECONDS = 1.0  # a reader looks so often whether it is still wanted
 # Channels of v4.channel.k8s.io: the first byte of each WebSocket frame.
 STDIN, STDOUT, STDERR, STATUS = range(4)
 STATUS_BYTES = 4096  # of the message in which an exec's end is told
@@ -129,13 +126,8 @@ class KubernetesExecutor(UploadingExecutor):
             if not self._network:
                 cluster.require_policy()
             pod = cluster.create(self._spec, self._start_seconds, has_network=self._network)
-        transport = KubernetesTransport(pod, self._container or (None if self._warm_pool else CONTAINER))
-        try:
-            transport.start()
-        except BaseException:
-            transport.kill()
-            raise
-        return transport
+        container = self._container or (None if self._warm_pool else CONTAINER)
+        return KubernetesTransport(pod, container).start()
 
     @classmethod
     def diagnose(cls) -> str:
@@ -170,7 +162,7 @@ class KubernetesExecutor(UploadingExecutor):
         return replace(made, missing=() if self._network else (policy,))
 
 
-class KubernetesTransport(VendorTransport):
+class KubernetesTransport(RemoteTransport):
     """The channels of one exec: the first byte of each binary WebSocket message names the channel.
 
     Source: Kubernetes, remotecommand subprotocols v4.channel.k8s.io and v5.channel.k8s.io (v5 adds a message that closes one).
@@ -196,7 +188,7 @@ class KubernetesTransport(VendorTransport):
                 pod.core.connect_get_namespaced_pod_exec,
                 pod.name,
                 pod.namespace,
-                command=["python3", "-I", "-u", "-c", bootstrap_code()],
+                command=bootstrap_command(),
                 stdin=True,
                 stdout=True,
                 stderr=True,
@@ -213,9 +205,11 @@ class KubernetesTransport(VendorTransport):
     def _listen(self, take: Take) -> None:
         """Hand over what comes on stdout, until the stream or its stdout ends."""
         while not self._closed.is_set():
-            if not self._is_readable():
+            if self._socket.sock is None:
+                raise BackendError("the connection was closed")
+            if not is_readable(self._socket.sock):
                 continue
-            with self._using:
+            with self._using:  # not while it waits
                 kind, frame = self._socket.recv_data_frame(True)
             if kind == CLOSE_FRAME:
                 return
@@ -231,18 +225,6 @@ class KubernetesTransport(VendorTransport):
             elif channel == CHANNEL_CLOSED and data == bytes([STDOUT]):
                 return
 
-    def _is_readable(self) -> bool:
-        """Wait for something to read, without holding the connection."""
-        connection = self._socket.sock
-        if connection is None:
-            raise BackendError("the connection was closed")
-        pending = getattr(connection, "pending", None)  # decrypted already, so that no poll would tell
-        if pending is not None and pending():
-            return True
-        poll = select.poll()
-        poll.register(connection, select.POLLIN)
-        return bool(poll.poll(POLL_SECONDS * 1000))
-
     def _send(self, data: bytes) -> None:
         with self._using:
             self._socket.send_binary(bytes([STDIN]) + data)
@@ -250,16 +232,12 @@ class KubernetesTransport(VendorTransport):
     def _end(self) -> None:
         self._sandbox.delete()
 
-    def close(self) -> None:
-        """Delete the pod and close the connection."""
-        super().close()
-        with contextlib.suppress(Exception):  # broken already
-            self._socket.shutdown()
+    def _free(self) -> None:
+        self._socket.shutdown()
 
-    def describe_death(self) -> str:
-        """Return how the process or the pod ended, and the end of stderr."""
-        words = (_exit_of(self._status), self._sandbox.describe(), self._last_words)
-        return ", ".join(word for word in words if word)
+    def _ending(self) -> Iterator[str]:
+        yield _exit_of(self._status)
+        yield self._sandbox.describe()
 
 
 def _exit_of(status: bytes) -> str:

@@ -10,8 +10,8 @@ import importlib
 import os
 import threading
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, ClassVar, Unpack
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
 from pinjra.core.errors import BackendError, ConfigurationError, MissingDependency, StartupFailed
 from pinjra.core.limits import Limits
@@ -25,7 +25,10 @@ from pinjra.executors.session.connection import Patience
 from pinjra.executors.session.transport import Transport
 from pinjra.executors.session.uploading import UploadingExecutor
 
-__all__ = ["INSTALL_SECONDS", "VendorExecutor", "VendorTransport", "refuse_pickle", "told"]
+if TYPE_CHECKING:
+    from typing import Self
+
+__all__ = ["INSTALL_SECONDS", "RemoteTransport", "VendorExecutor", "refuse_pickle"]
 
 INSTALL_SECONDS = 300
 TAIL_CHARACTERS = 4096  # of stderr, kept to say why a worker died
@@ -100,7 +103,7 @@ class VendorExecutor(UploadingExecutor):
         """Return a new sandbox; what the SDK raises is told as `StartupFailed`."""
 
     @abstractmethod
-    def _transport(self, sandbox: Any) -> VendorTransport:
+    def _transport(self, sandbox: Any) -> RemoteTransport:
         """Return a transport that was not started yet."""
 
     def _run_command(self, sandbox: Any, command: str) -> str:
@@ -151,18 +154,12 @@ class VendorExecutor(UploadingExecutor):
             sandbox = self._create()
         except Exception as error:  # the SDK's and its HTTP client's own errors
             raise StartupFailed(f"{self.VENDOR} did not start a sandbox: {told(error)}") from error
-        transport = self._transport(sandbox)
-        try:
-            if self._packages:
-                self._install(sandbox)
-            transport.start()
-        except BaseException:
-            transport.kill()
-            raise
-        return transport
+        return self._transport(sandbox).start(lambda: self._install(sandbox))
 
     def _install(self, sandbox: Any) -> None:
         """Install distributions before the worker starts; the end of what pip said is in the error."""
+        if not self._packages:
+            return
         try:
             problem = self._run_command(sandbox, install_command(self._packages))
             if not problem and not self.access.open_network:
@@ -188,7 +185,7 @@ class VendorExecutor(UploadingExecutor):
         return self.access.open_network
 
 
-class VendorTransport:
+class RemoteTransport:
     """The stream of a worker that an SDK starts; `start` begins it."""
 
     VENDOR: ClassVar[str]
@@ -226,20 +223,32 @@ class VendorTransport:
     def _beat(self) -> None:
         """Tell the vendor that the sandbox is in use."""
 
+    def _ending(self) -> Iterator[str]:
+        """Yield what is known of why the stream ended; an error says no more."""
+        yield from ()
+
+    def _free(self) -> None:
+        """Free what the host holds, once the sandbox has ended."""
+
     # ------------------------------------------------------------ what they share
 
-    def start(self) -> None:
-        """Start the worker, listen to it, and push its code in.
+    def start(self, prepare: Callable[[], object] = lambda: None) -> Self:
+        """Prepare the sandbox, start the worker, listen to it, and push its code in; else end the sandbox.
 
         Raises:
             StartupFailed: It did not start.
         """
         try:
+            prepare()
             self._start()
-        except Exception as error:
+            self._reader = StreamReader(self.VENDOR, self._listen)
+            self.write(bootstrap_payload())
+        except BaseException as error:
+            self.close()
+            if isinstance(error, StartupFailed) or not isinstance(error, Exception):
+                raise
             raise StartupFailed(f"the worker did not start: {told(error)}") from error
-        self._reader = StreamReader(self.VENDOR, self._listen)
-        self.write(bootstrap_payload())
+        return self
 
     def keep_alive(self, every_seconds: float) -> None:
         """Call `_beat` for as long as this host is there and the sandbox is not closed."""
@@ -253,10 +262,6 @@ class VendorTransport:
 
     def _note_stderr(self, text: str) -> None:
         self._stderr = (self._stderr + text)[-TAIL_CHARACTERS:]
-
-    @property
-    def _last_words(self) -> str:
-        return self._stderr.strip()[-500:]
 
     def read(self, timeout_seconds: float | None) -> bytes:
         """Return the next bytes of stdout; see `Transport.read`."""
@@ -300,10 +305,16 @@ class VendorTransport:
         self.kill()
         if self._reader is not None:
             self._reader.close()
+        with contextlib.suppress(Exception):  # never opened, or broken already
+            self._free()
 
     def describe_death(self) -> str:
-        """Return what is known of why the stream ended; see `Transport.describe_death`."""
-        return self._last_words
+        """Return how it ended and the end of stderr; see `Transport.describe_death`."""
+        words = []
+        with contextlib.suppress(Exception):  # the sandbox, or who knows of it, is gone
+            for word in self._ending():
+                words.append(word)
+        return ", ".join(word for word in (*words, self._stderr.strip()[-500:]) if word) or "it is gone"
 
 
 def told(error: BaseException) -> str:

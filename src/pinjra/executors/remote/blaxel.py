@@ -7,7 +7,6 @@ the SDK's own `write_stdin` makes a new TLS context for each call, so one HTTP c
 
 from __future__ import annotations
 
-import contextlib
 import shlex
 import uuid
 from collections.abc import Iterable, Iterator
@@ -17,9 +16,9 @@ import httpx
 
 from pinjra.core.errors import BackendError
 from pinjra.core.limits import Limits
-from pinjra.executors.bootstrap.first_bytes import bootstrap_code
+from pinjra.executors.bootstrap.first_bytes import bootstrap_command
 from pinjra.executors.options import VendorOptions
-from pinjra.executors.remote.base import VendorExecutor, VendorTransport
+from pinjra.executors.remote.base import RemoteTransport, VendorExecutor
 from pinjra.executors.remote.stream_reader import Take
 
 __all__ = ["BlaxelExecutor", "BlaxelTransport"]
@@ -80,7 +79,7 @@ class BlaxelExecutor(VendorExecutor):
             parameters["network"] = {"allowedDomains": self._domains, "forbiddenDomains": ["*"]}
         return self._given or self.sdk().SyncSandboxInstance.create(parameters)
 
-    def _transport(self, sandbox: Any) -> VendorTransport:
+    def _transport(self, sandbox: Any) -> RemoteTransport:
         return BlaxelTransport(sandbox, is_owned=self._given is None)
 
     def _run_command(self, sandbox: Any, command: str) -> str:
@@ -93,7 +92,7 @@ class BlaxelExecutor(VendorExecutor):
         return super()._has_network or bool(self._packages) or self._given is not None
 
 
-class BlaxelTransport(VendorTransport):
+class BlaxelTransport(RemoteTransport):
     """The stream of one process."""
 
     VENDOR = "Blaxel"
@@ -107,7 +106,7 @@ class BlaxelTransport(VendorTransport):
     def _start(self) -> None:
         self._sandbox.process.exec(
             {
-                "command": f"python3 -I -u -c {shlex.quote(bootstrap_code())}",
+                "command": shlex.join(bootstrap_command()),
                 "name": self._name,
                 "stdin": True,
                 "keep_alive": True,  # else the sandbox scales to zero in the middle of a run
@@ -141,18 +140,12 @@ class BlaxelTransport(VendorTransport):
         else:
             self._sandbox.process.kill(self._name)
 
-    def close(self) -> None:
-        """Kill, and let the thread and the connections end."""
-        super().close()
+    def _free(self) -> None:
         self._http.close()
 
-    def describe_death(self) -> str:
-        """Return the process's status and the end of stderr."""
-        words = self._last_words
-        with contextlib.suppress(Exception):
-            found = self._sandbox.process.get(self._name)
-            words = f"{found.status}, exit status {found.exit_code} {words}".strip()
-        return words
+    def _ending(self) -> Iterator[str]:
+        found = self._sandbox.process.get(self._name)
+        yield f"{found.status}, exit status {found.exit_code}"
 
 
 def _by_stream(chunks: Iterable[str]) -> Iterator[tuple[str, str]]:

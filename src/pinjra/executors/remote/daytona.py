@@ -17,9 +17,9 @@ from typing import Any, Unpack
 
 from pinjra.core.errors import BackendError
 from pinjra.core.limits import Limits
-from pinjra.executors.bootstrap.first_bytes import bootstrap_code
+from pinjra.executors.bootstrap.first_bytes import bootstrap_command
 from pinjra.executors.options import VendorOptions
-from pinjra.executors.remote.base import INSTALL_SECONDS, VendorExecutor, VendorTransport
+from pinjra.executors.remote.base import INSTALL_SECONDS, RemoteTransport, VendorExecutor
 from pinjra.executors.remote.stream_reader import Take
 
 __all__ = ["DaytonaExecutor", "DaytonaTransport"]
@@ -91,7 +91,7 @@ class DaytonaExecutor(VendorExecutor):
         resources = sdk.Resources(**self._resources)
         return sdk.CreateSandboxFromImageParams(image=self._image, resources=resources, **common)
 
-    def _transport(self, sandbox: Any) -> VendorTransport:
+    def _transport(self, sandbox: Any) -> RemoteTransport:
         return DaytonaTransport(sandbox, idle_seconds=self._timeout_seconds, owner=self._client)
 
     def _run_command(self, sandbox: Any, command: str) -> str:
@@ -105,7 +105,7 @@ class DaytonaExecutor(VendorExecutor):
             sandbox.update_network_settings(network_block_all=True)
 
 
-class DaytonaTransport(VendorTransport):
+class DaytonaTransport(RemoteTransport):
     """The input and the log of one command; markers stand in it, and it is decoded as UTF-8.
 
     Args:
@@ -126,9 +126,7 @@ class DaytonaTransport(VendorTransport):
         from daytona import SessionExecuteRequest
 
         request = SessionExecuteRequest(
-            command=f"python3 -I -u -c {shlex.quote(bootstrap_code())}",
-            run_async=True,
-            suppress_input_echo=True,
+            command=shlex.join(bootstrap_command()), run_async=True, suppress_input_echo=True
         )
         process = self._sandbox.process
         process.create_session(self._session)
@@ -171,19 +169,13 @@ class DaytonaTransport(VendorTransport):
     def _end(self) -> None:
         self._sandbox.delete()
 
-    def describe_death(self) -> str:
-        """Return the command's exit status, the sandbox's state and the end of stderr."""
-        words = []
-        with contextlib.suppress(Exception):
-            command = self._sandbox.process.get_session_command(self._session, self._command)
-            if command.exit_code is not None:
-                words.append(f"exit status {command.exit_code}")
-        with contextlib.suppress(Exception):
-            self._sandbox.refresh_data(request_timeout=CALL_SECONDS)
-            state = getattr(self._sandbox.state, "value", self._sandbox.state)
-            words.append(f"the sandbox is {state} {self._sandbox.error_reason or ''}".strip())
-        words.append(self._last_words)
-        return ", ".join(word for word in words if word) or "the sandbox is gone"
+    def _ending(self) -> Iterator[str]:
+        with contextlib.suppress(Exception):  # the command may be gone, and the sandbox there
+            status = self._sandbox.process.get_session_command(self._session, self._command).exit_code
+            yield "" if status is None else f"exit status {status}"
+        self._sandbox.refresh_data(request_timeout=CALL_SECONDS)
+        state = getattr(self._sandbox.state, "value", self._sandbox.state)
+        yield f"the sandbox is {state} {self._sandbox.error_reason or ''}".strip()
 
 
 def _whole_lines(data: bytes) -> Iterator[bytes]:

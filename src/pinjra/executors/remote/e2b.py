@@ -7,17 +7,16 @@ the command (so: 0); the sandbox ends after its lifetime (so: a heartbeat).
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Unpack
 
 from pinjra.core.errors import MissingDependency
 from pinjra.core.limits import Limits
-from pinjra.executors.bootstrap.first_bytes import bootstrap_code
+from pinjra.executors.bootstrap.first_bytes import bootstrap_command
 from pinjra.executors.options import VendorOptions
-from pinjra.executors.remote.base import INSTALL_SECONDS, VendorExecutor, VendorTransport
+from pinjra.executors.remote.base import INSTALL_SECONDS, RemoteTransport, VendorExecutor
 from pinjra.executors.remote.stream_reader import Take
 
 __all__ = ["E2BExecutor", "E2BTransport"]
@@ -94,7 +93,7 @@ class E2BExecutor(VendorExecutor):
         """What may be reached, where not all may: the vendor lets `allow_out` come before `deny_out`."""
         return {**({"allow_out": self._domains} if self._domains else {}), "deny_out": ["0.0.0.0/0"]}
 
-    def _transport(self, sandbox: Any) -> VendorTransport:
+    def _transport(self, sandbox: Any) -> RemoteTransport:
         return E2BTransport(sandbox, lifetime_seconds=self._lifetime_seconds)
 
     def _run_command(self, sandbox: Any, command: str) -> str:
@@ -105,7 +104,7 @@ class E2BExecutor(VendorExecutor):
         sandbox.update_network(self._allowed)
 
 
-class E2BTransport(VendorTransport):
+class E2BTransport(RemoteTransport):
     """The stream of one background command."""
 
     VENDOR = "E2B"  # envd refuses messages above 4 MiB; half a MiB keeps the first answer quick
@@ -116,7 +115,7 @@ class E2BTransport(VendorTransport):
         self._handle: Any = None
 
     def _start(self) -> None:
-        command = f"exec python3 -I -u -c {shlex.quote(bootstrap_code())}"
+        command = f"exec {shlex.join(bootstrap_command())}"
         self._handle = self._sandbox.commands.run(
             command, background=True, stdin=True, timeout=0, retain_output=False
         )
@@ -140,12 +139,8 @@ class E2BTransport(VendorTransport):
     def _end(self) -> None:
         self._sandbox.kill()
 
-    def describe_death(self) -> str:
-        """Return whether the sandbox still runs, and the end of stderr."""
-        words = []
-        with contextlib.suppress(Exception):
-            words.append("the sandbox still runs" if self._sandbox.is_running() else "the sandbox is gone")
-        return "; ".join(word for word in (*words, self._last_words) if word)
+    def _ending(self) -> Iterator[str]:
+        yield "the sandbox still runs" if self._sandbox.is_running() else "the sandbox is gone"
 
 
 def _key_in_file() -> str | None:

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, ClassVar, Unpack
 
 from pinjra.core.errors import BackendError, ConfigurationError
 from pinjra.core.limits import Limits
-from pinjra.executors.bootstrap.first_bytes import bootstrap_code
+from pinjra.executors.bootstrap.first_bytes import bootstrap_command
 from pinjra.executors.options import VendorOptions
-from pinjra.executors.remote.base import VendorExecutor, VendorTransport
+from pinjra.executors.remote.base import RemoteTransport, VendorExecutor
 from pinjra.executors.remote.stream_reader import Take
 
 __all__ = ["ModalExecutor", "ModalTransport"]
@@ -99,11 +99,11 @@ class ModalExecutor(VendorExecutor):
     def _install(self, sandbox: Any) -> None:
         """Do nothing: packages are in the image."""
 
-    def _transport(self, sandbox: Any) -> VendorTransport:
+    def _transport(self, sandbox: Any) -> RemoteTransport:
         return ModalTransport(sandbox)
 
 
-class ModalTransport(VendorTransport):
+class ModalTransport(RemoteTransport):
     """The streams of one `exec`."""
 
     VENDOR = "Modal"
@@ -111,8 +111,7 @@ class ModalTransport(VendorTransport):
     eight_bit_clean = True
 
     def _start(self) -> None:
-        command = ("python3", "-I", "-u", "-c", bootstrap_code())
-        self._process = self._sandbox.exec(*command, text=False, bufsize=-1)
+        self._process = self._sandbox.exec(*bootstrap_command(), text=False, bufsize=-1)
 
     def _listen(self, take: Take) -> None:
         for chunk in self._process.stdout:
@@ -128,15 +127,9 @@ class ModalTransport(VendorTransport):
     def _end(self) -> None:
         self._sandbox.terminate()  # one `exec` cannot be killed by itself
 
-    def close(self) -> None:
-        """Terminate the sandbox and let the thread end."""
-        super().close()
-        with contextlib.suppress(Exception):
-            self._sandbox.detach()
+    def _free(self) -> None:
+        self._sandbox.detach()
 
-    def describe_death(self) -> str:
-        """Return the exit status, when the vendor tells."""
-        with contextlib.suppress(Exception):
-            status = self._process.poll()
-            return "the worker still runs" if status is None else f"exit status {status}"
-        return "the sandbox is gone"
+    def _ending(self) -> Iterator[str]:
+        status = self._process.poll()
+        yield "the worker still runs" if status is None else f"exit status {status}"

@@ -3,20 +3,34 @@
 from __future__ import annotations
 
 import queue
+import select
 import threading
 from collections.abc import Callable
+from typing import Any
 
 from pinjra.core.errors import BackendError
 
-__all__ = ["Stopped", "StreamReader", "Take"]
+__all__ = ["Stopped", "StreamReader", "Take", "is_readable"]
 
 MOST_WAITING = 256  # chunks that may wait for the reader: SDKs give at most 64 KiB each, so 16 MiB
+
+POLL_SECONDS = 1.0  # a reader looks so often whether it is still wanted
 
 Take = Callable[["str | bytes"], None]
 
 
 class Stopped(Exception):
     """Nobody reads any more."""
+
+
+def is_readable(connection: Any) -> bool:
+    """Wait for a moment; return whether a connection, encrypted or not, has something to read."""
+    pending = getattr(connection, "pending", None)  # decrypted already, so that no poll would tell
+    if pending is not None and pending():
+        return True
+    poll = select.poll()
+    poll.register(connection, select.POLLIN)
+    return bool(poll.poll(POLL_SECONDS * 1000))
 
 
 class StreamReader:
