@@ -328,9 +328,9 @@ class JsonForm(ToolCallingAgent):
                 examples += _call_turn(f"e{number}{turn}", calls)
         return replace(super().message_form(), examples=tuple(examples))
 
-    def act(self, run: Run, step: ActionStep) -> None:
+    async def act(self, run: Run, step: ActionStep) -> None:
         """Act, and ask whether the task is done, as the code agent asks small models."""
-        super().act(run, step)
+        await super().act(run, step)
         if not step.is_final_answer and step.tool_results:
             *others, last = step.tool_results
             step.tool_results = (

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import threading
 from abc import abstractmethod
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Coroutine,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from dataclasses import replace
 from pathlib import Path
-from types import TracebackType, UnionType
+from types import UnionType
 from typing import IO, Any, ClassVar, Literal, Self, TypedDict, TypeVar, Unpack, _SpecialForm, cast, overload
 
 from pinjra.agents.approval import AfterTool, AuditLog, BeforeRun, BeforeTool
@@ -40,6 +50,7 @@ from pinjra.agents.run.team import call_managed
 from pinjra.agents.run.traced import traced_run
 from pinjra.agents.run.vote import execute_vote
 from pinjra.agents.saving import Savable
+from pinjra.core.coroutines import at_once
 from pinjra.core.errors import ConfigurationError
 from pinjra.core.events import Event
 from pinjra.core.files import GivenFiles, given_files
@@ -207,7 +218,7 @@ class Agent(Savable, metaclass=CheckedConstructor):
     # ------------------------------------------------------------------ what each kind of agent is
 
     @abstractmethod
-    def act(self, run: Run, step: ActionStep) -> None:
+    def act(self, run: Run, step: ActionStep) -> Awaitable[None] | None:
         """Take one step: ask the model, do what it wants, write what came of it into `step`.
 
         Raises:
@@ -385,9 +396,13 @@ class Agent(Savable, metaclass=CheckedConstructor):
 
     def execute(self, options: RunOptions, sink: Sink | None = None) -> Outcome:
         """Return what came of a run, or of several attempts, in this thread; events go to `sink`."""
+        return at_once(self.aexecute(options, sink))
+
+    async def aexecute(self, options: RunOptions, sink: Sink | None = None) -> Outcome:
+        """As `execute`, on the event loop of `options`."""
         with traced_run(self, options) as trace:
-            several = self.vote > 1 and options.memory is None
-            done = execute_vote(self, options, sink) if several else driver.execute(self, options, sink)
+            execute = execute_vote if self.vote > 1 and options.memory is None else driver.execute
+            done = await execute(self, options, sink)
             trace(*done)
             return done
 
@@ -412,11 +427,15 @@ class Agent(Savable, metaclass=CheckedConstructor):
     def step(self, memory_step: ActionStep) -> object:
         """Take one step on `memory` and write it into `memory_step`, which is the caller's to append; return the final answer,
         or None. For loops of one's own: `memory.steps` must hold a `TaskStep`."""
-        return driver.take_step(self, memory_step, self.task or "")
+        return at_once(driver.take_step(self, memory_step, self.task or ""))
 
     def __call__(self, task: str, additional_args: dict[str, object] | None = None) -> object:
         """Answer as a managed agent: the task in the words of the managed-agent template, the answer likewise."""
-        return call_managed(self, task, additional_args)
+        return at_once(call_managed(self, task, additional_args))
+
+    async def acall(self, task: str, additional_args: dict[str, object] | None = None) -> object:
+        """As a call, without a thread: how a team works whose manager does `arun`."""
+        return await call_managed(self, task, additional_args, asyncio.get_running_loop())
 
     def interrupt(self) -> None:
         """Stop all runs of this agent at once: in a step, a model call or a tool. From any thread."""
@@ -424,13 +443,6 @@ class Agent(Savable, metaclass=CheckedConstructor):
             active = list(self._active)
         for run in active:
             run.stop.set(AgentInterrupted("the run was interrupted"))
-
-    def interrupt_thread(self, thread: threading.Thread) -> None:
-        """Stop the runs of this agent that `thread` drives."""
-        with self._lock:
-            active = [run for run in self._active if run.thread is thread]
-        for run in active:
-            run.stop.set(AgentInterrupted("the caller stopped listening"))
 
     def track(self, run: Run, *, active: bool) -> None:
         """Note that a run begins or ends."""
@@ -515,12 +527,20 @@ class Agent(Savable, metaclass=CheckedConstructor):
 
     cleanup = close
 
+    async def aclose(self) -> None:
+        """Do what `close` does, without holding up the event loop."""
+        await asyncio.to_thread(self.close)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def __repr__(self) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from functools import partial
 from typing import ClassVar, Literal, Unpack, cast
 
 from pinjra.agents.agent import Agent, AgentOptions
@@ -208,22 +210,22 @@ class CodeAgent(Agent):
 
     # ------------------------------------------------------------------ a step
 
-    def act(self, run: Run, step: ActionStep) -> None:
+    async def act(self, run: Run, step: ActionStep) -> None:
         """Ask for code, have it approved, run it, observe."""
-        done = self._ask(run)
+        done = await self._ask(run)
         step.model_output, step.token_usage = done.text, done.usage
         check_complete(done)
         action = self._extracted(done)
         step.thought, step.code_action = action.thought, action.code
-        code = self._approved(run, action.code)
+        code = await self._approved(run, action.code)
         step.code_action = code
         run.emit(CodeReady, code=code, thought=action.thought)
         run.note("code", code=code)
-        execution = self._executed(run, code + shown_call(code, run.callables))
+        execution = await self._executed(run, code + shown_call(code, run.callables))
         self._observed(run, step, execution)
 
-    def _ask(self, run: Run) -> Completion:
-        messages = conversation(run)
+    async def _ask(self, run: Run) -> Completion:
+        messages = await conversation(run)
         if self.is_small:
             messages.append(ChatMessage(role="assistant", content=_BEGUN))
             again = _FRESH_TEMPERATURES[min(run.failures, len(_FRESH_TEMPERATURES) - 1)]
@@ -232,11 +234,13 @@ class CodeAgent(Agent):
                 if run.failures == 0 and run.options.temperature is not None
                 else again
             )
-            return ask(run, messages, stop=("```",), temperature=chosen)
+            return await ask(run, messages, stop=("```",), temperature=chosen)
         schema = _SCHEMA if self.use_structured_outputs_internally else None
         closing = () if self.code_block_tags == MARKDOWN_TAGS else (self.code_block_tags[1],)
         stop = () if schema else ("\nObservation:", *closing)  # models like to write the outcome themselves
-        return ask(run, messages, stop=stop, response_schema=schema, temperature=run.options.temperature)
+        return await ask(
+            run, messages, stop=stop, response_schema=schema, temperature=run.options.temperature
+        )
 
     def _extracted(self, done: Completion) -> Action:
         if (
@@ -246,10 +250,10 @@ class CodeAgent(Agent):
         structured = self.use_structured_outputs_internally
         return extract_code(done.text, self.code_block_tags, structured=structured)
 
-    def _approved(self, run: Run, code: str) -> str:
+    async def _approved(self, run: Run, code: str) -> str:
         """Return the code as the `before_run` hook allows it."""
         hook = run.hook("before_run")
-        decision = decided(run.resolve(hook(code, self))) if hook else None
+        decision = decided(await run.waits.result(hook(code, self))) if hook else None
         if isinstance(decision, Refuse):
             run.note("refusal", code=code, reason=decision.reason)
             raise AgentExecutionError(f"this code was not run, it was refused: {decision.reason}")
@@ -258,33 +262,34 @@ class CodeAgent(Agent):
             return str(decision.value)
         return code
 
-    def _executed(self, run: Run, code: str) -> Execution:
+    async def _executed(self, run: Run, code: str) -> Execution:
         executor = _executor_of(run)
         try:
             with interrupting(executor.interrupt, run.stop):
-                execution = executor.run(code)
+                on_loop = run.options.loop is not None
+                return await executor.arun(code) if on_loop else executor.run(code)
         except SessionLost as lost:
             run.stop.check()
-            self._replace_session(run, lost)
+            await self._replace_session(run, lost)
             raise AgentExecutionError(
                 f"the Python session was lost ({lost}) and a new one was started: all variables but the given ones "
                 "are gone, define them again"
             ) from lost
-        return execution
 
-    def _replace_session(self, run: Run, lost: SessionLost) -> None:
+    async def _replace_session(self, run: Run, lost: SessionLost) -> None:
         """Open a new session after a lost one, once in a row and only where the agent makes them itself."""
         session = run.session
         if session is None or not session.owned or run.failures >= _LOST_IN_A_ROW:
             raise lost
-        try:
-            session.close()
-        except PinjraError:  # it is gone already
-            pass
-        run.session = self.open_session()
+        await run.waits.do(partial(self._open_again, run, session))
         if run.session is not None:
-            run.session.acquire()
-        self.bind_session(run)
+            await run.session.acquire(run.waits)
+        await run.waits.do(partial(self.bind_session, run))
+
+    def _open_again(self, run: Run, lost: RunSession) -> None:
+        with suppress(PinjraError):  # it is gone already
+            lost.close()
+        run.session = self.open_session()
 
     def _images(self, run: Run, execution: Execution) -> tuple[bytes, ...]:
         """Return the displayed images that the model is to see."""

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import contextvars
 import threading
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from typing import Any, ClassVar, Unpack
 
 from pinjra.agents.agent import Agent, AgentOptions
@@ -105,12 +104,12 @@ class ToolCallingAgent(Agent):
         """Return what the model may call."""
         return {**self.tools, **self.managed_agents}
 
-    def act(self, run: Run, step: ActionStep) -> None:
+    async def act(self, run: Run, step: ActionStep) -> None:
         """Ask for calls, make them at the same time, observe in their order."""
         offered = self.tool_schemas()
         if run.options.answer is not None:
             offered = [_answering(tool, run.options.answer.schema) for tool in offered]
-        done = ask(run, conversation(run), tools=offered, temperature=run.options.temperature)
+        done = await ask(run, await conversation(run), tools=offered, temperature=run.options.temperature)
         step.model_output, step.token_usage = done.text, done.usage
         check_complete(done)
         calls = _with_ids(done.tool_calls or _parsed(done))
@@ -119,7 +118,7 @@ class ToolCallingAgent(Agent):
         if answers and len(calls) > 1:
             step.tool_results = ("not called",) * len(calls)
             raise AgentToolCallError("final_answer must be the only call of a turn; nothing was called")
-        outcomes = self._call_all(run, calls)
+        outcomes = await self._call_all(run, calls)
         step.tool_results = tuple(_shown(outcome) for outcome in outcomes)
         run.stop.check()
         step.observations = "\n".join(step.tool_results)
@@ -140,17 +139,12 @@ class ToolCallingAgent(Agent):
         managed = [_agent_schema(name, agent) for name, agent in self.managed_agents.items()]
         return [*(json_schema(tool) for tool in self.tools.values()), *managed]
 
-    def _call_all(self, run: Run, calls: Sequence[ToolCall]) -> list[object]:
+    async def _call_all(self, run: Run, calls: Sequence[ToolCall]) -> list[object]:
         """Return each call's result, or its error, in the order of the calls."""
         tools = granted(run)
-        if len(calls) == 1:
-            return [_outcome(run, tools, calls[0])]
-        threads = min(self.max_tool_threads, len(calls))
-        with ThreadPoolExecutor(threads, thread_name_prefix="pinjra-calls") as pool:
-            futures: list[Future[object]] = [
-                pool.submit(contextvars.copy_context().run, _outcome, run, tools, call) for call in calls
-            ]
-            return [future.result() for future in futures]
+        return await run.waits.all(
+            [partial(_outcome, run, tools, call) for call in calls], self.max_tool_threads
+        )
 
 
 def _answering(tool: ToolSchema, schema: Mapping[str, Any]) -> ToolSchema:
@@ -163,7 +157,7 @@ def _answering(tool: ToolSchema, schema: Mapping[str, Any]) -> ToolSchema:
     return replace(tool, parameters={**tool.parameters, "properties": {"answer": wanted}, **named})
 
 
-def _outcome(run: Run, tools: Mapping[str, RunTool], call: ToolCall) -> object:
+async def _outcome(run: Run, tools: Mapping[str, RunTool], call: ToolCall) -> object:
     """Return the call's result or, as a value, why there is none."""
     tool = tools.get(call.name)
     if tool is None:
@@ -174,7 +168,7 @@ def _outcome(run: Run, tools: Mapping[str, RunTool], call: ToolCall) -> object:
         {"answer": call.written} if call.problem else _with_objects(call.arguments, run.objects)
     )
     try:
-        value = tool.call_blocking(arguments)
+        value = await tool.checked_call(arguments)
     except ToolRefused as error:
         return AgentToolCallError(str(error))
     except Exception as error:  # whatever a tool of anybody's raises is for the model to see

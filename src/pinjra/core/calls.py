@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from keyword import iskeyword
@@ -30,6 +30,7 @@ class HostFunction:
     Args:
         function: Called with plain data only. Its result crosses by the codec.
         is_async: The function returns an awaitable; the guest's stub is awaitable too.
+        on_loop: Returns an awaitable of the same, for a run that is followed by an event loop: then no thread makes the call.
         is_concurrent: It may be called again before an earlier call has returned. Without, calls wait for their turn.
         doc: Shown by the guest's `help`-like text; the first lines only.
         seconds: Longest time one call may take, the wait for its turn included; None for no limit of its own.
@@ -41,6 +42,7 @@ class HostFunction:
     name: str
     function: Callable[..., object]
     is_async: bool = False
+    on_loop: Callable[..., Awaitable[object]] | None = None
     is_concurrent: bool = False
     doc: str = ""
     seconds: float | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -33,11 +33,11 @@ class Compaction:
     by: Literal["summary", "truncation"] = "summary"
 
 
-def compact(
+async def compact(
     steps: Sequence[MemoryStep],
     form: MessageForm,
     policy: Compaction,
-    ask: Callable[[list[ChatMessage]], Completion],
+    ask: Callable[[list[ChatMessage]], Awaitable[Completion]],
 ) -> CompactionStep | None:
     """Return the step to append, or None while the prompt is small enough or nothing can be left out.
 
@@ -55,7 +55,7 @@ def compact(
     if policy.by == "truncation":
         return CompactionStep(summary=_one_line_each(older), covers=covers)
     text = "\n".join(describe_step(step, cut=1500) for step in older)[: policy.above_tokens * 3]
-    done = ask([ChatMessage(role="user", content=_ASK + text)])
+    done = await ask([ChatMessage(role="user", content=_ASK + text)])
     return CompactionStep(
         summary=done.text.strip() or _one_line_each(older), covers=covers, token_usage=done.usage
     )

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
+from typing import Any, cast
 
 from pinjra.agents.errors import AgentError, AgentGenerationError, AgentParsingError
 from pinjra.agents.run.state import Run
 from pinjra.agents.run.traced import answered, traced_request
+from pinjra.agents.run.waiting import OnLoop
 from pinjra.core.events import ModelDelta as DeltaEvent
 from pinjra.models.adapted import adapted
 from pinjra.models.base import ChatMessage, Completion, JsonSchema, ModelDelta, ToolSchema
@@ -15,7 +17,7 @@ from pinjra.models.errors import CompletionInvalid
 __all__ = ["ask", "check_complete"]
 
 
-def ask(
+async def ask(
     run: Run,
     messages: Sequence[ChatMessage],
     *,
@@ -40,10 +42,7 @@ def ask(
     options = {"stop": stop, "tools": tools, "response_schema": response_schema, "temperature": temperature}
     try:
         with traced_request(run, safe, stop, tools, temperature) as trace:
-            if run.streams and callable(getattr(model, "stream", None)):
-                done = run.helpers.call(lambda: _streamed(run, model.stream(safe, **options)))
-            else:
-                done = run.helpers.call(lambda: model.generate(safe, **options))
+            done = await _answer(run, model, safe, options)
             answered(trace, done)
     except AgentError:
         raise
@@ -56,20 +55,55 @@ def ask(
     return done
 
 
+async def _answer(
+    run: Run, model: Any, messages: Sequence[ChatMessage], options: dict[str, Any]
+) -> Completion:
+    """Return what the model gives: without a thread where the run is on an event loop and the model can be awaited."""
+    streams = run.streams and callable(getattr(model, "stream", None))
+    if isinstance(run.waits, OnLoop):
+        if streams and callable(getattr(model, "astream", None)):
+            return await run.waits.unless_stopped(_astreamed(run, model.astream(messages, **options)))
+        if not streams and callable(getattr(model, "agenerate", None)):
+            return cast("Completion", await run.waits.unless_stopped(model.agenerate(messages, **options)))
+    if streams:
+        return await run.waits.call(lambda: _streamed(run, model.stream(messages, **options)))
+    return await run.waits.call(lambda: model.generate(messages, **options))
+
+
 def _streamed(run: Run, items: Iterator[ModelDelta | Completion]) -> Completion:
     """Return the completion that a stream ends with; its pieces become events. A stopped run closes it at the next piece."""
     done: Completion | None = None
     try:
         for item in items:
-            run.stop.check()
-            if isinstance(item, ModelDelta):
-                run.emit(DeltaEvent, text=item.text)
-            else:
-                done = item
+            done = _taken(run, item) or done
     finally:
         close = getattr(items, "close", None)
         if callable(close):
             close()
+    return _whole(done)
+
+
+async def _astreamed(run: Run, items: AsyncIterator[ModelDelta | Completion]) -> Completion:
+    done: Completion | None = None
+    try:
+        async for item in items:
+            done = _taken(run, item) or done
+    finally:
+        close = getattr(items, "aclose", None)
+        if callable(close):
+            await close()
+    return _whole(done)
+
+
+def _taken(run: Run, item: ModelDelta | Completion) -> Completion | None:
+    run.stop.check()
+    if isinstance(item, Completion):
+        return item
+    run.emit(DeltaEvent, text=item.text)
+    return None
+
+
+def _whole(done: Completion | None) -> Completion:
     if done is None:
         raise AgentGenerationError("the model's stream ended without a completion")
     return done

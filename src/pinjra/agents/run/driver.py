@@ -1,9 +1,10 @@
-"""RunOptions -> a run in this thread: opens its session, drives it, keeps what is left."""
+"""RunOptions -> a run: opens its session, drives it, keeps what is left."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from functools import partial
 
 from pinjra.agents.errors import AgentBudgetError, AgentInterrupted, AgentMaxStepsError
 from pinjra.agents.memory.memory import AgentMemory
@@ -23,8 +24,8 @@ __all__ = ["execute", "outcome", "prepare", "take_step"]
 _SHORT_BYTES = 256 << 10  # of a file whose first lines are looked at, in a folder that was filled before
 
 
-def execute(agent: AgentSpec, options: RunOptions, sink: Sink | None = None) -> Outcome:
-    """Return the result of a run in this thread, and the error that ended it, if one did.
+async def execute(agent: AgentSpec, options: RunOptions, sink: Sink | None = None) -> Outcome:
+    """Return the result of a run, and the error that ended it, if one did; on the loop of `options`, or in this thread.
 
     Args:
         sink: Takes the events; without one they go to the run above, or are printed as `verbosity_level` says.
@@ -33,12 +34,12 @@ def execute(agent: AgentSpec, options: RunOptions, sink: Sink | None = None) -> 
     run: Run | None = None
     try:
         run = prepare(agent, options, left, sink)
-        return _driven(run)
+        return await _driven(run)
     finally:
         if run is None:
             _abandon(agent, options, left)
         else:
-            _finish(run)
+            await run.waits.do(partial(_finish, run))
 
 
 def prepare(agent: AgentSpec, options: RunOptions, left: LastRun | None, sink: Sink | None) -> Run:
@@ -52,7 +53,7 @@ def prepare(agent: AgentSpec, options: RunOptions, left: LastRun | None, sink: S
     return run
 
 
-def take_step(agent: AgentSpec, step: ActionStep, task: str) -> object:
+async def take_step(agent: AgentSpec, step: ActionStep, task: str) -> object:
     """Take one step on the memory that is kept, written into `step`; return its final answer, or None.
 
     Raises:
@@ -63,44 +64,38 @@ def take_step(agent: AgentSpec, step: ActionStep, task: str) -> object:
     run = prepare(agent, options, left, None)
     run.step_number = step.step_number
     try:
-        with _in_session(run), run.limited(), run.current():
-            act(run, step)
+        async with _in_session(run):
+            with run.limited(), run.current():
+                await act(run, step)
     finally:
         _finish(run)
     return step.action_output if step.is_final_answer else None
 
 
-def _driven(run: Run) -> Outcome:
-    options = run.options
-    with _in_session(run):
-        _send_files(run)
-        if options.memory is None:
-            task = (
-                options.task
-                + _described(options.variables)
-                + describe_files((*options.files, *_files_there(run)))
-            )
-            task += options.answer.words if options.answer else ""
-            names = tuple(options.variables)
-            run.memory.append(TaskStep(task=task, task_images=options.images, variables=names))
+async def _driven(run: Run) -> Outcome:
+    async with _in_session(run):
+        if run.options.memory is None:
+            run.memory.append(await run.waits.do(partial(_task, run)))
         before = len(run.memory.steps) - 1
-        result, error = drive(run)
-        run.result = result
-        _tell_parent(run, result, before)
-        return result, error
+        run.result, error = await drive(run)
+        _tell_parent(run, run.result, before)
+        return run.result, error
 
 
-def _send_files(run: Run) -> None:
-    """Put the run's files into its session's folder.
+def _task(run: Run) -> TaskStep:
+    """Put the run's files into its session's folder, and return its task with what is told of files, variables and answer.
 
     Raises:
-        ConfigurationError: It runs no code, or the folder does not hold them (the caller's fault).
+        ConfigurationError: It runs no code, or the folder does not hold the files (the caller's fault).
     """
-    if run.options.files and run.session is None:
+    options = run.options
+    if options.files and run.session is None:
         raise ConfigurationError("files= is for agents that run code; give this one's tools what they need")
-    for file in run.options.files:
-        if run.session is not None:
-            run.session.executor.put_files([{file.name: file.source}])
+    if options.files and run.session is not None:
+        run.session.executor.put_files([{file.name: file.source for file in options.files}])
+    words = _described(options.variables) + describe_files((*options.files, *_files_there(run)))
+    words += options.answer.words if options.answer else ""
+    return TaskStep(task=options.task + words, task_images=options.images, variables=tuple(options.variables))
 
 
 def _files_there(run: Run) -> Iterator[GivenFile]:
@@ -117,26 +112,40 @@ def _files_there(run: Run) -> Iterator[GivenFile]:
         return
 
 
-@contextmanager
-def _in_session(run: Run) -> Iterator[None]:
+@asynccontextmanager
+async def _in_session(run: Run) -> AsyncIterator[None]:
     """Give the run its session, its tools and variables; afterwards nothing is granted to it any more."""
     run.agent.track(run, active=True)  # first, so that an interrupt while the session opens is not lost
     try:
-        if run.session is None:
-            run.session = run.agent.open_session()
+        await run.waits.do(partial(_open, run))
         if run.session is not None:
-            _check_not_used_above(run)
-            run.session.acquire()
+            await run.session.acquire(run.waits)
         try:
-            run.agent.bind_session(run)
+            await run.waits.do(partial(run.agent.bind_session, run))
             yield
         finally:
             run.is_over = True
-            run.helpers.close()
+            run.waits.close()
             if run.session is not None:
                 run.session.release()
     finally:
         run.agent.track(run, active=False)
+
+
+def _open(run: Run) -> None:
+    """Give the run a session: the last run's, emptied where this is another conversation, or a fresh one."""
+    if (
+        run.session is not None
+        and run.options.reset
+        and not run.session.is_fresh
+        and not run.session.emptied()
+    ):
+        run.session = None
+    if run.session is None:
+        run.session = run.agent.open_session()
+    if run.session is not None:
+        run.session.is_fresh = False
+        _check_not_used_above(run)
 
 
 def _check_not_used_above(run: Run) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import time
 from collections.abc import Callable
@@ -32,14 +33,19 @@ __all__ = ["act", "conversation", "drive", "end_state", "finished"]
 
 S = TypeVar("S", bound=MemoryStep)
 _FATAL = (AgentInterrupted, AgentBudgetError, AgentGenerationError)
+_STOPS: dict[type[BaseException], str] = {
+    KeyboardInterrupt: "interrupted by the keyboard",
+    asyncio.CancelledError: "the caller stopped waiting",
+}
 _STATES: dict[type[BaseException], RunState] = {
     AgentInterrupted: "interrupted",
+    asyncio.CancelledError: "interrupted",
     AgentBudgetError: "budget_error",
     AgentMaxStepsError: "max_steps_error",
 }
 
 
-def drive(run: Run) -> Outcome:
+async def drive(run: Run) -> Outcome:
     """Return the run's result, and the error that ended it, if one did."""
     run.emit(RunStarted, task=run.options.task)
     output: object = None
@@ -47,11 +53,9 @@ def drive(run: Run) -> Outcome:
     error: BaseException | None = None
     with run.limited(), run.current():
         try:
-            output, state = _steps(run)
+            output, state = await _steps(run)
         except BaseException as raised:  # given back as a value; the caller decides what is raised
             error, state = raised, end_state(raised)
-            if isinstance(raised, KeyboardInterrupt):
-                run.stop.set(AgentInterrupted("interrupted by the keyboard"))
     result = RunResult(
         output=output,
         state=state,
@@ -61,7 +65,7 @@ def drive(run: Run) -> Outcome:
         money=run.meter.money,
         error=f"{type(error).__name__}: {error}" if error is not None else "",
         run_id=run.id,
-        files=run.files_kept(),
+        files=await run.waits.do(run.files_kept) if run.files else {},
         artifacts=tuple(run.artifacts),
     )
     if isinstance(error, AgentError):
@@ -89,50 +93,57 @@ def finished(result: RunResult) -> dict[str, object]:
     }
 
 
-def conversation(run: Run) -> list[ChatMessage]:
+async def conversation(run: Run) -> list[ChatMessage]:
     """Return the messages for the next request, compacted where they have grown too long."""
     agent = run.agent
     form = agent.message_form()
     if agent.compaction is not None:
-        step = compact(run.memory.all_steps, form, agent.compaction, lambda messages: ask(run, messages))
+        step = await compact(
+            run.memory.all_steps, form, agent.compaction, lambda messages: ask(run, messages)
+        )
         if step is not None:
             run.memory.append(step)
     return to_messages(run.memory.all_steps, form)
 
 
-def _steps(run: Run) -> tuple[object, RunState]:
+async def _steps(run: Run) -> tuple[object, RunState]:
     agent = run.agent
     for taken in range(run.options.max_steps):
         run.stop.check()
         run.meter.check()
         if agent.planning_interval and taken % agent.planning_interval == 0:
-            _plan(run, taken)
+            await _plan(run, taken)
         run.step_number += 1
         run.meter.add_step()
-        step = _step(run)
+        step = await _step(run)
         if step.is_final_answer:
-            return _finish(run, step.action_output), "success"
-    return _finish(run, _last_answer(run)), "max_steps_error"
+            return await _finish(run, step.action_output), "success"
+    return await _finish(run, await _last_answer(run)), "max_steps_error"
 
 
-def _step(run: Run) -> ActionStep:
+async def _step(run: Run) -> ActionStep:
     run.emit(StepStarted)
     step = ActionStep(step_number=run.step_number)
     try:
-        act(run, step)
+        await act(run, step)
     finally:  # recorded also where the error ends the run
-        step = _ended(run, step)
+        step = await _ended(run, step)
     return step
 
 
-def act(run: Run, step: ActionStep) -> None:
+async def act(run: Run, step: ActionStep) -> None:
     """Let the agent act and write what came of it into `step`; what is not the model's to mend is raised."""
     try:
-        run.agent.act(run, step)
+        await run.waits.result(run.agent.act(run, step))
         if step.is_final_answer:
-            step.action_output = _checked_answer(run, step.action_output)
+            step.action_output = await _checked_answer(run, step.action_output)
     except BaseException as error:
-        step.error, step.is_final_answer = recorded_error(error), False
+        if word := _STOPS.get(type(error)):
+            run.stop.set(AgentInterrupted(word))  # what works below this run ends too
+        step.error, step.is_final_answer = (
+            recorded_error(run.stop.reason if word and run.stop.reason else error),
+            False,
+        )
         if isinstance(error, _FATAL) or not isinstance(error, AgentError):
             raise
     finally:
@@ -140,11 +151,11 @@ def act(run: Run, step: ActionStep) -> None:
         step.timing.end_time = time.time()
 
 
-def _ended(run: Run, step: ActionStep) -> ActionStep:
+async def _ended(run: Run, step: ActionStep) -> ActionStep:
     """Return the step as recorded, with what happened below it."""
     step.timing.end_time = step.timing.end_time or time.time()
     step.nested, step.tool_records = run.take_below()
-    step = _called_back(run, step)
+    step = await _called_back(run, step)
     run.memory.append(step)
     run.emit(
         StepFinished,
@@ -160,16 +171,16 @@ def _ended(run: Run, step: ActionStep) -> ActionStep:
     return step
 
 
-def _called_back(run: Run, step: S) -> S:
+async def _called_back(run: Run, step: S) -> S:
     """Return the step as its callbacks leave it: they may change it, or return another of its class in its place."""
     for kind, callback in run.agent.step_callbacks:
         if isinstance(step, kind):
-            changed: Any = run.resolve(_call(callback, step, agent=run.agent))
+            changed: Any = await run.waits.result(_call(callback, step, agent=run.agent))
             step = changed if type(changed) is type(step) else step
     return step
 
 
-def _checked_answer(run: Run, answer: object) -> object:
+async def _checked_answer(run: Run, answer: object) -> object:
     """Return the answer as the run's caller wants it.
 
     Raises:
@@ -180,7 +191,7 @@ def _checked_answer(run: Run, answer: object) -> object:
     for check in run.agent.final_answer_checks:
         name = getattr(check, "__name__", type(check).__name__)
         try:
-            fine = run.resolve(_call(check, answer, run.memory, agent=run.agent))
+            fine = await run.waits.result(_call(check, answer, run.memory, agent=run.agent))
         except Exception as error:  # the model sees why its answer was not taken
             raise AgentError(
                 f"the answer was not accepted: check {name} failed with {type(error).__name__}: {error}"
@@ -207,7 +218,7 @@ def _call(function: Callable[..., object], *args: object, **named: object) -> ob
     return function(*args, **{key: value for key, value in named.items() if takes_all or key in names})
 
 
-def _plan(run: Run, taken: int) -> None:
+async def _plan(run: Run, taken: int) -> None:
     timing = Timing(time.time())
     texts = run.agent.template("planning")
     variables = run.agent.prompt_variables() | {
@@ -216,24 +227,24 @@ def _plan(run: Run, taken: int) -> None:
     }
     names = ["initial_plan"] if taken == 0 else ["update_plan_pre_messages", "update_plan_post_messages"]
     with traced_plan(run):
-        text, usage = _asked(run, "\n".join(render(texts[name], **variables) for name in names))
+        text, usage = await _asked(run, "\n".join(render(texts[name], **variables) for name in names))
     timing.end_time = time.time()
     step = PlanningStep(plan=text.strip(), step_number=run.step_number, timing=timing, token_usage=usage)
-    step = _called_back(run, step)
+    step = await _called_back(run, step)
     run.memory.append(step)
     run.emit(PlanMade, plan=step.plan)
 
 
-def _asked(run: Run, question: str) -> tuple[str, TokenUsage]:
+async def _asked(run: Run, question: str) -> tuple[str, TokenUsage]:
     """Return what the model says to a question about its work; "" where it is not to be read."""
     try:
-        done = ask(run, [*conversation(run), ChatMessage(role="user", content=question)])
+        done = await ask(run, [*await conversation(run), ChatMessage(role="user", content=question)])
     except AgentParsingError:
         return "", TokenUsage()
     return done.text, done.usage
 
 
-def _last_answer(run: Run) -> object:
+async def _last_answer(run: Run) -> object:
     """Return the model's answer from what it found, asked for when no step is left; recorded as a step that says so."""
     run.stop.check()
     run.step_number += 1
@@ -244,7 +255,7 @@ def _last_answer(run: Run) -> object:
     step = ActionStep(step_number=run.step_number)
     limit = run.options.max_steps
     try:
-        step.model_output, step.token_usage = _asked(run, question)
+        step.model_output, step.token_usage = await _asked(run, question)
         step.action_output = (
             step.model_output.strip() or f"There is no answer: all {limit} steps are used up."
         )
@@ -254,7 +265,7 @@ def _last_answer(run: Run) -> object:
         )
     step.error = AgentMaxStepsError(f"no final answer within {limit} steps; this is the model's last word")
     run.note("limit", limit="max_steps", message=str(step.error))
-    return _last_word(run, _ended(run, step))
+    return _last_word(run, await _ended(run, step))
 
 
 def _last_word(run: Run, step: ActionStep) -> object:
@@ -269,7 +280,7 @@ def _last_word(run: Run, step: ActionStep) -> object:
         ) from error
 
 
-def _finish(run: Run, output: object) -> object:
-    step = _called_back(run, FinalAnswerStep(output=output))
+async def _finish(run: Run, output: object) -> object:
+    step = await _called_back(run, FinalAnswerStep(output=output))
     run.emit(FinalAnswer, value=step.output)
     return step.output

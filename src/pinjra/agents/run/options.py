@@ -11,6 +11,7 @@ from typing import TypedDict
 from pinjra.agents.memory.memory import AgentMemory
 from pinjra.agents.run.answers import AnswerType
 from pinjra.agents.run.budget import Budget
+from pinjra.agents.run.stop import Stop
 from pinjra.core.errors import ConfigurationError
 from pinjra.core.files import GivenFile, GivenFiles
 from pinjra.models.base import image_bytes
@@ -37,7 +38,8 @@ class RunOptions:
         variables: Set in the session before the first step.
         streams: The model's text is wanted as it comes.
         keep: Keep memory and session for `reset=False`; a managed agent's call does not.
-        loop: Of `arun`: awaitables of hooks and tools run there.
+        loop: Of `arun`, which drives the run; None: it holds its thread.
+        stop: The flag that ends it, where its caller wants to set it.
         memory: Go on with this memory, at its next step, instead of the last run's.
         budget: Instead of the agent's own.
         files: Put into the session's folder before the first step.
@@ -52,6 +54,7 @@ class RunOptions:
     streams: bool = False
     keep: bool = True
     loop: asyncio.AbstractEventLoop | None = None
+    stop: Stop | None = None
     memory: AgentMemory | None = None
     budget: Budget | None = None
     temperature: float | None = None

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from pinjra.agents.memory.memory import AgentMemory
 from pinjra.agents.run.results import RunResult
+from pinjra.agents.run.waiting import Waits
 from pinjra.core.calls import HostFunction
 from pinjra.core.errors import ConfigurationError, ExecutorUnavailable, PinjraError
 from pinjra.executors.base import PythonExecutor
@@ -23,18 +24,22 @@ class RunSession:
     Args:
         owned: Made for the agent, which then closes it.
         lock: Held while a run uses an executor that the caller gave: it has one state for all runs.
+
+    Attributes:
+        is_fresh: No run has used it yet: what its owner put there is meant to stay.
     """
 
     def __init__(self, executor: PythonExecutor, *, owned: bool, lock: threading.Lock | None = None) -> None:
         self.executor = executor
         self.owned = owned
+        self.is_fresh = False
         self._lock = lock
         self._granted: set[str] = set()
 
-    def acquire(self) -> None:
+    async def acquire(self, waits: Waits) -> None:
         """Wait until no other run uses a given executor."""
         if self._lock is not None:
-            self._lock.acquire()
+            await waits.turn(self._lock)
 
     def release(self) -> None:
         """Let the next run have a given executor."""
@@ -52,6 +57,16 @@ class RunSession:
                 self.executor.revoke_tools(sorted(gone))
         self.executor.send_tools(functions)
         self._granted = set(functions)
+
+    def emptied(self) -> bool:
+        """Forget its variables; False where it is lost. A given executor stays as its owner left it."""
+        try:
+            if self.owned:
+                self.executor.reset()
+        except PinjraError:  # it died meanwhile; a fresh one is as good
+            self.close()
+            return False
+        return True
 
     def close(self) -> None:
         """End the session if it was made for the agent."""
@@ -84,7 +99,6 @@ class LastRun:
 
     memory: AgentMemory
     session: RunSession | None
-    is_fresh: bool = False  # no run has used the session yet: what its owner put there is meant to stay
     result: RunResult | None = None
 
 
@@ -105,9 +119,6 @@ class LastRuns:
     def take(self, *, reset: bool) -> LastRun | None:
         """Return and remove the last run's remains; None where there are none.
 
-        Args:
-            reset: Only the session is wanted, emptied of variables.
-
         Raises:
             ConfigurationError: Another thread goes on with them at this moment (the caller's fault).
         """
@@ -120,9 +131,7 @@ class LastRuns:
             last, self._last = self._last, None
             if not reset:
                 self._continued += 1
-        if last is None or not reset or last.is_fresh:
-            return last
-        return self._emptied(last)
+        return last
 
     def keep(self, left: LastRun, *, continued: bool) -> None:
         """Keep what is left of a run that ended; what was kept before is closed."""
@@ -143,7 +152,9 @@ class LastRuns:
             last = self._last
         if last is None or last.session is None:
             memory = last.memory if last else AgentMemory(system_prompt)
-            last = LastRun(memory, open_session(), is_fresh=True)
+            last = LastRun(memory, open_session())
+            if last.session is not None:
+                last.session.is_fresh = True
             self.keep(last, continued=False)
         return last.session.executor if last.session else None
 
@@ -151,7 +162,7 @@ class LastRuns:
         """Return the kept memory; before the first run a fresh one, which `reset=False` goes on with."""
         with self._lock:
             if self._last is None:
-                self._last = LastRun(AgentMemory(system_prompt), None, is_fresh=True)
+                self._last = LastRun(AgentMemory(system_prompt), None)
             return self._last.memory
 
     def abandon(self, *, continued: bool) -> None:
@@ -169,16 +180,3 @@ class LastRuns:
                 self._last = replace(last, session=None)
         if last is not None and last.session is not None:
             last.session.close()
-
-    @staticmethod
-    def _emptied(last: LastRun) -> LastRun | None:
-        """Return the remains with a session without variables; a given executor stays as its owner left it."""
-        session = last.session
-        if session is None or not session.owned:
-            return last
-        try:
-            session.executor.reset()
-        except PinjraError:  # it died meanwhile; a fresh one is as good
-            session.close()
-            return LastRun(last.memory, None)
-        return last

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 import threading
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Literal, Protocol, TypeVar, cast
+from typing import Literal, Protocol
 
 from pinjra.agents.approval import AfterTool, AuditLog, BeforeRun, BeforeTool
 from pinjra.agents.errors import AgentBudgetError, AgentError
@@ -24,7 +22,7 @@ from pinjra.agents.run.options import RunOptions
 from pinjra.agents.run.results import RunResult
 from pinjra.agents.run.sessions import LastRuns, RunSession
 from pinjra.agents.run.stop import Stop
-from pinjra.agents.run.waiting import Helpers
+from pinjra.agents.run.waiting import waits_of
 from pinjra.core.errors import PinjraError
 from pinjra.core.events import Event
 from pinjra.core.execution import Artifact
@@ -36,7 +34,6 @@ __all__ = ["CURRENT_RUN", "AgentSpec", "Outcome", "Run", "Sink"]
 Sink = Callable[[Event], None]
 Outcome = tuple[RunResult, BaseException | None]  # of a run, and the error that ended it, if one did
 Hook = Literal["before_run", "before_tool", "after_tool"]
-T = TypeVar("T")
 _KEPT_BYTES = 64 << 20  # of files that a result holds itself
 
 # The run that this thread or task works for: what a tool calls becomes nested below it.
@@ -74,7 +71,7 @@ class AgentSpec(Protocol):
     def callables(self) -> Mapping[str, Callable[..., object]]:
         """Return what a run may call by name."""
 
-    def act(self, run: Run, step: ActionStep) -> None:
+    def act(self, run: Run, step: ActionStep) -> Awaitable[None] | None:
         """Take one step and write into `step` what came of it."""
 
     def open_session(self) -> RunSession | None:
@@ -95,14 +92,11 @@ class AgentSpec(Protocol):
     def template(self, group: str) -> dict[str, str]:
         """Return a group of prompt templates."""
 
-    def execute(self, options: RunOptions, sink: Sink | None = None) -> Outcome:
-        """Return what came of a run in this thread."""
+    async def aexecute(self, options: RunOptions, sink: Sink | None = None) -> Outcome:
+        """Return what came of a run: on the loop of `options`; without one it holds this thread."""
 
     def track(self, run: Run, *, active: bool) -> None:
         """Note that a run begins or ends."""
-
-    def interrupt_thread(self, thread: threading.Thread) -> None:
-        """Stop the runs of this agent that `thread` drives."""
 
 
 class Run:
@@ -135,8 +129,8 @@ class Run:
             options.streams or agent.stream_outputs or (parent is not None and parent.streams)
         )
         self.loop: asyncio.AbstractEventLoop | None = options.loop or (parent.loop if parent else None)
-        self.stop = Stop()
-        self.helpers = Helpers(self.stop)
+        self.stop = options.stop or Stop()
+        self.waits = waits_of(self.stop, options.loop, self.loop)
         self.meter: Meter = Meter(self.budget, parent.meter if parent else None)
         self.step_number = (
             max((getattr(s, "step_number", 0) for s in options.memory.steps), default=0)
@@ -144,7 +138,6 @@ class Run:
             else 0
         )
         self.started = time.time()
-        self.thread = threading.current_thread()
         self.session: RunSession | None = None
         self.callables = dict(agent.callables())
         self.is_over = False
@@ -233,22 +226,16 @@ class Run:
     @contextmanager
     def limited(self) -> Iterator[None]:
         """Stop this run when the run above stops and when its time is over."""
-        timer: threading.Timer | None = None
-        seconds = self.budget.seconds
-        if seconds is not None:
-            timer = threading.Timer(seconds, self._out_of_time, (seconds,))
-            timer.daemon = True
-            timer.start()
+        seconds, above = self.budget.seconds, self.parent.stop if self.parent else Stop()
+        cancel = (
+            self.waits.later(seconds, lambda: self._out_of_time(seconds)) if seconds is not None else None
+        )
         try:
-            if self.parent is None:
-                yield
-                return
-            above = self.parent.stop
             with above.calling(lambda: self.stop.set(above.reason or AgentError("stopped"))):
                 yield
         finally:
-            if timer is not None:
-                timer.cancel()
+            if cancel is not None:
+                cancel()
 
     def _out_of_time(self, seconds: float) -> None:
         self.stop.set(AgentBudgetError("seconds", seconds, time.time() - self.started))
@@ -261,22 +248,3 @@ class Run:
             yield
         finally:
             CURRENT_RUN.reset(token)
-
-    def resolve(self, value: T | Awaitable[T]) -> T:
-        """Return `value`; where it is awaitable, what it gives: on the loop of `arun`, else on a loop of its own."""
-        if not inspect.isawaitable(value):
-            return value
-        awaitable = cast("Awaitable[T]", value)
-
-        async def wait() -> T:
-            return await awaitable
-
-        loop = self.loop
-        if loop is not None and loop.is_running():
-            return asyncio.run_coroutine_threadsafe(wait(), loop).result()
-        try:
-            asyncio.get_running_loop()
-        except RuntimeError:
-            return asyncio.run(wait())
-        with ThreadPoolExecutor(1) as pool:  # `run` was called on an event loop, which it blocks
-            return pool.submit(asyncio.run, wait()).result()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from pinjra.agents.errors import AgentToolCallError
 from pinjra.agents.memory.memory import describe_step
 from pinjra.agents.memory.observation import describe_value
@@ -10,14 +12,24 @@ from pinjra.agents.run.driver import outcome
 from pinjra.agents.run.options import RunOptions
 from pinjra.agents.run.results import RunResult
 from pinjra.agents.run.state import CURRENT_RUN, AgentSpec
+from pinjra.agents.run.stop import Stop
+from pinjra.agents.run.waiting import waits_of
 
 __all__ = ["call_managed"]
 
 
-def call_managed(agent: AgentSpec, task: str, additional_args: dict[str, object] | None) -> object:
+async def call_managed(
+    agent: AgentSpec,
+    task: str,
+    additional_args: dict[str, object] | None,
+    loop: asyncio.AbstractEventLoop | None = None,
+) -> object:
     """Return the answer of a managed agent: the object itself, or the text of a report template or summary.
 
     Where the agent keeps its memory, calls wait for each other; else each has a run of its own.
+
+    Args:
+        loop: That drives the run; None: it holds this thread.
 
     Raises:
         AgentToolCallError: The agent works on the run that calls it: that would never end.
@@ -27,24 +39,23 @@ def call_managed(agent: AgentSpec, task: str, additional_args: dict[str, object]
         if above.agent is agent:
             raise AgentToolCallError(f"{above.label} is called by itself; answer without it")
         above = above.parent
-    if not agent.keep_memory:
-        return _call(agent, task, additional_args, keep=False)
-    with agent.calls_lock:
-        return _call(agent, task, additional_args, keep=True)
-
-
-def _call(agent: AgentSpec, task: str, additional_args: dict[str, object] | None, *, keep: bool) -> object:
-    words = agent.template("managed_agent")
+    keep, words = agent.keep_memory, agent.template("managed_agent")
     options = RunOptions(
         task=_task(agent, words["task"], task),
         max_steps=agent.max_steps,
         reset=not keep,
         keep=keep,
         variables=dict(additional_args or {}),
+        loop=loop,
     )
-    result, error = agent.execute(options)
-    answer = outcome(result, error, full=False)
-    return _report(agent, words["report"], answer, result)
+    if keep:
+        await waits_of(Stop(), loop).turn(agent.calls_lock)
+    try:
+        result, error = await agent.aexecute(options)
+    finally:
+        if keep:
+            agent.calls_lock.release()
+    return _report(agent, words["report"], outcome(result, error, full=False), result)
 
 
 def _task(agent: AgentSpec, template: str, task: str) -> str:

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Coroutine
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from typing import Any
 
 from pinjra.agents.approval import Refuse, Replace, decided
 from pinjra.agents.errors import AgentBudgetError, AgentError
 from pinjra.agents.memory.observation import glimpse
 from pinjra.agents.memory.steps import ToolRecord
 from pinjra.agents.run.state import Run
-from pinjra.agents.run.waiting import await_or_stop
+from pinjra.agents.run.waiting import OnLoop, Waits
 from pinjra.core.calls import HostFunction, describe
+from pinjra.core.coroutines import at_once
 from pinjra.core.errors import ToolRefused
 from pinjra.core.events import ToolCalled, ToolReturned
-from pinjra.core.spans import Span, span
+from pinjra.core.spans import span
 
 __all__ = ["RunTool", "granted"]
 
@@ -48,82 +51,73 @@ class RunTool:
         self._host = describe(name, tool)
         self.name = name
         self._run = run
+        self._is_on_loop = run.options.loop is not None
         self._turn = threading.Lock()  # calls of a tool that is not concurrent wait for each other
 
     def host_function(self) -> HostFunction:
         """Return what an executor needs to know of it; the deadline is held here."""
-        return replace(self._host, function=self, seconds=None, bind=self._bind)
+        on_loop = self._called if self._is_on_loop else None
+        return replace(self._host, function=self, on_loop=on_loop, seconds=None, bind=self._bind)
 
     def _bind(self, result: object, method: str) -> HostFunction:
         """Return a method of one of its results, called as the tool is: with hooks, budget, events and audit."""
         made = RunTool(method, getattr(result, method), self._run).host_function()
         return replace(made, methods=self._host.methods)
 
-    def check_arguments(self, args: tuple[object, ...], kwargs: dict[str, object]) -> None:
-        """Raise `ToolRefused` where the arguments do not fit the tool."""
+    def __call__(self, /, *args: object, **kwargs: object) -> object:
+        """Return the tool's result, from a thread of the executor; an awaitable where the tool is async."""
+        called: Coroutine[Any, Any, object] = self._called(*args, **kwargs)
+        if self._is_on_loop and self._run.loop is not None:
+            there = asyncio.run_coroutine_threadsafe(called, self._run.loop)
+            return asyncio.wrap_future(there) if self._host.is_async else there.result()
+        if self._host.is_async:
+            return called
+        return at_once(called)
+
+    async def checked_call(self, arguments: dict[str, object]) -> object:
+        """Return the result, however the tool is written; arguments are checked."""
+        self._check((), arguments)
+        return await self._run.waits.result(
+            self._called(**arguments) if self._is_on_loop else self(**arguments)
+        )
+
+    def _check(self, args: tuple[object, ...], kwargs: dict[str, object]) -> None:
         if self._host.check is not None:
             self._host.check(args, kwargs)
 
-    def __call__(self, *args: object, **kwargs: object) -> object:
-        """Return the tool's result; an awaitable where the tool is async."""
-        if self._host.is_async:
-            return self._call_async(args, kwargs)
-        call = self._begin(args, kwargs)
+    async def _called(self, /, *args: object, **kwargs: object) -> object:
+        run, host = self._run, self._host
+        # Executors run async tools on an event loop also where the run itself holds a thread.
+        waits = OnLoop(run.stop, run.loop) if host.is_async else run.waits
+        call = await self._begin(waits, args, kwargs)
+        facts = {"tool": self.name, "tool_description": host.doc, "tool_type": "function", "call": call.id}
         try:
-            with self._traced(call) as trace:
-                value = self._run.helpers.call(lambda: self._invoke(call), self._host.seconds)
-                value = self._after(call, value)
+            with span("execute_tool", self.name, facts) as trace, run.current():
+                trace.tell("arguments", lambda: call.named)
+                value = await self._after(waits, call, await self._invoked(waits, call))
                 trace.tell("result", lambda: value)
         except BaseException as error:
             call.is_given_up = True
-            self._failed(call, error)
+            is_told = isinstance(error, AgentError | ToolRefused)
+            self._record(call, "", str(error) if is_told else f"{type(error).__name__}: {error}")
             raise
-        self._succeeded(call, value)
+        self._record(call, glimpse(value), "", value)
         return value
 
-    @contextmanager
-    def _traced(self, call: _Call) -> Iterator[Span]:
-        facts = {
-            "tool": self.name,
-            "tool_description": self._host.doc,
-            "tool_type": "function",
-            "call": call.id,
-        }
-        with span("execute_tool", self.name, facts) as trace:
-            trace.tell("arguments", lambda: call.named)
-            yield trace
+    async def _invoked(self, waits: Waits, call: _Call) -> object:
+        host = self._host
+        awaitable = host.function if host.is_async else getattr(host.function, "acall", None)
+        if awaitable is not None and isinstance(waits, OnLoop):
+            return await waits.unless_stopped(
+                waits.result(awaitable(*call.args, **call.kwargs)), host.seconds
+            )
+        return await waits.result(await waits.call(lambda: self._in_turn(call), host.seconds))
 
-    def call_blocking(self, arguments: dict[str, object]) -> object:
-        """Return the result in this thread, also of an async tool; arguments are checked."""
-        self.check_arguments((), arguments)
-        return self._run.resolve(self(**arguments))
+    def _in_turn(self, call: _Call) -> object:
+        with nullcontext() if self._host.is_concurrent else self._turn:
+            return None if call.is_given_up else self._host.function(*call.args, **call.kwargs)
 
-    async def _call_async(self, args: tuple[object, ...], kwargs: dict[str, object]) -> object:
-        call = self._begin(args, kwargs)
-        try:
-            with self._traced(call) as trace, self._run.current():
-                value = self._host.function(*call.args, **call.kwargs)
-                if inspect.isawaitable(value):
-                    value = await await_or_stop(value, self._run.stop, self._host.seconds)
-                value = self._after(call, value)
-                trace.tell("result", lambda: value)
-        except BaseException as error:
-            self._failed(call, error)
-            raise
-        self._succeeded(call, value)
-        return value
-
-    def _invoke(self, call: _Call) -> object:
-        if self._host.is_concurrent:
-            return self._work(call)
-        with self._turn:
-            return None if call.is_given_up else self._work(call)
-
-    def _work(self, call: _Call) -> object:
-        with self._run.current():
-            return self._run.resolve(self._host.function(*call.args, **call.kwargs))
-
-    def _begin(self, args: tuple[object, ...], kwargs: dict[str, object]) -> _Call:
+    async def _begin(self, waits: Waits, args: tuple[object, ...], kwargs: dict[str, object]) -> _Call:
         run = self._run
         if run.is_over:  # SECURITY: a session outlives its run, and so does the guest's stub
             raise ToolRefused(f"{self.name} was granted to an earlier run; it is no tool of this one")
@@ -136,31 +130,31 @@ class RunTool:
             raise
         named = _named(self._host.function, args, kwargs)
         call = _Call(id=uuid.uuid4().hex[:8], args=args, kwargs=kwargs, named=named, started=time.monotonic())
-        self._approve(call)
+        await self._approve(waits, call)
         run.emit(ToolCalled, call=call.id, name=self.name, arguments=call.named)
         run.note("tool_call", call=call.id, tool=self.name, arguments=call.named)
         return call
 
-    def _approve(self, call: _Call) -> None:
+    async def _approve(self, waits: Waits, call: _Call) -> None:
         """Have the call allowed, refused or changed by the `before_tool` hook."""
         hook = self._run.hook("before_tool")
         with self._run.current():  # a hook that waits for a person can see that the run was stopped
             answer = hook(self.name, call.named, self._run.agent) if hook else None
-            decision = decided(self._run.resolve(answer))
+            decision = decided(await waits.result(answer))
         if isinstance(decision, Refuse):
             self._refused(call, decision)
         if isinstance(decision, Replace):
             if not isinstance(decision.value, dict):
                 kind = type(decision.value).__name__
                 raise TypeError(f"before_tool must replace arguments by a dict, not {kind}")
-            self.check_arguments((), decision.value)
+            self._check((), decision.value)
             call.args, call.kwargs, call.named = (), decision.value, decision.value
 
-    def _after(self, call: _Call, value: object) -> object:
+    async def _after(self, waits: Waits, call: _Call, value: object) -> object:
         """Return the result as the `after_tool` hook leaves it."""
         hook = self._run.hook("after_tool")
         answer = hook(self.name, call.named, value, self._run.agent) if hook else None
-        decision = decided(self._run.resolve(answer))
+        decision = decided(await waits.result(answer))
         if isinstance(decision, Refuse):
             self._refused(call, decision)
         return decision.value if isinstance(decision, Replace) else value
@@ -168,13 +162,6 @@ class RunTool:
     def _refused(self, call: _Call, decision: Refuse) -> None:
         self._run.note("refusal", call=call.id, tool=self.name, arguments=call.named, reason=decision.reason)
         raise ToolRefused(f"the call of {self.name} was refused: {decision.reason}")
-
-    def _failed(self, call: _Call, error: BaseException) -> None:
-        is_told = isinstance(error, AgentError | ToolRefused)
-        self._record(call, "", str(error) if is_told else f"{type(error).__name__}: {error}")
-
-    def _succeeded(self, call: _Call, value: object) -> None:
-        self._record(call, glimpse(value), "", value)
 
     def _record(self, call: _Call, shown: str, error: str, value: object = None) -> None:
         seconds = time.monotonic() - call.started

@@ -28,7 +28,7 @@ _FIRST_TEMPERATURE = 0.0
 _OTHER_TEMPERATURE = 0.7
 
 
-def execute_vote(agent: AgentSpec, options: RunOptions, sink: Sink | None) -> Outcome:
+async def execute_vote(agent: AgentSpec, options: RunOptions, sink: Sink | None) -> Outcome:
     """Return the result of the attempt whose answer won, with the tokens of all; the earliest of equals wins."""
     outer = prepare(agent, options, None, sink)
     agent.track(outer, active=True)
@@ -37,7 +37,7 @@ def execute_vote(agent: AgentSpec, options: RunOptions, sink: Sink | None) -> Ou
     winner: RunResult | None = None
     try:
         with outer.limited(), outer.current():
-            winner = _attempts(outer, options)
+            winner = await _attempts(outer, options)
     except AgentError as raised:
         error = raised
     finally:
@@ -53,7 +53,7 @@ def execute_vote(agent: AgentSpec, options: RunOptions, sink: Sink | None) -> Ou
     return result, error
 
 
-def _attempts(outer: Run, options: RunOptions) -> RunResult:
+async def _attempts(outer: Run, options: RunOptions) -> RunResult:
     """Return the winner; stops early when no other answer can win any more."""
     votes = outer.agent.vote
     results: list[RunResult] = []
@@ -63,8 +63,8 @@ def _attempts(outer: Run, options: RunOptions) -> RunResult:
         outer.meter.check()
         temperature = _OTHER_TEMPERATURE if number else _FIRST_TEMPERATURE
         own = Budget(price=outer.budget.price)
-        attempt = replace(options, keep=False, temperature=temperature, budget=own)
-        result, error = execute(outer.agent, attempt)
+        attempt = replace(options, keep=False, stop=None, temperature=temperature, budget=own)
+        result, error = await execute(outer.agent, attempt)
         outer.stop.check()
         if error is not None and (isinstance(error, AgentInterrupted) or not isinstance(error, AgentError)):
             raise error

@@ -1,4 +1,4 @@
-"""Blocking calls that can be abandoned: a helper thread works, the caller waits for it, the stop flag or a deadline.
+"""How a run waits: `run` holds its thread, `arun` none. The loop of an agent is written once, over these two.
 
 A thread cannot be killed in Python, so an abandoned call may go on until it returns by itself; nobody listens to it then.
 """
@@ -7,38 +7,73 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import inspect
 import queue
 import threading
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar, cast
 
 from pinjra.agents.run.stop import Stop
+from pinjra.core.coroutines import at_once
 
-__all__ = ["Helpers", "await_or_stop", "interrupting"]
+__all__ = ["Blocking", "OnLoop", "Waits", "interrupting", "waits_of"]
 
 _INSIST_SECONDS = 0.5  # longer than the grace an executor gives before it kills
+_TURN_SECONDS = 0.02  # a coroutine that waits for a lock of threads looks so often whether it is free
 
 T = TypeVar("T")
+Action = Callable[[], Coroutine[Any, Any, T]]
 
 
-class Helpers:
-    """Threads that make the blocking calls of one run: one, where it makes one call at a time. They end with the run."""
+class Waits(Protocol):
+    """What takes time in a run."""
 
-    def __init__(self, stop: Stop) -> None:
+    async def call(self, function: Callable[[], T], seconds: float | None = None) -> T:
+        """Return `function()`, called in a copy of this context, unless it has to be abandoned.
+
+        Raises:
+            AgentError: The stop flag was set meanwhile.
+            TimeoutError: It took longer than `seconds`.
+        """
+
+    async def do(self, function: Callable[[], T]) -> T:
+        """Return `function()`, which is never abandoned: what it opens must be found and closed."""
+
+    async def result(self, value: T | Awaitable[T]) -> T:
+        """Return `value`; where it is awaitable, what it gives: on the loop of `arun`, else on a loop of its own."""
+
+    async def all(self, actions: Sequence[Action[T]], most: int) -> list[T]:
+        """Return what each gives, in their order; `most` of them at the same time."""
+
+    async def turn(self, lock: threading.Lock) -> None:
+        """Have the lock."""
+
+    def later(self, seconds: float, function: Callable[[], object]) -> Callable[[], None]:
+        """Call `function` when the time is over; return what prevents it."""
+
+    def close(self) -> None:
+        """End what waits for calls; those that were abandoned end when they return."""
+
+
+class Blocking:
+    """How `run` waits. Blocking calls are made on helper threads: one, where the run makes one call at a time.
+
+    Args:
+        loop: Of an `arun` above, where awaitables of its hooks and tools belong.
+    """
+
+    def __init__(self, stop: Stop, loop: asyncio.AbstractEventLoop | None) -> None:
         self._stop = stop
+        self._loop = loop
         self._lock = threading.Lock()
         self._idle: list[queue.SimpleQueue[Callable[[], None] | None]] = []
         self._is_closed = False
 
-    def call(self, function: Callable[[], T], seconds: float | None = None) -> T:
-        """Return `function()`, run on a helper thread in a copy of this context.
-
-        Raises:
-            AgentError: The stop flag was set meanwhile; the call is abandoned.
-            TimeoutError: It took longer than `seconds`; the call is abandoned.
-        """
+    async def call(self, function: Callable[[], T], seconds: float | None = None) -> T:
+        """As `Waits.call`."""
         # What gives the result or raises; None: stopped.
         done: queue.SimpleQueue[Callable[[], T] | None] = queue.SimpleQueue()
         jobs = self._free()
@@ -66,8 +101,45 @@ class Helpers:
             raise RuntimeError("unreachable: a stop has a reason")
         return outcome()
 
+    async def do(self, function: Callable[[], T]) -> T:
+        """As `Waits.do`."""
+        return function()
+
+    async def result(self, value: T | Awaitable[T]) -> T:
+        """As `Waits.result`."""
+        if not inspect.isawaitable(value):
+            return value
+        waiting = _awaited(cast("Awaitable[T]", value))
+        if self._loop is not None and self._loop.is_running():
+            return asyncio.run_coroutine_threadsafe(waiting, self._loop).result()
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            return asyncio.run(waiting)
+        with ThreadPoolExecutor(1) as pool:  # `run` was called on an event loop, which it blocks
+            return pool.submit(asyncio.run, waiting).result()
+
+    async def all(self, actions: Sequence[Action[T]], most: int) -> list[T]:
+        """As `Waits.all`."""
+        if len(actions) == 1:
+            return [await actions[0]()]
+        with ThreadPoolExecutor(min(most, len(actions)), thread_name_prefix="pinjra-calls") as pool:
+            contexts = [contextvars.copy_context() for _ in actions]
+            return list(pool.map(lambda own, action: own.run(lambda: at_once(action())), contexts, actions))
+
+    async def turn(self, lock: threading.Lock) -> None:
+        """As `Waits.turn`."""
+        lock.acquire()
+
+    def later(self, seconds: float, function: Callable[[], object]) -> Callable[[], None]:
+        """As `Waits.later`."""
+        timer = threading.Timer(seconds, function)
+        timer.daemon = True
+        timer.start()
+        return timer.cancel
+
     def close(self) -> None:
-        """End the threads; those of abandoned calls when these return."""
+        """As `Waits.close`."""
         with self._lock:
             self._is_closed = True
             for jobs in self._idle:
@@ -87,6 +159,94 @@ class Helpers:
                 jobs.put(None)
             else:
                 self._idle.append(jobs)
+
+
+class OnLoop:
+    """How `arun` waits, and an async tool: on the event loop; what blocks is done by one of the loop's threads.
+
+    Args:
+        loop: Where awaitables of hooks and tools belong; None: wherever this waits.
+    """
+
+    def __init__(self, stop: Stop, loop: asyncio.AbstractEventLoop | None) -> None:
+        self._stop = stop
+        self._loop = loop
+
+    async def call(self, function: Callable[[], T], seconds: float | None = None) -> T:
+        """As `Waits.call`."""
+        return await self.unless_stopped(asyncio.to_thread(function), seconds)
+
+    async def unless_stopped(self, awaitable: Awaitable[T], seconds: float | None = None) -> T:
+        """Return the awaitable's result; cancel it when the stop flag is set or the time is over. Raises as `call`."""
+        loop = asyncio.get_running_loop()
+        task: asyncio.Future[T] = asyncio.ensure_future(awaitable)
+        stopped: asyncio.Future[T] = loop.create_future()
+        try:
+            with self._stop.calling(lambda: loop.call_soon_threadsafe(stopped.cancel)):
+                await asyncio.wait({task, stopped}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+            if task.done():
+                return task.result()
+            self._stop.check()
+            raise TimeoutError(f"no answer after {seconds:g} s")
+        finally:
+            task.cancel()
+            stopped.cancel()
+
+    async def do(self, function: Callable[[], T]) -> T:
+        """As `Waits.do`."""
+        working = asyncio.ensure_future(asyncio.to_thread(function))
+        try:
+            return await asyncio.shield(working)
+        except asyncio.CancelledError:
+            await asyncio.wait({working})
+            raise
+
+    async def result(self, value: T | Awaitable[T]) -> T:
+        """As `Waits.result`."""
+        if not inspect.isawaitable(value):
+            return value
+        awaitable = cast("Awaitable[T]", value)
+        if self._loop is None or self._loop is asyncio.get_running_loop():
+            return await awaitable
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(_awaited(awaitable), self._loop))
+
+    async def all(self, actions: Sequence[Action[T]], most: int) -> list[T]:
+        """As `Waits.all`."""
+        places = asyncio.Semaphore(most)
+
+        async def one(action: Action[T]) -> T:
+            async with places:
+                return await action()
+
+        return await asyncio.gather(*map(one, actions))
+
+    async def turn(self, lock: threading.Lock) -> None:
+        """As `Waits.turn`."""
+        while not lock.acquire(blocking=False):
+            await asyncio.sleep(_TURN_SECONDS)
+
+    def later(self, seconds: float, function: Callable[[], object]) -> Callable[[], None]:
+        """As `Waits.later`."""
+        return asyncio.get_running_loop().call_later(seconds, function).cancel
+
+    def close(self) -> None:
+        """As `Waits.close`: threads are the loop's."""
+
+
+def waits_of(
+    stop: Stop, driver: asyncio.AbstractEventLoop | None, above: asyncio.AbstractEventLoop | None = None
+) -> Waits:
+    """Return how a run waits.
+
+    Args:
+        driver: The loop that drives it; None: it holds a thread.
+        above: The loop of an `arun` above a run that holds a thread.
+    """
+    return OnLoop(stop, driver) if driver is not None else Blocking(stop, above)
+
+
+async def _awaited(awaitable: Awaitable[T]) -> T:
+    return await awaitable
 
 
 def _work(jobs: queue.SimpleQueue[Callable[[], None] | None]) -> None:
@@ -128,29 +288,3 @@ def interrupting(interrupt: Callable[[], object], stop: Stop) -> Iterator[None]:
             left.set()
         for thread in threads:
             thread.join()  # so that no late interrupt meets the next run
-
-
-async def await_or_stop(awaitable: Awaitable[T], stop: Stop, seconds: float | None = None) -> T:
-    """Return the awaitable's result; cancel it when the stop flag is set or the time is over.
-
-    Raises:
-        AgentError: The stop flag was set meanwhile.
-        TimeoutError: It took longer than `seconds`.
-    """
-    loop = asyncio.get_running_loop()
-    task: asyncio.Future[T] = asyncio.ensure_future(awaitable)
-    stopped: asyncio.Future[T] = loop.create_future()
-
-    def wake() -> None:
-        loop.call_soon_threadsafe(stopped.cancel)
-
-    try:
-        with stop.calling(wake):
-            await asyncio.wait({task, stopped}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-        if task.done():
-            return task.result()
-        stop.check()
-        raise TimeoutError(f"no answer after {seconds:g} s")
-    finally:
-        task.cancel()
-        stopped.cancel()

@@ -14,7 +14,7 @@ import contextvars
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import cast
@@ -119,7 +119,7 @@ class _Open:
     @property
     def is_task(self) -> bool:
         """Whether it runs on the event loop itself."""
-        return self.loop is not None and self.function.is_async
+        return self.loop is not None and (self.function.is_async or self.function.on_loop is not None)
 
 
 class ToolCalls:
@@ -301,9 +301,8 @@ class ToolCalls:
             args, kwargs = each.arguments
             action: Callable[[], object]
             try:
-                result = await cast(
-                    "Coroutine[object, object, object]", each.function.function(*args, **kwargs)
-                )
+                call = each.function.on_loop or each.function.function
+                result = await cast("Awaitable[object]", call(*args, **kwargs))
                 action = lambda: result  # noqa: E731
             except BaseException as error:  # told as the function's
                 action = partial(_raise, error)
@@ -350,7 +349,7 @@ class ToolCalls:
             loop, task = asyncio.get_running_loop(), asyncio.current_task()
             if task is not None:
                 each.cancel = lambda: loop.call_soon_threadsafe(task.cancel)
-            return await cast("Coroutine[object, object, object]", each.function.function(*args, **kwargs))
+            return await cast("Awaitable[object]", each.function.function(*args, **kwargs))
 
         return lambda: asyncio.run(awaited())
 

@@ -22,6 +22,7 @@ from pinjra.agents.run.options import RunOptions
 from pinjra.agents.run.results import RunResult
 from pinjra.agents.run.state import CURRENT_RUN, Run
 from pinjra.core import events as e
+from pinjra.core.coroutines import at_once
 from pinjra.core.errors import ConfigurationError, PinjraError
 from pinjra.core.execution import Artifact
 from pinjra.core.json_data import plain
@@ -428,4 +429,4 @@ def _where(run: Run | None) -> dict[str, Any]:
 
 def _resolved(value: object) -> object:
     run = CURRENT_RUN.get()
-    return run.resolve(value) if run is not None else value
+    return at_once(run.waits.result(value)) if run is not None else value

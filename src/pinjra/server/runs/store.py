@@ -193,7 +193,8 @@ class AgentRuns:
             raise
         assert branch.held is not None  # noqa: S101 (a source is a code agent's)
         session = RunSession(branch.held.executor, owned=True)
-        agent.last_runs.keep(LastRun(before, session, is_fresh=True), continued=False)
+        session.is_fresh = True
+        agent.last_runs.keep(LastRun(before, session), continued=False)
         agent.planning_interval = None  # the plan stands in the steps before
         agent.model = FirstSaid(agent.model, f"```python\n{code}\n```")
         branch.first_code, branch.stops_after_step = code, not goes_on
