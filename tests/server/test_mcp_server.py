@@ -10,7 +10,8 @@ import signal
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from functools import cache
 from typing import Any
 
 import httpx
@@ -38,10 +39,7 @@ def starts(name: str) -> bool:
     return True
 
 
-EXECUTORS = [
-    "local",
-    pytest.param("jail", marks=pytest.mark.skipif(not starts("jail"), reason="no jail on this machine")),
-]
+STARTS = [name for name in ("local", "jail") if starts(name)]
 
 
 def command(**options: Any) -> list[str]:
@@ -60,7 +58,7 @@ def http_server(**options: Any) -> Iterator[str]:
             yield process.stderr.readline().removeprefix("pinjra mcp: ").strip()
         finally:
             process.terminate()
-            process.wait(20)
+            process.wait(60)
 
 
 def stdio_parameters(**options: Any) -> mcp.StdioServerParameters:
@@ -80,23 +78,35 @@ def text_of(result: Any) -> str:
     return "\n".join(block.text for block in result.content if block.type == "text")
 
 
-@pytest.fixture(scope="module", params=EXECUTORS)
+@pytest.fixture(scope="module", params=STARTS)
 def executor(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
 @pytest.fixture(scope="module")
-def url(executor: str) -> Iterator[str]:
-    options = {"executor": executor, "authorized_imports": ["PIL", "matplotlib"], "max_sessions": 200}
-    with http_server(**options) as url:
-        yield url
+def served() -> Iterator[Callable[[str], str]]:
+    """What returns the URL of an executor's server: one for the whole file."""
+    options = {"authorized_imports": ["PIL", "matplotlib"], "max_sessions": 200}
+    with ExitStack() as servers:
+        yield cache(lambda executor: servers.enter_context(http_server(executor=executor, **options)))
 
 
-@pytest.fixture(params=["stdio", "http", "http with sessions"])
-def place(request: pytest.FixtureRequest, executor: str, url: str) -> tuple[Any, str]:
-    if request.param == "stdio":
+@pytest.fixture
+def url(executor: str, served: Callable[[str], str]) -> str:
+    return served(executor)
+
+
+# Transports know nothing of executors: one executor is spoken to in every way, which takes a new server for each test on stdio.
+WAYS = ("stdio", "http", "http with sessions")
+PLACES = [*((STARTS[-1], way) for way in WAYS), *((name, "http") for name in STARTS[:-1])]
+
+
+@pytest.fixture(params=PLACES, ids="-".join)
+def place(request: pytest.FixtureRequest, served: Callable[[str], str]) -> tuple[Any, str]:
+    executor, way = request.param
+    if way == "stdio":
         return stdio_parameters(executor=executor), "auto"
-    return url, "legacy" if request.param == "http with sessions" else "auto"
+    return served(executor), "legacy" if way == "http with sessions" else "auto"
 
 
 def session_of(result: Any) -> str:
@@ -381,10 +391,10 @@ def test_the_server_leaves_no_process_behind(executor: str, how: str) -> None:
         children = [os.pidfd_open(child) for child in children_of(process.pid)]
         if how == "the input ends":
             process.stdin.close()
-            assert process.wait(30) == 0
+            assert process.wait(60) == 0
         else:
             process.send_signal(signal.SIGTERM)
-            assert process.wait(30) == 128 + signal.SIGTERM
+            assert process.wait(60) == 128 + signal.SIGTERM
     for child in children:
         with os.fdopen(child):
             ready, _, _ = select.select([child], [], [], 20)  # readable once the process has ended
