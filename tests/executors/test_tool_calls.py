@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +15,8 @@ from pinjra.core.errors import ConfigurationError
 from pinjra.core.limits import Limits
 from pinjra.executors.pipes import SubprocessExecutor
 from pinjra.executors.session.executor import Patience
+
+ESCAPES = Path(__file__).parents[1] / "escapes"
 
 
 class PipeExecutor(SubprocessExecutor):
@@ -90,6 +94,51 @@ def test_an_async_tool_that_is_not_concurrent_waits_for_its_turn(box: PipeExecut
     box.send_tools({"count": count})
     done = box.run("import asyncio\nawait asyncio.gather(*[count() for _ in range(20)])\n'ok'")
     assert (done.value, most) == ("ok", 1), done.error
+
+
+@pytest.mark.parametrize("how", ["run", "arun"])
+def test_a_method_of_what_a_plain_tool_has_returned_runs_once_at_a_time_through_all_handles(
+    box: PipeExecutor, how: str
+) -> None:
+    class Account(Counted):
+        def withdraw(self, _amount: int) -> None:
+            self()
+
+    one = Account()
+
+    def account() -> Account:
+        return one
+
+    account.methods = ("withdraw",)  # type: ignore[attr-defined]
+    box.send_tools({"account": account})
+    code = (ESCAPES / "tools_methods_of_one_object.py").read_text()
+    done = box.run(code) if how == "run" else asyncio.run(box.arun(code))
+    assert (done.error, one.most, one.done) == (None, 1, 8)
+
+
+def test_a_call_that_was_given_up_on_a_loop_holds_the_turn_in_a_later_run_without_one(
+    box: PipeExecutor,
+) -> None:
+    entered, release = threading.Event(), threading.Event()
+
+    def slow() -> None:
+        entered.set()
+        release.wait(60)
+
+    async def give_up() -> None:
+        running = asyncio.create_task(box.arun("slow()"))
+        await asyncio.to_thread(entered.wait)
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+        entered.clear()
+        later = "import threading\nother = threading.Thread(target=slow, daemon=True)\nother.start()\nother.join(0.2)"
+        assert (await asyncio.to_thread(box.run, later)).error is None
+        release.set()
+
+    box.send_tools({"slow": slow})
+    asyncio.run(give_up())
+    assert not entered.is_set()
 
 
 @pytest.mark.parametrize("how", ["attribute", "decorator", "class"])

@@ -17,6 +17,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
+from types import MethodType
 from typing import cast
 
 from pinjra.core.calls import HostFunction
@@ -32,6 +33,9 @@ __all__ = ["HostTime", "TooManyCalls", "ToolCalls", "ToolClock"]
 MOST_HANDLES = 1000  # host objects that a guest may hold an Opaque of; the oldest is forgotten
 MOST_THREADS = 64  # calls that run at one time; further ones wait their turn
 MESSAGE_CHARS = 10_000  # of an exception's message
+
+
+Turn = tuple[int, ...]  # what of the host a tool is
 
 
 class TooManyCalls(Exception):
@@ -110,7 +114,7 @@ class _Open:
     context: contextvars.Context
     clock: ToolClock
     deadline: float | None
-    turn: int | None  # which queue it waits in; None where the function is concurrent
+    turn: Turn | None  # which queue it waits in; None where the function is concurrent
     loop: asyncio.AbstractEventLoop | None
     cancel: Callable[[], object] | None = None
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -148,7 +152,7 @@ class ToolCalls:
         self._lock = threading.Lock()
         self._open: set[_Open] = set()
         self._backlog: deque[_Open] = deque()
-        self._turns: dict[int, deque[_Open]] = {}  # function that runs now -> calls that wait for it
+        self._turns: dict[Turn, deque[_Open]] = {}  # tool that runs now -> calls that wait for it
         self._threads = 0
 
     # ------------------------------------------------------------ runs
@@ -182,8 +186,9 @@ class ToolCalls:
         if self._limits.tool_calls is not None and self.calls > self._limits.tool_calls:
             raise TooManyCalls
         arguments = self._arguments(message)
-        function = self.functions.get(message.name) or self._method(message.name)
-        if function is None:
+        granted = self.functions.get(message.name)
+        tool, function = (granted, granted) if granted else self._method(message.name)
+        if tool is None or function is None:
             self._fail(message.call, "NameError", f"there is no tool {message.name[:100]!r}")
             return
         if function.check is not None:
@@ -194,20 +199,22 @@ class ToolCalls:
                 return
         # SECURITY: `message.concurrent` is the guest's word and not asked: a plain tool is written for one call at a time.
         is_apart = function.is_concurrent or function.is_async or function.seconds is not None
-        if is_apart or self.loop is not None:
-            self._start(message.call, function, arguments)
+        # SECURITY: methods of what a tool has returned wait for that tool's turn: one object has many handles.
+        turn = None if function.is_concurrent else _turn(tool)
+        if is_apart or self.loop is not None or turn in self._turns:
+            self._start(message.call, function, arguments, turn)
         else:
             self._inline(message.call, function, arguments)
 
-    def _method(self, name: str) -> HostFunction | None:
-        """Return the method that "handle.name" is: only one that the tool whose result it is of allows, while that is granted."""
+    def _method(self, name: str) -> tuple[HostFunction | None, HostFunction | None]:
+        """Return the tool whose result "handle.name" is a method of, and the method, where the tool is granted and allows it."""
         handle, _, method = name.partition(".")
         is_handle = handle.isascii() and handle.isdigit() and len(handle) < 20
         found = self._methods.get(int(handle)) if is_handle else None
         # SECURITY: a tool that was taken back takes what it has returned with it.
         if found is None or found[0] not in self.functions.values():
-            return None
-        return found[1].get(method)
+            return None, None
+        return found[0], found[1].get(method)
 
     def _arguments(self, message: Call) -> tuple[tuple[object, ...], dict[str, object]]:
         decoder = Decoder(message.blobs, self.resolve)
@@ -259,10 +266,13 @@ class ToolCalls:
     # ------------------------------------------------------------ on threads
 
     def _start(
-        self, call: int, function: HostFunction, arguments: tuple[tuple[object, ...], dict[str, object]]
+        self,
+        call: int,
+        function: HostFunction,
+        arguments: tuple[tuple[object, ...], dict[str, object]],
+        turn: Turn | None,
     ) -> None:
         deadline = None if function.seconds is None else time.monotonic() + function.seconds
-        turn = None if function.is_concurrent else id(function.function)
         context = contextvars.copy_context()
         each = _Open(call, function, arguments, context, self.clock, deadline, turn, self.loop)
         each.clock.enter()
@@ -453,6 +463,14 @@ class ToolCalls:
         self._methods.clear()
         self._records.clear()
         self.end_run()
+
+
+def _turn(tool: HostFunction) -> Turn:
+    """Return what says whether two tools are one function; a bound method is made anew whenever it is asked for."""
+    function = tool.function
+    if isinstance(function, MethodType):
+        return id(function.__self__), id(function.__func__)
+    return (id(function),)
 
 
 def _raise(error: BaseException) -> object:
