@@ -190,6 +190,7 @@ def test_a_wrong_kind_of_argument_is_told_before_anything_is_made(options: dict,
         ({"task": 3}, "CodeAgent.run: task= takes a text, not 3"),
         ({"images": 5}, "images= takes several values"),
         ({"additional_args": 5}, "additional_args= takes a dict"),
+        ({"output_type": 5}, "output_type= must be a type"),
         ({"rset": True}, "no parameter 'rset'; did you mean reset="),
     ],
 )

@@ -19,6 +19,7 @@ TEXTS = 'takes several texts, such as ["one", "two"], not'
 DICT = 'takes a dict with texts as keys, such as {"name": value}, not a'
 MODES = "takes one of 'listed', 'standard', 'all' (modules are named in authorized_imports), or None, not"
 SECONDS = "takes a number of seconds above 0, or None, not"
+INPUT = "takes a text that UTF-8 can write, or bytes, or None, not"
 Box = Any  # the calls below are wrong, and so do not have the right types
 
 WRONG_CALLS: list[tuple[Callable[[Box], object], str]] = [
@@ -33,6 +34,8 @@ WRONG_CALLS: list[tuple[Callable[[Box], object], str]] = [
     (lambda box: box.run("1", wall_seconds=0), f"Plain.run: wall_seconds= {SECONDS} 0"),
     (lambda box: box.run("1", wall_seconds=float("nan")), f"Plain.run: wall_seconds= {SECONDS} nan"),
     (lambda box: box(5), "Plain.run: code= takes a text, not 5"),
+    (lambda box: box.run("input()", stdin="\ud800"), f"Plain.run: stdin= {INPUT} the text '\\ud800'"),
+    (lambda box: box.exec(["cat"], stdin=5), f"Plain.exec: stdin= {INPUT} 5"),
     (lambda box: box.send_variables([1]), f"Plain.send_variables: variables= {DICT} list"),
     (lambda box: box.send_variables({1: 2}), f"Plain.send_variables: variables= {DICT} dict"),
     (lambda box: box.send_tools(print), f"Plain.send_tools: tools= {DICT} builtin_function_or_method"),
@@ -77,7 +80,11 @@ OPENINGS: list[tuple[dict[str, Any], str]] = [
     ({"modules": ["numpy"]}, "sandbox('jail') has no parameter 'modules'; did you mean authorized_imports=[…]?"),
     ({"memory": 5}, "sandbox('jail') has no parameter 'memory'; did you mean limits=Limits(memory_bytes=…)?"),
     ({"spare": 5}, "sandbox('jail') has no parameter 'spare'; did you mean spares=?"),
-    ({"spares": True}, "sandbox('jail'): spares= takes a whole number, not True"),
+    ({"spares": True}, "sandbox('jail'): spares= takes a whole number, 0 or more, not True"),
+    ({"spares": -1}, "sandbox('jail'): spares= takes a whole number, 0 or more, not -1"),
+    ({"network": ["a.example"], "secrets": {"a.example": ["Authorization"]}},
+     "sandbox('jail'): secrets= takes a dict of dicts, such as "
+     '{"api.github.com": {"Authorization": "Bearer …"}}, not a dict'),
     ({"guard": "no"}, "sandbox('jail'): guard= takes True or False, not the text 'no'"),
     ({"env": ["A=b"]}, f"sandbox('jail'): env= {DICT} list"),
 ]  # fmt: skip

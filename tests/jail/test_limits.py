@@ -153,6 +153,12 @@ def test_a_refused_process_or_thread_names_the_limit(code: str, mode: str, opene
     assert (error.kind, error.cause) == (ErrorKind.LIMIT, Cause.PROCESSES)
 
 
+@pytest.mark.parametrize("mode", MODES)
+def test_limits_of_more_than_the_kernel_counts_are_none(mode: str, opened: Open) -> None:
+    box = opened(MODES[mode], processes=1 << 40, memory_bytes=1 << 62)
+    assert box.run("1 + 1").value == 2
+
+
 @pytest.mark.parametrize("mode", ["all", "no group"])
 def test_a_full_scratch_folder_names_the_limit(mode: str, opened: Open) -> None:
     code = "for n in range(40): open(f'f{n}', 'wb').write(bytes(1 << 20))"

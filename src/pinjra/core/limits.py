@@ -67,4 +67,8 @@ class Limits:
                     raise ConfigurationError(
                         f"Limits.{field.name} must be a whole number or None, not {value!r}"
                     )
+                if value >= 1 << 63:  # what the kernel and the wire count with
+                    raise ConfigurationError(
+                        f"Limits.{field.name} must be below 2**63, not {value!r}; None for no limit"
+                    )
                 object.__setattr__(self, field.name, int(value))

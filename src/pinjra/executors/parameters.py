@@ -53,6 +53,15 @@ def _is_mapping(value: object) -> bool:
     return isinstance(value, Mapping) and all(isinstance(key, str) for key in value)
 
 
+def _is_input(value: object) -> bool:
+    try:
+        return isinstance(value, (str, bytes)) and (
+            isinstance(value, bytes) or value.isascii() or bool(value.encode())
+        )
+    except UnicodeEncodeError:
+        return False
+
+
 _TEXT = ParameterKind("a text", lambda value: isinstance(value, str))
 _TEXTS = ParameterKind('several texts, such as ["one", "two"]', _is_texts)
 _FLAG = ParameterKind("True or False", lambda value: isinstance(value, bool))
@@ -88,7 +97,11 @@ _PLAIN: Mapping[str, ParameterKind] = {
     "Mapping[str, object]": _MAPPING,
     "Mapping[str, str]": _MAPPING,
     "Mapping[str, Callable[..., object]]": _MAPPING,
-    "Mapping[str, Mapping[str, str]]": _MAPPING,
+    "Mapping[str, Mapping[str, str]]": ParameterKind(
+        'a dict of dicts, such as {"api.github.com": {"Authorization": "Bearer …"}}',
+        lambda value: _is_mapping(value)
+        and all(map(_is_mapping, cast("Mapping[str, object]", value).values())),
+    ),
     "Mapping[str, str | os.PathLike[str] | Mount]": _MAPPING,
     "Mapping[str, Any]": _MAPPING,
     "dict[str, Any]": _MAPPING,
@@ -105,9 +118,14 @@ _PLAIN: Mapping[str, ParameterKind] = {
         lambda value: hasattr(value, "tools") or (isinstance(value, Iterable) and not isinstance(value, str)),
     ),
     "Iterable[Agent]": ParameterKind("several agents", _is_several),
+    "Sequence[Callable[..., object]]": ParameterKind(
+        "several functions",
+        lambda value: _is_several(value) and all(map(callable, cast("Iterable[object]", value))),
+    ),
     "Model": ParameterKind("a model", lambda value: callable(value) or hasattr(value, "generate")),
     "Sequence[object]": ParameterKind("several values", _is_several),
 }
+_INPUT = ParameterKind("a text that UTF-8 can write, or bytes", _is_input)
 KINDS: Mapping[str, ParameterKind] = {
     **_PLAIN,
     **{f"{name} | None": _either(kind, _NONE) for name, kind in _PLAIN.items()},
@@ -117,11 +135,19 @@ KINDS: Mapping[str, ParameterKind] = {
         ),
         _NONE,
     ),
+    "Count": ParameterKind(
+        "a whole number, 0 or more", lambda value: _WHOLE.fits(value) and cast("int", value) >= 0
+    ),
+    "Input | None": _either(_INPUT, _NONE),
 }
 _ACCESS = {
     name: getattr(said, "__forward_arg__", str(said)) for name, said in AccessOptions.__annotations__.items()
 }
-_BY_NAME = {"wall_seconds": "Seconds | None"}  # narrower than its annotation
+_BY_NAME = {
+    "wall_seconds": "Seconds | None",
+    "spares": "Count",
+    "stdin": "Input | None",
+}  # narrower than annotations
 
 # What users of other libraries write -> what does it here; the first that there is.
 _ELSEWHERE: Mapping[str, tuple[str, ...]] = {

@@ -18,6 +18,9 @@ __all__ = ["AnswerType"]
 _MOST_PROBLEMS = 10  # that the model is told at once
 
 
+_NO_TYPES = (int, float, complex, bytes, list, tuple, dict, set, frozenset)
+
+
 class AnswerType:
     """A type that a run's answer must have: a pydantic model, a dataclass, a TypedDict, or any other type hint.
 
@@ -80,6 +83,8 @@ def _adapter(wanted: object) -> Any:
     except ImportError as error:
         raise MissingDependency("pydantic", "pip install 'pinjra[typed]'") from error
     try:
+        if isinstance(wanted, _NO_TYPES):  # pydantic would take it for a class of somebody's
+            raise TypeError(wanted)
         wanted = _readable(wanted)
         try:
             return TypeAdapter(wanted, config=ConfigDict(arbitrary_types_allowed=True))

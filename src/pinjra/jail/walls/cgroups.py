@@ -18,6 +18,7 @@ __all__ = ["Group", "Maker", "Parents", "find_parents", "sweep"]
 
 _NAME = "pinjra"
 # v2: (file, its value when unlimited) by controller
+_MOST_PIDS = 1 << 20  # the kernel's PID_MAX_LIMIT is 4 << 20, and less on small machines
 _V2_FILES = {"memory": "memory.max", "pids": "pids.max"}
 _V1_FILES = {"memory": "memory.limit_in_bytes", "pids": "pids.max"}
 _KILLS = {1: "memory.oom_control", 2: "memory.events"}  # by version: where "oom_kill" stands
@@ -107,7 +108,7 @@ class Group:
         for place, file, limit in self.limits:
             if self.version == 1 and file == _V1_FILES["memory"]:  # with swap it may not be below without
                 place.try_write("memory.memsw.limit_in_bytes", str(limit * sessions))
-            place.write(file, str(limit * sessions))
+            place.write(file, _written(file, limit * sessions))
 
     def enter(self) -> None:
         """Put this process, and so all that it will start, into the group.
@@ -183,7 +184,7 @@ class Maker:
             if folder not in places:
                 os.mkdir(name, dir_fd=self._opened[folder])
                 places[folder] = Place(self._opened[folder], name)
-            places[folder].write(files[controller], str(limit))
+            places[folder].write(files[controller], _written(files[controller], limit))
             limits.append((places[folder], files[controller], limit))
             if controller == "pids":
                 pids = places[folder]
@@ -191,6 +192,11 @@ class Maker:
                 memory = places[folder]
                 _forbid_swap(memory, version, limit)
         return Group(version, tuple(places.values()), memory, pids, tuple(limits))
+
+
+def _written(file: str, limit: int) -> str:
+    """Return a limit as the kernel takes it: more processes than a kernel has numbers for are refused (kernel/cgroup/pids.c)."""
+    return "max" if file == "pids.max" and limit > _MOST_PIDS else str(limit)
 
 
 def find_parents() -> Parents:
