@@ -20,7 +20,7 @@ idle_seconds = 60
 executors = ["jail"]
 hosts = ["pinjra.test", "*.pinjra.test"]
 body_bytes = 4194304
-body_seconds = 3
+body_seconds = 8
 drain_seconds = 5
 
 [tenants.alice]

@@ -17,7 +17,13 @@ from .conftest import ALICE, BOB
 pytest.importorskip("e2b_code_interpreter", reason="the SDK of E2B is not installed", exc_type=ImportError)
 pytest.importorskip("IPython", exc_type=ImportError)
 
-from e2b import CommandExitException, NotFoundException, SandboxException, TimeoutException
+from e2b import (
+    CommandExitException,
+    NotFoundException,
+    RateLimitException,
+    SandboxException,
+    TimeoutException,
+)
 from e2b_code_interpreter import Sandbox
 
 ESCAPES = Path(__file__).resolve().parents[2] / "escapes"
@@ -59,7 +65,7 @@ def test_a_server_that_lies_breaks_only_its_own_answers(service, box, neighbour)
     }
     for _ in range(14):
         try:
-            answer = httpx.get(service + "/", headers=shown)
+            answer = httpx.get(service + "/", headers=shown, timeout=60)
         except httpx.RemoteProtocolError:
             continue  # it broke off
         assert answer.status_code in (200, 302, 502)
@@ -185,7 +191,7 @@ def test_what_proves_something_to_the_service_is_not_shown_to_the_box(service, b
         "Cookie": "session=secret",
         "X-Own": "kept",
     }
-    seen = httpx.get(service + "/", headers=shown).text
+    seen = httpx.get(service + "/", headers=shown, timeout=60).text
     assert "kept" in seen
     for secret in (ALICE, box._envd_access_token, box.traffic_access_token, "session=secret"):
         assert secret not in seen
@@ -248,7 +254,12 @@ def test_requests_of_one_sandbox_at_one_time_are_bounded(service, box, neighbour
     assert statuses == {b"HTTP/1.1 200", b"HTTP/1.1 429"}
     for one in held:
         one.close()
-    command.kill()
+    while True:  # until the service has noticed that they are closed
+        try:
+            command.kill()
+            break
+        except RateLimitException:
+            continue
 
 
 def test_processes_without_end_are_the_boxs_own_loss(service, box, neighbour):

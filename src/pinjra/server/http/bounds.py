@@ -5,24 +5,27 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import time
+from contextlib import suppress
 
 from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pinjra.server.http.settings import ServeSettings
-from pinjra.server.http.tenants import Tenants
+from pinjra.server.http.tenants import Tenant, Tenants
 
 __all__ = ["Bounds"]
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
+# Of a body that is refused, which is passed over: who is cut off while sending does not read the answer.
+_REST_BYTES, _REST_SECONDS = 64 << 20, 10.0
 _FOREIGN = "requests from pages of other sites are refused"
 
 
-class _TooMuch(Exception):
-    """The body is larger, or slower, than the service takes."""
+class _Refused(Exception):
+    """A request that is not taken: whose it is, how much is in progress, the body's size or time."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
@@ -35,8 +38,8 @@ class Bounds:
     def __init__(self, app: ASGIApp, settings: ServeSettings, tenants: Tenants) -> None:
         self._app = app
         self._tenants = tenants
-        self._bodies = 0
-        self._settings = settings
+        self.settings = settings
+        self.bodies = 0  # bytes of all that are being taken
         self._hosts = {settings.host, *settings.hosts, *(_LOOPBACK if settings.is_loopback else ())}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -46,30 +49,34 @@ class Bounds:
             return
         headers = Headers(scope=scope)
         problem = self._problem(headers)
-        if problem:
-            await _refuse(403, problem, scope, receive, send)
-            return
         if scope["type"] == "websocket":
-            await self._app(scope, receive, send)
+            if problem:
+                await receive()
+                await send({"type": "websocket.close", "code": 1008, "reason": problem})
+            else:
+                await self._app(scope, receive, send)
             return
-        length = headers.get("content-length", "0")
-        if not length.isascii() or not length.isdigit() or int(length[:20]) > self._settings.body_bytes:
-            await _refuse(413, f"a body has at most {self._settings.body_bytes} bytes", scope, receive, send)
-            return
-        tenant = self._tenants.found(headers)
-        if tenant is None:
-            await self._bounded(scope, receive, send)  # whoever answers refuses it, where a token is needed
-            return
-        if tenant.requests >= tenant.quota.requests:
-            await _refuse(
-                429, f"{tenant.requests} requests of this tenant are in progress", scope, receive, send
-            )
+        tenant = self._tenants.found(headers)  # where there is none, whoever answers asks for a token
+        refusal = self._refusal(headers, tenant, problem)
+        if tenant is None or refusal is not None:
+            await self._bounded(scope, receive, send, refusal)
             return
         tenant.requests += 1
         try:
-            await self._bounded(scope, receive, send)
+            await self._bounded(scope, receive, send, None)
         finally:
             tenant.requests -= 1
+
+    def _refusal(self, headers: Headers, tenant: Tenant | None, problem: str) -> _Refused | None:
+        """Return why a request is not taken, as far as its head tells."""
+        if problem:
+            return _Refused(403, problem)
+        length = headers.get("content-length", "0")
+        if not length.isascii() or not length.isdigit() or int(length[:20]) > self.settings.body_bytes:
+            return _Refused(413, f"a body has at most {self.settings.body_bytes} bytes")
+        if tenant is not None and tenant.requests >= tenant.quota.requests:
+            return _Refused(429, f"{tenant.requests} requests of this tenant are in progress")
+        return None
 
     def _problem(self, headers: Headers) -> str:
         """Return why this request was not meant for us; "" when it was."""
@@ -83,7 +90,7 @@ class Bounds:
         if origin is not None:
             netloc = origin.partition("://")[2]
             is_same = netloc != "" and netloc.lower() == headers.get("host", "").lower()
-            return "" if is_same or _name(netloc) in self._settings.hosts else _FOREIGN
+            return "" if is_same or _name(netloc) in self.settings.hosts else _FOREIGN
         if headers.get("sec-fetch-site") in ("cross-site", "same-site"):
             return _FOREIGN
         return ""
@@ -92,49 +99,84 @@ class Bounds:
         """Return whether a name is one of `hosts`; "*.name" there is every name of one more part."""
         # An address is not rebound: pods are asked by theirs (probes, Prometheus). On loopback only ours are known anyway.
         return not self._hosts.isdisjoint(("*", name, "*." + name.partition(".")[2])) or (
-            not self._settings.is_loopback and _is_address(name)
+            not self.settings.is_loopback and _is_address(name)
         )
 
-    async def _bounded(self, scope: Scope, receive: Receive, send: Send) -> None:
-        left, taken = self._settings.body_bytes, 0
-        deadline = time.monotonic() + self._settings.body_seconds
-        is_arriving, has_started = True, False
-
-        async def take() -> Message:
-            nonlocal left, taken, is_arriving
-            if not is_arriving:
-                return await receive()
-            try:
-                # Not wait_for(): Python 3.11's forgets a cancellation that comes together with the message
-                async with asyncio.timeout(max(deadline - time.monotonic(), 0.0)):
-                    message = await receive()
-            except TimeoutError:
-                raise _TooMuch(
-                    408, f"the body did not arrive within {self._settings.body_seconds:g} s"
-                ) from None
-            size = len(message.get("body", b""))
-            left -= size
-            taken += size
-            self._bodies += size
-            is_arriving = bool(message.get("more_body", False))
-            if left < 0:
-                raise _TooMuch(413, f"a body has at most {self._settings.body_bytes} bytes")
-            if self._bodies > self._settings.bodies_bytes:
-                raise _TooMuch(503, "the service has as many bodies in memory as it may")
-            return message
-
-        async def give(message: Message) -> None:
-            nonlocal has_started
-            has_started = True
-            await send(message)
-
+    async def _bounded(self, scope: Scope, receive: Receive, send: Send, refusal: _Refused | None) -> None:
+        body = _Body(self, Headers(scope=scope), receive, send)
         try:
-            await self._app(scope, take, give)
-        except _TooMuch as error:
-            if not has_started:
-                await _refuse(error.status, str(error), scope, receive, send)
+            if refusal is not None:
+                raise refusal
+            await self._app(scope, body.take, body.give)
+        except _Refused as refused:
+            if not body.is_answered:
+                await _answer(refused)(scope, receive, body.give)
         finally:
-            self._bodies -= taken
+            self.bodies -= body.taken
+
+
+class _Body:
+    """The body of one request, piece by piece, and the answer, which waits until the body has come."""
+
+    def __init__(self, bounds: Bounds, headers: Headers, receive: Receive, send: Send) -> None:
+        self.taken = 0
+        self.is_answered = False
+        self._bounds = bounds
+        self._settings = bounds.settings
+        self._receive = receive
+        self._send = send
+        self._deadline = time.monotonic() + self._settings.body_seconds
+        self._is_arriving = True
+        self._is_asking_first = "expect" in headers
+        self._reading = asyncio.Lock()  # who waits for the client to leave takes pieces of the body, too
+
+    async def take(self) -> Message:
+        """Return the next piece; after the last one, that the client has left.
+
+        Raises:
+            _Refused: It is too much, or too slow.
+        """
+        async with self._reading:
+            if self._is_arriving:
+                try:
+                    return self._charged(await self._piece(self._deadline))
+                except TimeoutError:
+                    self._is_arriving = False  # who is late is not waited for
+                    seconds = self._settings.body_seconds
+                    raise _Refused(408, f"the body did not arrive within {seconds:g} s") from None
+        return await self._receive()
+
+    async def give(self, message: Message) -> None:
+        """Send a piece of the answer."""
+        self.is_answered = True
+        is_end = message["type"] == "http.response.body" and not message.get("more_body", False)
+        if is_end and not self._is_asking_first:
+            with suppress(TimeoutError):
+                await self._pass_over()
+        await self._send(message)
+
+    async def _pass_over(self) -> None:
+        rest, deadline = _REST_BYTES, time.monotonic() + _REST_SECONDS
+        while self._is_arriving and rest > 0:
+            async with self._reading:
+                rest -= len((await self._piece(deadline)).get("body", b"")) if self._is_arriving else 0
+
+    async def _piece(self, deadline: float) -> Message:
+        # Not wait_for(): Python 3.11's forgets a cancellation that comes together with the message
+        async with asyncio.timeout(max(deadline - time.monotonic(), 0.0)):
+            message = await self._receive()
+        self._is_arriving = bool(message.get("more_body", False))
+        return message
+
+    def _charged(self, message: Message) -> Message:
+        size = len(message.get("body", b""))
+        self.taken += size
+        self._bounds.bodies += size
+        if self.taken > self._settings.body_bytes:
+            raise _Refused(413, f"a body has at most {self._settings.body_bytes} bytes")
+        if self._bounds.bodies > self._settings.bodies_bytes:
+            raise _Refused(503, "the service has as many bodies in memory as it may")
+        return message
 
 
 def _is_address(name: str) -> bool:
@@ -152,11 +194,6 @@ def _name(netloc: str) -> str:
     return netloc.partition(":")[0].lower()
 
 
-async def _refuse(status: int, message: str, scope: Scope, receive: Receive, send: Send) -> None:
-    if scope["type"] == "websocket":
-        await receive()
-        await send({"type": "websocket.close", "code": 1008, "reason": message})
-        return
-    headers = {"Connection": "close", **({"Retry-After": "1"} if status in (429, 503) else {})}
-    response = JSONResponse({"error": {"kind": "refused", "message": message}}, status, headers)
-    await response(scope, receive, send)
+def _answer(refused: _Refused) -> JSONResponse:
+    headers = {"Connection": "close", **({"Retry-After": "1"} if refused.status in (429, 503) else {})}
+    return JSONResponse({"error": {"kind": "refused", "message": str(refused)}}, refused.status, headers)

@@ -23,6 +23,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._head_bytes = 0
+        self._is_in_body = False  # also of a request that was answered before its body had come
         self._head_timer: asyncio.TimerHandle | None = None
         self._reader_timer: asyncio.TimerHandle | None = None
 
@@ -42,12 +43,20 @@ class BoundedProtocol(HttpToolsProtocol):
         self._head_bytes += len(data)
         super().data_received(data)
         # SECURITY: the parser keeps whatever head it is sent: without a bound one connection takes all memory.
-        if self._head_timer is not None and self._head_bytes > HEAD_BYTES and not self.transport.is_closing():
+        is_head = self._head_timer is not None and not self._is_in_body
+        if is_head and self._head_bytes > HEAD_BYTES and not self.transport.is_closing():
             self.send_400_response("The head of the request is too large.")
+
+    def on_message_complete(self) -> None:
+        """Count a head from here on: what came before was the rest of a body that was answered early."""
+        super().on_message_complete()
+        self._is_in_body = False
+        self._head_bytes = 0
 
     def on_headers_complete(self) -> None:
         """Go on with a request whose head is whole."""
         self._head_has_come()
+        self._is_in_body = True
         super().on_headers_complete()
 
     def on_response_complete(self) -> None:

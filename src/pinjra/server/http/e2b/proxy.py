@@ -242,9 +242,12 @@ async def _relay(sandbox: Sandbox, port: int, scope: Scope, receive: Receive, se
         answering = asyncio.create_task(_send_answer(exchange, sandbox, send))
         try:
             await asyncio.wait({sending, answering}, return_when=asyncio.FIRST_COMPLETED)
-            if not answering.done() and sending.exception() is None and sending.result() == "left":
-                return
-            await answering
+            failure = sending.exception() if sending.done() else None
+            if not answering.done() and sending.done() and not isinstance(failure, OSError):
+                if failure is not None:
+                    raise failure
+                return  # the client has left
+            await answering  # also where the box takes no more: its answer may say why
         finally:
             for task in (sending, answering):
                 task.cancel()

@@ -11,6 +11,7 @@ import stat
 import tempfile
 import zlib
 from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import suppress
 from typing import Any
 from urllib.parse import quote
 
@@ -19,7 +20,7 @@ from connectrpc.errors import ConnectError
 from e2b.envd.filesystem import filesystem_pb as pb
 from e2b.envd.filesystem.filesystem_connect import Filesystem
 from protobuf.wkt import Timestamp
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
@@ -336,15 +337,23 @@ def _answered(handle: Callable[[Request], Any]) -> Callable[[Request], Any]:
         try:
             response: Response = await handle(request)
         except _Refused as error:
-            return _failure(error.status, str(error))
+            response = _failure(error.status, str(error))
         except OSError as error:
             status = 507 if error.errno in _FULL else 400
-            return _failure(status, f"{error.strerror}: {error.filename or ''}")
+            response = _failure(status, f"{error.strerror}: {error.filename or ''}")
         except (ValueError, KeyError, TypeError, zlib.error, EOFError) as error:
-            return _failure(400, str(error))
+            response = _failure(400, str(error))
+        await _let_arrive(request)
         return response
 
     return answer
+
+
+async def _let_arrive(request: Request) -> None:
+    """Pass over what is left of a body: who is cut off while sending does not read the answer."""
+    with suppress(RuntimeError, ClientDisconnect):  # it was read to its end; nobody waits for the answer
+        async for _ in request.stream():
+            pass
 
 
 _FULL = (28, 122, 27)  # ENOSPC, EDQUOT, EFBIG
