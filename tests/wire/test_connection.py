@@ -110,7 +110,7 @@ def test_what_may_not_be_said_now_is_refused(who: str, said: list[Message], why:
 
 def test_an_answer_of_another_kind_than_the_request_is_refused() -> None:
     pair = Pair()
-    pair.say(GetFile(request=1, name="a"))
+    pair.say(GetFile(request=1, name="a", size=1))
     with pytest.raises(ProtocolViolation, match="Done answers request 1"):
         pair.box_says(Done(request=1))
 
@@ -125,7 +125,7 @@ def test_an_answer_comes_once() -> None:
 
 def test_blobs_never_change_lanes() -> None:
     pair = Pair()
-    pair.say(GetFile(request=1, name="a"))
+    pair.say(GetFile(request=1, name="a", size=1))
     pair.say(Execute(run=1, code=""))
     forged = pair.guest.send(Finished(run=1, blobs=(b"forged",))).rsplit(b'["g"', 1)[0]
     pair.to_host(list(pair.supervisor.relay(forged)))

@@ -27,9 +27,9 @@ def test_files_go_in_and_out_over_the_worker(host):
     assert host.run("open('c', 'w').write('out!')\nopen('a/b.txt').read()") == "in"
     host.send(ListFiles(request=2))
     assert host.next(FileList).files == {"a/b.txt": 2, "c": 4}
-    host.send(GetFile(request=3, name="c"))
+    host.send(GetFile(request=3, name="c", size=100))
     assert host.next(FileData).blobs == (b"out!",)
-    host.send(GetFile(request=4, name="none"))
+    host.send(GetFile(request=4, name="none", size=100))
     assert host.next(Failed).kind == "not-found"
 
 
@@ -43,7 +43,7 @@ def files(request, tmp_path):
     ["../x", "/etc/passwd", "a//b", "", "a/../../x", "nul\0", "./x", "x" * 256, "a/" * 32 + "b", "\ud800"],
 )
 def test_a_name_that_is_no_plain_relative_path_is_refused_everywhere(files, name):
-    for act in (lambda: files.get(name, 10), lambda: files.put(name, b"")):
+    for act in (lambda: files.get(name, 0, 10), lambda: files.put(name, b"")):
         with pytest.raises(ScratchError, match="plain relative path") as caught:
             act()
         assert caught.value.kind == "refused"
@@ -54,20 +54,18 @@ def test_a_name_that_is_no_plain_relative_path_is_refused_everywhere(files, name
 def test_a_file_is_written_and_read_in_pieces_within_the_quota_everywhere(files):
     files.put("a/b", b"1234")
     files.put("a/b", b"56", 4)
-    assert files.get("a/b", 10) == b"123456"
-    assert (files.get_part("a/b", 2, 3), files.get_part("a/b", 9, 3)) == (b"345", b"")
+    assert files.get("a/b", 0, 10) == b"123456"
+    assert (files.get("a/b", 2, 3), files.get("a/b", 9, 3)) == (b"345", b"")
     assert files.sizes() == {"a/b": 6}
     refused = {
         "quota": lambda: files.put("c", bytes(995)),
         "refused": lambda: files.put("a/b", b"7", 5),
-        "not-found": lambda: files.get("a/c", 10),
+        "not-found": lambda: files.get("a/c", 0, 10),
     }
     for kind, act in refused.items():
         with pytest.raises(ScratchError) as caught:
             act()
         assert caught.value.kind == kind
-    with pytest.raises(ScratchError, match="larger than 5 bytes"):
-        files.get("a/b", 5)
 
 
 def test_a_link_is_not_followed_out_of_the_folder(scratch, tmp_path):
@@ -76,7 +74,7 @@ def test_a_link_is_not_followed_out_of_the_folder(scratch, tmp_path):
     os.symlink(tmp_path, tmp_path / "scratch" / "folder")
     for name in ("link", "folder/secret"):
         with pytest.raises(ScratchError):
-            scratch.get(name, 10)
+            scratch.get(name, 0, 10)
         with pytest.raises(ScratchError):
             scratch.put(name, b"overwritten")
     assert (tmp_path / "secret").read_bytes() == b"secret"
@@ -86,7 +84,7 @@ def test_a_link_is_not_followed_out_of_the_folder(scratch, tmp_path):
 def test_a_pipe_with_the_name_of_a_file_does_not_block(scratch, tmp_path):
     os.mkfifo(tmp_path / "scratch" / "pipe")
     with pytest.raises(ScratchError):
-        scratch.get("pipe", 10)
+        scratch.get("pipe", 0, 10)
     with pytest.raises(ScratchError):
         scratch.put("pipe", b"x")
 
@@ -108,8 +106,10 @@ def test_clear_empties_the_folder_and_leaves_what_links_point_to(scratch, tmp_pa
     assert (tmp_path / "outside" / "kept").exists()
 
 
-def test_a_file_larger_than_asked_for_is_refused(scratch):
-    scratch.put("a", b"x" * 100)
-    with pytest.raises(ScratchError, match="larger than 99 bytes"):
-        scratch.get("a", 99)
-    assert scratch.get("a", 100) == b"x" * 100
+def test_each_piece_of_a_file_counts_for_the_quota(scratch):
+    scratch.put("a", b"x" * 600)
+    scratch.put("a", b"x" * 300, 600)
+    with pytest.raises(ScratchError, match="does not fit into 1000 bytes"):
+        scratch.put("a", b"x" * 300, 900)
+    assert scratch.sizes() == {"a": 900}
+    scratch.put("a", b"x" * 100, 900)

@@ -37,14 +37,14 @@ class Outcome:
 
     Args:
         value: The guest's own object, not converted; None when the run failed.
-        operations: As the guard counts them; 0 without the guard.
+        operations: As the guard counts them; 0 without the guard; None where they were not counted.
         notes: Things to tell the model.
     """
 
     value: object = None
     error: GuestError | None = None
     is_final: bool = False
-    operations: int = 0
+    operations: int | None = 0
     notes: tuple[str, ...] = ()
 
 

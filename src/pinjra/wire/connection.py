@@ -23,15 +23,16 @@ from pinjra.wire.messages import (
     Answer,
     Assembler,
     Call,
-    Display,
     Execute,
     Finished,
     Hello,
     Init,
     Kill,
+    Kinds,
     Lost,
     Message,
-    Output,
+    OfRequest,
+    OfRun,
     Resume,
     Started,
     pack,
@@ -43,22 +44,14 @@ __all__ = ["GuestConnection", "HostConnection", "Relay", "State", "SupervisorCon
 State = Literal["hello", "init", "starting", "idle", "running", "closed"]
 
 _UP = frozenset({"idle", "running"})
-_ACCEPTS: Mapping[str, frozenset[str]] = {
-    "Hello": frozenset({"hello"}),
-    "Started": frozenset({"starting"}),
-    "Captured": _UP | {"starting"},
-    "Lost": _UP | {"starting"},
-    "Ack": _UP | {"starting", "init"},
-    "Failed": _UP | {"starting"},
-    "FileData": _UP,
-    "FileList": _UP,
-    "Done": _UP,
-    "Forked": _UP,
-    "Bound": _UP,
-    "Output": frozenset({"running"}),
-    "Display": frozenset({"running"}),
-    "Call": frozenset({"running"}),
-    "Finished": frozenset({"running"}),
+_IDLE = frozenset({"Captured", "Lost", "Ack", "Failed", "FileData", "FileList", "Done", "Forked", "Bound"})
+_ACCEPTS: Mapping[State, frozenset[str]] = {
+    "hello": frozenset({"Hello"}),
+    "init": frozenset({"Ack"}),
+    "starting": frozenset({"Started", "Captured", "Lost", "Ack", "Failed"}),
+    "idle": _IDLE,
+    "running": _IDLE | {"Output", "Display", "Call", "Finished"},
+    "closed": frozenset(),
 }
 _MAY_SAY: Mapping[str, frozenset[str]] = {
     "Init": frozenset({"init"}),
@@ -77,7 +70,6 @@ _ANSWERS: Mapping[str, frozenset[str]] = {
     "Fork": frozenset({"Forked", "Failed"}),
 }
 _TO_GUEST = frozenset(TO_GUEST)
-_ANSWER_KINDS = frozenset().union(*_ANSWERS.values())
 _MARK_BYTES = 80  # longest resume mark
 
 
@@ -117,7 +109,7 @@ class HostConnection:
             raise InternalError(f"{kind} may not be sent in state {self.state!r}")
         self._note(kind, message)
         lane = "g" if kind in _TO_GUEST else "c"
-        data = self._stream.number_all(lane, pack(message, raw=self._raw))
+        data = self._stream.number(lane, *pack(message, raw=self._raw))
         if type(message) is Init:
             self._raw = self._reader.raw = message.raw
         return data
@@ -134,9 +126,8 @@ class HostConnection:
                 raise InternalError(f"call {message.call} is not open")
         elif type(message) is Kill:
             self.open_kills.add(message.kill)
-        elif kind in _ANSWERS:
-            request: int = getattr(message, "request")  # noqa: B009 (every class of the table has it)
-            self._requests[request] = _ANSWERS[kind]
+        elif isinstance(message, OfRequest):
+            self._requests[message.request] = _ANSWERS[kind]
         elif kind == "Close":
             self.state = "closed"
 
@@ -186,16 +177,15 @@ class HostConnection:
 
     def _check(self, message: Message) -> None:
         kind = type(message).__name__
-        if self.state not in _ACCEPTS[kind]:
+        if kind not in _ACCEPTS[self.state]:
             refuse(f"{kind} while {self.state}")
-        if kind in _ANSWER_KINDS:
-            self._on_answer(kind, message)
+        if isinstance(message, OfRequest):
+            self._on_answer(kind, message.request)
         act = _ACTS.get(kind)
         if act is not None:
             act(self, message)
 
-    def _on_answer(self, kind: str, message: Message) -> None:
-        request: int = getattr(message, "request")  # noqa: B009 (every class of the table has it)
+    def _on_answer(self, kind: str, request: int) -> None:
         if kind == "Failed" and request == 0 and self.state == "starting":
             return
         if kind not in self._requests.pop(request, frozenset()):
@@ -209,7 +199,7 @@ class HostConnection:
     def _on_started(self, _message: Started) -> None:
         self.state = "idle"
 
-    def _on_run_message(self, message: Output | Display | Call) -> None:
+    def _on_run_message(self, message: OfRun) -> None:
         if message.run != self.run:
             refuse(f"a message of run {message.run} while {self.run} is open")
 
@@ -284,7 +274,7 @@ class SupervisorConnection:
 
     def send(self, message: Message) -> bytes:
         """Return the bytes that say `message` to the host, on the control lane."""
-        return self._stream.number_all("c", pack(message, raw=self._raw))
+        return self._stream.number("c", *pack(message, raw=self._raw))
 
     def take_reply(self) -> bytes:
         """Return what the protocol itself owes the host now (an acknowledgement, a resend); b"" for nothing."""
@@ -341,7 +331,7 @@ class SupervisorConnection:
         for frame in self._guest.feed(data):
             if frame.rest.startswith(b'"Finished"'):
                 self.run_open = False
-            yield self._stream.number("g", *self._as_agreed(frame))
+            yield self._stream.number("g", self._as_agreed(frame))
 
     def _as_agreed(self, frame: Frame) -> tuple[bytes, bytes | memoryview]:
         """Return the frame as the stream to the host can carry it: raw bodies become base64 on text streams."""
@@ -363,10 +353,10 @@ class SupervisorConnection:
 class GuestConnection:
     """The interpreter's side: messages of the guest's lane, on its socket to the supervisor."""
 
-    def __init__(self, *, limits: WireLimits | None = None) -> None:
+    def __init__(self, kinds: Kinds = TO_GUEST) -> None:
         self._reader = FrameReader(numbered=False, raw=True)
         # Long messages of the host are the host's own will.
-        self._assembler = Assembler(TO_GUEST, limits or WireLimits(message_bytes=1 << 30))
+        self._assembler = Assembler(kinds, WireLimits(message_bytes=1 << 30))
 
     def send(self, message: Message) -> bytes:
         """Return the bytes that say `message`."""

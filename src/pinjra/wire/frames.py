@@ -15,7 +15,7 @@ import binascii
 import json
 import re
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple, NoReturn, cast
 
@@ -326,24 +326,16 @@ class NumberedStream:
         """Return whether so much is unacknowledged that this side should not send more."""
         return self._kept_bytes > KEEP_BYTES
 
-    def number(self, lane: str, rest: bytes, body: bytes | memoryview) -> bytes:
-        """Return one frame with its numbers."""
-        self.sent += 1
-        self._owed_frames = self._owed_bytes = 0
-        data = b"".join((b'["%s",%d,%d,' % (lane.encode(), self.sent, self.seen), rest, body))
-        if self.keep:
-            self._kept.append((self.sent, data))
-            self._kept_bytes += len(data)
-        return data
-
-    def number_all(self, lane: str, parts: Iterable[tuple[bytes, bytes | memoryview]]) -> bytes:
-        """Return the frames of one message with their numbers; large blobs are copied once."""
-        if self.keep:
-            return b"".join([self.number(lane, rest, body) for rest, body in parts])
+    def number(self, lane: str, *parts: tuple[bytes, bytes | memoryview]) -> bytes:
+        """Return frames, of which each is (rest, body), with their numbers; large blobs are copied once."""
         pieces: list[bytes | memoryview] = []
         for rest, body in parts:
             self.sent += 1
-            pieces += (b'["%s",%d,%d,' % (lane.encode(), self.sent, self.seen), rest, body)
+            frame = (b'["%s",%d,%d,' % (lane.encode(), self.sent, self.seen), rest, body)
+            if self.keep:
+                self._kept.append((self.sent, b"".join(frame)))
+                self._kept_bytes += len(self._kept[-1][1])
+            pieces += frame
         self._owed_frames = self._owed_bytes = 0
         return b"".join(pieces)
 
@@ -374,7 +366,7 @@ class NumberedStream:
     def take_reply(self) -> bytes:
         """Return the resend that was asked for, and an acknowledgement when one is owed."""
         if self.keep and (self._owed_frames >= ACK_FRAMES or self._owed_bytes >= ACK_BYTES):
-            self._reply.append(self.number("c", b'"Ack",{}]\n', b""))
+            self._reply.append(self.number("c", (b'"Ack",{}]\n', b"")))
         reply, self._reply = self._reply, []
         return b"".join(reply)
 

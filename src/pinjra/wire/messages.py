@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, dataclass, field, fields
-from typing import Union
+from typing import TYPE_CHECKING, Union
 
 from pinjra.core.errors import ProtocolViolation
 from pinjra.wire.frames import (
@@ -30,16 +30,16 @@ from pinjra.wire.frames import (
     refuse,
 )
 
-__all__ = [
-    "FROM_GUEST",
-    "FROM_SUPERVISOR",
-    "PROTOCOL",
-    "TO_GUEST",
-    "TO_SUPERVISOR",
-    "Assembler",
-    "Message",
-    "pack",
-]
+if TYPE_CHECKING:
+    from typing import dataclass_transform
+else:  # Python 3.10 has none
+
+    def dataclass_transform(**_options):
+        """Say nothing to nobody."""
+        return lambda cls: cls
+
+
+__all__ = ["PROTOCOL", "Assembler", "Message", "OfRequest", "OfRun", "kinds", "pack"]
 
 PROTOCOL = 1  # the number that `Hello` names
 
@@ -47,17 +47,33 @@ PROTOCOL = 1  # the number that `Hello` names
 Value = Union[None, bool, int, float, str, list["Value"], dict[str, "Value"]]  # noqa: UP007 (forward references)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Message:
+@dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(field,))
+class _Data:
+    def __init_subclass__(cls) -> None:
+        dataclass(frozen=True, kw_only=True)(cls)
+
+
+class Message(_Data):
     """Base of all messages; `blobs` are the raw bytes that the message's values refer to by position."""
 
     blobs: tuple[bytes, ...] = field(default=(), repr=False)
 
 
+class OfRequest(Message):
+    """What has the number of a request: itself, or its answer."""
+
+    request: int
+
+
+class OfRun(Message):
+    """What belongs to one run."""
+
+    run: int
+
+
 # ---------------------------------------------------------------- control lane: host -> supervisor
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Init(Message):
     """First frame of all. The whole configuration: nothing comes by environment or argv."""
 
@@ -75,14 +91,12 @@ class Init(Message):
     env: tuple[str, ...] = ()  # "NAME=value" for guest code, besides what every box has
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Interrupt(Message):
     """Stop the run now: SIGINT first, SIGKILL and rollback after `grace_seconds`."""
 
     grace_seconds: float = 0.2
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Kill(Message):
     """Kill the interpreter now and go back to the checkpoint.
 
@@ -94,47 +108,33 @@ class Kill(Message):
     kill: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PutFile(Message):
+class PutFile(OfRequest):
     """Write one scratch file; `blobs[0]` is its content, or what follows the first `offset` bytes, which are there."""
 
-    request: int
     name: str
     offset: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GetFile(Message):
-    """Ask for one scratch file, or for `size` bytes of it from `offset` on (fewer at its end)."""
+class GetFile(OfRequest):
+    """Ask for `size` bytes of one scratch file from `offset` on (fewer at its end)."""
 
-    request: int
     name: str
+    size: int
     offset: int = 0
-    size: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ListFiles(Message):
+class ListFiles(OfRequest):
     """Ask for names and sizes of the scratch files."""
 
-    request: int
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reset(Message):
+class Reset(OfRequest):
     """Replace the interpreter by a fresh one and empty the scratch folder. Answered by `Done`."""
 
-    request: int
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fork(Message):
+class Fork(OfRequest):
     """Make an independent session with the same state. Answered by `Forked` or `Failed`."""
 
-    request: int
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Resume(Message):
     """After the stream was cut: resend everything after frame `last_seen`, behind a line that has `token` in it.
 
@@ -145,12 +145,10 @@ class Resume(Message):
     token: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Ack(Message):
     """Nothing to say but the acknowledgement in the frame (either way)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Close(Message):
     """End the session."""
 
@@ -158,7 +156,6 @@ class Close(Message):
 # ---------------------------------------------------------------- control lane: supervisor -> host
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Hello(Message):
     """First frame of the worker, before `Init` was read: what it is."""
 
@@ -170,12 +167,10 @@ class Hello(Message):
     missing: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Started(Message):
     """`Init` was understood and the interpreter is up."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Captured(Message):
     """Bytes that something in the box wrote to descriptor 1 or 2, as text (UTF-8, bad bytes replaced).
 
@@ -188,7 +183,6 @@ class Captured(Message):
     file_bytes: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Lost(Message):
     """The interpreter died. A run in progress is over.
 
@@ -204,76 +198,56 @@ class Lost(Message):
     memory_peak_bytes: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FileData(Message):
+class FileData(OfRequest):
     """Answer to `GetFile`: `blobs[0]` is the content."""
 
-    request: int
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FileList(Message):
+class FileList(OfRequest):
     """Answer to `ListFiles`."""
 
-    request: int
     files: dict[str, int]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Done(Message):
+class Done(OfRequest):
     """The request was carried out."""
 
-    request: int
 
+class Failed(OfRequest):
+    """The request was not carried out. `kind`: "not-found", "refused", "quota", "error". OfRequest 0: `Init` itself."""
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Failed(Message):
-    """The request was not carried out. `kind`: "not-found", "refused", "quota", "error". Request 0: `Init` itself."""
-
-    request: int
     kind: str
     message: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Forked(Message):
+class Forked(OfRequest):
     """Answer to `Fork`: the new session waits on the stream that came with the request."""
-
-    request: int
 
 
 # ---------------------------------------------------------------- guest lane: host -> interpreter
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GrantTools(Message):
+class GrantTools(OfRequest):
     """Bind stubs for these host functions. `tools`: name -> {"doc": str, "async": bool}."""
 
-    request: int
     tools: dict[str, dict[str, str | bool]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SetVariables(Message):
+class SetVariables(OfRequest):
     """Set guest variables; `values` is a codec tree of a dict."""
 
-    request: int
     values: Value
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Execute(Message):
+class Execute(OfRun):
     """Run code, or a program. Answered by `Finished` (or `Lost` on the control lane).
 
     `argv`: start this program instead of running code; `blobs[0]` is its standard input, and its exit status the value.
     """
 
-    run: int
     code: str
     argv: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Answer(Message):
     """The answer to a `Call`: a value, or the type and message of an exception."""
 
@@ -286,42 +260,34 @@ class Answer(Message):
 # ---------------------------------------------------------------- guest lane: interpreter -> host
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bound(Message):
+class Bound(OfRequest):
     """Answer to `GrantTools` and `SetVariables`; `problem` is "" when all went well."""
 
-    request: int
     problem: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Output(Message):
+class Output(OfRun):
     """Text that guest code printed, in order, as it is produced: of a worker in one process, which has nobody to capture it."""
 
-    run: int
     stream: str
     text: str
     file: str = ""  # as in `Captured`
     file_bytes: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Display(Message):
+class Display(OfRun):
     """Something to look at: `blobs[0]` is its bytes."""
 
-    run: int
     media_type: str
     name: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Call(Message):
+class Call(OfRun):
     """Guest code calls a host function. `call` counts 1, 2, 3 … over the session's life.
 
     `concurrent`: others may be open at the same time (async or threads); otherwise the guest waits for this one.
     """
 
-    run: int
     call: int
     name: str
     args: Value
@@ -329,11 +295,9 @@ class Call(Message):
     concurrent: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finished(Message):
+class Finished(OfRun):
     """The run is over. Either `error` (fields of GuestError) or `value`."""
 
-    run: int
     value: Value = None
     is_final: bool = False
     error: dict[str, str | int | bool | None] | None = None
@@ -349,18 +313,15 @@ class Finished(Message):
 Kinds = Mapping[str, type[Message]]
 
 
-def _kinds(*classes: type[Message]) -> Kinds:
+def kinds(*classes: type[Message]) -> dict[str, type[Message]]:
+    """Return the classes by their names."""
     return {cls.__name__: cls for cls in classes}
 
 
-TO_SUPERVISOR = _kinds(
-    Init, Interrupt, Kill, PutFile, GetFile, ListFiles, Reset, Fork, Resume, Ack, Close
-)  # fmt: skip
-FROM_SUPERVISOR = _kinds(
-    Hello, Started, Captured, Lost, FileData, FileList, Done, Failed, Forked, Ack
-)  # fmt: skip
-TO_GUEST = _kinds(GrantTools, SetVariables, Execute, Answer)
-FROM_GUEST = _kinds(Bound, Output, Display, Call, Finished)
+TO_SUPERVISOR = kinds(Init, Interrupt, Kill, PutFile, GetFile, ListFiles, Reset, Fork, Resume, Ack, Close)
+FROM_SUPERVISOR = kinds(Hello, Started, Captured, Lost, FileData, FileList, Done, Failed, Forked, Ack)
+TO_GUEST = kinds(GrantTools, SetVariables, Execute, Answer)
+FROM_GUEST = kinds(Bound, Output, Display, Call, Finished)
 
 Check = Callable[[object], bool]
 
@@ -417,7 +378,6 @@ class _Shape:
     """What `to_fields` and `from_fields` need to know of one message class."""
 
     checks: Mapping[str, Check]
-    tuples: frozenset[str]
     required: frozenset[str]
     defaults: Mapping[str, object]
 
@@ -426,7 +386,6 @@ def _shape(cls: type[Message]) -> _Shape:
     own = [f for f in fields(cls) if f.name != "blobs"]
     return _Shape(
         checks={f.name: _CHECKS[str(f.type)] for f in own},
-        tuples=frozenset(f.name for f in own if f.type == "tuple[str, ...]"),
         required=frozenset(f.name for f in own if f.default is MISSING),
         defaults={f.name: f.default for f in own},
     )
@@ -469,7 +428,7 @@ def from_fields(kind: str, tree: object, blobs: tuple[bytes, ...], kinds: Kinds)
             raise ProtocolViolation(f"{kind}: unknown field {glimpse(name, 60)}")
         if not check(value):
             raise ProtocolViolation(f"{kind}: field {name!r} has a wrong value {glimpse(value, 60)}")
-        if name in shape.tuples:
+        if check is _is_texts:
             tree[name] = tuple(value)
     return cls(**tree, blobs=blobs)
 

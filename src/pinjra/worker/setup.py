@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import socket
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from pinjra.wire.messages import Init
 
-__all__ = ["ForkedResources", "SessionSetup", "Workplace"]
+__all__ = ["SessionSetup", "Sockets", "Workplace"]
 
 
 @dataclass(frozen=True)
@@ -23,14 +24,23 @@ class Workplace:
     captured: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True)
-class ForkedResources:
-    """What an interpreter shares with its supervisor from its fork on."""
+class Sockets(NamedTuple):
+    """The ends, of one side, of what leads from a supervisor to its interpreter; see `supervisor.process`."""
 
-    supervisor: int
     stream: socket.socket
     side: socket.socket
     wake: socket.socket
+
+    @classmethod
+    def pairs(cls) -> tuple[Sockets, Sockets]:
+        """Return new ends of both sides: those of the supervisor, and those of the interpreter."""
+        ours, theirs = zip(*(socket.socketpair() for _each in cls._fields), strict=True)
+        return cls(*ours), cls(*theirs)
+
+    def close(self) -> None:
+        """Close the ends."""
+        for each in self:
+            each.close()
 
 
 @dataclass(frozen=True)
@@ -38,9 +48,12 @@ class SessionSetup:
     """What an interpreter begins with.
 
     Args:
+        supervisor: Its process.
         grants: The GrantTools messages of earlier interpreters, to be carried out without an answer.
     """
 
+    supervisor: int
+    sockets: Sockets
     init: Init
     place: Workplace
     grants: bytes = b""

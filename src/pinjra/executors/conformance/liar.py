@@ -54,7 +54,7 @@ class Liar:
 
     def frame(self, lane: str, text: bytes) -> bytes:
         """Return the next frame, of whatever text."""
-        return self.host._stream.number(lane, text + b"\n", b"")
+        return self.host._stream.number(lane, (text + b"\n", b""))
 
     def say(self, message: Message) -> None:
         """Say something as the interpreter."""

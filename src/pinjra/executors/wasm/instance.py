@@ -241,7 +241,7 @@ class Lane(SupervisorConnection):
             self.unbound.discard(message.request)
         self.run_open = self.run_open and kind != "Finished"
         for frame in held:
-            yield self._stream.number("g", *self._as_agreed(frame))
+            yield self._stream.number("g", self._as_agreed(frame))
 
     def _assembled(self, held: list[Frame]) -> Message:
         assembler = Assembler(_TAKEN, self._limits)
@@ -267,7 +267,7 @@ class Lane(SupervisorConnection):
             return False
         data, self._asked = b"".join(self._asked), []
         if kind[1] in (b"GrantTools", b"SetVariables"):
-            for message in GuestConnection(limits=WireLimits(message_bytes=1 << 30)).receive_data(data):
+            for message in GuestConnection().receive_data(data):
                 self._note_binding(message)
         return kind[1] == b"Execute"
 

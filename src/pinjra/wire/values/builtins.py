@@ -282,11 +282,7 @@ def _take_exception(decoder: Decoder, tree: list[Value], depth: int) -> object:
         return found if type(found) is Opaque else refuse("not the arguments of an exception", tree)
     try:
         return _EXCEPTIONS[kind](*found)
-    except (
-        KeyError,
-        TypeError,
-        ValueError,
-    ):  # of a class of the other side's own, or of one that wants other arguments
+    except (KeyError, TypeError, ValueError):  # of a class that is not here, or wants other arguments
         return ForeignException(kind, *found)
 
 

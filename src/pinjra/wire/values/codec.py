@@ -18,7 +18,7 @@ for _decoding in (builtins, times, numpy, pandas, images):
     coding.DECODERS.update(_decoding.DECODE)
 coding.BASES += builtins.INHERIT
 coding.BASE_TESTS += [*images.BASE_TESTS, *enums_and_dataclasses.BASE_TESTS]
-coding.LEARNERS += [numpy.learn, pandas.learn]
+coding.LEARNERS.update(numpy=numpy.learn, pandas=pandas.learn)
 
 
 def encode(

@@ -13,12 +13,13 @@ checked for crafted collisions, and any error of a constructor is a `ProtocolVio
 
 from __future__ import annotations
 
+import importlib
 import math
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from types import GetSetDescriptorType
+from types import GetSetDescriptorType, ModuleType
 
 from pinjra.core.errors import ProtocolViolation
 from pinjra.core.values import Opaque
@@ -39,6 +40,7 @@ PIXEL = 0.03  # when it is used; with its memory in mind
 
 EncodeHandler = Callable[..., Value]  # (encoder, value, depth)
 DecodeHandler = Callable[["Decoder", list[Value], int], object]
+BaseTest = tuple[Callable[[type], bool], EncodeHandler]
 
 
 class EncodeError(ValueError):
@@ -208,8 +210,11 @@ class Encoder(_Budget):
 
     def _inherited(self, cls: type) -> EncodeHandler:
         """Return the handler of the nearest known base class of an unknown class."""
-        for learn in LEARNERS:
-            learn()
+        for name, learn in LEARNERS.items():
+            module = loaded(name)
+            if module is not None and module not in _LEARNED:
+                _LEARNED.append(module)
+                learn()
         found = ENCODERS.get(id(cls))
         if found is not None:
             return found
@@ -271,11 +276,7 @@ class Decoder(_Budget):
         return tree
 
     def hashables(self, items: list[object]) -> list[object]:
-        """Return `items` when they may go into one hash table.
-
-        Raises:
-            ProtocolViolation: Their hashes collide by design (the worker's fault).
-        """
+        """Return `items` when they may go into one hash table; otherwise, where they collide by design, refuse them."""
         # SECURITY: number hashes are not seeded; n keys with one hash cost n² comparisons (CPython's set and dict).
         hashes = list(map(hash, items))
         twice = len(hashes) - len(set(hashes))
@@ -309,10 +310,11 @@ class Decoder(_Budget):
 ENCODERS: dict[int, EncodeHandler] = {}
 DECODERS: dict[str, DecodeHandler] = {}
 BASES: list[tuple[type, EncodeHandler]] = []  # handlers of classes that inherit from builtin types
-BASE_TESTS: list[
-    tuple[Callable[[type], bool], EncodeHandler]
-] = []  # for classes known by their looks: see `records`
-LEARNERS: list[Callable[[], None]] = []  # add the types of a library to ENCODERS once it is imported
+BASE_TESTS: list[BaseTest] = []  # of classes known by their looks
+LEARNERS: dict[
+    str, Callable[[], None]
+] = {}  # by name of a library: adds its types to ENCODERS, once it is imported
+_LEARNED: list[ModuleType] = []
 
 
 def register(types: Iterable[type], handler: EncodeHandler) -> None:
@@ -325,11 +327,34 @@ def register(types: Iterable[type], handler: EncodeHandler) -> None:
 _ALIVE: list[type] = []
 
 
-def loaded(name: str) -> object:
+def loaded(name: str) -> ModuleType | None:
     """Return a module when it is imported already, else None; never imports (import runs code)."""
     module = sys.modules.get(name)
     spec = getattr(module, "__spec__", None)
     return None if getattr(spec, "_initializing", False) else module
+
+
+class Late:
+    """A library in whose place this stands is imported when something of it is wanted."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(importlib.import_module(self._name), name)
+
+
+def needing(name: str, handler: DecodeHandler, instead: DecodeHandler) -> DecodeHandler:
+    """Return `handler` where a library is installed, else what gives something in the value's place."""
+
+    def take(decoder: Decoder, tree: list[Value], depth: int) -> object:
+        try:
+            importlib.import_module(name)
+        except ImportError:
+            return instead(decoder, tree, depth)
+        return handler(decoder, tree, depth)
+
+    return take
 
 
 # ---------------------------------------------------------------- shared by the handlers
@@ -369,22 +394,14 @@ def encode_opaque(encoder: Encoder, value: Opaque, _depth: int) -> Value:
 
 
 def whole(value: object, low: int, high: int) -> int:
-    """Return `value` when it is an int between the bounds, which are in.
-
-    Raises:
-        ProtocolViolation: It is not (the worker's fault).
-    """
+    """Return `value` when it is an int between the bounds, which are in; otherwise refuse it."""
     if type(value) is not int or not low <= value <= high:
         refuse(f"not a whole number from {low} to {high}", value)
     return value
 
 
 def text(value: object, most: int = REPR_CHARS) -> str:
-    """Return `value` when it is a string of at most so many characters.
-
-    Raises:
-        ProtocolViolation: It is not (the worker's fault).
-    """
+    """Return `value` when it is a string of at most so many characters; otherwise refuse it."""
     if type(value) is not str or len(value) > most:
         refuse(f"not a text of at most {most} characters", value)
     return value

@@ -8,7 +8,7 @@ from types import GetSetDescriptorType, MappingProxyType, MemberDescriptorType
 
 from pinjra.wire.messages import Value
 from pinjra.wire.values.builtins import encode_named
-from pinjra.wire.values.coding import TYPE, EncodeHandler, Encoder, mro, type_name
+from pinjra.wire.values.coding import TYPE, BaseTest, Encoder, mro, type_name
 
 __all__ = ["BASE_TESTS"]
 
@@ -91,7 +91,7 @@ def _named_tuple(encoder: Encoder, value: tuple[object, ...], depth: int) -> Val
     return encode_named(encoder, type_name(type(value)), fields, value, depth)
 
 
-BASE_TESTS: list[tuple[Callable[[type], bool], EncodeHandler]] = [
+BASE_TESTS: list[BaseTest] = [
     (_is_enum, _enum),
     (_is_dataclass, _dataclass),
     (_is_model, _model),

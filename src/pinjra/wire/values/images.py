@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from pinjra.core.values import Opaque
 from pinjra.wire.frames import refuse
 from pinjra.wire.messages import Value
-from pinjra.wire.values.coding import PIXEL, DecodeHandler, Decoder, EncodeHandler, Encoder, loaded, mro
+from pinjra.wire.values.coding import (
+    PIXEL,
+    BaseTest,
+    DecodeHandler,
+    Decoder,
+    Encoder,
+    loaded,
+    mro,
+    needing,
+)
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -42,11 +51,9 @@ def _image(encoder: Encoder, value: Image.Image, depth: int) -> Value:
 
 
 def _take_image(decoder: Decoder, tree: list[Value], _depth: int) -> object:
+    from PIL import Image
+
     data = decoder.blob(tree[1])
-    try:
-        from PIL import Image
-    except ImportError:
-        return Opaque("Image", f"pillow is not installed here: PNG of {len(data)} bytes")
     # SECURITY: the size in the header is checked before Pillow sees the file; pixels are decoded when they are used.
     if data[:8] != _SIGNATURE or data[12:16] != b"IHDR":
         refuse("not a PNG")
@@ -75,5 +82,9 @@ def _plain_png(data: bytes) -> bytes:
     return b"".join(kept)
 
 
-BASE_TESTS: list[tuple[Callable[[type], bool], EncodeHandler]] = [(_is_image, _image)]
-DECODE: Mapping[str, DecodeHandler] = {"im": _take_image}
+def _image_without_pillow(decoder: Decoder, tree: list[Value], _depth: int) -> object:
+    return Opaque("Image", f"pillow is not installed here: PNG of {len(decoder.blob(tree[1]))} bytes")
+
+
+BASE_TESTS: list[BaseTest] = [(_is_image, _image)]
+DECODE: Mapping[str, DecodeHandler] = {"im": needing("PIL", _take_image, _image_without_pillow)}

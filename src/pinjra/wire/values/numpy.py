@@ -12,10 +12,21 @@ from typing import TYPE_CHECKING
 from pinjra.core.values import Opaque
 from pinjra.wire.frames import refuse
 from pinjra.wire.messages import Value
-from pinjra.wire.values.coding import DecodeHandler, Decoder, Encoder, loaded, register, text, whole
+from pinjra.wire.values.coding import (
+    DecodeHandler,
+    Decoder,
+    Encoder,
+    Late,
+    needing,
+    register,
+    text,
+    whole,
+)
 
 if TYPE_CHECKING:
     import numpy as np
+else:
+    np = Late("numpy")
 
 __all__ = ["DECODE", "learn"]
 
@@ -25,17 +36,10 @@ _DTYPE = re.compile(
 )
 _KINDS = "biufcSUmM"
 _AXES = 32
-_known: list[object] = []
 
 
 def learn() -> None:
-    """Add numpy's types to the encoder's table once numpy is there."""
-    numpy = loaded("numpy")
-    if numpy is None or numpy in _known:
-        return
-    _known.append(numpy)
-    import numpy as np
-
+    """Add numpy's types to the encoder's table."""
     scalars: set[type] = {np.dtype(code).type for code in "?bBhHiIlLqQefdFDSU"}
     register(scalars | {np.datetime64, np.timedelta64}, encode_scalar)
     register([np.ndarray], encode_array)
@@ -67,11 +71,7 @@ def encode_scalar(encoder: Encoder, value: np.generic, depth: int) -> Value:
 
 
 def check_dtype(code: Value) -> str:
-    """Return a dtype's code when it is of a kind that may cross.
-
-    Raises:
-        ProtocolViolation: It is not (the worker's fault).
-    """
+    """Return a dtype's code when it is of a kind that may cross; otherwise refuse it."""
     if _DTYPE.fullmatch(text(code, 40)) is None:
         refuse("a dtype that may not cross", code)
     return text(code, 40)
@@ -80,10 +80,6 @@ def check_dtype(code: Value) -> str:
 def _take_array(decoder: Decoder, tree: list[Value], _depth: int) -> object:
     _tag, code, shape, position = tree
     data = decoder.blob(position)
-    try:
-        import numpy as np
-    except ImportError:
-        return Opaque("ndarray", f"numpy is not installed here: array of {code!r:.40}, {len(data)} bytes")
     dtype: np.dtype = np.dtype(check_dtype(code))
     if type(shape) is not list or len(shape) > _AXES:
         refuse("not a shape", shape)
@@ -98,8 +94,6 @@ def _take_array(decoder: Decoder, tree: list[Value], _depth: int) -> object:
 
 def _check_bits(array: np.ndarray) -> None:
     """Refuse bytes that are no value of the dtype: numpy's own loops take them on trust."""
-    import numpy as np
-
     flat = array.reshape(-1)
     if array.size and array.dtype.kind == "b" and flat.view(np.uint8).max() > 1:
         refuse("a truth value that is neither 0 nor 1")
@@ -109,13 +103,9 @@ def _check_bits(array: np.ndarray) -> None:
             refuse("a character beyond Unicode")
 
 
-def _take_scalar(decoder: Decoder, tree: list[Value], depth: int) -> object:
-    _tag, code, packed, plain = tree
+def _take_scalar(_decoder: Decoder, tree: list[Value], _depth: int) -> object:
+    _tag, code, packed, _plain = tree
     data = binascii.a2b_base64(text(packed, 64))
-    try:
-        import numpy as np
-    except ImportError:
-        return decoder.value(plain, depth)
     dtype = _dtype(text(code, 40))
     if len(data) != dtype.itemsize:
         refuse("a scalar of another size than its dtype", tree)
@@ -127,18 +117,21 @@ def _take_scalar(decoder: Decoder, tree: list[Value], depth: int) -> object:
 
 @lru_cache(256)
 def _dtype(code: str) -> np.dtype:
-    import numpy as np
-
     return np.dtype(check_dtype(code))
 
 
 def _take_dtype(_decoder: Decoder, tree: list[Value], _depth: int) -> object:
-    _tag, code = tree
-    try:
-        import numpy as np
-    except ImportError:
-        return Opaque("dtype", f"dtype({code!r:.40})")
-    return np.dtype("O") if code == "|O" else np.dtype(check_dtype(code))
+    return np.dtype("O") if tree[1] == "|O" else np.dtype(check_dtype(tree[1]))
 
 
-DECODE: Mapping[str, DecodeHandler] = {"nd": _take_array, "ns": _take_scalar, "nt": _take_dtype}
+def _array_without_numpy(decoder: Decoder, tree: list[Value], _depth: int) -> object:
+    _tag, code, _shape, position = tree
+    size = len(decoder.blob(position))
+    return Opaque("ndarray", f"numpy is not installed here: array of {code!r:.40}, {size} bytes")
+
+
+DECODE: Mapping[str, DecodeHandler] = {
+    "nd": needing("numpy", _take_array, _array_without_numpy),
+    "ns": needing("numpy", _take_scalar, lambda decoder, tree, depth: decoder.value(tree[3], depth)),
+    "nt": needing("numpy", _take_dtype, lambda _d, tree, _depth: Opaque("dtype", f"dtype({tree[1]!r:.40})")),
+}

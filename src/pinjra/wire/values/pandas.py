@@ -13,11 +13,23 @@ from typing import TYPE_CHECKING
 from pinjra.core.values import Opaque
 from pinjra.wire.frames import refuse
 from pinjra.wire.messages import Value
-from pinjra.wire.values.coding import COLUMN, DecodeHandler, Decoder, Encoder, loaded, register, text, whole
+from pinjra.wire.values.coding import (
+    COLUMN,
+    DecodeHandler,
+    Decoder,
+    Encoder,
+    Late,
+    needing,
+    register,
+    text,
+    whole,
+)
 
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
+else:
+    np, pd = Late("numpy"), Late("pandas")
 
 __all__ = ["DECODE", "learn"]
 
@@ -35,21 +47,14 @@ _CATEGORIES = 1 << 13
 _PAIR = 0.006  # microseconds of one comparison of pandas' hash tables
 # SECURITY: by other names ("dateutil//home/…") pandas opens files
 _ZONE = re.compile(r"(?!dateutil)[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+){0,2}|UTC[+-]\d\d:\d\d(:\d\d)?")
-_known: list[object] = []
 
 
 def learn() -> None:
-    """Add pandas' types to the encoder's table once pandas is there."""
-    pandas = loaded("pandas")
-    if pandas is None or pandas in _known:
-        return
-    _known.append(pandas)
-    import pandas as pd
-
+    """Add pandas' types to the encoder's table."""
     register([pd.DataFrame], _frame)
     register([pd.Series], _series)
-    register([pd.Index, pd.RangeIndex, pd.MultiIndex, pd.DatetimeIndex, pd.TimedeltaIndex], _index_value)
-    register([pd.CategoricalIndex], _index_value)
+    index_kinds = (pd.RangeIndex, pd.MultiIndex, pd.DatetimeIndex, pd.TimedeltaIndex, pd.CategoricalIndex)
+    register([pd.Index, *index_kinds], lambda e, value, depth: ["ix", _index(e, value, depth)])
     register([pd.Timestamp], _timestamp)
     register([pd.Timedelta], _timedelta)
     register([type(pd.NaT)], lambda e, _v, _d: ["pn", "NaT"])
@@ -85,23 +90,15 @@ def _column(encoder: Encoder, values: pd.Series | pd.Index, depth: int) -> Value
         codes = values.cat.codes.to_numpy() if hasattr(values, "cat") else values.codes
         kinds = _column(encoder, dtype.categories, depth + 1)
         return ["k", encoder.add(codes, depth + 2), kinds, bool(dtype.ordered)]
-    is_str = name == "str"  # of pandas 3: missing ones are NaN
+    is_str, missing = name == "str", pd.NA  # "str" is of pandas 3: missing ones are NaN
     items = [
-        None if item is _na() or (is_str and item != item) else item
+        None if item is missing or (is_str and item != item) else item
         for item in values.astype(object).tolist()
     ]
     return ["v", encoder.add(items, depth + 2), name if name in _NULLABLE or is_str else ""]
 
 
-def _na() -> object:
-    import pandas as pd
-
-    return pd.NA
-
-
 def _index(encoder: Encoder, index: pd.Index, depth: int) -> Value:
-    import pandas as pd
-
     encoder.work("columns of tables", COLUMN)
     if type(index) is pd.RangeIndex:
         parts: list[Value] = [int(index.start), int(index.stop), int(index.step)]
@@ -111,10 +108,6 @@ def _index(encoder: Encoder, index: pd.Index, depth: int) -> Value:
     freq = getattr(index, "freqstr", None)
     step = freq if type(freq) is str and _FREQUENCY.fullmatch(freq) else ""
     return ["one", _column(encoder, index, depth + 1), encoder.add(index.name, depth + 2), step]
-
-
-def _index_value(encoder: Encoder, value: pd.Index, depth: int) -> Value:
-    return ["ix", _index(encoder, value, depth)]
 
 
 def _series(encoder: Encoder, value: pd.Series, depth: int) -> Value:
@@ -132,9 +125,6 @@ _KINDS = {"a": "biufcmM", "t": "M", "k": "iu"}  # dtypes of a column's values, b
 
 
 def _take_column(decoder: Decoder, tree: Value, depth: int) -> pd.Series | np.ndarray | list[object]:
-    import numpy as np
-    import pandas as pd
-
     if type(tree) is not list or not tree:
         refuse("not a column", tree)
     decoder.work("columns of tables", COLUMN)
@@ -173,8 +163,6 @@ def _take_categories(
     decoder: Decoder, codes: object, kinds: pd.Series | np.ndarray | list[object], *, ordered: bool
 ) -> pd.Series:
     """Return a column of categories; its plain values where there are too many kinds of them."""
-    import pandas as pd
-
     known = pd.Series(kinds)
     places = pd.Series(codes)
     cost = len(known) ** 2 * _PAIR
@@ -188,8 +176,6 @@ def _take_categories(
 
 def _take_tuples(decoder: Decoder, tuples: object, names: object) -> pd.MultiIndex:
     """Return an index of tuples, whose levels are counted here: `hashables` looks at what pandas would not."""
-    import pandas as pd
-
     if type(tuples) is not list or type(names) is not list:
         refuse("not an index of tuples")
     if not all(type(each) is tuple and len(each) == len(names) for each in tuples):
@@ -204,8 +190,6 @@ def _take_tuples(decoder: Decoder, tuples: object, names: object) -> pd.MultiInd
 
 def _level(decoder: Decoder, column: Sequence[object]) -> tuple[list[object], list[int]]:
     """Return the different values of a column, in order where they have one, and the place of each; -1 for a missing one."""
-    import pandas as pd
-
     missing = {id(None), id(pd.NaT), id(pd.NA)}
     present = [value for value in column if id(value) not in missing and value == value]  # not a NaN
     kinds = list(dict.fromkeys(decoder.hashables(present)))
@@ -219,8 +203,6 @@ def _level(decoder: Decoder, column: Sequence[object]) -> tuple[list[object], li
 
 
 def _take_index(decoder: Decoder, tree: Value, depth: int) -> pd.Index:
-    import pandas as pd
-
     if type(tree) is not list or not tree:
         refuse("not an index", tree)
     decoder.work("columns of tables", COLUMN)
@@ -243,8 +225,6 @@ def _take_index(decoder: Decoder, tree: Value, depth: int) -> pd.Index:
 
 
 def _take_frame(decoder: Decoder, tree: list[Value], depth: int) -> object:
-    import pandas as pd
-
     _tag, names, columns, rows = tree
     if type(columns) is not list:
         refuse("not a table", tree)
@@ -262,8 +242,6 @@ def _take_frame(decoder: Decoder, tree: list[Value], depth: int) -> object:
 
 
 def _take_series(decoder: Decoder, tree: list[Value], depth: int) -> object:
-    import pandas as pd
-
     _tag, name, column, rows = tree
     values, index = _take_column(decoder, column, depth), _take_index(decoder, rows, depth)
     if len(values) != len(index):
@@ -271,29 +249,10 @@ def _take_series(decoder: Decoder, tree: list[Value], depth: int) -> object:
     return pd.Series(values).set_axis(index).rename(decoder.value(name, depth))
 
 
-def _with_pandas(what: str, handler: DecodeHandler) -> DecodeHandler:
-    def take(decoder: Decoder, tree: list[Value], depth: int) -> object:
-        try:
-            import pandas  # noqa: F401 (to see whether it is there)
-        except ImportError:
-            return Opaque(what, "pandas is not installed here")
-        return handler(decoder, tree, depth)
-
-    return take
-
-
 def _take_time(decoder: Decoder, tree: list[Value], depth: int) -> object:
-    """Return a Timestamp or Timedelta; without pandas the plain time, to the microsecond."""
-    tag, plain, nanoseconds, unit = tree
-    decoder.work("single times of pandas", _TIME)
-    value = decoder.value(plain, depth)
-    kind = datetime.datetime if tag == "pt" else datetime.timedelta
-    if type(value) is not kind:
-        refuse("not a time", tree)
-    try:
-        import pandas as pd
-    except ImportError:
-        return value
+    """Return a Timestamp or Timedelta."""
+    tag, _plain, nanoseconds, unit = tree
+    value = _take_plain_time(decoder, tree, depth)
     rest = pd.Timedelta(whole(nanoseconds, 0, 999), unit="ns")
     if text(unit, 2) not in ("s", "ms", "us", "ns"):
         refuse("not a unit of time", unit)
@@ -301,21 +260,28 @@ def _take_time(decoder: Decoder, tree: list[Value], depth: int) -> object:
     return made.as_unit("ns") + rest if nanoseconds else made.as_unit(str(unit))
 
 
+def _take_plain_time(decoder: Decoder, tree: list[Value], depth: int) -> object:
+    """Return the time to the microsecond."""
+    decoder.work("single times of pandas", _TIME)
+    value = decoder.value(tree[1], depth)
+    if type(value) is not (datetime.datetime if tree[0] == "pt" else datetime.timedelta):
+        refuse("not a time", tree)
+    return value
+
+
 def _take_missing(_decoder: Decoder, tree: list[Value], _depth: int) -> object:
-    """Return NaT or NA; None without pandas."""
-    _tag, name = tree
-    try:
-        import pandas as pd
-    except ImportError:
-        return None
-    return {"NaT": pd.NaT, "NA": pd.NA}[text(name, 3)]
+    return {"NaT": pd.NaT, "NA": pd.NA}[text(tree[1], 3)]
+
+
+def _nothing(what: str) -> DecodeHandler:
+    return lambda _decoder, _tree, _depth: Opaque(what, "pandas is not installed here")
 
 
 DECODE: Mapping[str, DecodeHandler] = {
-    "pt": _take_time,
-    "pd": _take_time,
-    "pn": _take_missing,
-    "df": _with_pandas("DataFrame", _take_frame),
-    "se": _with_pandas("Series", _take_series),
-    "ix": _with_pandas("Index", lambda decoder, tree, depth: _take_index(decoder, tree[1], depth)),
+    "pt": needing("pandas", _take_time, _take_plain_time),
+    "pd": needing("pandas", _take_time, _take_plain_time),
+    "pn": needing("pandas", _take_missing, lambda _decoder, _tree, _depth: None),
+    "df": needing("pandas", _take_frame, _nothing("DataFrame")),
+    "se": needing("pandas", _take_series, _nothing("Series")),
+    "ix": needing("pandas", lambda d, tree, depth: _take_index(d, tree[1], depth), _nothing("Index")),
 }

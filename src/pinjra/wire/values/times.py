@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 import zoneinfo
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from fractions import Fraction
 from functools import cache
@@ -43,24 +43,23 @@ def _zone(encoder: Encoder, zone: dt.tzinfo | None) -> Value:
     return key if type(key) is str else False
 
 
-def _datetime(encoder: Encoder, value: dt.datetime, depth: int) -> Value:
-    zone = _zone(encoder, value.tzinfo)
-    if zone is False:
-        return encoder.opaque(value, depth)
-    when: list[Value] = [value.year, value.month, value.day, value.hour, value.minute, value.second]
-    return ["dt", *when, value.microsecond, value.fold, zone]
-
-
-def _time(encoder: Encoder, value: dt.time, depth: int) -> Value:
-    zone = _zone(encoder, value.tzinfo)
-    if zone is False:
-        return encoder.opaque(value, depth)
-    return ["tm", value.hour, value.minute, value.second, value.microsecond, value.fold, zone]
+_DATE = ("year", "month", "day")
+_CLOCK = ("hour", "minute", "second", "microsecond", "fold")
 
 
 def _date(encoder: Encoder, value: dt.date, _depth: int) -> Value:
     encoder.spend(8)
-    return ["da", value.year, value.month, value.day]
+    return ["da", *[getattr(value, name) for name in _DATE]]
+
+
+def _with_zone(tag: str, names: tuple[str, ...]) -> EncodeHandler:
+    def encode(encoder: Encoder, value: dt.datetime | dt.time, depth: int) -> Value:
+        zone = _zone(encoder, value.tzinfo)
+        if zone is False:
+            return encoder.opaque(value, depth)
+        return [tag, *[getattr(value, name) for name in names], zone]
+
+    return encode
 
 
 def _timedelta(encoder: Encoder, value: dt.timedelta, _depth: int) -> Value:
@@ -106,8 +105,8 @@ def _path(encoder: Encoder, value: PurePath, depth: int) -> Value:
 
 
 ENCODE: Mapping[type, EncodeHandler] = {
-    dt.datetime: _datetime,
-    dt.time: _time,
+    dt.datetime: _with_zone("dt", _DATE + _CLOCK),
+    dt.time: _with_zone("tm", _CLOCK),
     dt.date: _date,
     dt.timedelta: _timedelta,
     dt.timezone: _timezone,
@@ -145,21 +144,14 @@ def _take_zone(zone: Value) -> dt.tzinfo | None:
     return dt.UTC if key == "UTC" and key not in _zones() else zoneinfo.ZoneInfo(key)
 
 
-def _take_datetime(_decoder: Decoder, tree: list[Value], _depth: int) -> object:
-    year, month, day, hour, minute, second, micro, fold = _numbers(tree[1:9])
-    (zone,) = tree[9:]
-    return dt.datetime(year, month, day, hour, minute, second, micro, _take_zone(zone), fold=fold)
+def _take_with_zone(make: Callable[..., object], names: tuple[str, ...]) -> DecodeHandler:
+    def take(_decoder: Decoder, tree: list[Value], _depth: int) -> object:
+        *numbers, zone = tree[1:]
+        if len(numbers) != len(names):
+            refuse("not a time", tree)
+        return make(**dict(zip(names, _numbers(numbers))), tzinfo=_take_zone(zone))  # noqa: B905 (Python 3.10)
 
-
-def _take_time(_decoder: Decoder, tree: list[Value], _depth: int) -> object:
-    hour, minute, second, micro, fold = _numbers(tree[1:6])
-    (zone,) = tree[6:]
-    return dt.time(hour, minute, second, micro, _take_zone(zone), fold=fold)
-
-
-def _take_date(_decoder: Decoder, tree: list[Value], _depth: int) -> object:
-    year, month, day = _numbers(tree[1:])
-    return dt.date(year, month, day)
+    return take
 
 
 def _take_timedelta(tree: Value) -> dt.timedelta:
@@ -191,9 +183,9 @@ def _take_path(_decoder: Decoder, tree: list[Value], _depth: int) -> object:
 
 
 DECODE: Mapping[str, DecodeHandler] = {
-    "dt": _take_datetime,
-    "tm": _take_time,
-    "da": _take_date,
+    "dt": _take_with_zone(dt.datetime, _DATE + _CLOCK),
+    "tm": _take_with_zone(dt.time, _CLOCK),
+    "da": lambda _d, tree, _depth: dt.date(*_numbers(tree[1:])),
     "td": lambda _d, tree, _depth: _take_timedelta(tree),
     "tz": lambda _d, tree, _depth: _take_zone(tree[1]),
     "D": _take_decimal,

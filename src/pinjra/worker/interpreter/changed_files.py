@@ -80,16 +80,13 @@ def _walk(folder: str, prefix: str, depth: int) -> Iterator[tuple[str, _State]]:
                     continue
                 if entry.is_dir(follow_symlinks=False) and depth:
                     yield from _walk(entry.path, f"{prefix}{entry.name}/", depth - 1)
-                elif entry.is_file(follow_symlinks=False) and _is_told(entry.name):
+                elif entry.is_file(follow_symlinks=False) and _has_name(entry.name):
                     found = entry.stat(follow_symlinks=False)
                     yield prefix + entry.name, (found.st_size, found.st_mtime_ns, found.st_ino)
     except OSError:  # the program has taken it away, or its right to look
         return
 
 
-def _is_told(name: str) -> bool:
-    try:
-        name.encode()
-    except UnicodeEncodeError:  # not UTF-8: it has no name on the wire
-        return False
-    return True
+def _has_name(name: str) -> bool:
+    """Return whether a file has a name on the wire: one that is UTF-8."""
+    return name == name.encode("utf-8", "replace").decode()

@@ -7,13 +7,12 @@ itself.
 
 from __future__ import annotations
 
-import _thread
 import os
 import select
 import socket
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 from pinjra.wire.connection import GuestConnection
 from pinjra.wire.messages import Answer, Call, Message
@@ -37,7 +36,6 @@ class Channel:
         self._send_lock = threading.Lock()
         self._turn = threading.Condition(threading.Lock())
         self._waiters = 0  # threads that wait for their turn, or are about to look whether they must
-        self._main = _thread.get_ident()
         self.attach(stream)
         self.run = 0
         """The run in progress; 0 between runs."""
@@ -70,17 +68,9 @@ class Channel:
 
     def send(self, message: Message) -> None:
         """Send a message, whole, whatever signals come."""
-        pieces = self._connection.pieces(message)
-        if _thread.get_ident() != self._main:
-            with self._send_lock:
-                self._send(pieces)
-            return
         with self._interrupts, self._send_lock:
-            self._send(pieces)
-
-    def _send(self, pieces: Iterable[bytes | memoryview]) -> None:
-        for piece in pieces:
-            self._stream.sendall(piece)
+            for piece in self._connection.pieces(message):
+                self._stream.sendall(piece)
 
     def call(self, message: Callable[[int, int], Call], on_answer: Callable[[Answer], None]) -> int:
         """Send a call; return its number.
@@ -181,11 +171,16 @@ class Channel:
         except ConnectionResetError:
             return False
         for message in self._connection.receive_data(data):
-            if isinstance(message, Answer):
-                on_answer = self._waiting.pop(message.call, None)
-                if on_answer is not None:
-                    on_answer(message)
-            else:
-                self._inbox.append(message)
+            self._take(message)
         self._wake_waiters()
         return bool(data)
+
+    def _take(self, message: Message) -> None:
+        if isinstance(message, Answer):
+            self._waiting.pop(message.call, _unwanted)(message)
+        else:
+            self._inbox.append(message)
+
+
+def _unwanted(_answer: Answer) -> None:
+    """Drop the answer of a call that nobody waits for any more."""

@@ -11,49 +11,33 @@ run, and the process id changes with each step); forking twice so that the copy 
 
 from __future__ import annotations
 
-import _thread
 import os
 import signal
 import socket
 import time
 from array import array
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from pinjra.jail.spawn.forks import fork
-from pinjra.worker.supervisor.processes import die_with_parent
+from pinjra.worker.interpreter.tools import has_threads
+from pinjra.worker.setup import Sockets, Workplace
+from pinjra.worker.supervisor.processes import die_with_parent, is_child, send_signal
 
-__all__ = ["BRANCH", "READY", "SET_ASIDE", "UNDO", "WAKE", "Branch", "Checkpointer", "has_threads"]
+__all__ = ["BRANCH", "READY", "SET_ASIDE", "UNDO", "WAKE", "Checkpointer"]
 
 READY = b"k"  # the checkpoint is this process, and the interpreter waits for its next message
 SET_ASIDE = b"m"  # the checkpoint is this process
 UNDO = b"u"  # the run that has just ended is to be undone: I end here
 BORN = b"p"  # the first word of a branch
 
-WAKE = b"w"  # to the checkpoint, with a stream and a side socket: take over
-BRANCH = b"f"  # to the checkpoint, with the path of a scratch folder and the descriptors of `Branch`: copy yourself
-_BRANCH_FDS = 5
+WAKE = b"w"  # to the checkpoint, with three sockets: take over
+BRANCH = b"f"  # to the checkpoint, with the path of a scratch folder, three sockets, two pipes: copy yourself
+_WAKE_FDS, _BRANCH_FDS = 3, 5
 _MESSAGE_BYTES = 8192  # a mark and a path
 _CARRIED_BYTES = socket.CMSG_SPACE(_BRANCH_FDS * array("i").itemsize)
 _NAP_SECONDS = 0.0002
-_ADOPTION_SECONDS = (
-    2.0  # for the supervisor to be the parent: only guest code that made itself a reaper prevents it
-)
-
-
-@dataclass(frozen=True)
-class Branch:
-    """What makes a copy of the interpreter a session of its own."""
-
-    scratch: str
-    stream: socket.socket
-    side: socket.socket
-    captured: tuple[int, int]
-
-
-def has_threads() -> bool:
-    """Return whether guest threads are alive: a fork would copy their locks and not them."""
-    return _thread._count() > 0
+# for the supervisor to be the parent: only guest code that made itself a reaper prevents it
+_ADOPTION_SECONDS = 2.0
 
 
 class Checkpointer:
@@ -62,8 +46,7 @@ class Checkpointer:
     Args:
         wake: What the copy sleeps on.
         close: Called in the copy, before it sleeps: closes what only the interpreter may hold.
-        take_over: Called in a copy that was woken, with the new stream and side sockets.
-        branch_off: Called in a copy that is a branch.
+        take_over: Called in a copy that is an interpreter now, with its sockets, and its place when it is a branch.
         tell: Sends a note to the supervisor.
     """
 
@@ -72,15 +55,13 @@ class Checkpointer:
         wake: socket.socket,
         supervisor: int,
         close: Callable[[], None],
-        take_over: Callable[[socket.socket, socket.socket], None],
-        branch_off: Callable[[Branch], None],
+        take_over: Callable[[Sockets, Workplace | None], None],
         tell: Callable[[bytes], None],
     ) -> None:
         self._wake = wake
         self._supervisor = supervisor
         self._close = close
         self._take_over = take_over
-        self._branch_off = branch_off
         self._tell = tell
         self._copy = 0
         self._old = 0
@@ -99,13 +80,13 @@ class Checkpointer:
         """
         self._is_woken = False
         # before the supervisor looks what is there besides us
-        self._dying = [pid for pid in self._dying if not _is_reaped(pid)]
+        self._dying = [pid for pid in self._dying if is_child(pid)]
         self._old, self._copy = self._copy, 0
         if is_wanted and not has_threads():
             self._copy = self._fork()
         self._tell(b"%s%d;" % (READY if self._is_woken else note, self._copy))
         if self._old:
-            _kill(self._old)
+            send_signal(self._old, signal.SIGKILL)
             self._dying.append(self._old)
         return self._is_woken
 
@@ -133,8 +114,8 @@ class Checkpointer:
             except OSError:
                 os._exit(0)
             fds = [fd for _level, _type, numbers in carried for fd in array("i", numbers)]
-            if data == WAKE and len(fds) == 2:
-                self._take_over(socket.socket(fileno=fds[0]), socket.socket(fileno=fds[1]))
+            if data == WAKE and len(fds) == _WAKE_FDS:
+                self._attach(fds, None)
                 die_with_parent(self._supervisor)
                 return
             if data[:1] != BRANCH or len(fds) != _BRANCH_FDS:
@@ -142,6 +123,12 @@ class Checkpointer:
             if self._is_branch(fds):
                 self._become_branch(os.fsdecode(data[1:]), fds)
                 return
+
+    def _attach(self, fds: list[int], place: Workplace | None) -> None:
+        sockets = Sockets(*(socket.socket(fileno=fd) for fd in fds[:_WAKE_FDS]))
+        self._wake.close()
+        self._wake = sockets.wake
+        self._take_over(sockets, place)
 
     def _is_branch(self, fds: list[int]) -> bool:
         """Make a copy that is the supervisor's child; return whether this is it."""
@@ -163,7 +150,6 @@ class Checkpointer:
         return True
 
     def _become_branch(self, scratch: str, fds: list[int]) -> None:
-        stream, side, wake, out, err = fds
         deadline = time.monotonic() + _ADOPTION_SECONDS
         while os.getppid() != self._supervisor:
             if time.monotonic() > deadline:
@@ -171,24 +157,5 @@ class Checkpointer:
             time.sleep(_NAP_SECONDS)
         die_with_parent(self._supervisor)
         os.setsid()
-        self._wake.close()
-        self._wake = socket.socket(fileno=wake)
-        branch = Branch(
-            scratch, socket.socket(fileno=stream), socket.socket(fileno=side), captured=(out, err)
-        )
-        self._branch_off(branch)
+        self._attach(fds, Workplace(scratch, tuple(fds[_WAKE_FDS:])))
         self._tell(b"%s%d;" % (BORN, os.getpid()))
-
-
-def _kill(pid: int) -> None:
-    try:
-        os.kill(pid, signal.SIGKILL)
-    except (ProcessLookupError, PermissionError):  # guest code was there first
-        pass
-
-
-def _is_reaped(pid: int) -> bool:
-    try:
-        return os.waitpid(pid, os.WNOHANG) != (0, 0)
-    except ChildProcessError:  # guest code was there first
-        return True

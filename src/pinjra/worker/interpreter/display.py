@@ -10,12 +10,12 @@ import base64
 import io
 import json
 import sys
-from collections.abc import Callable, Iterable, Sequence
-from importlib.machinery import ModuleSpec, PathFinder
+from collections.abc import Callable, Iterable
 from types import ModuleType
 from typing import Protocol, cast
 
 from pinjra.guard.errors import GuestStop
+from pinjra.worker.interpreter.imports import adapt_modules
 
 __all__ = ["open_figures", "picture", "show_figures_by", "value_pictures"]
 
@@ -31,7 +31,6 @@ _METHODS = {
     "text/latex": "_repr_latex_",
     "application/json": "_repr_json_",
 }  # the one that shows most is taken: in this order
-_MANAGERS = "matplotlib.backend_bases"
 
 
 class _Figure(Protocol):
@@ -90,37 +89,7 @@ def show_figures_by(show: Show) -> None:
     def adapt(module: ModuleType) -> None:
         vars(module)["FigureManagerBase"].show = show_and_end
 
-    if _MANAGERS in sys.modules:
-        adapt(sys.modules[_MANAGERS])
-    else:
-        sys.meta_path.insert(0, cast("type[PathFinder]", _OnceLoaded(_MANAGERS, adapt)))
-
-
-class _OnceLoaded:
-    """Finds one module as Python would, and does something to it when it has been loaded."""
-
-    def __init__(self, name: str, adapt: Callable[[ModuleType], None]) -> None:
-        self._name = name
-        self._adapt = adapt
-
-    def find_spec(
-        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
-    ) -> ModuleSpec | None:
-        """Return the module's own spec with a loader that adapts it; None for all other modules."""
-        if name != self._name:
-            return None
-        sys.meta_path.remove(cast("type[PathFinder]", self))
-        spec = PathFinder.find_spec(name, path, target)
-        loader = None if spec is None else spec.loader
-        if loader is not None:
-            execute = loader.exec_module
-
-            def exec_module(module: ModuleType) -> None:
-                execute(module)
-                self._adapt(module)
-
-            loader.exec_module = exec_module  # type: ignore[method-assign]  # of this one module's loader
-        return spec
+    adapt_modules({"matplotlib.backend_bases": adapt})
 
 
 def _managers() -> list[_Manager]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import gc
 import os
 import resource
 import signal
-import socket
 import sys
 import tempfile
+import termios
+import time
 import warnings
 from dataclasses import replace
 from typing import NoReturn
@@ -16,25 +18,22 @@ from typing import NoReturn
 from pinjra.core.execution import Cause
 from pinjra.wire.connection import GuestConnection
 from pinjra.wire.messages import Execute, Finished, GrantTools, SetVariables
-from pinjra.worker.interpreter import process_pools, streams
+from pinjra.worker.interpreter import process_pools
 from pinjra.worker.interpreter.changed_files import FileStates
 from pinjra.worker.interpreter.channel import Channel
-from pinjra.worker.interpreter.checkpoint import SET_ASIDE, UNDO, Branch, Checkpointer, has_threads
-from pinjra.worker.interpreter.descriptors import close_all_but
-from pinjra.worker.interpreter.environment import link_folders, reseed, set_variables
+from pinjra.worker.interpreter.checkpoint import SET_ASIDE, UNDO, Checkpointer
+from pinjra.worker.interpreter.environment import close_all_but, link_folders, reseed, set_variables
 from pinjra.worker.interpreter.interrupts import Interrupts
+from pinjra.worker.interpreter.limits import MemoryReserve, limit_memory, limit_processor
 from pinjra.worker.interpreter.program import Program
-from pinjra.worker.interpreter.reserve import MemoryReserve
-from pinjra.worker.setup import ForkedResources, SessionSetup, Workplace
-from pinjra.worker.supervisor.processes import (
-    MEMORY_STATUS,
-    die_with_parent,
-    limit_memory,
-    limit_processor,
-)
+from pinjra.worker.interpreter.streams import text_stream
+from pinjra.worker.interpreter.tools import has_threads
+from pinjra.worker.setup import SessionSetup, Sockets, Workplace
+from pinjra.worker.supervisor.processes import MEMORY_STATUS, die_with_parent
 
 __all__ = ["main"]
 
+# a Python may not start, or not agree, without them
 _KEPT_VARIABLES = (
     "PATH",
     "LD_LIBRARY_PATH",
@@ -45,19 +44,22 @@ _KEPT_VARIABLES = (
     "LOGNAME",
     "TMPDIR",
     "MPLCONFIGDIR",
-)  # a Python may not start, or not agree, without them
+)
+_NAP_SECONDS = 0.0002
+_MOST_SECONDS = 0.2  # of one run for the order of the two streams; a program that changes between them all the time loses it
 
 
-def main(resources: ForkedResources, setup: SessionSetup) -> None:
+def main(setup: SessionSetup) -> None:
     """Be the interpreter of a session until the supervisor is gone."""
-    _settle_in(resources, setup.place)
+    _settle_in(setup)
     try:
         limits = setup.init.limits
         limit_memory(limits.get("memory_bytes"), limits.get("disk_bytes"))
         set_variables(setup.init.env)
         _work_in(setup.place.scratch)
         link_folders(setup.init.links)
-        ForkedProgram(resources, setup).run()
+        process_pools.adapt()
+        ForkedProgram(setup).run()
     except MemoryError:  # our own bookkeeping did not fit any more
         os._exit(MEMORY_STATUS)
 
@@ -65,23 +67,23 @@ def main(resources: ForkedResources, setup: SessionSetup) -> None:
 class ForkedProgram(Program):
     """The program of a process with a supervisor, which keeps a checkpoint of itself and its memory in order."""
 
-    def __init__(self, resources: ForkedResources, setup: SessionSetup) -> None:
-        self._side = resources.side
+    def __init__(self, setup: SessionSetup) -> None:
+        self._side = setup.sockets.side
         interrupts = Interrupts(lambda cause: self._interpreter.stop(cause))
-        self._printed = streams.install()
-        super().__init__(setup.init, Channel(resources.stream, interrupts), interrupts)
+        self._printed = _Descriptors()
+        for number, name in ((1, "stdout"), (2, "stderr")):
+            stream = text_stream(number, self._printed)
+            setattr(sys, name, stream)
+            setattr(sys, f"__{name}__", stream)
+        channel = Channel(setup.sockets.stream, interrupts)
+        super().__init__(setup.init, channel, interrupts, setup.place.scratch)
         self._rollback = setup.init.rollback
         self._is_dirty = False  # the checkpoint does not have the variables or tools that came since
         self._is_pristine = True  # nothing has run, no variable was set
         self._reserve = MemoryReserve()
         self._used_before = 0.0
         self._checkpoint = Checkpointer(
-            resources.wake,
-            resources.supervisor,
-            self._close_sockets,
-            self._take_over,
-            self._branch_off,
-            self._note,
+            setup.sockets.wake, setup.supervisor, self._close_sockets, self._take_over, self._note
         )
         interrupts.install()
         for message in GuestConnection().receive_data(setup.grants):
@@ -169,27 +171,57 @@ class ForkedProgram(Program):
         self._channel.close()
         self._side.close()
 
-    def _take_over(self, stream: socket.socket, side: socket.socket) -> None:
-        self._channel.attach(stream)
-        self._side = side
-
-    def _branch_off(self, branch: Branch) -> None:
-        self._channel.attach(branch.stream)
-        self._side = branch.side
-        _print_to(branch.captured)
-        _work_in(branch.scratch)
-        self.files = FileStates(branch.scratch)
-        reseed()
+    def _take_over(self, sockets: Sockets, place: Workplace | None) -> None:
+        self._channel.attach(sockets.stream)
+        self._side = sockets.side
+        if place is not None:
+            _print_to(place.captured)
+            _work_in(place.scratch)
+            self.files = FileStates(place.scratch)
+            reseed()
 
 
-def _settle_in(resources: ForkedResources, place: Workplace) -> None:
+class _Descriptors:
+    """1 and 2: who prints behind the other one waits until that was read, so that the order holds."""
+
+    has_descriptors = True
+
+    def __init__(self) -> None:
+        self._last = 0
+        self._left = 0.0
+
+    def begin_run(self) -> None:
+        """Begin a run: nothing printed."""
+        self._last, self._left = 0, _MOST_SECONDS
+
+    def write(self, number: int, data: memoryview) -> None:
+        """Write all of `data`."""
+        other, self._last = self._last, number
+        while other not in (0, number) and self._left > 0 and _has_unread(other):
+            time.sleep(_NAP_SECONDS)
+            self._left -= _NAP_SECONDS
+        while data:
+            data = data[os.write(number, data) :]
+
+    def flush(self) -> None:
+        """Do nothing: nothing waits."""
+
+
+def _has_unread(number: int) -> bool:
+    try:
+        return any(fcntl.ioctl(number, termios.FIONREAD, bytes(4)))
+    except OSError:  # no pipe any more, or a kernel that does not say
+        return False
+
+
+def _settle_in(setup: SessionSetup) -> None:
     """Become a process of its own: no descriptor but three sockets, no environment, no signal of the supervisor's terminal."""
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     os.setsid()
-    die_with_parent(resources.supervisor)
-    _print_to(place.captured)
-    close_all_but(resources.stream.fileno(), resources.side.fileno(), resources.wake.fileno())
+    die_with_parent(setup.supervisor)
+    _print_to(setup.place.captured)
+    close_all_but(*(end.fileno() for end in setup.sockets))
     _keep_environment()
     warnings.filterwarnings("ignore", message=".*(fork|FigureCanvasAgg is non-interactive)")
     reseed()  # SECURITY: sessions forked from one zygote must not share their random numbers
@@ -202,7 +234,6 @@ def _work_in(scratch: str) -> None:
         sys.path.append("")  # modules of the program's own, behind all others
     os.environ.update(HOME=scratch, TMPDIR=scratch, MPLCONFIGDIR=scratch)
     tempfile.tempdir = None
-    process_pools.adapt()
 
 
 def _print_to(captured: tuple[int, ...]) -> None:

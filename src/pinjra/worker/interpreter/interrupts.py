@@ -7,6 +7,7 @@ right behind.
 
 from __future__ import annotations
 
+import _thread
 import signal
 from collections.abc import Callable
 from types import FrameType, TracebackType
@@ -26,9 +27,15 @@ class Interrupts:
 
     def __init__(self, stop: Callable[[Cause], None]) -> None:
         self._stop = stop
+        self._main = _thread.get_ident()
         self._held = 0
         self._is_running = False
         self.is_stopped = False
+
+    @property
+    def is_main_thread(self) -> bool:
+        """Whether the caller is the thread that is interrupted."""
+        return _thread.get_ident() == self._main
 
     def install(self) -> None:
         """Take SIGINT, also when it was ignored by whoever started the worker."""
@@ -45,16 +52,17 @@ class Interrupts:
         self._is_running = False
 
     def __enter__(self) -> None:
-        """Hold the interrupt back; on the main thread only, where the handler runs."""
-        self._held += 1
+        """Hold the interrupt back. On another thread than the main one, where the handler runs, there is nothing to hold."""
+        self._held += self.is_main_thread
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Let it through; it stops the run here when it came in between."""
-        self._held -= 1
-        if kind is None:
-            self.check()
+        if self.is_main_thread:
+            self._held -= 1
+            if kind is None:
+                self.check()
 
     def check(self) -> None:
         """Stop the run here when it was interrupted while that was held back.

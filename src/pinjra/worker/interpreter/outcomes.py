@@ -1,20 +1,29 @@
-"""Guest errors as message fields, and those that the worker itself finds."""
+"""What came of a run -> what messages carry: errors as fields, those that the worker itself finds, and values.
+
+What cannot cross is described by the guest's own `__repr__`.
+"""
 
 from __future__ import annotations
 
 import errno
 import os
 import re
+import textwrap
+from collections.abc import Callable
 from dataclasses import fields, replace
 from enum import Enum
+from functools import partial
+from types import FunctionType
 
 from pinjra.core.execution import Cause, ErrorKind, GuestError
+from pinjra.core.values import Opaque
 from pinjra.guard.errors import GuestStop
 from pinjra.jail.spawn.forks import fork
+from pinjra.wire.values.codec import Encoder, ValueLimits, type_name
 
-__all__ = ["error_fields", "named", "out_of_memory", "stopped", "too_large"]
+__all__ = ["OUT_OF_MEMORY", "error_fields", "guest_encoder", "named", "stopped", "too_large"]
 
-_TEXT_CHARS = 10_000  # message and traceback of one error
+_TEXT_CHARS = 10_000  # message and traceback of one error, and what stands for a value
 _NUMBER = re.compile(r"\[Errno (\d+)\]")  # how str() of an OSError begins
 _CAUSES = {
     errno.ENOSPC: Cause.DISK,
@@ -28,22 +37,13 @@ Field = str | int | bool | None
 
 def error_fields(error: GuestError) -> dict[str, Field]:
     """Return the fields of `error` as a message carries them, without what has its default."""
-    found: dict[str, Field] = {}
-    for field in fields(error):
-        value = getattr(error, field.name)
-        if value != field.default:
-            found[field.name] = _plain(value)
-    return found
+    found = {field.name: (getattr(error, field.name), field.default) for field in fields(error)}
+    return {name: _plain(value) for name, (value, default) in found.items() if value != default}
 
 
 def _plain(value: object) -> Field:
-    if isinstance(value, Enum):
-        return str(value.value)
-    if isinstance(value, bool) or value is None:
-        return value
-    if isinstance(value, int):
-        return value
-    return str(value)[:_TEXT_CHARS]
+    value = value.value if isinstance(value, Enum) else value
+    return value if value is None or isinstance(value, int) else str(value)[:_TEXT_CHARS]
 
 
 def named(error: GuestError) -> GuestError:
@@ -84,11 +84,10 @@ def stopped(stop: GuestStop) -> GuestError:
     return GuestError(kind=kind, type="Stopped", message=str(stop)[:_TEXT_CHARS], cause=stop.cause)
 
 
-def out_of_memory() -> GuestError:
-    """Return the error of a run that reached the memory limit outside guest code."""
-    return GuestError(
-        kind=ErrorKind.LIMIT, type="MemoryError", message="the memory limit was reached", cause=Cause.MEMORY
-    )
+OUT_OF_MEMORY = GuestError(
+    kind=ErrorKind.LIMIT, type="MemoryError", message="the memory limit was reached", cause=Cause.MEMORY
+)
+"""The error of a run that reached the memory limit outside guest code."""
 
 
 def too_large(error: Exception) -> GuestError:
@@ -100,3 +99,34 @@ def too_large(error: Exception) -> GuestError:
         hint="print or return a summary instead",
         cause=Cause.VALUE,
     )
+
+
+def guest_encoder(value_bytes: float | None) -> Callable[[], Encoder]:
+    """Return what makes an encoder for the values of one message, which may have so many bytes."""
+    limits = ValueLimits(value_bytes=None if value_bytes is None else int(value_bytes))
+    return partial(Encoder, limits, _describe)
+
+
+def _source_of(function: FunctionType) -> str:
+    """Return the text that defines a function, where it is known: that is what says what the function is."""
+    import inspect
+
+    try:
+        return textwrap.dedent(inspect.getsource(function)).rstrip()
+    except (OSError, TypeError, SyntaxError, IndentationError):  # made by exec, or its run is long ago
+        return repr(function)
+
+
+def _describe(value: object) -> Opaque:
+    """Return what stands for `value`. Its `__repr__` is guest code and runs while the run, with its limits, is still open."""
+    name = type_name(type(value))
+    stands_for = getattr(value, "_opaque", None) if name == "HostObject" else None
+    if type(stands_for) is Opaque:
+        return stands_for
+    try:
+        shown = _source_of(value) if type(value) is FunctionType else repr(value)
+    except (GuestStop, MemoryError):
+        raise
+    except BaseException as error:  # guest code raises what it likes
+        shown = f"<{name} object; its repr raised {type(error).__name__}>"
+    return Opaque(name, str.__str__(shown)[:_TEXT_CHARS])

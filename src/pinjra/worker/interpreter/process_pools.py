@@ -16,13 +16,12 @@ import runpy
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from importlib.abc import MetaPathFinder
-from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from types import ModuleType
 
-from pinjra.worker.interpreter.descriptors import close_all_but
+from pinjra.worker.interpreter.environment import close_all_but
+from pinjra.worker.interpreter.imports import Adapt, adapt_modules
 
 __all__ = ["adapt", "end_pools"]
 
@@ -33,11 +32,8 @@ _END_SECONDS = 1.0
 
 
 def adapt() -> None:
-    """Let these modules do without programs and /proc, when they are imported: what costs 40 ms is imported when it is wanted."""
-    for name in (f"{prefix}{name}" for prefix in ("", _BUNDLED) for name in _ADAPTED):
-        if name in sys.modules:  # loaded in advance, for all sessions
-            _ADAPTED[name.removeprefix(_BUNDLED)](sys.modules[name])
-    sys.meta_path.insert(0, _Finder())
+    """Let these modules do without programs and /proc."""
+    adapt_modules({f"{prefix}{name}": adapt for prefix in ("", _BUNDLED) for name, adapt in _ADAPTED.items()})
 
 
 def end_pools() -> None:
@@ -88,7 +84,7 @@ def _without_proc(module: ModuleType) -> None:
 
 
 _TRACKING = ("register", "unregister", "maybe_unlink")
-_ADAPTED: Mapping[str, Callable[[ModuleType], None]] = {
+_ADAPTED: Mapping[str, Adapt] = {
     "multiprocessing.resource_tracker": _without_tracker,
     "loky.backend.resource_tracker": _without_tracker,
     "loky.backend.fork_exec": _forks,
@@ -98,28 +94,6 @@ _ADAPTED: Mapping[str, Callable[[ModuleType], None]] = {
 
 def _nothing(*_: object) -> None:
     """Do nothing, and be no reason to start a process."""
-
-
-class _Finder(MetaPathFinder):
-    """Finds the modules that are adapted, and no others."""
-
-    def find_spec(
-        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
-    ) -> ModuleSpec | None:
-        adapted = _ADAPTED.get(fullname.removeprefix(_BUNDLED))
-        spec = PathFinder.find_spec(fullname, path) if adapted is not None else None
-        if adapted is not None and spec is not None and spec.origin is not None:
-            spec.loader = _Loader(fullname, spec.origin)
-            spec.loader.adapted = adapted
-        return spec
-
-
-class _Loader(SourceFileLoader):
-    adapted: Callable[[ModuleType], None]
-
-    def exec_module(self, module: ModuleType) -> None:
-        super().exec_module(module)
-        self.adapted(module)
 
 
 # ---------------------------------------------------------------- a fork that goes on as a new Python would

@@ -3,54 +3,57 @@
 from __future__ import annotations
 
 import io
-import os
+import subprocess
 import sys
-from functools import singledispatchmethod
-from typing import TypedDict
+import tempfile
+from dataclasses import replace
+from typing import cast
 
 from pinjra.core.execution import Cause, ErrorKind, GuestError
 from pinjra.core.limits import Limits
 from pinjra.guard.errors import GuestStop
 from pinjra.guard.interpreter import Interpreter, Outcome
+from pinjra.guard.policy import ImportMode, Policy
 from pinjra.wire.messages import Bound, Display, Execute, Finished, GrantTools, Init, Message, SetVariables
 from pinjra.wire.values.codec import EncodeError, decode
 from pinjra.worker.interpreter.changed_files import FileStates
 from pinjra.worker.interpreter.channel import Channel
 from pinjra.worker.interpreter.display import open_figures, picture, show_figures_by, value_pictures
-from pinjra.worker.interpreter.encoding import GuestEncoder
 from pinjra.worker.interpreter.interrupts import Interrupts
-from pinjra.worker.interpreter.outcomes import error_fields, named, out_of_memory, stopped, too_large
-from pinjra.worker.interpreter.policy import policy_of
+from pinjra.worker.interpreter.outcomes import (
+    OUT_OF_MEMORY,
+    error_fields,
+    guest_encoder,
+    named,
+    stopped,
+    too_large,
+)
 from pinjra.worker.interpreter.process_pools import end_pools
-from pinjra.worker.interpreter.programs import run_program
 from pinjra.worker.interpreter.tools import GuestTools
 
 __all__ = ["Program"]
 
+_UNKNOWN = Outcome(operations=None)
 _SOURCE_CHARS = 8 << 20  # of one run: reading more would cost it its memory
-
-
-class _Used(TypedDict):
-    """Fields of `Finished` that tell what a run has used and written, however it ended."""
-
-    cpu_seconds: float | None
-    memory_peak_bytes: int | None
-    files: dict[str, int] | None
 
 
 class Program:
     """A session's variables and tools, and one method for each message. The subclasses say what stands around a run."""
 
-    def __init__(self, init: Init, channel: Channel, interrupts: Interrupts) -> None:
-        self.files = FileStates(os.getcwd())
+    def __init__(self, init: Init, channel: Channel, interrupts: Interrupts, scratch: str) -> None:
+        self.files = FileStates(scratch)
         self._limits = Limits(**init.limits)  # type: ignore[arg-type]
         self._channel = channel
         self._interrupts = interrupts
-        self._encoder = GuestEncoder(self._limits.value_bytes)
+        self._encoder = guest_encoder(self._limits.value_bytes)
         self._tools = GuestTools(channel, interrupts, self._encoder)
-        self._interpreter = Interpreter(
-            policy_of(init), limits=self._limits, guard=init.guard, display=self._display
+        policy = Policy(
+            authorized_imports=init.authorized_imports,
+            imports=cast(ImportMode, init.imports),
+            protected=frozenset(init.protected),
+            is_walled=init.walled,
         )
+        self._interpreter = Interpreter(policy, limits=self._limits, guard=init.guard, display=self._display)
         self._interpreter.own_process()
         self._interpreter.make_room = self.make_room
         show_figures_by(self._send_picture)
@@ -60,22 +63,16 @@ class Program:
         while (message := self._channel.next_message()) is not None:
             self.carry_out(message)
 
-    @singledispatchmethod
     def carry_out(self, message: Message) -> None:
         """Do what one message says; what no interpreter carries out is nothing."""
-
-    @carry_out.register
-    def _(self, message: Execute) -> None:
-        self.execute(message)
-
-    @carry_out.register
-    def _(self, message: GrantTools) -> None:
-        self.grant(message)
-        self._bound(message.request, "")
-
-    @carry_out.register
-    def _(self, message: SetVariables) -> None:
-        self._bound(message.request, self.set_variables(message))
+        match message:
+            case Execute():
+                self.execute(message)
+            case GrantTools():
+                self.grant(message)
+                self._bound(message.request, "")
+            case SetVariables():
+                self._bound(message.request, self.set_variables(message))
 
     def _bound(self, request: int, problem: str) -> None:
         if request:
@@ -123,22 +120,16 @@ class Program:
         self._channel.begin_run(message.run)
         self._interrupts.begin_run()
         self.files.begin_run()
-        outcome: Outcome | None = None
+        outcome = _UNKNOWN
         try:
-            finished = self._program_ended(message) if message.argv else None
-            if finished is None:
-                outcome = self._run_code(message)
-                finished = (
-                    self._success(message.run, outcome)
-                    if outcome.error is None
-                    else self._failure(message.run, outcome.error, outcome)
-                )
+            outcome = _run_program(message) if message.argv else self._run_code(message)
+            finished = self._ended(message.run, outcome)
         except GuestStop as stop:  # it came behind the guest's last line
-            finished = self._failure(message.run, stopped(stop), outcome)
+            finished = self._failed(message.run, stopped(stop), outcome)
         except MemoryError:
-            outcome = None
+            outcome = _UNKNOWN
             self.make_room()
-            finished = self._failure(message.run, out_of_memory(), None)
+            finished = self._failed(message.run, OUT_OF_MEMORY, outcome)
         self._interrupts.end_run()
         self._channel.end_run()
         return finished
@@ -155,50 +146,36 @@ class Program:
         end_pools()
         return outcome
 
-    def _program_ended(self, message: Execute) -> Finished:
-        ended = run_program(message.argv, message.blobs[0] if message.blobs else b"")
-        if isinstance(ended, GuestError):
-            return self._failure(message.run, ended, None)
-        self._interrupts.check()
-        return Finished(run=message.run, value=ended, **self._used())
-
-    def _success(self, run: int, outcome: Outcome) -> Finished:
+    def _ended(self, run: int, outcome: Outcome) -> Finished:
+        if outcome.error is not None:
+            return self._failed(run, outcome.error, outcome)
         try:
             notes = self._show(outcome.value)
-            encoder = self._encoder.new()
+            encoder = self._encoder()
             value = encoder.add(outcome.value)
         except EncodeError as error:
-            return self._failure(run, too_large(error), outcome)
+            return self._failed(run, too_large(error), outcome)
         self._interrupts.check()
+        return replace(
+            self._finished(run, outcome, notes), value=value, is_final=outcome.is_final, blobs=encoder.blobs
+        )
+
+    def _failed(self, run: int, error: GuestError, outcome: Outcome) -> Finished:
+        # not after a stop: there is no time
+        notes = self._show(None) if error.kind is ErrorKind.EXCEPTION else []
+        return replace(self._finished(run, outcome, notes), error=error_fields(named(error)))
+
+    def _finished(self, run: int, outcome: Outcome, notes: list[str]) -> Finished:
+        """Return what is told of a run however it ended."""
+        seconds, peak = self.usage()
         return Finished(
             run=run,
-            value=value,
-            is_final=outcome.is_final,
             operations=outcome.operations,
             notes=(*outcome.notes, *notes, *self.notes()),
-            blobs=encoder.blobs,
-            **self._used(),
+            cpu_seconds=seconds,
+            memory_peak_bytes=peak,
+            files=self.files.changed() or None,
         )
-
-    def _failure(self, run: int, error: GuestError, outcome: Outcome | None) -> Finished:
-        drawn = (
-            self._show(None) if error.kind is ErrorKind.EXCEPTION else []
-        )  # not after a stop: there is no time
-        return Finished(
-            run=run,
-            error=error_fields(named(error)),
-            operations=None if outcome is None else outcome.operations,
-            notes=(*(() if outcome is None else outcome.notes), *drawn, *self.notes()),
-            **self._used(),
-        )
-
-    def _used(self) -> _Used:
-        seconds, peak = self.usage()
-        return {
-            "cpu_seconds": seconds,
-            "memory_peak_bytes": peak,
-            "files": self.files.changed() or None,
-        }
 
     # ------------------------------------------------------------ things to look at
 
@@ -226,3 +203,24 @@ class Program:
         sys.stdout.flush()
         if self._channel.run:
             self._channel.send(Display(run=self._channel.run, media_type=media_type, name="", blobs=(data,)))
+
+
+def _run_program(message: Execute) -> Outcome:
+    """Return the exit status (a signal's number below zero) as a value, or why the program could not be started.
+
+    It prints to descriptors 1 and 2, where all of the box prints. What it leaves running is ended behind the run.
+    """
+    with tempfile.TemporaryFile() as file:  # of the scratch folder, and so within the quota
+        file.writelines(message.blobs)
+        file.seek(0)
+        try:
+            ended = subprocess.run(message.argv, stdin=file, check=False)  # noqa: S603 (in the box)
+        except (OSError, ValueError) as error:
+            why = GuestError(
+                kind=ErrorKind.REFUSED if isinstance(error, PermissionError) else ErrorKind.EXCEPTION,
+                type=type(error).__name__,
+                message=str(error),
+                hint="which programs there are in the box is said by programs=",
+            )
+            return replace(_UNKNOWN, error=why)
+    return replace(_UNKNOWN, value=ended.returncode)

@@ -13,7 +13,6 @@ of the guard, in every sleep and in every wait of an event loop; C code that doe
 
 from __future__ import annotations
 
-import io
 import os
 import select
 import socket
@@ -27,12 +26,11 @@ from typing import cast
 from pinjra.core.execution import Cause
 from pinjra.guard.errors import GuestStop
 from pinjra.wire.connection import GuestConnection
-from pinjra.wire.frames import FrameReader, WireLimits
 from pinjra.wire.messages import (
     TO_GUEST,
     Answer,
-    Assembler,
     Bound,
+    Captured,
     Execute,
     Finished,
     GetFile,
@@ -41,24 +39,25 @@ from pinjra.wire.messages import (
     Message,
     Output,
     PutFile,
+    kinds,
 )
-from pinjra.worker.allowance import STREAMS, Allowance
 from pinjra.worker.interpreter import wasi_waits as waits
-from pinjra.worker.interpreter.changed_files import FileStates
 from pinjra.worker.interpreter.channel import Channel
 from pinjra.worker.interpreter.environment import set_variables
 from pinjra.worker.interpreter.interrupts import Interrupts
 from pinjra.worker.interpreter.program import Program
+from pinjra.worker.interpreter.streams import text_stream
+from pinjra.worker.run_output import RunOutput
 from pinjra.worker.scratch.folder import Folder
-from pinjra.worker.whole_output import NAME, WholeOutput
 
 __all__ = ["main"]
 
 LOOK_SECONDS = 0.05  # between two looks for a stop, and until what was printed is on its way
 RESERVE_BYTES = 4 << 20  # that guest code cannot fill: without it the next message could not be read
-PRINTED_CHARS = 8192  # that may wait for more
+PRINTED_BYTES = 8192  # that may wait for more
 HasInput = Callable[[float], bool]
 _FILES = (PutFile, GetFile, ListFiles)
+_KINDS = {**TO_GUEST, **kinds(Init, *_FILES)}  # those that a supervisor would have taken, too
 _WORDS = {
     Cause.WALL: "the run took longer than its time limit",
     Cause.CPU: "the run used more processor time than its limit",
@@ -99,15 +98,6 @@ class _Stdio:
             view = view[os.write(1, view) :]
 
 
-class _Connection(GuestConnection):
-    """The guest's lane, with the messages that a supervisor would have taken."""
-
-    def __init__(self) -> None:
-        self._reader = FrameReader(numbered=False, raw=True)
-        kinds = {**TO_GUEST, **{cls.__name__: cls for cls in (Init, *_FILES)}}
-        self._assembler = Assembler(kinds, WireLimits(message_bytes=1 << 30))  # the host bounds what it says
-
-
 class Line(Channel):
     """The stream to the owner."""
 
@@ -120,7 +110,7 @@ class Line(Channel):
     def attach(self, stream: socket.socket) -> None:
         """Speak over this stream."""
         super().attach(stream)
-        self._connection = _Connection()
+        self._connection = GuestConnection(_KINDS)
 
     def look(self, seconds: float = 0.0) -> None:
         """Take what comes within `seconds`; between messages of ours only."""
@@ -136,14 +126,10 @@ class Line(Channel):
     def _take(self, message: Message) -> None:
         if isinstance(message, Answer) and message.call == 0:
             self.stops.arrived(message.error_message)
-        elif isinstance(message, Answer):
-            on_answer = self._waiting.pop(message.call, None)
-            if on_answer is not None:
-                on_answer(message)
         elif self.files is not None and isinstance(message, _FILES):
             self.send(self.files.answer(message))
         else:
-            self._inbox.append(message)
+            super()._take(message)
 
 
 class Stops(Interrupts):
@@ -176,8 +162,7 @@ class SingleProcessProgram(Program):
         set_variables(init.env)
         self._line = line
         self._stops = line.stops
-        super().__init__(init, line, line.stops)
-        self.files = FileStates(scratch)
+        super().__init__(init, line, line.stops, scratch)
         os.chdir(scratch)  # so that guest code opens files of the session by their names, as everywhere
         folder = line.files = Folder(scratch, self._limits.disk_bytes)
         self._printed = Printed(line, self._limits.output_bytes, folder)
@@ -186,7 +171,7 @@ class SingleProcessProgram(Program):
         self._stops.tell = self._interpreter.stop  # type: ignore[method-assign]
         self._interpreter.on_account(self._look_now_and_then)
         sys.excepthook = _to_the_owner
-        sys.stdout, sys.stderr = (_Stream(number, self._printed) for number in (0, 1))
+        sys.stdout, sys.stderr = (text_stream(number, self._printed) for number in (1, 2))
         waits.adapt(line.look, line.has_input, self._is_stopped, self._printed.flush, self._stops.check)
 
     def _is_stopped(self) -> bool:
@@ -227,48 +212,10 @@ def _to_the_owner(kind: type[BaseException], error: BaseException, trace: Traceb
     traceback.print_exception(kind, error, trace, file=sys.__stderr__)
 
 
-class _Stream(io.TextIOBase):
-    """A text stream that guest code, and libraries, print to."""
-
-    def __init__(self, number: int, printed: Printed) -> None:
-        self._number = number
-        self._printed = printed
-        self.name = ("<stdout>", "<stderr>")[number]
-
-    encoding = "utf-8"
-    errors = "replace"
-    mode = "w"
-
-    def write(self, text: str) -> int:
-        """Print `text`."""
-        if not isinstance(text, str):
-            raise TypeError(f"write() argument must be str, not {type(text).__name__}")
-        self._printed.write(self._number, text)
-        return len(text)
-
-    def writable(self) -> bool:
-        """Return True."""
-        return True
-
-    def isatty(self) -> bool:
-        """Return False: nobody sits there."""
-        return False
-
-    def fileno(self) -> int:
-        """Refuse: a descriptor would lead around the protocol.
-
-        Raises:
-            io.UnsupportedOperation: Always.
-        """
-        raise io.UnsupportedOperation("fileno")
-
-    def flush(self) -> None:
-        """Say what was printed."""
-        self._printed.flush()
-
-
 class Printed:
-    """Collects what is printed, says it in order, and keeps the limit as a supervisor does: see `Allowance`."""
+    """Collects what is printed and says it in order, with the limit that a supervisor keeps elsewhere: see `RunOutput`."""
+
+    has_descriptors = False  # one would lead around the protocol
 
     def __init__(self, line: Line, limit_bytes: float | None, folder: Folder) -> None:
         self._line = line
@@ -279,39 +226,39 @@ class Printed:
     def begin(self, run: int) -> None:
         """Begin a run: nothing printed."""
         self._run = run
-        self._allowance = Allowance(self._limit)
-        self._whole = WholeOutput(self._folder.put, self._folder.quota_bytes)
-        self._waiting = 0
-        self._stream = 0
-        self._texts: list[str] = []
+        self._output = RunOutput(self._limit, self._folder)
+        self._number = 1
+        self._waiting = bytearray()
 
-    def write(self, stream: int, text: str) -> None:
-        """Take text for stream 0 or 1."""
-        if stream != self._stream:
+    def write(self, number: int, data: memoryview) -> None:
+        """Take what was printed to 1 or 2."""
+        if number != self._number:
             self.flush()
-            self._stream = stream
-        self._waiting += len(text)
-        self._texts.append(text)
-        if self._waiting > PRINTED_CHARS:
+            self._number = number
+        self._waiting += data
+        if len(self._waiting) > PRINTED_BYTES:
             self.flush()
 
     def flush(self) -> None:
         """Say what was printed."""
-        data, self._texts, self._waiting = "".join(self._texts).encode("utf-8", "replace"), [], 0
+        data, self._waiting = bytes(self._waiting), bytearray()
         if data and self._run:
-            if self._limit is not None:
-                self._whole.add(data)
-            self._say(self._stream, self._allowance.admit(self._stream, data))
+            self._say(self._output.add(self._number - 1, data))
 
     def end(self) -> None:
         """Say what is left: the run is over."""
         self.flush()
-        for stream in (0, 1):
-            self._say(stream, self._allowance.rest(stream))
-        if size := self._whole.end(is_needed=self._allowance.is_cut):
-            self._line.send(Output(run=self._run, stream=STREAMS[0], text="", file=NAME, file_bytes=size))
+        self._say(self._output.end())
         self.begin(0)
 
-    def _say(self, stream: int, text: str) -> None:
-        if text:
-            self._line.send(Output(run=self._run, stream=STREAMS[stream], text=text))
+    def _say(self, said: list[Captured]) -> None:
+        for each in said:
+            self._line.send(
+                Output(
+                    run=self._run,
+                    stream=each.stream,
+                    text=each.text,
+                    file=each.file,
+                    file_bytes=each.file_bytes,
+                )
+            )

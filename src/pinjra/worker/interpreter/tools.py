@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import _thread
 from collections.abc import Callable, Coroutine, Generator
+from functools import partial
 from typing import TYPE_CHECKING
 
 from pinjra.core.tool_errors import guest_exception
 from pinjra.core.values import Opaque, drained
 from pinjra.wire.messages import Answer, Call
-from pinjra.wire.values.codec import EncodeError, decode
+from pinjra.wire.values.codec import EncodeError, Encoder, decode
 from pinjra.worker.interpreter.channel import Channel
-from pinjra.worker.interpreter.encoding import GuestEncoder
 from pinjra.worker.interpreter.interrupts import Interrupts
 
 if TYPE_CHECKING:
@@ -19,13 +19,14 @@ if TYPE_CHECKING:
 
 __all__ = ["GuestTool", "GuestTools", "HostObject", "Unawaited"]
 
+Args = tuple[object, ...]
+Kwargs = dict[str, object]
+
 
 class GuestTool:
     """What guest code holds instead of a tool of the host."""
 
-    def __init__(
-        self, name: str, doc: str, invoke: Callable[[tuple[object, ...], dict[str, object]], object]
-    ) -> None:
+    def __init__(self, name: str, doc: str, invoke: Callable[[Args, Kwargs], object]) -> None:
         self.__name__ = name
         self.__doc__ = doc
         self._invoke = invoke
@@ -52,9 +53,7 @@ class HostObject:
 
     __slots__ = ("_ask", "_opaque")
 
-    def __init__(
-        self, opaque: Opaque, ask: Callable[[str, tuple[object, ...], dict[str, object]], object]
-    ) -> None:
+    def __init__(self, opaque: Opaque, ask: Callable[[str, Args, Kwargs], object]) -> None:
         self._opaque = opaque
         self._ask = ask
 
@@ -65,7 +64,7 @@ class HostObject:
             raise AttributeError(
                 f"{opaque.type!r} object of the host has no {name!r}; it has the methods {known}"
             )
-        return GuestTool(name, "", lambda args, kwargs: self._ask(f"{opaque.handle}.{name}", args, kwargs))
+        return GuestTool(name, "", partial(self._ask, f"{opaque.handle}.{name}"))
 
     def __repr__(self) -> str:
         return f"<{self._opaque.type} object of the host, with {', '.join(self._opaque.methods)}>"
@@ -138,30 +137,28 @@ for _name in _USES:
 class GuestTools:
     """Makes the stubs of one interpreter and carries their calls."""
 
-    def __init__(self, channel: Channel, interrupts: Interrupts, encoder: GuestEncoder) -> None:
+    def __init__(self, channel: Channel, interrupts: Interrupts, encoder: Callable[[], Encoder]) -> None:
         self._channel = channel
         self._interrupts = interrupts
         self._encoder = encoder
-        self._main = _thread.get_ident()
 
     def stub(self, name: str, doc: str, *, is_async: bool) -> GuestTool:
         """Return what the guest gets for the tool `name`."""
-        if is_async:
-            return GuestTool(name, doc, lambda args, kwargs: self._call_async(name, args, kwargs))
-        return GuestTool(name, doc, lambda args, kwargs: self._call(name, args, kwargs))
+        return GuestTool(name, doc, partial(self._call_async if is_async else self._call, name))
 
     def _send(
         self,
         name: str,
-        arguments: tuple[tuple[object, ...], dict[str, object]],
+        args: Args,
+        kwargs: Kwargs,
         on_answer: Callable[[Answer], None],
         *,
         concurrent: bool,
     ) -> None:
-        encoder = self._encoder.new()
+        encoder = self._encoder()
         try:
-            args = encoder.add([drained(value) for value in arguments[0]])
-            kwargs = encoder.add({key: drained(value) for key, value in arguments[1].items()})
+            args_tree = encoder.add([drained(value) for value in args])
+            kwargs_tree = encoder.add({key: drained(value) for key, value in kwargs.items()})
         except EncodeError as error:
             raise ValueError(f"{name}: {error}") from None
 
@@ -170,25 +167,21 @@ class GuestTools:
                 run=run,
                 call=number,
                 name=name,
-                args=args,
-                kwargs=kwargs,
+                args=args_tree,
+                kwargs=kwargs_tree,
                 concurrent=concurrent,
                 blobs=encoder.blobs,
             )
 
         self._channel.call(message, on_answer)
 
-    def _call(self, name: str, args: tuple[object, ...], kwargs: dict[str, object]) -> object:
+    def _call(self, name: str, args: Args, kwargs: Kwargs) -> object:
         """Return the answer of the host, waiting for it. An interrupt stops the run when the answer is there: the host answers
         at once then, or has the supervisor kill."""
         answers: list[Answer] = []
-        alone = _thread.get_ident() == self._main and not self._channel.open_calls and not _has_threads()
-        if _thread.get_ident() == self._main:
-            with self._interrupts:
-                self._send(name, (args, kwargs), answers.append, concurrent=not alone)
-                self._channel.wait_for(lambda: bool(answers))
-        else:
-            self._send(name, (args, kwargs), answers.append, concurrent=True)
+        is_alone = self._interrupts.is_main_thread and not self._channel.open_calls and not has_threads()
+        with self._interrupts:
+            self._send(name, args, kwargs, answers.append, concurrent=not is_alone)
             self._channel.wait_for(lambda: bool(answers))
         return self._open(answers[0])
 
@@ -200,9 +193,7 @@ class GuestTools:
     def _with_methods(self, value: Opaque) -> object:
         return HostObject(value, self._call) if value.methods else value
 
-    def _call_async(
-        self, name: str, args: tuple[object, ...], kwargs: dict[str, object]
-    ) -> Coroutine[object, object, object]:
+    def _call_async(self, name: str, args: Args, kwargs: Kwargs) -> Coroutine[object, object, object]:
         """Send the call at once where an event loop runs, else when it is awaited."""
         import asyncio
 
@@ -210,17 +201,17 @@ class GuestTools:
             loop = asyncio.get_running_loop()
         except RuntimeError:
             return Unawaited(
-                lambda: self._call(name, args, kwargs), lambda: self._begin_later(name, args, kwargs)
+                partial(self._call, name, args, kwargs), partial(self._begin_later, name, args, kwargs)
             )
         return _result(self._begin(loop, name, args, kwargs))
 
-    async def _begin_later(self, name: str, args: tuple[object, ...], kwargs: dict[str, object]) -> object:
+    async def _begin_later(self, name: str, args: Args, kwargs: Kwargs) -> object:
         import asyncio
 
         return await self._begin(asyncio.get_running_loop(), name, args, kwargs)
 
     def _begin(
-        self, loop: asyncio.AbstractEventLoop, name: str, args: tuple[object, ...], kwargs: dict[str, object]
+        self, loop: asyncio.AbstractEventLoop, name: str, args: Args, kwargs: Kwargs
     ) -> asyncio.Future[object]:
         future: asyncio.Future[object] = loop.create_future()
 
@@ -239,7 +230,7 @@ class GuestTools:
                 pass
 
         _selecting(loop).add_reader(self._channel.fileno(), self._take_ready)
-        self._send(name, (args, kwargs), on_answer, concurrent=True)
+        self._send(name, args, kwargs, on_answer, concurrent=True)
         future.add_done_callback(lambda _future: self._stop_watching(loop))
         return future
 
@@ -264,5 +255,6 @@ async def _result(future: asyncio.Future[object]) -> object:
     return await future
 
 
-def _has_threads() -> bool:
+def has_threads() -> bool:
+    """Return whether guest code has other threads than the main one, whose locks a fork would copy, and not them."""
     return _thread._count() > 0

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from typing import BinaryIO, Literal
 
 from pinjra.core.file_names import is_file_name
-from pinjra.wire.messages import Done, Failed, FileData, FileList, GetFile, ListFiles, Message, PutFile
+from pinjra.wire.messages import Done, Failed, FileData, FileList, GetFile, ListFiles, OfRequest, PutFile
 
 __all__ = ["Files", "Mode", "ScratchError"]
 
-_FILE_BYTES = 72 << 20  # below what one message may carry (wire.frames.WireLimits)
+_PIECE_BYTES = 72 << 20  # below what one message may carry (wire.frames.WireLimits)
 _MAX_FILES = 10_000  # names in one listing
 _MAX_CHARS = 4 << 20  # of all of them: 10,000 names as long as a path may be are more than a message holds
 
@@ -35,6 +35,7 @@ class Files(ABC):
 
     def __init__(self, quota_bytes: float | None) -> None:
         self.quota_bytes = quota_bytes
+        self._left = -1.0  # of the quota, as of the file that was begun last
 
     @abstractmethod
     def _open(self, name: str, mode: Mode) -> BinaryIO:
@@ -51,15 +52,17 @@ class Files(ABC):
     def _found(self) -> Iterator[tuple[str, int]]:
         """Yield relative name and size of each regular file."""
 
-    def answer(self, message: Message) -> Message:
+    def answer(self, message: OfRequest) -> OfRequest:
         """Carry out one of PutFile, GetFile, ListFiles; return what to answer."""
-        request = getattr(message, "request", 0)
+        request = message.request
         try:
             if isinstance(message, PutFile):
                 self.put(message.name, message.blobs[0] if message.blobs else b"", message.offset)
                 return Done(request=request)
             if isinstance(message, GetFile):
-                return FileData(request=request, blobs=(self._asked(message),))
+                return FileData(
+                    request=request, blobs=(self.get(message.name, message.offset, message.size),)
+                )
             if isinstance(message, ListFiles):
                 return FileList(request=request, files=self.sizes())
         except ScratchError as error:
@@ -67,11 +70,6 @@ class Files(ABC):
         except OSError as error:
             return Failed(request=request, kind="error", message=str(error))
         return Failed(request=request, kind="refused", message=f"no such request: {type(message).__name__}")
-
-    def _asked(self, message: GetFile) -> bytes:
-        if message.size is None:
-            return self.get(message.name, _FILE_BYTES)
-        return self.get_part(message.name, message.offset, min(message.size, _FILE_BYTES))
 
     def put(self, name: str, data: bytes, offset: int = 0) -> None:
         """Write one file, making its folders; with an offset, the next piece of a file that ends there.
@@ -81,9 +79,13 @@ class Files(ABC):
             small.
         """
         _check(name)
-        if self.quota_bytes is not None and sum(self.sizes().values()) + len(data) > self.quota_bytes:
-            why = f"{name!r} ({len(data)} bytes) does not fit into {int(self.quota_bytes)} bytes"
-            raise ScratchError("quota", why)
+        if self.quota_bytes is not None:
+            if not offset or self._left < 0:  # not for each piece: there may be thousands of files
+                self._left = self.quota_bytes - sum(self.sizes().values())
+            self._left -= len(data)
+            if self._left < 0:
+                why = f"{name!r} ({len(data)} bytes) does not fit into {int(self.quota_bytes)} bytes"
+                raise ScratchError("quota", why)
         try:
             with self._open(name, "ab" if offset else "wb") as stream:
                 if offset and stream.tell() != offset:
@@ -92,18 +94,7 @@ class Files(ABC):
         except OSError as error:
             raise ScratchError("refused", f"{name!r} cannot be written: {error.strerror}") from error
 
-    def get(self, name: str, limit_bytes: int) -> bytes:
-        """Return the content of one regular file.
-
-        Raises:
-            ScratchError: There is no such regular file, or it is larger than `limit_bytes`.
-        """
-        data = self.get_part(name, 0, limit_bytes + 1)
-        if len(data) > limit_bytes:
-            raise ScratchError("refused", f"{name!r} is larger than {limit_bytes} bytes")
-        return data
-
-    def get_part(self, name: str, offset: int, size: int) -> bytes:
+    def get(self, name: str, offset: int, size: int) -> bytes:
         """Return `size` bytes of one regular file from `offset` on; fewer at its end.
 
         Raises:
@@ -113,7 +104,7 @@ class Files(ABC):
         try:
             with self._open(name, "rb") as stream:
                 stream.seek(max(offset, 0))
-                return stream.read(size)
+                return stream.read(min(max(size, 0), _PIECE_BYTES))
         except OSError as error:
             raise ScratchError("not-found", f"{name!r}: no such regular file") from error
 

@@ -7,6 +7,7 @@ before guest code ran.
 from __future__ import annotations
 
 import os
+import secrets
 import stat
 from collections.abc import Iterator
 from typing import BinaryIO
@@ -16,20 +17,21 @@ from pinjra.core.temporary_folders import make_folder, sweep
 from pinjra.jail.walls import disk_quota as quota
 from pinjra.worker.scratch.files import Files, Mode, ScratchError
 
-__all__ = ["BRANCH_PREFIX", "Scratch"]
+__all__ = ["Scratch", "copy_scratch"]
 
-_SAFELY = (
-    os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-)  # SECURITY: no link of the guest's, and no wait at its pipes
+# SECURITY: no link of the guest's, and no wait at its pipes
+_SAFELY = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _HOW: dict[Mode, int] = {
     "rb": os.O_RDONLY,
     "wb": os.O_WRONLY | os.O_CREAT | os.O_TRUNC,
     "ab": os.O_WRONLY | os.O_APPEND,
 }
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL
 _PREFIX = "pinjra-scratch-"
-BRANCH_PREFIX = ".branch-"
-"""Of the folders, below the scratch folder of a session, that are those of sessions forked off it."""
+_BRANCH_PREFIX = ".branch-"  # of the folders, within one, of sessions that were forked off it
+_COPY_BYTES = 1 << 20  # of one reading
+_COPY_ENTRIES = 10_000  # as many as a listing has
 
 
 class Scratch(Files):
@@ -53,7 +55,7 @@ class Scratch(Files):
     def clear(self) -> None:
         """Remove everything in the folder but the folders of branches."""
         for entry in os.listdir(self._root):
-            if not entry.startswith(BRANCH_PREFIX):
+            if not entry.startswith(_BRANCH_PREFIX):
                 self._remove_entry(entry)
 
     def remove(self) -> None:
@@ -79,7 +81,7 @@ class Scratch(Files):
     def _walk(self, folder: int, prefix: str, depth: int) -> Iterator[tuple[str, int]]:
         with os.scandir(folder) as entries:
             for entry in entries:
-                if folder == self._root and entry.name.startswith(BRANCH_PREFIX):
+                if folder == self._root and entry.name.startswith(_BRANCH_PREFIX):
                     continue
                 if entry.is_dir(follow_symlinks=False):
                     yield from self._walk_below(folder, entry.name, prefix, depth)
@@ -129,6 +131,81 @@ class Scratch(Files):
                 os.mkdir(part, dir_fd=folder)
             except FileExistsError:
                 pass
-        return os.open(
-            part, _FOLDER, dir_fd=folder
-        )  # SECURITY: O_NOFOLLOW: a link laid by the guest is refused
+        # SECURITY: O_NOFOLLOW: a link laid by the guest is refused
+        return os.open(part, _FOLDER, dir_fd=folder)
+
+
+# ---------------------------------------------------------------- a copy for a session that is forked off
+
+
+def copy_scratch(source: Scratch) -> Scratch:
+    """Return a copy of a folder, links as links: beside it when it was made here, else within it. It has the same quota.
+
+    Raises:
+        ScratchError: There is no room for the copy, or it is too deep or has too many entries.
+    """
+    top = os.path.dirname(source.path) if source.is_ours else source.path
+    path = os.path.join(top, _BRANCH_PREFIX + secrets.token_hex(8))
+    os.mkdir(path, 0o700)  # fails where guest code has laid something of this name
+    copier = _Copier(source.quota_bytes)
+    try:
+        copier.copy(os.open(source.path, _FOLDER), os.open(path, _FOLDER), 0)
+        return Scratch(path, source.quota_bytes, is_ours=True)
+    except OSError as error:
+        quota.remove(path)
+        raise ScratchError("error", f"the scratch files cannot be copied: {error.strerror}") from error
+    except ScratchError:
+        quota.remove(path)
+        raise
+
+
+class _Copier:
+    """What is left that may be copied."""
+
+    def __init__(self, quota_bytes: float | None) -> None:
+        self._bytes = quota_bytes
+        self._entries = _COPY_ENTRIES
+
+    def copy(self, source: int, target: int, depth: int) -> None:
+        """Copy what is in the folder `source`; close both descriptors."""
+        try:
+            for name in os.listdir(source):
+                if depth == 0 and name.startswith(_BRANCH_PREFIX):
+                    continue
+                self._entries -= 1
+                if self._entries < 0 or depth >= MOST_PARTS:
+                    raise ScratchError(
+                        "quota", "the scratch folder is too deep or has too many entries to copy"
+                    )
+                self._copy_entry(name, source, target, depth)
+        finally:
+            os.close(source)
+            os.close(target)
+
+    def _copy_entry(self, name: str, source: int, target: int, depth: int) -> None:
+        mode = os.stat(name, dir_fd=source, follow_symlinks=False).st_mode
+        if stat.S_ISDIR(mode):
+            os.mkdir(name, dir_fd=target)
+            self.copy(os.open(name, _FOLDER, dir_fd=source), os.open(name, _FOLDER, dir_fd=target), depth + 1)
+        elif stat.S_ISLNK(mode):
+            os.symlink(os.readlink(name, dir_fd=source), name, dir_fd=target)
+        elif stat.S_ISREG(mode):  # pipes and sockets are no files
+            reader = os.open(name, os.O_RDONLY | _SAFELY, dir_fd=source)
+            try:
+                writer = os.open(name, _NEW | _SAFELY, stat.S_IMODE(mode) & 0o777, dir_fd=target)
+                self._copy_bytes(reader, writer)
+            finally:
+                os.close(reader)
+
+    def _copy_bytes(self, reader: int, writer: int) -> None:
+        with os.fdopen(writer, "wb", buffering=0) as file:
+            while data := os.read(reader, _COPY_BYTES):
+                if self._bytes is not None:
+                    self._bytes -= len(data)
+                    if self._bytes < 0:
+                        raise ScratchError(
+                            "quota", "the scratch files do not fit into the quota a second time"
+                        )
+                rest = memoryview(data)
+                while rest:
+                    rest = rest[file.write(rest) :]

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
-import platform
 import re
 import select
 import socket
 import stat
-import sys
 import time
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from pinjra.wire.connection import Relay, SupervisorConnection
-from pinjra.wire.messages import PROTOCOL, Hello, Message
+from pinjra.wire.messages import Message
 from pinjra.worker.supervisor.outbox import READ_BYTES, Outbox, read_some
 
-__all__ = ["Host", "hello", "kind_of"]
+__all__ = ["Host", "cloexec", "kind_of"]
 
 _BACKLOG_BYTES = 4 << 20  # unwritten bytes from which the interpreter is not read any more
 _LAST_SECONDS = 1.0  # for the last words on a stream that the host may not read any more
@@ -31,21 +30,6 @@ def kind_of(frame: bytes) -> bytes:
     return found[1] if found else b""
 
 
-def hello(
-    applied: Sequence[str], missing: Sequence[str], capabilities: Sequence[str], *, has_rollback: bool
-) -> Hello:
-    """Return the first message of a worker."""
-    own = ("raw", "rollback") if has_rollback else ("raw",)
-    return Hello(
-        protocol=PROTOCOL,
-        python=platform.python_version(),
-        platform=sys.platform,
-        capabilities=(*own, *(c for c in capabilities if c not in own)),
-        applied=tuple(applied),
-        missing=tuple(missing),
-    )
-
-
 class Host:
     """The far end of the stream, as the supervisor uses it."""
 
@@ -54,7 +38,7 @@ class Host:
         self._socket = _as_socket(fd_in) if fd_in == fd_out else None
         self._passed: list[int] = []
         self._out = Outbox(fd_out)
-        self._connection = SupervisorConnection()
+        self.connection = SupervisorConnection()
         self._is_ended = False
 
     @property
@@ -65,12 +49,7 @@ class Host:
     @property
     def is_full(self) -> bool:
         """Whether the host has so much to read that the interpreter should wait."""
-        return self._out.size > _BACKLOG_BYTES or self._connection.is_full
-
-    @property
-    def is_run_open(self) -> bool:
-        """Whether the host waits for the end of a run."""
-        return self._connection.run_open
+        return self._out.size > _BACKLOG_BYTES or self.connection.is_full
 
     def masks(self) -> dict[int, int]:
         """Return descriptor → what to poll for."""
@@ -104,8 +83,8 @@ class Host:
         if not data:
             self._is_ended = True
             return
-        yield from self._connection.receive_data(data)
-        self._out.put(self._connection.take_reply())
+        yield from self.connection.receive_data(data)
+        self._out.put(self.connection.take_reply())
 
     def _read(self) -> bytes | None:
         if self._socket is None:
@@ -137,7 +116,7 @@ class Host:
 
     def send(self, message: Message) -> None:
         """Say `message` on the control lane."""
-        self._out.put(self._connection.send(message))
+        self._out.put(self.connection.send(message))
 
     def relay(self, data: bytes) -> Iterator[bytes]:
         """Pass on bytes of the interpreter; return the kinds of the messages among them.
@@ -145,31 +124,16 @@ class Host:
         Raises:
             ProtocolViolation: From the iterator: the interpreter sent what is no frame.
         """
-        for piece in self._connection.relay(data):
+        for piece in self.connection.relay(data):
             self._out.put(piece)
             yield kind_of(piece[:80])
-
-    def run_begins(self) -> None:
-        """Note that the interpreter hears of a run."""
-        self._connection.run_open = True
-
-    def run_over(self) -> None:
-        """Note that the run will not be answered by the interpreter."""
-        self._connection.run_open = False
-
-    def interpreter_died(self, *, is_run_open: bool = False) -> None:
-        """Forget what the dead interpreter did not finish to say, and its run, unless that waits for the next one."""
-        self._connection.interpreter_died()
-        self._connection.run_open = is_run_open
 
 
 def _as_socket(fd: int) -> socket.SocketType | None:
     """Return `fd` as a stream socket of this machine; None when it is none."""
     if not stat.S_ISSOCK(os.fstat(fd).st_mode):
         return None
-    found = socket.SocketType(
-        fileno=fd
-    )  # what `socket.socket` adds is enums: pages of every session's memory
+    found = socket.SocketType(fileno=fd)  # `socket.socket` adds enums: pages of every session's memory
     if found.family == socket.AF_UNIX:
         return found
     found.detach()
@@ -178,8 +142,4 @@ def _as_socket(fd: int) -> socket.SocketType | None:
 
 def cloexec(fd: int) -> int:
     """Return a private close-on-exec duplicate of `fd`, above the standard descriptors."""
-    import fcntl
-
-    duplicate = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 3)
-    os.set_inheritable(duplicate, False)
-    return duplicate
+    return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 3)

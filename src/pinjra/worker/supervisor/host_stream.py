@@ -27,15 +27,15 @@ from pinjra.wire.messages import (
     Kill,
     ListFiles,
     Message,
+    OfRequest,
     PutFile,
     Reset,
 )
-from pinjra.worker.branching import copy_scratch
 from pinjra.worker.scratch.files import ScratchError
-from pinjra.worker.scratch.requests import Scratch
+from pinjra.worker.scratch.requests import Scratch, copy_scratch
 from pinjra.worker.setup import Workplace
 from pinjra.worker.supervisor.host import Host
-from pinjra.worker.supervisor.lifecycle import Lifecycle, Origin
+from pinjra.worker.supervisor.lifecycle import Lifecycle, LifecycleEvent, Origin
 from pinjra.worker.supervisor.output import PrintedOutput
 from pinjra.worker.supervisor.process import InterpreterProcess
 from pinjra.worker.supervisor.sweep import Sweeper
@@ -61,7 +61,7 @@ class HostStream:
         *,
         sweeper: Sweeper,
         add: Callable[[HostStream], None],
-        origin: tuple[Origin, Scratch, tuple[int, int]] | None = None,
+        origin: Origin | None = None,
     ) -> None:
         self.host = host
         self.is_over = False
@@ -71,7 +71,6 @@ class HostStream:
         self._add = add
         self._origin = origin
         self._lifecycle: Lifecycle | None = None
-        self._scratch: Scratch | None = None
         host.send(hello)
 
     # ------------------------------------------------------------ the poll loop's questions
@@ -97,40 +96,39 @@ class HostStream:
         """Take what a descriptor of `masks` has."""
         self.host.flush()
         if fd == self.host.fd_in:
-            self._carefully(self._from_host)
+            try:
+                self._from_host()
+            except ProtocolViolation as error:
+                self._fail(error)
         elif self._lifecycle is not None:
-            lifecycle = self._lifecycle
-            self._carefully(lambda: lifecycle.on_readable(fd))
+            self._lifecycle.on_readable(fd)
 
     def on_time(self, now: float) -> None:
         """Do what is due."""
-        lifecycle = self._lifecycle
-        if lifecycle is not None and lifecycle.deadline is not None and now >= lifecycle.deadline:
-            self._carefully(lambda: lifecycle.on_time(now))
+        if self._lifecycle is not None:
+            self._lifecycle.on_time(now)
 
     def on_child_ended(self) -> None:
         """Look whether the interpreter is among the dead."""
-        if self._lifecycle is not None:
-            self._carefully(self._lifecycle.on_child_ended)
-
-    def _carefully(self, action: Callable[[], None]) -> None:
         try:
-            action()
-        except ProtocolViolation as error:
-            self.host.send(Failed(request=0, kind="error", message=str(error)))
-            self.is_over = True
+            if self._lifecycle is not None:
+                self._lifecycle.on_child_ended()
+        except ProtocolViolation as error:  # it does not start
+            self._fail(error)
+
+    def _fail(self, error: ProtocolViolation) -> None:
+        self.host.send(Failed(request=0, kind="error", message=str(error)))
+        self.is_over = True
 
     def end(self) -> None:
         """Kill what belongs to this session, remove its files, let go of the stream."""
         if self._lifecycle is not None:
             self._lifecycle.end()
         elif self._origin is not None:
-            origin, scratch, _captured = self._origin
-            origin.guest.end()
-            scratch.remove()
-        if self._origin is not None:
-            for fd in self._origin[2]:
-                os.close(fd)
+            self._origin.guest.end()
+            self._origin.scratch.remove()
+        for fd in () if self._origin is None else self._origin.captured:
+            os.close(fd)
         self._output.close()
         self.host.flush_briefly()
         self.host.close()
@@ -144,7 +142,7 @@ class HostStream:
             else:
                 self._on(event)
         if self._lifecycle is not None:
-            self._lifecycle.host_spoke()
+            self._lifecycle.clock.host_spoke()
 
     @singledispatchmethod
     def _on(self, message: Message) -> None:
@@ -154,32 +152,29 @@ class HostStream:
     def _(self, message: Init) -> None:
         try:
             limits = Limits(**message.limits)  # type: ignore[arg-type]
-            origin, scratch = self._beginning(message, limits)
+            origin = self._origin = self._origin or self._beginning(message, limits)
         except (TypeError, ValueError, OSError) as error:
             raise ProtocolViolation(f"Init cannot be carried out: {error}") from error
-        self._scratch = scratch
-        self._lifecycle = Lifecycle(self.host, self._output, limits, scratch, origin)
+        self._lifecycle = Lifecycle(self.host, self._output, limits, origin)
 
-    def _beginning(self, init: Init, limits: Limits) -> tuple[Origin, Scratch]:
-        if self._origin is not None:
-            return self._origin[0], self._origin[1]
+    def _beginning(self, init: Init, limits: Limits) -> Origin:
         scratch = Scratch(init.scratch, limits.disk_bytes)
         init = replace(init, walled=init.walled or is_confined(self._hello.applied))
-        return Origin(InterpreterProcess(init, Workplace(scratch.path), self._sweeper)), scratch
+        return Origin(InterpreterProcess(init, Workplace(scratch.path), self._sweeper), scratch)
 
     @_on.register
     def _(self, message: Interrupt) -> None:
-        _there(self._lifecycle).interrupt(message.grace_seconds)
+        _there(self._lifecycle).take(LifecycleEvent.INTERRUPT, message.grace_seconds)
 
     @_on.register
     def _(self, message: Kill) -> None:
-        _there(self._lifecycle).kill(message)
+        _there(self._lifecycle).take(LifecycleEvent.KILL, message)
 
     @_on.register(PutFile)
     @_on.register(GetFile)
     @_on.register(ListFiles)
-    def _(self, message: Message) -> None:
-        self.host.send(_there(self._scratch).answer(message))
+    def _(self, message: OfRequest) -> None:
+        self.host.send(_there(self._origin).scratch.answer(message))
 
     @_on.register
     def _(self, message: Reset) -> None:
@@ -196,7 +191,7 @@ class HostStream:
         stream = self.host.take_passed()
         if stream < 0:
             self._refuse(message.request, "a session is forked onto another stream, and none was sent")
-        elif self.host.is_run_open:
+        elif self.host.connection.run_open:
             self._refuse(message.request, "a run is in progress", stream)
         else:
             request = message.request
@@ -219,10 +214,10 @@ class HostStream:
         scratch: Scratch | None = None
         fds = [stream]
         try:
-            scratch = copy_scratch(_there(self._scratch))
+            scratch = copy_scratch(_there(self._origin).scratch)
             output, captured = PrintedOutput.branch()
             fds += [*output.fds, *captured]
-            origin = _there(self._lifecycle).origin(Workplace(scratch.path, captured))
+            origin = _there(self._lifecycle).origin(scratch, captured)
             os.set_blocking(stream, False)
         except (OSError, ScratchError) as error:
             if scratch is not None:
@@ -231,16 +226,8 @@ class HostStream:
                 os.close(fd)
             self._refuse(request, str(error), stream)
             return
-        self._add(
-            HostStream(
-                Host(stream, stream),
-                output,
-                self._hello,
-                sweeper=self._sweeper,
-                add=self._add,
-                origin=(origin, scratch, captured),
-            )
-        )
+        host = Host(stream, stream)
+        self._add(HostStream(host, output, self._hello, sweeper=self._sweeper, add=self._add, origin=origin))
         self.host.send(Forked(request=request))
 
 

@@ -33,15 +33,12 @@ from pinjra.worker.supervisor.output import PrintedOutput
 from pinjra.worker.supervisor.process import InterpreterProcess
 from pinjra.worker.supervisor.processes import Death
 from pinjra.worker.supervisor.run_clock import RunClock
-from pinjra.worker.whole_output import WholeOutput
 
 __all__ = ["RULES", "Lifecycle", "LifecycleEvent", "Origin", "State"]
 
 READY_SECONDS = 10.0  # for a fork and a line on a socket: only a hostile or broken interpreter takes so long
 FREEZE_SECONDS = 0.02  # without work until the interpreter is stopped: a run right behind the last one does not wait for it
-_LOOK_SECONDS = (
-    0.05  # between two looks whether it stays stopped, the first; each is twice as long as the one before
-)
+_LOOK_SECONDS = 0.05  # to the first look whether it stays stopped; each further one takes twice as long
 _LONGEST_LOOK_SECONDS = 10.0
 _UNREAD_BYTES = 16 << 20  # besides one value, what an interpreter may leave unread before it is killed
 _REQUEST = re.compile(rb'"request":[0-9]+')
@@ -51,10 +48,13 @@ _COPY_YOURSELF = b'["g","GrantTools",{"request":0,"tools":{}}]\n'  # the host's 
 
 @dataclass(frozen=True)
 class Origin:
-    """What a session begins with: an interpreter, or one to be started, and the tools that it is to know."""
+    """What a session begins with: an interpreter, or one to be started, its files, and the tools that it is to know."""
 
     guest: InterpreterProcess
+    scratch: Scratch
     grants: Mapping[bytes, bytes] = field(default_factory=dict)
+    captured: tuple[int, ...] = ()
+    """What becomes 1 and 2 of the interpreter where it is not started yet."""
 
 
 class State(Enum):
@@ -81,14 +81,12 @@ class LifecycleEvent(Enum):
 class Lifecycle:
     """The interpreter of a session, whichever process it is at the moment."""
 
-    def __init__(
-        self, host: Host, output: PrintedOutput, limits: Limits, scratch: Scratch, origin: Origin
-    ) -> None:
+    def __init__(self, host: Host, output: PrintedOutput, limits: Limits, origin: Origin) -> None:
         self._host = host
         self._output = output
-        self._scratch = scratch
+        self._scratch = origin.scratch
         self._guest = origin.guest
-        self._clock = RunClock(limits)
+        self.clock = RunClock(limits)
         self._output_bytes = limits.output_bytes
         self._most_unread = _UNREAD_BYTES + int(limits.value_bytes or 0)
         self._held: list[tuple[bytes, bytes]] = []  # (kind, message), while the interpreter is not ready
@@ -139,14 +137,14 @@ class Lifecycle:
         return {
             # First, since poll(2) keeps the order: the end of a run is taken before the note that comes behind it.
             guest.out.fd: reads | select.POLLOUT if guest.out.size else reads,
-            guest.side.fileno(): select.POLLIN,
+            guest.side: select.POLLIN,
             **dict.fromkeys(self._output.fds, printed),
         }
 
     @property
     def deadline(self) -> float | None:
         """When `on_time` is to be called at the latest; None for never."""
-        times = (self._ready_deadline, self._output.deadline, self._clock.deadline, self._freeze_at)
+        times = (self._ready_deadline, self._output.deadline, self.clock.deadline, self._freeze_at)
         return min((at for at in times if at is not None), default=None)
 
     def on_time(self, now: float) -> None:
@@ -158,7 +156,7 @@ class Lifecycle:
             self._guest.kill("protocol")
         if self._freeze_at is not None and now >= self._freeze_at:
             self._freeze()
-        cause = self._clock.expired(self._guest, now)
+        cause = self.clock.expired(self._guest, now)
         if cause:
             self._guest.kill(cause)
 
@@ -169,7 +167,7 @@ class Lifecycle:
             if self._guest.is_ready:
                 return State.SETTLING
             return State.STARTING if self._guest.is_fresh else State.WAKING
-        if self._host.is_run_open:
+        if self._host.connection.run_open:
             return State.RUNNING
         return State.BINDING if self._unbound else State.IDLE
 
@@ -178,7 +176,7 @@ class Lifecycle:
     def _rest(self) -> None:
         """Stop the clock of what is over, and the interpreter if nothing comes soon."""
         if self.state is State.IDLE and not self._held:
-            self._clock.stop()
+            self.clock.stop()
             self._look_seconds = _LOOK_SECONDS
             self._freeze_at = None if self._guest.is_pristine else time.monotonic() + FREEZE_SECONDS
 
@@ -190,7 +188,7 @@ class Lifecycle:
             self._end_escaped()
             return
         else:
-            self._guest.end_others()
+            self._guest.look_again()
         self._freeze_at = time.monotonic() + self._look_seconds
         self._look_seconds = min(2 * self._look_seconds, _LONGEST_LOOK_SECONDS)
 
@@ -210,7 +208,7 @@ class Lifecycle:
         guest = self._guest
         if fd in self._output.fds:
             self._drain()
-        elif fd == guest.side.fileno():
+        elif fd == guest.side:
             self._take_notes()
         elif fd == guest.out.fd:
             guest.out.flush()
@@ -219,10 +217,6 @@ class Lifecycle:
                 self._relay(data)
 
     # ------------------------------------------------------------ from the host
-
-    def host_spoke(self) -> None:
-        """Note that the host is there."""
-        self._clock.host_spoke()
 
     def pass_on(self, frame: bytes) -> None:
         """Pass a frame of the guest's lane on, once its message is whole and the interpreter is ready."""
@@ -251,41 +245,36 @@ class Lifecycle:
         if kind == b"Execute":
             if self._loss is not None:
                 death, self._loss = self._loss, None
-                self._host.run_over()
+                self._host.connection.run_open = False
                 self._say_lost(death, rolled_back=False)
                 self._rest()
                 return
             self._is_running = True
-            self._host.run_begins()
-            self._output.start_run(
-                self._output_bytes, WholeOutput(self._scratch.put, self._scratch.quota_bytes)
-            )
-            self._clock.start(guest)
+            self._host.connection.run_open = True
+            self._output.start_run(self._output_bytes, self._scratch)
+            self.clock.start(guest)
         elif kind == b"Answer":
-            self._clock.open_calls -= 1
+            self.clock.open_calls -= 1
         elif kind == b"SetVariables":
             guest.is_pristine = False
-        if kind in _BINDINGS and not self._host.is_run_open:
-            self._clock.start_aside(guest)
+        if kind in _BINDINGS and not self._host.connection.run_open:
+            self.clock.start_aside(guest)
         guest.out.put(message)
         if guest.out.size > self._most_unread:
             guest.kill("protocol")
 
-    def interrupt(self, grace_seconds: float) -> None:
-        """Stop the run in progress, gently; kill the interpreter when it has not ended after `grace_seconds`."""
-        RULES[self.state][LifecycleEvent.INTERRUPT](self, grace_seconds)
+    def take(self, event: LifecycleEvent, *said: object) -> None:
+        """Do what follows from an event in this state."""
+        RULES[self.state][event](self, *said)
 
     def _interrupt_held(self, _grace_seconds: float) -> None:
         if self._drop_held_run():
             self._say_lost(Death("interrupt", "before it began", 0.0, 0), rolled_back=True)
 
     def _interrupt_run(self, grace_seconds: float) -> None:
+        """Stop the run, gently; it is killed when it has not ended by then."""
         self._guest.signal(signal.SIGINT)
-        self._clock.interrupt(grace_seconds)
-
-    def kill(self, kill: Kill) -> None:
-        """Kill the interpreter when it is at work; answer when it was, or was not."""
-        RULES[self.state][LifecycleEvent.KILL](self, kill)
+        self.clock.interrupt(grace_seconds)
 
     def _kill_at_work(self, kill: Kill) -> None:
         self._kills.append(kill)
@@ -314,7 +303,7 @@ class Lifecycle:
         if not self._has_held_run:
             return False
         self._held = [(kind, message) for kind, message in self._held if kind != b"Execute"]
-        self._host.run_over()
+        self._host.connection.run_open = False
         return True
 
     def reset(self, request: int) -> None:
@@ -329,7 +318,7 @@ class Lifecycle:
     def when_copied(self, tell: Callable[[bool], None]) -> None:
         """Call `tell` when there is a copy of the interpreter as it is now (True), or is none to be had (False)."""
         self._when_copied, self._is_copy_asked = tell, False
-        RULES[self.state][LifecycleEvent.COPY](self)
+        self.take(LifecycleEvent.COPY)
 
     def _tell_copied(self) -> None:
         if self._when_copied is None:
@@ -341,18 +330,19 @@ class Lifecycle:
         else:
             self._is_copy_asked = True
             self._work()
-            self._clock.start_aside(guest)
+            self.clock.start_aside(guest)
             guest.out.put(_COPY_YOURSELF)
             self._wait_until_ready()
 
-    def origin(self, place: Workplace) -> Origin:
+    def origin(self, scratch: Scratch, captured: tuple[int, ...]) -> Origin:
         """Return what another lifecycle begins with to have a copy of this session; to be called when `when_copied` told.
 
         Raises:
             OSError: No process can be made, or the interpreter does not make it.
         """
         try:
-            return Origin(self._guest.branch(place), dict(self._grants))
+            guest = self._guest.branch(Workplace(scratch.path, captured))
+            return Origin(guest, scratch, dict(self._grants), captured)
         finally:
             self._rest()  # the checkpoint was let go on
 
@@ -360,28 +350,28 @@ class Lifecycle:
 
     def _drain(self, *, is_end: bool = False) -> None:
         """Pass on what was printed. Printed while no run is open, it goes nowhere."""
-        is_open = self._host.is_run_open
+        is_open = self._host.connection.run_open
         for message in self._output.end_run() if is_end and is_open else self._output.take():
             if is_open:
                 self._host.send(message)
 
     def _relay(self, data: bytes) -> None:
         self._drain(is_end=b'"Finished"' in data)
-        was_open = self._host.is_run_open
+        was_open = self._host.connection.run_open
         try:
             for kind in self._host.relay(data):
                 self._unbound -= kind == b"Bound"
-                self._clock.open_calls += kind == b"Call"
+                self.clock.open_calls += kind == b"Call"
         except ProtocolViolation:
             self._guest.kill("protocol")
-        if was_open and not self._host.is_run_open:
+        if was_open and not self._host.connection.run_open:
             self._run_ended()
         else:
             self._rest()
 
     def _run_ended(self) -> None:
         self._is_running = False
-        self._clock.end_run(self._guest)
+        self.clock.end_run(self._guest)
         self._wait_until_ready()
         self._guest.was_pristine, self._guest.is_pristine = self._guest.is_pristine, False
         if self._guest.makes_copies or self._guest.checkpoint:
@@ -390,12 +380,12 @@ class Lifecycle:
             self._now_ready()
 
     def _read_all(self) -> None:
-        while data := read_some(self._guest.stream.fileno()):
+        while data := read_some(self._guest.out.fd):
             self._relay(data)
 
     def _take_notes(self) -> None:
         for note in self._guest.notes():
-            if self._host.is_run_open:
+            if self._host.connection.run_open:
                 self._read_all()  # the end of the run was sent before the note, on the other socket
             if note.kind == UNDO:
                 self._is_undone = True
@@ -403,7 +393,7 @@ class Lifecycle:
             self._guest.checkpoint, self._is_stale = note.checkpoint, False
             self._is_dirty = self._is_dirty and not note.checkpoint
             if note.kind == READY:
-                RULES[self.state][LifecycleEvent.READY](self)
+                self.take(LifecycleEvent.READY)
 
     def _now_ready(self) -> None:
         guest = self._guest
@@ -436,13 +426,14 @@ class Lifecycle:
         is_undone = self._hear_last_words()
         # a run that is held goes on behind an interpreter that ended by its own will; otherwise it is answered by the loss
         is_held = is_undone and self._has_held_run
-        is_due = (self._host.is_run_open and not is_held) or bool(self._unbound or self._kills)
+        is_due = (self._host.connection.run_open and not is_held) or bool(self._unbound or self._kills)
         was_ready = self._guest.is_ready
         spent = self._guest.cpu_before
         death = self._guest.retire()
         death = Death(death.cause, death.detail, max(0.0, death.cpu_seconds - spent), death.memory_peak_bytes)
-        self._host.interpreter_died(is_run_open=is_held)
-        self._clock.stop()
+        self._host.connection.interpreter_died()
+        self._host.connection.run_open = is_held
+        self.clock.stop()
         self._is_running = False
         self._freeze_at = None
         self._held = [] if is_due else self._held
@@ -484,7 +475,7 @@ class Lifecycle:
         first, self._owed = self._owed, None
         if guest.checkpoint and guest.wake():
             self._wait_until_ready()
-            self._clock.start_aside(guest, alone=True)
+            self.clock.start_aside(guest, alone=True)
             self._owed = (first[0] if first else death, is_due or bool(first and first[1]))
             return
         rolled_back = guest.is_pristine and first is None

@@ -6,14 +6,17 @@ One thread, one poll loop, one process for the box: its first session, and those
 from __future__ import annotations
 
 import os
+import platform
 import select
 import signal
+import sys
 import time
 import traceback
 from collections.abc import Sequence
 from typing import NoReturn
 
-from pinjra.worker.supervisor.host import Host, cloexec, hello
+from pinjra.wire.messages import PROTOCOL, Hello
+from pinjra.worker.supervisor.host import Host, cloexec
 from pinjra.worker.supervisor.host_stream import HostStream
 from pinjra.worker.supervisor.outbox import read_some
 from pinjra.worker.supervisor.output import PrintedOutput
@@ -29,7 +32,6 @@ def serve(
     *,
     applied: Sequence[str] = (),
     missing: Sequence[str] = (),
-    capabilities: Sequence[str] = (),
     newest: int = -1,
     tasks: int = -1,
     kills: int = -1,
@@ -41,7 +43,6 @@ def serve(
     Args:
         fd_in, fd_out: The stream, as private close-on-exec descriptors; may be one and the same.
         applied, missing: What the jail has done, for `Hello`.
-        capabilities: Besides those of every worker.
         newest, tasks, kills: Descriptors to read; see `Sweeper`.
     """
     status = 70
@@ -51,12 +52,19 @@ def serve(
         os.set_blocking(fd_in, False)
         os.set_blocking(fd_out, False)
         host = Host(fd_in, fd_out)
-        has_rollback = become_subreaper()
-        if has_rollback and host.can_pass_streams:
-            capabilities = (*capabilities, "fork")
+        capabilities = {"raw": True, "rollback": become_subreaper()}
+        capabilities["fork"] = capabilities["rollback"] and host.can_pass_streams
+        hello = Hello(
+            protocol=PROTOCOL,
+            python=platform.python_version(),
+            platform=sys.platform,
+            capabilities=tuple(name for name, has_it in capabilities.items() if has_it),
+            applied=tuple(applied),
+            missing=tuple(missing),
+        )
         supervisor = Supervisor()
-        said = hello(applied, missing, capabilities, has_rollback=has_rollback)
-        supervisor.add(HostStream(host, PrintedOutput.install(), said, sweeper=Sweeper(), add=supervisor.add))
+        output, sweeper = PrintedOutput.install(), Sweeper()
+        supervisor.add(HostStream(host, output, hello, sweeper=sweeper, add=supervisor.add))
         supervisor.run()
         status = 0
     except BaseException:  # our bug: said where the operator looks, since descriptor 2 is the guest's now
@@ -94,7 +102,12 @@ class Supervisor:
         self._watch()
         deadline = self._deadline()
         for fd, _events in self._poll.poll(_patience(deadline)):
-            self._handle(fd)
+            if fd == self._wakeup:
+                read_some(fd)
+                for session in self._sessions:
+                    session.on_child_ended()
+            else:
+                self._owners[fd].handle(fd)
         if deadline is not None and (now := time.monotonic()) >= deadline:
             for session in self._sessions:
                 session.on_time(now)
@@ -117,14 +130,6 @@ class Supervisor:
         """Return when something is due; None for never."""
         times = [at for session in self._sessions if (at := session.deadline) is not None]
         return min(times) if times else None
-
-    def _handle(self, fd: int) -> None:
-        if fd == self._wakeup:
-            read_some(self._wakeup)
-            for session in self._sessions:
-                session.on_child_ended()
-        else:
-            self._owners[fd].handle(fd)
 
     def _part_with_ended(self) -> None:
         for session in [session for session in self._sessions if session.has_ended]:

@@ -1,8 +1,8 @@
-"""Descriptors 1 and 2 of the box -> `Captured` messages within a run's allowance: what Python, C code and programs print.
+"""Descriptors 1 and 2 of the box -> `Captured` messages within a run's limit: what Python, C code and programs print.
 
 Theory: `sys.stdout` and `sys.stderr` of the interpreter write to these descriptors at once, so what was printed before a crash is
 in the pipe, and a guest that prints faster than the host reads waits in the kernel. The limit is kept by the
-`Allowance` of this process, where guest code cannot reach it.
+`RunOutput` of this process, where guest code cannot reach it.
 
 What does not work: a ring in shared memory (it needs messages that say that there is text, pauses to wait for room, and its own
 decoders), or one message a print (a million prints are a million messages of the host's).
@@ -13,13 +13,12 @@ from __future__ import annotations
 import os
 import select
 import time
-from collections.abc import Iterable
 
 from pinjra.wire.messages import Captured
-from pinjra.worker.allowance import STREAMS, Allowance
+from pinjra.worker.run_output import STREAMS, RunOutput
+from pinjra.worker.scratch.files import Files
 from pinjra.worker.supervisor.outbox import READ_BYTES, read_some
 from pinjra.worker.supervisor.processes import Death
-from pinjra.worker.whole_output import NAME, WholeOutput
 
 __all__ = ["PrintedOutput"]
 
@@ -41,8 +40,7 @@ class PrintedOutput:
         self._last_words = b""
         for fd in self.fds:
             self._poll.register(fd, select.POLLIN)
-        self._allowance: Allowance | None = None  # between runs: what is printed goes nowhere
-        self._whole: WholeOutput | None = None
+        self._run: RunOutput | None = None  # between runs: what is printed goes nowhere
         self._eager = 0
 
     @classmethod
@@ -73,16 +71,11 @@ class PrintedOutput:
 
     # ------------------------------------------------------------ a run
 
-    def start_run(self, limit_bytes: float | None, whole: WholeOutput | None = None) -> None:
-        """Drop what was printed since the last run; the new one has a fresh allowance.
-
-        Args:
-            whole: Takes what goes beyond it, too.
-        """
-        self._allowance = self._whole = None
+    def start_run(self, limit_bytes: float | None, files: Files | None = None) -> None:
+        """Drop what was printed since the last run; see `RunOutput`."""
+        self._run = None
         self.take()
-        self._whole = whole
-        self._allowance = Allowance(limit_bytes)
+        self._run = RunOutput(limit_bytes, files)
         self._eager = _EAGER
 
     def take(self) -> list[Captured]:
@@ -100,33 +93,19 @@ class PrintedOutput:
         self._eager -= 1
         if self._eager < 0:
             self.deadline = time.monotonic() + _PAUSE_SECONDS
+        said = []
         for fd, data in pieces:
             if fd == self.fds[1]:
                 self._last_words = (self._last_words + data)[-_LAST_BYTES:]
-        if self._whole is not None:
-            for _fd, data in pieces:
-                self._whole.add(data)
-        if (allowance := self._allowance) is None:
-            return []
-        return self._said(
-            (number := self.fds.index(fd), allowance.admit(number, data)) for fd, data in pieces
-        )
+            if self._run is not None:
+                said += self._run.add(self.fds.index(fd), data)
+        return said
 
     def end_run(self) -> list[Captured]:
         """Return what is left: text that waits, the mark, and the last part of what was printed."""
         messages = self.take()
-        if (allowance := self._allowance) is None:
-            return messages
-        messages += self._said((number, allowance.rest(number)) for number in (0, 1))
-        size = self._whole.end(is_needed=allowance.is_cut) if self._whole is not None else 0
-        if size:
-            messages.append(Captured(stream=STREAMS[0], text="", file=NAME, file_bytes=size))
-        self._allowance = self._whole = None
-        return messages
-
-    @staticmethod
-    def _said(texts: Iterable[tuple[int, str]]) -> list[Captured]:
-        return [Captured(stream=STREAMS[number], text=text) for number, text in texts if text]
+        run, self._run = self._run, None
+        return messages if run is None else messages + run.end()
 
     def last_words(self, death: Death) -> str:
         """Return what the interpreter wrote when it died of our own fault; "" otherwise."""

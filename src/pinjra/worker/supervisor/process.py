@@ -1,8 +1,8 @@
 """The interpreter as the supervisor sees it: a child process, its sockets, and the checkpoint that may take its place.
 
 Three socket pairs lead to it. *stream* carries the guest's lane. *side* carries the notes `m<pid>;` "the checkpoint is this
-process" and `k<pid>;` "... and I am ready". *wake* is read by the checkpoint only: its message carries the new ends of the other
-two, so that nothing half read or half written by the dead process is left in them.
+process" and `k<pid>;` "... and I am ready". *wake* is read by the checkpoint only: its message carries the ends of three new
+pairs, so that nothing half read or half written by the dead process is left in them.
 """
 
 from __future__ import annotations
@@ -14,23 +14,28 @@ import resource
 import select
 import signal
 import socket
+import sys
 import time
+import traceback
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
-from pinjra.core.limits import Limits
+from pinjra.jail.spawn.forks import fork
 from pinjra.wire.messages import Init
+from pinjra.worker.interpreter import forked as interpreter
 from pinjra.worker.interpreter.checkpoint import BRANCH, WAKE
-from pinjra.worker.setup import SessionSetup, Workplace
+from pinjra.worker.setup import SessionSetup, Sockets, Workplace
 from pinjra.worker.supervisor.outbox import Outbox, read_some
 from pinjra.worker.supervisor.processes import (
+    MEMORY_STATUS,
     Death,
     cpu_seconds,
     describe,
+    is_child,
     reap,
     reaped_seconds,
+    send_signal,
 )
-from pinjra.worker.supervisor.start import start_interpreter
 from pinjra.worker.supervisor.sweep import Spent, Sweeper
 
 __all__ = ["InterpreterProcess", "Note"]
@@ -44,8 +49,7 @@ _NOTE_BYTES = 64  # longer and no note: garbage
 _MOST_DYING = 4  # killed checkpoints that may be there still; runs faster than processes end make more
 
 
-@dataclass(frozen=True)
-class Note:
+class Note(NamedTuple):
     """What the interpreter said on the side socket."""
 
     kind: bytes
@@ -56,10 +60,8 @@ class InterpreterProcess:
     """One interpreter and those that take its place."""
 
     def __init__(self, init: Init, place: Workplace, sweeper: Sweeper) -> None:
-        limits = Limits(**init.limits)  # type: ignore[arg-type]
         self._init = init
         self._place = place
-        self._memory_bytes = limits.memory_bytes
         self._sweeper = sweeper
         sweeper.members.append(self)
         self.pid = 0
@@ -86,11 +88,9 @@ class InterpreterProcess:
         """It is stopped: what it was given by its guest does not go on."""
         self._used_at_stop: float | None = None
         self._settled = 0  # the checkpoint at the last `clean_up`
-        self._dying: list[
-            int
-        ] = []  # checkpoints before it; the interpreter reaps them when it makes the next one
-        self._wake: socket.socket | None = None
-        self._sockets: tuple[socket.socket, ...] = ()
+        # checkpoints before it; the interpreter reaps them when it makes the next one
+        self._dying: list[int] = []
+        self._sockets: Sockets | None = None
 
     # ------------------------------------------------------------ start and end
 
@@ -100,29 +100,33 @@ class InterpreterProcess:
         Raises:
             OSError: No process can be made.
         """
-        if self._wake is not None:
-            self._wake.close()
-        started = start_interpreter(SessionSetup(self._init, self._place, grants))
-        self._sweeper.check(started.pid)
-        self._wake = started.wake
-        self._attach(started.stream, started.side)
-        self._begin(started.pid)
-        self.session = started.pid
+        ours, theirs = Sockets.pairs()
+        try:
+            pid = _fork(SessionSetup(os.getpid(), theirs, self._init, self._place, grants))
+        except OSError:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+        self._sweeper.check(pid)
+        self._attach(ours)
+        self._begin(pid)
+        self.session = pid
         self.is_pristine = self.was_pristine = self.is_fresh = True
 
     def wake(self) -> bool:
         """Let the checkpoint take over; False when there is none that could."""
         pid, self.checkpoint = self.checkpoint, 0
         # SECURITY: the guest names its checkpoint. Only a child of ours, which an orphan becomes, can be one, and nobody else's.
-        if self._sweeper.is_anothers(pid, self) or not _is_child(pid):
+        if self._sweeper.is_anothers(pid, self) or not is_child(pid):
             return False
-        self._open_sockets()
+        ours, theirs = Sockets.pairs()
         try:
-            socket.send_fds(self._waker, [WAKE], [self._their_stream.fileno(), self._their_side.fileno()])
+            self._say_to_checkpoint(WAKE, theirs)
         except OSError:
+            ours.close()
             return False
-        finally:
-            self._close_theirs()
+        self._attach(ours)
         self._begin(pid)
         self.was_pristine = False
         self._continue()
@@ -138,40 +142,32 @@ class InterpreterProcess:
         """Return a copy of this interpreter that works at `place`: not started yet where a fresh one is the same.
 
         Raises:
-            OSError: As `branch_off`.
+            OSError: The checkpoint does not answer, or no process can be made.
         """
-        if self.is_pristine:
-            return InterpreterProcess(self._init, place, self._sweeper)
         copy = InterpreterProcess(self._init, place, self._sweeper)
+        if self.is_pristine:
+            return copy
         try:
-            copy.branch_off(self)
+            copy._become_copy_of(self)
         except OSError:
             copy.end()
             raise
         finally:
-            self._stop_again()
+            if self.is_frozen:  # the checkpoint, which has made a copy of itself, is no escape
+                self._stop()
+                self._used_at_stop = None
         return copy
 
-    def branch_off(self, parent: InterpreterProcess) -> None:
-        """Become a copy of `parent`, made by its checkpoint, which sleeps on.
-
-        Raises:
-            OSError: The checkpoint does not answer, or no process can be made.
-        """
-        self._open_sockets()
-        self._wake, wake = socket.socketpair()
-        theirs = [self._their_stream.fileno(), self._their_side.fileno(), wake.fileno()]
-        _signal(parent._known_checkpoint, signal.SIGCONT)
-        try:
-            socket.send_fds(
-                parent._waker, [BRANCH + os.fsencode(self._place.scratch)], [*theirs, *self._place.captured]
-            )
-        finally:
-            wake.close()
-            self._close_theirs()
+    def _become_copy_of(self, parent: InterpreterProcess) -> None:
+        """Be what the checkpoint of `parent` makes of itself; it sleeps on."""
+        ours, theirs = Sockets.pairs()
+        self._attach(ours)
+        send_signal(parent._known_checkpoint, signal.SIGCONT)
+        message = BRANCH + os.fsencode(self._place.scratch)
+        parent._say_to_checkpoint(message, theirs, self._place.captured)
         pid = self._hear_pid()
         # SECURITY: the guest names its process. Only a child of ours that is nobody else's can be one.
-        if self._sweeper.is_anothers(pid, self) or not _is_child(pid):
+        if self._sweeper.is_anothers(pid, self) or not is_child(pid):
             raise OSError(errno.ESRCH, "the copy is none")
         self._begin(pid)
         self.session = pid
@@ -181,9 +177,9 @@ class InterpreterProcess:
         """Return the number that a new copy says first on its side socket."""
         said = b""
         poll = select.poll()
-        poll.register(self.side.fileno(), select.POLLIN)
+        poll.register(self.side, select.POLLIN)
         while len(said) < _NOTE_BYTES and poll.poll(_ANSWER_MILLISECONDS):
-            piece = read_some(self.side.fileno(), 1)  # one byte: what comes behind it is for `notes`
+            piece = read_some(self.side, 1)  # one byte: what comes behind it is for `notes`
             if not piece:
                 break
             said += piece
@@ -191,11 +187,14 @@ class InterpreterProcess:
                 return int(found[1])
         raise OSError(errno.ECHILD, "the checkpoint made no copy of itself")
 
-    @property
-    def _waker(self) -> socket.socket:
-        if self._wake is None:
-            raise OSError(errno.ESRCH, "there is no interpreter")
-        return self._wake
+    def _say_to_checkpoint(self, message: bytes, theirs: Sockets, captured: Iterable[int] = ()) -> None:
+        """Give the checkpoint the ends of one that takes over."""
+        try:
+            if self._sockets is None:
+                raise OSError(errno.ESRCH, "there is no interpreter")
+            socket.send_fds(self._sockets.wake, [message], [*(end.fileno() for end in theirs), *captured])
+        finally:
+            theirs.close()
 
     def _begin(self, pid: int) -> None:
         self.pid = pid
@@ -206,20 +205,15 @@ class InterpreterProcess:
         self.cpu_before = 0.0
         self.is_frozen = False
 
-    def _open_sockets(self) -> None:
-        stream, self._their_stream = socket.socketpair()
-        side, self._their_side = socket.socketpair()
-        self._attach(stream, side)
-
-    def _attach(self, stream: socket.socket, side: socket.socket) -> None:
-        self.stream, self.side = self._sockets = stream, side
-        self.stream.setblocking(False)
-        self.side.setblocking(False)
-        self.out = Outbox(self.stream.fileno())
-
-    def _close_theirs(self) -> None:
-        self._their_stream.close()
-        self._their_side.close()
+    def _attach(self, sockets: Sockets) -> None:
+        if self._sockets is not None:
+            self._sockets.close()
+        self._sockets = sockets
+        sockets.stream.setblocking(False)
+        sockets.side.setblocking(False)
+        self.out = Outbox(sockets.stream.fileno())
+        self.side = sockets.side.fileno()
+        """Where it says its notes."""
 
     def kill(self, cause: str) -> None:
         """Kill the interpreter; its death is noticed as any other."""
@@ -228,13 +222,14 @@ class InterpreterProcess:
 
     def signal(self, number: int) -> None:
         """Send a signal to the interpreter."""
-        _signal(self.pid, number)
+        send_signal(self.pid, number)
 
     def retire(self) -> Death:
         """Close the sockets of the dead interpreter, end everything that it left but the checkpoint; return how it died."""
         self.sweep(keep=(self.checkpoint,))
-        self.stream.close()
-        self.side.close()
+        if self._sockets is not None:  # but for the way to the checkpoint
+            self._sockets.stream.close()
+            self._sockets.side.close()
         death, self._death = self._death or Death("signal", "it is gone", 0.0, 0), None
         return death
 
@@ -249,8 +244,7 @@ class InterpreterProcess:
             # SECURITY: the guest names its checkpoints; what it has named ends here, whatever it is
             self._sweeper.kill(old, self)
             self._dying = [*self._dying[1 - _MOST_DYING :], old]
-        if not self._sweeper.is_quiet(self, self._dying):
-            self.sweep(keep=(self.pid, self.checkpoint, *self._dying))
+        self._end_others()
         self._kills_before = self._sweeper.memory_kills()
         if self._sweeper.has_proc:
             self._reaped_before = reaped_seconds(self.pid)
@@ -261,29 +255,26 @@ class InterpreterProcess:
         """Stop the interpreter and its checkpoint, and kill whatever else is there: no code of a guest goes on."""
         self.is_frozen = True
         self._stop()
-        self.end_others()
+        self.look_again()
         self._used_at_stop = None
 
-    def end_others(self) -> None:
+    def look_again(self) -> None:
         """Kill whatever else is there than the two that are stopped.
 
         SECURITY: also at each later look. A stop is under way when `kill` returns, and what the two were forking then cannot be
         seen until the fork is over, which takes as long as its memory is large.
         """
-        if not self._sweeper.is_quiet(self, self._dying):
-            self.sweep(keep=(self.pid, self.checkpoint, *self._dying))
+        self._end_others()
         # SECURITY: behind it. What is not stopped could continue them; what dies can (clone(2), the signal at the end)
         self._stop()
 
     def _stop(self) -> None:
         for pid in (self._known_checkpoint, self.pid, self._known_checkpoint):
-            _signal(pid, signal.SIGSTOP)
+            send_signal(pid, signal.SIGSTOP)
 
-    def _stop_again(self) -> None:
-        """Stop the checkpoint that has made a copy of itself, which is no escape."""
-        if self.is_frozen:
-            self._stop()
-            self._used_at_stop = None
+    def _end_others(self) -> None:
+        if not self._sweeper.is_quiet(self, self._dying):
+            self.sweep(keep=(self.pid, self.checkpoint, *self._dying))
 
     def thaw(self) -> None:
         """Let the interpreter go on. The checkpoint has nothing to do until it is needed."""
@@ -302,9 +293,8 @@ class InterpreterProcess:
         return 0 if pid == os.getpid() or self._sweeper.is_anothers(pid, self) else pid
 
     def _used(self) -> float:
-        return cpu_seconds(self.pid) + (
-            cpu_seconds(self._known_checkpoint) if self._known_checkpoint else 0.0
-        )
+        checkpoint = self._known_checkpoint
+        return cpu_seconds(self.pid) + (cpu_seconds(checkpoint) if checkpoint else 0.0)
 
     def has_escaped(self) -> bool:
         """Return whether one of the two has gone on although it was stopped: its guest has seen to that.
@@ -342,9 +332,8 @@ class InterpreterProcess:
             self.sweep(keep=())
             time.sleep(0.001)
         self._sweeper.members.remove(self)
-        for each in (*self._sockets, self._wake):
-            if each is not None:
-                each.close()
+        if self._sockets is not None:
+            self._sockets.close()
 
     # ------------------------------------------------------------ what it says
 
@@ -358,14 +347,16 @@ class InterpreterProcess:
         if pid == self.pid:
             kills, before = self._sweeper.memory_kills(), self._kills_before
             is_out = None if kills is None else kills > (before or 0)
-            self._death = describe(status, usage, self._memory_bytes, self.asked, out_of_memory=is_out)
+            self._death = describe(
+                status, usage, self._init.limits.get("memory_bytes"), self.asked, out_of_memory=is_out
+            )
             self._kills_before = kills
         elif pid == self.checkpoint:
             self.checkpoint = 0
 
     def notes(self) -> list[Note]:
         """Return what the interpreter said on the side socket. Garbage is passed over: only the guest can have sent it."""
-        data = read_some(self.side.fileno(), 4096)
+        data = read_some(self.side, 4096)
         if not data:
             return []
         self._notes += data
@@ -391,12 +382,22 @@ class InterpreterProcess:
         return max(0.0, self._used() + reaped + others - self.cpu_before)
 
 
-def _signal(pid: int, number: int) -> None:
+def _fork(setup: SessionSetup) -> int:
+    """Return the number of a fork of this process, which never ran guest code, that is an interpreter."""
+    pid = fork()
+    if pid:
+        return pid
+    status = 70  # EX_SOFTWARE of sysexits.h: our bug
     try:
-        if pid > 1:
-            os.kill(pid, number)
-    except (ProcessLookupError, PermissionError):  # it is gone
-        pass
+        interpreter.main(setup)
+        status = 0
+    except MemoryError:
+        status = MEMORY_STATUS
+    except BaseException:  # the process ends here whatever it was; what it was goes to the capture pipe
+        traceback.print_exc()
+        sys.stderr.flush()
+    finally:
+        os._exit(status)
 
 
 def _has_children() -> bool:
@@ -405,10 +406,3 @@ def _has_children() -> bool:
     except ChildProcessError:
         return False
     return True
-
-
-def _is_child(pid: int) -> bool:
-    try:
-        return os.waitpid(pid, os.WNOHANG) == (0, 0)
-    except ChildProcessError:
-        return False

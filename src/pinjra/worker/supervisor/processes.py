@@ -1,8 +1,7 @@
-"""Process ids -> what they use and how they died. Limits that a process puts on itself."""
+"""Process ids -> what they use and how they died."""
 
 from __future__ import annotations
 
-import math
 import os
 import resource
 import signal
@@ -13,21 +12,7 @@ from dataclasses import dataclass
 
 from pinjra.jail.walls.libc import prctl
 
-__all__ = [
-    "MEMORY_STATUS",
-    "Death",
-    "Reaped",
-    "become_subreaper",
-    "cpu_seconds",
-    "describe",
-    "die_with_parent",
-    "is_zombie",
-    "limit_memory",
-    "limit_processor",
-    "reap",
-    "reaped_seconds",
-    "tree",
-]
+__all__ = ["MEMORY_STATUS", "Death", "Reaped", "cpu_seconds", "describe", "reap", "send_signal", "tree"]
 
 MEMORY_STATUS = 86  # exit status of an interpreter whose own bookkeeping ran out of memory
 _PDEATHSIG, _SUBREAPER = 1, 36  # prctl(2)
@@ -63,6 +48,23 @@ def die_with_parent(parent: int) -> None:
         os._exit(0)
 
 
+def send_signal(pid: int, number: int) -> None:
+    """Send a signal to a process that may be gone, or not ours."""
+    try:
+        if pid > 1:
+            os.kill(pid, number)
+    except (ProcessLookupError, PermissionError):
+        pass
+
+
+def is_child(pid: int) -> bool:
+    """Return whether a process is a child of this one that has not ended; one that has is reaped."""
+    try:
+        return os.waitpid(pid, os.WNOHANG) == (0, 0)
+    except ChildProcessError:
+        return False
+
+
 def cpu_seconds(pid: int) -> float:
     """Return the processor time of a process, all its threads; 0.0 when it is gone or cannot be asked.
 
@@ -78,8 +80,7 @@ def cpu_seconds(pid: int) -> float:
 def reaped_seconds(pid: int) -> float:
     """Return the processor time of the children of a process that have ended and were waited for; 0.0 without /proc."""
     try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            fields = file.read().rpartition(b")")[2].split()
+        fields = _stat(pid)
         return (int(fields[13]) + int(fields[14])) / os.sysconf("SC_CLK_TCK")  # cutime, cstime of proc(5)
     except (OSError, IndexError, ValueError):
         return 0.0
@@ -103,10 +104,15 @@ def tree(root: int, leaves: Container[int] = ()) -> list[int]:
 def is_zombie(pid: int) -> bool:
     """Return whether a process has ended and nobody has waited for it; True as well when it is gone."""
     try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            return file.read().rpartition(b")")[2].split()[0] in (b"Z", b"X")
+        return _stat(pid)[0] in (b"Z", b"X")
     except (OSError, IndexError):
         return True
+
+
+def _stat(pid: int) -> list[bytes]:
+    """Return the fields of proc(5) from the state on."""
+    with open(f"/proc/{pid}/stat", "rb") as file:
+        return file.read().rpartition(b")")[2].split()
 
 
 def _children(pid: int) -> list[int]:
@@ -162,46 +168,3 @@ def describe(
     if -code == signal.SIGKILL and (is_near if out_of_memory is None else out_of_memory):
         cause = "memory"
     return Death(asked or cause, f"signal {-code}", used, peak)
-
-
-def limit_memory(memory_bytes: float | None, disk_bytes: float | None) -> None:
-    """Lower this process's limits to what one session may use; never raise what is in force already (the jail's).
-
-    RLIMIT_DATA counts what can be written and is not shared: memory in use or about to be. RLIMIT_AS counts
-    reservations too (a thread's arena is 64 MiB of them), so it only stops what RLIMIT_DATA does not see, shared
-    mappings. Where the jail has set limits, that one is its business: a group may count what is used.
-    """
-    if memory_bytes is not None:
-        if resource.getrlimit(resource.RLIMIT_DATA)[1] == resource.RLIM_INFINITY:
-            _lower(resource.RLIMIT_AS, int(memory_bytes) + (4 << 30))
-        _lower(resource.RLIMIT_DATA, int(memory_bytes))
-    if disk_bytes is not None:
-        _lower(resource.RLIMIT_FSIZE, int(disk_bytes))
-    _lower(resource.RLIMIT_CORE, 0)
-
-
-def limit_processor(seconds: float | None) -> None:
-    """Let the kernel end this process when it uses so much more processor time, and a second; a child as much again.
-
-    Behind the supervisor, which counts all processes together and from outside. Soft only: the next run has its own.
-    """
-    if seconds is None:
-        return
-    usage = resource.getrusage(resource.RUSAGE_SELF)
-    most = math.ceil(usage.ru_utime + usage.ru_stime + seconds) + 1
-    _, hard = resource.getrlimit(resource.RLIMIT_CPU)
-    try:
-        resource.setrlimit(
-            resource.RLIMIT_CPU, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard)
-        )
-    except (OSError, ValueError):  # guest code has lowered it below what it has used
-        pass
-
-
-def _lower(which: int, value: int) -> None:
-    soft, hard = resource.getrlimit(which)
-    bounds = [value, *(bound for bound in (soft, hard) if bound != resource.RLIM_INFINITY)]
-    try:
-        resource.setrlimit(which, (min(bounds), min(bounds)))
-    except (OSError, ValueError):  # a platform without this limit
-        pass

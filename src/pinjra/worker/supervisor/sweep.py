@@ -21,14 +21,13 @@ from itertools import chain
 from typing import Protocol
 
 from pinjra.jail.spawn.forks import fork
-from pinjra.worker.supervisor.processes import Reaped, cpu_seconds, is_zombie, reap, tree
+from pinjra.worker.supervisor.processes import Reaped, cpu_seconds, is_zombie, reap, send_signal, tree
 
 __all__ = ["Member", "Spent", "Sweeper"]
 
 _SWEEP_SECONDS = 2.0  # a fork bomb is faster than one pass; after so long something cannot be killed at all
 _DYING_SECONDS = 0.0005
 _MOST_AHEAD = 1 << 12  # processes that a machine may start while this one has forked: more is another count
-_GONE = (ProcessLookupError, FileNotFoundError, PermissionError, NotADirectoryError)
 
 
 class Member(Protocol):
@@ -134,7 +133,7 @@ class Sweeper:
     def kill(self, pid: int, own: Member) -> None:
         """Kill a process that the guest of `own` has named, if it is nobody else's."""
         if pid not in (os.getpid(), own.pid) and not self.is_anothers(pid, own):
-            _kill(pid, signal.SIGKILL)
+            send_signal(pid, signal.SIGKILL)
 
     def kill_all_but(self, keep: Iterable[int], own: Member) -> None:
         """Kill every process of the box but this one, `keep`, and those of the other members; note those that were reaped."""
@@ -147,7 +146,7 @@ class Sweeper:
             victims = [pid for pid in others if pid not in killed]
             for number in (signal.SIGSTOP, signal.SIGKILL):
                 for pid in victims:
-                    _kill(pid, number)
+                    send_signal(pid, number)
             killed.update(victims)
             self.note(reap())
             if not others:
@@ -230,9 +229,8 @@ def _between(low: int, high: int) -> Iterable[int]:
     """Return the numbers that the kernel gave after `low`, up to `high`."""
     if low <= high:
         return range(low + 1, high + 1)
-    top = (
-        1 << 15 if low < 1 << 15 else 1 << 22
-    )  # where numbers start over: pid_max of proc(5), the two usual values
+    # where numbers start over: pid_max of proc(5), the two usual values
+    top = 1 << 15 if low < 1 << 15 else 1 << 22
     return chain(range(low + 1, top + 1), range(2, high + 1))
 
 
@@ -257,10 +255,3 @@ def _exists(pid: int) -> bool:
     except OSError:
         return False
     return True
-
-
-def _kill(pid: int, number: int) -> None:
-    try:
-        os.kill(pid, number)
-    except _GONE:
-        pass
