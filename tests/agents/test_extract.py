@@ -192,7 +192,7 @@ PIECES = [
     '~~~~~~a\n', '```', '```\n', '``` ', '~~~\n', '<think>', '</think>', '<code>', "'''", '"', '\\', '#',
     '\n', ' ', '{', '{"a":', '{"code": "', '[', 'a, ', 'x = 1\n', '<tool_call>', '```python\n',
     "'''\n```python\n", '"""\n```\n', '(\n', 'if a', '=', '[THINK]', '<code ', '-----BEGIN PRIVATE KEY-----',
-    '://a:b', '< ', '<observation', 'x:', 'def ',
+    '://a:b', '< ', '<observation', 'x:', 'def ', '_eyJ', '?token=', '@', '...',
 ]  # fmt: skip
 
 

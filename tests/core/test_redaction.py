@@ -87,6 +87,11 @@ def test_the_piece_of_a_secret_that_a_cut_leaves_is_masked(secret, kept, dots):
         ("sk-abcdefgh is a word", "sk-abcdefgh is a word"),
         ("-----BEGIN RSA PRIVATE KEY-----\nMIIE\n-----END RSA PRIVATE KEY-----\nx", f"{MASK}\nx"),
         ("-----BEGIN PRIVATE KEY-----\nMIIE", MASK),
+        ("-----BEGIN PGP PRIVATE KEY BLOCK-----\nlQ\n-----END PGP PRIVATE KEY BLOCK-----\nx", f"{MASK}\nx"),
+        ("x-eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.abcdef_-1 y", f"x-{MASK} y"),
+        ("a cut eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOi…", f"a cut {MASK}…"),
+        ("eyJhbGciOiJIUzI1NiJ9 is no token", "eyJhbGciOiJIUzI1NiJ9 is no token"),
+        (f"https://oauth2:{'q' * 900}@git.example/a", f"https://oauth2:{MASK}@git.example/a"),
         ("a basic understanding of the authorization", "a basic understanding of the authorization"),
     ],
 )

@@ -35,13 +35,14 @@ _TOKENS = (
     ("pypi-", r"[\w-]", 30),
     ("e2b_", "[0-9a-f]", 20),
     ("bl_", "[A-Za-z0-9]", 20),
-    (r"eyJ[\w-]{8,}\.eyJ", r"[\w.-]", 20),
 )
 _SHAPES = re.compile(
     r"(?<![A-Za-z0-9])(?:" + "|".join(f"{p}(?:{c}{{{n},}}|{c}{{4,}}{_CUT})" for p, c, n in _TOKENS) + ")"
 )
-_PRIVATE_KEY = re.compile(r"-----(?P<side>BEGIN|END) [A-Z ]{0,40}PRIVATE KEY-----")
-_URL_PASSWORD = re.compile(r"(?<=://)(?P<user>[^\s:/@\"'<>]{0,200}:)?(?P<secret>[^\s/\"'<>]{1,500})@")
+# The whole run of characters is taken, with or without a payload: looked for from each "eyJ" in it, it would be read as often.
+_WEB_TOKEN = re.compile(r"(?<![A-Za-z0-9])eyJ[\w-]{8,}(?P<payload>\.eyJ[\w.-]{4,})?")
+_PRIVATE_KEY = re.compile(r"-----(?P<side>BEGIN|END) [A-Z ]{0,40}PRIVATE KEY(?: BLOCK)?-----")
+_URL_PASSWORD = re.compile(r"(?<=://)(?P<user>[^\s:/@\"'<>]{0,200}:)?(?P<secret>[^\s/\"'<>]+)@")
 _LONGEST_USER = 15  # characters before "@" that may be a user without a password; a token is longer
 _PARAMETER = re.compile(
     r"(?P<name>[?&;](?:[\w-]{0,40}[_-])?(?:token|key|apikey|secret|password|passwd|pwd|sig|signature)=)(?P<secret>[^\s&\"'<>]{6,})",
@@ -64,6 +65,7 @@ def redact(text: str) -> str:
             text = text.replace(secret, MASK) if pattern is None else pattern.sub(MASK, text)
     text = _without_private_keys(text)
     text = _SHAPES.sub(MASK, text)
+    text = _WEB_TOKEN.sub(lambda found: MASK if found["payload"] else found[0], text)
     if "://" in text:
         text = _URL_PASSWORD.sub(_masked_user, text)
         text = _PARAMETER.sub(rf"\g<name>{MASK}", text)
