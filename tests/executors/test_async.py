@@ -243,3 +243,53 @@ def test_files_other_languages_and_programs(name: str) -> None:
 def test_an_unwanted_parameter_is_named_before_anything_runs(name: str) -> None:
     with sandbox(name) as box, pytest.raises(ConfigurationError, match="wall_seconds"):
         box.arun("1", timeout=3)  # type: ignore[call-arg]
+
+
+@EXECUTORS
+def test_every_method_that_waits_can_be_awaited(name: str, tmp_path: Any) -> None:
+    (tmp_path / "b.txt").write_bytes(b"bb")
+
+    async def main() -> None:
+        async with sandbox(name) as box:
+            await box.aput_file("a.txt", b"a")
+            await box.aput_files([tmp_path / "b.txt"])
+            await box.asend_variables({"n": 2})
+            await box.asend_tools({"twice": lambda n: 2 * n})
+            assert (await box.arun("twice(n) + len(open('b.txt').read())")).value == 6
+            async with await box.afork() as child:
+                await child.arun("n = 50")
+                assert await child.aget_file("a.txt") == b"a"
+            assert (await box.arun("n")).value == 2
+            await box.arevoke_tools(["twice"])
+            assert (await box.arun("twice(n)")).error is not None
+            assert set(await box.alist_files()) == {"a.txt", "b.txt"}
+            await box.areset()
+            assert await box.alist_files() == {}
+            with pytest.raises(ConfigurationError, match="relative"):
+                await box.aput_file("../a.txt", b"")
+        with pytest.raises(ExecutorClosed):
+            await box.aget_file("a.txt")
+
+    asyncio.run(main())
+
+
+def test_what_can_be_awaited_is_what_a_class_of_ones_own_does() -> None:
+    class Own(PythonExecutor):
+        def run(self, code: str, *, wall_seconds: float | None = None) -> Any:
+            raise NotImplementedError
+
+        def send_tools(self, tools: Any) -> None:
+            self.tools = dict(tools)
+
+        def send_variables(self, variables: Any) -> None: ...
+
+        def get_file(self, name: str) -> bytes:
+            return name.encode()
+
+    async def main() -> bytes:
+        own = Own()
+        await own.asend_tools({"a": len})
+        assert own.tools == {"a": len}
+        return await own.aget_file("x.txt")
+
+    assert asyncio.run(main()) == b"x.txt"

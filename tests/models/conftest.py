@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import threading
 from collections.abc import Callable, Iterator
@@ -93,3 +94,43 @@ def stand_in() -> Iterator[StandIn]:
     server.Answer = Answer
     yield server
     server.close()
+
+
+class Awaited:
+    """A model asked on an event loop, a new one each time."""
+
+    def __init__(self, model: Any) -> None:
+        self._model = model
+        assert model.can_be_awaited
+        model.answer = model.pieces = None  # what a thread would call
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._model, name)
+
+    def __repr__(self) -> str:
+        return repr(self._model)
+
+    def __deepcopy__(self, memo: object) -> Awaited:
+        return self
+
+    def __reduce__(self) -> Any:
+        return self._model.__reduce__()
+
+    def generate(self, messages: Any, **options: Any) -> Any:
+        return asyncio.run(self._model.agenerate(messages, **options))
+
+    def stream(self, messages: Any, **options: Any) -> Iterator[Any]:
+        async def collected() -> None:
+            async for item in self._model.astream(messages, **options):
+                items.append(item)
+
+        items: list[Any] = []
+        try:
+            asyncio.run(collected())
+        finally:
+            yield from items
+
+
+@pytest.fixture
+def awaited() -> type[Awaited]:
+    return Awaited

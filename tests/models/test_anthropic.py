@@ -33,11 +33,11 @@ class Tool:
     )
 
 
-@pytest.fixture
-def model(stand_in):
-    return load_model(
-        "anthropic:claude-tiny", api_key=KEY, base_url=stand_in.url, retry_wait_seconds=0, attempts=2
-    )
+@pytest.fixture(params=["thread", "loop"])
+def model(request, stand_in, awaited):
+    where = {"api_key": KEY, "base_url": stand_in.url}
+    made = load_model("anthropic:claude-tiny", retry_wait_seconds=0, attempts=2, **where)
+    return awaited(made) if request.param == "loop" else made
 
 
 def message(*content, stop_reason="end_turn"):

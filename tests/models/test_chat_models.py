@@ -57,8 +57,12 @@ litellm_only = [
 ]
 
 
-@pytest.fixture(params=["openai", "hf", pytest.param("litellm", marks=litellm_only)])
-def model(request, stand_in):
+@pytest.fixture(params=["openai", "openai on a loop", "hf", pytest.param("litellm", marks=litellm_only)])
+def model(request, stand_in, awaited):
+    if request.param == "openai on a loop":
+        pytest.importorskip("openai")
+        where = {"api_key": KEY, "api_base": stand_in.url + "/v1"}
+        return awaited(load_model("openai:tiny", retry_wait_seconds=0, attempts=3, max_tokens=50, **where))
     if request.param == "openai":
         pytest.importorskip("openai")
         options = {"api_key": KEY, "api_base": stand_in.url + "/v1"}

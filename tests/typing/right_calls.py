@@ -130,6 +130,12 @@ async def later() -> None:
         assert_type(event, Event)
     assert_type(await slow_price("pen"), float)
     await asyncio.gather(agent.arun("one", output_type=int), agent.arun("two", output_type=str))
+    async with sandbox("jail") as box:
+        await box.aput_file("a.txt", b"a")
+        assert_type(await box.aget_file("a.txt"), bytes)
+        assert_type(await box.alist_files(), dict[str, int])
+        async with await box.afork() as child:
+            await child.areset()
 
 
 with sandbox(

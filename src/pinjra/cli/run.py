@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -14,6 +15,7 @@ from pinjra.cli import FAILED, GUEST_FAILED, INTERRUPTED, LIMIT_REACHED, WRONG_I
 from pinjra.cli.access_options import access_options
 from pinjra.cli.execute import save as save_result
 from pinjra.cli.options import chosen_model, ctrl_c, executor_kwargs, executor_options, file_options, names
+from pinjra.core.json_data import json_text
 from pinjra.core.nearest import nearest
 
 if TYPE_CHECKING:
@@ -34,8 +36,32 @@ _STATUS = {
 class View(Protocol):
     """What shows a run."""
 
-    def show(self, event: Event) -> None:
-        """Show one event."""
+    def show(self, event: Event) -> Event | None:
+        """Show one event; return it where it was shown as another."""
+
+
+class _AsJson:
+    """Shows answers of a type as JSON."""
+
+    def __init__(self, view: View, wanted: object, *, as_text: bool) -> None:
+        from pinjra.agents.run.answers import AnswerType
+
+        self._view, self._type, self._as_text = view, AnswerType(wanted), as_text
+
+    def show(self, event: Event) -> Event | None:
+        """Show one event; return it as it was shown."""
+        from pinjra.core.events import FinalAnswer, RunFinished
+
+        if isinstance(event, FinalAnswer) and not event.depth:
+            event = replace(event, value=self._written(event.value))
+        elif isinstance(event, RunFinished) and not event.depth and event.state == "success":
+            event = replace(event, output=self._written(event.output))
+        self._view.show(event)
+        return event
+
+    def _written(self, answer: object) -> object:
+        data = self._type.data(answer)
+        return json_text(data) if self._as_text and not isinstance(data, str) else data
 
 
 @click.command()
@@ -52,6 +78,11 @@ class View(Protocol):
     "--tools", default="", metavar="A,B", help="Of visit_webpage, web_search, wikipedia, user_input."
 )
 @click.option("--max-steps", type=click.IntRange(min=1), default=8, show_default=True)
+@click.option(
+    "--output-type",
+    metavar="TYPE",
+    help="What the answer must be: int, list[str], … or MODULE:NAME of a class. It is printed as JSON.",
+)
 @click.option(
     "--vote", type=click.IntRange(min=1), default=1, help="Attempts; the answer that most give is taken."
 )
@@ -76,6 +107,7 @@ def run(
     files: tuple[str, ...],
     out: str | None,
     trace: bool,
+    output_type: str | None,
     **options: Any,
 ) -> int:
     """Let an agent work on TASK. The code that its model writes runs in an executor."""
@@ -86,7 +118,9 @@ def run(
 
         traces.enable()
     with view_for(as_json=as_json, quiet=quiet) as view, _agent(**options) as agent:
-        status = _shown(agent, task, view, quiet and not as_json, files)
+        wanted = _type(output_type)
+        shown = view if wanted is None else _AsJson(view, wanted, as_text=not as_json)
+        status = _shown(agent, task, shown, quiet and not as_json, files=files, output_type=wanted)
         if out is not None and agent.last_result is not None:
             save_result(agent.last_result, out)
         if save is not None:
@@ -144,7 +178,20 @@ def _tools(wanted: list[str]) -> list[Any]:
     return shipped_tools(wanted)
 
 
-def _shown(agent: CodeAgent, task: str, view: View, only_answer: bool, files: Sequence[str] = ()) -> int:
+def _type(text: str | None) -> object:
+    """Return what `--output-type` names; modules are looked for in this folder too."""
+    if text is None:
+        return None
+    from pinjra.agents.run.answers import named_type
+
+    sys.path.insert(0, os.getcwd())
+    try:
+        return named_type(text)
+    finally:
+        sys.path.remove(os.getcwd())
+
+
+def _shown(agent: CodeAgent, task: str, view: View, only_answer: bool, **options: Any) -> int:
     """Run, show every event, and return the exit status."""
     from pinjra.agents import AgentError
     from pinjra.models.errors import AuthenticationFailed
@@ -152,7 +199,7 @@ def _shown(agent: CodeAgent, task: str, view: View, only_answer: bool, files: Se
     status = None
     try:
         with ctrl_c(agent.interrupt):
-            for event in agent.run(task, True, files=files):
+            for event in agent.run(task, True, **options):
                 status = _followed(event, view, only_answer, status)
     except AgentError as error:
         if status is None:  # not told by the last event: an error before the run began
@@ -166,7 +213,7 @@ def _followed(event: Event, view: View, only_answer: bool, status: int | None) -
     """Show one event; return the exit status when the run has ended."""
     from pinjra.core.events import FinalAnswer, RunFinished
 
-    view.show(event)
+    event = view.show(event) or event
     if event.depth or not isinstance(event, FinalAnswer | RunFinished):
         return status
     if isinstance(event, RunFinished):

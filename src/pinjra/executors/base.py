@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from functools import partial, wraps
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, cast
 
 from pinjra.core.errors import ConfigurationError, ExecutorUnavailable, InterpreterError
 from pinjra.core.execution import CodeOutput, Execution, Stream
@@ -26,7 +26,25 @@ __all__ = ["OutputCallback", "PythonExecutor"]
 
 _INSIST_SECONDS = 0.5  # longer than the grace an executor gives before it kills
 
+P = ParamSpec("P")
+T = TypeVar("T")
 OutputCallback = Callable[[Stream, str], None]
+
+
+def on_thread(
+    method: Callable[Concatenate[Any, P], T],
+) -> Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]:
+    """Return the `a…` form of a method: the same, awaited, done by one of the event loop's threads."""
+
+    @wraps(method, updated=())  # its parameters are checked alike
+    async def awaited(self: Any, /, *args: P.args, **named: P.kwargs) -> T:
+        call = getattr(self, method.__name__)  # of the executor's own class
+        return cast("T", await asyncio.to_thread(call, *args, **named))
+
+    awaited.__name__ = f"a{method.__name__}"
+    awaited.__qualname__ = f"PythonExecutor.a{method.__name__}"
+    awaited.__doc__ = f"Do what `{method.__name__}` does, without holding up the event loop."
+    return awaited
 
 
 class PythonExecutor(metaclass=CheckedMethods):
@@ -68,10 +86,6 @@ class PythonExecutor(metaclass=CheckedMethods):
     ) -> Execution:
         """Return what `exec` returns; as `arun`, on one of the event loop's threads."""
         return await self._on_thread(partial(self.exec, argv, stdin=stdin, timeout=timeout))
-
-    async def aclose(self) -> None:
-        """Do what `close` does, without holding up the event loop."""
-        await asyncio.to_thread(self.close)
 
     async def _on_thread(self, work: Callable[[], Execution]) -> Execution:
         running = asyncio.ensure_future(asyncio.to_thread(work))
@@ -205,6 +219,20 @@ class PythonExecutor(metaclass=CheckedMethods):
 
     def close(self) -> None:
         """End the session and its whole process tree. Idempotent; also done at interpreter exit."""
+
+    asend_tools = on_thread(send_tools)
+    asend_variables = on_thread(send_variables)
+    arevoke_tools = on_thread(revoke_tools)
+    aput_file = on_thread(put_file)
+    aput_files = on_thread(put_files)
+    aget_file = on_thread(get_file)
+    alist_files = on_thread(list_files)
+    areset = on_thread(reset)
+    aclose = on_thread(close)
+
+    async def afork(self) -> Self:
+        """Do what `fork` does, without holding up the event loop."""
+        return await asyncio.to_thread(self.fork)
 
     @classmethod
     def diagnose(cls) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import base64
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, ClassVar
 
 from pinjra.core.errors import MissingDependency
@@ -65,9 +66,10 @@ class AnthropicModel(ApiModel):
         self._sdk = _import_anthropic()
         self._check_options(self._sdk.resources.Messages.create)
         if key is not None and self._client is None:
-            self._client = self._sdk.Anthropic(
-                api_key=key, base_url=base_url, max_retries=0, **(client_kwargs or {})
-            )
+            where = {"api_key": key, "base_url": base_url, "max_retries": 0, **(client_kwargs or {})}
+            self._client = self._sdk.Anthropic(**where)
+            if "http_client" not in where:  # a client for threads
+                self._connect_awaited = partial(self._sdk.AsyncAnthropic, **where)
 
     def _ask(self, question: Question) -> Completion:
         return _completion_of(self._connected().messages.create(**self._body(question)))
@@ -76,11 +78,20 @@ class AnthropicModel(ApiModel):
         structured = question.response_schema is not None
         with self._connected().messages.stream(**self._body(question)) as stream:
             for event in stream:
-                if event.type == "text":
-                    yield event.text
-                elif structured and event.type == "input_json":
-                    yield event.partial_json
+                if text := _text_of(event, structured):
+                    yield text
             yield _completion_of(stream.get_final_message())
+
+    async def _aask(self, client: Any, question: Question) -> Completion:
+        return _completion_of(await client.messages.create(**self._body(question)))
+
+    async def _astream(self, client: Any, question: Question) -> AsyncIterator[str | Completion]:
+        structured = question.response_schema is not None
+        async with client.messages.stream(**self._body(question)) as stream:
+            async for event in stream:
+                if text := _text_of(event, structured):
+                    yield text
+            yield _completion_of(await stream.get_final_message())
 
     def _connected(self) -> Any:
         if self._client is None:
@@ -112,6 +123,12 @@ class AnthropicModel(ApiModel):
 
     def _sdk_errors(self) -> tuple[type[Exception], ...]:
         return (self._sdk.AnthropicError,)
+
+
+def _text_of(event: Any, structured: bool) -> str:
+    if event.type == "text":
+        return str(event.text)
+    return str(event.partial_json) if structured and event.type == "input_json" else ""
 
 
 def _turns(messages: Sequence[ChatMessage]) -> list[dict[str, Any]]:

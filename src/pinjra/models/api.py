@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, ClassVar, TypeVar
 from urllib.parse import urlsplit, urlunsplit
+from weakref import WeakKeyDictionary
 
+from pinjra.core.coroutines import at_once
 from pinjra.core.errors import ConfigurationError
 from pinjra.core.nearest import nearest
-from pinjra.models.adapted import AskedModel
+from pinjra.models.adapted import AskedModel, question_of
 from pinjra.models.base import ChatMessage, Completion, ModelDelta, PromptStyle, Question
 from pinjra.models.chat_form import Accumulator, completion_of, request_form
 from pinjra.models.errors import RequestRefused
 from pinjra.models.registry import from_dict
-from pinjra.models.retry import Pace, blame, client_errors, retrying
+from pinjra.models.retry import Pace, Sleep, blame, client_errors, hold, retrying
 from pinjra.models.stop_support import takes_stop
 from pinjra.models.stops import StopCutter
 
@@ -85,6 +89,8 @@ class ApiModel(AskedModel, ABC):
         self.attempts = attempts if given.pop("retry", True) else 1
         self.retry_wait_seconds = retry_wait_seconds
         self._client: Any = given.pop("client", None)
+        self._connect_awaited: Callable[[], Any] | None = None  # makes an async client, where the SDK has one
+        self._clients: WeakKeyDictionary[asyncio.AbstractEventLoop, tuple[Any, object]] = WeakKeyDictionary()
         self._roles = {
             _text(k): _text(v) for k, v in (given.pop("custom_role_conversions", None) or {}).items()
         }
@@ -118,18 +124,64 @@ class ApiModel(AskedModel, ABC):
 
     def answer(self, question: Question) -> Completion:
         """Return the model's answer. Raises as `Model.generate` does."""
-        done = self._retrying(lambda: self._ask(self._sent(question)))
+
+        async def ask(sent: Question) -> Completion:
+            return self._ask(sent)
+
+        return at_once(self._answer(question, ask, hold))
+
+    async def agenerate(self, messages: Sequence[Any], **options: Any) -> Completion:
+        """Return what `generate` returns, awaited: by the SDK's async client, or on a thread where it has none."""
+        question = question_of(messages, None, options)
+        client = await self._awaited_client()
+        if client is None:
+            return await asyncio.to_thread(self.answer, question)
+        return await self._answer(question, lambda sent: self._aask(client, sent), asyncio.sleep)
+
+    async def _answer(
+        self, question: Question, ask: Callable[[Question], Awaitable[Completion]], sleep: Sleep
+    ) -> Completion:
+        done = await self._retrying(question, ask, sleep)
         cutter = StopCutter(question.stop)
         return replace(done, text=cutter.feed(done.text) + cutter.end())
 
     def pieces(self, question: Question) -> Iterator[ModelDelta | Completion]:
         """Yield the answer's text as it comes, then the `Completion`. Raises as `Model.generate` does."""
-        pieces, first = self._retrying(lambda: self._opened(question))
-        return self._cut(pieces, first, StopCutter(question.stop))
+        opened = at_once(self._opened(question, lambda sent: _awaited(self._stream(sent)), hold))
+        return _held(self._cut(*opened, StopCutter(question.stop)))
+
+    async def astream(
+        self, messages: Sequence[Any], **options: Any
+    ) -> AsyncIterator[ModelDelta | Completion]:
+        """Yield what `stream` yields, awaited; as `agenerate`."""
+        question = question_of(messages, None, options)
+        client = await self._awaited_client()
+        if client is None:
+            for item in await asyncio.to_thread(lambda: list(self.pieces(question))):
+                yield item
+            return
+        opened = await self._opened(question, lambda sent: self._astream(client, sent), asyncio.sleep)
+        async for item in self._cut(*opened, StopCutter(question.stop)):
+            yield item
+
+    @property
+    def can_be_awaited(self) -> bool:
+        """Whether `agenerate` and `astream` need no thread."""
+        return self._connect_awaited is not None
+
+    async def _awaited_client(self) -> Any:
+        """Return this event loop's client, which is closed with the loop; None where the SDK has none."""
+        if self._connect_awaited is None:
+            return None
+        loop = asyncio.get_running_loop()
+        held = self._clients.get(loop)
+        if held is None:
+            until_the_end = _until_the_loop_ends(self._connect_awaited())
+            held = self._clients[loop] = (await anext(until_the_end), until_the_end)
+        return held[0]
 
     def _sent(self, question: Question) -> Question:
-        """Return the question as this backend takes it; waits for its turn where requests have a pace."""
-        self._pace.wait()
+        """Return the question as this backend takes it."""
         messages = question.messages
         if self._roles or self.flatten_messages_as_text:
             messages = [self._as_asked(message) for message in messages]
@@ -151,13 +203,26 @@ class ApiModel(AskedModel, ABC):
     def _sdk_errors(self) -> tuple[type[Exception], ...]:
         """Return the SDK's own classes of errors for a failing request (its HTTP client's are known already)."""
 
-    def _opened(self, question: Question) -> tuple[Iterator[str | Completion], str | Completion | None]:
-        pieces = self._stream(self._sent(question))
-        return pieces, next(pieces, None)
+    async def _aask(self, client: Any, question: Question) -> Completion:
+        """Do what `_ask` does with the SDK's async client."""
+        raise NotImplementedError
 
-    def _cut(
-        self, pieces: Iterator[str | Completion], first: str | Completion | None, cutter: StopCutter
-    ) -> Iterator[ModelDelta | Completion]:
+    def _astream(self, client: Any, question: Question) -> AsyncIterator[str | Completion]:
+        """Do what `_stream` does with the SDK's async client."""
+        raise NotImplementedError
+
+    async def _opened(
+        self, question: Question, stream: Callable[[Question], AsyncIterator[str | Completion]], sleep: Sleep
+    ) -> tuple[AsyncIterator[str | Completion], str | Completion | None]:
+        async def begin(sent: Question) -> tuple[AsyncIterator[str | Completion], str | Completion | None]:
+            pieces = stream(sent)
+            return pieces, await anext(pieces, None)
+
+        return await self._retrying(question, begin, sleep)
+
+    async def _cut(
+        self, pieces: AsyncIterator[str | Completion], first: str | Completion | None, cutter: StopCutter
+    ) -> AsyncIterator[ModelDelta | Completion]:
         text, done, item, late = "", Completion(finish_reason="unknown"), first, 0
         try:
             while item is not None:
@@ -167,32 +232,33 @@ class ApiModel(AskedModel, ABC):
                     text += shown
                     yield ModelDelta(shown)
                 late += cutter.is_stopped
-                item = None if late > _LATE_PIECES else self._blaming(lambda: next(pieces, None))
+                item = None if late > _LATE_PIECES else await self._blaming(lambda: anext(pieces, None))
         finally:
-            close = getattr(pieces, "close", None)
-            if close is not None:
-                close()
+            await pieces.aclose()  # type: ignore[attr-defined]  # all are generators
         if held := cutter.end():
             text += held
             yield ModelDelta(held)
         finish = "stop" if cutter.is_stopped else done.finish_reason
         yield replace(done, text=text, finish_reason=finish)
 
-    def _retrying(self, call: Callable[[], T]) -> T:
+    async def _retrying(self, question: Question, ask: Callable[[Question], Awaitable[T]], sleep: Sleep) -> T:
+        async def once() -> T:
+            if wait := self._pace.seconds():
+                await sleep(wait)
+            return await self._blaming(lambda: ask(self._sent(question)))
+
         try:
-            return retrying(
-                lambda: self._blaming(call), attempts=self.attempts, wait_seconds=self.retry_wait_seconds
-            )
+            return await retrying(once, sleep, attempts=self.attempts, wait_seconds=self.retry_wait_seconds)
         except RequestRefused as error:
             if not (self._takes_stop and _REFUSES_STOP.search(str(error))):
                 raise
         self._takes_stop = False  # a model that no table knows yet; its text is cut here
-        return self._retrying(call)
+        return await self._retrying(question, ask, sleep)
 
-    def _blaming(self, call: Callable[[], T]) -> T:
+    async def _blaming(self, call: Callable[[], Awaitable[T]]) -> T:
         """Return the result of `call`; the SDK's errors become ours."""
         try:
-            return call()
+            return await call()
         except (*self._sdk_errors(), *client_errors()) as error:
             blamed = blame(error, repr(self), self._secrets)
         # SECURITY: raised outside of the handler, so that the SDK's error (with what the server wrote) is not chained.
@@ -203,8 +269,8 @@ class ChatApiModel(ApiModel):
     """A model whose SDK speaks the OpenAI form of chat completions."""
 
     @abstractmethod
-    def _create(self, body: dict[str, Any]) -> Any:
-        """Send one request; return the SDK's completion, or its iterator of chunks when `body["stream"]`."""
+    def _create(self, client: Any, body: dict[str, Any]) -> Any:
+        """Send one request; return its completion, or its chunks when `body["stream"]`; of an async client, what gives it."""
 
     def _body(self, question: Question) -> dict[str, Any]:
         body = request_form(question.messages, question.stop, question.tools, question.response_schema)
@@ -218,22 +284,69 @@ class ChatApiModel(ApiModel):
         }
 
     def _ask(self, question: Question) -> Completion:
-        return completion_of(self._create(self._body(question)))
+        return completion_of(self._create(self._client, self._body(question)))
+
+    async def _aask(self, client: Any, question: Question) -> Completion:
+        return completion_of(await self._create(client, self._body(question)))
+
+    def _streamed_body(self, question: Question) -> dict[str, Any]:
+        return {**self._body(question), "stream": True, "stream_options": {"include_usage": True}}
 
     def _stream(self, question: Question) -> Iterator[str | Completion]:
         collected = Accumulator()
-        chunks = self._create(
-            {**self._body(question), "stream": True, "stream_options": {"include_usage": True}}
-        )
-        try:
+        with _closing(self._create(self._client, self._streamed_body(question))) as chunks:
             for chunk in chunks:
                 if text := collected.add(chunk):
                     yield text
-        finally:
-            close = getattr(chunks, "close", None)
-            if close is not None:
-                close()
         yield collected.finish("")
+
+    async def _astream(self, client: Any, question: Question) -> AsyncIterator[str | Completion]:
+        collected = Accumulator()
+        async with await self._create(client, self._streamed_body(question)) as chunks:
+            async for chunk in chunks:
+                if text := collected.add(chunk):
+                    yield text
+        yield collected.finish("")
+
+
+@contextmanager
+def _closing(chunks: Any) -> Iterator[Any]:
+    try:
+        yield chunks
+    finally:
+        close = getattr(chunks, "close", None)
+        if close is not None:
+            close()
+
+
+async def _awaited(items: Iterator[T]) -> AsyncIterator[T]:
+    """Yield a generator's items where coroutines are waited for at once."""
+    try:
+        for item in items:
+            yield item
+    finally:
+        items.close()  # type: ignore[attr-defined]  # all are generators
+
+
+def _held(items: AsyncIterator[T]) -> Iterator[T]:
+    """Yield what is made without an event loop."""
+    try:
+        while (item := at_once(_next(items))) is not None:
+            yield item
+    finally:
+        at_once(items.aclose())  # type: ignore[attr-defined]  # all are generators
+
+
+async def _next(items: AsyncIterator[T]) -> T | None:
+    return await anext(items, None)
+
+
+async def _until_the_loop_ends(client: Any) -> AsyncIterator[Any]:
+    """Yield a client. An event loop that ends closes the generators that began on it (`shutdown_asyncgens`), this one too."""
+    try:
+        yield client
+    finally:
+        await client.close()
 
 
 def _text(role: Any) -> str:

@@ -81,13 +81,13 @@ class InferenceClientModel(ChatApiModel):
             options["provider"] = self.provider
         return form
 
-    def _create(self, body: dict[str, Any]) -> Any:
+    def _create(self, client: Any, body: dict[str, Any]) -> Any:
         if self._token is None and self.base_url is None:
             raise AuthenticationFailed(
                 f"{self!r} needs a token: set HF_TOKEN, run `hf auth login`, or pass token="
             )
         where = {"model": self.model_id} if self.base_url else {}
-        return self._client.chat_completion(**where, **body)
+        return client.chat_completion(**where, **body)
 
     def _sdk_errors(self) -> tuple[type[Exception], ...]:
         from huggingface_hub.errors import HfHubHTTPError, InferenceTimeoutError, TextGenerationError

@@ -59,8 +59,8 @@ class LiteLLMModel(ChatApiModel):
             return True
         return not known or "stop" in known
 
-    def _create(self, body: dict[str, Any]) -> Any:
-        ask = self._client.completion if self._client is not None else self._sdk.completion
+    def _create(self, client: Any, body: dict[str, Any]) -> Any:
+        ask = client.completion if client is not None else self._sdk.completion
         where = {"api_base": self.base_url, "api_key": self._api_key}
         given = {name: value for name, value in where.items() if value is not None}
         return ask(

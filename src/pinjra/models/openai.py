@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, ClassVar
 
 from pinjra.core.errors import ConfigurationError, MissingDependency
@@ -55,28 +56,25 @@ class OpenAIModel(ChatApiModel):
         self._sdk = _import_openai()
         self._check_options(self._sdk.resources.chat.Completions.create)
         if key is not None and self._client is None:
-            self._client = self._connected(
-                api_key=key,
-                base_url=address,
-                organization=organization,
-                project=project,
-                max_retries=0,  # retried here, with our limits
-                **(client_kwargs or {}),
-            )
+            where = {"api_key": key, "base_url": address, "organization": organization, "project": project}
+            more = {"max_retries": 0, **(client_kwargs or {})}  # retried here, with our limits
+            self._client = self._connected(self._sdk.OpenAI, **where, **more)
+            if "http_client" not in more:  # a client for threads
+                self._connect_awaited = partial(self._connected, self._sdk.AsyncOpenAI, **where, **more)
 
-    def _connected(self, **arguments: Any) -> Any:
+    def _connected(self, sdk_client: Any, **arguments: Any) -> Any:
         try:
-            return self._connect(**arguments)
+            return self._connect(sdk_client, **arguments)
         except TypeError as error:
             raise ConfigurationError(f"client_kwargs of {type(self).__name__}: {error}") from error
 
-    def _connect(self, **arguments: Any) -> Any:
-        return self._sdk.OpenAI(**arguments)
+    def _connect(self, sdk_client: Any, **arguments: Any) -> Any:
+        return sdk_client(**arguments)
 
-    def _create(self, body: dict[str, Any]) -> Any:
-        if self._client is None:
+    def _create(self, client: Any, body: dict[str, Any]) -> Any:
+        if client is None:
             raise AuthenticationFailed(f"{self!r} needs a key: set OPENAI_API_KEY or pass api_key=")
-        return self._client.chat.completions.create(model=self.model_id, **body)
+        return client.chat.completions.create(model=self.model_id, **body)
 
     def _sdk_errors(self) -> tuple[type[Exception], ...]:
         return (self._sdk.OpenAIError,)
@@ -106,9 +104,10 @@ class AzureOpenAIModel(OpenAIModel):
         address = azure_endpoint or os.environ.get("AZURE_OPENAI_ENDPOINT")
         super().__init__(model_id, address, api_key or os.environ.get("AZURE_OPENAI_API_KEY"), **options)
 
-    def _connect(self, **arguments: Any) -> Any:
+    def _connect(self, sdk_client: Any, **arguments: Any) -> Any:
         endpoint = arguments.pop("base_url")
-        return self._sdk.AzureOpenAI(azure_endpoint=endpoint, api_version=self._api_version, **arguments)
+        azure = self._sdk.AzureOpenAI if sdk_client is self._sdk.OpenAI else self._sdk.AsyncAzureOpenAI
+        return azure(azure_endpoint=endpoint, api_version=self._api_version, **arguments)
 
 
 def _import_openai() -> Any:

@@ -6,15 +6,16 @@ import re
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 from pinjra.core.errors import ConfigurationError
 from pinjra.models.errors import AuthenticationFailed, ModelError, ProviderFailed, RateLimited, RequestRefused
 
-__all__ = ["Pace", "blame", "client_errors", "redact", "retrying"]
+__all__ = ["Pace", "Sleep", "blame", "client_errors", "hold", "redact", "retrying"]
 
 T = TypeVar("T")
+Sleep = Callable[[float], Awaitable[None]]
 
 # The root of each HTTP client's errors. SDKs change their client between versions and let its errors through.
 _CLIENT_ERRORS = (("httpx", "HTTPError"), ("httpx2", "HTTPError"), ("requests", "RequestException"))
@@ -26,10 +27,13 @@ _KEY_SHAPED = re.compile(
 )
 
 
-def retrying(call: Callable[[], T], *, attempts: int, wait_seconds: float) -> T:
+async def retrying(
+    call: Callable[[], Awaitable[T]], sleep: Sleep, *, attempts: int, wait_seconds: float
+) -> T:
     """Return the result of `call`, tried again after retryable model errors with growing, random pauses.
 
     Args:
+        sleep: `asyncio.sleep`, or `hold`, which holds the thread.
         attempts: In all, the first included.
         wait_seconds: Upper bound of the first pause; doubles each time. 0 for none.
     """
@@ -42,13 +46,14 @@ def retrying(call: Callable[[], T], *, attempts: int, wait_seconds: float) -> T:
         asked = error.retry_after_seconds if isinstance(error, RateLimited) else None
         return backoff(state) if asked is None else asked
 
-    retries = tenacity.Retrying(
+    retries = tenacity.AsyncRetrying(
+        sleep=sleep,
         stop=tenacity.stop_after_attempt(max(1, attempts)),
         wait=pause,
         retry=tenacity.retry_if_exception(_is_worth_a_retry),
         reraise=True,
     )
-    return retries(call)
+    return await retries(call)
 
 
 class Pace:
@@ -61,15 +66,18 @@ class Pace:
         self._next = 0.0
         self._lock = threading.Lock()
 
-    def wait(self) -> None:
-        """Return when the next request may begin."""
-        if not self._seconds:
-            return
+    def seconds(self) -> float:
+        """Return how long the next request waits for its turn."""
         with self._lock:
             now = time.monotonic()
             begin = max(now, self._next)
             self._next = begin + self._seconds
-        time.sleep(begin - now)
+        return begin - now
+
+
+async def hold(seconds: float) -> None:
+    """Sleep in this thread."""
+    time.sleep(seconds)
 
 
 def _is_worth_a_retry(error: BaseException) -> bool:

@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from functools import cached_property, partial
+from importlib import import_module
 from types import UnionType
 from typing import Any, NotRequired, Required, Union, get_args, get_origin, get_type_hints, is_typeddict
 
@@ -13,7 +14,7 @@ from pinjra.agents.errors import AgentError
 from pinjra.core.errors import ConfigurationError, MissingDependency
 from pinjra.core.values import Record
 
-__all__ = ["AnswerType"]
+__all__ = ["AnswerType", "named_type"]
 
 _MOST_PROBLEMS = 10  # that the model is told at once
 
@@ -53,6 +54,10 @@ class AnswerType:
             "not a text about it."
         )
 
+    def data(self, answer: object) -> object:
+        """Return an answer of the type as JSON can hold it."""
+        return self._adapter.dump_python(answer, mode="json")
+
     def converted(self, answer: object) -> object:
         """Return the answer as an object of the type. It may come as that, as a guest's record, as a dict, or as their JSON.
 
@@ -74,6 +79,32 @@ class AnswerType:
             yield partial(given, _plain(answer, enums=enums))
         if isinstance(answer, str) and (text := _unfenced(answer)).startswith(("{", "[")):
             yield partial(self._adapter.validate_json, text)
+
+
+def named_type(text: str) -> object:
+    """Return the type that a text names: "int", "list[str]", "Literal['yes', 'no']", or "module:Name" of a class.
+
+    Raises:
+        ConfigurationError: There is no such type (the caller's fault).
+    """
+    import builtins
+    import datetime
+    import decimal
+    import typing
+
+    module, colon, name = text.partition(":")
+    holder = type("Wanted", (), {"__annotations__": {"it": name if colon else text}})
+    try:
+        known = import_module(module) if colon else None
+        names = (
+            vars(known) if known else {**vars(builtins), **vars(typing), **vars(datetime), **vars(decimal)}
+        )
+        return get_type_hints(holder, globalns=dict(names))["it"]
+    except Exception as error:  # whatever a module, or a text that is no type, raises
+        problem = f"{type(error).__name__}: {error}"
+        raise ConfigurationError(
+            f"{text!r} names no type ({problem}); say int, list[str] or MODULE:NAME"
+        ) from error
 
 
 def _adapter(wanted: object) -> Any:

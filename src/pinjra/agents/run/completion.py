@@ -60,7 +60,7 @@ async def _answer(
 ) -> Completion:
     """Return what the model gives: without a thread where the run is on an event loop and the model can be awaited."""
     streams = run.streams and callable(getattr(model, "stream", None))
-    if isinstance(run.waits, OnLoop):
+    if isinstance(run.waits, OnLoop) and getattr(model, "can_be_awaited", True):
         if streams and callable(getattr(model, "astream", None)):
             return await run.waits.unless_stopped(_astreamed(run, model.astream(messages, **options)))
         if not streams and callable(getattr(model, "agenerate", None)):
