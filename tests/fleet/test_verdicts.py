@@ -19,6 +19,19 @@ ESCAPES = sorted((Path(__file__).resolve().parents[1] / "escapes").glob("grader_
 LIMITS = Limits(wall_seconds=5.0, cpu_seconds=2.0, memory_bytes=256 << 20, output_bytes=100_000)
 
 
+# Tests that a right program has passed before: what they ask is known then, and goes to the next program in one piece.
+KNOWN = (
+    Case(test="# known\nassert all(map(lambda x: solve(x) == x * x + 41, range(3)))", entry="solve"),
+    Case(test="# known\nfor x in range(3):\n    assert math.isclose(solve(x), x * x + 41)", entry="solve"),
+)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def known(fleet):
+    for case in KNOWN:
+        assert status(fleet, "def solve(x): return x * x + 41", case) == "passed"
+
+
 def status(fleet, code, *cases, **options):
     return fleet.score_sync(code, cases, per_case=LIMITS, **options).status
 
@@ -207,7 +220,7 @@ def test_no_cheat_is_passed(fleet, path):
         (code, [Case(stdout="1" + "0" * 5001, compare="numbers")]),
         (code, [Case(call="solve", args=(7,), equals=90), Case(call="solve", args=(8,), equals=105)]),
         (code, [Case(call="solve", args=(11,), equals=10**6000, compare="json")]),
-        *((code, [case]) for case in (() if "stops" in path.stem else tests)),
+        *((code, [case]) for case in (() if "stops" in path.stem else (*tests, *KNOWN))),
     ]
     is_long = "stops" in path.stem or "without_end" in path.stem  # only the clock ends these
     limits = replace(LIMITS, wall_seconds=0.5) if is_long else LIMITS

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pinjra.core.errors import PinjraError, StartupFailed
 from pinjra.core.execution import Execution
-from pinjra.fleet.requests import UNLIMITED_SECONDS, Request
+from pinjra.fleet.requests import Request, seconds
 
 if TYPE_CHECKING:
     from pinjra.executors.base import PythonExecutor
@@ -121,7 +121,7 @@ class Box:
 
 def _longest_seconds(request: Request) -> float:
     building = request.build_seconds if request.build else 0.0
-    return building + (request.limits.wall_seconds or UNLIMITED_SECONDS) + request.others_seconds
+    return building + seconds(request.limits) + request.others_seconds
 
 
 def _end_of(end: Execution | PinjraError | None) -> str:

@@ -9,16 +9,17 @@ import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from pinjra.core.errors import InternalError, PinjraError
 from pinjra.core.execution import Cause, Execution
 from pinjra.core.limits import Limits
 from pinjra.fleet.boxes import Box, BoxLost
 from pinjra.fleet.cases import Case, CaseResult
+from pinjra.fleet.foresight import Foresight
 from pinjra.fleet.requests import Request, SnippetResult, infrastructure, result_of
-from pinjra.fleet.scoring import judge_call, judge_output, judge_test, request_of
+from pinjra.fleet.scoring import ask, is_unforeseen, judge, judge_test, request_of
 
 if TYPE_CHECKING:
     from pinjra.executors.base import PythonExecutor
@@ -51,11 +52,6 @@ class Task:
     lost: int = 0
     attempts: int = 1
     was_killed: bool = False
-
-    @property
-    def is_batched(self) -> bool:
-        """Return whether it may go to a box together with others."""
-        return (self.case is None or self.case.stdout is not None) and self.attempts == 1
 
 
 class Engine(Protocol):
@@ -105,6 +101,7 @@ class LocalEngine:
         self._share = 1.0
         self._failed_openings = 0
         self._is_closed = False
+        self.foresight = Foresight()
 
     @property
     def room(self) -> int:
@@ -165,16 +162,15 @@ class LocalEngine:
                 self._idle -= 1
             fair = max(1, len(self._tasks) // max(len(self._threads), 1))
             batch = [self._tasks.popleft()]
-            while (
-                batch[0].is_batched
-                and len(batch) < min(fair, _BATCH)
-                and self._tasks
-                and self._tasks[0].is_batched
-            ):
+            while len(batch) < min(fair, _BATCH) and self._tasks and self._fit(batch[0], self._tasks[0]):
                 batch.append(self._tasks.popleft())
             if self._tasks and not self._idle and len(self._threads) < self._wanted():
                 self._start()
             return batch
+
+    def _fit(self, *tasks: Task) -> bool:
+        """Return whether tasks may go to a box together."""
+        return all(task.attempts == 1 and self.foresight.is_enough(task.case) for task in tasks)
 
     def _done(self, lane: _Lane, batch: list[Task]) -> None:
         try:
@@ -258,13 +254,14 @@ class _Lane:
         self._used: dict[str, int] = {}
         self.last_end: object = None
 
-    def _box(self, name: str) -> Box:
+    def _box(self, name: str, count: int = 1) -> Box:
+        """Return a box for so many more snippets."""
         if self._used.get(name, 0) >= self._engine._uses:
             self._boxes.pop(name).close()
         if name not in self._boxes:
             self._boxes[name] = Box(self._engine.open(), self._engine._preload)
             self._used[name] = 0
-        self._used[name] += 1
+        self._used[name] += count
         return self._boxes[name]
 
     def results(self, batch: list[Task]) -> list[SnippetResult | CaseResult]:
@@ -274,26 +271,48 @@ class _Lane:
             BoxLost: A box has ended; all are closed.
             PinjraError: A box could not be opened.
         """
-        if batch[0].lost or batch[0].attempts > 1:
+        if batch[0].attempts > 1:
             self.close()  # in a box that no other snippet has seen: what ends it now is its own doing
         try:
-            if not batch[0].is_batched and batch[0].case is not None and batch[0].case.stdout is None:
-                return [self._judged(batch[0], batch[0].case)]
-            box = self._box("program")
-            said = box.run([task.request for task in batch])
-            self._used["program"] += len(batch) - 1
-            return [
-                _result(task, result_of(task.request, each)) for task, each in zip(batch, said, strict=True)
-            ]
+            case = batch[0].case
+            if case is not None and not self._engine.foresight.is_enough(case):
+                return [self._asked(batch[0].request, case)]
+            return self._foreseen(batch)
         except BoxLost:
-            self.last_end = next((getattr(box, "end", None) for box in self._boxes.values()), None)
+            self.last_end = next((box.end for box in self._boxes.values()), None)
             self.close()
             raise
 
-    def _judged(self, task: Task, case: Case) -> CaseResult:
-        if case.call:
-            return judge_call(self._box("program"), task.request, case)
-        return judge_test(self._box("program"), self._box("test"), task.request, case)
+    def _foreseen(self, batch: list[Task]) -> list[SnippetResult | CaseResult]:
+        """Run all programs together, and then all tests that must be run on what the programs have said."""
+        plans = [self._engine.foresight.of(task.case) for task in batch]
+        requests = [
+            replace(task.request, calls=plan.calls or task.request.calls)
+            for task, plan in zip(batch, plans, strict=True)
+        ]
+        said = self._box("program", len(batch)).run(requests)
+        found = [*map(judge, [task.case for task in batch], plans, requests, said)]
+        tests = {at: each for at, each in enumerate(found) if isinstance(each, Request)}
+        ends = self._box("test", len(tests)).run([*tests.values()]) if tests else ()
+        for (at, test), end in zip(tests.items(), ends, strict=True):
+            result = result_of(requests[at], said[at])
+            found[at] = self._missed(batch[at]) if is_unforeseen(end) else judge_test(result, test, end)
+        return cast("list[SnippetResult | CaseResult]", found)
+
+    def _missed(self, task: Task) -> CaseResult:
+        """Judge a program anew whose test asks something else than was foreseen."""
+        case = cast("Case", task.case)
+        self._engine.foresight.missed(case)
+        return self._asked(task.request, case)
+
+    def _asked(self, request: Request, case: Case) -> CaseResult:
+        """Run a test, and let it ask the program call by call."""
+        result, asked = ask(
+            self._box("program"), self._box("test"), request, case, self._engine.foresight.of(case)
+        )
+        if result.status == "passed":
+            self._engine.foresight.learn(case, asked)
+        return result
 
     def close(self) -> None:
         """End the boxes."""
@@ -301,10 +320,6 @@ class _Lane:
             box.close()
         self._boxes.clear()
         self._used.clear()
-
-
-def _result(task: Task, result: SnippetResult) -> SnippetResult | CaseResult:
-    return result if task.case is None else judge_output(task.case, result)
 
 
 def task_of(code: str, case: Case, limits: Limits, seed: int | None) -> Task:

@@ -11,7 +11,6 @@ the next one begins.
 
 from __future__ import annotations
 
-import ast
 import atexit
 import builtins
 import contextlib
@@ -64,6 +63,10 @@ _TOLD = (
     "memory_bytes",
     "disk_bytes",
     "value_bytes",
+    "calls",
+    "answers",
+    "names",
+    "modules",
 )  # of a request to its child
 _PID, _END = struct.Struct("i"), struct.Struct("idq")
 _GRACE_SECONDS = 0.1  # for the kernel's own limit of processor time to be noticed before ours
@@ -252,7 +255,10 @@ class _Child:
         self.out, self.err = out, err
         self.lost = 0
         self.frames = bytearray()
-        self.is_asked = request["mode"] != "program"
+        self.calls = iter(request["calls"])
+        self.answers: list[str] = []  # to calls that were foreseen
+        self.kept_bytes = 0  # of them
+        self.is_asked = request["mode"] == "calls" or (request["mode"] == "test" and not request["calls"])
         self.report: Message = {}
         self.status: int | None = None
         self.cpu_seconds = 0.0
@@ -260,7 +266,9 @@ class _Child:
         self.waited = 0.0  # seconds in which the child waited for the host
         with contextlib.suppress(OSError):  # it is dead already: its status tells
             # SECURITY: what is said of its output (how much is expected?) is not for it to know
-            _write(control, _framed({name: request[name] for name in _TOLD}))
+            # nor are calls that are still to come
+            hidden: Message = {"calls": []} if request["mode"] == "calls" else {}
+            _write(control, _framed({**{name: request[name] for name in _TOLD}, **hidden}))
 
     def watch(self, interact: Callable[[Message], Message]) -> Message:
         """Return what came of the child; it is dead then."""
@@ -273,6 +281,7 @@ class _Child:
             "stderr": bytes(self.text[self.err]),
             "lost_bytes": self.lost,
             "report": self.report,
+            "answers": self.answers,
             "wall_seconds": time.monotonic() - self.started - self.waited,
             "cpu_seconds": self.cpu_seconds,
             "memory_bytes": self.memory_bytes,
@@ -309,7 +318,7 @@ class _Child:
             poll.unregister(fd)
         elif fd == self.control:
             self.frames += data
-            if len(self.frames) > FRAME_BYTES:
+            if len(self.frames) + self.kept_bytes > FRAME_BYTES:
                 return "value"
             self._answer(interact)
         else:
@@ -338,14 +347,33 @@ class _Child:
                 "report" in frame or not self.is_asked
             ):  # SECURITY: time spent on what nobody asked for would not count
                 continue
-            began = time.monotonic()
-            answer = interact(frame)
-            self.waited += time.monotonic() - began
-            self.is_asked = "end" not in answer
             try:
-                _write(self.control, _framed(answer))
+                _write(
+                    self.control,
+                    self._next_call(frame) if self.request["calls"] else self._told(frame, interact),
+                )
             except OSError:
                 return
+
+    def _next_call(self, frame: Message) -> bytes:
+        """Keep an answer, and return the call that was foreseen behind it."""
+        try:
+            text = _framed(frame).decode("latin-1")
+        except (RecursionError, ValueError):  # what can be read and not be written
+            text = "{}"
+        self.answers.append(text)
+        self.kept_bytes += len(text)
+        call = next(self.calls, None)
+        self.is_asked = call is not None
+        return _framed({"end": True}) if call is None else call.encode("latin-1")
+
+    def _told(self, frame: Message, interact: Callable[[Message], Message]) -> bytes:
+        """Return the host's answer; the clock stands still until it is there."""
+        began = time.monotonic()
+        answer = interact(frame)
+        self.waited += time.monotonic() - began
+        self.is_asked = "end" not in answer
+        return _framed(answer)
 
     def _reap(self, *, kill: bool) -> None:
         if kill:
@@ -487,6 +515,7 @@ class _Guest:
         self.folder = folder
         self.request: Message = {}
         self.received = bytearray()
+        self.position = 0  # in a test's foreseen calls
         self.objects: list[Any] = []  # what the other side holds by number
         self.limits: ValueLimits | None = None
         self.exits = _exits()
@@ -704,8 +733,21 @@ class _Guest:
             return
 
     def _ask(self, message: Message) -> Message:
+        if self.request["mode"] == "test" and self.request["calls"]:
+            return self._foreseen(_framed(message).decode("latin-1"))
         self._send(message)
         return self._next()
+
+    def _foreseen(self, call: str) -> Message:
+        """Return the program's answer to a call of the test, which is here already; or end: another was foreseen."""
+        answers, position = self.request["answers"], self.position
+        self.position += 1
+        if position < len(answers) and call == self.request["calls"][position]:
+            return _unframed(bytearray(answers[position], "latin-1")) or {}
+        if len(answers) <= position < len(self.request["calls"]):
+            return {}  # the program has ended before it came to this
+        self._send({"report": {"stage": "unforeseen"}})
+        os._exit(1)
 
     def _next(self) -> Message:
         while (answer := _unframed(self.received)) is None:
@@ -731,19 +773,21 @@ class _Test:
 
     def prepare(self, namespace: Message) -> None:
         """Define the names that the test uses and does not define."""
-        setup, code = self.guest.request["setup"], self.guest.request["code"]
+        request = self.guest.request
+        setup, entry = request["setup"], request["entry"]
         if setup:
             exec(compile(setup, "setup.py", "exec", dont_inherit=True), namespace)  # noqa: S102  (the test's own)
-        entry = self.guest.request["entry"]
-        names = _global_names(compile(code, SOURCE_NAME, "exec", dont_inherit=True))
-        wanted = {name for name in names if name not in namespace and not hasattr(builtins, name)}
-        for name in wanted & _modules(code) - {entry}:
+        wanted = [name for name in request["names"] if name not in namespace and not hasattr(builtins, name)]
+        for name in request["modules"].keys() & {*wanted}:
             with contextlib.suppress(ImportError):
-                namespace[name] = importlib.import_module(_ALIASES.get(name, name))
-        for name in (wanted - namespace.keys()) | ({entry, "candidate"} if entry else set()):
-            found = self.call([entry if name == "candidate" else name], None)
-            if found is not _MISSING:
-                namespace[name] = self._caught(name, found)
+                namespace[name] = importlib.import_module(request["modules"][name])
+        for name in request["names"]:
+            if name == entry or (name in wanted and name not in namespace):
+                found = self.call([name], None)
+                if found is not _MISSING:
+                    namespace[name] = self._caught(name, found)
+        if entry in namespace:
+            namespace["candidate"] = namespace[entry]
 
     def _caught(self, name: str, found: object) -> object:
         """Return a class of our own for one of the program's exceptions; everything else as it is."""
@@ -753,7 +797,7 @@ class _Test:
 
     def call(self, path: list[Any], args: tuple[Any, ...] | None, **options: bool) -> object:
         """Return what the other side's function returns, or raise what it raised."""
-        message: Message = {"call": path, "args": None, **options}
+        message: Message = {"call": path, **options, "args": None}
         if args is not None:
             message["args"], message["blobs"] = encode(args, self.guest.limits, self._handle_of)
         answer = self.guest._ask(message)
@@ -901,7 +945,6 @@ def _plain(value: object) -> object:
 
 
 _CALLBACK = "a function of the test"
-_ALIASES = {"np": "numpy", "pd": "pandas"}
 _MISSING = object()
 
 
@@ -929,23 +972,3 @@ def _read_out(value: object) -> object:
     if isinstance(value, types.CoroutineType):
         return _awaited(value)
     return list(value) if hasattr(value, "__next__") else value  # type: ignore[call-overload]
-
-
-def _modules(code: str) -> set[str]:
-    """Return the names of modules that a test uses as such, though it does not import them.
-
-    SECURITY: what a test measures with (`math.isclose`, `np.allclose`) is not for the program to say.
-    """
-    nodes = list(ast.walk(ast.parse(code)))
-    owners = {id(node.value) for node in nodes if isinstance(node, ast.Attribute)}
-    names = [node for node in nodes if isinstance(node, ast.Name)]
-    others = {node.id for node in names if id(node) not in owners}
-    return ({node.id for node in names} - others) & (sys.stdlib_module_names | {"numpy", "pandas", *_ALIASES})
-
-
-def _global_names(code: types.CodeType) -> set[str]:
-    names = set(code.co_names)
-    for const in code.co_consts:
-        if isinstance(const, types.CodeType):
-            names |= _global_names(const)
-    return names

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from pinjra.core.limits import Limits
 
-__all__ = ["UNLIMITED_SECONDS", "Reason", "Request", "SnippetResult", "result_of"]
+__all__ = ["Reason", "Request", "SnippetResult", "result_of", "seconds"]
 
 Reason = Literal[
     "", "exception", "exit", "compile", "wall", "processor", "memory", "output", "value", "infrastructure"
@@ -18,10 +18,15 @@ Reason = Literal[
 Mode = Literal["program", "calls", "test"]
 
 _DEFAULT = Limits(wall_seconds=10.0, cpu_seconds=10.0, memory_bytes=512 << 20)
-UNLIMITED_SECONDS = 86_400.0
+_UNLIMITED_SECONDS = 86_400.0
 _UNLIMITED_BYTES = 1 << 40
 # The warm interpreter's own share, which a forked child has mapped from its first moment.
 _CHILD_MEMORY = 64 << 20
+
+
+def seconds(limits: Limits) -> float:
+    """Return the time on the clock that limits leave; what has none has a day."""
+    return limits.wall_seconds or _UNLIMITED_SECONDS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +40,10 @@ class Request:
         build: Start this one first, in the same folder; when it fails, that is all.
         setup, entry: Of a test: source that runs before it, and the function that it is about.
         seed: Of `random`, and of numpy's where it is loaded; None: another for each.
+        names: Of a test: what it uses and does not define.
+        modules: Of a test: names of `names` that are modules -> what these are called.
+        calls: What it is asked, one after the other, where that is known before; of a test what it will ask.
+        answers: Of a test: what the program has said to each of `calls`, as far as it came.
         others_seconds: How long others may take for all of their answers to it: its clock stands still meanwhile.
     """
 
@@ -50,6 +59,10 @@ class Request:
     setup: str = ""
     entry: str = ""
     seed: int | None = None
+    names: tuple[str, ...] = ()
+    modules: Mapping[str, str] = field(default_factory=dict)
+    calls: tuple[str, ...] = ()
+    answers: tuple[str, ...] = ()
     others_seconds: float = 0.0
 
     def data(self) -> dict[str, Any]:
@@ -67,9 +80,13 @@ class Request:
             "setup": self.setup,
             "entry": self.entry,
             "seed": self.seed,
+            "names": list(self.names),
+            "modules": dict(self.modules),
+            "calls": list(self.calls),
+            "answers": list(self.answers),
             "others_seconds": self.others_seconds,
-            "wall_seconds": limits.wall_seconds or UNLIMITED_SECONDS,
-            "cpu_seconds": limits.cpu_seconds or UNLIMITED_SECONDS,
+            "wall_seconds": seconds(limits),
+            "cpu_seconds": limits.cpu_seconds or _UNLIMITED_SECONDS,
             "memory_bytes": limits.memory_bytes and limits.memory_bytes + _CHILD_MEMORY,
             "disk_bytes": limits.disk_bytes or _UNLIMITED_BYTES,
             "output_bytes": limits.output_bytes or _UNLIMITED_BYTES,

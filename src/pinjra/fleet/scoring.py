@@ -15,10 +15,11 @@ from pinjra.core.limits import Limits
 from pinjra.core.values import Opaque
 from pinjra.fleet.boxes import Box, BoxLost
 from pinjra.fleet.cases import Case, CaseResult, Compare, Status, are_equal, is_same_text
-from pinjra.fleet.requests import UNLIMITED_SECONDS, Request, SnippetResult, result_of
-from pinjra.wire.values.codec import decode, encode
+from pinjra.fleet.foresight import Foreseen, call_of, frame, message_of
+from pinjra.fleet.requests import Request, SnippetResult, result_of, seconds
+from pinjra.wire.values.codec import decode
 
-__all__ = ["judge_call", "judge_output", "judge_test", "pass_at_k", "request_of"]
+__all__ = ["ask", "is_unforeseen", "judge", "judge_test", "pass_at_k", "request_of"]
 
 # Why a program did not end well -> the status of its case.
 _STATUS: Mapping[str, Status] = {
@@ -36,15 +37,11 @@ _TEST_SECONDS = 4.0  # a test may take so many times what one of its calls may
 # What the two boxes of a test say to each other: calls, answers, and calls of what was given as an argument.
 _SAID = ("call", "await", "args", "back", "value", "handle", "type", "error", "bases", "message", "blobs")
 _END: Mapping[str, Any] = {"end": True}
-_ENDED: Mapping[str, Any] = {
-    "error": "RuntimeError",
-    "bases": ["RuntimeError"],
-    "message": "the program has ended",
-}
+_ENDED: Mapping[str, Any] = {}
 
 
 def request_of(code: str, case: Case, limits: Limits, seed: int | None = None) -> Request:
-    """Return what a box is given for a case: the program, and never what is expected of it."""
+    """Return what a box is given for a case: the program, what it is asked, and never what is expected of it."""
     stdin = case.stdin.encode() if isinstance(case.stdin, str) else case.stdin
     return Request(
         code=code,
@@ -53,7 +50,22 @@ def request_of(code: str, case: Case, limits: Limits, seed: int | None = None) -
         limits=limits,
         seed=seed,
         mode="program" if case.stdout is not None else "calls",
+        calls=(call_of([case.call], case.args, case.kwargs, read=True),) if case.call else (),
     )
+
+
+def judge(
+    case: Case | None, plan: Foreseen, request: Request, said: Mapping[str, Any]
+) -> SnippetResult | CaseResult | Request:
+    """Return what came of a program, or the test that must be run on its answers to say it."""
+    result = result_of(request, said)
+    if case is None:
+        return result
+    if case.stdout is not None:
+        return _judge_output(case, result)
+    if case.call:
+        return _judge_call(case, result, said["answers"])
+    return _judge_answers(case, plan, request, result, said["answers"])
 
 
 def _case(result: SnippetResult, status: Status, message: str) -> CaseResult:
@@ -74,7 +86,7 @@ def _failed(result: SnippetResult) -> CaseResult:
     return _case(result, _STATUS[result.reason], said)
 
 
-def judge_output(case: Case, result: SnippetResult) -> CaseResult:
+def _judge_output(case: Case, result: SnippetResult) -> CaseResult:
     """Return the result of a case of standard input and output."""
     if not result.ok:
         return _failed(result)
@@ -86,45 +98,30 @@ def judge_output(case: Case, result: SnippetResult) -> CaseResult:
 # ---------------------------------------------------------------- calls
 
 
-def judge_call(box: Box, request: Request, case: Case) -> CaseResult:
+def _judge_call(case: Case, result: SnippetResult, answers: Sequence[str]) -> CaseResult:
     """Return the result of a case that calls a function.
 
-    Raises:
-        BoxLost: The box has ended.
+    Args:
+        answers: What the program said, the first time that it was ready.
     """
-    asked = False
-    answers: list[Mapping[str, Any]] = []
-
-    def talk(message: Mapping[str, Any]) -> Mapping[str, Any]:
-        nonlocal asked
-        if message.get("ready") and not asked:
-            asked = True
-            tree, blobs = encode((case.args, dict(case.kwargs)))
-            return {"call": [case.call], "args": tree, "blobs": list(blobs), "read": True}
-        if asked and not answers:
-            answers.append(message)
-        return _END
-
-    result = result_of(request, box.run([request], talk)[0])
-    if not answers:  # it ended before it could be asked, or while it was
-        return (
-            _failed(result)
-            if result.reason
-            else _case(result, "exception", "the program ended before it was called")
-        )
-    return _judged_answer(case, result, answers[0])
-
-
-def _judged_answer(case: Case, result: SnippetResult, answer: Mapping[str, Any]) -> CaseResult:
-    if "value" not in answer:
-        return _case(result, "exception", f"{answer.get('error', '')}: {answer.get('message', '')}")
+    if len(answers) < 2:
+        return _unasked(result, "it was called")
     try:
-        seen = decode(answer["value"], [bytes(blob) for blob in answer.get("blobs", ())])
-    except (ProtocolViolation, TypeError, ValueError) as error:
+        answer = message_of(answers[1])
+        if "value" not in answer:
+            return _case(result, "exception", f"{answer.get('error', '')}: {answer.get('message', '')}")
+        seen = decode(answer["value"], answer["blobs"])
+    except (ProtocolViolation, LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
         return _case(result, "wrong", f"no value: {error}")
     if isinstance(seen, Opaque):
         return _case(result, "wrong", f"returned an object of type {seen.type}, not plain data")
     return _compared(result, case, seen, case.equals, are_equal)
+
+
+def _unasked(result: SnippetResult, what: str) -> CaseResult:
+    return (
+        _failed(result) if result.reason else _case(result, "exception", f"the program ended before {what}")
+    )
 
 
 def _compared(
@@ -150,40 +147,65 @@ def _short(value: object) -> str:
 # ---------------------------------------------------------------- tests
 
 
-def judge_test(box: Box, other: Box, request: Request, case: Case) -> CaseResult:
-    """Return the result of a case whose test runs in `other`, while the program answers its calls in `box`.
+def _judge_answers(
+    case: Case, plan: Foreseen, request: Request, result: SnippetResult, answers: Sequence[str]
+) -> CaseResult | Request:
+    """Return the result of a case whose calls were foreseen, or the test that must be run on the program's answers to say it."""
+    if not answers:
+        return _unasked(result, "the test")
+    if plan.is_met(answers):
+        return _case(result, "passed", "")
+    return replace(_test_of(request, case, plan), calls=plan.calls, answers=tuple(answers[1:]))
+
+
+def judge_test(result: SnippetResult, test: Request, said: Mapping[str, Any]) -> CaseResult:
+    """Return the result of a case of which the test has ended.
+
+    Args:
+        result: Of the program.
+    """
+    judged = result_of(test, said)
+    if judged.ok:
+        return _case(result, "passed", "")
+    if judged.error_type == "AssertionError":
+        return _case(result, "wrong", f"{judged.error_type}: {judged.message}")
+    if result.reason in ("wall", "processor", "memory", "output"):
+        return _failed(result)
+    return _case(result, _STATUS[judged.reason], f"{judged.error_type}: {judged.message}")
+
+
+def ask(box: Box, other: Box, request: Request, case: Case, plan: Foreseen) -> tuple[CaseResult, list[str]]:
+    """Return the result of a case whose test runs in `other`, while the program answers its calls in `box`; and these calls.
 
     Raises:
         BoxLost: One of the boxes has ended.
     """
-    own = request.limits.wall_seconds or UNLIMITED_SECONDS
-    wall = own * _TEST_SECONDS
-    test = Request(
+    test = replace(_test_of(request, case, plan), others_seconds=seconds(request.limits))
+    program = _Program(box, replace(request, others_seconds=seconds(test.limits)))
+    with program:
+        said = other.run([test], program.ask)[0] if program.is_ready() else None
+    result = program.result()
+    judged = _unasked(result, "the test") if said is None else judge_test(result, test, said)
+    return judged, program.asked
+
+
+def is_unforeseen(said: Mapping[str, Any]) -> bool:
+    """Return whether a test has asked something else than was foreseen."""
+    return bool(said["report"].get("stage") == "unforeseen")
+
+
+def _test_of(request: Request, case: Case, plan: Foreseen) -> Request:
+    wall = seconds(request.limits) * _TEST_SECONDS
+    return Request(
         code=_source(case),
         setup=case.setup,
         entry=case.entry,
         mode="test",
         limits=replace(request.limits, wall_seconds=wall),
-        seed=request.seed,
-        others_seconds=own,
+        seed=plan.seed if request.seed is None else request.seed,
+        names=plan.names,
+        modules=plan.modules,
     )
-    program = _Program(box, replace(request, others_seconds=wall))
-    with program:
-        said = other.run([test], program.ask)[0] if program.is_ready() else None
-    result = program.result()
-    if said is None:
-        return (
-            _failed(result)
-            if result.reason
-            else _case(result, "exception", "the program ended before the test")
-        )
-    judged = result_of(test, said)
-    if judged.ok:
-        return _case(result, "passed", "")
-    if result.reason in ("wall", "processor", "memory", "output"):
-        return _failed(result)
-    status: Status = "wrong" if judged.error_type == "AssertionError" else _STATUS[judged.reason]
-    return _case(result, status, f"{judged.error_type}: {judged.message}")
 
 
 def _source(case: Case) -> str:
@@ -203,6 +225,7 @@ class _Program:
         self._calls: queue.SimpleQueue[Mapping[str, Any]] = queue.SimpleQueue()
         self._answers: queue.SimpleQueue[Mapping[str, Any] | None] = queue.SimpleQueue()
         self._has_ended = self._is_over = False
+        self.asked: list[str] = []
         self._said: Mapping[str, Any] | BoxLost | PinjraError = BoxLost("the box was not started")
         self._thread = threading.Thread(target=self._run, name="pinjra-fleet-program", daemon=True)
 
@@ -229,7 +252,11 @@ class _Program:
         """Return the program's answer to a call of the test; on the test's box's thread."""
         if self._has_ended:
             return _ENDED
-        self._calls.put({name: call[name] for name in _SAID if name in call})
+        said = {name: call[name] for name in _SAID if name in call}
+        self.asked.append(
+            frame({name: said[name] for name in said if name != "blobs"}, said.get("blobs", ()))
+        )
+        self._calls.put(said)
         answer = self._answers.get()
         if answer is None:
             self._has_ended = True
