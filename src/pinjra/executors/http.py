@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
 import httpx
@@ -141,6 +142,10 @@ class HttpExecutor(UploadingExecutor):
         found: dict[str, Any] = answer
         return found
 
+    def tell_verdicts(self, ends: Mapping[str, int]) -> None:
+        """Tell the service how many snippets ended how in this box: it carries bytes, and cannot see it."""
+        self._transport.tell(json.dumps({"verdicts": ends}))
+
     @property
     def guarantees(self) -> Guarantees:
         """What the worker enforces there; the wall is the service's executor."""
@@ -197,6 +202,13 @@ class HttpTransport:
                 self._socket.send(bytes(view[begin : begin + _PIECE_BYTES]))
         except ConnectionClosed as error:
             raise BackendError(f"the stream to the service has ended: {error}") from error
+
+    def tell(self, text: str) -> None:
+        """Say something to the service itself; nothing where the stream has ended, which its next use finds out."""
+        from websockets.exceptions import ConnectionClosed
+
+        with suppress(ConnectionClosed):
+            self._socket.send(text)
 
     def reopen(self) -> bool:
         """Return False: the service ends a box whose client has left."""

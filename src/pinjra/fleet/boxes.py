@@ -42,10 +42,13 @@ class Box:
     Args:
         executor: Owned by the box from now on. Without a guard, without limits of time of its own.
         preload: Modules that every child has already imported.
+
+    Attributes:
+        executor: Whose session it is.
     """
 
     def __init__(self, executor: PythonExecutor, preload: tuple[str, ...] = ()) -> None:
-        self._executor = executor
+        self.executor = executor
         self._requests: queue.SimpleQueue[list[Any] | None] = queue.SimpleQueue()
         self._results: queue.SimpleQueue[list[Any] | None] = queue.SimpleQueue()
         self._talk: Talk | None = None
@@ -59,14 +62,14 @@ class Box:
 
     def _serve(self, preload: tuple[str, ...]) -> None:
         # A jail of this machine has it imported before it is opened: compiling it anew costs more than opening the jail.
-        is_there = HARNESS in getattr(self._executor, "authorized_imports", ())
+        is_there = HARNESS in getattr(self.executor, "authorized_imports", ())
         source = (
             f"from {HARNESS} import serve"
             if is_there
             else (resources.files("pinjra.fleet") / "harness.py").read_text("utf-8")
         )
         try:
-            self.end = self._executor.run(f"{source}\nserve(exchange, interact, {preload!r})\n")
+            self.end = self.executor.run(f"{source}\nserve(exchange, interact, {preload!r})\n")
         except PinjraError as error:
             self.end = error
         self._results.put(None)
@@ -116,7 +119,7 @@ class Box:
     def close(self) -> None:
         """End the box and everything in it."""
         self._requests.put(None)
-        self._executor.close()
+        self.executor.close()
 
 
 def _longest_seconds(request: Request) -> float:

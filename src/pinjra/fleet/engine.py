@@ -6,8 +6,8 @@ import logging
 import os
 import threading
 import time
-from collections import deque
-from collections.abc import Callable
+from collections import Counter, deque
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol, cast
@@ -77,6 +77,7 @@ class LocalEngine:
     Args:
         make: Opens an executor for a box.
         least, most: Boxes; more than `least` are opened while tasks wait and the processors are idle.
+        tell: Called with a box's executor and how many snippets ended how, when they have.
     """
 
     def __init__(
@@ -87,8 +88,10 @@ class LocalEngine:
         least: int | None = None,
         most: int | None = None,
         uses: int = _USES,
+        tell: Callable[[PythonExecutor, Mapping[str, int]], None] | None = None,
     ) -> None:
         self.open = make
+        self.tell = tell
         self._preload = preload
         self._processors = os.cpu_count() or 1
         self._least = least or self._processors
@@ -188,6 +191,8 @@ class LocalEngine:
                 task.future.set_exception(InternalError(f"{type(error).__name__}: {error}"))
             return
         self._failed_openings = 0
+        if self.tell is not None:
+            self.tell(lane.executor, Counter(map(_end_of, results)))
         for task, result in zip(batch, results, strict=True):
             if (
                 result.is_killed and not task.was_killed
@@ -228,6 +233,10 @@ class LocalEngine:
             self._tasks.extendleft(reversed(batch))
 
 
+def _end_of(result: SnippetResult | CaseResult) -> str:
+    return result.status if isinstance(result, CaseResult) else result.reason or "ok"
+
+
 def _give(task: Task, result: SnippetResult | CaseResult) -> None:
     if task.case is not None and isinstance(result, SnippetResult):
         status = "infrastructure" if result.reason == "infrastructure" else "exception"
@@ -263,6 +272,11 @@ class _Lane:
             self._used[name] = 0
         self._used[name] += count
         return self._boxes[name]
+
+    @property
+    def executor(self) -> PythonExecutor:
+        """The one that programs run in, once there was one."""
+        return self._boxes["program"].executor
 
     def results(self, batch: list[Task]) -> list[SnippetResult | CaseResult]:
         """Return what came of each.

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, cast
 
 from pinjra.core.errors import ConfigurationError, ExecutorUnavailable, PinjraError, StartupFailed
 from pinjra.fleet.engine import LocalEngine
 
 if TYPE_CHECKING:
     from pinjra.executors.base import PythonExecutor
+    from pinjra.executors.http import HttpExecutor
 
 __all__ = ["service_engine"]
 
@@ -39,7 +41,11 @@ def service_engine(
             f"engine= has addresses like http://HOST:PORT, separated by commas, not {addresses!r}"
         )
     services = _Services(urls, executor, parameters)
-    return LocalEngine(services.open, **{"least": _BOXES * len(urls), **settings})
+    return LocalEngine(services.open, tell=_tell, **{"least": _BOXES * len(urls), **settings})
+
+
+def _tell(executor: PythonExecutor, ends: Mapping[str, int]) -> None:
+    cast("HttpExecutor", executor).tell_verdicts(ends)
 
 
 class _Services:

@@ -182,6 +182,25 @@ def many_steps() -> CodeAgent:
     )
 
 
+def many_calls() -> CodeAgent:
+    """Nine hundred calls of a tool in one step: events faster than anybody reads."""
+
+    @tool
+    def count(number: int) -> int:
+        """Return the number.
+
+        Args:
+            number: Any.
+        """
+        return number
+
+    return CodeAgent(
+        tools=[count],
+        model=ScriptedModel([code("final_answer(sum(count(n) for n in range(900)))")]),
+        verbosity_level=0,
+    )
+
+
 class FastModel(ScriptedModel):
     """Sends a thousand pieces a second, of two agents' worth of text, for three seconds."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import partial
 
 import httpx
@@ -10,6 +11,7 @@ import pytest
 from pinjra.core.errors import ConfigurationError, ExecutorUnavailable
 from pinjra.executors.conformance import CHECKS, run_check
 from pinjra.executors.http import HttpExecutor
+from pinjra.fleet import Case, Fleet
 
 from .conftest import ALICE, BOB, start, stop
 
@@ -95,3 +97,36 @@ def test_files_and_folders_of_the_client_are_there(service, tmp_path):
     with HttpExecutor(url=service, token=ALICE, **given) as box:
         done = box.run("text = open('data/a.txt').read() + open('b.txt').read()\nopen('c', 'w').write(text)")
         assert done.files["c"].save(tmp_path / "c").read_text() == "AB"
+
+
+def verdicts(alice):
+    """How many verdicts of alice's the service has counted, by how they ended."""
+    found = re.findall(
+        r'pinjra_verdicts_total\{end="(\w+)",tenant="alice"\} (\d+)', alice.get("/metrics").text
+    )
+    return {end: int(number) for end, number in found}
+
+
+def test_what_a_fleet_judges_in_boxes_of_the_service_is_counted_there(alice, service):
+    before = verdicts(alice)
+    with Fleet(service, token=ALICE, boxes=1, most_boxes=1) as fleet:
+        assert [result.reason for result in fleet.map(["print(1)", "1/0", "print(2)"])] == [
+            "",
+            "exception",
+            "",
+        ]
+        assert not fleet.score_sync("print(2)", cases=[Case(stdout="3\n")]).passed
+    after = verdicts(alice)
+    assert {end: after[end] - before.get(end, 0) for end in after} == {"ok": 2, "exception": 1, "wrong": 1}
+
+
+@pytest.mark.parametrize(
+    "said",
+    ["", "[]", "{", "[" * 900, '{"verdicts": 1}', '{"verdicts": {"ok": -1, "wrong": true, "passed": 1001, "x\\"}": 1}}'],
+)  # fmt: skip
+def test_what_a_stream_says_that_is_no_count_of_verdicts_means_nothing(alice, service, said):
+    before = verdicts(alice)
+    with HttpExecutor(url=service, token=ALICE) as box:
+        box._transport.tell(said)
+        assert box.run("6 * 7").value == 42
+    assert verdicts(alice) == before

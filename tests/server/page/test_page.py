@@ -214,12 +214,30 @@ def test_a_run_is_saved_as_one_file_that_needs_nothing_else(visit, browser, tmp_
     alone.close()
 
 
-def test_the_machine_shows_sessions_and_failures(visit):
+def figure(page, name):
+    """The figure of that name on the machine's page."""
+    return page.locator(".figures div", has_text=name).locator("dd").inner_text()
+
+
+def bar(page, title, name):
+    """A row of one of the lists on the machine's page."""
+    return page.locator("section", has_text=title).locator("li", has_text=name)
+
+
+def test_the_machine_shows_sessions_verdicts_and_failures(visit, service):
     page = visit.page
     visit.go("#/node")
     page.get_by_text("sessions open").wait_for()
-    assert page.get_by_role("heading", name="Sessions by tenant").is_visible()
-    assert "MiB" in page.locator(".figures", has_text="memory of the service").inner_text()
+    page.get_by_role("heading", name="Runs a second").wait_for()  # two looks have passed
+    assert figure(page, "verdicts a second") == "0.0"
+    with service.client() as client:
+        for code in ("print(1)", "print(2)", "1/0"):
+            client.post("/run_code", json={"code": code, "language": "python"})
+    bar(page, "Verdicts, by kind", "ok").get_by_text("2", exact=True).wait_for()
+    bar(page, "Verdicts, by kind", "exception").get_by_text("1", exact=True).wait_for()
+    bar(page, "Runs that failed, by kind", "exception").wait_for()
+    assert float(figure(page, "verdicts a second")) > 0
+    assert "MiB" in figure(page, "memory of the service")
 
 
 def test_the_page_goes_on_when_the_service_comes_back(visit, service):

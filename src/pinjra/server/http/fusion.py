@@ -165,7 +165,8 @@ async def run_code(http: HttpRequest) -> Response:
     fleet = http.app.state.fleets.of(tenant, has_programs=bool(request.argv))
     result = await asyncio.wrap_future(fleet.submit_request(request))
     tenant.charge(result.cpu_seconds)
-    hub.metrics.runs.labels(tenant.name, result.reason or "ok").inc()
+    for counted in (hub.metrics.runs, hub.metrics.verdicts):
+        counted.labels(tenant.name, result.reason or "ok").inc()
     hub.audit.write(
         "run",
         tenant=tenant.name,

@@ -42,6 +42,12 @@ class Metrics:
         self.cpu = Counter(
             "pinjra_run_cpu_seconds", "Processor time of runs", ["tenant"], registry=self.registry
         )
+        self.verdicts = Counter(
+            "pinjra_verdicts",
+            "Snippets that were judged: of /run_code, and of fleets whose boxes are here",
+            ["tenant", "end"],
+            registry=self.registry,
+        )
         self.tokens = Counter(
             "pinjra_model_tokens", "Tokens of models", ["tenant", "model", "kind"], registry=self.registry
         )

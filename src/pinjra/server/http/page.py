@@ -1,12 +1,16 @@
-"""The page at `/`: files of the folder `page`, and what guests displayed, each in a frame that is an origin of its own."""
+"""The page at `/`, in one answer; and what guests displayed, each in a frame that is an origin of its own.
+
+The modules of the folder `page` are joined when the service starts, and go out inside the document with the styles: a browser
+that asked for each would wait for several round trips before the first picture (docs/decisions/0017).
+"""
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import re
 from collections.abc import Callable
 from importlib.resources import files
-from pathlib import PurePosixPath
 from typing import Any
 
 from starlette.requests import Request
@@ -18,11 +22,11 @@ from pinjra.server.runs.store import AgentRuns
 
 __all__ = ["ROUTES"]
 
-# SECURITY: nothing but this origin's own files runs, nothing of another host is loaded, markup from text is refused by the
-# browser (trusted types), and no page of another site may frame this one.
+# SECURITY: nothing but the page's own script and styles, known by their hashes, is used, nothing of another host is loaded,
+# markup from text is refused by the browser (trusted types), and no page of another site may frame this one.
 _PAGE_POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; frame-src 'self'; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'"
+    "default-src 'none'; script-src '{script}'; style-src '{style}'; img-src 'self' data: blob:; connect-src 'self'; "
+    "frame-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'"
 )
 # SECURITY: what a guest displayed has no origin, loads nothing, and runs scripts only where a person asked for them.
 _FRAME_POLICY = (
@@ -33,8 +37,6 @@ _SCRIPTS = (" allow-scripts", "; script-src 'unsafe-inline' 'unsafe-eval'")
 _FRAME = re.compile(r"[0-9a-f]{32}\.(png|jpg|gif|webp|svg|html)")
 _TYPES = {
     "html": "text/html; charset=utf-8",
-    "js": "text/javascript; charset=utf-8",
-    "css": "text/css; charset=utf-8",
     "svg": "image/svg+xml",
     "png": "image/png",
     "jpg": "image/jpeg",
@@ -48,31 +50,62 @@ _SAFE = {
 }
 
 
-def _read(folder: Any, prefix: str = "") -> dict[str, bytes]:
-    found: dict[str, bytes] = {}
-    for entry in folder.iterdir():
-        if entry.is_dir():
-            found |= _read(entry, f"{prefix}{entry.name}/")
-        elif entry.name.rpartition(".")[2] in _TYPES:
-            found[prefix + entry.name] = entry.read_bytes()
-    return found
+_IMPORT = re.compile(r'^import \{([^}]+)\} from "\./((?:vendor/)?\w+)\.js";$', re.MULTILINE)
+_EXPORT = re.compile(r"^export (?=(?:async )?(?:function\*?|class|const) (\w+))", re.MULTILINE)
+_EXPORTS = re.compile(r"^(.*)export\{([^}]+)\};$", re.MULTILINE)  # as minified libraries say it
 
 
-_FILES = _read(files("pinjra.server").joinpath("page"))
-_TAGS = {name: f'"{hashlib.sha256(data).hexdigest()[:32]}"' for name, data in _FILES.items()}
+def _joined(folder: Any, name: str, done: dict[str, str]) -> None:
+    """Put a module, as a function that returns what it exports, into `done`, after those that it imports."""
+    if name in done:
+        return
+    text = folder.joinpath(f"{name}.js").read_text("utf-8")
+    for _, other in _IMPORT.findall(text):
+        _joined(folder, other, done)
+    text = _IMPORT.sub(
+        lambda found: f"const {{{found[1].replace(' as ', ': ')}}} = {_variable(found[2])};", text
+    )
+    pairs = [pair.split(" as ") for _, names in _EXPORTS.findall(text) for pair in names.split(",")]
+    given = [f"{outside}: {inside}" for inside, outside in pairs] + _EXPORT.findall(text)
+    text = _EXPORT.sub("", _EXPORTS.sub(r"\1", text))
+    done[name] = f"const {_variable(name)} = (() => {{\n{text}return {{ {', '.join(given)} }};\n}})();\n"
+
+
+def _variable(module: str) -> str:
+    return f"${module.rpartition('/')[2]}"
+
+
+def _document() -> tuple[bytes, dict[str, str]]:
+    """Return the page and its headers."""
+    folder = files("pinjra.server").joinpath("page")
+    modules: dict[str, str] = {}
+    _joined(folder, "main", modules)
+    # The styles first: the script, when it is there, has a `</style>` in a string.
+    parts = {"style": folder.joinpath("page.css").read_text("utf-8"), "script": "".join(modules.values())}
+    text = folder.joinpath("index.html").read_text("utf-8")
+    for name, part in parts.items():
+        text = text.replace(f"</{name}>", f"{part}</{name}>")
+    hashes = {name: f"sha256-{base64.b64encode(_hash(part)).decode()}" for name, part in parts.items()}
+    return text.encode(), {
+        **_SAFE,
+        "Content-Security-Policy": _PAGE_POLICY.format(**hashes),
+        "Cache-Control": "no-cache",
+        "ETag": f'"{_hash(text).hex()[:32]}"',
+    }
+
+
+def _hash(text: str) -> bytes:
+    return hashlib.sha256(text.encode()).digest()
+
+
+_DOCUMENT, _HEADERS = _document()
 
 
 async def page(request: Request) -> Response:
-    """Return a file of the page."""
-    name = request.path_params.get("name", "index.html")
-    data = _FILES.get(name)
-    if data is None:
-        raise NotFound(f"the page has no file {name[:100]!r}")
-    tag = _TAGS[name]
-    headers = {**_SAFE, "Content-Security-Policy": _PAGE_POLICY, "Cache-Control": "no-cache", "ETag": tag}
-    if request.headers.get("if-none-match") == tag:
-        return Response(status_code=304, headers=headers)
-    return Response(data, media_type=_TYPES[PurePosixPath(name).suffix[1:]], headers=headers)
+    """Return the page."""
+    if request.headers.get("if-none-match") == _HEADERS["ETag"]:
+        return Response(status_code=304, headers=_HEADERS)
+    return Response(_DOCUMENT, media_type=_TYPES["html"], headers=_HEADERS)
 
 
 async def frame(request: Request) -> Response:
@@ -96,7 +129,6 @@ async def frame(request: Request) -> Response:
 
 _PLAIN: tuple[tuple[str, Callable[[Request], Any]], ...] = (
     ("/", page),
-    ("/page/{name:path}", page),
     ("/frames/{run}/{name}", frame),
 )
 ROUTES: list[Any] = [Route(path, function, methods=["GET"]) for path, function in _PLAIN]

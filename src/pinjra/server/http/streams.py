@@ -6,9 +6,10 @@ A stream is a session whose host side runs in the client. The service opens the 
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 from collections.abc import Callable, Iterable
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, cast, get_args
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -20,6 +21,8 @@ from pinjra.executors.base import PythonExecutor
 from pinjra.executors.registry import executor_class
 from pinjra.executors.session.executor import SessionExecutor
 from pinjra.executors.session.transport import Transport
+from pinjra.fleet.cases import Status
+from pinjra.fleet.requests import Reason
 from pinjra.server.http.answers import ForkAnswer, StreamAnswer
 from pinjra.server.http.errors import NotFound, status_of
 from pinjra.server.http.hub import Held, Hub, new_name, watched
@@ -33,6 +36,9 @@ __all__ = ["OPERATIONS", "ROUTES"]
 _SAID_TO_WORKERS = ("scratch", "links", "environment", "modules")
 _FORK_SECONDS = 30.0  # for the client to say Fork and to connect
 _CONNECT_SECONDS = 30.0  # for the client of a new stream to connect
+# SECURITY: what a client may say of its own verdicts: known words, in a short message, and no more at once than a box is given.
+_ENDS = frozenset({"ok", *get_args(Reason), *get_args(Status)} - {""})
+_VERDICTS, _TOLD_CHARACTERS = 1000, 1000
 
 
 class _Box(Protocol):
@@ -174,13 +180,13 @@ async def stream_socket(socket: WebSocket) -> None:
     await socket.accept()
     held.users += 1
     try:
-        await _relay(socket, transport, hub)
+        await _relay(socket, transport, hub, tenant)
     finally:
         held.users -= 1
         await hub.close(held)
 
 
-async def _relay(socket: WebSocket, transport: Transport, hub: Hub) -> None:
+async def _relay(socket: WebSocket, transport: Transport, hub: Hub, tenant: Tenant) -> None:
     out = asyncio.ensure_future(_outwards(socket, transport))
     try:
         while True:
@@ -190,11 +196,26 @@ async def _relay(socket: WebSocket, transport: Transport, hub: Hub) -> None:
             data = message.get("bytes") or b""
             if data:
                 await hub.call(transport.write, data)
+            for end, number in _verdicts(message.get("text") or ""):
+                hub.metrics.verdicts.labels(tenant.name, end).inc(number)
     except (WebSocketDisconnect, PinjraError):
         return
     finally:
         transport.kill()  # a reader in its thread comes back at once
         await asyncio.wait([out])
+
+
+def _verdicts(text: str) -> list[tuple[str, int]]:
+    """Return what a fleet says that it has judged here: `{"verdicts": {end: number}}`. Nothing of what is not that."""
+    try:
+        said = json.loads(text[:_TOLD_CHARACTERS])["verdicts"].items()
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        return []
+    return [
+        (end, number)
+        for end, number in said
+        if end in _ENDS and type(number) is int and 0 < number <= _VERDICTS
+    ]
 
 
 async def _outwards(socket: WebSocket, transport: Transport) -> None:

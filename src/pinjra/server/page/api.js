@@ -15,6 +15,8 @@ export function setToken(token) {
   sessionStorage.setItem(KEY, token);
 }
 
+export const hasToken = () => Boolean(sessionStorage.getItem(KEY));
+
 export class Refused extends Error {
   constructor(status, message) {
     super(message);
@@ -35,6 +37,7 @@ async function answer(path, options = {}) {
     throw new Refused(0, "the service does not answer");
   }
   if (response.ok) return response;
+  if (response.status === 401) dispatchEvent(new CustomEvent("pinjra.stranger"));
   const told = await response.json().catch(() => null);
   throw new Refused(response.status, told?.error?.message ?? `${response.status} ${response.statusText}`);
 }

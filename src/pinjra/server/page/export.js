@@ -20,7 +20,7 @@ export async function exported(section, meta) {
   );
   // The pages go in as text of the file, after everything was escaped by the browser: nothing here makes markup of them.
   const body = copy.outerHTML.replace(/data-page="(frame-\d+)"/g, (_, name) => `srcdoc="${escapedText(pages.get(name))}"`);
-  const style = await (await fetch("/page/page.css")).text();
+  const style = document.querySelector("style").textContent;
   const head = `<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy" content="${POLICY}"><title>${escapedText(meta.task.slice(0, 100))}</title>`;
   return new Blob([`<!doctype html>\n<html lang="en"><head>${head}<style>${style}</style></head><body><main>${body}</main></body></html>\n`], {

@@ -1,7 +1,7 @@
 // The address -> a view; the frame around it; a token where the service wants one.
 
 import { html, render, useEffect, useState } from "./vendor/preact.js";
-import { get, setToken, takeToken } from "./api.js";
+import { hasToken, setToken, takeToken } from "./api.js";
 import { NodePage } from "./node.js";
 import { ReplayPage } from "./replay.js";
 import { RunPage } from "./run.js";
@@ -26,7 +26,6 @@ function App() {
   const [address, setAddress] = useState(location.hash || "#/");
   const [isKnown, setKnown] = useState(true); // until the service says otherwise: the view need not wait for that
   const [theme, setTheme] = useState(localStorage.getItem("pinjra.theme") ?? "");
-  const check = () => get("/v1/agents").then(() => setKnown(true), (error) => setKnown(error.status !== 401));
   useEffect(() => {
     const moved = () => {
       setAddress(location.hash || "#/");
@@ -34,8 +33,7 @@ function App() {
       scrollTo(0, 0);
     };
     addEventListener("hashchange", moved);
-    check();
-    return () => removeEventListener("hashchange", moved);
+    addEventListener("pinjra.stranger", () => setKnown(false));
   }, []);
   useEffect(() => {
     document.documentElement.dataset.theme = theme;
@@ -49,7 +47,7 @@ function App() {
       ${PLACES.map(([to, word]) => html`<a href=${to} aria-current=${here(to) ? "page" : undefined}>${word}</a>`)}
       <button type="button" class="theme" onClick=${() => setTheme(THEMES[theme])} aria-label=${`Colours: ${theme || "as the system"}. Change`}>${theme === "dark" ? "◑" : theme === "light" ? "○" : "◐"}</button>
     </nav>
-    <main id="content" tabindex="-1">${isKnown ? view(...(place.exec(address)?.slice(1) ?? [])) : html`<${TokenForm} done=${check} />`}</main>`;
+    <main id="content" tabindex="-1">${isKnown ? view(...(place.exec(address)?.slice(1) ?? [])) : html`<${TokenForm} done=${() => setKnown(true)} />`}</main>`;
 }
 
 function Mark() {
@@ -58,17 +56,15 @@ function Mark() {
 
 function TokenForm({ done }) {
   const [token, setText] = useState("");
-  const [tried, setTried] = useState(false);
-  const enter = async (event) => {
+  const enter = (event) => {
     event.preventDefault();
     setToken(token.trim());
-    await done();
-    setTried(true);
+    done();
   };
   return html`<form class="token" onSubmit=${enter}><h1>This service wants a token</h1>
     <label for="token">Your token; it is kept for this tab only</label>
     <input id="token" type="password" autocomplete="current-password" value=${token} onInput=${(event) => setText(event.target.value)} />
-    ${tried && html`<p class="problem" role="alert">Nobody has this token.</p>`}
+    ${hasToken() && html`<p class="problem" role="alert">Nobody has this token.</p>`}
     <div class="line"><button type="submit" class="strong">Enter</button></div></form>`;
 }
 

@@ -145,7 +145,7 @@ const HANDLERS = {
   },
   ToolReturned(event, run) {
     const step = stepOf(event, run);
-    let call = step.calls.find((each) => each.call === event.call);
+    let call = step.calls.findLast((each) => each.call === event.call);
     if (!call) step.calls.push((call = { call: event.call, name: event.name, arguments: {}, nested: [] }));
     const { value, error, seconds } = event;
     Object.assign(call, { state: "done", value, error, seconds });

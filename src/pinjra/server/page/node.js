@@ -39,34 +39,40 @@ export function NodePage() {
   }, []);
   if (!looks.length) return html`<${Problem} error=${error} />`;
   const last = looks.at(-1);
-  const first = looks[0];
-  const passed = last.time - first.time;
-  const rate = (name) => (passed ? (total(sum(last.found, name, "")) - total(sum(first.found, name, ""))) / passed : 0);
   const one = (name) => total(sum(last.found, name, ""));
-  const rates = looks.slice(1).map((look, at) => (total(sum(look.found, "pinjra_runs_total", "")) - total(sum(looks[at].found, "pinjra_runs_total", ""))) / (look.time - looks[at].time));
   const ends = sum(last.found, "pinjra_runs_total", "end");
-  const errors = new Map([...ends].filter(([end]) => end !== "ok"));
+  const figures = [
+    ["sessions open", one("pinjra_sessions")],
+    ["runs a second", rate(looks[0], last, "pinjra_runs_total").toFixed(1)],
+    ["verdicts a second", rate(looks[0], last, "pinjra_verdicts_total").toFixed(1)],
+    ["processors busy", rate(looks[0], last, "pinjra_run_cpu_seconds_total").toFixed(2)],
+    ["load", one("pinjra_load").toFixed(2)],
+    ["memory of the service", bytes(one("pinjra_memory_bytes"))],
+  ];
   return html`<div class="start node"><h1>This machine</h1><${Problem} error=${error} />
-    <dl class="figures large">
-      <div><dt>sessions open</dt><dd>${one("pinjra_sessions")}</dd></div>
-      <div><dt>runs a second</dt><dd>${rate("pinjra_runs_total").toFixed(1)}</dd></div>
-      <div><dt>processors busy</dt><dd>${rate("pinjra_run_cpu_seconds_total").toFixed(2)}</dd></div>
-      <div><dt>load</dt><dd>${one("pinjra_load").toFixed(2)}</dd></div>
-      <div><dt>memory of the service</dt><dd>${bytes(one("pinjra_memory_bytes"))}</dd></div>
-    </dl>
-    <${Line} values=${rates} />
-    <div class="columns"><${Bars} title="Sessions by tenant" sums=${sum(last.found, "pinjra_sessions", "tenant")} /><${Bars} title="Runs by tenant" sums=${sum(last.found, "pinjra_runs_total", "tenant")} />
-    <${Bars} title="Tasks of agents, by how they ended" sums=${sum(last.found, "pinjra_agent_runs_total", "state")} />
-    <${Bars} title="Runs that failed, by kind" sums=${errors} empty="None has failed." /></div>
+    <dl class="figures large">${figures.map(([name, value]) => html`<div><dt>${name}</dt><dd>${value}</dd></div>`)}</dl>
+    <div class="columns"><${Line} title="Runs a second" looks=${looks} name="pinjra_runs_total" /><${Line} title="Verdicts a second" looks=${looks} name="pinjra_verdicts_total" />
+    <${Bars} title="Sessions by tenant" sums=${sum(last.found, "pinjra_sessions", "tenant")} /><${Bars} title="Runs by tenant" sums=${sum(last.found, "pinjra_runs_total", "tenant")} />
+    <${Bars} title="Runs that failed, by kind" sums=${new Map([...ends].filter(([end]) => end !== "ok"))} empty="None has failed." />
+    <${Bars} title="Verdicts, by kind" sums=${sum(last.found, "pinjra_verdicts_total", "end")} />
+    <${Bars} title="Tasks of agents, by how they ended" sums=${sum(last.found, "pinjra_agent_runs_total", "state")} /></div>
   </div>`;
 }
 
-// Runs a second, over the last minute.
-function Line({ values }) {
-  if (values.length < 2) return null;
+// How much a counter grew a second; a service that was restarted begins at nothing.
+function rate(before, after, name) {
+  const [from, to] = [before, after].map((look) => total(sum(look.found, name, "")));
+  return after.time > before.time ? Math.max(to - from, 0) / (after.time - before.time) : 0;
+}
+
+// A counter's growth over the last minute.
+function Line({ title, looks, name }) {
+  if (looks.length < 3) return null;
+  const values = looks.slice(1).map((look, at) => rate(looks[at], look, name));
   const most = Math.max(...values, 1);
   const points = values.map((value, at) => `${((at + KEPT - 1 - values.length) / (KEPT - 2)) * 600},${78 - (value / most) * 72}`).join(" ");
-  return html`<svg class="line-chart" viewBox="0 0 600 80" preserveAspectRatio="none" role="img" aria-label=${`Runs a second over the last minute, at most ${most.toFixed(1)}`}><polyline points=${points} fill="none" vector-effect="non-scaling-stroke" /></svg>`;
+  return html`<section><h2>${title} <span class="quiet">at most ${most.toFixed(1)}</span></h2>
+    <svg class="line-chart" viewBox="0 0 600 80" preserveAspectRatio="none" role="img" aria-label=${`${title} over the last minute, at most ${most.toFixed(1)}`}><polyline points=${points} fill="none" vector-effect="non-scaling-stroke" /></svg></section>`;
 }
 
 function Bars({ title, sums, empty = "None." }) {

@@ -8,6 +8,7 @@ import { Act, Artifact, Badge, Code, Elapsed, Gradual, Output, Problem, Prose, T
 import { bytes, clean, count, money, seconds } from "./text.js";
 
 const WRITING = 4_000; // characters of what the model is writing that are drawn
+const MANY = 12; // calls of a step that stand below each other without a box
 
 // A run's tree, kept up to date; drawn at most once a frame.
 function useRun(id) {
@@ -64,21 +65,20 @@ export function RunPage({ id, beside }) {
 
 function RunColumn({ id, other, from }) {
   const { tree, meta, state, again } = useRun(id);
-  const steer = useMemo(() => steering(id, meta?.snapshots ?? []), [id, meta]);
+  const steer = useMemo(() => steering(id), [id]);
   if (!meta) return html`<section class="run">${state && state !== "live" ? html`<${Problem} error=${state === "lost" ? "The service does not answer; trying again." : state} />` : html`<p class="note">…</p>`}</section>`;
   return html`<section class="run" aria-label=${clean(meta.task).slice(0, 80)}>
     <${Head} meta=${meta} tree=${tree} state=${state} other=${other} again=${again} />
     <div class="sr" aria-live="polite">${tree.news}</div>
     ${from > 1 && html`<p class="note">Before step ${from} both are the same.</p>`}
-    <div class="body">${tree.roots.map((run, at) => html`<${Steps} key=${run.id} run=${run} version=${run.version} steer=${steer} first=${at === 0} from=${from} />`)}</div>
+    <div class="body">${tree.roots.map((run, at) => html`<${Steps} key=${run.id} run=${run} version=${run.version} steer=${steer} snapshots=${meta.snapshots} first=${at === 0} from=${from} />`)}</div>
     <${Foot} meta=${meta} tree=${tree} again=${again} />
   </section>`;
 }
 
-function steering(id, snapshots) {
+function steering(id) {
   const base = `/v1/runs/${id}`;
   return {
-    snapshots,
     decide: (key, body) => post(`${base}/decisions/${key}`, body),
     branch: async (body) => {
       const branch = await post(`${base}/branches`, body);
@@ -135,13 +135,13 @@ export class Steps extends Gradual {
   }
 
   shouldComponentUpdate(next, state) {
-    return super.shouldComponentUpdate(next, state) || next.steer !== this.props.steer || next.from !== this.props.from;
+    return super.shouldComponentUpdate(next, state) || next.snapshots !== this.props.snapshots || next.from !== this.props.from;
   }
 
-  render({ run, steer, first = true, from = null }, { drawn }) {
+  render({ run, steer, snapshots = [], first = true, from = null }, { drawn }) {
     const items = from ? run.items.filter((item) => (item.kind === "step" ? item.number >= from : item.kind !== "plan")) : run.items;
     return html`${!first && html`<h2 class="further">${clean(run.task)}</h2>`}
-      <ol class="steps">${items.slice(0, drawn).map((item, at) => html`<li key=${at}>${item.kind === "step" ? html`<${Step} step=${item} version=${item.version} steer=${steer} />` : item.kind === "plan" ? html`<${Plan} text=${item.text} />` : item.kind === "draft" ? html`<div class="writing draft"><${Prose} text=${tail(item.text)} /></div>` : html`<${Answer} answer=${item} />`}</li>`)}</ol>
+      <ol class="steps">${items.slice(0, drawn).map((item, at) => html`<li key=${at}>${item.kind === "step" ? html`<${Step} step=${item} version=${item.version} steer=${steer} hasFork=${snapshots.includes(item.number)} />` : item.kind === "plan" ? html`<${Plan} text=${item.text} />` : item.kind === "draft" ? html`<div class="writing draft"><${Prose} text=${tail(item.text)} /></div>` : html`<${Answer} answer=${item} />`}</li>`)}</ol>
       ${run.error && html`<p class=${run.state === "interrupted" ? "note" : "problem"}>${clean(run.error.replace(/^Agent\w+: /, ""))}</p>`}`;
   }
 }
@@ -161,14 +161,14 @@ class Step extends Component {
   }
 
   shouldComponentUpdate(next, state) {
-    const { version, steer } = this.props;
-    return next.version !== version || state.editing !== this.state.editing || next.steer?.snapshots !== steer?.snapshots;
+    const { version, hasFork } = this.props;
+    return next.version !== version || state.editing !== this.state.editing || next.hasFork !== hasFork;
   }
 
-  render({ step, steer }, { editing }) {
+  render({ step, steer, hasFork }, { editing }) {
     const { number, state } = step;
     const isAsked = step.asked.some((asked) => asked.kind === "code" && !asked.decision);
-    const own = step.run.depth === 0 && state === "done" && step.code !== null && steer?.snapshots?.includes(number);
+    const canBranch = hasFork && state === "done" && step.code !== null;
     return html`<article class=${`step ${state}`} aria-label=${step.run.depth ? `${clean(step.run.agent)}, step ${number}` : `Step ${number}`}>
       <h3><span class="number">${number}</span><span class="sr"> step</span></h3>
       <div class="what">
@@ -178,7 +178,7 @@ class Step extends Component {
         ${step.code !== null && !editing && html`<${Code} code=${step.code} label=${`Code of step ${number}`} />`}
         ${editing && html`<${Edit} step=${step} steer=${steer} close=${() => this.setState({ editing: false })} />`}
         ${step.asked.map((asked) => html`<${Approval} key=${asked.key} asked=${asked} steer=${steer} />`)}
-        ${step.calls.map((call) => html`<${Call} key=${call.call} call=${call} steer=${steer} />`)}
+        ${step.calls.length > 0 && html`<${Calls} calls=${step.calls} version=${step.version} steer=${steer} />`}
         ${step.nested.map((run) => html`<${Nested} key=${run.id} run=${run} steer=${steer} />`)}
         ${!step.screen.isEmpty && html`<${Output} screen=${step.screen} version=${step.version} label=${`Output of step ${number}`} />`}
         ${step.artifacts.filter(({ media_type: type }) => !(step.table && type === "text/html")).map((artifact) => html`<${Artifact} key=${artifact.frame} artifact=${artifact} />`)}
@@ -188,7 +188,7 @@ class Step extends Component {
         ${state === "running" && html`<p class="note pulse">runs</p>`}
         ${state === "done" && html`<p class="figure">
           ${seconds(step.seconds)} · ${count(step.input + step.output, "token")}${step.money > 0 && ` · ${money(step.money)}`}
-          ${own && !editing && html` <button type="button" class="small" onClick=${() => this.setState({ editing: true })}>Edit and run again</button>`}
+          ${canBranch && !editing && html` <button type="button" class="small" onClick=${() => this.setState({ editing: true })}>Edit and run again</button>`}
         </p>`}
       </div>
     </article>`;
@@ -247,16 +247,38 @@ function Approval({ asked, steer }) {
   </form>`;
 }
 
-function Call({ call, steer }) {
-  const given = Object.entries(call.arguments ?? {}).map(([name, value]) => `${clean(name)}=${short(value)}`).join(", ");
-  const isOpen = call.state === "open";
-  return html`<details class="call" open=${call.nested.length > 0 && isOpen}>
-    <summary><span class="name">${clean(call.name)}</span>(${given}) ${isOpen ? html`<span class="pulse">…</span>` : html`<span class=${call.error ? "bad" : "result"}>→ ${call.error ? clean(call.error) : short(call.value)}</span>`}</summary>
-    ${call.nested.map((run) => html`<${Nested} key=${run.id} run=${run} steer=${steer} />`)}
-    <dl>${Object.entries(call.arguments ?? {}).map(([name, value]) => html`<div><dt>${clean(name)}</dt><dd><pre>${whole(value)}</pre></dd></div>`)}
-      ${!isOpen && html`<div><dt>${call.error ? "error" : "result"}</dt><dd><pre>${call.error ? clean(call.error) : whole(call.value)}</pre></dd></div>
-      <div><dt>time</dt><dd>${seconds(call.seconds ?? 0)}</dd></div>`}</dl>
-  </details>`;
+// Calls of tools of a step, some more each frame; many scroll in a box of their own.
+class Calls extends Gradual {
+  get atOnce() {
+    return 40;
+  }
+
+  size({ calls }) {
+    return calls.length;
+  }
+
+  render({ calls, steer }, { drawn }) {
+    const shown = calls.slice(0, drawn).map((call) => html`<${Call} key=${call.call} call=${call} state=${call.state} version=${call.nested.at(-1)?.version} steer=${steer} />`);
+    return calls.length > MANY ? html`<div class="many" tabindex="0" role="region" aria-label=${count(calls.length, "call")}>${shown}</div>` : shown;
+  }
+}
+
+class Call extends Component {
+  shouldComponentUpdate(next) {
+    return next.state !== this.props.state || next.version !== this.props.version;
+  }
+
+  render({ call, steer }) {
+    const given = Object.entries(call.arguments ?? {}).map(([name, value]) => `${clean(name)}=${short(value)}`).join(", ");
+    const isOpen = call.state === "open";
+    return html`<details class="call" open=${call.nested.length > 0 && isOpen}>
+      <summary><span class="name">${clean(call.name)}</span>(${given}) ${isOpen ? html`<span class="pulse">…</span>` : html`<span class=${call.error ? "bad" : "result"}>→ ${call.error ? clean(call.error) : short(call.value)}</span>`}</summary>
+      ${call.nested.map((run) => html`<${Nested} key=${run.id} run=${run} steer=${steer} />`)}
+      <dl>${Object.entries(call.arguments ?? {}).map(([name, value]) => html`<div><dt>${clean(name)}</dt><dd><pre>${whole(value)}</pre></dd></div>`)}
+        ${!isOpen && html`<div><dt>${call.error ? "error" : "result"}</dt><dd><pre>${call.error ? clean(call.error) : whole(call.value)}</pre></dd></div>
+        <div><dt>time</dt><dd>${seconds(call.seconds ?? 0)}</dd></div>`}</dl>
+    </details>`;
+  }
 }
 
 function Nested({ run, steer }) {
