@@ -131,7 +131,7 @@ def test_a_session_shows_its_variables_files_and_limits_and_has_a_console(visit)
         page.get_by_role("button", name="more.txt").click()
     assert downloaded.value.suggested_filename == "more.txt"
     held = page.get_by_label("What holds it").inner_text()
-    assert "kernel" in held and "30 s" in held
+    assert "kernel" in held and " s of 30 s" in held and "of 64.0 MiB" in held
     page.get_by_role("button", name="End the session").click()
     page.get_by_role("heading", name="Sessions").wait_for()
 
@@ -208,6 +208,7 @@ def test_a_run_is_saved_as_one_file_that_needs_nothing_else(visit, browser, tmp_
     shown.on("console", lambda message: said.append(message.text))
     shown.goto(path.as_uri())
     assert "1,890 €" in shown.get_by_label("Answer", exact=True).last.inner_text()
+    assert "revenue.png" in shown.locator(".files").inner_text()
     shown.locator("img.picture").scroll_into_view_if_needed()
     until(shown, "document.querySelector('img.picture').naturalWidth > 300")
     assert said == [] and "<script" not in path.read_text()

@@ -167,6 +167,7 @@ async def run_code(http: HttpRequest) -> Response:
     tenant.charge(result.cpu_seconds)
     for counted in (hub.metrics.runs, hub.metrics.verdicts):
         counted.labels(tenant.name, result.reason or "ok").inc()
+    hub.metrics.cpu.labels(tenant.name).inc(result.cpu_seconds)
     hub.audit.write(
         "run",
         tenant=tenant.name,

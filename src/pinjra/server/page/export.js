@@ -1,11 +1,12 @@
 // A run as it is drawn -> one HTML file that needs nothing else and runs nothing.
 
 const POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'";
-const LEFT_OUT = "button, form, footer .more, .actions, figcaption, .sr, textarea, input, select, .now";
+const LEFT_OUT = "button:not(.file), form, footer .more, .actions, figcaption, .sr, textarea, input, select, .now";
 
 export async function exported(section, meta) {
   const copy = section.cloneNode(true);
   for (const element of copy.querySelectorAll(LEFT_OUT)) element.remove();
+  for (const element of copy.querySelectorAll("button.file")) element.replaceWith(element.textContent);
   for (const element of copy.querySelectorAll("a")) element.removeAttribute("href");
   for (const element of copy.querySelectorAll("[tabindex]")) element.removeAttribute("tabindex");
   await Promise.all([...copy.querySelectorAll("img")].map(async (image) => image.setAttribute("src", await dataUrl(image.getAttribute("src")))));
@@ -23,7 +24,7 @@ export async function exported(section, meta) {
   const style = document.querySelector("style").textContent;
   const head = `<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy" content="${POLICY}"><title>${escapedText(meta.task.slice(0, 100))}</title>`;
-  return new Blob([`<!doctype html>\n<html lang="en"><head>${head}<style>${style}</style></head><body><main>${body}</main></body></html>\n`], {
+  return new Blob([`<!doctype html>\n<html lang="en"><head>${head}<style>${style}\n* { content-visibility: visible !important; }</style></head><body><main>${body}</main></body></html>\n`], {
     type: "text/html",
   });
 }

@@ -138,9 +138,17 @@ export function Act({ run, children, kind = "", ...more }) {
     ${state && state !== "busy" && html`<span class="problem inline" role="alert">${clean(state.message)}</span>`}`;
 }
 
+// Ctrl+Enter in a text presses the form's first button.
+export const sends = (event) => event.key === "Enter" && (event.ctrlKey || event.metaKey) && event.target.form.querySelector("button.strong").click();
+
 // Text as a model writes it: paragraphs, and code between fences.
 export function Prose({ text }) {
   return html`<div class="prose">${clean(text)
     .split(/```(?:python|py)?\n?/)
-    .map((part, at) => (at % 2 ? html`<${Code} code=${part} />` : part.trim() && html`<p>${part.trim()}</p>`))}</div>`;
+    .map((part, at) => (at % 2 ? html`<${Code} code=${part} />` : part.trim() && html`<p>${named(part.trim())}</p>`))}</div>`;
+}
+
+// A paragraph, with what stands between backticks as code.
+function named(text) {
+  return text.split(/`([^`\n]+)`/).map((part, at) => (at % 2 ? html`<code>${part}</code>` : part));
 }

@@ -4,7 +4,7 @@ import { Component, html, useEffect, useMemo, useReducer, useRef, useState } fro
 import { escaped, download, follow, get, post, save, send } from "./api.js";
 import { exported } from "./export.js";
 import { RunTree } from "./model.js";
-import { Act, Artifact, Badge, Code, Elapsed, Gradual, Output, Problem, Prose, Table } from "./parts.js";
+import { Act, Artifact, Badge, Code, Elapsed, Gradual, Output, Problem, Prose, sends, Table } from "./parts.js";
 import { bytes, clean, count, money, seconds } from "./text.js";
 
 const WRITING = 4_000; // characters of what the model is writing that are drawn
@@ -118,7 +118,7 @@ function Head({ meta, tree, state, other, again }) {
         <a href=${`#/replay/${meta.id}`}>Play again</a>
         <${Act} run=${export_}>Save as one HTML file<//>
         <${Act} run=${() => download(`${base}/memory`, `${meta.agent}.json`)}>Save for pinjra replay<//>
-        <${Act} run=${async () => { await send("DELETE", base); location.hash = "#/"; }}>Remove<//>
+        <${Act} run=${async () => { if (confirm("Remove this run and its files for good?")) { await send("DELETE", base); location.hash = "#/"; } }}>Remove<//>
       </div></details>
     </div>
   </header>`;
@@ -184,8 +184,8 @@ class Step extends Component {
         ${step.artifacts.filter(({ media_type: type }) => !(step.table && type === "text/html")).map((artifact) => html`<${Artifact} key=${artifact.frame} artifact=${artifact} />`)}
         ${!step.isFinal && (step.table ? html`<${Table} table=${step.table} />` : step.value && html`<pre class="value">${clean(step.value)}</pre>`)}
         ${step.notes.map((note) => html`<p class="note">${clean(note)}</p>`)}
-        ${step.error && html`<pre class="problem">${clean(step.error.replace(/^AgentExecutionError: /, ""))}</pre>`}
-        ${state === "running" && html`<p class="note pulse">runs</p>`}
+        ${step.error && html`<pre class="problem">${clean(shorter(step.error))}</pre>`}
+        ${state === "running" && step.asked.every((asked) => asked.decision) && html`<p class="note pulse">runs</p>`}
         ${state === "done" && html`<p class="figure">
           ${seconds(step.seconds)} · ${count(step.input + step.output, "token")}${step.money > 0 && ` · ${money(step.money)}`}
           ${canBranch && !editing && html` <button type="button" class="small" onClick=${() => this.setState({ editing: true })}>Edit and run again</button>`}
@@ -193,6 +193,12 @@ class Step extends Component {
       </div>
     </article>`;
   }
+}
+
+// What went wrong, once: a traceback ends with what the first line says.
+function shorter(error) {
+  const [first, ...more] = error.replace(/^AgentExecutionError: /, "").split("\n");
+  return more.length > 1 && first.startsWith(more.at(-1)) ? more.join("\n") : [first, ...more].join("\n");
 }
 
 function tail(text) {
@@ -283,7 +289,7 @@ class Call extends Component {
 
 function Nested({ run, steer }) {
   return html`<details class="nested" open=${run.state === "running"}>
-    <summary><strong>${clean(run.agent)}</strong> <${Badge} state=${run.state} /> <span class="quiet">${clean(run.task).slice(0, 120)}</span></summary>
+    <summary><strong>${clean(run.agent)}</strong> <${Badge} state=${run.state} /> <span class="quiet">${count(run.steps.size, "step")}${run.seconds !== undefined && ` · ${seconds(run.seconds)}`}</span></summary>
     <${Steps} run=${run} version=${run.version} steer=${steer} />
   </details>`;
 }
@@ -311,7 +317,7 @@ function Foot({ meta, tree, again }) {
       ({ name, size }) => html`<li><${Act} kind="file" run=${() => download(`/v1/runs/${meta.id}/files/${escaped(name)}`, name)}>${clean(name)}<//> <span class="quiet">${bytes(size)}</span></li>`,
     )}</ul>`}
     <form class="more" onSubmit=${(event) => event.preventDefault()}>
-      <textarea rows="2" aria-label="A further task" placeholder="A further task, in the same session" value=${task} onInput=${(event) => setTask(event.target.value)}></textarea>
+      <textarea rows="2" aria-label="A further task" placeholder="A further task, in the same session" value=${task} onKeyDown=${sends} onInput=${(event) => setTask(event.target.value)}></textarea>
       <div class="line">
         <${Act} kind="strong" disabled=${!task.trim()} run=${() => go({ task })}>Send<//>
         ${canGoOn && html`<${Act} run=${() => go({})}>Go on with the same task<//>`}

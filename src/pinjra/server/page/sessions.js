@@ -29,6 +29,7 @@ export function SessionPage({ id }) {
   const [session, setSession] = useState(null);
   const [error, setError] = useState(null);
   const [round, changed] = useReducer((number) => number + 1, 0);
+  const [used, note] = useReducer((all, more) => ({ ...all, ...more }), {});
   useEffect(() => void get(`/v1/sessions/${id}`).then(setSession, setError), [id]);
   if (!session) return html`<${Problem} error=${error} />`;
   const close = async () => {
@@ -47,14 +48,14 @@ export function SessionPage({ id }) {
         <${Act} run=${async () => (await post(`/v1/sessions/${id}/reset`), changed())}>Reset<//>
         <${Act} kind="danger" run=${close}>End the session<//>
       </div></header>
-    <div class="columns"><${Console} id=${id} changed=${changed} />
-      <div><${Variables} id=${id} round=${round} /><${Files} id=${id} round=${round} changed=${changed} /><${Guarantees} session=${session} /></div></div>
+    <div class="columns"><${Console} id=${id} changed=${changed} note=${note} />
+      <div><${Variables} id=${id} round=${round} /><${Files} id=${id} round=${round} changed=${changed} note=${note} /><${Guarantees} session=${session} used=${used} /></div></div>
   </div>`;
 }
 
 // ------------------------------------------------------------------ console
 
-function Console({ id, changed }) {
+function Console({ id, changed, note }) {
   const [entries, setEntries] = useState([]);
   const [code, setCode] = useState("");
   const [isBusy, setBusy] = useState(false);
@@ -70,7 +71,9 @@ function Console({ id, changed }) {
     setAt(0);
     setBusy(true);
     try {
-      put({ code, ...(await post(`/v1/sessions/${id}/runs`, { code })) });
+      const done = await post(`/v1/sessions/${id}/runs`, { code });
+      put({ code, ...done });
+      note({ ...done.usage, memory_bytes: done.usage.memory_peak_bytes });
     } catch (error) {
       put({ code, failed: error });
     }
@@ -122,7 +125,8 @@ function asTable(value, artifacts) {
   const columns = Object.values(value ?? {});
   if (!columns.length || !columns.every((column) => column && typeof column === "object" && !Array.isArray(column))) return null;
   const rows = Object.keys(columns[0]);
-  return { columns: Object.keys(value), rows: rows.slice(0, 200).map((row) => [row, ...columns.map((column) => column[row])]), total: rows.length };
+  const cell = (inside) => (typeof inside === "number" && !Number.isInteger(inside) ? String(Number(inside.toPrecision(7))) : inside);
+  return { columns: Object.keys(value), rows: rows.slice(0, 200).map((row) => [row, ...columns.map((column) => cell(column[row]))]), total: rows.length };
 }
 
 // A picture of a console's run; what is no picture is only named.
@@ -166,10 +170,11 @@ function Pages({ id, name }) {
 
 // ------------------------------------------------------------------ files, guarantees
 
-function Files({ id, round, changed }) {
+function Files({ id, round, changed, note }) {
   const [files, setFiles] = useState(null);
   const [error, setError] = useState(null);
-  useEffect(() => void get(`/v1/sessions/${id}/files`).then((answer) => setFiles(answer.files), setError), [id, round]);
+  const take = ({ files: found }) => (setFiles(found), note({ disk_bytes: Object.values(found).reduce((all, size) => all + size, 0) }));
+  useEffect(() => void get(`/v1/sessions/${id}/files`).then(take, setError), [id, round]);
   const add = async (list) => {
     try {
       for (const file of list) await putFile(id, file);
@@ -187,16 +192,22 @@ function Files({ id, round, changed }) {
   </section>`;
 }
 
-function Guarantees({ session }) {
+function Guarantees({ session, used }) {
   const { guarantees, limits = {} } = session;
   const rows = Object.entries(guarantees).filter(([, value]) => value && value.length);
   return html`<section aria-label="What holds it"><h2>What holds it</h2><dl class="pairs">${rows.map(([name, value]) => html`<div><dt>${name}</dt><dd>${clean(Array.isArray(value) ? value.join("; ") : value)}</dd></div>`)}</dl>
-    ${Object.keys(limits).length > 0 && html`<h2>What a run may use</h2><dl class="pairs">${Object.entries(limits).map(([name, value]) => html`<div><dt>${name.replace(/_(seconds|bytes)$/, "")}</dt><dd>${limit(name, value)}</dd></div>`)}</dl>`}
+    ${Object.keys(limits).length > 0 && html`<h2>What a run may use</h2><dl class="pairs">${Object.entries(limits).map(([name, value]) => html`<div><dt>${name.replace(/_(seconds|bytes)$/, "").replaceAll("_", " ")}</dt><dd><${Use} name=${name} most=${value} used=${used[name]} /></dd></div>`)}</dl>`}
   </section>`;
+}
+
+// A limit, and how much of it the console's last run used (of the disk: all files).
+function Use({ name, most, used }) {
+  if (used === null || used === undefined || most === null) return limit(name, most);
+  return html`<div class="use"><meter min="0" max=${most} value=${used} aria-label=${`${name} used`}></meter><span>${limit(name, used)} of ${limit(name, most)}</span></div>`;
 }
 
 function limit(name, value) {
   if (value === null) return "no limit";
   if (name.endsWith("_bytes")) return bytes(value);
-  return name.endsWith("_seconds") ? `${value} s` : value.toLocaleString("en");
+  return name.endsWith("_seconds") ? `${Number(value.toPrecision(2))} s` : value.toLocaleString("en");
 }

@@ -2,7 +2,7 @@
 
 import { html, useEffect, useState } from "./vendor/preact.js";
 import { base64, get, post } from "./api.js";
-import { Act, Badge, Problem } from "./parts.js";
+import { Act, Badge, Problem, sends } from "./parts.js";
 import { ago, bytes, clean, count } from "./text.js";
 
 export function StartPage() {
@@ -62,7 +62,7 @@ function TaskForm({ offer }) {
   return html`<form class=${`task ${over ? "over" : ""}`} onSubmit=${(event) => event.preventDefault()}
       onDragOver=${(event) => (event.preventDefault(), setOver(true))} onDragLeave=${() => setOver(false)} onDrop=${drop}>
     <h1><label for="task">What shall be done?</label></h1>
-    <textarea id="task" rows="4" value=${task} onInput=${(event) => setTask(event.target.value)}
+    <textarea id="task" rows="4" value=${task} onKeyDown=${sends} onInput=${(event) => setTask(event.target.value)}
       placeholder="Plot sales by month from sales.csv, and tell which month was best"></textarea>
     ${files.length > 0 && html`<ul class="files">${files.map((file) => html`<li>${clean(file.name)} <span class="quiet">${bytes(file.size)}</span>
       <button type="button" class="small" aria-label=${`Leave out ${clean(file.name)}`} onClick=${() => setFiles(files.filter((each) => each !== file))}>×</button></li>`)}</ul>`}
