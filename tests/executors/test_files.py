@@ -7,6 +7,7 @@ import io
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,7 @@ from pinjra.executors.parameters import constructor_parameters
 from pinjra.executors.registry import BUILTIN, create_executor, executor_class
 from pinjra.executors.session.executor import SessionExecutor
 from pinjra.executors.session.file_pieces import with_progress
+from pinjra.wire.messages import PutFile
 
 JAIL = [] if JailExecutor.diagnose() else ["jail"]
 
@@ -154,6 +156,7 @@ def test_files_are_a_parameter_of_every_executor_s_constructor(tmp_path: Path) -
 def test_a_large_file_takes_no_more_memory_here_than_a_piece(executor: str, tmp_path: Path) -> None:
     program = f"""
 import resource
+from functools import partial
 from pathlib import Path
 from pinjra import Limits, sandbox
 
@@ -194,11 +197,16 @@ def test_a_progress_bar_is_drawn_on_a_terminal_only(monkeypatch: pytest.MonkeyPa
 
 def test_a_file_that_the_guest_changes_while_it_is_written_is_not_mixed(box: PythonExecutor) -> None:
     assert isinstance(box, SessionExecutor)
-    box._put_piece("a", 0, b"12")
-    box._put_piece("a", 2, b"34")
+    session = box
+
+    def put(offset: int, data: bytes) -> None:
+        session._ask(partial(PutFile, name="a", offset=offset, blobs=(data,)), "a")
+
+    put(0, b"12")
+    put(2, b"34")
     assert box.get_file("a") == b"1234"
     with pytest.raises(ConfigurationError, match="changed while"):
-        box._put_piece("a", 3, b"x")
+        put(3, b"x")
 
 
 @pytest.mark.parametrize("executor", [*JAIL, "local"])

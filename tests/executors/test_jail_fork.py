@@ -212,7 +212,7 @@ def test_files_too_large_for_a_second_copy_are_said(box: JailExecutor) -> None:
 def test_the_box_ends_for_all_when_its_supervisor_is_killed(box: JailExecutor) -> None:
     box.run("x = 1")
     branch = box.fork()
-    branch._connection.messages.transport._box.kill()
+    branch._connection.messages.transport.box.kill()
     for each in (box, branch):
         with pytest.raises(SessionLost):
             each.run("x")

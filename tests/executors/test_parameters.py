@@ -120,7 +120,7 @@ def test_what_the_shared_parameters_take_is_known(name: str) -> None:
 
 
 def test_an_unknown_executor_is_named_with_the_nearest_one() -> None:
-    with pytest.raises(ConfigurationError, match=r"no executor 'dokcer'; did you mean 'docker'\?"):
+    with pytest.raises(ConfigurationError, match=r"no executor 'dokcer'; perhaps you mean 'docker'"):
         sandbox("dokcer")
 
 

@@ -215,7 +215,9 @@ def test_a_loss_of_state_is_said_in_the_error() -> None:
         True,
         False,
     )
-    assert error.message.endswith("the session's variables are lost; it goes on empty")
+    assert error.message.endswith(
+        "the session's variables are lost; it goes on empty, with the files that list_files() names"
+    )
 
 
 @pytest.mark.parametrize(

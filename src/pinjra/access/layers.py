@@ -48,12 +48,6 @@ class Layer:
     modules: tuple[str, ...]
 
 
-def _place() -> Path:
-    """Return where layers are kept: PINJRA_CACHE, else the user's cache folder."""
-    given = os.environ.get("PINJRA_CACHE")
-    return (Path(given) if given else cache_folder()) / "packages"
-
-
 def layer_for(requirements: Iterable[str], folder: Path | None = None) -> Layer:
     """Return the layer of these requirements, made now where there is none.
 
@@ -63,7 +57,7 @@ def layer_for(requirements: Iterable[str], folder: Path | None = None) -> Layer:
         StartupFailed: The index does not answer, or a wheel is broken (the host's or the index's fault).
     """
     wanted = sorted(map(_checked, requirements))
-    place = folder or _place()
+    place = folder or Path(os.environ.get("PINJRA_CACHE") or cache_folder()) / "packages"
     place.mkdir(parents=True, exist_ok=True)
     machine = f"{sys.implementation.cache_tag}-{sysconfig.get_platform()}"
     note = place / f"{hashlib.sha256(json.dumps([machine, *wanted]).encode()).hexdigest()[:32]}.json"
@@ -73,13 +67,7 @@ def layer_for(requirements: Iterable[str], folder: Path | None = None) -> Layer:
     from filelock import FileLock
 
     with FileLock(f"{note}.lock"):
-        found = _noted(note)
-        if found is None:
-            found = _make(wanted, place)
-            part = note.with_suffix(".part")
-            part.write_text(json.dumps({"path": found.path, "modules": found.modules}))
-            part.replace(note)
-    return found
+        return _noted(note) or _make(wanted, place, note)
 
 
 def _noted(note: Path) -> Layer | None:
@@ -109,7 +97,7 @@ def _checked(text: str) -> str:
     return str(requirement)
 
 
-def _make(wanted: list[str], place: Path) -> Layer:
+def _make(wanted: list[str], place: Path, note: Path) -> Layer:
     print(f"pinjra: fetching {', '.join(wanted)}; the next time it is there", file=sys.stderr, flush=True)
     with _room(place) as room:
         wheels = room / "wheels"
@@ -128,6 +116,9 @@ def _make(wanted: list[str], place: Path) -> Layer:
             os.chmod(layer, 0o700)  # else it cannot be renamed
             layer.rename(final)
             os.chmod(final, _READ_ONLY)
+        said = room / "note"
+        said.write_text(json.dumps({"path": str(final), "modules": modules}))
+        said.replace(note)
     return Layer(str(final), modules)
 
 
@@ -143,24 +134,26 @@ def _room(place: Path) -> Iterator[Path]:
 
 
 def _fetch(wanted: list[str], wheels: Path) -> None:
-    command = [sys.executable, "-I", "-m", "pip", "download", "--only-binary=:all:", "--dest", str(wheels)]
-    command += [
-        "--no-input",
-        "--disable-pip-version-check",
-        *([] if sys.stderr.isatty() else ["--quiet"]),
-        *wanted,
-    ]
-    try:
-        done = subprocess.run(  # noqa: S603 (requirements that were parsed, no shell)
-            command, stdin=subprocess.DEVNULL, stdout=sys.stderr.fileno() if sys.stderr.isatty() else subprocess.DEVNULL,
-            stderr=subprocess.PIPE, text=True, errors="replace", timeout=_FETCH_SECONDS, check=False,
-        )  # fmt: skip
-    except subprocess.TimeoutExpired:
-        raise StartupFailed(
-            f"packages=: the index sent {', '.join(wanted)} not within {_FETCH_SECONDS} s"
-        ) from None
+    is_watched = sys.stderr.isatty()
+    options = ["--only-binary=:all:", "--no-input", "--disable-pip-version-check", "--dest", str(wheels)]
+    options += [] if is_watched else ["--quiet"]
+    command = [sys.executable, "-I", "-m", "pip", "download", *options, *wanted]
+    done = _run(command, _FETCH_SECONDS, sys.stderr.fileno() if is_watched else subprocess.DEVNULL)
+    if done is None:
+        raise StartupFailed(f"packages=: the index sent {', '.join(wanted)} not within {_FETCH_SECONDS} s")
     if done.returncode:
         raise _reason(done.stderr, wanted)
+
+
+def _run(command: list[str], seconds: float, stdout: int) -> subprocess.CompletedProcess[str] | None:
+    """Return how a command ended; None: it was ended after so many seconds."""
+    try:
+        return subprocess.run(  # noqa: S603 (our own words and requirements that were parsed, no shell)
+            command, stdin=subprocess.DEVNULL, stdout=stdout, stderr=subprocess.PIPE, text=True,
+            errors="replace", timeout=seconds, check=False,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        return None
 
 
 def _reason(said: str, wanted: list[str]) -> Exception:
@@ -169,12 +162,12 @@ def _reason(said: str, wanted: list[str]) -> Exception:
     if "No module named pip" in said:
         return MissingDependency("pip", f"{sys.executable} -m ensurepip (for packages=)")
     for line in lines:
-        if line.startswith("No matching distribution found for "):
-            name = line.removeprefix("No matching distribution found for ")
-            version = f"{sys.version_info.major}.{sys.version_info.minor}"
-            return ConfigurationError(
-                f"packages=: {name} is not found, or has no wheel for Python {version} on {sysconfig.get_platform()}"
+        name = line.removeprefix("No matching distribution found for ")
+        if name != line:
+            machine = (
+                f"Python {sys.version_info.major}.{sys.version_info.minor} on {sysconfig.get_platform()}"
             )
+            return ConfigurationError(f"packages=: {name} is not found, or has no wheel for {machine}")
         if "conflict" in line.lower():
             return ConfigurationError(f"packages=: {', '.join(wanted)} cannot be had together: {line}")
     return StartupFailed(
@@ -231,28 +224,8 @@ def _modules(layer: Path) -> Iterator[str]:
 
 def _compile(layer: Path) -> None:
     """Write the bytecode: the box cannot. The compiler runs none of it; what does not compile is left as it is."""
-    command = [
-        sys.executable,
-        "-I",
-        "-m",
-        "compileall",
-        "-q",
-        "--invalidation-mode",
-        "unchecked-hash",
-        "-s",
-        str(layer),
-        str(layer),
-    ]
-    try:
-        subprocess.run(  # noqa: S603 (our own words)
-            command,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            timeout=_COMPILE_SECONDS,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        return
+    options = ["-q", "--invalidation-mode", "unchecked-hash", "-s", str(layer), str(layer)]
+    _run([sys.executable, "-I", "-m", "compileall", *options], _COMPILE_SECONDS, subprocess.DEVNULL)
 
 
 def _make_read_only(layer: Path) -> None:

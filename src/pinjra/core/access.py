@@ -83,10 +83,8 @@ class Access:
     @property
     def asked(self) -> tuple[str, ...]:
         """Return the names of the parameters that ask for something."""
-        has_network = self.open_network or bool(self.hosts)
-        return tuple(
-            name for name in PARAMETERS if (has_network if name == "network" else getattr(self, name))
-        )
+        values = {"network": self.open_network or self.hosts}
+        return tuple(name for name in PARAMETERS if values.get(name) or getattr(self, name, ()))
 
 
 def parse_access(given: AccessOptions) -> Access:
@@ -112,10 +110,10 @@ def parse_access(given: AccessOptions) -> Access:
 def _texts(parameter: str, value: object) -> tuple[str, ...]:
     """Return a text alone, or several, as a tuple."""
     items = (value,) if isinstance(value, str) else tuple(value) if isinstance(value, Iterable) else (None,)
-    for item in items:
-        if not isinstance(item, str) or not item.strip() or not item.isprintable():
-            raise ConfigurationError(f"{parameter}= wants texts, not {value!r:.200}")
-    return tuple(item.strip() for item in items if isinstance(item, str))
+    texts = tuple(item.strip() for item in items if isinstance(item, str) and item.isprintable())
+    if len(texts) < len(items) or not all(texts):
+        raise ConfigurationError(f"{parameter}= wants texts, not {value!r:.200}")
+    return texts
 
 
 def _programs(value: object) -> tuple[str, ...]:
@@ -133,10 +131,8 @@ def _programs(value: object) -> tuple[str, ...]:
 def _host(text: str) -> str:
     """Return "name:port"; without a port it is 443 and 80, said as "name:"."""
     name, colon, port = text.lower().rstrip(".").partition(":")
-    is_right = (
-        len(name) <= 253 and _HOST.fullmatch(name) and (not colon or (port.isascii() and port.isdigit()))
-    )
-    if not is_right or (port and not 0 < int(port) < 65536):
+    is_port = not colon or (re.fullmatch("[0-9]{1,5}", port) and 0 < int(port) < 65536)
+    if not is_port or len(name) > 253 or not _HOST.fullmatch(name):
         raise ConfigurationError(
             f'network= wants hosts like "api.github.com", "*.wikipedia.org:443" or "127.0.0.1:8080", not {text!r}; '
             "True opens the whole network"
@@ -151,14 +147,11 @@ def _secrets(
     for host, headers in value.items():
         pattern = _host(host)
         if pattern not in hosts:
-            raise ConfigurationError(
-                f"secrets= names {host!r}, which network= does not: add it there with the same words"
-            )
+            why = "which network= does not: add it there with the same words"
+            raise ConfigurationError(f"secrets= names {host!r}, {why}")
         for name, text in headers.items():
             if not _HEADER.fullmatch(name) or not isinstance(text, str) or not text.isprintable():
-                raise ConfigurationError(
-                    f"secrets= for {host!r}: {name!r} is no header with a text of one line"
-                )
+                raise ConfigurationError(f"secrets= for {host!r}: {name!r} has no text of one line")
         found.append((pattern, tuple(headers.items())))
     return tuple(found)
 
@@ -166,10 +159,8 @@ def _secrets(
 def _mount(name: str, what: object) -> tuple[str, Mount]:
     if not isinstance(name, str) or not _FOLDER.fullmatch(name):
         raise ConfigurationError(f"mounts= wants a plain name in the scratch folder, not {name!r}")
-    mount = what if isinstance(what, Mount) else None
-    if isinstance(what, (str, os.PathLike)):
-        mount = Mount(os.fspath(what))
-    if mount is None:
+    mount = Mount(os.fspath(what)) if isinstance(what, (str, os.PathLike)) else what
+    if not isinstance(mount, Mount):
         raise ConfigurationError(f"mounts= wants a path or a Mount for {name!r}, not {what!r:.200}")
     if mount.volume:
         return name, replace(mount, writable=mount.writable or mount.volume == "emptyDir")

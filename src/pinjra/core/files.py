@@ -15,23 +15,7 @@ GivenFiles = Sequence[str | os.PathLike[str] | Mapping[str, object]] | Mapping[s
 """Paths of this machine, and dicts of name → bytes or path."""
 _HEAD_BYTES, _HEAD_LINES, _HEAD_CHARS = 4096, 5, 200  # of a text file, for a prompt
 _DESCRIBED = 50  # files in a prompt
-_TEXTS = frozenset(
-    [
-        ".csv",
-        ".tsv",
-        ".txt",
-        ".md",
-        ".json",
-        ".jsonl",
-        ".xml",
-        ".html",
-        ".yaml",
-        ".yml",
-        ".log",
-        ".py",
-        ".sql",
-    ]
-)
+_TEXTS = {".csv", ".tsv", ".txt", ".md", ".json", ".jsonl", ".xml", ".html", ".yaml", ".yml", ".log", ".py", ".sql"}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,11 +45,7 @@ class GivenFile:
         """Return the first lines of a text or table; none of anything else."""
         if not is_text(self.name):
             return []
-        if isinstance(self.source, bytes):
-            start = self.source[:_HEAD_BYTES]
-        else:
-            with self.source.open("rb") as file:
-                start = file.read(_HEAD_BYTES)
+        start = next(iter(self.pieces(_HEAD_BYTES)))
         lines = start.decode("utf-8", "replace").splitlines()
         return [line[:_HEAD_CHARS] for line in lines[:_HEAD_LINES]]
 
@@ -90,9 +70,7 @@ def given_files(
     found: dict[str, GivenFile] = {}
     for name, content in _pairs(files):
         if check_name(name) in found:
-            raise ConfigurationError(
-                f"files: {name!r} is given twice; give one of them as {{'another name': path}}"
-            )
+            raise ConfigurationError(f"files: {name!r} is given twice; say {{'another name': path}} for one")
         found[name] = given_file(name, content)
     total = sum(file.size for file in found.values())
     if quota_bytes is not None and total > quota_bytes:

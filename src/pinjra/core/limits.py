@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import math
 from dataclasses import dataclass, fields
+from typing import NoReturn
 
 from pinjra.core.errors import ConfigurationError
 
@@ -43,10 +44,10 @@ class Limits:
         """Say a wrong name, and the nearest right one, as any other mistake in a configuration is said."""
         for name in given:
             if name not in cls.__annotations__:
-                near = difflib.get_close_matches(name, cls.__annotations__, 1)
-                instead = (
-                    f"did you mean {near[0]}=?" if near else f"it takes {', '.join(cls.__annotations__)}"
-                )
+                near = [
+                    f"did you mean {n}=?" for n in difflib.get_close_matches(name, cls.__annotations__, 1)
+                ]
+                instead = [*near, f"it takes {', '.join(cls.__annotations__)}"][0]
                 raise ConfigurationError(f"Limits has no parameter {name!r}; {instead}")
         return object.__new__(cls)
 
@@ -55,20 +56,18 @@ class Limits:
             value = getattr(self, field.name)
             if value is None:
                 continue
-            is_number = (
-                isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-            )
+            is_number = isinstance(value, (int, float)) and type(value) is not bool and math.isfinite(value)
             if not is_number or value <= 0:
-                raise ConfigurationError(
-                    f"Limits.{field.name} must be a number above 0 or None, not {value!r}"
-                )
+                _refuse(field.name, "a number above 0", value)
             if not field.name.endswith("_seconds"):
                 if value != int(value):
-                    raise ConfigurationError(
-                        f"Limits.{field.name} must be a whole number or None, not {value!r}"
-                    )
+                    _refuse(field.name, "a whole number", value)
                 if value >= 1 << 63:  # what the kernel and the wire count with
                     raise ConfigurationError(
                         f"Limits.{field.name} must be below 2**63, not {value!r}; None for no limit"
                     )
                 object.__setattr__(self, field.name, int(value))
+
+
+def _refuse(name: str, wanted: str, value: object) -> NoReturn:
+    raise ConfigurationError(f"Limits.{name} must be {wanted} or None, not {value!r}")

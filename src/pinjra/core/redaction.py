@@ -102,17 +102,14 @@ def _encoded(secret: str) -> re.Pattern[str]:
     """Return a pattern of a secret as JSON, repr, ascii and URLs write it."""
     # Backslashes that meet are one part: parts that could share them out would be tried in every way.
     parts = re.findall(r"\\+|[^\\]", secret)
-    encoded = (
-        _encoded_backslashes(len(part)) if part[0] == "\\" else _encoded_character(part) for part in parts
-    )
-    return re.compile("".join(encoded), re.IGNORECASE)
+    return re.compile("".join(map(_encoded_part, parts)), re.IGNORECASE)
 
 
-def _encoded_backslashes(count: int) -> str:
-    return rf"(?:\\{{{count},{count * _ESCAPES}}}|(?:%5c){{{count}}})"
-
-
-def _encoded_character(char: str) -> str:
+def _encoded_part(char: str) -> str:
+    """Return a pattern of one character, or of some backslashes."""
+    if char[0] == "\\":
+        count = len(char)
+        return rf"(?:\\{{{count},{count * _ESCAPES}}}|(?:%5c){{{count}}})"
     if _PLAIN.fullmatch(char):
         return f"(?-i:{re.escape(char)})"
     code = ord(char)
@@ -154,28 +151,14 @@ def _without_pieces(text: str, secrets: list[str]) -> str:
     pieces = re.split(r"(…|\.\.\.)", text)
     if len(pieces) > 400:  # dots everywhere: only the ends are looked at, so that this stays cheap
         pieces = [text]
-    cut = [piece if piece in ("…", "...") else _trimmed(piece, secrets) for piece in pieces]
-    return "".join(cut)
+    return "".join(_trimmed(piece, secrets) for piece in pieces)
 
 
 def _trimmed(piece: str, secrets: list[str]) -> str:
     for secret in secrets:
-        head = next(
-            (
-                n
-                for n in range(min(len(secret) - 1, len(piece)), SHORTEST - 1, -1)
-                if piece.endswith(secret[:n])
-            ),
-            0,
-        )
+        sizes = range(min(len(secret) - 1, len(piece)), SHORTEST - 1, -1)
+        head = next((size for size in sizes if piece.endswith(secret[:size])), 0)
         piece = piece[: len(piece) - head] + (MASK if head else "")
-        tail = next(
-            (
-                n
-                for n in range(min(len(secret) - 1, len(piece)), SHORTEST - 1, -1)
-                if piece.startswith(secret[-n:])
-            ),
-            0,
-        )
+        tail = next((size for size in sizes if piece.startswith(secret[-size:])), 0)
         piece = (MASK if tail else "") + piece[tail:]
     return piece

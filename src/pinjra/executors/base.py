@@ -110,11 +110,8 @@ class PythonExecutor(metaclass=CheckedMethods):
         Raises:
             ConfigurationError: This box has no programs (the caller's fault).
         """
-        from pinjra.core.errors import ConfigurationError
-
-        raise ConfigurationError(
-            f'{type(self).__name__} starts no programs; the jail does, with programs="*"'
-        )
+        name = type(self).__name__
+        raise ConfigurationError(f'{name} starts no programs; the jail does, with programs="*"')
 
     def __call__(self, code: str) -> CodeOutput:
         """Return value, logs and whether it is final, as callers of this kind of library know it.

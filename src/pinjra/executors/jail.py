@@ -14,11 +14,12 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
 from pinjra.access.programs import find_programs
-from pinjra.core.errors import BackendError, ExecutorUnavailable
+from pinjra.core.errors import BackendError
 from pinjra.core.limits import Limits
 from pinjra.executors.guarantees import Guarantees
 from pinjra.executors.options import SessionOptions
@@ -33,16 +34,14 @@ if TYPE_CHECKING:
     from pinjra.access.network.rules import Resolve
     from pinjra.core.access import Access
     from pinjra.core.execution import Execution
+    from pinjra.core.spans import Span
+    from pinjra.executors.session.run import RunRecord
 
 __all__ = ["JailExecutor", "JailTransport"]
 
 _SERVE = "pinjra.worker.supervisor.loop:serve"
 # What every session needs sooner or later; each is then shared memory and no time
-_PRELOAD = (
-    "pinjra.worker.interpreter.forked",
-    *DEFAULT_AUTHORIZED,
-)
-
+_PRELOAD = ("pinjra.worker.interpreter.forked", *DEFAULT_AUTHORIZED)
 _DEATH_SECONDS = 2.0  # a killed session is gone in milliseconds; a kernel under memory pressure takes longer
 _LEAVE_SECONDS = 2.0  # for the supervisor to end one of several sessions; then the box ends with all of them
 # The most bytes of one read: beyond 128 KiB malloc(3) takes from the kernel and gives back, each time.
@@ -101,23 +100,13 @@ class JailExecutor(SessionExecutor):
         super().__init__(imports, limits=limits, spares=spares, **options)
 
     def _configure(self) -> None:
-        demands: dict[str, Any] = {}
+        demands: dict[str, Any] = {"require": self._require, "without": self._without}
         if self.access.hosts:
             gateway = self._gateway = _gateway(self.access, self._resolve, self._on_connection)
             self._spares = 0  # a session belongs to its gateway, which is this executor's own
-            demands = {
-                "ports": gateway.rules.ports,
-                "addresses": gateway.rules.addresses,
-                "texts": gateway.texts,
-            }
-        self._config = session_config(
-            self,
-            self._preload,
-            require=self._require,
-            without=self._without,
-            network=self.access.open_network,
-            **demands,
-        )
+            rules = gateway.rules
+            demands |= {"ports": rules.ports, "addresses": rules.addresses, "texts": gateway.texts}
+        self._config = session_config(self, self._preload, network=self.access.open_network, **demands)
         if self._gateway is not None:
             self._environment += self._gateway.environment
 
@@ -127,13 +116,12 @@ class JailExecutor(SessionExecutor):
     @property
     def connections(self) -> tuple[Connection, ...]:
         """What this session has reached, or was refused, through `network=[…]`; the last thousand."""
-        doorway = self._doorway()
+        doorway = self._doorway
         return tuple(doorway.connections) if doorway is not None else ()
 
-    def _run(self, code: str, argv: tuple[str, ...], stdin: bytes, wall_seconds: float | None) -> Execution:
-        done = super()._run(code, argv, stdin, wall_seconds)
-        doorway = self._doorway()
-        refused = doorway.take_refusals() if doorway is not None else []
+    def _ended(self, record: RunRecord, trace: Span) -> Execution:
+        done = super()._ended(record, trace)
+        refused = self._doorway.take_refusals() if self._doorway is not None else []
         if not refused:
             return done
         if done.error is None:
@@ -141,12 +129,10 @@ class JailExecutor(SessionExecutor):
         hint = "\n".join((*((done.error.hint,) if done.error.hint else ()), *refused))
         return replace(done, error=replace(done.error, hint=hint))
 
+    @property
     def _doorway(self) -> Doorway | None:
         transport = self._connection.messages.transport
-        return transport.doorway if isinstance(transport, JailTransport) else None
-
-    def _open_fork(self, ask: Callable[[], None]) -> JailTransport:
-        return fork_box(self, ask)
+        return transport.box.doorway if isinstance(transport, JailTransport) else None
 
     @classmethod
     def diagnose(cls) -> str:
@@ -175,10 +161,8 @@ def session_config(executor: SessionExecutor, preload: Iterable[str] = (), **dem
     """
     found = find_programs(executor.access.programs)
     layers = _layers(executor)
-    path = os.pathsep.join(layers)
-    executor._environment = tuple(
-        f"{name}={value}" for name, value in (("PATH", found.path), ("PYTHONPATH", path)) if value
-    )
+    variables = {"PATH": found.path, "PYTHONPATH": os.pathsep.join(layers)}
+    executor._environment = tuple(f"{name}={value}" for name, value in variables.items() if value)
     return Config(
         mounts=tuple((name, mount.path, mount.writable) for name, mount in executor.access.mounts),
         serve=_SERVE,
@@ -216,24 +200,8 @@ def open_box(executor: SessionExecutor, config: Config, gateway: Gateway | None 
         for name, mount in executor.access.mounts
     )
     limits = executor.limits
-    spec = Spec(
-        memory_bytes=_whole(limits.memory_bytes),
-        disk_bytes=_whole(limits.disk_bytes),
-        processes=_whole(limits.processes),
-    )
+    spec = Spec(memory_bytes=limits.memory_bytes, disk_bytes=limits.disk_bytes, processes=limits.processes)
     return JailTransport(JailBox(zygote.take(spec), gateway))
-
-
-def fork_box(executor: SessionExecutor, ask: Callable[[], None]) -> JailTransport:
-    """Return the stream to a copy of an executor's session, in the same box.
-
-    Raises:
-        ExecutorUnavailable: Its supervisor cannot.
-    """
-    transport = executor._connection.messages.transport
-    if not isinstance(transport, JailTransport) or "fork" not in executor.hello.capabilities:
-        raise ExecutorUnavailable("this session cannot be forked: its supervisor offers no such thing")
-    return transport.branch(ask)
 
 
 def guarantees_of(executor: SessionExecutor) -> Guarantees:
@@ -295,10 +263,6 @@ def _files(applied: tuple[str, ...]) -> str:
     return ", ".join(words for name, words in names.items() if name in applied)
 
 
-def _whole(value: float | None) -> int | None:
-    return None if value is None else int(value)
-
-
 # ---------------------------------------------------------------- the streams into a box
 
 
@@ -310,7 +274,7 @@ class JailBox:
         self._process = process
         door, process.door = process.door, None
         self.doorway = gateway.open(door) if gateway is not None and door is not None else None
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._tenants = self._most = 1
         self._death = ""
 
@@ -331,33 +295,23 @@ class JailBox:
         with self._lock:
             self._tenants -= 1
             if self._tenants == 0:
-                self._kill()
+                self.kill()
                 self._end()
 
     def kill(self) -> None:
         """Kill the first process; the kernel kills the others with it."""
-        with self._lock:
-            self._kill()
-
-    def _kill(self) -> None:
-        if self._process.pidfd >= 0:
-            try:
+        with self._lock, suppress(ProcessLookupError):  # it is dead already
+            if self._process.pidfd >= 0:
                 signal.pidfd_send_signal(self._process.pidfd, signal.SIGKILL)
-            except ProcessLookupError:
-                return  # it is dead already
 
-    def has_died(self) -> bool:
-        """Return whether the first process is dead, or dies in a moment."""
+    def describe_death(self) -> str:
+        """Return how the first process ended, or ends in a moment, and why where that is known; "" while it lives."""
         with self._lock:
-            if self._process.pidfd < 0:
-                return True
-            poll = select.poll()
-            poll.register(self._process.pidfd, select.POLLIN)
-            return bool(poll.poll(0 if self._tenants > 1 else _DEATH_SECONDS * 1000))
-
-    def retire(self) -> str:
-        """Return how the dead first process ended, and why where that is known."""
-        with self._lock:
+            if self._process.pidfd >= 0:
+                poll = select.poll()
+                poll.register(self._process.pidfd, select.POLLIN)
+                if not poll.poll(0 if self.is_shared else _DEATH_SECONDS * 1000):
+                    return ""
             self._end()
             return self._death
 
@@ -375,7 +329,7 @@ class JailTransport:
     eight_bit_clean = True
 
     def __init__(self, box: JailBox, stream: socket.socket | None = None) -> None:
-        self._box = box
+        self.box = box
         self._stream = box.stream if stream is None else stream
         self._stream.setblocking(False)
         self._readable = select.poll()
@@ -385,11 +339,6 @@ class JailTransport:
         self._passing: socket.socket | None = None
         self._is_closed = False
         self._has_left = False
-
-    @property
-    def doorway(self) -> Doorway | None:
-        """Return what the box reaches the network through; None: it has no network."""
-        return self._box.doorway
 
     def read(self, timeout_seconds: float | None) -> bytes:
         """Return the next bytes; b"" when the session is dead or closed.
@@ -445,17 +394,17 @@ class JailTransport:
         """
         ours, theirs = socket.socketpair()
         self._passing = theirs
-        self._box.enter()
+        self.box.enter()
         try:
             ask()
         except BaseException:
             ours.close()
-            self._box.leave()
+            self.box.leave()
             raise
         finally:
             self._passing = None
             theirs.close()
-        return JailTransport(self._box, ours)
+        return JailTransport(self.box, ours)
 
     def reopen(self) -> bool:
         """Return False: a socket of this machine does not break."""
@@ -465,30 +414,28 @@ class JailTransport:
         """Kill the box when this session is the last in it; else cut the stream, at which the supervisor ends the session."""
         if self._has_left:
             return
-        if not self._box.is_shared:
-            self._box.kill()
+        if not self.box.is_shared:
+            self.box.kill()
             return
-        try:
+        with suppress(OSError):  # it has ended already
             self._stream.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            return  # it has ended already
 
     def close(self) -> None:
         """End the session and wait until nothing of it is left."""
         with self._closing:
             if self._has_left:
                 return
-            if self._box.is_shared:
+            if self.box.is_shared:
                 self._say_goodbye()
             else:
-                self._box.kill()
+                self.box.kill()
             with (
                 self._reading
-            ):  # a reader wakes at the end of the stream, and must not meet another's descriptor
+            ):  # a reader wakes at the end of the stream; it must not meet another's descriptor
                 self._is_closed = True
                 self._stream.close()
             self._has_left = True
-            self._box.leave()
+            self.box.leave()
 
     def _say_goodbye(self) -> None:
         """End the stream and wait for its other end; a supervisor that does not answer is killed with all that it has."""
@@ -498,13 +445,13 @@ class JailTransport:
             while self.read(deadline - time.monotonic()):
                 pass
         except TimeoutError:
-            self._box.kill()
+            self.box.kill()
         except OSError:
             return  # it has ended already
 
     def describe_death(self) -> str:
-        """Return how the box ended, and why where that is known; "" while it lives."""
-        return self._box.retire() if self._box.has_died() else ""
+        """Return how the box ended; see `JailBox.describe_death`."""
+        return self.box.describe_death()
 
 
 def _wait(poll: select.poll, timeout_seconds: float | None) -> None:

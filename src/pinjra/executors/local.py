@@ -27,22 +27,9 @@ _BY_LANDLOCK = {
     "mounts": "links, Landlock",
 }
 # What only a jail has: these want privileges, or a machine that gives them to every user.
-_WITHOUT = (
-    "cgroup memory",
-    "cgroup pids",
-    "user namespace",
-    "mount namespace",
-    "pid namespace",
-    "network namespace",
-    "ipc namespace",
-    "uts namespace",
-    "cgroup namespace",
-)
-
-
-_WINDOWS = (
-    "the worker of `local` needs fork(2), which Windows has not: pip install 'pinjra[wasm]', or use docker"
-)
+_NAMESPACES = ("user", "mount", "pid", "network", "ipc", "uts", "cgroup")
+_WITHOUT = ("cgroup memory", "cgroup pids", *(f"{kind} namespace" for kind in _NAMESPACES))
+_WINDOWS = "`local` needs fork(2), which Windows has not: pip install 'pinjra[wasm]', or use docker"
 
 
 class LocalPythonExecutor(SessionExecutor):
@@ -129,13 +116,6 @@ class LocalPythonExecutor(SessionExecutor):
     def diagnose(cls) -> str:
         """Return "" but on Windows."""
         return _WINDOWS if sys.platform == "win32" else ""
-
-    def _open_fork(self, ask: Callable[[], None]) -> Transport:
-        if sys.platform == "linux":
-            from pinjra.executors.jail import fork_box
-
-            return fork_box(self, ask)
-        return super()._open_fork(ask)
 
     def _check_guard(self) -> None:
         if self.guarantees.boundary == "none" and not self._guard:

@@ -1,7 +1,7 @@
 """Arguments of executors and agents -> the same arguments, or a `ConfigurationError` before anything is sent.
 
-One mechanism for constructors, methods and functions: what a parameter takes is read off its annotation, by the table `KINDS`. An
-annotation that is not there is not checked.
+One mechanism for constructors, methods and functions: what a parameter takes is read off its annotation, by the table `KINDS`; of
+a union any part will do. An annotation that is not there is not checked.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import inspect
 import math
 import os
 from abc import ABCMeta
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -36,6 +36,10 @@ class ParameterKind:
 
 def _is_number(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _is_several(value: object) -> bool:
@@ -62,57 +66,41 @@ def _is_input(value: object) -> bool:
         return False
 
 
-_TEXT = ParameterKind("a text", lambda value: isinstance(value, str))
 _TEXTS = ParameterKind('several texts, such as ["one", "two"]', _is_texts)
-_FLAG = ParameterKind("True or False", lambda value: isinstance(value, bool))
-_WHOLE = ParameterKind("a whole number", lambda value: isinstance(value, int) and not isinstance(value, bool))
-_NUMBER = ParameterKind("a number", _is_number)
-_BYTES = ParameterKind("bytes", lambda value: isinstance(value, (bytes, bytearray, memoryview)))
-_PATH = ParameterKind("a Path", lambda value: isinstance(value, os.PathLike))
-_LIMITS = ParameterKind("Limits, such as Limits(wall_seconds=5)", lambda value: isinstance(value, Limits))
 _MAPPING = ParameterKind('a dict with texts as keys, such as {"name": value}', _is_mapping)
-
-
-def _either(one: ParameterKind, other: ParameterKind) -> ParameterKind:
-    return ParameterKind(f"{one.words}, or {other.words}", lambda value: one.fits(value) or other.fits(value))
-
-
-_NONE = ParameterKind("None", lambda value: value is None)
-
-
 _FUNCTION = ParameterKind("a function", callable)
-_MODE = ParameterKind(
-    f"one of {', '.join(map(repr, IMPORT_MODES))} (modules are named in authorized_imports)",
-    lambda value: value in IMPORT_MODES,
-)
-_PLAIN: Mapping[str, ParameterKind] = {
-    "str": _TEXT,
-    "Iterable[str]": _TEXTS,
-    "Sequence[str]": _TEXTS,
-    "bool": _FLAG,
-    "int": _WHOLE,
-    "float": _NUMBER,
-    "bytes": _BYTES,
-    "Limits": _LIMITS,
-    "Mapping[str, object]": _MAPPING,
-    "Mapping[str, str]": _MAPPING,
-    "Mapping[str, Callable[..., object]]": _MAPPING,
+# A part of an annotation, or its head -> what it takes.
+KINDS: Mapping[str, ParameterKind] = {
+    "None": ParameterKind("None", lambda value: value is None),
+    "str": ParameterKind("a text", lambda value: isinstance(value, str)),
+    "bool": ParameterKind("True or False", lambda value: isinstance(value, bool)),
+    "int": ParameterKind("a whole number", _is_whole),
+    "float": ParameterKind("a number", _is_number),
+    "Seconds": ParameterKind("a number of seconds above 0", lambda value: _is_number(value) and value > 0),  # type: ignore[operator]
+    "bytes": ParameterKind("bytes", lambda value: isinstance(value, (bytes, bytearray, memoryview))),
+    "os.PathLike[str]": ParameterKind("a Path", lambda value: isinstance(value, os.PathLike)),
+    "Limits": ParameterKind(
+        "Limits, such as Limits(wall_seconds=5)", lambda value: isinstance(value, Limits)
+    ),
+    "Count": ParameterKind("a whole number, 0 or more", lambda value: _is_whole(value) and value >= 0),  # type: ignore[operator]
+    "Input": ParameterKind("a text that UTF-8 can write, or bytes", _is_input),
+    "Mapping": _MAPPING,
     "Mapping[str, Mapping[str, str]]": ParameterKind(
         'a dict of dicts, such as {"api.github.com": {"Authorization": "Bearer …"}}',
         lambda value: _is_mapping(value)
         and all(map(_is_mapping, cast("Mapping[str, object]", value).values())),
     ),
-    "Mapping[str, str | os.PathLike[str] | Mount]": _MAPPING,
-    "Mapping[str, Any]": _MAPPING,
-    "dict[str, Any]": _MAPPING,
-    "ImportMode": _MODE,
+    "dict": _MAPPING,
     "Resolve": _FUNCTION,
     "Callable": _FUNCTION,
-    "str | bytes": _either(_TEXT, _BYTES),
-    "bytes | os.PathLike[str]": _either(_BYTES, _PATH),
-    "str | Iterable[str]": _either(_TEXT, _TEXTS),
-    "bool | str | Iterable[str]": _either(_FLAG, _either(_TEXT, _TEXTS)),
+    "ImportMode": ParameterKind(
+        f"one of {', '.join(map(repr, IMPORT_MODES))} (modules are named in authorized_imports)",
+        lambda value: value in IMPORT_MODES,
+    ),
+    "Iterable[str]": _TEXTS,
+    "Sequence[str]": _TEXTS,
     "Iterable[str | os.PathLike[str]]": ParameterKind("several paths", _is_several),
+    "Sequence[object]": ParameterKind("several values", _is_several),
     "Iterable[Tool | Callable[..., object]]": ParameterKind(
         "tools, such as [WebSearchTool(), my_function]",
         lambda value: hasattr(value, "tools") or (isinstance(value, Iterable) and not isinstance(value, str)),
@@ -123,23 +111,28 @@ _PLAIN: Mapping[str, ParameterKind] = {
         lambda value: _is_several(value) and all(map(callable, cast("Iterable[object]", value))),
     ),
     "Model": ParameterKind("a model", lambda value: callable(value) or hasattr(value, "generate")),
-    "Sequence[object]": ParameterKind("several values", _is_several),
 }
-_INPUT = ParameterKind("a text that UTF-8 can write, or bytes", _is_input)
-KINDS: Mapping[str, ParameterKind] = {
-    **_PLAIN,
-    **{f"{name} | None": _either(kind, _NONE) for name, kind in _PLAIN.items()},
-    "Seconds | None": _either(
-        ParameterKind(
-            "a number of seconds above 0", lambda value: _is_number(value) and cast("float", value) > 0
-        ),
-        _NONE,
-    ),
-    "Count": ParameterKind(
-        "a whole number, 0 or more", lambda value: _WHOLE.fits(value) and cast("int", value) >= 0
-    ),
-    "Input | None": _either(_INPUT, _NONE),
-}
+
+
+def _either(one: ParameterKind, other: ParameterKind) -> ParameterKind:
+    return ParameterKind(f"{one.words}, or {other.words}", lambda value: one.fits(value) or other.fits(value))
+
+
+def _kind_of(said: str) -> ParameterKind | None:
+    kinds = [KINDS.get(part) or KINDS.get(part.partition("[")[0]) for part in _parts(said)]
+    return None if None in kinds else functools.reduce(_either, (kind for kind in kinds if kind))
+
+
+def _parts(said: str) -> Iterator[str]:
+    """Yield the parts of a union as it is written."""
+    part = ""
+    for piece in said.split(" | "):
+        part = f"{part} | {piece}" if part else piece
+        if part.count("[") == part.count("]"):
+            yield part
+            part = ""
+
+
 _ACCESS = {
     name: getattr(said, "__forward_arg__", str(said)) for name, said in AccessOptions.__annotations__.items()
 }
@@ -198,9 +191,8 @@ class Parameters:
     def check(self, owner: str, args: tuple[object, ...], kwargs: Mapping[str, object]) -> None:
         """Raise `ConfigurationError` where a call of `owner` with these arguments does not fit (the caller's fault)."""
         if len(args) > len(self.ordered):
-            raise ConfigurationError(
-                f"{owner} takes {self._by_position()} by position, not {len(args)} values"
-            )
+            ordered = ", ".join(self.ordered) or "nothing"
+            raise ConfigurationError(f"{owner} takes {ordered} by position, not {len(args)} values")
         for name, value in zip(self.ordered, args):  # noqa: B905 (Python 3.10)
             self._check_one(owner, name, value)
         for name, value in kwargs.items():
@@ -216,18 +208,10 @@ class Parameters:
         if kind is not None and not kind.fits(value):
             raise ConfigurationError(f"{owner}: {name}= takes {kind.words}, not {_shown(value)}")
 
-    def _by_position(self) -> str:
-        return ", ".join(self.ordered) or "nothing"
-
     def _instead(self, name: str) -> str:
         known = [each for each in _ELSEWHERE.get(name, ()) if each.partition("=")[0] in self.kinds]
         near = known or [f"{each}=" for each in difflib.get_close_matches(name, self.kinds, 1, 0.7)]
-        if near:
-            return f"did you mean {near[0]}?"
-        return self._all()
-
-    def _all(self) -> str:
-        return f"it takes {', '.join(self.kinds) or 'none'}"
+        return f"did you mean {near[0]}?" if near else f"it takes {', '.join(self.kinds) or 'none'}"
 
 
 def _shown(value: object) -> str:
@@ -259,7 +243,7 @@ def _parameters(*functions: Callable[..., object], extra: Mapping[str, str] | No
         if not rest:
             break
     if rest and extra:
-        kinds = {name: KINDS.get(said) for name, said in extra.items()} | kinds
+        kinds = {name: _kind_of(said) for name, said in extra.items()} | kinds
     return Parameters(ordered or (), kinds, frozenset(needed), rest and not extra)
 
 
@@ -270,9 +254,7 @@ _ANY_NUMBER = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 def _kind(parameter: inspect.Parameter) -> ParameterKind | None:
     said = parameter.annotation
     spelled = said if isinstance(said, str) else inspect.formatannotation(said)
-    if spelled.startswith("Callable["):
-        spelled = "Callable | None" if spelled.endswith("| None") else "Callable"
-    return KINDS.get(_BY_NAME.get(parameter.name, spelled))
+    return _kind_of(_BY_NAME.get(parameter.name, spelled))
 
 
 def _without_self(function: Callable[..., object]) -> Callable[..., object]:

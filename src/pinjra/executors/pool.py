@@ -17,12 +17,10 @@ from typing import Protocol
 
 __all__ = ["POOL", "ReadySessions"]
 
-_QUIET_SECONDS = (
-    0.025  # without an opening, before one is made in advance: a session that was just opened goes first
-)
-_MOST_KINDS = (
-    4  # configurations for which sessions are kept; the one that was asked for longest ago is given up
-)
+# Without an opening, before one is made in advance: a session that was just opened goes first
+_QUIET_SECONDS = 0.025
+# Configurations for which sessions are kept; the one that was asked for longest ago is given up
+_MOST_KINDS = 4
 _END_SECONDS = 5.0  # for an opening in progress at the process's end
 
 

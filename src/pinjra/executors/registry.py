@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import sys
 import warnings
@@ -10,9 +9,8 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, Unpack, cast, overload
 
 from pinjra.core.errors import ConfigurationError
-from pinjra.core.files import given_files
 from pinjra.core.limits import Limits
-from pinjra.executors.base import check_file_name
+from pinjra.core.nearest import nearest
 from pinjra.executors.options import SandboxOptions
 from pinjra.executors.parameters import checked, constructor_parameters
 
@@ -63,11 +61,7 @@ def executor_class(name: str) -> type[PythonExecutor]:
     """
     target = BUILTIN.get(name) or _entry_points().get(name)
     if target is None:
-        near = difflib.get_close_matches(name, executor_names(), 1)
-        hint = f"did you mean {near[0]!r}? " if near else ""
-        raise ConfigurationError(
-            f"there is no executor {name!r}; {hint}there are: {', '.join(executor_names())}"
-        )
+        raise ConfigurationError(f"there is no executor {name!r}; {nearest(name, executor_names())}")
     module, _, attribute = target.partition(":")
     return cast("type[PythonExecutor]", getattr(importlib.import_module(module), attribute))
 
@@ -116,11 +110,8 @@ def create_executor(
     options = dict(executor_kwargs or {})
     cls = executor_class(name or default_executor())
     constructor_parameters(cls).check(cls.__name__, (), options)
-    imports = [
-        *additional_authorized_imports,
-        *cast("Iterable[str]", options.pop("additional_authorized_imports", ())),
-    ]
-    return cls(imports, **options)  # type: ignore[call-arg]  # each backend has parameters of its own
+    further = cast("Iterable[str]", options.pop("additional_authorized_imports", ()))
+    return cls([*additional_authorized_imports, *further], **options)  # type: ignore[call-arg]  # of its own
 
 
 @overload
@@ -161,15 +152,15 @@ def sandbox(
         ExecutorUnavailable: This machine cannot give it; the message names what is missing and the choices.
         StartupFailed: The sandbox did not come up (the host's or provider's fault).
     """
-    files = options.pop("files", ())  # executors of other packages may not know it
     name = name or default_executor()
-    known = constructor_parameters(executor_class(name)).under(
-        "additional_authorized_imports", "authorized_imports"
+    known = constructor_parameters(executor_class(name))
+    files = (
+        () if "files" in known.kinds else options.pop("files", ())
+    )  # those of other packages may not know it
+    known.under("additional_authorized_imports", "authorized_imports").check(
+        f"sandbox({name!r})", (), options
     )
-    known.check(f"sandbox({name!r})", (), options)
     own: dict[str, Any] = {**options, **({} if limits is None else {"limits": limits})}
-    quota = (limits or Limits()).disk_bytes
-    given_files(files, check_file_name, quota)  # refused before anything is started
     box = create_executor(name, additional_authorized_imports=authorized_imports, executor_kwargs=own)
     try:
         box.put_files(files)

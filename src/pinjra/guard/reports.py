@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Iterator, Mapping
 from types import TracebackType
 
@@ -19,6 +20,7 @@ _DURING = "During handling of the above exception, another exception occurred:"
 
 Describe = Callable[[BaseException], str]
 _NAME_OF_CLASS = vars(type)["__name__"].__get__
+_ERRNO_OF = vars(OSError)["errno"].__get__
 
 
 def report_exception(error: BaseException, sources: Mapping[str, str], describe: Describe) -> GuestError:
@@ -41,8 +43,41 @@ def report_exception(error: BaseException, sources: Mapping[str, str], describe:
         line=line,
         source_line=text,
         traceback=causes + _render(frames, _last_line(name, message)),
-        hint=(error.hint or None) if isinstance(error, RefusedOperation) else None,
+        hint=(error.hint or None) if isinstance(error, RefusedOperation) else _hint(error),
     )
+
+
+# Module of the standard library whose system call was refused -> what would allow it, or who does.
+_ALLOWED_BY = {
+    "subprocess": 'programs=["…"] allows programs',
+    "socket": 'network=["…"] allows hosts; within the box os.pipe() and socket.socketpair() work',
+    "multiprocessing.synchronize": 'locks between processes, and so pools of them, are in executor_type="jail" or '
+    '"docker"; threads, and processes with a Pipe, work here',
+    "multiprocessing.shared_memory": 'shared memory is in executor_type="jail" or "docker"; files work here',
+}
+_NOT_PERMITTED = {
+    errno.EPERM: "the sandbox does not permit this system call",
+    errno.EACCES: "the sandbox lets the scratch folder be written, and mounts= shows more of the machine",
+}
+
+
+def _hint(error: BaseException) -> str | None:
+    """Return what is to be known of a system call that the kernel has refused."""
+    if not issubclass(type(error), OSError):
+        return None
+    number = _ERRNO_OF(error)  # not what the guest's own class says
+    name = _innermost_module(error.__traceback__)
+    is_refused = number in _NOT_PERMITTED or (
+        number == errno.ENOENT and name == "multiprocessing.synchronize"
+    )
+    return _ALLOWED_BY.get(name) or _NOT_PERMITTED.get(number) if is_refused else None
+
+
+def _innermost_module(trace: TracebackType | None) -> str:
+    name: object = ""
+    while trace is not None:
+        name, trace = trace.tb_frame.f_globals.get("__name__"), trace.tb_next
+    return name if type(name) is str else ""
 
 
 def _causes(error: BaseException, sources: Mapping[str, str], describe: Describe) -> Iterator[str]:

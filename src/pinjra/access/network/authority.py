@@ -19,6 +19,9 @@ __all__ = ["Authority", "authority"]
 
 _DAYS = 30
 _NAME = "Pinjra, this process only"
+# All that X.509 knows of a key.
+_USES = ("digital_signature", "content_commitment", "key_encipherment", "data_encipherment", "key_agreement",
+         "key_cert_sign", "crl_sign", "encipher_only", "decipher_only")  # fmt: skip
 
 
 @functools.cache
@@ -69,9 +72,7 @@ class Authority:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.set_alpn_protocols(["http/1.1"])
-        memory = os.memfd_create(
-            "certificate", os.MFD_CLOEXEC
-        )  # `ssl` reads files only; this one is on no disk
+        memory = os.memfd_create("certificate", os.MFD_CLOEXEC)  # `ssl` reads files only; this is on no disk
         try:
             os.write(memory, key + certificate.public_bytes(serialization.Encoding.PEM))
             context.load_cert_chain(f"/proc/self/fd/{memory}")
@@ -88,28 +89,26 @@ class Authority:
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name[:64])])
         issuer = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, _NAME)])
         signer = x509.SubjectKeyIdentifier.from_public_key(self._key.public_key())
-        builder = (
-            x509.CertificateBuilder()
-            .subject_name(subject)
-            .issuer_name(issuer)
-            .public_key(key)
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(now - datetime.timedelta(days=1))
-            .not_valid_after(now + datetime.timedelta(days=_DAYS))
-            .add_extension(
-                x509.BasicConstraints(ca=is_authority, path_length=0 if is_authority else None), critical=True
-            )
-            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
-            .add_extension(
-                x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(signer), critical=False
-            )
-            .add_extension(_usage(is_authority=is_authority), critical=True)
-        )
+        uses = {"key_cert_sign", "crl_sign"} if is_authority else {"digital_signature"}
+        extensions: list[tuple[x509.ExtensionType, bool]] = [
+            (x509.BasicConstraints(ca=is_authority, path_length=0 if is_authority else None), True),
+            (x509.SubjectKeyIdentifier.from_public_key(key), False),
+            (x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(signer), False),
+            (x509.KeyUsage(**{use: use in uses for use in _USES}), True),
+        ]
         if not is_authority:
-            builder = builder.add_extension(x509.SubjectAlternativeName([_alternative(name)]), critical=False)
-            builder = builder.add_extension(
-                x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False
-            )
+            extensions.append((x509.SubjectAlternativeName([_alternative(name)]), False))
+            extensions.append((x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), False))
+        builder = x509.CertificateBuilder(
+            issuer_name=issuer,
+            subject_name=subject,
+            public_key=key,
+            serial_number=x509.random_serial_number(),
+            not_valid_before=now - datetime.timedelta(days=1),
+            not_valid_after=now + datetime.timedelta(days=_DAYS),
+        )
+        for extension, is_critical in extensions:
+            builder = builder.add_extension(extension, critical=is_critical)
         return builder.sign(self._key, hashes.SHA256())
 
 
@@ -122,19 +121,3 @@ def _alternative(name: str) -> Any:
         return x509.IPAddress(ipaddress.ip_address(name))
     except ValueError:
         return x509.DNSName(name)
-
-
-def _usage(*, is_authority: bool) -> Any:
-    from cryptography import x509
-
-    return x509.KeyUsage(
-        digital_signature=not is_authority,
-        key_cert_sign=is_authority,
-        crl_sign=is_authority,
-        content_commitment=False,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        encipher_only=False,
-        decipher_only=False,
-    )

@@ -130,7 +130,7 @@ class Doorway:
     """The gateway of one box, from its opening to its end."""
 
     def __init__(self, gateway: Gateway, door: socket.socket) -> None:
-        self._gateway = gateway
+        self.gateway = gateway
         self._door = door
         self._names = Names(gateway.rules.names)
         self._lock = threading.Lock()
@@ -205,9 +205,9 @@ class Doorway:
         ready.setblocking(False)
         with suppress(OSError):
             guest, _ = ready.accept()
-            guest.settimeout(self._gateway.quota.idle_seconds)
+            guest.settimeout(self.gateway.quota.idle_seconds)
             with self._lock:  # before the next look at what is overdue
-                self._open[guest] = time.monotonic() + self._gateway.quota.seconds
+                self._open[guest] = time.monotonic() + self.gateway.quota.seconds
             guest.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # pieces go as they come
             self._hand_over(guest)
 
@@ -241,7 +241,7 @@ class Doorway:
         name = asked(question)
         if name is None:
             return None
-        is_allowed = self._gateway.rules.knows(name)
+        is_allowed = self.gateway.rules.knows(name)
         if not is_allowed:
             problem = f"{name} is not allowed: add it to network="
             self.say(problem)
@@ -266,8 +266,7 @@ class Doorway:
             finally:
                 with self._lock:
                     self._open.pop(guest, None)
-                visit.close()
-                self._note(visit.connection())
+                self._note(visit.close())
 
     def _check_room(self) -> None:
         """Return when one more connection, which is counted already, may go on.
@@ -278,8 +277,8 @@ class Doorway:
         with self._lock:
             if self._is_closed:
                 raise Refused("the box is closed")
-            if len(self._open) > self._gateway.quota.connections:
-                raise Refused(f"more than {self._gateway.quota.connections} connections at one time")
+            if len(self._open) > self.gateway.quota.connections:
+                raise Refused(f"more than {self.gateway.quota.connections} connections at one time")
 
     def count(self, size: int) -> None:
         """Count bytes.
@@ -289,10 +288,9 @@ class Doorway:
         """
         with self._lock:
             self._bytes += size
-            if self._bytes > self._gateway.quota.total_bytes:
-                raise Refused(
-                    f"more than {self._gateway.quota.total_bytes} bytes went through the network of this box"
-                )
+            if self._bytes > self.gateway.quota.total_bytes:
+                most = self.gateway.quota.total_bytes
+                raise Refused(f"more than {most} bytes went through the network of this box")
 
     def say(self, problem: str) -> None:
         """Keep why something was refused for the end of the run: called before the guest can know, and end the run."""
@@ -303,21 +301,15 @@ class Doorway:
     def _note(self, connection: Connection) -> None:
         with self._lock:
             self.connections.append(connection)
-        if self._gateway.on_connection is not None:
-            self._gateway.on_connection(connection)
-
-    @property
-    def gateway(self) -> Gateway:
-        """Return whose box this is."""
-        return self._gateway
+        if self.gateway.on_connection is not None:
+            self.gateway.on_connection(connection)
 
 
 class _Visit:
     """One connection: where it goes and what has gone."""
 
     def __init__(self, doorway: Doorway, host: str, port: int) -> None:
-        self._doorway = doorway
-        self._gateway = doorway.gateway
+        self._doorway, self._gateway = doorway, doorway.gateway
         self._host, self._port = host, port
         self._started = time.monotonic()
         self._sent = self._received = 0
@@ -326,8 +318,16 @@ class _Visit:
         self.address = ""
         self._problem = ""
 
-    def connection(self) -> Connection:
-        """Return what there is to say about it."""
+    def refuse(self, problem: str) -> None:
+        """Say why it ends; the first reason counts."""
+        if not self._problem:
+            self._problem = problem
+            self._doorway.say(problem)
+
+    def close(self) -> Connection:
+        """Cut it; return what there is to say about it."""
+        if self._server is not None:
+            _cut([self._server])
         return Connection(
             host=self._host,
             port=self._port,
@@ -339,17 +339,6 @@ class _Visit:
             refused=self._problem,
         )
 
-    def refuse(self, problem: str) -> None:
-        """Say why it ends; the first reason counts."""
-        if not self._problem:
-            self._problem = problem
-            self._doorway.say(problem)
-
-    def close(self) -> None:
-        """Cut it."""
-        if self._server is not None:
-            _cut([self._server])
-
     def serve(self, guest: socket.socket) -> None:
         """Pass on what the guest and the server say.
 
@@ -358,20 +347,19 @@ class _Visit:
             OSError, h11.ProtocolError: One side broke off.
         """
         first = _peek(guest)
-        if first[:1] == bytes([_TLS]):
-            secret = self._gateway.secret_for(self._host, self._port, is_encrypted=True)
-            if secret:
-                self._has_secret = True
-                with authority().context_for(self._host).wrap_socket(guest, server_side=True) as plain:
-                    self._requests(plain, secret, is_encrypted=True)
-            else:
-                self._tunnel(guest, self._greeting(guest))
-        elif _IS_HTTP.match(first):
-            secret = self._gateway.secret_for(self._host, self._port, is_encrypted=False)
-            self._has_secret = bool(secret)
+        is_encrypted = first[:1] == bytes([_TLS])
+        is_http = _IS_HTTP.match(first) is not None
+        secret: Headers = ()
+        if is_encrypted or is_http:
+            secret = self._gateway.secret_for(self._host, self._port, is_encrypted=is_encrypted)
+        self._has_secret = bool(secret)
+        if is_http:
             self._requests(guest, secret, is_encrypted=False)
+        elif secret:
+            with authority().context_for(self._host).wrap_socket(guest, server_side=True) as plain:
+                self._requests(plain, secret, is_encrypted=True)
         else:
-            self._tunnel(guest, b"")
+            self._tunnel(guest, self._greeting(guest) if is_encrypted else b"")
 
     def _requests(self, guest: socket.socket, secret: Headers, *, is_encrypted: bool) -> None:
         def connect() -> socket.socket:
@@ -434,19 +422,17 @@ class _Visit:
 
     def _both_ways(self, guest: socket.socket, server: socket.socket) -> None:
         """Pass bytes on until both sides have ended."""
-        back = threading.Thread(
-            target=self._pour, args=(server, guest, lambda size: self._count(0, size)), daemon=True
-        )
+        back = threading.Thread(target=self._pour, args=(server, guest, 0, 1), daemon=True)
         back.start()
         try:
-            self._pour(guest, server, lambda size: self._count(size, 0))
+            self._pour(guest, server, 1, 0)
         finally:
             back.join()
 
-    def _pour(self, source: socket.socket, target: socket.socket, count: Callable[[int], None]) -> None:
+    def _pour(self, source: socket.socket, target: socket.socket, sent: int, received: int) -> None:
         try:
             while data := source.recv(_READ_BYTES):
-                count(len(data))
+                self._count(sent * len(data), received * len(data))
                 target.sendall(data)
             with suppress(OSError):
                 target.shutdown(socket.SHUT_WR)
@@ -483,10 +469,9 @@ def _server_name(greeting: bytes) -> str | None:
     context.sni_callback = lambda _object, name, _context: named.append(name or "")
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
     incoming.write(greeting)
+    is_whole = True
     try:
         context.wrap_bio(incoming, outgoing, server_side=True).do_handshake()
-    except ssl.SSLWantReadError:
-        return named[0] if named else None
-    except ssl.SSLError:
-        return named[0] if named else ""
-    return named[0] if named else ""
+    except ssl.SSLError as error:
+        is_whole = not isinstance(error, ssl.SSLWantReadError)
+    return named[0] if named else "" if is_whole else None

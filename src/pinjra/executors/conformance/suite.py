@@ -9,10 +9,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Literal
 from weakref import WeakKeyDictionary
 
-from pinjra.core.execution import ErrorKind, Execution
+from pinjra.core.execution import ErrorKind, GuestError
 from pinjra.core.limits import Limits
 from pinjra.core.safe_text import printable
 from pinjra.executors.base import PythonExecutor
@@ -29,6 +28,7 @@ __all__ = [
     "check",
     "each_result",
     "expect",
+    "expect_raised",
     "failure_of",
     "run_check",
     "value_of",
@@ -69,7 +69,7 @@ class Result:
     """What came of one check."""
 
     name: str
-    status: Literal["passed", "failed", "skipped"]
+    status: str  # "passed", "failed" or "skipped"
     reason: str = ""
     seconds: float = 0.0
 
@@ -89,10 +89,9 @@ def check(
     """Add a function to `CHECKS`; its name, with spaces, is the check's."""
 
     def add(function: Callable[[PythonExecutor], None]) -> Callable[[PythonExecutor], None]:
-        name = function.__name__.replace("_", " ").strip()
-        CHECKS.append(
-            Check(name=name, function=function, needs=tuple(needs), imports=tuple(imports), limits=limits)
-        )
+        name = function.__name__.replace("_", " ")
+        own = Check(name=name, function=function, needs=tuple(needs), imports=tuple(imports), limits=limits)
+        CHECKS.append(own)
         return function
 
     return add
@@ -104,24 +103,31 @@ def expect(actual: object, wanted: object, what: str = "") -> None:
         raise CheckFailed(f"{what + ': ' if what else ''}wanted {wanted!r:.500}, got {actual!r:.500}")
 
 
+def expect_raised(error: type[Exception], action: Callable[[], object]) -> None:
+    """Raise `CheckFailed` unless `action` raises such an error."""
+    try:
+        action()
+    except error:
+        return
+    raise CheckFailed(f"no {error.__name__}")
+
+
 def run_check(make: Make, wanted: Check) -> Result:
     """Return the result of one check on a fresh executor."""
     started = time.monotonic()
+    status, reason = "passed", ""
     try:
         with make(list(wanted.imports), limits=wanted.limits) as executor:
             _MAKES[executor] = make
             missing = [need for need in wanted.needs if not getattr(executor.guarantees, need)]
             if missing:
-                return Result(
-                    name=wanted.name, status="skipped", reason=f"not guaranteed here: {', '.join(missing)}"
-                )
+                raise NotHere(f"not guaranteed here: {', '.join(missing)}")
             wanted.function(executor)
     except NotHere as why:
-        return Result(name=wanted.name, status="skipped", reason=str(why))
+        status, reason = "skipped", str(why)
     except Exception as error:
-        reason = f"{type(error).__name__}: {error}"
-        return Result(name=wanted.name, status="failed", reason=reason, seconds=time.monotonic() - started)
-    return Result(name=wanted.name, status="passed", seconds=time.monotonic() - started)
+        status, reason = "failed", f"{type(error).__name__}: {error}"
+    return Result(name=wanted.name, status=status, reason=reason, seconds=time.monotonic() - started)
 
 
 def another(executor: PythonExecutor, imports: Iterable[str] = (), /, **options: object) -> PythonExecutor:
@@ -153,11 +159,11 @@ def value_of(executor: PythonExecutor, code: str) -> object:
     return done.value
 
 
-def failure_of(executor: PythonExecutor, code: str, kind: ErrorKind | None = None) -> Execution:
-    """Return a run that must fail, of that kind."""
+def failure_of(executor: PythonExecutor, code: str, kind: ErrorKind | None = None) -> GuestError:
+    """Return the error of a run that must fail, of that kind."""
     done = executor.run(code)
     if done.error is None:
         raise CheckFailed(f"{code!r:.200} gave {done.value!r:.200} and should have failed")
     if kind is not None:
         expect(done.error.kind, kind, f"kind of {done.error}")
-    return done
+    return done.error

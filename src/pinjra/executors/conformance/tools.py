@@ -83,9 +83,9 @@ def a_tool_with_a_schema_of_its_own_answers_in_blocks(executor: PythonExecutor) 
     executor.send_tools({"weather": weather})
     code = "a = weather(city='Oslo')\n(a['content'][0]['text'], a['content'][1]['data'], a['structuredContent']['degrees'])"
     expect(value_of(executor, code), ("11 °C", b"\x89PNG", 11))
-    done = failure_of(executor, "weather(town='Oslo')")
-    if "wanted city" not in str(done.error):
-        raise CheckFailed(f"the schema's words are not in {done.error}")
+    error = failure_of(executor, "weather(town='Oslo')")
+    if "wanted city" not in str(error):
+        raise CheckFailed(f"the schema's words are not in {error}")
     expect(weather.asked, ["Oslo"])
 
 
@@ -96,8 +96,8 @@ def a_failing_tool_raises_in_the_guest(executor: PythonExecutor) -> None:
 
     executor.send_tools({"broken": broken})
     expect(value_of(executor, "try:\n    broken(3)\nexcept ValueError as e:\n    r = str(e)\nr"), "no 3")
-    done = failure_of(executor, "broken(4)")
-    expect((done.error and done.error.type, done.error and done.error.line), ("ValueError", 1))
+    error = failure_of(executor, "broken(4)")
+    expect((error.type, error.line), ("ValueError", 1))
 
 
 @check()

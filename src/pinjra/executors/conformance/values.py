@@ -28,30 +28,19 @@ def variables_functions_and_classes_live_on_between_runs(executor: PythonExecuto
     expect(value_of(executor, "f(P(5).v)"), 10)
 
 
+_VALUES: tuple[object, ...] = (
+    (None, True, 2**70, -1.5, 1 + 2j, "é\u2028", b"\x00\xff"),
+    {"a": [1, (2, 3)], 4: {5, 6}, (7,): frozenset([8])},
+    [datetime.date(2024, 2, 29), datetime.timedelta(hours=1), decimal.Decimal("0.10"), uuid.UUID(int=7)],
+)
+
+
 @check()
-def plain_values_cross_as_themselves(executor: PythonExecutor) -> None:
-    expect(
-        value_of(executor, "(None, True, 2**70, -1.5, 1+2j, 'é\\u2028', b'\\x00\\xff')"),
-        (None, True, 2**70, -1.5, 1 + 2j, "é\u2028", b"\x00\xff"),
-    )
-    expect(
-        value_of(executor, "{'a': [1, (2, 3)], 4: {5, 6}, (7,): frozenset([8])}"),
-        {"a": [1, (2, 3)], 4: {5, 6}, (7,): frozenset([8])},
-    )
+def plain_values_dates_decimals_and_identifiers_cross_as_themselves(executor: PythonExecutor) -> None:
+    for value in _VALUES:
+        code = repr(value).replace("Decimal", "decimal.Decimal").replace("UUID", "uuid.UUID")
+        expect(value_of(executor, f"import datetime, decimal, uuid\n{code}"), value)
     expect(str(value_of(executor, "[float('nan'), float('inf')]")), "[nan, inf]")
-
-
-@check()
-def dates_decimals_and_identifiers_cross_as_themselves(executor: PythonExecutor) -> None:
-    got = value_of(
-        executor,
-        "import datetime, decimal, uuid\n"
-        "[datetime.date(2024, 2, 29), datetime.timedelta(hours=1), decimal.Decimal('0.10'), uuid.UUID(int=7)]",
-    )
-    expect(
-        got,
-        [datetime.date(2024, 2, 29), datetime.timedelta(hours=1), decimal.Decimal("0.10"), uuid.UUID(int=7)],
-    )
 
 
 @check()

@@ -16,20 +16,14 @@ import itertools
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TypeVar
 
-from pinjra.core.errors import (
-    BackendError,
-    ConfigurationError,
-    PinjraError,
-    ProtocolViolation,
-    SessionLost,
-    StartupFailed,
-)
+from pinjra.core.errors import BackendError, ConfigurationError, ProtocolViolation, SessionLost, StartupFailed
 from pinjra.core.execution import Cause
+from pinjra.core.limits import Limits
 from pinjra.executors.session.messages import MessageStream
 from pinjra.executors.session.run import RunRecord
 from pinjra.executors.session.tool_calls import ToolCalls, TooManyCalls
@@ -59,10 +53,12 @@ LOOK_SECONDS = 0.25  # a run looks so often for interrupts and for the ends of t
 REQUEST_SECONDS = 60.0  # for what the supervisor does itself: files, reset, binding
 LOCK_SECONDS = 0.02  # a thread that waits for an answer tries so often whether it may read itself
 
+WIRE_BYTES = 16 << 20  # what a message may have besides one value of `Limits.value_bytes`
+MESSAGE_BYTES = 1 << 30  # a message when `value_bytes` is not limited
+
 Expected = TypeVar("Expected", bound=Message)
-_WITHIN: ContextVar[tuple[WorkerConnection, ...]] = ContextVar(
-    "pinjra_sessions_above", default=()
-)  # whose run this is part of
+# Whose run this is part of.
+_WITHIN: ContextVar[tuple[WorkerConnection, ...]] = ContextVar("pinjra_sessions_above", default=())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,23 +85,20 @@ class WorkerConnection:
 
     Args:
         transport: Owned from here on.
-        tool_calls: Its functions are what the guest may call.
     """
 
-    def __init__(
-        self, transport: Transport, wire_limits: WireLimits, tool_calls: ToolCalls, patience: Patience
-    ) -> None:
-        self.messages = MessageStream(transport, wire_limits)
-        self.tool_calls = tool_calls
+    def __init__(self, transport: Transport, limits: Limits, patience: Patience) -> None:
+        most = MESSAGE_BYTES if limits.value_bytes is None else limits.value_bytes + WIRE_BYTES
+        self.messages = MessageStream(transport, WireLimits(message_bytes=most))
+        self.tool_calls = ToolCalls(limits, self.messages.answer)
         self.lock = threading.RLock()
         self.lost: SessionLost | None = None
         self.record: RunRecord | None = None
         self._patience = patience
         self._requests = itertools.count(1)
         self._kills = itertools.count(1)
-        self._recovery: tuple[Cause, float] | None = (
-            None  # of a run that was given back before its kill was confirmed
-        )
+        # Of a run that was given back before its kill was confirmed: why, and when that must have come.
+        self._recovery: tuple[Cause, float] | None = None
         self._answers: dict[int, Message | None] = {}  # None: waited for
         self._binding: set[int] = set()  # requests that the interpreter answers, so that its death ends them
 
@@ -133,9 +126,8 @@ class WorkerConnection:
             if isinstance(message, Failed):
                 raise StartupFailed(f"the worker refused its configuration: {message.message:.2000}")
             if isinstance(message, Lost):
-                raise StartupFailed(
-                    f"the interpreter died at its start: {message.cause} {message.detail:.500}"
-                )
+                said = f"{message.cause} {message.detail:.500}"
+                raise StartupFailed(f"the interpreter died at its start: {said}")
         seconds = self._patience.start_seconds
         raise StartupFailed(f"no {kind.__name__} came from the worker within {seconds:g} s")
 
@@ -159,7 +151,7 @@ class WorkerConnection:
         except (SessionLost, ProtocolViolation):
             return False
 
-    def note_loss(self, error: PinjraError) -> None:
+    def note_loss(self, error: SessionLost | ProtocolViolation) -> None:
         """Kill what is left after a loss or a violation; every later use fails with its cause."""
         if self.lost is None:
             cause = error.cause if isinstance(error, SessionLost) else Cause.PROTOCOL
@@ -168,7 +160,7 @@ class WorkerConnection:
 
     # ------------------------------------------------------------ a run
 
-    def run(self, record: RunRecord, code: str, argv: tuple[str, ...] = (), stdin: bytes = b"") -> None:
+    def run(self, record: RunRecord, code: str, argv: tuple[str, ...], stdin: str | bytes) -> None:
         """Run `code`, or the program `argv`, to its end; what came of it is in `record`. The caller holds the lock.
 
         Raises:
@@ -176,13 +168,13 @@ class WorkerConnection:
             ProtocolViolation: A hostile worker.
         """
         with self._running(record, None):
-            self._say(code, argv, stdin)
+            self._begin(code, argv, stdin)
             self._follow(record)
 
-    async def arun(self, record: RunRecord, code: str, argv: tuple[str, ...], stdin: bytes) -> None:
+    async def arun(self, record: RunRecord, code: str, stdin: str | bytes) -> None:
         """Do the same on an event loop, which goes on meanwhile; cancelled, the run is interrupted first. Raises as `run`."""
         with self._running(record, asyncio.get_running_loop()):
-            self._say(code, argv, stdin)
+            self._begin(code, (), stdin)
             try:
                 await self._afollow(record)
             except asyncio.CancelledError:
@@ -208,9 +200,10 @@ class WorkerConnection:
             self.record = None
             self.tool_calls.end_run()
 
-    def _say(self, code: str, argv: tuple[str, ...], stdin: bytes) -> None:
-        blobs = (stdin,) if stdin else ()
-        self.messages.send(Execute(run=self.messages.connection.run + 1, code=code, argv=argv, blobs=blobs))
+    def _begin(self, code: str, argv: tuple[str, ...], stdin: str | bytes) -> None:
+        data = stdin.encode() if isinstance(stdin, str) else bytes(stdin)
+        number = self.messages.connection.run + 1
+        self.messages.send(Execute(run=number, code=code, argv=argv, blobs=(data,) if data else ()))
 
     def _follow(self, record: RunRecord) -> None:
         """Read and dispatch until the run is over and every kill is confirmed."""
@@ -315,9 +308,7 @@ class WorkerConnection:
                 self.messages.transport.kill()
                 why = "and its worker did not confirm it; all of it was killed"
                 raise SessionLost(f"the run was to be ended ({cause.value}) {why}", cause)
-            message = self.messages.receive(deadline)
-            if message is not None:
-                self._dispatch(message)
+            self._read_once(deadline)
         self._recovery = None
 
     def _abandon(self, record: RunRecord) -> None:
@@ -336,57 +327,42 @@ class WorkerConnection:
             return
         record.is_interrupted = True
         record.interrupt_deadline = time.monotonic() + 2 * self._patience.interrupt_seconds
-        try:
+        with suppress(BackendError):  # the thread that runs finds the same, with its cause
             self.messages.send(Interrupt(grace_seconds=self._patience.interrupt_seconds))
-        except BackendError:
-            pass  # the thread that runs finds the same, with its cause
 
     # ------------------------------------------------------------ messages
 
     def _dispatch(self, message: Message) -> None:
-        handler = _HANDLERS.get(type(message))
-        if handler is not None:
-            handler(self, message)
-            return
-        request: object = getattr(message, "request", None)
-        if type(request) is int and request in self._answers:
-            self._answers[request] = message
-
-    def _on_text(self, message: Output | Captured) -> None:
-        if self.record is not None:
-            self.record.on_output(message)
-
-    def _on_display(self, message: Display) -> None:
-        if self.record is not None:
-            self.record.on_display(message)
-
-    def _on_finished(self, message: Finished) -> None:
-        if self.record is not None:
-            self.record.on_end(message)
+        record, for_run = self.record, _FOR_RUN.get(type(message))
+        if for_run is not None:
+            if record is not None:
+                for_run(record, message)
+        elif isinstance(message, Call):
+            if record is not None and record.kill_deadline is None:
+                try:
+                    self.tool_calls.call(message)
+                except TooManyCalls:
+                    self._kill(record, Cause.TOOL_CALLS)
+        elif isinstance(message, Lost):
+            self._on_lost(message)
+        else:
+            request: object = getattr(message, "request", None)
+            if type(request) is int and request in self._answers:
+                self._answers[request] = message
 
     def _on_lost(self, message: Lost) -> None:
+        died = f"the interpreter died ({message.cause})"
         for request in self._binding:
-            self._answers[request] = Bound(request=request, problem=f"the interpreter died ({message.cause})")
+            self._answers[request] = Bound(request=request, problem=died)
         if self.record is not None and not self.record.is_over:
             self.record.on_end(message)
         elif not message.rolled_back:
-            raise SessionLost(
-                f"the interpreter died between runs ({message.cause}) with the session's variables"
-            )
-
-    def _on_call(self, message: Call) -> None:
-        record = self.record
-        if record is None or record.kill_deadline is not None:
-            return
-        try:
-            self.tool_calls.call(message)
-        except TooManyCalls:
-            self._kill(record, Cause.TOOL_CALLS)
+            raise SessionLost(f"{died} between runs with the session's variables")
 
     # ------------------------------------------------------------ requests
 
-    def ask(self, make: Callable[[int], Message], *, of_interpreter: bool = False) -> Message:
-        """Return the answer to the request that `make` makes of its number; from any thread, also during a run.
+    def ask(self, make: Callable[..., Message], *, of_interpreter: bool = False) -> Message:
+        """Return the answer to the request that `make(request=number)` makes; from any thread, also during a run.
 
         Raises:
             SessionLost: The worker is gone, or did not answer.
@@ -397,7 +373,7 @@ class WorkerConnection:
         if of_interpreter:
             self._binding.add(request)
         try:
-            self.messages.send(make(request))
+            self.messages.send(make(request=request))
             return self._await_answer(request, time.monotonic() + REQUEST_SECONDS)
         except (SessionLost, ProtocolViolation) as error:
             self.note_loss(error)
@@ -411,19 +387,20 @@ class WorkerConnection:
             if time.monotonic() >= deadline:
                 raise SessionLost(f"the worker did not answer within {REQUEST_SECONDS:g} s", Cause.HOST)
             # Another thread that runs code reads for us; as soon as it has finished, we read ourselves.
-            if self.lock.acquire(timeout=LOCK_SECONDS):
-                try:
-                    self._read_once(request, deadline)
-                finally:
-                    self.lock.release()
+            if not self.lock.acquire(timeout=LOCK_SECONDS):
+                continue
+            try:
+                self.check()
+                if self._answers[request] is None:
+                    self._read_once(min(deadline, time.monotonic() + LOOK_SECONDS))
+            finally:
+                self.lock.release()
         return answer
 
-    def _read_once(self, request: int, deadline: float) -> None:
-        self.check()
-        if self._answers[request] is None:
-            message = self.messages.receive(min(deadline, time.monotonic() + LOOK_SECONDS))
-            if message is not None:
-                self._dispatch(message)
+    def _read_once(self, deadline: float) -> None:
+        message = self.messages.receive(deadline)
+        if message is not None:
+            self._dispatch(message)
 
     def require_outside(self) -> None:
         """Raise `ConfigurationError` when the caller is a tool of this session, which would wait for itself."""
@@ -436,13 +413,11 @@ class WorkerConnection:
             raise ConfigurationError("a tool may not run code in, or change, the session that called it")
 
 
-_HANDLERS: Mapping[type[Message], Callable[..., None]] = {
-    Output: WorkerConnection._on_text,
-    Captured: WorkerConnection._on_text,
-    Display: WorkerConnection._on_display,
-    Call: WorkerConnection._on_call,
-    Finished: WorkerConnection._on_finished,
-    Lost: WorkerConnection._on_lost,
+_FOR_RUN: Mapping[type[Message], Callable[..., None]] = {
+    Output: RunRecord.on_output,
+    Captured: RunRecord.on_output,
+    Display: RunRecord.on_display,
+    Finished: RunRecord.on_end,
 }
 
 

@@ -8,16 +8,7 @@ import os
 import secrets
 import weakref
 from abc import abstractmethod
-from collections.abc import (
-    AsyncIterator,
-    Callable,
-    Container,
-    Hashable,
-    Iterable,
-    Iterator,
-    Mapping,
-    Sequence,
-)
+from collections.abc import AsyncIterator, Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from functools import partial
@@ -33,7 +24,7 @@ from pinjra.core.errors import (
     ProtocolViolation,
     SessionLost,
 )
-from pinjra.core.execution import ErrorKind, Execution, GuestError
+from pinjra.core.execution import ErrorKind, Execution, GuestError, Usage
 from pinjra.core.file_names import is_file_name
 from pinjra.core.files import GivenFiles, given_file, given_files
 from pinjra.core.guest_files import GuestFile
@@ -47,10 +38,8 @@ from pinjra.executors.session.file_pieces import PIECE_BYTES, with_progress
 from pinjra.executors.session.guest_state import GuestState
 from pinjra.executors.session.languages import language_of
 from pinjra.executors.session.run import RunRecord
-from pinjra.executors.session.tool_calls import ToolCalls
 from pinjra.executors.session.transport import Transport
 from pinjra.guard.policy import DEFAULT_AUTHORIZED, ImportMode
-from pinjra.wire.frames import WireLimits
 from pinjra.wire.messages import (
     Bound,
     Failed,
@@ -59,6 +48,7 @@ from pinjra.wire.messages import (
     Fork,
     GetFile,
     GrantTools,
+    Hello,
     Init,
     ListFiles,
     Message,
@@ -66,15 +56,12 @@ from pinjra.wire.messages import (
     Reset,
     SetVariables,
 )
-from pinjra.wire.values.codec import EncodeError, Encoder, ValueLimits
+from pinjra.wire.values.codec import EncodeError
 
 if TYPE_CHECKING:
     from typing import Self
 
 __all__ = ["Patience", "SessionExecutor"]
-
-WIRE_BYTES = 16 << 20  # what a message may have besides one value of `Limits.value_bytes`
-MESSAGE_BYTES = 1 << 30  # a message when `value_bytes` is not limited
 
 
 class SessionExecutor(PythonExecutor):
@@ -160,12 +147,19 @@ class SessionExecutor(PythonExecutor):
         """
 
     def _open_fork(self, ask: Callable[[], None]) -> Transport:
-        """Return a transport to a copy of this session. `ask` makes the worker fork; it is called when the new stream is there.
+        """Return a transport to a copy of this session, where the present one can branch.
 
-        Raises:
-            ExecutorUnavailable: This backend cannot.
+        Args:
+            ask: Makes the worker fork; called when the new stream is there.
         """
-        raise ExecutorUnavailable(f"{type(self).__name__} cannot fork a session; the jail can")
+        branch: Callable[[Callable[[], None]], Transport] | None = getattr(
+            self._connection.messages.transport, "branch", None
+        )
+        if branch is None:
+            raise ExecutorUnavailable(f"{type(self).__name__} cannot fork a session; the jail can")
+        if "fork" not in self.hello.capabilities:
+            raise ExecutorUnavailable("this session cannot be forked: its supervisor offers no such thing")
+        return branch(ask)
 
     # ------------------------------------------------------------ start and end
 
@@ -196,30 +190,19 @@ class SessionExecutor(PythonExecutor):
         """End a session that nobody has used."""
         self._end()
 
-    def _start(
-        self,
-        open_transport: Callable[[], Transport],
-        functions: Mapping[str, Callable[..., object]] | None = None,
-    ) -> None:
+    def _start(self, open_transport: Callable[[], Transport]) -> None:
         transport = open_transport()
-        most = MESSAGE_BYTES if self.limits.value_bytes is None else self.limits.value_bytes + WIRE_BYTES
-        connection = WorkerConnection(
-            transport, WireLimits(message_bytes=most), ToolCalls(self.limits), self.PATIENCE
-        )
-        connection.tool_calls.answer = connection.messages.answer
-        self._connection = connection
+        connection = self._connection = WorkerConnection(transport, self.limits, self.PATIENCE)
         # The connection knows nothing of this object, so that a session that nobody holds any more is closed.
         self._end = weakref.finalize(self, _end, connection, os.getpid())
         _LIVE.add(self)
         try:
-            self.hello = connection.start(
-                lambda hello: self._init(hello.capabilities, is_clean=transport.eight_bit_clean)
-            )
+            self.hello = connection.start(lambda hello: self._init(hello, transport.eight_bit_clean))
         except BaseException:
             self._end()
             raise
 
-    def _init(self, capabilities: Container[str], applied: Container[str] = (), *, is_clean: bool) -> Init:
+    def _init(self, hello: Hello, is_clean: bool) -> Init:
         return Init(
             authorized_imports=tuple(dict.fromkeys(self.authorized_imports)),
             limits={name: getattr(self.limits, name) for name in Limits.__slots__},
@@ -229,7 +212,7 @@ class SessionExecutor(PythonExecutor):
             rollback=self._rollback,
             protected=self._protected,
             scratch=self._scratch,
-            raw=is_clean and "raw" in capabilities,
+            raw=is_clean and "raw" in hello.capabilities,
             resume=not is_clean,
             links=self._links,
             env=(*self._environment, *self.access.env),
@@ -246,9 +229,7 @@ class SessionExecutor(PythonExecutor):
         if self._closed:
             raise ExecutorClosed("this executor is closed")
         if os.getpid() != self._pid:
-            raise ExecutorClosed(
-                "this session belongs to the process that opened it; open another after a fork"
-            )
+            raise ExecutorClosed("this session is of the process that opened it; open another after a fork")
 
     @contextmanager
     def _in_use(self) -> Iterator[WorkerConnection]:
@@ -291,7 +272,7 @@ class SessionExecutor(PythonExecutor):
             self.put_files(files)
         if language != "python":
             return self._run_language(code, language, wall_seconds, stdin)
-        return self._run(code, (), _as_bytes(stdin), wall_seconds)
+        return self._run(code, (), stdin, wall_seconds)
 
     def exec(
         self, argv: Sequence[str], *, stdin: str | bytes = b"", timeout: float | None = None
@@ -302,7 +283,7 @@ class SessionExecutor(PythonExecutor):
         words = (argv,) if isinstance(argv, str) else tuple(argv)
         if not words or not all(isinstance(word, str) and "\0" not in word for word in words):
             raise ConfigurationError(f"exec() wants a list of texts, not {argv!r:.200}")
-        done = self._run("", words, _as_bytes(stdin), timeout)
+        done = self._run("", words, stdin, timeout)
         is_status = type(done.value) is int and done.error is None
         return replace(done, value=None, status=cast("int", done.value) if is_status else None)
 
@@ -315,25 +296,28 @@ class SessionExecutor(PythonExecutor):
             self.put_file(file, code.encode())
         script = f'trap \'rm -f "./$0" "./$0.out"\' EXIT; {language.line}'
         done = self.exec(["sh", "-c", script, file], stdin=stdin, timeout=wall_seconds)
-        return done if done.error or not done.status else replace(done, error=_failed(done.status))
+        if done.error or not done.status:
+            return done
+        status = done.status
+        how = f"signal {-status}" if status < 0 else f"exit status {status}"
+        why = f"the program ended with {how}"
+        return replace(done, error=GuestError(kind=ErrorKind.EXCEPTION, type="ProgramFailed", message=why))
 
-    def _run(self, code: str, argv: tuple[str, ...], stdin: bytes, wall_seconds: float | None) -> Execution:
+    def _run(
+        self, code: str, argv: tuple[str, ...], stdin: str | bytes, wall_seconds: float | None
+    ) -> Execution:
         with self._in_use() as connection, self._traced(code, argv, wall_seconds) as trace:
-            record = self._record(wall_seconds)
+            record = RunRecord(self.limits, wall_seconds, self.on_output)
             connection.run(record, code, argv, stdin)
-            return _told(trace, self._ended(record, connection))
+            return self._ended(record, trace)
 
     @contextmanager
     def _traced(self, code: str, argv: tuple[str, ...], wall_seconds: float | None) -> Iterator[Span]:
-        limits: dict[str, object] = {f"limit.{name}": getattr(self.limits, name) for name in Limits.__slots__}
+        facts = {f"limit.{name}": getattr(self.limits, name) for name in Limits.__slots__}
         if wall_seconds is not None:
-            limits["limit.wall_seconds"] = wall_seconds
-        facts: dict[str, object] = {
-            "executor": type(self).__name__,
-            "program": argv[0] if argv else None,
-            "guard": self._guard,
-        }
-        with span("run_code", "", facts | limits) as trace:
+            facts["limit.wall_seconds"] = wall_seconds
+        facts |= {"executor": type(self).__name__, "program": argv[0] if argv else None, "guard": self._guard}
+        with span("run_code", "", facts) as trace:
             trace.tell("code", lambda: list(argv) or code)
             yield trace
 
@@ -353,9 +337,9 @@ class SessionExecutor(PythonExecutor):
             )
         async with self._aturn():
             with self._in_use() as connection, self._traced(code, (), wall_seconds) as trace:
-                record = self._record(wall_seconds)
-                await connection.arun(record, code, (), _as_bytes(stdin))
-                return _told(trace, self._ended(record, connection))
+                record = RunRecord(self.limits, wall_seconds, self.on_output)
+                await connection.arun(record, code, stdin)
+                return self._ended(record, trace)
 
     def _can_follow_on_loop(self) -> bool:
         has_readers = type(asyncio.get_running_loop()).__name__ != "ProactorEventLoop"  # Windows
@@ -377,21 +361,17 @@ class SessionExecutor(PythonExecutor):
         finally:
             connection.lock.release()
 
-    def _record(self, wall_seconds: float | None) -> RunRecord:
-        wall = self.limits.wall_seconds if wall_seconds is None else wall_seconds
-        return RunRecord(self.limits, wall, self.on_output)
-
-    def _ended(self, record: RunRecord, connection: WorkerConnection) -> Execution:
+    def _ended(self, record: RunRecord, trace: Span) -> Execution:
         if record.is_given_back and self._closed:
             raise ExecutorClosed("this executor was closed while it was in use")
-        return replace(record.execution(connection.tool_calls), files=self._files_of(record))
-
-    def _files_of(self, record: RunRecord) -> dict[str, GuestFile]:
-        return {
+        files = {
             name: GuestFile(name=name, size=size, pieces=partial(self.file_pieces, name, size))
             for name, size in record.files.items()
             if is_file_name(name)  # SECURITY: the guest says so, and can say anything
         }
+        done = record.execution(self._connection.tool_calls, files)
+        _tell(trace, done)
+        return done
 
     def interrupt(self) -> None:
         """Stop the run in progress, from any thread; a host tool on the caller's own thread ends first."""
@@ -436,7 +416,7 @@ class SessionExecutor(PythonExecutor):
             name: {"doc": functions[name].doc, "async": functions[name].is_async} for name in names
         }
         if tools:
-            _check_bound(connection.ask(lambda n: GrantTools(request=n, tools=tools), of_interpreter=True))
+            _bind(connection, partial(GrantTools, tools=tools))
 
     def send_variables(self, variables: Mapping[str, object]) -> None:
         """Set guest variables to copies; see `PythonExecutor.send_variables`."""
@@ -444,18 +424,11 @@ class SessionExecutor(PythonExecutor):
             if not isinstance(name, str) or not name.isidentifier():
                 raise ConfigurationError(f"a variable's name must be an identifier, not {name!r}")
         with self._in_use() as connection:
-            calls = connection.tool_calls
-            encoder = Encoder(ValueLimits(value_bytes=self.limits.value_bytes), calls.keep, calls.number)
             try:
-                tree = encoder.add(dict(variables))
+                tree, blobs = connection.tool_calls.encoded(dict(variables))
             except EncodeError as error:
                 raise ConfigurationError(f"the variables cannot cross: {error}") from error
-            blobs = encoder.blobs
-            _check_bound(
-                connection.ask(
-                    lambda n: SetVariables(request=n, values=tree, blobs=blobs), of_interpreter=True
-                )
-            )
+            _bind(connection, partial(SetVariables, values=tree, blobs=blobs))
 
     # ------------------------------------------------------------ files
 
@@ -467,11 +440,8 @@ class SessionExecutor(PythonExecutor):
             raise ConfigurationError(f"{name!r}: {file.size} bytes are more than the quota of {quota} bytes")
         offset = 0
         for piece in with_progress(file.pieces(PIECE_BYTES), name, file.size):
-            self._put_piece(name, offset, piece)
+            self._ask(partial(PutFile, name=name, offset=offset, blobs=(piece,)), name)
             offset += len(piece)
-
-    def _put_piece(self, name: str, offset: int, piece: bytes) -> None:
-        self._ask(lambda n: PutFile(request=n, name=name, offset=offset, blobs=(piece,)), name)
 
     def get_file(self, name: str) -> bytes:
         """Return a scratch file's bytes; see `PythonExecutor.get_file`."""
@@ -489,7 +459,12 @@ class SessionExecutor(PythonExecutor):
         check_file_name(name)
         offset, piece = 0, b""
         while offset == 0 or len(piece) == PIECE_BYTES:
-            piece = self._get_piece(name, offset)
+            answer = self._ask(partial(GetFile, name=name, offset=offset, size=PIECE_BYTES), name)
+            if not isinstance(answer, FileData) or [len(data) <= PIECE_BYTES for data in answer.blobs] != [
+                True
+            ]:
+                raise ProtocolViolation(f"an answer without the bytes of {name!r}")
+            piece = answer.blobs[0]
             offset += len(piece)
             # SECURITY: a worker that lies could go on for ever; who asks for all of it would hold all of it.
             if self.limits.disk_bytes is not None and offset > self.limits.disk_bytes:
@@ -500,18 +475,12 @@ class SessionExecutor(PythonExecutor):
             if not piece:
                 return
 
-    def _get_piece(self, name: str, offset: int) -> bytes:
-        answer = self._ask(lambda n: GetFile(request=n, name=name, offset=offset, size=PIECE_BYTES), name)
-        if not isinstance(answer, FileData) or len(answer.blobs) != 1 or len(answer.blobs[0]) > PIECE_BYTES:
-            raise ProtocolViolation(f"an answer without the bytes of {name!r}")
-        return answer.blobs[0]
-
     def list_files(self) -> dict[str, int]:
         """Return relative name → bytes; see `PythonExecutor.list_files`."""
-        answer = self._ask(lambda n: ListFiles(request=n), "")
+        answer = self._ask(ListFiles, "")
         return answer.files if isinstance(answer, FileList) else {}
 
-    def _ask(self, make: Callable[[int], Message], what: str) -> Message:
+    def _ask(self, make: Callable[..., Message], what: str) -> Message:
         """Return the answer, or raise what went wrong by whose fault it is. Tools may ask too, from their threads."""
         self._check_usable()
         answer = self._connection.ask(make)
@@ -530,7 +499,7 @@ class SessionExecutor(PythonExecutor):
         self._check_usable()
         if self._connection.lost is None:
             with self._in_use():
-                self._ask(lambda n: Reset(request=n), "reset")
+                self._ask(Reset, "reset")
             return
         old = self._connection
         with old.lock:
@@ -550,35 +519,21 @@ class SessionExecutor(PythonExecutor):
             return copy
 
     def _fork_worker(self) -> None:
-        answer = self._connection.ask(lambda n: Fork(request=n))
+        answer = self._connection.ask(Fork)
         if isinstance(answer, Failed):
             raise ExecutorUnavailable(f"the session cannot be forked: {answer.message:.2000}")
 
 
-def _told(trace: Span, done: Execution) -> Execution:
-    """Return what came of a run, after its span was told."""
-    used = done.usage
-    trace.note(
-        **{f"usage.{name}": getattr(used, name) for name in type(used).__slots__}, final=done.is_final_answer
-    )
-    trace.tell("stdout", lambda: done.stdout)
-    trace.tell("stderr", lambda: done.stderr)
-    trace.tell("value", lambda: done.value)
-    if done.error is not None:
-        error = done.error
+def _tell(trace: Span, done: Execution) -> None:
+    """Tell a run's span what came of it."""
+    used = {f"usage.{name}": getattr(done.usage, name) for name in Usage.__slots__}
+    trace.note(**used, final=done.is_final_answer)
+    for name in ("stdout", "stderr", "value"):
+        trace.tell(name, partial(getattr, done, name))
+    if (error := done.error) is not None:
         cause = error.cause.value if error.cause else None
         trace.note(error_kind=error.kind.value, cause=cause, rolled_back=error.rolled_back)
         trace.fail(error.type, error.message)
-    return done
-
-
-def _as_bytes(stdin: str | bytes) -> bytes:
-    return stdin.encode() if isinstance(stdin, str) else bytes(stdin)
-
-
-def _failed(status: int) -> GuestError:
-    how = f"signal {-status}" if status < 0 else f"exit status {status}"
-    return GuestError(kind=ErrorKind.EXCEPTION, type="ProgramFailed", message=f"the program ended with {how}")
 
 
 def _opened(cls: type[SessionExecutor], configuration: Mapping[str, object]) -> SessionExecutor:
@@ -599,7 +554,8 @@ def _hashable(value: object) -> Hashable:
     return value
 
 
-def _check_bound(answer: Message) -> None:
+def _bind(connection: WorkerConnection, make: Callable[..., Message]) -> None:
+    answer = connection.ask(make, of_interpreter=True)
     if isinstance(answer, Bound) and answer.problem:
         raise ConfigurationError(f"the worker could not set this: {answer.problem:.2000}")
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import cast
 
 from pinjra.core.errors import ProtocolViolation
 from pinjra.core.execution import Artifact, Cause, ErrorKind, Execution, GuestError, Stream, Usage
+from pinjra.core.guest_files import GuestFile
 from pinjra.core.limits import Limits
 from pinjra.core.safe_text import printable
 from pinjra.executors.base import OutputCallback
@@ -23,11 +25,7 @@ ARTIFACT_BYTES = 64 << 20  # of one run, when value_bytes is not limited
 TEXT_CHARS = 10_000  # an error's message
 TRACEBACK_CHARS = 100_000
 
-_LIMITS = frozenset(
-    {Cause.WALL, Cause.CPU, Cause.MEMORY, Cause.OPERATIONS, Cause.PROCESSES, Cause.DISK}
-    | {Cause.OUTPUT, Cause.VALUE, Cause.TOOL_CALLS}
-)  # fmt: skip
-_WORDS = {
+_OF_LIMITS = {
     Cause.WALL: "the run took longer than its time limit of {wall_seconds} s",
     Cause.CPU: "the run used up its processor time of {cpu_seconds} s",
     Cause.MEMORY: "the session went beyond its memory limit of {memory_bytes} bytes",
@@ -37,6 +35,9 @@ _WORDS = {
     Cause.OUTPUT: "the run printed far beyond its limit of {output_bytes} bytes",
     Cause.VALUE: "a value went beyond the limit of {value_bytes} bytes",
     Cause.TOOL_CALLS: "the run made more than {tool_calls} tool calls",
+}
+_WORDS = {
+    **_OF_LIMITS,
     Cause.INTERRUPT: "the run was interrupted",
     Cause.SECCOMP: "the kernel refused a system call and ended the interpreter",
     Cause.PROTOCOL: "the interpreter sent what the protocol does not allow and was ended",
@@ -47,13 +48,12 @@ class RunRecord:
     """One run as seen from the host.
 
     Args:
-        limits: With `wall_seconds` as it is for this run.
+        wall_seconds: Of this run; None for those of `limits`.
         on_output: Sees output as it comes.
     """
 
     def __init__(self, limits: Limits, wall_seconds: float | None, on_output: OutputCallback | None) -> None:
-        self._limits = limits
-        self._wall = wall_seconds
+        self._limits = limits if wall_seconds is None else replace(limits, wall_seconds=wall_seconds)
         self.clock = ToolClock()
         self.host_time = HostTime(limits.cpu_seconds)
         self._on_output = on_output
@@ -76,9 +76,10 @@ class RunRecord:
 
     def wall_deadline(self) -> float | None:
         """Return when the run's time is over, as of now; None while a tool has the time, or without a limit."""
-        if self._wall is None or self.clock.is_running:
+        wall_seconds = self._limits.wall_seconds
+        if wall_seconds is None or self.clock.is_running:
             return None
-        return self._started + self._wall + self.clock.seconds
+        return self._started + wall_seconds + self.clock.seconds
 
     # ------------------------------------------------------------ messages
 
@@ -124,7 +125,7 @@ class RunRecord:
 
     # ------------------------------------------------------------ result
 
-    def execution(self, tool_calls: ToolCalls) -> Execution:
+    def execution(self, tool_calls: ToolCalls, files: Mapping[str, GuestFile]) -> Execution:
         """Return what came of the run, once it is over.
 
         Raises:
@@ -134,17 +135,13 @@ class RunRecord:
         value: object = None
         error: GuestError | None = None
         notes: tuple[str, ...] = ()
-        is_final = False
-        if isinstance(ended, Finished):
-            notes, is_final = ended.notes, ended.is_final and ended.error is None
-            if ended.error is not None:
-                error = self._guest_error(ended.error)
-            else:
-                value = Decoder(ended.blobs, tool_calls.resolve).take(ended.value)
-        elif ended is not None:
+        if not isinstance(ended, Finished):
             error = self._lost_error(ended)
-        elif self.is_given_back:
-            error = self._unconfirmed_error(self.kill_cause or Cause.HOST)
+        elif ended.error is not None:
+            notes, error = ended.notes, self._guest_error(ended.error)
+        else:
+            notes, value = ended.notes, Decoder(ended.blobs, tool_calls.resolve).take(ended.value)
+        where = [f"all that was printed is in the file {name!r}" for name in self._printed]
         return Execution(
             value=value,
             stdout=self._output.text("stdout"),
@@ -152,12 +149,10 @@ class RunRecord:
             error=error,
             artifacts=tuple(self._artifacts),
             usage=self._usage(ended, tool_calls.calls),
-            is_final_answer=is_final,
-            notes=tuple(_text(note, 1000) for note in (*notes[:100], *self._where_the_rest_is())),
+            is_final_answer=isinstance(ended, Finished) and ended.is_final and error is None,
+            notes=tuple(_text(note, 1000) for note in (*notes[:100], *where)),
+            files=files,
         )
-
-    def _where_the_rest_is(self) -> list[str]:
-        return [f"all that was printed is in the file {name!r}" for name in self._printed]
 
     def _usage(self, ended: Finished | Lost | None, tool_calls: int) -> Usage:
         return Usage(
@@ -170,29 +165,25 @@ class RunRecord:
             tool_calls=tool_calls,
         )
 
-    def _lost_error(self, message: Lost) -> GuestError:
-        try:
-            cause = self.kill_cause or Cause(message.cause)
-        except ValueError:
-            raise ProtocolViolation(f"unknown cause {message.cause[:60]!r}") from None
-        detail = f" ({_text(message.detail, 500)})" if message.detail else ""
-        error = self._ended_error(cause, detail + "; " + (_ROLLED if message.rolled_back else _EMPTY))
-        return replace(error, rolled_back=message.rolled_back, state_lost=not message.rolled_back)
-
-    def _unconfirmed_error(self, cause: Cause) -> GuestError:
-        """Return the error of a run whose worker has not confirmed yet that it has ended."""
-        return self._ended_error(cause, "; " + _RECOVERING)
-
-    def _ended_error(self, cause: Cause, rest: str) -> GuestError:
-        values = {name: getattr(self._limits, name) for name in Limits.__slots__} | {
-            "wall_seconds": self._wall
-        }
-        kind = ErrorKind.LIMIT if cause in _LIMITS else ErrorKind.CRASHED
+    def _lost_error(self, ended: Lost | None) -> GuestError:
+        """Return the error of a run whose interpreter was ended; None: the worker has not confirmed it yet."""
+        cause, detail, state = self.kill_cause or Cause.HOST, "", _RECOVERING
+        if ended is not None:
+            try:
+                cause = self.kill_cause or Cause(ended.cause)
+            except ValueError:
+                raise ProtocolViolation(f"unknown cause {ended.cause[:60]!r}") from None
+            detail = f" ({_text(ended.detail, 500)})" if ended.detail else ""
+            state = _ROLLED if ended.rolled_back else _EMPTY
+        limits = {name: getattr(self._limits, name) for name in Limits.__slots__}
+        kind = ErrorKind.LIMIT if cause in _OF_LIMITS else ErrorKind.CRASHED
         return GuestError(
             kind=ErrorKind.INTERRUPTED if cause is Cause.INTERRUPT else kind,
             type=_TYPES.get(cause, "InterpreterDied" if kind is ErrorKind.CRASHED else "LimitReached"),
-            message=_WORDS.get(cause, "the interpreter died").format(**values) + rest,
+            message=f"{_WORDS.get(cause, 'the interpreter died').format(**limits)}{detail}; {state}",
             cause=cause,
+            rolled_back=ended is not None and ended.rolled_back,
+            state_lost=ended is not None and not ended.rolled_back,
         )
 
     def _guest_error(self, fields: dict[str, str | int | bool | None]) -> GuestError:
@@ -203,7 +194,6 @@ class RunRecord:
         except ValueError as error:
             raise ProtocolViolation(f"an error that is none: {error}") from None
         line = fields.get("line")
-        hint = fields.get("hint")
         if self.is_interrupted and kind is ErrorKind.EXCEPTION and fields.get("type") == "KeyboardInterrupt":
             kind, cause = ErrorKind.INTERRUPTED, Cause.INTERRUPT
         return GuestError(
@@ -213,7 +203,7 @@ class RunRecord:
             line=line if type(line) is int else None,
             source_line=_text(fields.get("source_line"), 1000) or None,
             traceback=_text(fields.get("traceback"), TRACEBACK_CHARS),
-            hint=_text(hint, TEXT_CHARS) or None,
+            hint=_text(fields.get("hint"), TEXT_CHARS) or None,
             cause=cause,
         )
 
@@ -221,7 +211,7 @@ class RunRecord:
 _TYPES = {Cause.WALL: "TimeoutError", Cause.MEMORY: "MemoryError", Cause.INTERRUPT: "KeyboardInterrupt"}
 _ROLLED = "the variables are again as they were before this step, files that it wrote are still there"
 _RECOVERING = "the worker is still ending it: the session's next use waits for that, and fails if the variables are lost"
-_EMPTY = "the session's variables are lost; it goes on empty"
+_EMPTY = "the session's variables are lost; it goes on empty, with the files that list_files() names"
 
 
 def _text(value: object, most: int) -> str:

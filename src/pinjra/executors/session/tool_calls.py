@@ -14,9 +14,9 @@ import contextvars
 import threading
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from functools import partial
 from types import MethodType
 from typing import cast
 
@@ -25,7 +25,7 @@ from pinjra.core.errors import ProtocolViolation, ToolRefused
 from pinjra.core.limits import Limits
 from pinjra.core.safe_text import printable
 from pinjra.core.values import Opaque, drained
-from pinjra.wire.messages import Answer, Call
+from pinjra.wire.messages import Answer, Call, Value
 from pinjra.wire.values.codec import Decoder, EncodeError, Encoder, ValueLimits, type_name
 
 __all__ = ["HostTime", "TooManyCalls", "ToolCalls", "ToolClock"]
@@ -106,16 +106,17 @@ class HostTime:
 
 @dataclass(eq=False, slots=True)
 class _Open:
-    """A call on a thread of its own."""
+    """A call that has begun."""
 
-    call: int
+    number: int
     function: HostFunction
-    arguments: tuple[tuple[object, ...], dict[str, object]]
-    context: contextvars.Context
+    args: tuple[object, ...]
+    kwargs: dict[str, object]
     clock: ToolClock
-    deadline: float | None
-    turn: Turn | None  # which queue it waits in; None where the function is concurrent
     loop: asyncio.AbstractEventLoop | None
+    turn: Turn | None  # which queue it waits in; None where the function is concurrent
+    context: contextvars.Context = field(default_factory=contextvars.copy_context)
+    deadline: float | None = None
     cancel: Callable[[], object] | None = None
     lock: threading.Lock = field(default_factory=threading.Lock)
     is_answered: bool = False
@@ -125,20 +126,30 @@ class _Open:
         """Whether it runs on the event loop itself."""
         return self.loop is not None and (self.function.is_async or self.function.on_loop is not None)
 
+    def result(self) -> object:
+        """Return what the function returns, of an async one a coroutine."""
+        return self.function.function(*self.args, **self.kwargs)
+
+    async def awaited(self) -> object:
+        """Return what the function gives in the end, on the event loop that this is awaited on; `cancel` ends it."""
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        if task is not None:
+            self.cancel = lambda: loop.call_soon_threadsafe(task.cancel)
+        call = (self.function.on_loop if self.loop is not None else None) or self.function.function
+        return await cast("Awaitable[object]", call(*self.args, **self.kwargs))
+
 
 class ToolCalls:
     """Runs the calls of one session.
 
     Args:
         limits: `tool_calls` of a run and `value_bytes` of an answer are held.
-
-    `answer` is set by the owner: it sends an answer, from any thread, and drops it when its call is no longer open.
+        answer: Sends an answer, from any thread, and drops it when its call is no longer open.
     """
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, answer: Callable[[Answer], None]) -> None:
         self._limits = limits
-        self.answer: Callable[[Answer], None] = lambda _answer: None
-        self._values = ValueLimits(value_bytes=limits.value_bytes)
+        self._answer = answer
         self.functions: dict[str, HostFunction] = {}
         self.clock = ToolClock()
         self.host_time = HostTime(None)
@@ -185,26 +196,32 @@ class ToolCalls:
         self.calls += 1
         if self._limits.tool_calls is not None and self.calls > self._limits.tool_calls:
             raise TooManyCalls
-        arguments = self._arguments(message)
+        args, kwargs = self._arguments(message)
         granted = self.functions.get(message.name)
         tool, function = (granted, granted) if granted else self._method(message.name)
         if tool is None or function is None:
-            self._fail(message.call, "NameError", f"there is no tool {message.name[:100]!r}")
+            self._answer(_failure(message.call, "NameError", f"there is no tool {message.name[:100]!r}"))
             return
         if function.check is not None:
             try:
-                function.check(*arguments)
+                function.check(args, kwargs)
             except ToolRefused as error:
-                self._fail(message.call, "TypeError", str(error))
+                self._answer(_failure(message.call, "TypeError", str(error)))
                 return
-        # SECURITY: `message.concurrent` is the guest's word and not asked: a plain tool is written for one call at a time.
-        is_apart = function.is_concurrent or function.is_async or function.seconds is not None
         # SECURITY: methods of what a tool has returned wait for that tool's turn: one object has many handles.
         turn = None if function.is_concurrent else _turn(tool)
-        if is_apart or self.loop is not None or turn in self._turns:
-            self._start(message.call, function, arguments, turn)
-        else:
-            self._inline(message.call, function, arguments)
+        each = _Open(message.call, function, args, kwargs, self.clock, self.loop, turn)
+        each.clock.enter()
+        # SECURITY: `message.concurrent` is the guest's word and not asked: a plain tool is written for one call at a time.
+        is_apart = function.is_concurrent or function.is_async or function.seconds is not None
+        if is_apart or self.loop is not None or each.turn in self._turns:
+            self._start(each)
+            return
+        try:
+            answer = self._outcome(each, each.result)
+        finally:
+            each.clock.leave()
+        self._answer(answer)
 
     def _method(self, name: str) -> tuple[HostFunction | None, HostFunction | None]:
         """Return the tool whose result "handle.name" is a method of, and the method, where the tool is granted and allows it."""
@@ -225,64 +242,36 @@ class ToolCalls:
             raise ProtocolViolation(f"call {message.call} has an argument whose name is no text")
         return tuple(cast("list[object]", args)), kwargs
 
-    # ------------------------------------------------------------ on the caller's thread
-
-    def _inline(
-        self, call: int, function: HostFunction, arguments: tuple[tuple[object, ...], dict[str, object]]
-    ) -> None:
-        clock = self.clock
-        clock.enter()
-        try:
-            answer = self._outcome(call, function, lambda: function.function(*arguments[0], **arguments[1]))
-        finally:
-            clock.leave()
-        self.answer(answer)
-
-    def _outcome(self, call: int, function: HostFunction, action: Callable[[], object]) -> Answer:
+    def _outcome(self, each: _Open, action: Callable[[], object]) -> Answer:
         """Return the answer that says what came of `action`."""
         host_time = self.host_time
         began = host_time.now()
         try:
             result = drained(action())
         except (Exception, asyncio.CancelledError) as error:
-            # SECURITY: type and message only; the traceback, its frames and chained errors stay on the host.
-            return _failure(call, type(error).__name__, _message(error))
+            return _raised(each, error)
         finally:
             host_time.leave_out(began)
         try:
-            encoder = Encoder(self._values, self.keep, self.number)
-            tree = encoder.add(self._with_methods(function, result))
-            return Answer(call=call, value=tree, blobs=encoder.blobs)
-        except EncodeError as error:
-            return _failure(call, "ValueError", f"the answer of {function.name} is too large: {error}")
-        except Exception as error:  # a result of somebody's library that cannot be read
-            return _failure(
-                call, "ValueError", f"the answer of {function.name} cannot cross: {_message(error)}"
-            )
-
-    def _fail(self, call: int, kind: str, message: str) -> None:
-        self.answer(_failure(call, kind, message))
+            tree, blobs = self.encoded(self._with_methods(each.function, result))
+            return Answer(call=each.number, value=tree, blobs=blobs)
+        except Exception as error:  # also of a result of somebody's library that cannot be read
+            why = "is too large" if isinstance(error, EncodeError) else "cannot cross"
+            said = f"the answer of {each.function.name} {why}: {_message(error)}"
+            return _failure(each.number, "ValueError", said)
 
     # ------------------------------------------------------------ on threads
 
-    def _start(
-        self,
-        call: int,
-        function: HostFunction,
-        arguments: tuple[tuple[object, ...], dict[str, object]],
-        turn: Turn | None,
-    ) -> None:
-        deadline = None if function.seconds is None else time.monotonic() + function.seconds
-        context = contextvars.copy_context()
-        each = _Open(call, function, arguments, context, self.clock, deadline, turn, self.loop)
-        each.clock.enter()
+    def _start(self, each: _Open) -> None:
+        if each.function.seconds is not None:
+            each.deadline = time.monotonic() + each.function.seconds
         with self._lock:
             self._open.add(each)
-            if turn is not None:
-                if turn in self._turns:
-                    self._turns[turn].append(each)
+            if each.turn is not None:
+                if each.turn in self._turns:
+                    self._turns[each.turn].append(each)
                     return
-                self._turns[turn] = deque()
+                self._turns[each.turn] = deque()
             if self._threads >= MOST_THREADS:
                 self._backlog.append(each)
                 return
@@ -296,27 +285,20 @@ class ToolCalls:
             if loop is None:
                 threading.Thread(target=self._work, args=(each,), name="pinjra-tool", daemon=True).start()
             elif each.is_task:
-                loop.call_soon_threadsafe(self._begin_task, loop, each)
+                loop.call_soon_threadsafe(lambda: loop.create_task(self._await(each), context=each.context))
             else:
                 loop.call_soon_threadsafe(loop.run_in_executor, None, self._work, each)
         except RuntimeError:  # the loop was closed: its runs are over, and nobody waits for an answer
             self._finish(each, None)
 
-    def _begin_task(self, loop: asyncio.AbstractEventLoop, each: _Open) -> None:
-        task = loop.create_task(self._await(each), context=each.context)
-        each.cancel = lambda: loop.call_soon_threadsafe(task.cancel)
-
     async def _await(self, each: _Open) -> None:
         if not each.is_answered:
-            args, kwargs = each.arguments
-            action: Callable[[], object]
             try:
-                call = each.function.on_loop or each.function.function
-                result = await cast("Awaitable[object]", call(*args, **kwargs))
-                action = lambda: result  # noqa: E731
+                result = await each.awaited()
+                answer = self._outcome(each, lambda: result)
             except BaseException as error:  # told as the function's
-                action = partial(_raise, error)
-            self._finish(each, self._outcome(each.call, each.function, action))
+                answer = _raised(each, error)
+            self._finish(each, answer)
         following = self._next(each)
         if following is not None:
             self._launch(following)
@@ -331,12 +313,13 @@ class ToolCalls:
             self._launch(each)
 
     def _carried_out(self, each: _Open) -> Answer:
+        action = (lambda: asyncio.run(each.awaited())) if each.function.is_async else each.result
         try:
-            return each.context.run(self._outcome, each.call, each.function, self._action(each))
+            return each.context.run(self._outcome, each, action)
         except (
             BaseException
         ) as error:  # a tool's SystemExit ends neither this thread nor the wait for its turn
-            return _failure(each.call, type(error).__name__, _message(error))
+            return _raised(each, error)
 
     def _next(self, done: _Open) -> _Open | None:
         """Return the call that this thread carries out after `done`: one that waits for the same function, or any."""
@@ -350,19 +333,6 @@ class ToolCalls:
             self._threads -= 1
             return None
 
-    def _action(self, each: _Open) -> Callable[[], object]:
-        args, kwargs = each.arguments
-        if not each.function.is_async:
-            return lambda: each.function.function(*args, **kwargs)
-
-        async def awaited() -> object:
-            loop, task = asyncio.get_running_loop(), asyncio.current_task()
-            if task is not None:
-                each.cancel = lambda: loop.call_soon_threadsafe(task.cancel)
-            return await cast("Awaitable[object]", each.function.function(*args, **kwargs))
-
-        return lambda: asyncio.run(awaited())
-
     def _finish(self, each: _Open, answer: Answer | None) -> None:
         with each.lock:
             if each.is_answered:
@@ -371,20 +341,15 @@ class ToolCalls:
         with self._lock:
             self._open.discard(each)
         each.clock.leave()
-        if answer is None:
-            return
-        try:
-            self.answer(answer)
-        except Exception:  # noqa: S110  the session ended meanwhile; its own thread says so
-            pass
+        if answer is not None:
+            with suppress(Exception):  # the session ended meanwhile; its own thread says so
+                self._answer(answer)
 
     def _give_up(self, each: _Open, answer: Answer | None) -> None:
         self._finish(each, answer)
         if each.cancel is not None:
-            try:
+            with suppress(RuntimeError):  # its loop is closed already
                 each.cancel()
-            except RuntimeError:  # its loop is closed already
-                pass
 
     def next_deadline(self) -> float | None:
         """Return when the next open call runs out of its own time."""
@@ -401,9 +366,18 @@ class ToolCalls:
             late = [each for each in self._open if each.deadline is not None and each.deadline <= now]
         for each in late:
             why = f"{each.function.name} took longer than {each.function.seconds} s"
-            self._give_up(each, _failure(each.call, "TimeoutError", why))
+            self._give_up(each, _failure(each.number, "TimeoutError", why))
 
-    # ------------------------------------------------------------ objects that stay here
+    # ------------------------------------------------------------ values, and objects that stay here
+
+    def encoded(self, value: object) -> tuple[Value, tuple[bytes, ...]]:
+        """Return a value as a message carries it.
+
+        Raises:
+            EncodeError: It is more than `Limits.value_bytes`.
+        """
+        encoder = Encoder(ValueLimits(value_bytes=self._limits.value_bytes), self.keep, self.number)
+        return encoder.add(value), encoder.blobs
 
     def keep(self, value: object) -> Opaque:
         """Keep an object that cannot cross, and return what stands for it."""
@@ -421,10 +395,8 @@ class ToolCalls:
             return result
         kept = self.keep(result)
         with self._lock:
-            roots = (
-                root for root, own in self._methods.values() if any(each is function for each in own.values())
-            )
             # Of a method's result: that method's tool.
+            roots = (root for root, own in self._methods.values() if _has(own.values(), function))
             self._methods[kept.handle] = (next(roots, function), methods)
         return replace(kept, methods=tuple(methods))
 
@@ -473,16 +445,18 @@ def _turn(tool: HostFunction) -> Turn:
     return (id(function),)
 
 
-def _raise(error: BaseException) -> object:
-    raise error
+def _has(functions: Iterable[HostFunction], wanted: HostFunction) -> bool:
+    return any(each is wanted for each in functions)
+
+
+def _raised(each: _Open, error: BaseException) -> Answer:
+    # SECURITY: type and message only; the traceback, its frames and chained errors stay on the host.
+    return _failure(each.number, type(error).__name__, _message(error))
 
 
 def _failure(call: int, kind: str, message: str) -> Answer:
-    return Answer(
-        call=call,
-        error_type=printable(kind[:200])[:200] or "Exception",
-        error_message=message[:MESSAGE_CHARS],
-    )
+    error_type = printable(kind[:200])[:200] or "Exception"
+    return Answer(call=call, error_type=error_type, error_message=message[:MESSAGE_CHARS])
 
 
 def _message(error: BaseException) -> str:

@@ -22,13 +22,9 @@ class UploadingExecutor(SessionExecutor):
 
     ACCESS: ClassVar[Mapping[str, str]] = {**SessionExecutor.ACCESS, "mounts": UPLOADED}
 
-    def _start(
-        self,
-        open_transport: Callable[[], Transport],
-        functions: Mapping[str, Callable[..., object]] | None = None,
-    ) -> None:
+    def _start(self, open_transport: Callable[[], Transport]) -> None:
         files = dict(self._files())  # read, and refused, before anything is started
-        super()._start(open_transport, functions)
+        super()._start(open_transport)
         self._upload(files)
 
     def reset(self) -> None:
