@@ -79,11 +79,7 @@ def _noted(note: Path) -> Layer | None:
 
 
 def _checked(text: str) -> str:
-    """Return a requirement as it is written best.
-
-    Raises:
-        ConfigurationError: It is none, or names a place instead of a version.
-    """
+    """Return a requirement as it is written best; raise `ConfigurationError` where it is none, or names a place."""
     from packaging.requirements import InvalidRequirement, Requirement
 
     try:

@@ -188,11 +188,7 @@ def _layers(executor: SessionExecutor) -> tuple[str, ...]:
 
 
 def open_box(executor: SessionExecutor, config: Config, gateway: Gateway | None = None) -> JailTransport:
-    """Return the stream to a new confined process.
-
-    Raises:
-        JailUnavailable, ConfigurationError, StartupFailed: As `zygote_for`.
-    """
+    """Return the stream to a new confined process; raise as `zygote_for`."""
     zygote = zygote_for(config)  # another one when that died or this process was forked
     executor._scratch = zygote.scratch
     executor._links = tuple(
@@ -341,11 +337,7 @@ class JailTransport:
         self._has_left = False
 
     def read(self, timeout_seconds: float | None) -> bytes:
-        """Return the next bytes; b"" when the session is dead or closed.
-
-        Raises:
-            TimeoutError: Nothing came in time.
-        """
+        """Return the next bytes; see `Transport.read`."""
         with self._reading:
             if self._is_closed:
                 return b""
@@ -362,11 +354,7 @@ class JailTransport:
         return self._stream.fileno()
 
     def write(self, data: bytes) -> None:
-        """Send all of `data`.
-
-        Raises:
-            BackendError: The session is dead.
-        """
+        """Send all of `data`; see `Transport.write`."""
         rest = memoryview(data)
         while rest:
             try:
@@ -455,11 +443,7 @@ class JailTransport:
 
 
 def _wait(poll: select.poll, timeout_seconds: float | None) -> None:
-    """Return when the stream is ready or has ended.
-
-    Raises:
-        TimeoutError: Neither, in time.
-    """
+    """Return when the stream is ready or has ended; raise `TimeoutError` when neither, in time."""
     if not poll.poll(None if timeout_seconds is None else max(timeout_seconds, 0.0) * 1000):
         raise TimeoutError("the session's stream is not ready in time")
 

@@ -13,7 +13,7 @@ from typing import ClassVar, Unpack
 
 from pinjra.core.errors import BackendError, ConfigurationError, ExecutorUnavailable, StartupFailed
 from pinjra.core.limits import Limits
-from pinjra.executors.guarantees import Guarantees
+from pinjra.executors.guarantees import Guarantees, of_worker
 from pinjra.executors.options import SessionOptions
 from pinjra.executors.pipes import SubprocessTransport, worker_command
 from pinjra.executors.session.executor import Patience, SessionExecutor
@@ -132,16 +132,9 @@ class LocalPythonExecutor(SessionExecutor):
             from pinjra.executors.jail import guarantees_of
 
             return guarantees_of(self)
-        return Guarantees(
-            boundary="none",
-            isolation=("process", "language guard", "audit hook"),
-            memory="RLIMIT_DATA of each process" if sys.platform != "win32" else "",
-            wall="host timer, kill",
-            cpu="supervisor",
-            operations="guard",
-            network="audit hook",
-            disk="supervisor",
-            files="audit hook: the scratch folder",
-            rollback="forked checkpoint" if has_rollback else "",
-            missing=(f"isolation: the kernel confines nothing here: {self._unconfined}", *self.hello.missing),
-        )
+        why = f"isolation: the kernel confines nothing here: {self._unconfined}"
+        isolation = ("process", "language guard", "audit hook")
+        found = of_worker("none", *isolation, has_guard=True, network="audit hook", processes="")
+        rollback = found.rollback if has_rollback else ""
+        files = "audit hook: the scratch folder"
+        return replace(found, files=files, rollback=rollback, missing=(why, *self.hello.missing))

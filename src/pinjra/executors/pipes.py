@@ -10,9 +10,10 @@ import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from pinjra.core.errors import BackendError, StartupFailed
-from pinjra.executors.guarantees import Guarantees
+from pinjra.executors.guarantees import Guarantees, of_worker
 from pinjra.executors.session.executor import SessionExecutor
 from pinjra.executors.session.transport import Transport
 from pinjra.jail.paths import PACKAGE
@@ -212,14 +213,6 @@ class SubprocessExecutor(SessionExecutor):
     def guarantees(self) -> Guarantees:
         """What holds without the kernel's help."""
         has_rollback = self._rollback and "rollback" in self.hello.capabilities
-        return Guarantees(
-            boundary="none",
-            isolation=("process",),
-            wall="host timer, kill",
-            cpu="supervisor",
-            operations="guard" if self._guard else "",
-            disk="supervisor" if self.limits.disk_bytes else "",
-            rollback="forked checkpoint" if has_rollback else "",
-            files="scratch folder",
-            missing=("isolation: the process has all rights of this user",),
-        )
+        found = of_worker("none", "process", has_guard=self._guard, memory="", processes="")
+        missing = ("isolation: the process has all rights of this user",)
+        return replace(found, rollback=found.rollback if has_rollback else "", missing=missing)

@@ -269,11 +269,7 @@ class Doorway:
                 self._note(visit.close())
 
     def _check_room(self) -> None:
-        """Return when one more connection, which is counted already, may go on.
-
-        Raises:
-            Refused: There are too many.
-        """
+        """Raise `Refused` when there are too many connections, this one counted."""
         with self._lock:
             if self._is_closed:
                 raise Refused("the box is closed")
@@ -281,11 +277,7 @@ class Doorway:
                 raise Refused(f"more than {self.gateway.quota.connections} connections at one time")
 
     def count(self, size: int) -> None:
-        """Count bytes.
-
-        Raises:
-            Refused: That were too many.
-        """
+        """Count bytes; raise `Refused` when they are too many."""
         with self._lock:
             self._bytes += size
             if self._bytes > self.gateway.quota.total_bytes:
@@ -383,11 +375,7 @@ class _Visit:
             self._both_ways(guest, server)
 
     def _greeting(self, guest: socket.socket) -> bytes:
-        """Return the client's TLS greeting, once it names the host that the connection is for.
-
-        Raises:
-            Refused: It names another: one that the same machine serves and that nobody allowed.
-        """
+        """Return the client's TLS greeting; raise `Refused` where it names another host, which the same machine may serve."""
         greeting, name = b"", None
         while name is None:
             piece = guest.recv(_READ_BYTES)
@@ -402,11 +390,7 @@ class _Visit:
         return greeting
 
     def _connect(self) -> socket.socket:
-        """Return a connection to the host, by an address that was checked.
-
-        Raises:
-            Refused, OSError: It is not allowed, or not to be had.
-        """
+        """Return a connection to the host, by an address that was checked."""
         failure: OSError | None = None
         for address in self._gateway.rules.resolve(self._host, self._port):
             try:

@@ -121,11 +121,7 @@ def relay_requests(
 
 
 def _check(request: h11.Request, host: str, port: int) -> None:
-    """Raise unless a request is for the host that the connection goes to.
-
-    Raises:
-        Refused: It is for another, or its method is none of a client's.
-    """
+    """Raise `Refused` where a request is for another host than the connection's, or its method is none of a client's."""
     named = [value.decode("latin-1").lower() for name, value in request.headers if name == b"host"]
     # SECURITY: a server that has several names chooses by this header; the secret is for the one name
     if len(named) != 1 or named[0] not in (host, f"{host}:{port}"):
@@ -173,10 +169,8 @@ def _pass_answer(ours: _Side, server: _Side, secret: Headers, count: Count) -> b
             continue  # 100: the guest was told already
         if isinstance(event, h11.Response):
             headers = [(name, masks.whole(value)) for name, value in event.headers]
-            count(
-                0,
-                ours.send(h11.Response(status_code=event.status_code, headers=headers, reason=event.reason)),
-            )
+            answer = h11.Response(status_code=event.status_code, headers=headers, reason=event.reason)
+            count(0, ours.send(answer))
         elif isinstance(event, h11.Data):
             for piece in masks.pieces(bytes(event.data)):
                 count(0, ours.send(h11.Data(data=piece)))

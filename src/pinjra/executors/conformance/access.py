@@ -141,11 +141,6 @@ def a_package_is_there_without_being_authorised(executor: PythonExecutor) -> Non
 
 
 def _access(executor: PythonExecutor) -> Mapping[str, str]:
-    """Return what the executor says that it has.
-
-    Raises:
-        NotHere: It is of a kind that says nothing.
-    """
     found = getattr(executor, "ACCESS", None)
     if not isinstance(found, Mapping):
         raise NotHere("this executor knows none of these parameters")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from types import ModuleType
 from typing import Any
 
-from pinjra.core.execution import Execution
 from pinjra.executors.base import PythonExecutor
 from pinjra.executors.conformance.suite import CheckFailed, NotHere, check, expect, value_of
 
@@ -16,13 +15,13 @@ BYTES = 4 << 20
 def arrays_cross_both_ways(executor: PythonExecutor) -> None:
     np = _library("numpy")
     executor.send_variables({"a": np.arange(6, dtype="int32").reshape(2, 3)})
-    got = _with_library(executor, "import numpy as np\n(a * 2).astype('float64')").value
+    got = _with_library(executor, "import numpy as np\n(a * 2).astype('float64')")
     if not isinstance(got, np.ndarray) or got.dtype != np.float64 or got.tolist() != [[0, 2, 4], [6, 8, 10]]:
         raise CheckFailed(f"got {got!r}")
     executor.send_tools({"double": lambda a: a * 2})
     again = _with_library(
         executor, "b = double(np.arange(3, dtype='int64'))\n(type(b).__name__, b.tolist(), double(b))"
-    ).value
+    )
     expect(str(again), str(("ndarray", [0, 2, 4], np.array([0, 4, 8]))))
 
 
@@ -33,7 +32,7 @@ def tables_cross_both_ways(executor: PythonExecutor) -> None:
         {"n": [1, 2, 3], "name": ["a", None, "ü"], "when": pd.to_datetime(["2024-02-29"] * 3)}
     )
     executor.send_variables({"frame": frame})
-    got = _with_library(executor, "import pandas as pd\nframe['n'] = frame['n'] * 10\n{'of': [frame]}").value
+    got = _with_library(executor, "import pandas as pd\nframe['n'] = frame['n'] * 10\n{'of': [frame]}")
     wanted = frame.assign(n=[10, 20, 30])
     if not isinstance(got, dict) or not isinstance(got["of"][0], pd.DataFrame):
         raise CheckFailed(f"got {got!r:.500}")
@@ -47,7 +46,7 @@ def tables_cross_both_ways(executor: PythonExecutor) -> None:
 
     executor.send_tools({"take": take})
     code = "one = take(pd.DataFrame({'x': [1.5, 2.5]}))\n(type(one).__name__, one.to_dict())"
-    expect(_with_library(executor, code).value, ("DataFrame", {"x": {0: 1.5}}))
+    expect(_with_library(executor, code), ("DataFrame", {"x": {0: 1.5}}))
     expect([type(s) for s in seen], [pd.DataFrame])
 
 
@@ -58,7 +57,7 @@ def images_cross_both_ways(executor: PythonExecutor) -> None:
 
     executor.send_variables({"picture": Image.new("RGB", (3, 2), (255, 0, 0))})
     code = "from PIL import Image\npicture.putpixel((0, 0), (0, 0, 255))\npicture"
-    got = _with_library(executor, code).value
+    got = _with_library(executor, code)
     if not isinstance(got, Image.Image):
         raise CheckFailed(f"got {got!r:.500}")
     expect((got.size, got.getpixel((0, 0)), got.getpixel((2, 1))), ((3, 2), (0, 0, 255), (255, 0, 0)))
@@ -90,11 +89,6 @@ def nested_values_cross_both_ways(executor: PythonExecutor) -> None:
 
 
 def _library(name: str) -> ModuleType:
-    """Return the host's module.
-
-    Raises:
-        NotHere: It has none.
-    """
     import importlib
 
     try:
@@ -103,15 +97,10 @@ def _library(name: str) -> ModuleType:
         raise NotHere(f"the host's Python has no {name.partition('.')[0]}") from None
 
 
-def _with_library(executor: PythonExecutor, code: str) -> Execution:
-    """Return a run that must succeed, where the guest's Python has what it imports.
-
-    Raises:
-        NotHere: It has not.
-    """
+def _with_library(executor: PythonExecutor, code: str) -> Any:
+    """Return a run that must succeed, where the guest's Python has what it imports."""
     done = executor.run(code)
     if done.error is not None and done.error.type in ("ModuleNotFoundError", "ImportError"):
         raise NotHere(f"in the sandbox: {done.error.message:.200}")
-    if done.error is not None:
-        raise CheckFailed(f"{code!r:.200} failed: {done.error}")
-    return done
+    expect(done.error, None, code)
+    return done.value

@@ -85,11 +85,6 @@ def _long(data: bytes) -> str:
 
 
 def _session(executor: PythonExecutor) -> SessionExecutor:
-    """Return an executor whose worker can be replaced by a liar.
-
-    Raises:
-        NotHere: It has none.
-    """
     session = _stream(executor)
     if any(base.__name__ == "WasmExecutor" for base in type(session).__mro__):
         raise NotHere("the supervisor of WebAssembly is a part of the host")

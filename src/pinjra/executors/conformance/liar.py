@@ -10,25 +10,9 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import NoReturn
 
+from pinjra.wire import messages as wire
 from pinjra.wire.connection import GuestConnection, Relay, SupervisorConnection
 from pinjra.wire.frames import LINE_BYTES
-from pinjra.wire.messages import (
-    PROTOCOL,
-    Answer,
-    Bound,
-    Call,
-    Close,
-    Execute,
-    Finished,
-    GrantTools,
-    Hello,
-    Init,
-    Kill,
-    Lost,
-    Message,
-    Output,
-    Started,
-)
 
 __all__ = ["HARMLESS", "LIES", "main", "serve"]
 
@@ -56,17 +40,21 @@ class Liar:
         """Return the next frame, of whatever text."""
         return self.host._stream.number(lane, (text + b"\n", b""))
 
-    def say(self, message: Message) -> None:
+    def say(self, message: wire.Message) -> None:
         """Say something as the interpreter."""
         self.raw(b"".join(self.host.relay(self.guest.send(message))))
 
     def call(self, name: str, number: int) -> None:
         """Call a tool with one argument."""
-        self.say(Call(run=self.run, call=number, name=name, args=["l", 1], kwargs={}))
+        self.say(wire.Call(run=self.run, call=number, name=name, args=["l", 1], kwargs={}))
 
     def serve(self) -> None:
         """Answer as a worker does, until the stream ends."""
-        self.raw(self.host.send(Hello(protocol=PROTOCOL, python="3.10", platform="", capabilities=("raw",))))
+        self.raw(
+            self.host.send(
+                wire.Hello(protocol=wire.PROTOCOL, python="3.10", platform="", capabilities=("raw",))
+            )
+        )
         while data := os.read(self.fds[0], 1 << 16):
             for event in self.host.receive_data(data):
                 if isinstance(event, Relay):
@@ -76,28 +64,28 @@ class Liar:
                     self.on_control(event)
             self.raw(self.host.take_reply())
 
-    def on_control(self, message: Message) -> None:
+    def on_control(self, message: wire.Message) -> None:
         """Answer what a supervisor is asked."""
-        if isinstance(message, Init):
-            self.raw(self.host.send(Started()))
-        elif isinstance(message, Kill):
-            self.raw(self.host.send(Lost(cause=message.cause, kill=message.kill, rolled_back=True)))
-        elif isinstance(message, Close):
+        if isinstance(message, wire.Init):
+            self.raw(self.host.send(wire.Started()))
+        elif isinstance(message, wire.Kill):
+            self.raw(self.host.send(wire.Lost(cause=message.cause, kill=message.kill, rolled_back=True)))
+        elif isinstance(message, wire.Close):
             os._exit(0)
 
-    def on_guest(self, message: Message) -> None:
+    def on_guest(self, message: wire.Message) -> None:
         """Answer what an interpreter is asked; code is the name of a lie."""
-        if isinstance(message, GrantTools):
-            self.say(Bound(request=message.request))
-        elif isinstance(message, Execute):
+        if isinstance(message, wire.GrantTools):
+            self.say(wire.Bound(request=message.request))
+        elif isinstance(message, wire.Execute):
             self.run = message.run
             lie = {**LIES, **HARMLESS}.get(message.code)
             if lie is None:
-                self.say(Finished(run=self.run, value=f"no such lie: {message.code}"))
+                self.say(wire.Finished(run=self.run, value=f"no such lie: {message.code}"))
             else:
                 lie(self)
-        elif isinstance(message, Answer):
-            self.say(Finished(run=self.run, value=message.error_type or "done"))
+        elif isinstance(message, wire.Answer):
+            self.say(wire.Finished(run=self.run, value=message.error_type or "done"))
 
 
 def _same_call_twice(liar: Liar) -> None:
@@ -106,7 +94,7 @@ def _same_call_twice(liar: Liar) -> None:
 
 
 def _same_frame_twice(liar: Liar) -> None:
-    message = Call(run=liar.run, call=1, name="touch", args=["l", 1], kwargs={})
+    message = wire.Call(run=liar.run, call=1, name="touch", args=["l", 1], kwargs={})
     data = b"".join(liar.host.relay(liar.guest.send(message)))
     liar.raw(data + data)
 
@@ -124,12 +112,12 @@ LIES: Mapping[str, Callable[[Liar], None]] = {
     ),
     "wrong lane": lambda liar: liar.raw(liar.frame("g", b'"Lost",{"cause":"wall"}]')),
     "unasked answer": lambda liar: liar.raw(liar.frame("c", b'"Done",{"request":77}]')),
-    "second greeting": lambda liar: liar.raw(liar.host.send(Started())),
+    "second greeting": lambda liar: liar.raw(liar.host.send(wire.Started())),
     "gap": lambda liar: liar.raw(b'["c",%d,0,"Ack",{}]\n' % (liar.host._stream.sent + 5)),
     "unsaid acknowledged": lambda liar: liar.raw(
         b'["c",%d,999999,"Ack",{}]\n' % (liar.host._stream.sent + 1)
     ),
-    "other run": lambda liar: liar.say(Output(run=liar.run + 1, stream="stdout", text="x")),
+    "other run": lambda liar: liar.say(wire.Output(run=liar.run + 1, stream="stdout", text="x")),
     "same call twice": _same_call_twice,
     "blob of no message": lambda liar: liar.raw(liar.frame("c", b'"+",4095,"!!!!",1]')),
 }

@@ -28,24 +28,8 @@ from pinjra.executors.session.messages import MessageStream
 from pinjra.executors.session.run import RunRecord
 from pinjra.executors.session.tool_calls import ToolCalls, TooManyCalls
 from pinjra.executors.session.transport import Transport
+from pinjra.wire import messages as wire
 from pinjra.wire.frames import WireLimits
-from pinjra.wire.messages import (
-    Bound,
-    Call,
-    Captured,
-    Display,
-    Execute,
-    Failed,
-    Finished,
-    Hello,
-    Init,
-    Interrupt,
-    Kill,
-    Lost,
-    Message,
-    Output,
-    Started,
-)
 
 __all__ = ["Patience", "WorkerConnection"]
 
@@ -56,7 +40,7 @@ LOCK_SECONDS = 0.02  # a thread that waits for an answer tries so often whether 
 WIRE_BYTES = 16 << 20  # what a message may have besides one value of `Limits.value_bytes`
 MESSAGE_BYTES = 1 << 30  # a message when `value_bytes` is not limited
 
-Expected = TypeVar("Expected", bound=Message)
+Expected = TypeVar("Expected", bound=wire.Message)
 # Whose run this is part of.
 _WITHIN: ContextVar[tuple[WorkerConnection, ...]] = ContextVar("pinjra_sessions_above", default=())
 
@@ -81,10 +65,9 @@ class Patience:
 
 
 class WorkerConnection:
-    """A worker at the other end of a transport.
+    """A worker at the other end of a transport, which it owns.
 
-    Args:
-        transport: Owned from here on.
+    A worker that is gone is `SessionLost` from every method that speaks with it, one that lies `ProtocolViolation`.
     """
 
     def __init__(self, transport: Transport, limits: Limits, patience: Patience) -> None:
@@ -99,22 +82,18 @@ class WorkerConnection:
         self._kills = itertools.count(1)
         # Of a run that was given back before its kill was confirmed: why, and when that must have come.
         self._recovery: tuple[Cause, float] | None = None
-        self._answers: dict[int, Message | None] = {}  # None: waited for
+        self._answers: dict[int, wire.Message | None] = {}  # None: waited for
         self._binding: set[int] = set()  # requests that the interpreter answers, so that its death ends them
 
     # ------------------------------------------------------------ start and end
 
-    def start(self, make_init: Callable[[Hello], Init]) -> Hello:
-        """Return the worker's hello once its interpreter is up.
-
-        Raises:
-            StartupFailed: It did not come up.
-        """
+    def start(self, make_init: Callable[[wire.Hello], wire.Init]) -> wire.Hello:
+        """Return the worker's hello once its interpreter is up, or raise `StartupFailed`."""
         deadline = time.monotonic() + self._patience.start_seconds
         try:
-            hello = self._await_start(deadline, Hello)
+            hello = self._await_start(deadline, wire.Hello)
             self.messages.send(make_init(hello))
-            self._await_start(deadline, Started)
+            self._await_start(deadline, wire.Started)
         except (SessionLost, ProtocolViolation) as error:
             raise StartupFailed(f"the worker did not come up: {error}") from error
         return hello
@@ -123,9 +102,9 @@ class WorkerConnection:
         while (message := self.messages.receive(deadline)) is not None:
             if isinstance(message, kind):
                 return message
-            if isinstance(message, Failed):
+            if isinstance(message, wire.Failed):
                 raise StartupFailed(f"the worker refused its configuration: {message.message:.2000}")
-            if isinstance(message, Lost):
+            if isinstance(message, wire.Lost):
                 said = f"{message.cause} {message.detail:.500}"
                 raise StartupFailed(f"the interpreter died at its start: {said}")
         seconds = self._patience.start_seconds
@@ -161,18 +140,13 @@ class WorkerConnection:
     # ------------------------------------------------------------ a run
 
     def run(self, record: RunRecord, code: str, argv: tuple[str, ...], stdin: str | bytes) -> None:
-        """Run `code`, or the program `argv`, to its end; what came of it is in `record`. The caller holds the lock.
-
-        Raises:
-            SessionLost: The worker is gone.
-            ProtocolViolation: A hostile worker.
-        """
+        """Run `code`, or the program `argv`, to its end; what came of it is in `record`. The caller holds the lock."""
         with self._running(record, None):
             self._begin(code, argv, stdin)
             self._follow(record)
 
     async def arun(self, record: RunRecord, code: str, stdin: str | bytes) -> None:
-        """Do the same on an event loop, which goes on meanwhile; cancelled, the run is interrupted first. Raises as `run`."""
+        """Do the same on an event loop, which goes on meanwhile; cancelled, the run is interrupted first."""
         with self._running(record, asyncio.get_running_loop()):
             self._begin(code, (), stdin)
             try:
@@ -203,7 +177,7 @@ class WorkerConnection:
     def _begin(self, code: str, argv: tuple[str, ...], stdin: str | bytes) -> None:
         data = stdin.encode() if isinstance(stdin, str) else bytes(stdin)
         number = self.messages.connection.run + 1
-        self.messages.send(Execute(run=number, code=code, argv=argv, blobs=(data,) if data else ()))
+        self.messages.send(wire.Execute(run=number, code=code, argv=argv, blobs=(data,) if data else ()))
 
     def _follow(self, record: RunRecord) -> None:
         """Read and dispatch until the run is over and every kill is confirmed."""
@@ -229,9 +203,8 @@ class WorkerConnection:
 
     async def _others_turn(self, record: RunRecord, seconds: float) -> None:
         """Let the event loop go on until the stream is readable, so many seconds at the longest; that time is not the run's."""
-        began = record.host_time.now()
         loop, descriptor = asyncio.get_running_loop(), self.descriptor
-        try:
+        with record.host_time.left_out():
             if seconds <= 0 or descriptor < 0:
                 await asyncio.sleep(0)
                 return
@@ -243,8 +216,6 @@ class WorkerConnection:
             finally:
                 timer.cancel()
                 loop.remove_reader(descriptor)
-        finally:
-            record.host_time.leave_out(began)
 
     @property
     def descriptor(self) -> int:
@@ -252,7 +223,7 @@ class WorkerConnection:
         fileno = getattr(self.messages.transport, "fileno", None)
         return int(fileno()) if fileno is not None else -1
 
-    def _steps(self, record: RunRecord) -> Generator[float, Message | None, None]:
+    def _steps(self, record: RunRecord) -> Generator[float, wire.Message | None, None]:
         """Yield until when to wait for a message, and take it or None, until the run is over and every kill is confirmed."""
         connection = self.messages.connection
         # What came in one piece with the end is this run's too: a kill's answer must not be taken for the next one's.
@@ -286,7 +257,7 @@ class WorkerConnection:
     def _kill(self, record: RunRecord, cause: Cause) -> None:
         record.kill_cause = cause
         record.kill_deadline = time.monotonic() + self._patience.kill_seconds
-        self.messages.send(Kill(cause=cause.value, kill=next(self._kills)))
+        self.messages.send(wire.Kill(cause=cause.value, kill=next(self._kills)))
 
     def _give_back(self, record: RunRecord, now: float) -> None:
         """End the run for the caller, who was promised an answer in time; a busy machine confirms the kill later."""
@@ -294,12 +265,7 @@ class WorkerConnection:
         self._recovery = record.kill_cause or Cause.HOST, now + self._patience.recovery_seconds
 
     def recover(self) -> None:
-        """Wait for the end of a run that was given back. The caller holds the lock.
-
-        Raises:
-            SessionLost: Its kill is not confirmed, or its variables could not be restored.
-            ProtocolViolation: A hostile worker.
-        """
+        """Wait for the end of a run that was given back, or lose the session. The caller holds the lock."""
         if self._recovery is None:
             return
         cause, deadline = self._recovery
@@ -328,32 +294,32 @@ class WorkerConnection:
         record.is_interrupted = True
         record.interrupt_deadline = time.monotonic() + 2 * self._patience.interrupt_seconds
         with suppress(BackendError):  # the thread that runs finds the same, with its cause
-            self.messages.send(Interrupt(grace_seconds=self._patience.interrupt_seconds))
+            self.messages.send(wire.Interrupt(grace_seconds=self._patience.interrupt_seconds))
 
     # ------------------------------------------------------------ messages
 
-    def _dispatch(self, message: Message) -> None:
+    def _dispatch(self, message: wire.Message) -> None:
         record, for_run = self.record, _FOR_RUN.get(type(message))
         if for_run is not None:
             if record is not None:
                 for_run(record, message)
-        elif isinstance(message, Call):
+        elif isinstance(message, wire.Call):
             if record is not None and record.kill_deadline is None:
                 try:
                     self.tool_calls.call(message)
                 except TooManyCalls:
                     self._kill(record, Cause.TOOL_CALLS)
-        elif isinstance(message, Lost):
+        elif isinstance(message, wire.Lost):
             self._on_lost(message)
         else:
             request: object = getattr(message, "request", None)
             if type(request) is int and request in self._answers:
                 self._answers[request] = message
 
-    def _on_lost(self, message: Lost) -> None:
+    def _on_lost(self, message: wire.Lost) -> None:
         died = f"the interpreter died ({message.cause})"
         for request in self._binding:
-            self._answers[request] = Bound(request=request, problem=died)
+            self._answers[request] = wire.Bound(request=request, problem=died)
         if self.record is not None and not self.record.is_over:
             self.record.on_end(message)
         elif not message.rolled_back:
@@ -361,12 +327,8 @@ class WorkerConnection:
 
     # ------------------------------------------------------------ requests
 
-    def ask(self, make: Callable[..., Message], *, of_interpreter: bool = False) -> Message:
-        """Return the answer to the request that `make(request=number)` makes; from any thread, also during a run.
-
-        Raises:
-            SessionLost: The worker is gone, or did not answer.
-        """
+    def ask(self, make: Callable[..., wire.Message], *, of_interpreter: bool = False) -> wire.Message:
+        """Return the answer to the request that `make(request=number)` makes; from any thread, also during a run."""
         self.check()
         request = next(self._requests)
         self._answers[request] = None
@@ -382,7 +344,7 @@ class WorkerConnection:
             del self._answers[request]
             self._binding.discard(request)
 
-    def _await_answer(self, request: int, deadline: float) -> Message:
+    def _await_answer(self, request: int, deadline: float) -> wire.Message:
         while (answer := self._answers[request]) is None:
             if time.monotonic() >= deadline:
                 raise SessionLost(f"the worker did not answer within {REQUEST_SECONDS:g} s", Cause.HOST)
@@ -413,11 +375,11 @@ class WorkerConnection:
             raise ConfigurationError("a tool may not run code in, or change, the session that called it")
 
 
-_FOR_RUN: Mapping[type[Message], Callable[..., None]] = {
-    Output: RunRecord.on_output,
-    Captured: RunRecord.on_output,
-    Display: RunRecord.on_display,
-    Finished: RunRecord.on_end,
+_FOR_RUN: Mapping[type[wire.Message], Callable[..., None]] = {
+    wire.Output: RunRecord.on_output,
+    wire.Captured: RunRecord.on_output,
+    wire.Display: RunRecord.on_display,
+    wire.Finished: RunRecord.on_end,
 }
 
 

@@ -40,22 +40,7 @@ from pinjra.executors.session.languages import language_of
 from pinjra.executors.session.run import RunRecord
 from pinjra.executors.session.transport import Transport
 from pinjra.guard.policy import DEFAULT_AUTHORIZED, ImportMode
-from pinjra.wire.messages import (
-    Bound,
-    Failed,
-    FileData,
-    FileList,
-    Fork,
-    GetFile,
-    GrantTools,
-    Hello,
-    Init,
-    ListFiles,
-    Message,
-    PutFile,
-    Reset,
-    SetVariables,
-)
+from pinjra.wire import messages as wire
 from pinjra.wire.values.codec import EncodeError
 
 if TYPE_CHECKING:
@@ -202,8 +187,8 @@ class SessionExecutor(PythonExecutor):
             self._end()
             raise
 
-    def _init(self, hello: Hello, is_clean: bool) -> Init:
-        return Init(
+    def _init(self, hello: wire.Hello, is_clean: bool) -> wire.Init:
+        return wire.Init(
             authorized_imports=tuple(dict.fromkeys(self.authorized_imports)),
             limits={name: getattr(self.limits, name) for name in Limits.__slots__},
             guard=self._guard,
@@ -416,7 +401,7 @@ class SessionExecutor(PythonExecutor):
             name: {"doc": functions[name].doc, "async": functions[name].is_async} for name in names
         }
         if tools:
-            _bind(connection, partial(GrantTools, tools=tools))
+            _bind(connection, partial(wire.GrantTools, tools=tools))
 
     def send_variables(self, variables: Mapping[str, object]) -> None:
         """Set guest variables to copies; see `PythonExecutor.send_variables`."""
@@ -428,7 +413,7 @@ class SessionExecutor(PythonExecutor):
                 tree, blobs = connection.tool_calls.encoded(dict(variables))
             except EncodeError as error:
                 raise ConfigurationError(f"the variables cannot cross: {error}") from error
-            _bind(connection, partial(SetVariables, values=tree, blobs=blobs))
+            _bind(connection, partial(wire.SetVariables, values=tree, blobs=blobs))
 
     # ------------------------------------------------------------ files
 
@@ -440,7 +425,7 @@ class SessionExecutor(PythonExecutor):
             raise ConfigurationError(f"{name!r}: {file.size} bytes are more than the quota of {quota} bytes")
         offset = 0
         for piece in with_progress(file.pieces(PIECE_BYTES), name, file.size):
-            self._ask(partial(PutFile, name=name, offset=offset, blobs=(piece,)), name)
+            self._ask(partial(wire.PutFile, name=name, offset=offset, blobs=(piece,)), name)
             offset += len(piece)
 
     def get_file(self, name: str) -> bytes:
@@ -459,10 +444,10 @@ class SessionExecutor(PythonExecutor):
         check_file_name(name)
         offset, piece = 0, b""
         while offset == 0 or len(piece) == PIECE_BYTES:
-            answer = self._ask(partial(GetFile, name=name, offset=offset, size=PIECE_BYTES), name)
-            if not isinstance(answer, FileData) or [len(data) <= PIECE_BYTES for data in answer.blobs] != [
-                True
-            ]:
+            answer = self._ask(partial(wire.GetFile, name=name, offset=offset, size=PIECE_BYTES), name)
+            if not isinstance(answer, wire.FileData) or [
+                len(data) <= PIECE_BYTES for data in answer.blobs
+            ] != [True]:
                 raise ProtocolViolation(f"an answer without the bytes of {name!r}")
             piece = answer.blobs[0]
             offset += len(piece)
@@ -477,14 +462,14 @@ class SessionExecutor(PythonExecutor):
 
     def list_files(self) -> dict[str, int]:
         """Return relative name → bytes; see `PythonExecutor.list_files`."""
-        answer = self._ask(ListFiles, "")
-        return answer.files if isinstance(answer, FileList) else {}
+        answer = self._ask(wire.ListFiles, "")
+        return answer.files if isinstance(answer, wire.FileList) else {}
 
-    def _ask(self, make: Callable[..., Message], what: str) -> Message:
+    def _ask(self, make: Callable[..., wire.Message], what: str) -> wire.Message:
         """Return the answer, or raise what went wrong by whose fault it is. Tools may ask too, from their threads."""
         self._check_usable()
         answer = self._connection.ask(make)
-        if not isinstance(answer, Failed):
+        if not isinstance(answer, wire.Failed):
             return answer
         if answer.kind == "not-found":
             raise FileNotFoundError(f"there is no regular file {what!r} in the scratch folder")
@@ -499,7 +484,7 @@ class SessionExecutor(PythonExecutor):
         self._check_usable()
         if self._connection.lost is None:
             with self._in_use():
-                self._ask(Reset, "reset")
+                self._ask(wire.Reset, "reset")
             return
         old = self._connection
         with old.lock:
@@ -519,8 +504,8 @@ class SessionExecutor(PythonExecutor):
             return copy
 
     def _fork_worker(self) -> None:
-        answer = self._connection.ask(Fork)
-        if isinstance(answer, Failed):
+        answer = self._connection.ask(wire.Fork)
+        if isinstance(answer, wire.Failed):
             raise ExecutorUnavailable(f"the session cannot be forked: {answer.message:.2000}")
 
 
@@ -554,9 +539,9 @@ def _hashable(value: object) -> Hashable:
     return value
 
 
-def _bind(connection: WorkerConnection, make: Callable[..., Message]) -> None:
+def _bind(connection: WorkerConnection, make: Callable[..., wire.Message]) -> None:
     answer = connection.ask(make, of_interpreter=True)
-    if isinstance(answer, Bound) and answer.problem:
+    if isinstance(answer, wire.Bound) and answer.problem:
         raise ConfigurationError(f"the worker could not set this: {answer.problem:.2000}")
 
 

@@ -19,12 +19,7 @@ REOPENINGS = 20  # of one session without a message in between: a stream that is
 
 
 class MessageStream:
-    """One open stream.
-
-    Args:
-        transport: Owned from here on.
-        limits: What one message of the worker may cost.
-    """
+    """One open stream over a transport, which it owns; `limits` is what one message of the worker may cost."""
 
     def __init__(self, transport: Transport, limits: WireLimits) -> None:
         self.transport = transport
@@ -37,11 +32,7 @@ class MessageStream:
         self._unsaid = ""  # why something could not be sent
 
     def send(self, message: Message) -> None:
-        """Say `message`.
-
-        Raises:
-            SessionLost: The stream is gone.
-        """
+        """Say `message`, or raise `SessionLost`."""
         with self._sending:
             self._write(self.connection.send(message))
 

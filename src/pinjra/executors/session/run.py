@@ -93,9 +93,8 @@ class RunRecord:
 
     def _hand_on(self, stream: str, text: str) -> None:
         if text and self._on_output is not None:
-            began = self.host_time.now()
-            self._on_output(cast("Stream", stream), text)
-            self.host_time.leave_out(began)
+            with self.host_time.left_out():
+                self._on_output(cast("Stream", stream), text)
 
     def forget_listener(self) -> None:
         """Hand on no more text: the caller's callback has failed, or the caller has left."""

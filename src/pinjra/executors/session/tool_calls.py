@@ -14,8 +14,8 @@ import contextvars
 import threading
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from types import MethodType
 from typing import cast
@@ -89,14 +89,15 @@ class HostTime:
         self._thread = threading.get_ident()
         self._since = time.thread_time()
 
-    def now(self) -> float:
-        """Return this thread's processor time, for `leave_out`."""
-        return time.thread_time()
-
-    def leave_out(self, since: float) -> None:
-        """Leave out what this thread has done since then: a function of the host's own."""
-        if threading.get_ident() == self._thread:
-            self._since += time.thread_time() - since
+    @contextmanager
+    def left_out(self) -> Iterator[None]:
+        """Leave out what this thread does in a block: a function of the host's own."""
+        began = time.thread_time()
+        try:
+            yield
+        finally:
+            if threading.get_ident() == self._thread:
+                self._since += time.thread_time() - began
 
     @property
     def is_over(self) -> bool:
@@ -244,14 +245,11 @@ class ToolCalls:
 
     def _outcome(self, each: _Open, action: Callable[[], object]) -> Answer:
         """Return the answer that says what came of `action`."""
-        host_time = self.host_time
-        began = host_time.now()
         try:
-            result = drained(action())
+            with self.host_time.left_out():
+                result = drained(action())
         except (Exception, asyncio.CancelledError) as error:
             return _raised(each, error)
-        finally:
-            host_time.leave_out(began)
         try:
             tree, blobs = self.encoded(self._with_methods(each.function, result))
             return Answer(call=each.number, value=tree, blobs=blobs)
@@ -371,11 +369,7 @@ class ToolCalls:
     # ------------------------------------------------------------ values, and objects that stay here
 
     def encoded(self, value: object) -> tuple[Value, tuple[bytes, ...]]:
-        """Return a value as a message carries it.
-
-        Raises:
-            EncodeError: It is more than `Limits.value_bytes`.
-        """
+        """Return a value as a message carries it; raise `EncodeError` when that is more than `Limits.value_bytes`."""
         encoder = Encoder(ValueLimits(value_bytes=self._limits.value_bytes), self.keep, self.number)
         return encoder.add(value), encoder.blobs
 

@@ -43,11 +43,7 @@ class UploadingExecutor(SessionExecutor):
             raise
 
     def _files(self) -> Iterator[tuple[str, str]]:
-        """Yield (name in the scratch folder, path here) of what is to be uploaded.
-
-        Raises:
-            ConfigurationError: It may be written to, or is more than the quota (the caller's fault).
-        """
+        """Yield (name in the scratch folder, path here) of what is to be uploaded."""
         left = self.limits.disk_bytes
         for name, mount in self.access.mounts:
             if mount.volume:
