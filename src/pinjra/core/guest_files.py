@@ -8,7 +8,6 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path, PurePosixPath
 
 __all__ = ["GuestFile", "save_all", "write_file"]
@@ -48,11 +47,7 @@ class GuestFile:
 
 
 def _kept(name: str, data: bytes) -> GuestFile:
-    return GuestFile(name=name, size=len(data), pieces=partial(_alone, data))
-
-
-def _alone(data: bytes) -> tuple[bytes]:
-    return (data,)
+    return GuestFile(name=name, size=len(data), pieces=lambda: (data,))
 
 
 def save_all(files: Mapping[str, GuestFile], folder: str | os.PathLike[str]) -> list[Path]:

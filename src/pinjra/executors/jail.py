@@ -358,7 +358,7 @@ class JailTransport:
         rest = memoryview(data)
         while rest:
             try:
-                rest = rest[self._send(rest) :]
+                rest = rest[self._stream.send(rest) if self._passing is None else self._pass_on(rest) :]
             except BlockingIOError:
                 poll = select.poll()
                 poll.register(self._stream, select.POLLOUT)
@@ -366,11 +366,9 @@ class JailTransport:
             except OSError as error:
                 raise BackendError(f"the session is gone: {error}") from error
 
-    def _send(self, data: memoryview) -> int:
+    def _pass_on(self, data: memoryview) -> int:
         passing = self._passing
-        if passing is None:
-            return self._stream.send(data)
-        count = socket.send_fds(self._stream, [data], [passing.fileno()])
+        count = socket.send_fds(self._stream, [data], [passing.fileno()] if passing else [])
         self._passing = None
         return count
 

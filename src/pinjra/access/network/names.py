@@ -53,20 +53,19 @@ class Names:
         """Return the name that an address stands for; an address that stands for none is its own name."""
         return self._names.get(address, address)
 
-    def answer(self, question: bytes, name: str | None, *, is_allowed: bool) -> bytes:
+    def answer(self, question: bytes, name: str, *, is_allowed: bool) -> bytes:
         """Return the reply to a question for `name`, as `asked` has read it."""
-        identity, end = question[:2], _end_of_question(question)
-        asked = question[12:end]
-        kind, family = struct.unpack("!HH", asked[-4:]) if len(asked) > 4 else (0, 0)
-        address = self.address_of(name) if name and is_allowed else None
-        if not is_allowed or address is None:
-            code = _SERVER_FAILED if is_allowed else _NO_SUCH_NAME
-            return identity + struct.pack("!HHHHH", 0x8180 | code, 1, 0, 0, 0) + asked
-        if (kind, family) != (_TYPE_A, _CLASS_IN):  # it has no others (AAAA)
-            return identity + struct.pack("!HHHHH", 0x8180, 1, 0, 0, 0) + asked
-        number = self._addresses[name or ""]
-        record = struct.pack("!HHHIHI", 0xC00C, _TYPE_A, _CLASS_IN, _SECONDS, 4, number)
-        return identity + struct.pack("!HHHHH", 0x8180, 1, 1, 0, 0) + asked + record
+        words = question[12 : question.index(0, 12) + 5]
+        code, record = 0, b""
+        if not is_allowed:
+            code = _NO_SUCH_NAME
+        elif self.address_of(name) is None:
+            code = _SERVER_FAILED
+        elif struct.unpack("!HH", words[-4:]) == (_TYPE_A, _CLASS_IN):  # it has no others (AAAA)
+            number = self._addresses[name]
+            record = struct.pack("!HHHIHI", 0xC00C, _TYPE_A, _CLASS_IN, _SECONDS, 4, number)
+        head = struct.pack("!HHHHH", 0x8180 | code, 1, 1 if record else 0, 0, 0)
+        return question[:2] + head + words + record
 
 
 def asked(question: bytes) -> str | None:
@@ -86,13 +85,6 @@ def asked(question: bytes) -> str | None:
     except UnicodeDecodeError:
         return None
     return name if len(name) <= _LONGEST_NAME and name.isprintable() else None
-
-
-def _end_of_question(question: bytes) -> int:
-    at = 12
-    while question[at]:
-        at += 1 + question[at]
-    return at + 5
 
 
 def _dotted(number: int) -> str:

@@ -47,9 +47,14 @@ class Pattern:
             return name.endswith(self.name[1:])
         return name == self.name
 
+    @property
+    def ports(self) -> tuple[int, ...]:
+        """Return the ports that it speaks of."""
+        return (self.port,) if self.port else DEFAULT_PORTS
+
     def allows(self, name: str, port: int) -> bool:
         """Return whether it allows a connection."""
-        return self.has_name(name) and port in ((self.port,) if self.port else DEFAULT_PORTS)
+        return self.has_name(name) and port in self.ports
 
     @property
     def may_be_private(self) -> bool:
@@ -72,11 +77,7 @@ class Rules:
     @property
     def ports(self) -> tuple[int, ...]:
         """Return all ports that some host may be reached at."""
-        return tuple(
-            sorted(
-                {port for each in self._patterns for port in ((each.port,) if each.port else DEFAULT_PORTS)}
-            )
-        )
+        return tuple(sorted({port for each in self._patterns for port in each.ports}))
 
     @property
     def addresses(self) -> tuple[str, ...]:
@@ -94,11 +95,7 @@ class Rules:
         return any(each.has_name(name) for each in self._patterns)
 
     def check(self, name: str, port: int) -> None:
-        """Return when a connection to this host is allowed.
-
-        Raises:
-            Refused: It is not.
-        """
+        """Raise `Refused` where a connection to this host is not allowed."""
         if not any(each.allows(name, port) for each in self._patterns):
             raise Refused(f"{name}:{port} is not allowed: add it to network=")
 
