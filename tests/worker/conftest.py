@@ -29,7 +29,7 @@ from pinjra.wire.messages import (
 from pinjra.wire.values.codec import decode, encode
 
 WORKER = [sys.executable, "-I", "-m", "pinjra.worker"]
-PATIENCE = 60.0  # a hang fails the test; nothing waits so long
+PATIENCE = 300.0  # a hang fails the test; nothing waits so long
 
 
 class Host:
