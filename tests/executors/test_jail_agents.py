@@ -152,3 +152,12 @@ def test_time_on_the_hosts_clock_that_no_tool_has_used_is_the_guests(monkeypatch
         error = box.run("print(1)\nwhile True:\n    pass").error
     assert error is not None
     assert error.type == "TimeoutError"
+
+
+def test_a_model_is_told_what_became_of_the_variables_and_files_of_a_killed_step() -> None:
+    killed = "with open('left.txt', 'w') as f:\n    f.write('kept')\nx = 2\nimport os\nos._exit(3)"
+    model = says("x = 1", killed, "final_answer((x, open('left.txt').read()))")
+    asked = agent(model, [])
+    assert asked.run("Write a file.") == (1, "kept")
+    said = "the variables are again as they were before this step, files that it wrote are still there"
+    assert said in model.requests[-1].messages[-1].content

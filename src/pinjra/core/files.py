@@ -56,12 +56,13 @@ def is_text(name: str) -> bool:
 
 
 def given_files(
-    files: GivenFiles | None, check_name: Callable[[str], str], quota_bytes: float | None
+    files: GivenFiles | None, check_name: Callable[[str], str], quota_bytes: float | None, what: str = "files"
 ) -> tuple[GivenFile, ...]:
     """Return what `files=` names.
 
     Args:
         check_name: Returns a good name, or raises.
+        what: The parameter's name, for an error.
 
     Raises:
         ConfigurationError: A name is bad or given twice, a file is not there, or all are more than the quota (the
@@ -74,7 +75,9 @@ def given_files(
         found[name] = given_file(name, content)
     total = sum(file.size for file in found.values())
     if quota_bytes is not None and total > quota_bytes:
-        raise ConfigurationError(f"files: {total} bytes are more than Limits.disk_bytes ({int(quota_bytes)})")
+        raise ConfigurationError(
+            f"{what}: {total} bytes are more than Limits.disk_bytes ({int(quota_bytes)})"
+        )
     return tuple(found.values())
 
 

@@ -10,7 +10,9 @@ import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
+from typing import IO
 
 from pinjra.core.errors import BackendError, StartupFailed
 from pinjra.executors.guarantees import Guarantees, of_worker
@@ -74,7 +76,7 @@ class SubprocessTransport:
             )
         except OSError as error:
             raise StartupFailed(f"{command[0]!r} cannot be started: {error}") from error
-        self._in, self._out, self._err = (_fileno(pipe) for pipe in self._pipes())
+        self._in, self._out, self._err = (pipe.fileno() for pipe in self._pipes())
         self._tail = b""
         self._ending = threading.Lock()
         self._reading = threading.Lock()
@@ -85,8 +87,9 @@ class SubprocessTransport:
         if first:
             self.write(first)
 
-    def _pipes(self) -> tuple[object, object, object]:
-        return self._process.stdin, self._process.stdout, self._process.stderr
+    def _pipes(self) -> list[IO[bytes]]:
+        process = self._process
+        return [pipe for pipe in (process.stdin, process.stdout, process.stderr) if pipe is not None]
 
     def read(self, timeout_seconds: float | None) -> bytes:
         """Return the next bytes; see `Transport.read`."""
@@ -96,15 +99,13 @@ class SubprocessTransport:
                 return b""
             while True:
                 ready = self._poll(deadline)
+                if not ready:
+                    raise TimeoutError(f"nothing came within {timeout_seconds} s")
                 if self._err in ready:
                     self._take_tail()
                 if self._out in ready:
-                    try:
+                    with suppress(BlockingIOError):
                         return os.read(self._out, READ_BYTES)
-                    except BlockingIOError:
-                        continue
-                if not ready:
-                    raise TimeoutError(f"nothing came within {timeout_seconds} s")
 
     def fileno(self) -> int:
         """Return what is readable when the worker says something; -1 when it is closed."""
@@ -112,9 +113,9 @@ class SubprocessTransport:
 
     def _poll(self, deadline: float | None) -> set[int]:
         poll = select.poll()
-        poll.register(self._out, select.POLLIN)
-        if self._err >= 0:
-            poll.register(self._err, select.POLLIN)
+        for fd in (self._out, self._err):
+            if fd >= 0:
+                poll.register(fd, select.POLLIN)
         left = None if deadline is None else max(0.0, deadline - time.monotonic()) * 1000
         return {fd for fd, _events in poll.poll(left)}
 
@@ -152,10 +153,9 @@ class SubprocessTransport:
         """Kill the process group; what left it ends with the worker that watches it."""
         with self._ending:
             if self._process.returncode is None:
-                try:
+                with suppress(ProcessLookupError, PermissionError):
                     os.killpg(self._process.pid, signal.SIGKILL)
-                except (ProcessLookupError, PermissionError):
-                    self._process.kill()
+                self._process.kill()
 
     def close(self) -> None:
         """Kill, reap and close the pipes."""
@@ -167,7 +167,7 @@ class SubprocessTransport:
             self._reap(END_SECONDS)
             self._in = self._out = self._err = -1
             for pipe in self._pipes():
-                pipe.close()  # type: ignore[attr-defined]
+                pipe.close()
 
     def _reap(self, seconds: float) -> int | None:
         with self._ending:
@@ -188,19 +188,15 @@ class SubprocessTransport:
         return f"{how}: {said[-1000:]}" if said else how
 
 
-def _fileno(pipe: object) -> int:
-    return pipe.fileno()  # type: ignore[attr-defined, no-any-return]
-
-
 def _widen(*pipes: int) -> None:
     """Make pipes as large as allowed: eight megabytes cross with 8 wake-ups instead of 128."""
-    try:
+    with suppress(
+        ImportError, AttributeError, OSError
+    ):  # not Linux, or the user's share of pipe memory is used up
         import fcntl
 
         for fd in pipes:
             fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
-    except (ImportError, AttributeError, OSError):  # not Linux, or the user's share of pipe memory is used up
-        return
 
 
 class SubprocessExecutor(SessionExecutor):

@@ -49,7 +49,7 @@ class ReadySessions:
     def __init__(self) -> None:
         self._changed = threading.Condition()
         self._forget()
-        self._hooks_of = 0
+        self._has_hooks = False
 
     def _forget(self) -> None:
         self._kinds: dict[Hashable, _Kind] = {}
@@ -112,9 +112,7 @@ class ReadySessions:
         while (kind := self._next()) is not None:
             try:
                 session = kind.open_one()
-            except (
-                Exception
-            ):  # whatever it is, the next opening on a caller's thread meets it and raises it there
+            except Exception:  # the next opening on a caller's thread meets it too, and raises it there
                 kind.count = 0
                 continue
             with self._changed:
@@ -147,8 +145,8 @@ class ReadySessions:
 
     def _add_hooks(self) -> None:
         """Be closed at the process's end, and empty in forked children: the sessions are the parent's."""
-        if not self._hooks_of:
-            self._hooks_of = os.getpid()
+        if not self._has_hooks:
+            self._has_hooks = True
             atexit.register(self.close)
             if hasattr(os, "register_at_fork"):
                 os.register_at_fork(

@@ -50,7 +50,7 @@ class PinjraExecutor(PythonExecutor):  # type: ignore[misc]  # smolagents ships 
         )
         self.state: dict[str, Any] = {
             "_print_outputs": ""
-        }  # where smolagents looks for the output of a failed step
+        }  # where smolagents looks for it after a failed step
 
     def send_tools(self, tools: Mapping[str, Any]) -> None:
         """Grant tools and managed agents; they stay here."""

@@ -9,6 +9,8 @@ from typing import ClassVar
 
 from pinjra.core.access import Mount
 from pinjra.core.errors import ConfigurationError
+from pinjra.core.files import GivenFile, given_files
+from pinjra.executors.base import check_file_name
 from pinjra.executors.session.executor import SessionExecutor
 from pinjra.executors.session.transport import Transport
 
@@ -23,7 +25,7 @@ class UploadingExecutor(SessionExecutor):
     ACCESS: ClassVar[Mapping[str, str]] = {**SessionExecutor.ACCESS, "mounts": UPLOADED}
 
     def _start(self, open_transport: Callable[[], Transport]) -> None:
-        files = dict(self._files())  # read, and refused, before anything is started
+        files = self._files()  # read, and refused, before anything is started
         super()._start(open_transport)
         self._upload(files)
 
@@ -32,19 +34,19 @@ class UploadingExecutor(SessionExecutor):
         was_lost = self._connection.lost is not None
         super().reset()
         if not was_lost:
-            self._upload(dict(self._files()))
+            self._upload(self._files())
 
-    def _upload(self, files: Mapping[str, str]) -> None:
+    def _upload(self, files: tuple[GivenFile, ...]) -> None:
         try:
-            for name, path in files.items():
-                self.put_file(name, Path(path))
+            for file in files:
+                self.put_file(file.name, file.source)
         except BaseException:
             self._end()
             raise
 
-    def _files(self) -> Iterator[tuple[str, str]]:
-        """Yield (name in the scratch folder, path here) of what is to be uploaded."""
-        left = self.limits.disk_bytes
+    def _files(self) -> tuple[GivenFile, ...]:
+        """Return what is to be uploaded."""
+        found: dict[str, object] = {}
         for name, mount in self.access.mounts:
             if mount.volume:
                 continue  # the backend shows it
@@ -54,23 +56,17 @@ class UploadingExecutor(SessionExecutor):
                     f"mounts= for {name!r}: {type(self).__name__} uploads a copy, so nothing that is written there comes back; "
                     f'use get_file(), or executor_type="jail" or "docker"{instead}'
                 )
-            for inside, path in _regular_files(name, mount):
-                if left is not None:
-                    left -= os.path.getsize(path)
-                    if left < 0:
-                        raise ConfigurationError(
-                            f"mounts= for {name!r}: {mount.path} is more than Limits.disk_bytes ({self.limits.disk_bytes})"
-                        )
-                yield inside, path
+            found.update(_regular_files(name, mount))
+        return given_files(found, check_file_name, self.limits.disk_bytes, "mounts")
 
 
-def _regular_files(name: str, mount: Mount) -> Iterator[tuple[str, str]]:
+def _regular_files(name: str, mount: Mount) -> Iterator[tuple[str, Path]]:
     """Yield (name in the box, path) of every regular file; links are left out, since they may lead elsewhere."""
     if os.path.isfile(mount.path):
-        yield name, mount.path
+        yield name, Path(mount.path)
     for folder, _folders, names in os.walk(mount.path):
         below = os.path.relpath(folder, mount.path)
         for each in sorted(names):
-            path = os.path.join(folder, each)
-            if os.path.isfile(path) and not os.path.islink(path):
+            path = Path(folder, each)
+            if path.is_file() and not path.is_symlink():
                 yield "/".join(part for part in (name, *below.split(os.sep), each) if part != "."), path
