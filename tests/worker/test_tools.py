@@ -111,7 +111,7 @@ def test_to_thread_works_with_a_sync_tool(open_host):
 def test_a_call_after_the_run_is_over_is_refused():
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        channel = Channel(theirs, Interrupts(lambda cause: None))
+        channel = Channel(theirs, Interrupts())
         with pytest.raises(RuntimeError, match="after the run was over"):
             channel.call(
                 lambda run, number: Call(run=run, call=number, name="f", args=["l"], kwargs={}), print

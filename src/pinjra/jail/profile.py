@@ -130,9 +130,7 @@ MOUNTS = "/mnt"  # of the view: where the user's folders are
 # and HOME, TMPDIR: the scratch folder. Who asks for a name of the user gets one; no list of users is readable.
 ENVIRONMENT = {"LANG": "C.UTF-8", "LOGNAME": "guest", "USER": "guest"}
 
-SCRATCH_PREFIX = (
-    "pinjra-jail-"  # of scratch folders in the host's temporary one, where there is no mount namespace
-)
+SCRATCH_PREFIX = "pinjra-jail-"  # of folders in the host's temporary one, where there is no mount namespace
 
 # ---------------------------------------------------------------------------------------------------- hard limits
 SESSIONS = 32  # in one box: the first and those forked off it; each takes seven descriptors of the supervisor (NOFILE)

@@ -213,7 +213,7 @@ class Done(OfRequest):
 
 
 class Failed(OfRequest):
-    """The request was not carried out. `kind`: "not-found", "refused", "quota", "error". OfRequest 0: `Init` itself."""
+    """The request was not carried out. `kind`: "not-found", "refused", "quota", "error". Request 0: `Init` itself."""
 
     kind: str
     message: str

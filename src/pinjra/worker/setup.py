@@ -13,12 +13,7 @@ __all__ = ["SessionSetup", "Sockets", "Workplace"]
 
 @dataclass(frozen=True)
 class Workplace:
-    """Where an interpreter works.
-
-    Args:
-        scratch: The path of its scratch folder.
-        captured: What its descriptors 1 and 2 are to be; () where they are that already.
-    """
+    """Where an interpreter works: its scratch folder, and what becomes its descriptors 1 and 2, where they are not that."""
 
     scratch: str
     captured: tuple[int, ...] = ()
@@ -45,15 +40,11 @@ class Sockets(NamedTuple):
 
 @dataclass(frozen=True)
 class SessionSetup:
-    """What an interpreter begins with.
-
-    Args:
-        supervisor: Its process.
-        grants: The GrantTools messages of earlier interpreters, to be carried out without an answer.
-    """
+    """What an interpreter begins with."""
 
     supervisor: int
     sockets: Sockets
     init: Init
     place: Workplace
-    grants: bytes = b""
+    grants: bytes
+    """The GrantTools messages of earlier interpreters, to be carried out without an answer."""

@@ -231,9 +231,8 @@ class Zygote:
         """End it and all of its sessions. Idempotent."""
         self._control.close()
         try:
-            self._process.wait(
-                _END_SECONDS
-            )  # it ends at the end of its socket; the kernel kills what it has below
+            # it ends at the end of its socket; the kernel kills what it has below
+            self._process.wait(_END_SECONDS)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()

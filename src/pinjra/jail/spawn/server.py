@@ -279,9 +279,8 @@ def _serve(host: socket.socket, pool: SessionPool, pidfd: int) -> None:
     """Answer requests until the host is gone."""
     reader, writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(
-        resource.RLIMIT_NOFILE, (most, most)
-    )  # three descriptors a session; sessions get their own limit
+    # three descriptors a session; sessions get their own limit
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     signal.signal(signal.SIGCHLD, lambda *_: None)
     signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
     poll = select.poll()

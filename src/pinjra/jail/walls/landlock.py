@@ -83,9 +83,8 @@ def apply(
             for path in paths:
                 _add(ruleset, path, rights & handled)
         prctl(38, 1)  # PR_SET_NO_NEW_PRIVS
-        syscall(
-            "landlock_restrict_self", ruleset, 0
-        )  # SECURITY: from here on the rules hold, for all children too
+        # SECURITY: from here on the rules hold, for all children too
+        syscall("landlock_restrict_self", ruleset, 0)
     finally:
         os.close(ruleset)
 

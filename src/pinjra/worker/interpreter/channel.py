@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Callable
 
 from pinjra.wire.connection import GuestConnection
-from pinjra.wire.messages import Answer, Call, Message
+from pinjra.wire.messages import TO_GUEST, Answer, Call, Kinds, Message
 from pinjra.worker.interpreter.interrupts import Interrupts
 from pinjra.worker.supervisor.outbox import READ_BYTES
 
@@ -25,14 +25,11 @@ _CALLS_PER_RUN = 1 << 20  # call numbers of run n start at n × this: above all 
 
 
 class Channel:
-    """The socket to the supervisor.
+    """The socket to the supervisor, which blocks."""
 
-    Args:
-        stream: Blocking.
-    """
-
-    def __init__(self, stream: socket.socket, interrupts: Interrupts) -> None:
+    def __init__(self, stream: socket.socket, interrupts: Interrupts, kinds: Kinds = TO_GUEST) -> None:
         self._interrupts = interrupts
+        self._kinds = kinds
         self._send_lock = threading.Lock()
         self._turn = threading.Condition(threading.Lock())
         self._waiters = 0  # threads that wait for their turn, or are about to look whether they must
@@ -46,14 +43,11 @@ class Channel:
         self._stream = stream
         self._poll = select.poll()
         self._poll.register(stream, select.POLLIN)
-        self._connection = GuestConnection()
+        self._connection = GuestConnection(self._kinds)
         self._inbox: deque[Message] = deque()
-        self._waiting: dict[int, Callable[[Answer], None]] = {}
+        self.waiting: dict[int, Callable[[Answer], None]] = {}
+        """By the numbers of the calls that are not answered."""
         self._has_leader = False
-
-    def close(self) -> None:
-        """Close this process's end."""
-        self._stream.close()
 
     def fileno(self) -> int:
         """Return the descriptor that becomes readable when there is something to take."""
@@ -86,20 +80,15 @@ class Channel:
             if not self.run:
                 raise RuntimeError("a tool was called after the run was over")
             self._last_call = number = self._last_call + 1
-            self._waiting[number] = on_answer
+            self.waiting[number] = on_answer
             self.send(message(self.run, number))  # inside the lock: numbers rise on the wire
         return number
-
-    @property
-    def open_calls(self) -> int:
-        """How many calls are not answered."""
-        return len(self._waiting)
 
     def end_run(self) -> None:
         """Close the run: from here on nothing is said in its name, and who still waits for an answer waits in vain."""
         with self._turn:
             self.run = 0
-            waiting, self._waiting = self._waiting, {}
+            waiting, self.waiting = self.waiting, {}
             for number, on_answer in waiting.items():
                 on_answer(Answer(call=number, error_type="RuntimeError", error_message="the run is over"))
             self._turn.notify_all()
@@ -177,7 +166,7 @@ class Channel:
 
     def _take(self, message: Message) -> None:
         if isinstance(message, Answer):
-            self._waiting.pop(message.call, _unwanted)(message)
+            self.waiting.pop(message.call, _unwanted)(message)
         else:
             self._inbox.append(message)
 

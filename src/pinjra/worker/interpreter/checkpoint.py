@@ -44,34 +44,27 @@ class Checkpointer:
     """Keeps one sleeping copy of this process.
 
     Args:
-        wake: What the copy sleeps on.
-        close: Called in the copy, before it sleeps: closes what only the interpreter may hold.
+        sockets: On one the copy sleeps; the others it closes, which only the interpreter may hold.
         take_over: Called in a copy that is an interpreter now, with its sockets, and its place when it is a branch.
         tell: Sends a note to the supervisor.
     """
 
     def __init__(
         self,
-        wake: socket.socket,
+        sockets: Sockets,
         supervisor: int,
-        close: Callable[[], None],
         take_over: Callable[[Sockets, Workplace | None], None],
         tell: Callable[[bytes], None],
     ) -> None:
-        self._wake = wake
+        self._sockets = sockets
         self._supervisor = supervisor
-        self._close = close
         self._take_over = take_over
         self._tell = tell
-        self._copy = 0
+        self.copy = 0
+        """Its process; 0: there is none."""
         self._old = 0
         self._is_woken = False
         self._dying: list[int] = []  # killed, not reaped yet: nobody waits for them
-
-    @property
-    def has_copy(self) -> bool:
-        """Return whether there is a copy."""
-        return self._copy != 0
 
     def renew(self, *, is_wanted: bool, note: bytes = READY) -> bool:
         """Replace the copy by one of the present state (or by none); tell the supervisor.
@@ -81,10 +74,10 @@ class Checkpointer:
         self._is_woken = False
         # before the supervisor looks what is there besides us
         self._dying = [pid for pid in self._dying if is_child(pid)]
-        self._old, self._copy = self._copy, 0
+        self._old, self.copy = self.copy, 0
         if is_wanted and not has_threads():
-            self._copy = self._fork()
-        self._tell(b"%s%d;" % (READY if self._is_woken else note, self._copy))
+            self.copy = self._fork()
+        self._tell(b"%s%d;" % (READY if self._is_woken else note, self.copy))
         if self._old:
             send_signal(self._old, signal.SIGKILL)
             self._dying.append(self._old)
@@ -106,11 +99,12 @@ class Checkpointer:
 
     def _sleep(self) -> None:
         """Return when this copy is an interpreter."""
-        self._close()
+        self._sockets.stream.close()
+        self._sockets.side.close()
         while True:
             # recvmsg(2) itself: what runs before it is pages of each sleeping copy
             try:
-                data, carried, _flags, _address = self._wake.recvmsg(_MESSAGE_BYTES, _CARRIED_BYTES)
+                data, carried, _flags, _address = self._sockets.wake.recvmsg(_MESSAGE_BYTES, _CARRIED_BYTES)
             except OSError:
                 os._exit(0)
             fds = [fd for _level, _type, numbers in carried for fd in array("i", numbers)]
@@ -125,10 +119,9 @@ class Checkpointer:
                 return
 
     def _attach(self, fds: list[int], place: Workplace | None) -> None:
-        sockets = Sockets(*(socket.socket(fileno=fd) for fd in fds[:_WAKE_FDS]))
-        self._wake.close()
-        self._wake = sockets.wake
-        self._take_over(sockets, place)
+        self._sockets.wake.close()
+        self._sockets = Sockets(*(socket.socket(fileno=fd) for fd in fds[:_WAKE_FDS]))
+        self._take_over(self._sockets, place)
 
     def _is_branch(self, fds: list[int]) -> bool:
         """Make a copy that is the supervisor's child; return whether this is it."""

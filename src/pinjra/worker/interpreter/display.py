@@ -156,28 +156,15 @@ def _without_metadata(answer: object) -> object:
 
 def _as_bytes(media_type: str, found: object) -> bytes | None:
     """Return the data of one representation; None where it is not of the form that its media type has."""
-    if found is None:
-        return None
-    if media_type == "application/json":
-        return _json(found)
-    if isinstance(found, str):
-        is_text = media_type.startswith("text/") or media_type.endswith("+xml")
-        return found.encode("utf-8", "replace") if is_text else _from_base64(found)
-    return bytes(found) if isinstance(found, bytes | bytearray) else None
-
-
-def _json(value: object) -> bytes | None:
     try:
-        return json.dumps(value, ensure_ascii=False).encode("utf-8", "replace")
+        if media_type == "application/json":
+            return None if found is None else json.dumps(found, ensure_ascii=False).encode("utf-8", "replace")
+        if isinstance(found, str):
+            is_text = media_type.startswith("text/") or media_type.endswith("+xml")
+            return found.encode("utf-8", "replace") if is_text else base64.b64decode(found)
     except (TypeError, ValueError, RecursionError):
         return None
-
-
-def _from_base64(text: str) -> bytes | None:
-    try:
-        return base64.b64decode(text, validate=False)
-    except ValueError:
-        return None
+    return bytes(found) if isinstance(found, bytes | bytearray) else None
 
 
 def _ask(value: object, name: str) -> object:

@@ -69,7 +69,7 @@ class ForkedProgram(Program):
 
     def __init__(self, setup: SessionSetup) -> None:
         self._side = setup.sockets.side
-        interrupts = Interrupts(lambda cause: self._interpreter.stop(cause))
+        interrupts = Interrupts()
         self._printed = _Descriptors()
         for number, name in ((1, "stdout"), (2, "stderr")):
             stream = text_stream(number, self._printed)
@@ -82,9 +82,7 @@ class ForkedProgram(Program):
         self._is_pristine = True  # nothing has run, no variable was set
         self._reserve = MemoryReserve()
         self._used_before = 0.0
-        self._checkpoint = Checkpointer(
-            setup.sockets.wake, setup.supervisor, self._close_sockets, self._take_over, self._note
-        )
+        self._checkpoint = Checkpointer(setup.sockets, setup.supervisor, self._take_over, self._note)
         interrupts.install()
         for message in GuestConnection().receive_data(setup.grants):
             if isinstance(message, GrantTools):
@@ -101,7 +99,7 @@ class ForkedProgram(Program):
     def grant(self, message: GrantTools) -> None:
         """Give guest code the tools; a grant of the supervisor's own (request 0) wants a checkpoint of the present state."""
         if message.request:
-            self._is_dirty = self._is_dirty or self._checkpoint.has_copy
+            self._is_dirty = self._is_dirty or bool(self._checkpoint.copy)
             super().grant(message)
         else:
             self._is_dirty = False
@@ -129,13 +127,17 @@ class ForkedProgram(Program):
         self._reserve.end_run()
         del finished
         self._is_dirty = self._is_pristine = False
-        if self._rollback or self._checkpoint.has_copy:
+        if self._rollback or self._checkpoint.copy:
             self._checkpoint.renew(is_wanted=self._rollback)
 
     def _is_out_of_memory(self, finished: Finished) -> bool:
         """Return whether the run has met the limit of memory and can be undone."""
-        can_undo = self._rollback and (self._checkpoint.has_copy or self._is_pristine)
-        return can_undo and finished.error is not None and finished.error.get("cause") == Cause.MEMORY.value
+        can_undo = self._rollback and (self._checkpoint.copy or self._is_pristine)
+        return (
+            bool(can_undo)
+            and finished.error is not None
+            and finished.error.get("cause") == Cause.MEMORY.value
+        )
 
     def _undo(self, finished: Finished) -> NoReturn:
         """End here: the supervisor goes back to the state before this run, in which there was room."""
@@ -166,10 +168,6 @@ class ForkedProgram(Program):
     def _note(self, note: bytes) -> None:
         with self._interrupts:
             self._side.sendall(note)
-
-    def _close_sockets(self) -> None:
-        self._channel.close()
-        self._side.close()
 
     def _take_over(self, sockets: Sockets, place: Workplace | None) -> None:
         self._channel.attach(sockets.stream)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import _thread
 import signal
 from collections.abc import Callable
-from types import FrameType, TracebackType
 
 from pinjra.core.execution import Cause
 from pinjra.guard.errors import GuestStop
@@ -19,18 +18,17 @@ __all__ = ["Interrupts"]
 
 
 class Interrupts:
-    """Whether, and when, an interrupt may end the run in progress.
+    """Whether, and when, a stop may end the run in progress."""
 
-    Args:
-        stop: Tells the guard; it raises again where guest code swallowed the stop.
-    """
+    tell: Callable[[Cause, str], None]
+    """Tells the guard, which raises again where guest code swallowed the stop; set before there is a run."""
 
-    def __init__(self, stop: Callable[[Cause], None]) -> None:
-        self._stop = stop
+    def __init__(self) -> None:
         self._main = _thread.get_ident()
         self._held = 0
         self._is_running = False
         self.is_stopped = False
+        self._why = (Cause.INTERRUPT, "")
 
     @property
     def is_main_thread(self) -> bool:
@@ -39,7 +37,7 @@ class Interrupts:
 
     def install(self) -> None:
         """Take SIGINT, also when it was ignored by whoever started the worker."""
-        signal.signal(signal.SIGINT, self._on_signal)
+        signal.signal(signal.SIGINT, lambda _number, _frame: self._on_signal())
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
     def begin_run(self) -> None:
@@ -55,28 +53,28 @@ class Interrupts:
         """Hold the interrupt back. On another thread than the main one, where the handler runs, there is nothing to hold."""
         self._held += self.is_main_thread
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_error: object) -> None:
         """Let it through; it stops the run here when it came in between."""
         if self.is_main_thread:
             self._held -= 1
             if kind is None:
                 self.check()
 
+    def stop(self, cause: Cause, words: str = "") -> None:
+        """Stop the run in progress, at the next place where that is possible; between runs do nothing."""
+        if self._is_running:
+            self.is_stopped, self._why = True, (cause, words)
+            self.tell(cause, words)
+
     def check(self) -> None:
-        """Stop the run here when it was interrupted while that was held back.
+        """Stop the run here when its stop came while that was held back.
 
         Raises:
-            GuestStop: It was.
+            GuestStop: It did.
         """
         if self.is_stopped and self._is_running and not self._held:
-            raise GuestStop(Cause.INTERRUPT)
+            raise GuestStop(*self._why)
 
-    def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
-        if not self._is_running:
-            return
-        self.is_stopped = True
-        self._stop(Cause.INTERRUPT)
-        if not self._held:
-            raise GuestStop(Cause.INTERRUPT)
+    def _on_signal(self) -> None:
+        self.stop(Cause.INTERRUPT)
+        self.check()

@@ -75,20 +75,12 @@ def _without_tracker(module: ModuleType) -> None:
                 setattr(owner, name, instead)
 
 
-def _forks(module: ModuleType) -> None:
-    module.fork_exec = _fork_python  # type: ignore[attr-defined]
-
-
-def _without_proc(module: ModuleType) -> None:
-    module._USE_PSUTIL = False  # type: ignore[attr-defined]
-
-
 _TRACKING = ("register", "unregister", "maybe_unlink")
 _ADAPTED: Mapping[str, Adapt] = {
     "multiprocessing.resource_tracker": _without_tracker,
     "loky.backend.resource_tracker": _without_tracker,
-    "loky.backend.fork_exec": _forks,
-    "loky.process_executor": _without_proc,
+    "loky.backend.fork_exec": lambda module: vars(module).update(fork_exec=_fork_python),
+    "loky.process_executor": lambda module: vars(module).update(_USE_PSUTIL=False),
 }
 
 

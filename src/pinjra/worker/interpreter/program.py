@@ -54,6 +54,7 @@ class Program:
             is_walled=init.walled,
         )
         self._interpreter = Interpreter(policy, limits=self._limits, guard=init.guard, display=self._display)
+        interrupts.tell = self._interpreter.stop
         self._interpreter.own_process()
         self._interpreter.make_room = self.make_room
         show_figures_by(self._send_picture)
@@ -70,11 +71,11 @@ class Program:
                 self.execute(message)
             case GrantTools():
                 self.grant(message)
-                self._bound(message.request, "")
+                self._answer(message.request, "")
             case SetVariables():
-                self._bound(message.request, self.set_variables(message))
+                self._answer(message.request, self.set_variables(message))
 
-    def _bound(self, request: int, problem: str) -> None:
+    def _answer(self, request: int, problem: str) -> None:
         if request:
             self._channel.send(Bound(request=request, problem=problem))
 

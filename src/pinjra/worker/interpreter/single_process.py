@@ -15,17 +15,16 @@ from __future__ import annotations
 
 import os
 import select
+import selectors
 import socket
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import cast
 
 from pinjra.core.execution import Cause
-from pinjra.guard.errors import GuestStop
-from pinjra.wire.connection import GuestConnection
 from pinjra.wire.messages import (
     TO_GUEST,
     Answer,
@@ -41,7 +40,6 @@ from pinjra.wire.messages import (
     PutFile,
     kinds,
 )
-from pinjra.worker.interpreter import wasi_waits as waits
 from pinjra.worker.interpreter.channel import Channel
 from pinjra.worker.interpreter.environment import set_variables
 from pinjra.worker.interpreter.interrupts import Interrupts
@@ -55,6 +53,8 @@ __all__ = ["main"]
 LOOK_SECONDS = 0.05  # between two looks for a stop, and until what was printed is on its way
 RESERVE_BYTES = 4 << 20  # that guest code cannot fill: without it the next message could not be read
 PRINTED_BYTES = 8192  # that may wait for more
+LONGEST_SECONDS = 1.0  # of one wait without a deadline
+NO_DESCRIPTOR = 1 << 20  # of the pair by which a loop would wake itself: never polled
 HasInput = Callable[[float], bool]
 _FILES = (PutFile, GetFile, ListFiles)
 _KINDS = {**TO_GUEST, **kinds(Init, *_FILES)}  # those that a supervisor would have taken, too
@@ -103,14 +103,9 @@ class Line(Channel):
 
     def __init__(self, has_input: HasInput) -> None:
         self.has_input = has_input
-        self.stops = Stops()
+        self.stops = Interrupts()
         self.files: Folder | None = None
-        super().__init__(cast(socket.socket, _Stdio()), self.stops)
-
-    def attach(self, stream: socket.socket) -> None:
-        """Speak over this stream."""
-        super().attach(stream)
-        self._connection = GuestConnection(_KINDS)
+        super().__init__(cast(socket.socket, _Stdio()), self.stops, _KINDS)
 
     def look(self, seconds: float = 0.0) -> None:
         """Take what comes within `seconds`; between messages of ours only."""
@@ -125,34 +120,12 @@ class Line(Channel):
 
     def _take(self, message: Message) -> None:
         if isinstance(message, Answer) and message.call == 0:
-            self.stops.arrived(message.error_message)
+            cause = Cause(message.error_message)
+            self.stops.stop(cause, _WORDS.get(cause, ""))
         elif self.files is not None and isinstance(message, _FILES):
             self.send(self.files.answer(message))
         else:
             super()._take(message)
-
-
-class Stops(Interrupts):
-    """Stops that come as messages; they raise where the run looks for them."""
-
-    def __init__(self) -> None:
-        super().__init__(lambda cause: self.tell(cause, ""))
-        self.cause = Cause.INTERRUPT
-
-    def tell(self, cause: Cause, message: str) -> None:
-        """Tell the guard; replaced when there is one."""
-
-    def arrived(self, cause: str) -> None:
-        """Take the stop of the run in progress; one that comes after its run is nothing."""
-        if self._is_running:
-            self.cause = Cause(cause)
-            self.is_stopped = True
-            self.tell(self.cause, _WORDS.get(self.cause, ""))
-
-    def check(self) -> None:
-        """Stop the run here when its stop has come."""
-        if self.is_stopped and self._is_running and not self._held:
-            raise GuestStop(self.cause, _WORDS.get(self.cause, ""))
 
 
 class SingleProcessProgram(Program):
@@ -161,21 +134,16 @@ class SingleProcessProgram(Program):
     def __init__(self, init: Init, line: Line, scratch: str) -> None:
         set_variables(init.env)
         self._line = line
-        self._stops = line.stops
         super().__init__(init, line, line.stops, scratch)
         os.chdir(scratch)  # so that guest code opens files of the session by their names, as everywhere
         folder = line.files = Folder(scratch, self._limits.disk_bytes)
         self._printed = Printed(line, self._limits.output_bytes, folder)
         self._looked = 0.0
         self._reserve = bytearray(RESERVE_BYTES)
-        self._stops.tell = self._interpreter.stop  # type: ignore[method-assign]
         self._interpreter.on_account(self._look_now_and_then)
         sys.excepthook = _to_the_owner
         sys.stdout, sys.stderr = (text_stream(number, self._printed) for number in (1, 2))
-        waits.adapt(line.look, line.has_input, self._is_stopped, self._printed.flush, self._stops.check)
-
-    def _is_stopped(self) -> bool:
-        return self._stops.is_stopped
+        _adapt_waits(line, self._printed.flush)
 
     def _look_now_and_then(self) -> None:
         now = time.monotonic()
@@ -262,3 +230,77 @@ class Printed:
                     file_bytes=each.file_bytes,
                 )
             )
+
+
+# ---------------------------------------------------------------- sleeps and event loops
+
+
+def _adapt_waits(line: Line, before: Callable[[], None]) -> None:
+    """Let what waits in this process wait for the line, or for time, and call `before` first; before asyncio is imported."""
+
+    def sleep(seconds: float, /) -> None:
+        before()
+        deadline = time.monotonic() + seconds
+        line.look(seconds)
+        while (left := deadline - time.monotonic()) > 0 and not line.stops.is_stopped:
+            line.look(left)
+        line.stops.check()
+
+    class LineSelector(_Registry):
+        """Waits for the line, when somebody asked for it, or for time."""
+
+        def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+            seconds = LONGEST_SECONDS if timeout is None else max(0.0, timeout)
+            key = self.keys.get(0)
+            if key is None:
+                sleep(seconds)
+                return []
+            before()
+            found = line.has_input(seconds)
+            line.stops.check()
+            return [(key, selectors.EVENT_READ)] if found else []
+
+    time.sleep = sleep
+    selectors.DefaultSelector = LineSelector  # type: ignore[misc, assignment]
+    socket.socketpair = cast("Callable[..., tuple[socket.socket, socket.socket]]", _pair)
+
+
+class _Registry(selectors.BaseSelector):
+    """Descriptor → key. `select` is the subclass's."""
+
+    def __init__(self) -> None:
+        self.keys: dict[int, selectors.SelectorKey] = {}
+
+    def register(self, fileobj: object, events: int, data: object = None) -> selectors.SelectorKey:
+        fd = fileobj if isinstance(fileobj, int) else int(fileobj.fileno())  # type: ignore[attr-defined]
+        key = selectors.SelectorKey(fd, fd, events, data)
+        self.keys[fd] = key
+        return key
+
+    def unregister(self, fileobj: object) -> selectors.SelectorKey:
+        fd = fileobj if isinstance(fileobj, int) else int(fileobj.fileno())  # type: ignore[attr-defined]
+        return self.keys.pop(fd)
+
+    def get_map(self) -> Mapping[object, selectors.SelectorKey]:  # type: ignore[override]
+        return cast("Mapping[object, selectors.SelectorKey]", self.keys)
+
+
+class _Silent:
+    """An end of a socket pair over which nobody says anything: there is no other thread to wake the loop from."""
+
+    def fileno(self) -> int:
+        return NO_DESCRIPTOR
+
+    def setblocking(self, flag: bool) -> None:
+        """Do nothing."""
+
+    def send(self, data: bytes) -> int:
+        """Return how much was taken: all, and it is dropped."""
+        return len(data)
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
+def _pair(*_arguments: object) -> tuple[_Silent, _Silent]:
+    return _Silent(), _Silent()

@@ -38,11 +38,10 @@ class GuestTool:
     def __repr__(self) -> str:
         return f"<tool {self.__name__}>"
 
-    def __copy__(self) -> GuestTool:
+    def __deepcopy__(self, *_memo: object) -> GuestTool:
         return self
 
-    def __deepcopy__(self, memo: object) -> GuestTool:
-        return self
+    __copy__ = __deepcopy__
 
     def __reduce__(self) -> str:
         raise TypeError("a tool cannot be pickled")
@@ -179,7 +178,7 @@ class GuestTools:
         """Return the answer of the host, waiting for it. An interrupt stops the run when the answer is there: the host answers
         at once then, or has the supervisor kill."""
         answers: list[Answer] = []
-        is_alone = self._interrupts.is_main_thread and not self._channel.open_calls and not has_threads()
+        is_alone = self._interrupts.is_main_thread and not self._channel.waiting and not has_threads()
         with self._interrupts:
             self._send(name, args, kwargs, answers.append, concurrent=not is_alone)
             self._channel.wait_for(lambda: bool(answers))
@@ -239,7 +238,7 @@ class GuestTools:
             self._channel.take_ready()
 
     def _stop_watching(self, loop: asyncio.AbstractEventLoop) -> None:
-        if not self._channel.open_calls and not loop.is_closed():
+        if not self._channel.waiting and not loop.is_closed():
             _selecting(loop).remove_reader(self._channel.fileno())
 
 

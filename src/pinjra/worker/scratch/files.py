@@ -41,9 +41,6 @@ class Files(ABC):
     def _open(self, name: str, mode: Mode) -> BinaryIO:
         """Return a regular file, made with its folders for "wb".
 
-        Args:
-            name: A plain relative path.
-
         Raises:
             OSError, ScratchError: There is none, or something else.
         """
@@ -75,8 +72,7 @@ class Files(ABC):
         """Write one file, making its folders; with an offset, the next piece of a file that ends there.
 
         Raises:
-            ScratchError: The name leaves the folder or meets something that is no folder or file, or the quota is too
-            small.
+            ScratchError: The name leaves the folder or meets something else, or the quota is too small.
         """
         _check(name)
         if self.quota_bytes is not None:

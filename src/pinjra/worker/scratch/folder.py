@@ -18,12 +18,7 @@ __all__ = ["Folder"]
 
 
 class Folder(Files):
-    """The files of one session.
-
-    Args:
-        path: An existing folder.
-        quota_bytes: As of `Files`.
-    """
+    """The files of one session, in a folder that exists."""
 
     def __init__(self, path: str, quota_bytes: float | None) -> None:
         super().__init__(quota_bytes)

@@ -10,6 +10,7 @@ import os
 import secrets
 import stat
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import BinaryIO
 
 from pinjra.core.file_names import MOST_PARTS
@@ -39,7 +40,6 @@ class Scratch(Files):
 
     Args:
         path: An existing folder, or "" to make one (removed by `remove`).
-        quota_bytes: As of `Files`.
         is_ours: `remove` removes it. None: when it was made here.
     """
 
@@ -76,29 +76,16 @@ class Scratch(Files):
             pass
 
     def _found(self) -> Iterator[tuple[str, int]]:
-        return self._walk(self._root, "", MOST_PARTS)
-
-    def _walk(self, folder: int, prefix: str, depth: int) -> Iterator[tuple[str, int]]:
-        with os.scandir(folder) as entries:
-            for entry in entries:
-                if folder == self._root and entry.name.startswith(_BRANCH_PREFIX):
-                    continue
-                if entry.is_dir(follow_symlinks=False):
-                    yield from self._walk_below(folder, entry.name, prefix, depth)
-                elif entry.is_file(follow_symlinks=False):
-                    yield prefix + entry.name, entry.stat(follow_symlinks=False).st_size
-
-    def _walk_below(self, folder: int, name: str, prefix: str, depth: int) -> Iterator[tuple[str, int]]:
-        if depth == 0:
-            return
-        try:
-            below = os.open(name, _FOLDER, dir_fd=folder)
-        except OSError:
-            return
-        try:
-            yield from self._walk(below, f"{prefix}{name}/", depth - 1)
-        finally:
-            os.close(below)
+        for path, folders, names, folder in os.fwalk(".", dir_fd=self._root):
+            if path == ".":
+                folders[:] = [name for name in folders if not name.startswith(_BRANCH_PREFIX)]
+            if path.count("/") >= MOST_PARTS:
+                folders.clear()
+            for name in names:
+                with suppress(FileNotFoundError):  # the guest has just removed it
+                    found = os.stat(name, dir_fd=folder, follow_symlinks=False)
+                    if stat.S_ISREG(found.st_mode):
+                        yield os.path.join(path, name)[2:], found.st_size
 
     def _open(self, name: str, mode: Mode) -> BinaryIO:
         *folders, last = name.split("/")

@@ -9,7 +9,6 @@ import os
 from collections.abc import Callable
 from dataclasses import replace
 from functools import singledispatchmethod
-from typing import TypeVar
 
 from pinjra.core.errors import ProtocolViolation
 from pinjra.core.limits import Limits
@@ -48,7 +47,6 @@ class HostStream:
 
     Args:
         hello: Said at once.
-        sweeper: Of the box.
         add: Takes a session that was forked off this one.
         origin: What a branch begins with. None: the first session of the box.
     """
@@ -138,11 +136,18 @@ class HostStream:
     def _from_host(self) -> None:
         for event in self.host.receive():
             if isinstance(event, Relay):
-                _there(self._lifecycle).pass_on(event.data)
+                self._session.pass_on(event.data)
             else:
                 self._on(event)
         if self._lifecycle is not None:
             self._lifecycle.clock.host_spoke()
+
+    @property
+    def _session(self) -> Lifecycle:
+        """What `Init` has set up (the connection refuses everything before it)."""
+        if self._lifecycle is None:
+            raise ProtocolViolation("the first message is Init")
+        return self._lifecycle
 
     @singledispatchmethod
     def _on(self, message: Message) -> None:
@@ -164,21 +169,21 @@ class HostStream:
 
     @_on.register
     def _(self, message: Interrupt) -> None:
-        _there(self._lifecycle).take(LifecycleEvent.INTERRUPT, message.grace_seconds)
+        self._session.take(LifecycleEvent.INTERRUPT, message.grace_seconds)
 
     @_on.register
     def _(self, message: Kill) -> None:
-        _there(self._lifecycle).take(LifecycleEvent.KILL, message)
+        self._session.take(LifecycleEvent.KILL, message)
 
     @_on.register(PutFile)
     @_on.register(GetFile)
     @_on.register(ListFiles)
     def _(self, message: OfRequest) -> None:
-        self.host.send(_there(self._origin).scratch.answer(message))
+        self.host.send(self._session.scratch.answer(message))
 
     @_on.register
     def _(self, message: Reset) -> None:
-        _there(self._lifecycle).reset(message.request)
+        self._session.reset(message.request)
 
     @_on.register
     def _(self, _message: Close) -> None:
@@ -195,9 +200,7 @@ class HostStream:
             self._refuse(message.request, "a run is in progress", stream)
         else:
             request = message.request
-            _there(self._lifecycle).when_copied(
-                lambda is_copied: self._branch(request, stream, is_copied=is_copied)
-            )
+            self._session.when_copied(lambda is_copied: self._branch(request, stream, is_copied=is_copied))
 
     def _refuse(self, request: int, why: str, stream: int = -1) -> None:
         if stream >= 0:
@@ -214,10 +217,10 @@ class HostStream:
         scratch: Scratch | None = None
         fds = [stream]
         try:
-            scratch = copy_scratch(_there(self._origin).scratch)
+            scratch = copy_scratch(self._session.scratch)
             output, captured = PrintedOutput.branch()
             fds += [*output.fds, *captured]
-            origin = _there(self._lifecycle).origin(scratch, captured)
+            origin = self._session.origin(scratch, captured)
             os.set_blocking(stream, False)
         except (OSError, ScratchError) as error:
             if scratch is not None:
@@ -229,13 +232,3 @@ class HostStream:
         host = Host(stream, stream)
         self._add(HostStream(host, output, self._hello, sweeper=self._sweeper, add=self._add, origin=origin))
         self.host.send(Forked(request=request))
-
-
-_Part = TypeVar("_Part")
-
-
-def _there(part: _Part | None) -> _Part:
-    """Return a part of the session, which `Init` has set up (the connection refuses everything before it)."""
-    if part is None:
-        raise ProtocolViolation("the first message is Init")
-    return part

@@ -84,7 +84,7 @@ class Lifecycle:
     def __init__(self, host: Host, output: PrintedOutput, limits: Limits, origin: Origin) -> None:
         self._host = host
         self._output = output
-        self._scratch = origin.scratch
+        self.scratch = origin.scratch
         self._guest = origin.guest
         self.clock = RunClock(limits)
         self._output_bytes = limits.output_bytes
@@ -125,8 +125,8 @@ class Lifecycle:
         self._guest.end()
         # The box goes on: files of a session that is over are memory for nothing.
         if self._guest.has_siblings:
-            self._scratch.clear()
-        self._scratch.remove()
+            self.scratch.clear()
+        self.scratch.remove()
 
     # ------------------------------------------------------------ the poll loop's questions
 
@@ -251,7 +251,7 @@ class Lifecycle:
                 return
             self._is_running = True
             self._host.connection.run_open = True
-            self._output.start_run(self._output_bytes, self._scratch)
+            self._output.start_run(self._output_bytes, self.scratch)
             self.clock.start(guest)
         elif kind == b"Answer":
             self.clock.open_calls -= 1
@@ -384,15 +384,15 @@ class Lifecycle:
             self._relay(data)
 
     def _take_notes(self) -> None:
-        for note in self._guest.notes():
+        for kind, checkpoint in self._guest.notes():
             if self._host.connection.run_open:
                 self._read_all()  # the end of the run was sent before the note, on the other socket
-            if note.kind == UNDO:
+            if kind == UNDO:
                 self._is_undone = True
                 continue
-            self._guest.checkpoint, self._is_stale = note.checkpoint, False
-            self._is_dirty = self._is_dirty and not note.checkpoint
-            if note.kind == READY:
+            self._guest.checkpoint, self._is_stale = checkpoint, False
+            self._is_dirty = self._is_dirty and not checkpoint
+            if kind == READY:
                 self.take(LifecycleEvent.READY)
 
     def _now_ready(self) -> None:
@@ -448,11 +448,11 @@ class Lifecycle:
         guest = self._guest
         if guest.asked != "protocol":
             self._read_all()
-        for note in guest.notes():
-            if note.kind == UNDO:
+        for kind, checkpoint in guest.notes():
+            if kind == UNDO:
                 self._is_undone = True
             else:
-                guest.checkpoint, self._is_stale = note.checkpoint, False
+                guest.checkpoint, self._is_stale = checkpoint, False
         is_undone, self._is_undone = self._is_undone, False
         if is_undone:  # the run that filled the memory: the checkpoint before it is what is wanted
             self._is_stale = False
@@ -512,7 +512,7 @@ class Lifecycle:
 
     def _after_reset(self) -> None:
         request, self._reset = self._reset, 0
-        self._scratch.clear()
+        self.scratch.clear()
         self._loss = self._owed = None
         self._start()
         self._host.send(Done(request=request))

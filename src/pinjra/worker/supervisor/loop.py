@@ -100,8 +100,10 @@ class Supervisor:
     def turn(self) -> None:
         """Wait until something happens, and do what it asks for."""
         self._watch()
-        deadline = self._deadline()
-        for fd, _events in self._poll.poll(_patience(deadline)):
+        times = (session.deadline for session in self._sessions)
+        deadline = min((at for at in times if at is not None), default=None)
+        wait = None if deadline is None else max(0.0, (deadline - time.monotonic()) * 1000 + 0.5)
+        for fd, _events in self._poll.poll(wait):
             if fd == self._wakeup:
                 read_some(fd)
                 for session in self._sessions:
@@ -111,7 +113,9 @@ class Supervisor:
         if deadline is not None and (now := time.monotonic()) >= deadline:
             for session in self._sessions:
                 session.on_time(now)
-        self._part_with_ended()
+        for session in [session for session in self._sessions if session.has_ended]:
+            self._sessions.remove(session)
+            session.end()
 
     def _watch(self) -> None:
         """Poll for what the sessions want to hear of; they say so in each turn and nearly always the same."""
@@ -125,21 +129,6 @@ class Supervisor:
             for fd, mask in masks.items():
                 self._poll.register(fd, mask)
                 self._owners[fd] = session
-
-    def _deadline(self) -> float | None:
-        """Return when something is due; None for never."""
-        times = [at for session in self._sessions if (at := session.deadline) is not None]
-        return min(times) if times else None
-
-    def _part_with_ended(self) -> None:
-        for session in [session for session in self._sessions if session.has_ended]:
-            self._sessions.remove(session)
-            session.end()
-
-
-def _patience(deadline: float | None) -> float | None:
-    """Return the milliseconds until `deadline`."""
-    return None if deadline is None else max(0.0, (deadline - time.monotonic()) * 1000 + 0.5)
 
 
 def _private_stderr() -> int:

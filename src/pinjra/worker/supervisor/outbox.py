@@ -39,19 +39,14 @@ class Outbox:
             except BlockingIOError:
                 return
             except OSError:
-                self.clear()
-                self.is_broken = True
+                self._queue.clear()
+                self.size, self.is_broken = 0, True
                 return
             self.size -= count
             if count == len(view):
                 self._queue.popleft()
             else:
                 self._queue[0] = view[count:]
-
-    def clear(self) -> None:
-        """Forget what waits."""
-        self._queue.clear()
-        self.size = 0
 
 
 def read_some(fd: int, size: int = READ_BYTES) -> bytes | None:

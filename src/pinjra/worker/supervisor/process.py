@@ -18,7 +18,6 @@ import sys
 import time
 import traceback
 from collections.abc import Iterable
-from typing import NamedTuple
 
 from pinjra.jail.spawn.forks import fork
 from pinjra.wire.messages import Init
@@ -32,13 +31,12 @@ from pinjra.worker.supervisor.processes import (
     cpu_seconds,
     describe,
     is_child,
-    reap,
     reaped_seconds,
     send_signal,
 )
 from pinjra.worker.supervisor.sweep import Spent, Sweeper
 
-__all__ = ["InterpreterProcess", "Note"]
+__all__ = ["InterpreterProcess"]
 
 _NOTE = re.compile(rb"([kmu])([0-9]{1,9});")
 _FIRST_NOTE = re.compile(rb"p([1-9][0-9]{0,8});")
@@ -47,13 +45,6 @@ _END_SECONDS = 2.0  # a killed process is gone in milliseconds, unless it hangs 
 _FROZEN_SECONDS = 0.01  # of processor time, by which two looks at a stopped process may differ
 _NOTE_BYTES = 64  # longer and no note: garbage
 _MOST_DYING = 4  # killed checkpoints that may be there still; runs faster than processes end make more
-
-
-class Note(NamedTuple):
-    """What the interpreter said on the side socket."""
-
-    kind: bytes
-    checkpoint: int
 
 
 class InterpreterProcess:
@@ -339,7 +330,7 @@ class InterpreterProcess:
 
     def has_died(self) -> bool:
         """Reap what has ended; return whether the interpreter was among it, now or in a sweep."""
-        self._sweeper.note(reap())
+        self._sweeper.reap()
         return self._death is not None
 
     def note_death(self, pid: int, status: int, usage: resource.struct_rusage) -> None:
@@ -354,15 +345,15 @@ class InterpreterProcess:
         elif pid == self.checkpoint:
             self.checkpoint = 0
 
-    def notes(self) -> list[Note]:
-        """Return what the interpreter said on the side socket. Garbage is passed over: only the guest can have sent it."""
+    def notes(self) -> list[tuple[bytes, int]]:
+        """Return (kind, checkpoint) of each note. Garbage is passed over: only the guest can have sent it."""
         data = read_some(self.side, 4096)
         if not data:
             return []
         self._notes += data
         found = list(_NOTE.finditer(self._notes))
         self._notes = self._notes[found[-1].end() :] if found else self._notes[-_NOTE_BYTES:]
-        return [Note(match[1], int(match[2])) for match in found]
+        return [(match[1], int(match[2])) for match in found]
 
     # ------------------------------------------------------------ processor time
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from pinjra.jail.walls.libc import prctl
 
-__all__ = ["MEMORY_STATUS", "Death", "Reaped", "cpu_seconds", "describe", "reap", "send_signal", "tree"]
+__all__ = ["MEMORY_STATUS", "Death", "cpu_seconds", "describe", "send_signal", "tree"]
 
 MEMORY_STATUS = 86  # exit status of an interpreter whose own bookkeeping ran out of memory
 _PDEATHSIG, _SUBREAPER = 1, 36  # prctl(2)
@@ -124,22 +124,6 @@ def _children(pid: int) -> list[int]:
     except (OSError, ValueError):
         pass
     return children
-
-
-Reaped = tuple[int, int, resource.struct_rusage]
-
-
-def reap() -> list[Reaped]:
-    """Return (pid, wait status, usage) of every child that has ended, without waiting."""
-    dead: list[Reaped] = []
-    while True:
-        try:
-            pid, status, usage = os.wait4(-1, os.WNOHANG)
-        except ChildProcessError:
-            return dead
-        if pid == 0:
-            return dead
-        dead.append((pid, status, usage))
 
 
 def describe(

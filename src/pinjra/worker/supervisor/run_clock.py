@@ -8,6 +8,7 @@ has vanished.
 
 from __future__ import annotations
 
+import math
 import os
 import time
 
@@ -106,7 +107,7 @@ class RunClock:
             self.host_spoke()
         if self._count_at is not None and now >= self._count_at:
             self._count_at = now + _COUNT_SECONDS
-            if self._has_too_many(guest):
+            if len(tree(guest.pid)) >= (self._limits.processes or math.inf):
                 return "processes"
         if self._cpu_at is not None and now >= self._cpu_at:
             return self._look_at_cpu(guest, now)
@@ -118,6 +119,3 @@ class RunClock:
             return "cpu"
         self._cpu_at = now + max(_LOOK_SECONDS, min(_LONGEST_LOOK_SECONDS, left / self._processors))
         return ""
-
-    def _has_too_many(self, guest: InterpreterProcess) -> bool:
-        return self._limits.processes is not None and len(tree(guest.pid)) >= self._limits.processes

@@ -16,12 +16,13 @@ import resource
 import select
 import signal
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from itertools import chain
 from typing import Protocol
 
 from pinjra.jail.spawn.forks import fork
-from pinjra.worker.supervisor.processes import Reaped, cpu_seconds, is_zombie, reap, send_signal, tree
+from pinjra.worker.supervisor.processes import cpu_seconds, is_zombie, send_signal, tree
 
 __all__ = ["Member", "Spent", "Sweeper"]
 
@@ -69,9 +70,9 @@ class Sweeper:
         self._watched: list[int] = []
         self._watched_from = self._watched_to = self._mark
 
-    def note(self, dead: Iterable[Reaped]) -> None:
-        """Tell each interpreter of the box what has ended."""
-        for pid, status, usage in dead:
+    def reap(self) -> None:
+        """Reap every child that has ended, without waiting; tell each interpreter of the box."""
+        for pid, status, usage in _reaped():
             for member in self.members:
                 member.note_death(pid, status, usage)
 
@@ -148,7 +149,7 @@ class Sweeper:
                 for pid in victims:
                     send_signal(pid, number)
             killed.update(victims)
-            self.note(reap())
+            self.reap()
             if not others:
                 self._settle(newest, found)
                 break
@@ -212,6 +213,13 @@ class Spent:
                 self._past += before if now < before else 0.0  # the number is another process's by now
                 self._seen[pid] = now
         return self._past + sum(self._seen.values())
+
+
+def _reaped() -> Iterator[tuple[int, int, resource.struct_rusage]]:
+    """Yield (pid, wait status, usage) of each child that has ended."""
+    with suppress(ChildProcessError):
+        while (found := os.wait4(-1, os.WNOHANG))[0]:
+            yield found
 
 
 def _shows_processes() -> bool:
