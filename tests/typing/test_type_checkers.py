@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -52,19 +53,25 @@ def by_pyright(files: list[Path]) -> Found:
     }
 
 
+@cache
+def errors(checker: Callable[[list[Path]], Found]) -> Found:
+    """Return what a checker finds in all files; it reads the library once."""
+    return checker([*RIGHT, WRONG])
+
+
 CHECKERS = pytest.mark.parametrize("checker", [by_mypy, by_pyright])
 
 
 @CHECKERS
 def test_it_takes_every_documented_call(checker: Callable[[list[Path]], Found]) -> None:
-    assert checker(RIGHT) == set()
+    assert {each for each in errors(checker) if each[0] != WRONG.name} == set()
 
 
 @CHECKERS
 def test_it_refuses_each_wrong_call_and_nothing_else(checker: Callable[[list[Path]], Found]) -> None:
     lines = WRONG.read_text().splitlines()
     expected = {(WRONG.name, number) for number, line in enumerate(lines, 1) if line.endswith("# wrong")}
-    assert checker([WRONG]) == expected
+    assert {each for each in errors(checker) if each[0] == WRONG.name} == expected
 
 
 def test_the_words_of_sandbox_are_those_of_all_executors() -> None:
