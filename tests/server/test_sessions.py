@@ -1,16 +1,21 @@
-"""The sessions of a server: bounded, shared by name, closed when idle and at the end."""
+"""The sessions of an MCP server: bounded, shared by name, closed when idle and at the end."""
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 
 from pinjra.executors.local import LocalPythonExecutor
+from pinjra.server.http.hub import Hub
+from pinjra.server.http.metrics import Metrics
+from pinjra.server.http.settings import ServeSettings
+from pinjra.server.mcp import serve
 from pinjra.server.sessions import SessionRefused, Sessions
 
 
@@ -26,129 +31,107 @@ class Told(LocalPythonExecutor):
         self.closed.set()
 
 
-@contextmanager
-def pool(**options: Any) -> Iterator[tuple[Sessions, list[Told]]]:
+@asynccontextmanager
+async def pool(
+    create: Callable[[], Told] = Told, **options: Any
+) -> AsyncIterator[tuple[Sessions, list[Told]]]:
     made: list[Told] = []
 
-    def create() -> Told:
-        made.append(Told())
+    def keep() -> Told:
+        made.append(create())
         return made[-1]
 
-    sessions = Sessions(create, **options)
+    hub = Hub(ServeSettings(executor="local", drain_seconds=0, **options), Metrics())
+    hub.start()
     try:
-        yield sessions, made
+        yield Sessions(hub, keep), made
     finally:
-        sessions.close()
+        await hub.stop()
     assert all(executor.closed.is_set() for executor in made)
+
+
+async def use(
+    sessions: Sessions, owner: str, name: str, code: str = "None", *, may_create: bool = True
+) -> Any:
+    async with sessions.use(owner, name, may_create=may_create) as held:
+        return await sessions.hub.call(held.executor.run, code)
 
 
 def test_a_session_keeps_its_state_for_its_owner_only() -> None:
-    with pool() as (sessions, made):
-        with sessions.use("anna", "main") as session:
-            assert session.is_new
-            session.executor.run("x = 5")
-        with sessions.use("anna", "main") as session:
-            assert not session.is_new
-            assert session.executor.run("x").value == 5
-        with sessions.use("bert", "main") as session:
-            assert session.is_new
-            assert session.executor.run("x").error is not None
-        assert (sessions.names("anna"), sessions.names("bert"), len(made)) == (["main"], ["main"], 2)
+    async def main() -> None:
+        async with pool() as (sessions, made):
+            await use(sessions, "anna", "main", "x = 5")
+            assert (await use(sessions, "anna", "main", "x")).value == 5
+            assert (await use(sessions, "bert", "main", "x")).error is not None
+            assert (sessions.names("anna"), sessions.names("bert"), len(made)) == (["main"], ["main"], 2)
+
+    asyncio.run(main())
 
 
-def test_an_idle_session_is_closed() -> None:
-    with pool(idle_seconds=0.02) as (sessions, made):
-        with sessions.use("anna", "main"):
-            pass
-        assert made[0].closed.wait(20)
-        with (
-            pytest.raises(SessionRefused, match="there is no session 'main'"),
-            sessions.use_open("anna", "main"),
-        ):
-            pass
+def test_an_idle_session_is_closed_and_one_in_use_is_not() -> None:
+    async def main() -> None:
+        async with pool(idle_seconds=0.02) as (sessions, made):
+            async with sessions.use("anna", "busy", may_create=True):
+                await use(sessions, "anna", "idle")
+                assert await asyncio.to_thread(made[1].closed.wait, 20)
+                assert not made[0].closed.is_set()
+            with pytest.raises(SessionRefused, match="there is no session 'idle'"):
+                await use(sessions, "anna", "idle", may_create=False)
 
-
-def test_a_session_in_use_is_never_idle() -> None:
-    with pool(idle_seconds=0.02) as (sessions, made):
-        with sessions.use("anna", "busy"), sessions.use("anna", "other"):
-            pass
-        with sessions.use("anna", "busy") as session:
-            first = made[0]
-            if session.executor is first:  # not closed before we came back
-                assert made[1].closed.wait(20)
-                assert not first.closed.is_set()
+    asyncio.run(main())
 
 
 def test_a_session_used_long_ago_makes_room_and_a_fresh_one_does_not() -> None:
-    with pool(most=2) as (sessions, made):
-        for name in ("a", "b"):
-            with sessions.use("anna", name):
-                pass
-        with pytest.raises(SessionRefused, match="2 sessions are open"), sessions.use("anna", "c"):
-            pass
-        with sessions.use("anna", "a") as session:
-            pass
-        session.used_seconds = time.monotonic() - 3600
-        with sessions.use("anna", "c"):
-            pass
-        assert sessions.names("anna") == ["b", "c"]
-        assert made[0].closed.is_set()
+    async def main() -> None:
+        async with pool(sessions=2) as (sessions, made):
+            for name in ("a", "b"):
+                await use(sessions, "anna", name)
+            with pytest.raises(SessionRefused, match="2 sessions are open"):
+                await use(sessions, "anna", "c")
+            oldest = sessions.hub.all()[0]
+            oldest.idle_seconds, oldest.ends = 86400, time.monotonic() + 86400 - 3600
+            await use(sessions, "anna", "c")
+            assert sessions.names("anna") == ["b", "c"]
+            assert made[0].closed.is_set()
+
+    asyncio.run(main())
 
 
 def test_two_first_calls_at_once_share_one_session() -> None:
-    both = threading.Barrier(2)
-    made: list[Told] = []
+    async def main() -> None:
+        async with pool() as (sessions, made):
+            await asyncio.gather(*(use(sessions, "anna", "main") for _ in range(2)))
+            assert len(made) == 1
 
-    def create() -> Told:
-        both.wait(20)
-        made.append(Told())
-        return made[-1]
-
-    sessions = Sessions(create)
-    used: list[Any] = []
-
-    def call() -> None:
-        with sessions.use("anna", "main") as session:
-            used.append(session)
-
-    threads = [threading.Thread(target=call) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert used[0] is used[1]
-    assert sorted(executor.closed.is_set() for executor in made) == [False, True]
-    sessions.close()
-    assert all(executor.closed.is_set() for executor in made)
+    asyncio.run(main())
 
 
 def test_closing_one_ends_it_and_closing_all_refuses_new_ones() -> None:
-    with pool() as (sessions, made):
-        with sessions.use("anna", "main"):
-            pass
-        assert sessions.close_one("anna", "main")
-        assert made[0].closed.is_set()
-        assert not sessions.close_one("anna", "main")
-        sessions.close()
-        with pytest.raises(SessionRefused, match="the server is closing"), sessions.use("anna", "main"):
-            pass
+    async def main() -> None:
+        async with pool() as (sessions, made):
+            await use(sessions, "anna", "main")
+            assert await sessions.close_one("anna", "main")
+            assert made[0].closed.is_set()
+            assert not await sessions.close_one("anna", "main")
+            await sessions.hub.stop()
+            with pytest.raises(Exception, match="the service is ending"):
+                await use(sessions, "anna", "main")
+
+    asyncio.run(main())
 
 
-def test_the_executor_started_at_the_beginning_is_the_first_sessions() -> None:
-    with pool() as (sessions, made):
-        sessions.warm_up()
-        with sessions.use("anna", "main") as session:
-            assert session.executor is made[0]
-        assert len(made) == 1
-
-
-def test_a_machine_that_cannot_start_the_executor_is_told_at_once() -> None:
-    def create() -> LocalPythonExecutor:
+def test_a_machine_that_cannot_start_the_executor_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    def create(*args: object, **options: object) -> Told:
         raise RuntimeError("no sandbox here")
 
-    sessions = Sessions(create)
+    monkeypatch.setattr("pinjra.executors.registry.create_executor", create)
     with pytest.raises(RuntimeError, match="no sandbox here"):
-        sessions.warm_up()
-    with pytest.raises(RuntimeError, match="no sandbox here"), sessions.use("anna", "main"):
-        pass
-    sessions.close()
+        serve(executor="local")
+
+    async def main() -> None:
+        async with pool(create) as (sessions, _):
+            with pytest.raises(RuntimeError, match="no sandbox here"):
+                await use(sessions, "anna", "main")
+            assert sessions.hub.all() == []
+
+    asyncio.run(main())

@@ -7,6 +7,7 @@ other machines can reach it.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import secrets
 import signal
@@ -14,17 +15,19 @@ import socket
 import sys
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from types import FrameType
 from typing import TYPE_CHECKING, Any, Literal
+
+import anyio
 
 from pinjra.core.errors import ConfigurationError, MissingDependency
 from pinjra.core.limits import Limits
-from pinjra.server.sessions import MOST_CALLS, Sessions
 
 if TYPE_CHECKING:
     from mcp.server.mcpserver import MCPServer
 
     from pinjra.executors.base import PythonExecutor
+    from pinjra.server.http.hub import Hub
+    from pinjra.server.sessions import Sessions
 
 __all__ = ["serve"]
 
@@ -72,17 +75,37 @@ def serve(
     _check(transport, host, token, max_sessions, idle_seconds)
     imports = tuple(authorized_imports)
     create = _creator(executor, imports, limits, executor_kwargs)
-    sessions = Sessions(create, most=max_sessions, idle_seconds=idle_seconds)
+    ready = [_warm(create)]
+    listener = _listen(host, port) if transport == "http" else None
+
+    async def main() -> None:
+        from pinjra.server.http.hub import Hub
+        from pinjra.server.http.metrics import Metrics
+        from pinjra.server.http.settings import ServeSettings
+        from pinjra.server.sessions import Sessions
+
+        settings = ServeSettings(
+            executor=executor, sessions=max_sessions, idle_seconds=idle_seconds, drain_seconds=0
+        )
+        hub = Hub(settings, Metrics())
+        hub.start()
+        try:
+            sessions = Sessions(hub, lambda: ready.pop() if ready else create())
+            server = _server(sessions, limits, imports, owned=listener is None)
+            if listener is None:
+                _end_on_signal(hub)
+                await server.run_stdio_async()
+            else:
+                await _serve_http(server, host, listener, token, tuple(allow_hosts))
+        finally:
+            with anyio.CancelScope(shield=True):
+                await hub.stop()
+
     try:
-        sessions.warm_up()
-        server = _server(transport, sessions, executor, imports, limits, max_sessions)
-        if transport == "stdio":
-            _end_on_signal(sessions)
-            server.run("stdio")
-        else:
-            _serve_http(server, host, port, token, tuple(allow_hosts))
+        anyio.run(main)
     finally:
-        sessions.close()
+        for each in ready:
+            each.close()
 
 
 def _check(transport: str, host: str, token: str | None, max_sessions: int, idle_seconds: float) -> None:
@@ -116,46 +139,48 @@ def _creator(
     return create
 
 
-def _server(
-    transport: str, sessions: Sessions, executor: str, imports: tuple[str, ...], limits: Limits, most: int
-) -> MCPServer:
+def _warm(create: Callable[[], PythonExecutor]) -> PythonExecutor:
+    """Start the first session's executor before anybody asks, so that a machine that cannot says so at once."""
+    executor = create()
+    try:
+        executor.run("None")
+    except BaseException:
+        executor.close()
+        raise
+    return executor
+
+
+def _server(sessions: Sessions, limits: Limits, imports: tuple[str, ...], *, owned: bool) -> MCPServer:
     from mcp.server.mcpserver import MCPServer
 
     from pinjra.server.mcp_tools import SandboxTools
 
+    executor = sessions.hub.settings.executor
     said = _INSTRUCTIONS.format(executor=executor, imports=", ".join(imports) or "none")
     server = MCPServer("pinjra", title="Pinjra: a Python sandbox", instructions=said, log_level="ERROR")
-    owned = transport == "stdio"
-    SandboxTools(
-        sessions, wall_seconds=limits.wall_seconds, owned=owned, most_at_once=most * MOST_CALLS
-    ).offer(server)
+    SandboxTools(sessions, wall_seconds=limits.wall_seconds, owned=owned).offer(server)
     return server
 
 
-def _end_on_signal(sessions: Sessions) -> None:
+def _end_on_signal(hub: Hub) -> None:
     """Close all sessions on SIGTERM; the thread that reads standard input cannot be woken, so the process ends hard."""
     if threading.current_thread() is not threading.main_thread():
         return
+    loop = asyncio.get_running_loop()
 
-    def end() -> None:
-        sessions.close()
+    async def end() -> None:
+        await hub.stop()
         os._exit(128 + signal.SIGTERM)
 
-    def on_signal(number: int, frame: FrameType | None) -> None:
-        # In a thread: the interrupted code may hold the very lock that closing needs.
-        threading.Thread(target=end, name="pinjra-end").start()
-
-    signal.signal(signal.SIGTERM, on_signal)
+    signal.signal(signal.SIGTERM, lambda *_: loop.call_soon_threadsafe(lambda: asyncio.ensure_future(end())))
 
 
-def _serve_http(
-    server: MCPServer, host: str, port: int, token: str | None, allow_hosts: tuple[str, ...]
+async def _serve_http(
+    server: MCPServer, host: str, listener: socket.socket, token: str | None, allow_hosts: tuple[str, ...]
 ) -> None:
-    import anyio
     import uvicorn
     from mcp.server.transport_security import TransportSecuritySettings
 
-    listener = _listen(host, port)
     shown = f"[{host}]" if ":" in host else host
     port = int(listener.getsockname()[1])
     names = {f"{name}:{port}" for name in ("127.0.0.1", "localhost", "[::1]", shown)} | set(allow_hosts)
@@ -172,7 +197,7 @@ def _serve_http(
         app = _TokenWanted(app, token)
     config = uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=_STOP_SECONDS)
     print(f"pinjra mcp: http://{shown}:{port}/mcp", file=sys.stderr, flush=True)
-    anyio.run(lambda: uvicorn.Server(config).serve(sockets=[listener]))
+    await uvicorn.Server(config).serve(sockets=[listener])
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -4,28 +4,26 @@ from __future__ import annotations
 
 import base64
 import io
-import threading
-from collections.abc import Callable
-from contextlib import AbstractContextManager
-from typing import Annotated, Any, TypeVar
+from collections.abc import AsyncIterator
+from contextlib import aclosing, asynccontextmanager, suppress
+from functools import partial
+from typing import Annotated, Any
 
 import anyio
-import anyio.to_thread
 from mcp.server.mcpserver import Context, MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
 from mcp.types import CallToolResult, ImageContent, TextContent, ToolAnnotations
 from pydantic import Field
 
-from pinjra.core.errors import BackendError, ConfigurationError, SessionLost
+from pinjra.core.errors import PinjraError, SessionLost
 from pinjra.core.execution import Artifact, Execution
 from pinjra.core.json_data import encodable, text_of
 from pinjra.core.values import Opaque
-from pinjra.server.progress import Progress
-from pinjra.server.sessions import Session, SessionRefused, Sessions
+from pinjra.server.http.hub import Held, new_name
+from pinjra.server.sessions import Sessions
 
 __all__ = ["SandboxTools"]
 
-_Result = TypeVar("_Result")
 _TEXT_CHARACTERS = 50_000  # of each part of an answer; the middle of more is cut
 _IMAGES = ("image/png", "image/jpeg", "image/gif", "image/webp")  # what MCP clients show
 _FILE_BYTES = 10 << 20  # of one file in one answer
@@ -40,21 +38,18 @@ FileName = Annotated[str, _NAME]
 
 
 class SandboxTools:
-    """The tools that the server offers. Each works in a thread, so that one client's long run holds nobody up.
+    """The tools that the server offers. What blocks works in threads, so that one client's long run holds nobody up.
 
     Args:
         wall_seconds: Longest time that one run may ask for; None for no limit.
         owned: The transport tells clients apart; otherwise a session's name is its only key.
     """
 
-    def __init__(
-        self, sessions: Sessions, *, wall_seconds: float | None, owned: bool, most_at_once: int
-    ) -> None:
+    def __init__(self, sessions: Sessions, *, wall_seconds: float | None, owned: bool) -> None:
         self._sessions = sessions
+        self._hub = sessions.hub
         self._wall_seconds = wall_seconds
         self._owned = owned
-        self._most_at_once = most_at_once
-        self._limiter: anyio.CapacityLimiter | None = None
 
     def offer(self, server: MCPServer) -> None:
         """Add all tools to the server."""
@@ -89,29 +84,20 @@ class SandboxTools:
         and none of this machine's files. What goes wrong is told with the line and the reason.
         """
         wall = self._wall(wall_seconds)
-        progress = Progress(context)
-
-        def work(used: Session) -> CallToolResult:
-            was_new = used.is_new
-            used.executor.on_output = progress.take
-            try:
-                return _answer(used.executor.run(code, wall_seconds=wall), used.name, was_new)
-            finally:
-                used.executor.on_output = None
-
-        done: list[CallToolResult] = []
-        refused: list[ToolError] = []
-        async with anyio.create_task_group() as group:
-            group.start_soon(progress.send)
-            try:
-                done.append(await self._in_session(context, session, work, may_create=True))
-            except ToolError as error:  # raised outside the group, which would wrap it
-                refused.append(error)
-            finally:
-                progress.finish()
-        if refused:
-            raise refused[0]
-        return done[0]
+        told = 0
+        async with self._session(context, session, may_create=True) as (held, name):
+            was_new = "used" not in held.details
+            run = partial(held.executor.run, code, wall_seconds=wall)
+            async with aclosing(self._hub.told(held, run)) as pieces:
+                async for piece in pieces:
+                    if isinstance(piece, Execution):
+                        return _answer(piece, name, was_new)
+                    told += len(piece[1])
+                    with suppress(
+                        anyio.ClosedResourceError, anyio.BrokenResourceError
+                    ):  # nobody listens any more
+                        await context.report_progress(told, None, piece[1])
+        raise AssertionError("a run has no end")
 
     async def put_file(
         self,
@@ -125,44 +111,32 @@ class SandboxTools:
     ) -> str:
         """Write a file into the session's scratch folder, where code opens it by its name."""
         data = _content(text, base64)
-
-        def work(used: Session) -> str:
-            used.executor.put_file(name, data)
-            return f"wrote {name} ({len(data)} bytes)\n[session {used.name}]"
-
-        return await self._in_session(context, session, work, may_create=True)
+        async with self._session(context, session, may_create=True) as (held, known):
+            await self._hub.call(held.executor.put_file, name, data)
+            return f"wrote {name} ({len(data)} bytes)\n[session {known}]"
 
     async def get_file(
         self, name: FileName, context: Context[Any, Any], session: SessionName = ""
     ) -> CallToolResult:
         """Return a file of the session's scratch folder: as text, as an image, or as base64."""
-
-        def work(used: Session) -> CallToolResult:
+        async with self._session(context, session) as (held, _):
             try:
-                data = used.executor.get_file(name)
+                data = await self._hub.call(held.executor.get_file, name)
             except FileNotFoundError:
                 raise ToolError(f"there is no file {name!r}; list_files tells what there is") from None
             return CallToolResult(content=[_file_block(name, data)])
 
-        return await self._in_session(context, session, work)
-
     async def list_files(self, context: Context[Any, Any], session: SessionName = "") -> str:
         """List the files in the session's scratch folder, with their sizes in bytes."""
-
-        def work(used: Session) -> str:
-            files = used.executor.list_files()
+        async with self._session(context, session) as (held, _):
+            files = await self._hub.call(held.executor.list_files)
             return "\n".join(f"{size:>12}  {name}" for name, size in sorted(files.items())) or "no files"
-
-        return await self._in_session(context, session, work)
 
     async def reset_session(self, context: Context[Any, Any], session: SessionName = "") -> str:
         """Forget the session's variables and files."""
-
-        def work(used: Session) -> str:
-            used.executor.reset()
-            return f"session {used.name} is empty now"
-
-        return await self._in_session(context, session, work)
+        async with self._session(context, session) as (held, known):
+            await self._hub.call(held.executor.reset)
+            return f"session {known} is empty now"
 
     async def list_sessions(self, context: Context[Any, Any]) -> str:
         """List your open sessions."""
@@ -173,8 +147,7 @@ class SandboxTools:
     async def close_session(self, context: Context[Any, Any], session: SessionName = "") -> str:
         """Stop what runs in the session and end it with its variables and files."""
         owner, name, _ = self._key(context, session)
-        # On the loop's own threads: a run that occupies all of the others must not keep anybody from closing it.
-        closed = await anyio.to_thread.run_sync(self._sessions.close_one, owner, name)
+        closed = await self._sessions.close_one(owner, name)
         return f"session {name} is closed" if closed else f"there is no session {name!r}"
 
     def _wall(self, asked: float | None) -> float | None:
@@ -200,60 +173,22 @@ class SandboxTools:
             return "", session, False
         if not may_create:
             raise ToolError("say which session: run_python's answer gives its name")
-        return "", self._sessions.new_name(), True
+        return "", new_name(), True
 
-    async def _in_session(
-        self,
-        context: Context[Any, Any],
-        session: str,
-        work: Callable[[Session], _Result],
-        may_create: bool = False,
-    ) -> _Result:
-        """Return what `work` returns, done in a thread; a client that cancels interrupts the run."""
+    @asynccontextmanager
+    async def _session(
+        self, context: Context[Any, Any], session: str, *, may_create: bool = False
+    ) -> AsyncIterator[tuple[Held, str]]:
+        """Yield a session and its name when it is the caller's turn; a client that cancels interrupts the run."""
         owner, name, may_create = self._key(context, session, may_create=may_create)
-        entered = self._sessions.use(owner, name) if may_create else self._sessions.use_open(owner, name)
-        self._limiter = self._limiter or anyio.CapacityLimiter(self._most_at_once)
-        doing = _Doing(entered, work)
         try:
-            return await anyio.to_thread.run_sync(doing.run, abandon_on_cancel=True, limiter=self._limiter)
-        except anyio.get_cancelled_exc_class():
-            doing.interrupt()
-            raise
+            async with self._sessions.use(owner, name, may_create=may_create) as held:
+                yield held, name
         except SessionLost as error:
-            self._sessions.close_one(owner, name)
+            await self._sessions.close_one(owner, name)
             raise ToolError(f"{error}; the session is gone with its variables and files") from error
-        except (SessionRefused, ConfigurationError, BackendError) as error:
+        except PinjraError as error:
             raise ToolError(str(error)) from error
-
-
-class _Doing:
-    """One piece of work in one session, which another thread may interrupt; what only waits is not run at all."""
-
-    def __init__(self, entered: AbstractContextManager[Session], work: Callable[[Session], Any]) -> None:
-        self._entered = entered
-        self._work = work
-        self._lock = threading.Lock()
-        self._running: Session | None = None
-        self._is_interrupted = False
-
-    def run(self) -> Any:
-        with self._entered as session, session.turn:
-            with self._lock:
-                if self._is_interrupted:
-                    return None
-                self._running = session
-            try:
-                return self._work(session)
-            finally:
-                with self._lock:
-                    self._running = None
-
-    def interrupt(self) -> None:
-        # Under the lock: the turn is still ours then, so nobody else's run in the session is hit.
-        with self._lock:
-            self._is_interrupted = True
-            if self._running is not None:
-                self._running.executor.interrupt()
 
 
 def _answer(done: Execution, session: str, was_new: bool) -> CallToolResult:

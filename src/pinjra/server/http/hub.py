@@ -6,7 +6,7 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -23,6 +23,7 @@ from pinjra.server.http.errors import Busy, NotFound
 from pinjra.server.http.metrics import Metrics, end_of
 from pinjra.server.http.settings import ServeSettings
 from pinjra.server.http.tenants import Tenant
+from pinjra.server.output import Output
 
 if TYPE_CHECKING:
     from pinjra.executors.base import PythonExecutor
@@ -66,6 +67,11 @@ class Held:
     details: dict[str, Any] = field(default_factory=dict)
     on_close: list[Callable[[], None]] = field(default_factory=list)
     at_end: Callable[[], None] | None = None
+
+    @property
+    def used(self) -> float:
+        """Return the monotonic time at which it was used last."""
+        return self.ends - self.idle_seconds
 
 
 def new_name() -> str:
@@ -289,3 +295,21 @@ class Hub:
             code=self.audit.code(code),
         )
         return done
+
+    async def told(
+        self, held: Held, run: Callable[[], Execution], *, code: str = ""
+    ) -> AsyncGenerator[tuple[str, str] | Execution, None]:
+        """Yield (stream, text) as a run prints it, and last what came of it; else as `run`. To be closed by whoever reads it."""
+        output = Output()
+        held.executor.on_output = output.put
+        task = asyncio.ensure_future(self.run(held, run, code=code))
+        task.add_done_callback(lambda _: output.end())
+        try:
+            async for piece in output:
+                yield piece
+            yield task.result()
+        finally:
+            task.cancel()
+            with anyio.CancelScope(shield=True):
+                await asyncio.wait([task])
+            held.executor.on_output = None

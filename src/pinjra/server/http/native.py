@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import queue
 import shlex
-import threading
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from typing import Any, cast
 
 from sse_starlette import EventSourceResponse
@@ -200,67 +198,23 @@ def execute(executor: PythonExecutor, tenant: Tenant, wanted: RunRequest) -> Exe
 
 async def _events(hub: Hub, held: Held, wanted: RunRequest) -> AsyncIterator[dict[str, str]]:
     """Yield output as it is printed, artifacts, and last the whole result, or the error of the session."""
-    async with hub.using(held) as executor:
-        output = _Output(asyncio.get_running_loop())
-        executor.on_output = output.put
-        task = asyncio.ensure_future(
-            hub.run(held, lambda: execute(executor, held.tenant, wanted), code=wanted.code)
-        )
-        task.add_done_callback(lambda _: output.end())
+
+    def run() -> Execution:
+        return execute(held.executor, held.tenant, wanted)
+
+    async with hub.using(held), aclosing(hub.told(held, run, code=wanted.code)) as pieces:
         try:
-            async for stream, text in output:
-                yield {"event": "output", "data": json.dumps({"stream": stream, "text": text})}
-            done = await hub.call(execution_json, task.result())
-            for artifact in done["artifacts"]:
-                yield {"event": "artifact", "data": json.dumps(artifact)}
-            yield {"event": "finished", "data": json.dumps(done)}
+            async for piece in pieces:
+                if not isinstance(piece, Execution):
+                    stream, text = piece
+                    yield {"event": "output", "data": json.dumps({"stream": stream, "text": text})}
+                    continue
+                done = await hub.call(execution_json, piece)
+                for artifact in done["artifacts"]:
+                    yield {"event": "artifact", "data": json.dumps(artifact)}
+                yield {"event": "finished", "data": json.dumps(done)}
         except PinjraError as error:  # the answer has begun: its status cannot say it any more
             yield {"event": "error", "data": json.dumps(told(error))}
-        except asyncio.CancelledError:
-            task.cancel()
-            await asyncio.wait([task])
-            raise
-        finally:
-            executor.on_output = None
-
-
-class _Output:
-    """Text that a run prints in its thread -> an asynchronous iterator. Bounded: the run waits for a slow client."""
-
-    _MOST = 256  # pieces in between
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
-        self._pieces: queue.SimpleQueue[tuple[str, str] | None] = queue.SimpleQueue()
-        self._room = threading.Semaphore(self._MOST)
-        self._wake = asyncio.Event()
-
-    def put(self, stream: str, text: str) -> None:
-        """Take a piece; called on the run's thread."""
-        self._room.acquire(
-            timeout=5.0
-        )  # a client that reads nothing for so long gets memory, not the run's time
-        self._pieces.put((stream, text))
-        self._loop.call_soon_threadsafe(self._wake.set)
-
-    def end(self) -> None:
-        """Say that nothing more comes; called on the loop."""
-        self._pieces.put(None)
-        self._wake.set()
-
-    async def __aiter__(self) -> AsyncIterator[tuple[str, str]]:
-        while True:
-            try:
-                piece = self._pieces.get_nowait()
-            except queue.Empty:
-                self._wake.clear()
-                if self._pieces.empty():
-                    await self._wake.wait()
-                continue
-            if piece is None:
-                return
-            self._room.release()
-            yield piece
 
 
 async def run_program(request: Request) -> Response:
