@@ -4,33 +4,31 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 from sse_starlette import EventSourceResponse
-from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from pinjra.core.errors import ConfigurationError
 from pinjra.core.files import given_files
 from pinjra.executors.base import check_file_name
 from pinjra.server.http.answers import AgentRunAnswer, AgentRunsAnswer, AgentsAnswer
+from pinjra.server.http.asked import Asked
 from pinjra.server.http.errors import Forbidden, NotFound
 from pinjra.server.http.hub import new_name
 from pinjra.server.http.operations import Operation
-from pinjra.server.http.requests import body_of, decoded_files
+from pinjra.server.http.requests import decoded_files
 from pinjra.server.http.results import attachment
 from pinjra.server.http.settings import AgentSettings, ServeSettings
-from pinjra.server.http.tenants import Tenant
 from pinjra.server.runs.ag_ui import ag_ui_events
-from pinjra.server.runs.run import AgentRun, RunNote
-from pinjra.server.runs.store import AgentRuns
+from pinjra.server.runs.note import Approval, RunNote
+from pinjra.server.runs.run import AgentRun
 
 __all__ = ["OPERATIONS", "ROUTES"]
 
 _PING_SECONDS = 15
 _LISTED = 200  # runs in one answer
-Approval = Literal["", "code", "tools", "all"]
 
 
 class _Body(BaseModel):
@@ -89,16 +87,6 @@ class SavedRun(BaseModel):
     steps: list[dict[str, Any]]
 
 
-def _asked(request: Request) -> tuple[AgentRuns, Tenant, ServeSettings]:
-    state = request.app.state
-    return state.agents, cast("Tenant", state.tenants.of(request.headers)), state.settings
-
-
-def _run(request: Request) -> AgentRun:
-    runs, tenant, _ = _asked(request)
-    return runs.find(tenant, request.path_params["run"])
-
-
 def _configured(settings: ServeSettings, name: str) -> AgentSettings:
     try:
         return settings.agents[name]
@@ -117,9 +105,9 @@ def _least(wanted: Approval, settings: AgentSettings) -> Approval:
 # ---------------------------------------------------------------- agents and runs
 
 
-async def list_agents(request: Request) -> Response:
+async def list_agents(request: Asked) -> Response:
     """List the agents that tasks can be given to, and what a task may choose."""
-    _, _, settings = _asked(request)
+    settings = request.settings
     agents = [
         {
             "name": name,
@@ -138,12 +126,11 @@ async def list_agents(request: Request) -> Response:
     return JSONResponse({"agents": agents, "models": models, "executors": offered})
 
 
-async def create_run(request: Request) -> Response:
+async def create_run(request: Asked) -> Response:
     """Give an agent a task."""
-    runs, tenant, settings = _asked(request)
-    name = request.path_params["agent"]
+    tenant, settings, name = request.tenant, request.settings, request.path_params["agent"]
     agent = _configured(settings, name)
-    wanted = await body_of(request, TaskRequest)
+    wanted = await request.body_as(TaskRequest)
     if wanted.executor not in (None, settings.executor, *settings.executors):
         raise Forbidden(f"executor {wanted.executor!r} is not offered here")
     if wanted.model not in (None, *(each.model for each in settings.agents.values())):
@@ -163,49 +150,46 @@ async def create_run(request: Request) -> Response:
         model=wanted.model,
         tools=wanted.tools,
     )
-    run = await runs.start(tenant, record, files, wanted.max_steps, wanted.variables)
+    run = await request.runs.start(tenant, record, files, wanted.max_steps, wanted.variables)
     where = {"Location": f"/v1/runs/{record.id}"}
     if wanted.stream:
         return _stream(run, 0, is_ag_ui=wanted.format == "ag-ui", headers=where)
     return JSONResponse(run.described(), 201, where)
 
 
-async def list_runs(request: Request) -> Response:
+async def list_runs(request: Asked) -> Response:
     """List the tenant's runs, the newest first."""
-    runs, tenant, _ = _asked(request)
-    return _listed(runs.of(tenant))
+    return _listed(request.runs.of(request.tenant))
 
 
-async def list_agents_runs(request: Request) -> Response:
+async def list_agents_runs(request: Asked) -> Response:
     """List the tenant's runs of one agent, the newest first."""
-    runs, tenant, settings = _asked(request)
     name = request.path_params["agent"]
-    _configured(settings, name)
-    return _listed([run for run in runs.of(tenant) if run.record.agent == name])
+    _configured(request.settings, name)
+    return _listed([run for run in request.runs.of(request.tenant) if run.record.agent == name])
 
 
 def _listed(runs: list[AgentRun]) -> Response:
     return JSONResponse({"runs": [run.described() for run in runs[:_LISTED]]})
 
 
-async def show_run(request: Request) -> Response:
+async def show_run(request: Asked) -> Response:
     """Describe a run."""
-    return JSONResponse(_run(request).described())
+    return JSONResponse(request.run.described())
 
 
-async def remove_run(request: Request) -> Response:
+async def remove_run(request: Asked) -> Response:
     """End a run and forget it."""
-    runs, _, _ = _asked(request)
-    await runs.remove(_run(request))
+    await request.runs.remove(request.run)
     return Response(status_code=204)
 
 
 # ---------------------------------------------------------------- events
 
 
-async def run_events(request: Request) -> Response:
+async def run_events(request: Asked) -> Response:
     """Send a run's events from the beginning, or after the number in `Last-Event-ID` or `after`, until it ends."""
-    run = _run(request)
+    run = request.run
     given = request.headers.get("last-event-id") or request.query_params.get("after") or "0"
     if not (given.isascii() and given.isdigit() and len(given) < 16):
         raise ConfigurationError("the number of an event is digits")
@@ -237,9 +221,9 @@ async def _ag_ui(run: AgentRun, after: int) -> AsyncIterator[dict[str, str]]:
 # ---------------------------------------------------------------- steering
 
 
-async def decide(request: Request) -> Response:
+async def decide(request: Asked) -> Response:
     """Approve, refuse or edit what waits for a person."""
-    run, wanted = _run(request), await body_of(request, DecisionRequest)
+    run, wanted = request.run, await request.body_as(DecisionRequest)
     run.decide(
         request.path_params["key"],
         wanted.decision,
@@ -250,49 +234,46 @@ async def decide(request: Request) -> Response:
     return Response(status_code=204)
 
 
-async def set_approval(request: Request) -> Response:
+async def set_approval(request: Asked) -> Response:
     """Say what waits for a person from now on; never less than the settings say."""
-    _, _, settings = _asked(request)
-    run, wanted = _run(request), await body_of(request, ApprovalRequest)
-    run.record.approval = _least(wanted.approval, _configured(settings, run.record.agent))
+    run, wanted = request.run, await request.body_as(ApprovalRequest)
+    run.record.approval = _least(wanted.approval, _configured(request.settings, run.record.agent))
     return JSONResponse(run.described())
 
 
-async def interrupt_run(request: Request) -> Response:
+async def interrupt_run(request: Asked) -> Response:
     """Stop a run; its session stays."""
-    await request.app.state.hub.call(_run(request).interrupt)
+    await request.hub.call(request.run.interrupt)
     return Response(status_code=204)
 
 
-async def go_on(request: Request) -> Response:
+async def go_on(request: Asked) -> Response:
     """Go on with a run that has ended."""
-    runs, tenant, _ = _asked(request)
-    run, wanted = _run(request), await body_of(request, GoOnRequest)
-    await runs.go_on(tenant, run, wanted.task)
+    run, wanted = request.run, await request.body_as(GoOnRequest)
+    await request.runs.go_on(request.tenant, run, wanted.task)
     return JSONResponse(run.described())
 
 
-async def create_branch(request: Request) -> Response:
+async def create_branch(request: Asked) -> Response:
     """Begin a run with other code for one step, in a fork of the session as it was then."""
-    runs, tenant, _ = _asked(request)
-    run, wanted = _run(request), await body_of(request, BranchRequest)
-    branch = await runs.branch(tenant, run, wanted.step, wanted.code, goes_on=wanted.goes_on)
+    run, wanted = request.run, await request.body_as(BranchRequest)
+    branch = await request.runs.branch(request.tenant, run, wanted.step, wanted.code, goes_on=wanted.goes_on)
     return JSONResponse(branch.described(), 201, {"Location": f"/v1/runs/{branch.record.id}"})
 
 
 # ---------------------------------------------------------------- what came of it
 
 
-async def run_file(request: Request) -> Response:
+async def run_file(request: Asked) -> Response:
     """Return a file that the run's code wrote, as an attachment."""
-    data = _run(request).file(request.path_params["name"])
+    data = request.run.file(request.path_params["name"])
     return attachment(data)
 
 
-async def run_memory(request: Request) -> Response:
+async def run_memory(request: Asked) -> Response:
     """Return the run's steps, as `pinjra replay` and `agent.resume` read them."""
     headers = {"Content-Disposition": 'attachment; filename="run.json"', "X-Content-Type-Options": "nosniff"}
-    return Response(_run(request).memory().to_json(), media_type="application/json", headers=headers)
+    return Response(request.run.memory().to_json(), media_type="application/json", headers=headers)
 
 
 _A, _R = "/v1/agents/{agent}", "/v1/runs/{run}"

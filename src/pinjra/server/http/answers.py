@@ -6,6 +6,10 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from pinjra.core.execution import GuestError, Usage
+from pinjra.executors.guarantees import Guarantees
+from pinjra.server.runs.note import RunFacts
+
 __all__ = [
     "AgentRunAnswer",
     "AgentRunsAnswer",
@@ -28,24 +32,6 @@ class _Answer(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-class GuaranteesAnswer(_Answer):
-    """What a session enforces and by which mechanism; "" where it does not."""
-
-    boundary: Literal["kernel", "container", "vm", "wasm", "remote", "none"]
-    isolation: list[str]
-    memory: str
-    wall: str
-    cpu: str
-    operations: str
-    disk: str
-    processes: str
-    network: str
-    files: str
-    rollback: str
-    fork: str
-    missing: list[str]
-
-
 class SessionAnswer(_Answer):
     """An open session."""
 
@@ -59,7 +45,7 @@ class SessionAnswer(_Answer):
 class OpenedAnswer(SessionAnswer):
     """An open session with what it enforces; where it is asked for, also what a run may use."""
 
-    guarantees: GuaranteesAnswer
+    guarantees: Guarantees
     limits: dict[str, float | None] = {}
 
 
@@ -86,33 +72,6 @@ class StreamAnswer(_Answer):
     modules: list[str]
 
 
-class GuestErrorAnswer(_Answer):
-    """How guest code failed."""
-
-    kind: str
-    type: str
-    message: str
-    line: int | None
-    source_line: str | None
-    traceback: str
-    hint: str | None
-    cause: str | None
-    rolled_back: bool
-    state_lost: bool
-
-
-class UsageAnswer(_Answer):
-    """What a run used; null where the executor cannot tell."""
-
-    wall_seconds: float
-    tool_seconds: float
-    cpu_seconds: float | None
-    operations: int | None
-    memory_peak_bytes: int | None
-    output_bytes: int
-    tool_calls: int
-
-
 class ArtifactAnswer(_Answer):
     """Something to look at. `data` is base64."""
 
@@ -130,9 +89,9 @@ class RunAnswer(_Answer):
     value: Any
     stdout: str
     stderr: str
-    error: GuestErrorAnswer | None
+    error: GuestError | None
     artifacts: list[ArtifactAnswer]
-    usage: UsageAnswer
+    usage: Usage
     is_final_answer: bool
     notes: list[str]
     status: int | None
@@ -188,31 +147,13 @@ class WrittenFile(_Answer):
     size: int
 
 
-class AgentRunAnswer(_Answer):
+class AgentRunAnswer(RunFacts):
     """A run of an agent.
 
     `waiting` are the questions that wait for a person, `snapshots` the steps that a branch can begin at, `session` its session
     where that is still open.
     """
 
-    id: str
-    agent: str
-    task: str
-    approval: Literal["", "code", "tools", "all"]
-    state: Literal["running", "success", "max_steps_error", "budget_error", "interrupted", "error"]
-    started: float
-    ended: float | None
-    seconds: float
-    steps: int
-    input_tokens: int
-    output_tokens: int
-    money: float
-    error: str
-    parent: str | None
-    branch_step: int | None
-    executor: str | None
-    model: str | None
-    tools: list[str] | None
     files: list[WrittenFile]
     session: str | None
     waiting: list[str]

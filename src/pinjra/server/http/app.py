@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import logging
 import signal
-from collections.abc import AsyncIterator
+import socket
+from collections.abc import AsyncIterator, Callable
 
 import uvicorn
 from starlette.applications import Starlette
@@ -79,7 +80,7 @@ def create_app(settings: ServeSettings) -> Starlette:
             yield
         finally:
             await app.state.agents.stop()
-            await app.state.sandboxes.close()
+            app.state.sandboxes.close()
             await app.state.hub.stop()
             await app.state.hub.call(app.state.fleets.close)
 
@@ -125,8 +126,12 @@ def create_app(settings: ServeSettings) -> Starlette:
     return app
 
 
-def serve(settings: ServeSettings) -> None:
-    """Serve until SIGTERM or Ctrl-C; runs in progress may end within `drain_seconds`."""
+def serve(settings: ServeSettings, tell: Callable[[int], None] = lambda port: None) -> None:
+    """Serve until SIGTERM or Ctrl-C; runs in progress may end within `drain_seconds`.
+
+    Args:
+        tell: Called with the port, which is a free one where the settings say 0, when clients can come.
+    """
     if settings.traces:
         from pinjra import traces
 
@@ -149,4 +154,17 @@ def serve(settings: ServeSettings) -> None:
     signal.signal(
         signal.SIGTERM, lambda *_: None
     )  # uvicorn raises it again when it has ended: ending on request is no failure
-    uvicorn.Server(config).run()
+    _Server(config, tell).run()
+
+
+class _Server(uvicorn.Server):
+    """A server that says when it has begun."""
+
+    def __init__(self, config: uvicorn.Config, tell: Callable[[int], None]) -> None:
+        super().__init__(config)
+        self._tell = tell
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self._tell(self.servers[0].sockets[0].getsockname()[1])

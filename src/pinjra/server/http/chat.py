@@ -15,16 +15,15 @@ from typing import Any, Literal
 import anyio.to_thread
 from pydantic import BaseModel, ConfigDict, Field
 from sse_starlette import EventSourceResponse
-from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from pinjra.core.errors import ConfigurationError, PinjraError
 from pinjra.models.adapted import question_of
 from pinjra.models.base import Completion, FinishReason, ModelDelta, Question, ToolCall
+from pinjra.server.http.asked import Asked
 from pinjra.server.http.errors import Busy, NotFound, told
 from pinjra.server.http.metrics import Metrics
 from pinjra.server.http.operations import Operation
-from pinjra.server.http.requests import body_of
 from pinjra.server.http.tenants import Tenant
 from pinjra.server.models import LoadedModels, arguments_of
 
@@ -281,24 +280,19 @@ class Models:
 # ---------------------------------------------------------------- requests
 
 
-def _asked(request: Request) -> tuple[Models, Tenant]:
-    state = request.app.state
-    return state.models, state.tenants.of(request.headers)
-
-
-async def create_completion(request: Request) -> Response:
+async def create_completion(request: Asked) -> Response:
     """Continue a chat; with `stream` piece by piece."""
-    models, tenant = _asked(request)
-    wanted = await body_of(request, ChatRequest)
+    models: Models = request.service.models
+    wanted = await request.body_as(ChatRequest)
     models.check(wanted.model)
     question = wanted.question()
-    pieces = models.pieces(tenant, wanted.model, question)
+    pieces = models.pieces(request.tenant, wanted.model, question)
     first = await anext(pieces, None)  # what is wrong from the beginning is still said by the status
     if wanted.stream:
         return EventSourceResponse(
             _events(first, pieces, wanted),
             sep="\n",
-            shutdown_grace_period=request.app.state.settings.drain_seconds,
+            shutdown_grace_period=request.settings.drain_seconds,
         )
     done = first if isinstance(first, Completion) else Completion()
     async for piece in pieces:
@@ -342,15 +336,15 @@ def _described(name: str) -> dict[str, Any]:
     return {"id": name, "object": "model", "created": 0, "owned_by": "pinjra"}
 
 
-async def list_models(request: Request) -> Response:
+async def list_models(request: Asked) -> Response:
     """List the models that can be asked."""
-    models, _ = _asked(request)
+    models: Models = request.service.models
     return JSONResponse({"object": "list", "data": [_described(name) for name in models.names]})
 
 
-async def show_model(request: Request) -> Response:
+async def show_model(request: Asked) -> Response:
     """Describe a model."""
-    models, _ = _asked(request)
+    models: Models = request.service.models
     name = request.path_params["model"]
     models.check(name)
     return JSONResponse(_described(name))

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import secrets
-import socket
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import uvicorn
-
-from pinjra.server.http.app import create_app
+from pinjra.server.http.app import serve
 from pinjra.server.http.settings import ServeSettings, load_settings
 
 __all__ = ["serve_one", "settings_for_one"]
@@ -39,6 +36,7 @@ def settings_for_one(
         "hosts": (),
         "tenants": {"you": you},
         "idle_seconds": 3600.0,
+        "drain_seconds": 2.0,
         **options,
     }
     paths = [config] if config else []
@@ -49,24 +47,5 @@ def settings_for_one(
 
 def serve_one(settings: ServeSettings, tell: Callable[[str], None]) -> None:
     """Serve until Ctrl-C. `tell` is called with the page's address when it can be opened."""
-    with socket.socket() as listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((settings.host, settings.port))
-        address = f"http://{settings.host}:{listener.getsockname()[1]}/#token={settings.tenants['you'].token}"
-        config = uvicorn.Config(
-            create_app(settings), log_level="warning", timeout_graceful_shutdown=3, server_header=False
-        )
-        _Server(config, lambda: tell(address)).run(sockets=[listener])
-
-
-class _Server(uvicorn.Server):
-    """A server that says when it has begun."""
-
-    def __init__(self, config: uvicorn.Config, begun: Callable[[], None]) -> None:
-        super().__init__(config)
-        self._begun = begun
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        if self.started:
-            self._begun()
+    token = settings.tenants["you"].token
+    serve(settings, lambda port: tell(f"http://{settings.host}:{port}/#token={token}"))

@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic import BaseModel, Field
-from starlette.requests import Request as HttpRequest
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from pinjra.core.errors import ConfigurationError
@@ -23,10 +22,11 @@ from pinjra.executors.base import PythonExecutor, check_file_name
 from pinjra.executors.registry import sandbox
 from pinjra.fleet import Fleet, SnippetResult
 from pinjra.fleet.requests import Request
+from pinjra.server.http.asked import Asked
 from pinjra.server.http.errors import Forbidden
 from pinjra.server.http.hub import Hub
 from pinjra.server.http.operations import Operation
-from pinjra.server.http.requests import body_of, decoded_files
+from pinjra.server.http.requests import decoded_files
 from pinjra.server.http.tenants import Tenant
 
 __all__ = ["OPERATIONS", "ROUTES", "Fleets"]
@@ -155,14 +155,13 @@ class Fleets:
 # ---------------------------------------------------------------- /run_code
 
 
-async def run_code(http: HttpRequest) -> Response:
+async def run_code(asked: Asked) -> Response:
     """Run one program."""
-    hub: Hub = http.app.state.hub
-    tenant: Tenant = http.app.state.tenants.of(http.headers)
-    wanted = await body_of(http, RunCode)
+    hub, tenant = asked.hub, asked.tenant
+    wanted = await asked.body_as(RunCode)
     tenant.check_budget()
     request = _request(wanted, tenant)
-    fleet = http.app.state.fleets.of(tenant, has_programs=bool(request.argv))
+    fleet = asked.service.fleets.of(tenant, has_programs=bool(request.argv))
     result = await asyncio.wrap_future(fleet.submit_request(request))
     tenant.charge(result.cpu_seconds)
     for counted in (hub.metrics.runs, hub.metrics.verdicts):
@@ -266,11 +265,10 @@ def _command(result: SnippetResult) -> dict[str, Any]:
 # ---------------------------------------------------------------- /run_jupyter
 
 
-async def run_jupyter(http: HttpRequest) -> Response:
+async def run_jupyter(asked: Asked) -> Response:
     """Run cells one after the other in one session of their own."""
-    hub: Hub = http.app.state.hub
-    tenant: Tenant = http.app.state.tenants.of(http.headers)
-    wanted = await body_of(http, RunJupyter)
+    hub, tenant = asked.hub, asked.tenant
+    wanted = await asked.body_as(RunJupyter)
     files = _files(wanted.files)
     limits = _limits(wanted.total_timeout, wanted.memory_limit_MB, tenant)
 
@@ -340,7 +338,7 @@ def _cell(done: Execution) -> dict[str, Any]:
     }
 
 
-async def ping(http: HttpRequest) -> Response:
+async def ping(asked: Asked) -> Response:
     """Answer that the service lives."""
     return PlainTextResponse("pong")
 

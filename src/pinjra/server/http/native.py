@@ -6,10 +6,10 @@ import json
 import shlex
 from collections.abc import AsyncIterator
 from contextlib import aclosing
-from typing import Any, cast
+from typing import Any
 
+from pydantic_core import to_jsonable_python
 from sse_starlette import EventSourceResponse
-from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import WebSocketRoute
 
@@ -26,6 +26,7 @@ from pinjra.server.http.answers import (
     SessionAnswer,
     SessionsAnswer,
 )
+from pinjra.server.http.asked import Asked
 from pinjra.server.http.errors import told
 from pinjra.server.http.hub import Held, Hub, new_name, watched
 from pinjra.server.http.operations import Operation
@@ -34,32 +35,13 @@ from pinjra.server.http.requests import (
     RunRequest,
     SessionRequest,
     VariablesRequest,
-    body_of,
     decoded_files,
 )
-from pinjra.server.http.results import attachment, execution_json, guarantees_json, limits_json
+from pinjra.server.http.results import attachment, execution_json
 from pinjra.server.http.tenants import Tenant
 from pinjra.server.http.tools import tools_socket
 
 __all__ = ["OPERATIONS", "ROUTES", "execute", "opened"]
-
-
-def hub_of(request: Request) -> Hub:
-    """Return the service's sessions."""
-    return cast("Hub", request.app.state.hub)
-
-
-def tenant_of(request: Request) -> Tenant:
-    """Return who asks.
-
-    Raises:
-        Unauthorized: Nobody that we know.
-    """
-    return cast("Tenant", request.app.state.tenants.of(request.headers))
-
-
-def _held(request: Request) -> Held:
-    return hub_of(request).find(tenant_of(request), request.path_params["session"])
 
 
 def described(held: Held) -> dict[str, Any]:
@@ -106,37 +88,36 @@ async def opened(hub: Hub, tenant: Tenant, wanted: SessionRequest, **options: An
     )
 
 
-async def create_session(request: Request) -> Response:
+async def create_session(request: Asked) -> Response:
     """Open a session."""
-    tenant = tenant_of(request)
-    held = await opened(hub_of(request), tenant, await body_of(request, SessionRequest))
-    body = {**described(held), "guarantees": guarantees_json(held.executor.guarantees)}
+    held = await opened(request.hub, request.tenant, await request.body_as(SessionRequest))
+    body = {**described(held), "guarantees": to_jsonable_python(held.executor.guarantees)}
     return JSONResponse(body, 201, {"Location": f"/v1/sessions/{held.id}"})
 
 
-async def list_sessions(request: Request) -> Response:
+async def list_sessions(request: Asked) -> Response:
     """List the tenant's sessions."""
-    return JSONResponse({"sessions": [described(held) for held in hub_of(request).of(tenant_of(request))]})
+    return JSONResponse({"sessions": [described(held) for held in request.hub.of(request.tenant)]})
 
 
-async def show_session(request: Request) -> Response:
+async def show_session(request: Asked) -> Response:
     """Describe a session and what it enforces."""
-    held = _held(request)
-    limits = limits_json(held.executor.limits)
+    held = request.held
+    limits = to_jsonable_python(held.executor.limits)
     return JSONResponse(
-        {**described(held), "guarantees": guarantees_json(held.executor.guarantees), "limits": limits}
+        {**described(held), "guarantees": to_jsonable_python(held.executor.guarantees), "limits": limits}
     )
 
 
-async def close_session(request: Request) -> Response:
+async def close_session(request: Asked) -> Response:
     """Close a session."""
-    await hub_of(request).close(_held(request))
+    await request.hub.close(request.held)
     return Response(status_code=204)
 
 
-async def fork_session(request: Request) -> Response:
+async def fork_session(request: Asked) -> Response:
     """Open a session with the same variables and files."""
-    hub, tenant, held = hub_of(request), tenant_of(request), _held(request)
+    hub, tenant, held = request.hub, request.tenant, request.held
     async with hub.using(held) as executor:
         copy = await hub.open(
             tenant, executor.fork, executor_name=held.executor_name, idle_seconds=held.idle_seconds
@@ -144,25 +125,24 @@ async def fork_session(request: Request) -> Response:
     return JSONResponse(described(copy), 201, {"Location": f"/v1/sessions/{copy.id}"})
 
 
-async def reset_session(request: Request) -> Response:
+async def reset_session(request: Asked) -> Response:
     """Forget variables and files."""
-    hub, held = hub_of(request), _held(request)
+    hub, held = request.hub, request.held
     async with hub.using(held) as executor:
         await hub.call(executor.reset)
     return Response(status_code=204)
 
 
-async def interrupt_session(request: Request) -> Response:
+async def interrupt_session(request: Asked) -> Response:
     """Stop the run in progress."""
-    held = _held(request)
-    await hub_of(request).call(held.executor.interrupt)
+    await request.hub.call(request.held.executor.interrupt)
     return Response(status_code=204)
 
 
-async def set_variables(request: Request) -> Response:
+async def set_variables(request: Asked) -> Response:
     """Set variables to JSON data."""
-    hub, held = hub_of(request), _held(request)
-    wanted = await body_of(request, VariablesRequest)
+    hub, held = request.hub, request.held
+    wanted = await request.body_as(VariablesRequest)
     async with hub.using(held) as executor:
         await hub.call(executor.send_variables, wanted.variables)
     return Response(status_code=204)
@@ -171,10 +151,10 @@ async def set_variables(request: Request) -> Response:
 # ---------------------------------------------------------------- runs
 
 
-async def run_code(request: Request) -> Response:
+async def run_code(request: Asked) -> Response:
     """Run code in a session; with `stream` as server-sent events."""
-    hub, held = hub_of(request), _held(request)
-    wanted = await body_of(request, RunRequest)
+    hub, held = request.hub, request.held
+    wanted = await request.body_as(RunRequest)
     if wanted.stream:
         return EventSourceResponse(
             _events(hub, held, wanted), shutdown_grace_period=hub.settings.drain_seconds
@@ -217,10 +197,10 @@ async def _events(hub: Hub, held: Held, wanted: RunRequest) -> AsyncIterator[dic
             yield {"event": "error", "data": json.dumps(told(error))}
 
 
-async def run_program(request: Request) -> Response:
+async def run_program(request: Asked) -> Response:
     """Start a program in a session and wait for its end."""
-    hub, held = hub_of(request), _held(request)
-    wanted = await body_of(request, ProgramRequest)
+    hub, held = request.hub, request.held
+    wanted = await request.body_as(ProgramRequest)
     seconds = min(wanted.timeout_seconds or held.tenant.quota.wall_seconds, held.tenant.quota.wall_seconds)
     async with hub.using(held) as executor:
         start = getattr(executor, "exec", None)
@@ -241,24 +221,24 @@ async def run_program(request: Request) -> Response:
 # ---------------------------------------------------------------- files
 
 
-async def list_files(request: Request) -> Response:
+async def list_files(request: Asked) -> Response:
     """List name and size of the session's files."""
-    hub, held = hub_of(request), _held(request)
+    hub, held = request.hub, request.held
     async with hub.using(held, alone=False) as executor:
         return JSONResponse({"files": await hub.call(executor.list_files)})
 
 
-async def read_file(request: Request) -> Response:
+async def read_file(request: Asked) -> Response:
     """Return a file's bytes."""
-    hub, held = hub_of(request), _held(request)
+    hub, held = request.hub, request.held
     async with hub.using(held, alone=False) as executor:
         data = await hub.call(executor.get_file, request.path_params["name"])
     return attachment(data)
 
 
-async def write_file(request: Request) -> Response:
+async def write_file(request: Asked) -> Response:
     """Write a file; the body is its bytes."""
-    hub, held = hub_of(request), _held(request)
+    hub, held = request.hub, request.held
     data = await request.body()
     async with hub.using(held, alone=False) as executor:
         await hub.call(executor.put_file, request.path_params["name"], data)
@@ -268,10 +248,9 @@ async def write_file(request: Request) -> Response:
 # ---------------------------------------------------------------- the machine
 
 
-async def show_executors(request: Request) -> Response:
+async def show_executors(request: Asked) -> Response:
     """List the executors that a session may ask for."""
-    tenant_of(request)
-    settings = hub_of(request).settings
+    settings = request.settings
     offered = [name for name in executor_names() if name in (settings.executor, *settings.executors)]
     return JSONResponse({"default": settings.executor, "executors": offered})
 

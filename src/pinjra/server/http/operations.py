@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
@@ -11,9 +11,14 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 from starlette.requests import Request
+from starlette.responses import Response
 from starlette.routing import Route
 
-__all__ = ["Operation", "document"]
+from pinjra.server.http.asked import Asked
+
+__all__ = ["Operation", "asked_route", "document"]
+
+Endpoint = Callable[[Asked], Awaitable[Response]]
 
 _COMPONENTS = "#/components/schemas/{model}"
 _PARAMETER = re.compile(r"\{(\w+)(?::path)?\}")
@@ -43,6 +48,15 @@ class ErrorAnswer(BaseModel):
     error: ErrorText
 
 
+def asked_route(method: str, path: str, endpoint: Endpoint) -> Route:
+    """Return the route that answers such requests."""
+
+    async def answer(request: Request) -> Response:
+        return await endpoint(Asked(request.scope, request.receive))
+
+    return Route(path, answer, methods=[method])
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operation:
     """One request of the service.
@@ -57,7 +71,7 @@ class Operation:
 
     method: str
     path: str
-    endpoint: Callable[[Request], Any]
+    endpoint: Endpoint
     body: type[BaseModel] | type[bytes] | None = None
     answer: type[BaseModel] | type[bytes] | type[str] | None = None
     status: int = 200
@@ -66,7 +80,7 @@ class Operation:
 
     def route(self) -> Route:
         """Return the route of this operation."""
-        return Route(self.path, self.endpoint, methods=[self.method])
+        return asked_route(self.method, self.path, self.endpoint)
 
     @property
     def place(self) -> str:

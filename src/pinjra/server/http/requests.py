@@ -5,10 +5,9 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Mapping
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from starlette.requests import Request
+from pydantic import BaseModel, ConfigDict, Field
 
 from pinjra.core.errors import ConfigurationError
 from pinjra.core.limits import Limits
@@ -23,11 +22,8 @@ __all__ = [
     "StreamRequest",
     "StrictBody",
     "VariablesRequest",
-    "body_of",
     "decoded_files",
 ]
-
-B = TypeVar("B", bound=BaseModel)
 
 
 class StrictBody(BaseModel):
@@ -148,21 +144,6 @@ class VariablesRequest(StrictBody):
     """Variables to set: JSON data."""
 
     variables: dict[str, Any]
-
-
-async def body_of(request: Request, kind: type[B]) -> B:
-    """Return the request's JSON body as `kind`.
-
-    Raises:
-        ConfigurationError: It is no such body; the message names the field (the client's fault).
-    """
-    raw = await request.body()
-    try:
-        return kind.model_validate_json(raw or b"{}")
-    except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise ConfigurationError(f"{where}: {first['msg']}" if where else str(first["msg"])) from None
 
 
 def decoded_files(files: Mapping[str, str]) -> dict[str, bytes]:

@@ -3,27 +3,15 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
-from dataclasses import fields
 from typing import Any
 
-from pydantic_core import from_json, to_json
+from pydantic_core import from_json, to_json, to_jsonable_python
 from starlette.responses import Response
 
-from pinjra.core.execution import Artifact, Execution, GuestError, Usage
-from pinjra.core.limits import Limits
+from pinjra.core.execution import Artifact, Execution
 from pinjra.core.values import Opaque, Record
-from pinjra.executors.guarantees import Guarantees
 
-__all__ = [
-    "artifact_json",
-    "attachment",
-    "error_json",
-    "execution_json",
-    "guarantees_json",
-    "limits_json",
-    "value_json",
-]
+__all__ = ["artifact_json", "attachment", "execution_json", "value_json"]
 
 _VALUE_CHARACTERS = 1 << 20  # of a described value
 
@@ -53,45 +41,20 @@ def artifact_json(artifact: Artifact) -> dict[str, Any]:
     }
 
 
-def error_json(error: GuestError | None) -> dict[str, Any] | None:
-    """Return the fields of a guest's failure; None where it did not fail."""
-    if error is None:
-        return None
-    given = _fields(error)
-    given["kind"] = error.kind.value
-    given["cause"] = error.cause.value if error.cause else None
-    return given
-
-
 def execution_json(done: Execution) -> dict[str, Any]:
     """Return everything that came of a run."""
     return {
         "value": value_json(done.value),
         "stdout": done.stdout,
         "stderr": done.stderr,
-        "error": error_json(done.error),
+        "error": to_jsonable_python(done.error),
         "artifacts": [artifact_json(artifact) for artifact in done.artifacts],
-        "usage": _fields(done.usage),
+        "usage": to_jsonable_python(done.usage),
         "is_final_answer": done.is_final_answer,
         "notes": list(done.notes),
         "status": done.status,
         "files": {name: file.size for name, file in done.files.items()},
     }
-
-
-def guarantees_json(guarantees: Guarantees) -> dict[str, Any]:
-    """Return what a session enforces."""
-    return _fields(guarantees)
-
-
-def limits_json(limits: Limits) -> dict[str, Any]:
-    """Return what a run may use; None for no limit."""
-    return _fields(limits)
-
-
-def _fields(value: GuestError | Usage | Guarantees | Limits) -> dict[str, Any]:
-    found: Mapping[str, Any] = {field.name: getattr(value, field.name) for field in fields(value)}
-    return {name: list(part) if isinstance(part, tuple) else part for name, part in found.items()}
 
 
 def attachment(data: bytes) -> Response:

@@ -11,7 +11,6 @@ import threading
 from collections.abc import Callable, Iterable
 from typing import Any, Protocol, cast, get_args
 
-from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
@@ -24,10 +23,11 @@ from pinjra.executors.session.transport import Transport
 from pinjra.fleet.cases import Status
 from pinjra.fleet.requests import Reason
 from pinjra.server.http.answers import ForkAnswer, StreamAnswer
+from pinjra.server.http.asked import Asked
 from pinjra.server.http.errors import NotFound, status_of
 from pinjra.server.http.hub import Held, Hub, new_name, watched
 from pinjra.server.http.operations import Operation
-from pinjra.server.http.requests import StreamRequest, body_of
+from pinjra.server.http.requests import StreamRequest
 from pinjra.server.http.tenants import Tenant
 
 __all__ = ["OPERATIONS", "ROUTES"]
@@ -93,15 +93,10 @@ class _Branch:
         self.transport.kill()
 
 
-def _parts(request: Request) -> tuple[Hub, Tenant]:
-    state = request.app.state
-    return state.hub, state.tenants.of(request.headers)
-
-
-async def open_stream(request: Request) -> Response:
+async def open_stream(request: Asked) -> Response:
     """Open a box for a client that brings the host's side itself."""
-    hub, tenant = _parts(request)
-    wanted = await body_of(request, StreamRequest)
+    hub, tenant = request.hub, request.tenant
+    wanted = await request.body_as(StreamRequest)
     name, options = wanted.options(tenant, hub.settings)
     session = new_name()
     noted = watched(hub, tenant, session, name, options)
@@ -123,9 +118,9 @@ async def open_stream(request: Request) -> Response:
     return JSONResponse(body, 201)
 
 
-async def fork_stream(request: Request) -> Response:
+async def fork_stream(request: Asked) -> Response:
     """Prepare a fork: the client says `Fork` on the old stream next, and then connects to the new one."""
-    hub, tenant = _parts(request)
+    hub, tenant = request.hub, request.tenant
     held = hub.find(tenant, request.path_params["stream"])
     branch = getattr(_box(held).transport, "branch", None)
     if branch is None:
@@ -143,7 +138,7 @@ async def fork_stream(request: Request) -> Response:
         return cast("PythonExecutor", _Branch(branch(ask)))
 
     opening = asyncio.ensure_future(hub.open(tenant, make, executor_name=held.executor_name, name=name))
-    pending: dict[tuple[Tenant, str], tuple[threading.Event, asyncio.Future[Held]]] = request.app.state.forks
+    pending: dict[tuple[Tenant, str], tuple[threading.Event, asyncio.Future[Held]]] = request.service.forks
     pending[tenant, name] = (is_said, opening)
     opening.add_done_callback(lambda done: (pending.pop((tenant, name), None), done.exception()))
     waiting = asyncio.ensure_future(is_ready.wait())

@@ -8,13 +8,12 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from pinjra.core.errors import ConfigurationError
 from pinjra.server.http.answers import TableAnswer, VariablesAnswer
+from pinjra.server.http.asked import Asked
 from pinjra.server.http.errors import Busy
-from pinjra.server.http.hub import Hub
 from pinjra.server.http.operations import Operation
 from pinjra.server.http.results import value_json
 
@@ -62,14 +61,14 @@ globals().pop("__paged")({name}, {first}, {rows})
 """
 
 
-async def list_variables(request: Request) -> Response:
+async def list_variables(request: Asked) -> Response:
     """List a session's variables."""
     found = await _asked(request, _LIST % _MOST)
     names = ("name", "type", "size", "text", "is_table")
     return JSONResponse({"variables": [dict(zip(names, row, strict=False)) for row in found]})
 
 
-async def show_table(request: Request) -> Response:
+async def show_table(request: Asked) -> Response:
     """Return rows of a table."""
     name, query = request.path_params["name"], request.query_params
     first, rows = query.get("from", "0"), query.get("rows", "20")
@@ -83,15 +82,14 @@ async def show_table(request: Request) -> Response:
     return JSONResponse({"columns": columns, "rows": cells, "total": total})
 
 
-async def _asked(request: Request, code: str) -> Any:
+async def _asked(request: Asked, code: str) -> Any:
     """Return what the guest answers, as JSON data.
 
     Raises:
         Busy: A run goes on.
         ConfigurationError: The guest's code failed, as it does for a name that is no table.
     """
-    hub: Hub = request.app.state.hub
-    held = hub.find(request.app.state.tenants.of(request.headers), request.path_params["session"])
+    hub, held = request.hub, request.held
     try:
         async with asyncio.timeout(_WAIT_SECONDS) as waiting, hub.using(held) as executor:
             waiting.reschedule(None)

@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,11 +29,12 @@ from pinjra.executors.base import PythonExecutor
 from pinjra.server.http.errors import NotFound
 from pinjra.server.runs.events import record_of
 from pinjra.server.runs.log import RunLog
+from pinjra.server.runs.note import RunNote
 
 if TYPE_CHECKING:
     from pinjra.server.http.hub import Held
 
-__all__ = ["AgentRun", "RunNote"]
+__all__ = ["AgentRun"]
 
 _MERGE_SECONDS = 0.03  # text that comes within so long is one event: a model writes a word at a time
 _SNAPSHOTS = 4  # sessions kept as they were before each of the last steps
@@ -47,40 +47,6 @@ _ENDINGS = {
     "image/svg+xml": "svg",
     "text/html": "html",
 }
-
-
-@dataclass(slots=True, kw_only=True)
-class RunNote:
-    """What is kept of a run beside its events; `run.json` in its folder.
-
-    Args:
-        approval: What waits for a person: "" for nothing, "code", "tools" or "all".
-        state: "running", or as `RunResult.state`.
-        parent, branch_step: The run and the step that this one branched off from.
-        executor, model, tools: What the task chose instead of the settings; None for theirs.
-        files: Names and sizes of what code wrote; number N is `files/N`.
-    """
-
-    id: str
-    tenant: str
-    agent: str
-    task: str
-    approval: str = ""
-    state: str = "running"
-    started: float = field(default_factory=time.time)
-    ended: float | None = None
-    seconds: float = 0.0
-    steps: int = 0
-    input_tokens: int = 0
-    output_tokens: int = 0
-    money: float = 0.0
-    error: str = ""
-    parent: str | None = None
-    branch_step: int | None = None
-    executor: str | None = None
-    model: str | None = None
-    tools: list[str] | None = None
-    files: list[tuple[str, int]] = field(default_factory=list)
 
 
 class AgentRun:
@@ -124,9 +90,7 @@ class AgentRun:
 
     def described(self) -> dict[str, Any]:
         """Return what a client is told of it."""
-        known = asdict(self.record)
-        known.pop("tenant")
-        return known | {
+        return self.record.model_dump(exclude={"tenant"}) | {
             "files": [{"name": name, "size": size} for name, size in self.record.files],
             "session": self.held.id if self.held else None,
             "waiting": sorted(self._waiting),
@@ -135,9 +99,8 @@ class AgentRun:
 
     def save(self) -> None:
         """Write `run.json`."""
-        text = json.dumps(asdict(self.record))
         new = self.folder / "run.json.new"
-        new.write_text(text, encoding="utf-8")
+        new.write_text(self.record.model_dump_json(), encoding="utf-8")
         os.replace(new, self.folder / "run.json")
 
     def memory(self) -> AgentMemory:

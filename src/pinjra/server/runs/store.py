@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import os
 import shutil
@@ -30,7 +29,8 @@ from pinjra.server.http.hub import Hub, new_name
 from pinjra.server.http.tenants import Tenant
 from pinjra.server.models import LoadedModels
 from pinjra.server.runs.making import AgentMaker, FirstSaid
-from pinjra.server.runs.run import AgentRun, RunNote
+from pinjra.server.runs.note import RunNote
+from pinjra.server.runs.run import AgentRun
 
 __all__ = ["AgentRuns", "runs_folder"]
 
@@ -302,10 +302,8 @@ def _refusal(tenant: Tenant) -> str:
 
 def _loaded(path: Path) -> AgentRun | None:
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-        data["files"] = [tuple(pair) for pair in data["files"]]
-        run = AgentRun(path.parent, RunNote(**data))
-    except (OSError, ValueError, TypeError, KeyError) as error:
+        run = AgentRun(path.parent, RunNote.model_validate_json(path.read_bytes()))
+    except (OSError, ValueError) as error:
         _log.warning("%s is no run: %s", path, error)
         return None
     if run.is_live:

@@ -104,6 +104,14 @@ class SandboxBox(PythonExecutor):
                 raise SessionLost("the sandbox has ended") from error
         return ours
 
+    def discard(self) -> None:
+        """End it: nobody has wanted it."""
+        self.close()
+
+    def is_unused(self) -> bool:
+        """Return whether it may be given to somebody: it was opened in advance, and runs."""
+        return self.is_alive()
+
     def is_alive(self) -> bool:
         """Return whether its first process runs."""
         if self.pidfd < 0:

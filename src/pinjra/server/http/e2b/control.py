@@ -10,14 +10,13 @@ from typing import Any, cast
 from urllib.parse import parse_qsl, unquote
 
 from pydantic import BaseModel, ConfigDict, Field
-from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
 
 from pinjra.core.errors import ConfigurationError, PinjraError
+from pinjra.server.http.asked import Asked
 from pinjra.server.http.e2b.sandboxes import ENVD_VERSION, Sandbox, Sandboxes
 from pinjra.server.http.errors import Busy, Forbidden, NotFound, status_of
-from pinjra.server.http.requests import body_of
+from pinjra.server.http.operations import asked_route
 from pinjra.server.http.settings import ServeSettings
 from pinjra.server.http.tenants import Tenant
 
@@ -26,7 +25,7 @@ __all__ = ["ROUTES"]
 _TEMPLATES = frozenset(("base", "default", "code-interpreter", "code-interpreter-v1"))
 _MOST_SECONDS = 86400
 _MOST_LISTED = 100
-_Handler = Callable[[Request], Awaitable[Response]]
+_Handler = Callable[[Asked], Awaitable[Response]]
 
 
 class _Body(BaseModel):
@@ -67,7 +66,7 @@ def _answered(handle: _Handler) -> _Handler:
     """Return the same route's function with failures as E2B's clients read them."""
 
     @functools.wraps(handle)
-    async def answer(request: Request) -> Response:
+    async def answer(request: Asked) -> Response:
         try:
             return await handle(request)
         except PinjraError as error:
@@ -84,16 +83,12 @@ def _failure(status: int, message: str, headers: dict[str, str] | None = None) -
     return JSONResponse({"code": status, "message": message}, status, headers)
 
 
-def _sandboxes(request: Request) -> Sandboxes:
-    return cast("Sandboxes", request.app.state.sandboxes)
+def _sandboxes(request: Asked) -> Sandboxes:
+    return cast("Sandboxes", request.service.sandboxes)
 
 
-def _tenant(request: Request) -> Tenant:
-    return cast("Tenant", request.app.state.tenants.of(request.headers))
-
-
-def _found(request: Request) -> Sandbox:
-    return _sandboxes(request).find(_tenant(request), request.path_params["id"])
+def _found(request: Asked) -> Sandbox:
+    return _sandboxes(request).find(request.tenant, request.path_params["id"])
 
 
 def _moment(moment: datetime) -> str:
@@ -136,10 +131,9 @@ def _listed(sandbox: Sandbox) -> dict[str, Any]:
 # ---------------------------------------------------------------- routes
 
 
-async def _create(request: Request) -> Response:
-    tenant = _tenant(request)
-    wanted = await body_of(request, _Create)
-    settings: ServeSettings = request.app.state.settings
+async def _create(request: Asked) -> Response:
+    tenant, settings = request.tenant, request.settings
+    wanted = await request.body_as(_Create)
     _check(wanted, tenant, settings)
     traffic = wanted.network.get("allowPublicTraffic")
     sandbox = await _sandboxes(request).open(
@@ -172,12 +166,12 @@ def _check(wanted: _Create, tenant: Tenant, settings: ServeSettings) -> None:
         raise Forbidden(f"tenant {tenant.name!r} may not have E2B sandboxes: they are jails with programs")
 
 
-async def _list(request: Request) -> Response:
+async def _list(request: Asked) -> Response:
     found = [one for one in _chosen(request) if not one.is_paused]
     return JSONResponse([_listed(one) for one in found])
 
 
-async def _list_pages(request: Request) -> Response:
+async def _list_pages(request: Asked) -> Response:
     query = request.query_params
     found = _chosen(request)
     if query.get("order") != "asc":
@@ -198,10 +192,10 @@ def _number(text: str | None, otherwise: int) -> int:
     )
 
 
-def _chosen(request: Request) -> list[Sandbox]:
+def _chosen(request: Asked) -> list[Sandbox]:
     """Return the tenant's sandboxes that the request's filters leave, the oldest first."""
     query = request.query_params
-    found = _sandboxes(request).of(_tenant(request))
+    found = _sandboxes(request).of(request.tenant)
     wanted = [(unquote(name), unquote(value)) for name, value in parse_qsl(query.get("metadata", ""))]
     found = [one for one in found if all(one.metadata.get(name) == value for name, value in wanted)]
     if query.get("state"):
@@ -223,7 +217,7 @@ def _parsed(text: str) -> datetime:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-async def _get(request: Request) -> Response:
+async def _get(request: Asked) -> Response:
     sandbox = _found(request)
     lifecycle = {
         "onTimeout": "pause" if sandbox.auto_pause else "kill",
@@ -239,68 +233,68 @@ async def _get(request: Request) -> Response:
     return JSONResponse({**_listed(sandbox), **more})
 
 
-async def _kill(request: Request) -> Response:
-    await request.app.state.hub.close(_found(request).held)
+async def _kill(request: Asked) -> Response:
+    await request.hub.close(_found(request).held)
     return Response(status_code=204)
 
 
-async def _set_timeout(request: Request) -> Response:
+async def _set_timeout(request: Asked) -> Response:
     sandbox = _found(request)
-    wanted = await body_of(request, _Timeout)
+    wanted = await request.body_as(_Timeout)
     if sandbox.is_paused:
         return _failure(409, "the sandbox is paused")
     sandbox.extend(wanted.timeout)
     return Response(status_code=204)
 
 
-async def _refresh(request: Request) -> Response:
+async def _refresh(request: Asked) -> Response:
     sandbox = _found(request)
-    wanted = await body_of(request, _Refresh)
+    wanted = await request.body_as(_Refresh)
     await _sandboxes(request).resume(sandbox, wanted.duration)
     return Response(status_code=204)
 
 
-async def _connect(request: Request) -> Response:
+async def _connect(request: Asked) -> Response:
     sandbox = _found(request)
-    wanted = await body_of(request, _Timeout)
+    wanted = await request.body_as(_Timeout)
     was_paused = await _sandboxes(request).resume(sandbox, wanted.timeout)
     return JSONResponse(_opened(sandbox), 201 if was_paused else 200)
 
 
-async def _resume(request: Request) -> Response:
+async def _resume(request: Asked) -> Response:
     sandbox = _found(request)
-    wanted = await body_of(request, _Timeout)
+    wanted = await request.body_as(_Timeout)
     if not await _sandboxes(request).resume(sandbox, wanted.timeout):
         return _failure(409, f"sandbox {sandbox.id} is running already")
     return JSONResponse(_opened(sandbox), 201)
 
 
-async def _pause(request: Request) -> Response:
+async def _pause(request: Asked) -> Response:
     sandbox = _found(request)
     if not await _sandboxes(request).pause(sandbox):
         return _failure(409, f"sandbox {sandbox.id} is paused already")
     return Response(status_code=204)
 
 
-async def _metrics(request: Request) -> Response:
+async def _metrics(request: Asked) -> Response:
     end = _number(request.query_params.get("end"), 0)
     return JSONResponse(_sandboxes(request).metrics(_found(request), end or math.inf))
 
 
-async def _metrics_of_many(request: Request) -> Response:
-    tenant, sandboxes = _tenant(request), _sandboxes(request)
+async def _metrics_of_many(request: Asked) -> Response:
+    tenant, sandboxes = request.tenant, _sandboxes(request)
     wanted = ",".join(request.query_params.getlist("sandbox_ids")).split(",")[:_MOST_LISTED]
     found = {one.id: sandboxes.metrics(one)[0] for one in sandboxes.of(tenant) if one.id in wanted}
     return JSONResponse({"sandboxes": found})
 
 
-async def _logs(request: Request) -> Response:
+async def _logs(request: Asked) -> Response:
     _found(request)
     return JSONResponse({"logs": [], "logEntries": []})
 
 
-async def _not_offered(request: Request) -> Response:
-    _tenant(request)
+async def _not_offered(request: Asked) -> Response:
+    request.tenant  # noqa: B018  (somebody without a token is not told)
     return _failure(501, "this service does not offer it; docs/e2b.md says what it does")
 
 
@@ -326,4 +320,4 @@ _ROUTES: tuple[tuple[str, str, _Handler], ...] = (
     ("POST", _S + "/snapshots", _not_offered),
     ("PUT", _S + "/network", _not_offered),
 )
-ROUTES = [Route(path, _answered(function), methods=[method]) for method, path, function in _ROUTES]
+ROUTES = [asked_route(method, path, _answered(function)) for method, path, function in _ROUTES]

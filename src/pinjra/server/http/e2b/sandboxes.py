@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 from pinjra.core.errors import PinjraError
+from pinjra.executors.pool import POOL
 from pinjra.jail.confine import Spec
 from pinjra.server.http.e2b.box import SandboxBox, spec_for
 from pinjra.server.http.e2b.upstream import Exchange
@@ -26,6 +27,7 @@ __all__ = ["ENVD_VERSION", "Sandbox", "Sandboxes"]
 ENVD_VERSION = "0.6.4"  # whose answers are given here
 _DETAIL = "e2b"
 _ANSWER_SECONDS = 10.0  # of the box's server to the host
+_READY_SECONDS = 60.0  # for a box to be opened in advance
 _PAUSED_SECONDS = 86400.0  # a paused sandbox holds its memory so long
 _METER_SECONDS = 5.0
 _ID = "abcdefghijklmnopqrstuvwxyz0123456789"
@@ -88,8 +90,6 @@ class Sandboxes:
 
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
-        self._spares: dict[Spec, list[SandboxBox]] = {}
-        self._filling: set[asyncio.Task[None]] = set()
         self._meter: asyncio.Task[None] | None = None
 
     # ------------------------------------------------------------ opening
@@ -101,7 +101,7 @@ class Sandboxes:
             Busy: The tenant or the service has no room.
         """
         spec = spec_for(tenant)
-        spare = self._take_spare(spec)
+        spare = cast("SandboxBox | None", POOL.take((SandboxBox, spec)))
         name = "i" + "".join(secrets.choice(_ID) for _ in range(20))
         held = await self._hub.open(
             tenant,
@@ -121,7 +121,7 @@ class Sandboxes:
             self._hub.close_soon(held)
             raise
         self._watch(sandbox)
-        self._fill_soon(spec)
+        self._want_ready(spec)
         return sandbox
 
     async def _begin(self, sandbox: Sandbox) -> None:
@@ -156,45 +156,28 @@ class Sandboxes:
 
     # ------------------------------------------------------------ ready boxes
 
-    def _take_spare(self, spec: Spec) -> SandboxBox | None:
-        waiting = self._spares.get(spec, [])
-        while waiting:
-            box = waiting.pop()
-            if box.is_alive():
-                return box
-            box.close()
-        return None
-
-    def _fill_soon(self, spec: Spec) -> None:
-        """Open a box in advance, for the next sandbox of this kind."""
-        if self._spares.get(spec) or self._filling or self._hub.is_draining:
-            return
-        task = asyncio.create_task(self._fill(spec))
-        self._filling.add(task)
-        task.add_done_callback(self._filling.discard)
-
-    async def _fill(self, spec: Spec) -> None:
-        await asyncio.sleep(0.05)  # whoever has just got one is served first
-        try:
-            box = await self._hub.call(SandboxBox, spec)
-        except PinjraError:  # whoever opens the next one meets it
-            return
+    async def _ready(self, spec: Spec) -> SandboxBox:
+        box = await self._hub.call(SandboxBox, spec)
         try:
             await self._say(box, "/begin", _beginning(box, {}))
-        except (PinjraError, OSError, TimeoutError):
+        except BaseException:
             await self._hub.call(box.close)
-            return
-        self._spares.setdefault(spec, []).append(box)
+            raise
+        return box
 
-    async def close(self) -> None:
-        """Close what was opened in advance."""
+    def _want_ready(self, spec: Spec) -> None:
+        """Have a box opened in advance, for the next sandbox of this kind, by the pool's thread."""
+        loop = asyncio.get_running_loop()
+
+        def open_one() -> SandboxBox:
+            return asyncio.run_coroutine_threadsafe(self._ready(spec), loop).result(_READY_SECONDS)
+
+        POOL.want((SandboxBox, spec), 1, open_one)
+
+    def close(self) -> None:
+        """Stop measuring."""
         if self._meter is not None:
             self._meter.cancel()
-        await asyncio.gather(*self._filling, return_exceptions=True)
-        for waiting in self._spares.values():
-            for box in waiting:
-                await self._hub.call(box.close)
-        self._spares.clear()
 
     # ------------------------------------------------------------ finding
 
