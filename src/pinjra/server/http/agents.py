@@ -25,7 +25,7 @@ from pinjra.server.runs.ag_ui import ag_ui_events
 from pinjra.server.runs.note import Approval, RunNote
 from pinjra.server.runs.run import AgentRun
 
-__all__ = ["OPERATIONS", "ROUTES"]
+__all__ = ["OPERATIONS"]
 
 _PING_SECONDS = 15
 _LISTED = 200  # runs in one answer
@@ -294,4 +294,3 @@ OPERATIONS = (
     Operation(method="GET", path=_R + "/memory", endpoint=run_memory, answer=SavedRun),
     Operation(method="GET", path=_R + "/files/{name:path}", endpoint=run_file, answer=bytes),
 )  # fmt: skip
-ROUTES: list[Any] = [operation.route() for operation in OPERATIONS]

@@ -27,7 +27,7 @@ from pinjra.server.http.operations import Operation
 from pinjra.server.http.tenants import Tenant
 from pinjra.server.models import LoadedModels, arguments_of
 
-__all__ = ["OPERATIONS", "ROUTES", "Models"]
+__all__ = ["OPERATIONS", "Models"]
 
 _AT_ONCE = 4  # requests that models work on; the others wait in order
 _WAITING = 64
@@ -357,4 +357,3 @@ OPERATIONS = (
     Operation(method="GET", path=_O + "/models", endpoint=list_models, answer=ModelsAnswer),
     Operation(method="GET", path=_O + "/models/{model:path}", endpoint=show_model, answer=ModelAnswer),
 )  # fmt: skip
-ROUTES: list[Any] = [operation.route() for operation in OPERATIONS]

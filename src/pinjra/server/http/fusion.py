@@ -29,7 +29,7 @@ from pinjra.server.http.operations import Operation
 from pinjra.server.http.requests import decoded_files
 from pinjra.server.http.tenants import Tenant
 
-__all__ = ["OPERATIONS", "ROUTES", "Fleets"]
+__all__ = ["OPERATIONS", "Fleets"]
 
 # Language -> its file, what builds it, what runs it. Offered where the program is installed for all users of this machine.
 _PROGRAM_PATH = "/usr/local/bin:/usr/bin:/bin"
@@ -350,4 +350,3 @@ OPERATIONS = (
     ),
     Operation(method="GET", path="/v1/ping", endpoint=ping, answer=str, is_open=True),
 )
-ROUTES: list[Any] = [operation.route() for operation in OPERATIONS]

@@ -272,7 +272,4 @@ OPERATIONS = (
     Operation(method="PUT", path=_S + "/files/{name:path}", endpoint=write_file, body=bytes, status=204),
     Operation(method="GET", path="/v1/executors", endpoint=show_executors, answer=ExecutorsAnswer),
 )  # fmt: skip
-ROUTES: list[Any] = [
-    *(operation.route() for operation in OPERATIONS),
-    WebSocketRoute(_S + "/tools", tools_socket),
-]
+ROUTES = [WebSocketRoute(_S + "/tools", tools_socket)]

@@ -251,7 +251,4 @@ OPERATIONS = (
     Operation(method="POST", path="/v1/streams", endpoint=open_stream, body=StreamRequest, answer=StreamAnswer, status=201),
     Operation(method="POST", path="/v1/streams/{stream}/fork", endpoint=fork_stream, answer=ForkAnswer, status=201),
 )  # fmt: skip
-ROUTES: list[Any] = [
-    *(operation.route() for operation in OPERATIONS),
-    WebSocketRoute("/v1/streams/{stream}", stream_socket),
-]
+ROUTES = [WebSocketRoute("/v1/streams/{stream}", stream_socket)]

@@ -17,7 +17,7 @@ from pinjra.server.http.errors import Busy
 from pinjra.server.http.operations import Operation
 from pinjra.server.http.results import value_json
 
-__all__ = ["OPERATIONS", "ROUTES"]
+__all__ = ["OPERATIONS"]
 
 _SECONDS = 5.0  # to describe variables; a guest's own repr may do anything
 _WAIT_SECONDS = 2.0  # for a run in this session to end
@@ -109,4 +109,3 @@ OPERATIONS = (
     Operation(method="GET", path=_S, endpoint=list_variables, answer=VariablesAnswer),
     Operation(method="GET", path=_S + "/{name}", endpoint=show_table, answer=TableAnswer),
 )
-ROUTES: list[Any] = [operation.route() for operation in OPERATIONS]

@@ -7,9 +7,10 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-__all__ = ["Approval", "RunFacts", "RunNote"]
+__all__ = ["Approval", "RunFacts", "RunNote", "State"]
 
 Approval = Literal["", "code", "tools", "all"]
+State = Literal["running", "success", "max_steps_error", "budget_error", "interrupted", "error"]
 
 
 class RunFacts(BaseModel):
@@ -28,9 +29,7 @@ class RunFacts(BaseModel):
     agent: str
     task: str
     approval: Approval = ""
-    state: Literal["running", "success", "max_steps_error", "budget_error", "interrupted", "error"] = (
-        "running"
-    )
+    state: State = "running"
     started: float = Field(default_factory=time.time)
     ended: float | None = None
     seconds: float = 0.0

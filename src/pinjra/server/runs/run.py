@@ -29,7 +29,7 @@ from pinjra.executors.base import PythonExecutor
 from pinjra.server.http.errors import NotFound
 from pinjra.server.runs.events import record_of
 from pinjra.server.runs.log import RunLog
-from pinjra.server.runs.note import RunNote
+from pinjra.server.runs.note import RunNote, State
 
 if TYPE_CHECKING:
     from pinjra.server.http.hub import Held
@@ -161,7 +161,7 @@ class AgentRun:
             self._flush()
             self.log.append(record)
 
-    def end(self, state: str, error: str) -> None:
+    def end(self, state: State, error: str) -> None:
         """Write the end of a run that cannot write it itself."""
         with self._lock:
             self._flush()
