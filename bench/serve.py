@@ -97,14 +97,15 @@ def started(command: list[str], port: int, **options: object) -> Iterator[subpro
 
 
 @contextlib.contextmanager
-def service(text: str = "") -> Iterator[tuple[int, int]]:
+def service(text: str = "", python_path: str = "") -> Iterator[tuple[int, int]]:
     """Port and process of a service with these settings."""
     port = free_port()
     with tempfile.NamedTemporaryFile("w", suffix=".toml") as file:
         file.write(text)
         file.flush()
         command = [sys.executable, "-m", "pinjra", "serve", "--config", file.name, "--port", str(port)]
-        with started(command, port) as process:
+        path = {"PYTHONPATH": python_path} if python_path else {}
+        with started(command, port, env={**os.environ, **path}) as process:
             yield port, process.pid
 
 

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import httpx
 import pytest
 from remote_standins.ports import held_port
+from remote_standins.service import started, stop
 
 HERE = Path(__file__).parent
 ALICE = "alice-token-0123456789"
@@ -85,26 +81,7 @@ class Service:
         self._start()
 
     def _start(self) -> None:
-        command = [
-            sys.executable,
-            "-m",
-            "pinjra",
-            "serve",
-            "--config",
-            str(self.settings),
-            "--port",
-            str(self.port),
-        ]
-        self.process = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": str(HERE / "agents_path")})
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline:
-            with contextlib.suppress(httpx.HTTPError):
-                if httpx.get(f"{self.url}/ready").status_code == 200:
-                    return
-            assert self.process.poll() is None, "the service has ended"
-            time.sleep(0.05)
-        self.process.kill()
-        raise AssertionError("the service does not answer")
+        self.process = started(self.settings, self.port, python_path=HERE / "agents_path")
 
     def client(self, token: str = ALICE) -> httpx.Client:
         return httpx.Client(base_url=self.url, headers={"Authorization": f"Bearer {token}"}, timeout=60)
@@ -112,19 +89,12 @@ class Service:
     def restart(self, *, kill: bool) -> None:
         if kill:
             self.process.kill()
-        self._end()
+        stop(self.process)
         self._start()
 
     def stop(self) -> int:
         with self._held:
-            return self._end()
-
-    def _end(self) -> int:
-        self.process.terminate()
-        try:
-            return self.process.wait(60)
-        finally:
-            self.process.kill()
+            return stop(self.process)
 
 
 @pytest.fixture(scope="module")

@@ -82,7 +82,7 @@ SYSTEM_READABLE = (
 )
 NETWORK_READABLE = tuple(
     """
-    /etc/hosts /etc/resolv.conf /etc/nsswitch.conf /etc/ssl/certs /etc/ssl/openssl.cnf /etc/pki/tls/certs /etc/php
+    /etc/hosts /etc/resolv.conf /etc/nsswitch.conf /etc/ssl/certs /etc/ssl/openssl.cnf /etc/pki/tls/certs
     /usr/share/ca-certificates
     """.split()
 )
@@ -255,7 +255,7 @@ VIEW_ONLY_ALLOWED = tuple(
 LOOPBACK_ALLOWED = ("bind", "listen", "accept", "accept4")
 HOSTS_REQUIRED = ("network namespace", "mount namespace")
 HOSTS_READABLE = tuple(
-    "/etc/ssl/certs /etc/ssl/openssl.cnf /etc/pki/tls/certs /etc/php /usr/share/ca-certificates".split()
+    "/etc/ssl/certs /etc/ssl/openssl.cnf /etc/pki/tls/certs /usr/share/ca-certificates".split()
 )
 
 # With programs=. SECURITY: execve runs files of the view and, with `MAKES_CODE`, of the scratch folder; by Landlock (EXECUTE)

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-import time
-
 import httpx
 import pytest
 from remote_standins.ports import held_port
+from remote_standins.service import started, stop
 
 ALICE = "alice-token-0123456789"
 BOB = "bob-token-0123456789abc"
@@ -35,43 +31,10 @@ memory_bytes = 268435456
 """
 
 
-def start(settings_file, *options, python_path="", stdout=None, **more):
-    environment = {**os.environ, **more, **({"PYTHONPATH": str(python_path)} if python_path else {})}
+def start(settings_file, *options, **more):
     with held_port() as held:
-        return started(settings_file, held.getsockname()[1], options, stdout, environment)
-
-
-def started(settings_file, port, options, stdout, environment):
-    command = [
-        sys.executable,
-        "-m",
-        "pinjra",
-        "serve",
-        "--config",
-        str(settings_file),
-        "--port",
-        str(port),
-        *options,
-    ]
-    process = subprocess.Popen(command, env=environment, stdout=stdout)
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        try:
-            if httpx.get(f"http://127.0.0.1:{port}/ready").status_code == 200:
-                return process, f"http://127.0.0.1:{port}"
-        except httpx.HTTPError:
-            assert process.poll() is None, "the service has ended"
-            time.sleep(0.05)
-    process.kill()
-    raise AssertionError("the service does not answer")
-
-
-def stop(process) -> int:
-    process.terminate()
-    try:
-        return process.wait(60)
-    finally:
-        process.kill()
+        port = held.getsockname()[1]
+        return started(settings_file, port, *options, **more), f"http://127.0.0.1:{port}"
 
 
 @pytest.fixture(scope="session")
