@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import time
 
 import httpx
 import pytest
 
+from pinjra.server.http.app import OPERATIONS
+from pinjra.server.http.e2b import ROUTES as e2b_routes
 from pinjra.server.http.errors import Busy
 from pinjra.server.http.settings import TenantSettings
 from pinjra.server.http.tenants import Tenant
@@ -21,6 +24,14 @@ from .conftest import ALICE, BOB
 )
 def test_without_a_token_there_is_nothing(service, path, headers):
     assert httpx.get(service + path, headers=headers).status_code == 401
+
+
+def test_no_request_is_answered_without_a_token(service):
+    described = [(each.method, each.path) for each in OPERATIONS if not each.is_open]
+    e2b = [(method, route.path) for route in e2b_routes for method in route.methods - {"HEAD"}]
+    for method, path in [*described, *e2b]:
+        place = re.sub(r"\{[^}]*\}", "x", path)
+        assert httpx.request(method, service + place, json={}).status_code == 401, (method, path)
 
 
 def test_another_tenants_session_does_not_exist(alice, bob, session):

@@ -50,6 +50,10 @@ class Asked(Request):
         """Return who asks; Unauthorized: nobody that we know."""
         return cast("Tenant", self.service.tenants.of(self.headers))
 
+    def check_tenant(self) -> None:
+        """Check that somebody asks whom we know; Unauthorized: nobody."""
+        self.service.tenants.of(self.headers)
+
     @cached_property
     def held(self) -> Held:
         """Return the tenant's session that the path names; NotFound: there is none."""

@@ -48,11 +48,14 @@ class ErrorAnswer(BaseModel):
     error: ErrorText
 
 
-def asked_route(method: str, path: str, endpoint: Endpoint) -> Route:
-    """Return the route that answers such requests."""
+def asked_route(method: str, path: str, endpoint: Endpoint, *, is_open: bool = False) -> Route:
+    """Return the route that answers such requests; unless it is open, those of tenants only."""
 
     async def answer(request: Request) -> Response:
-        return await endpoint(Asked(request.scope, request.receive))
+        asked = Asked(request.scope, request.receive)
+        if not is_open:
+            asked.check_tenant()  # SECURITY: here, so that no endpoint can forget it
+        return await endpoint(asked)
 
     return Route(path, answer, methods=[method])
 
@@ -80,7 +83,7 @@ class Operation:
 
     def route(self) -> Route:
         """Return the route of this operation."""
-        return asked_route(self.method, self.path, self.endpoint)
+        return asked_route(self.method, self.path, self.endpoint, is_open=self.is_open)
 
     @property
     def place(self) -> str:
