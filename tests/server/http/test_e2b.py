@@ -119,6 +119,15 @@ def test_code_whose_client_has_left_is_interrupted(own_box):
     assert own_box.run_code("n > 0").text == "True"
 
 
+def test_a_sandbox_that_is_ended_meanwhile_ends_its_cells_with_an_error(own_box):
+    def kill(output):
+        own_box.kill()
+
+    done = own_box.run_code("import time\nprint('begun', flush=True)\ntime.sleep(300)", on_stdout=kill)
+    assert done.error is not None
+    assert done.error.name == "SandboxEnded"
+
+
 def test_tables_pictures_and_charts_are_results(box):
     pytest.importorskip("pandas")
     pytest.importorskip("matplotlib")
