@@ -135,3 +135,22 @@ def test_a_wrong_body_is_answered_with_the_field(alice, session, body, word):
     answer = alice.post(f"{session}/runs", json=body)
     assert (answer.status_code, word in answer.json()["error"]["message"]) == (400, True)
     assert run(alice, session, "1")["value"] == 1
+
+
+def test_a_program_has_its_status_and_both_streams(alice):
+    path = alice.post("/v1/sessions", json={"programs": ["sh", "cat"]}).headers["Location"]
+    words = {"argv": ["sh", "-c", "cat; echo bad >&2; exit 3"], "stdin": "given"}
+    assert alice.post(f"{path}/programs", json=words).json() == {
+        "returncode": 3,
+        "stdout": "given",
+        "stderr": "bad\n",
+    }
+    late = alice.post(
+        f"{path}/programs", json={"argv": ["sh", "-c", "while :; do :; done"], "timeout_seconds": 0.2}
+    )
+    assert late.json()["returncode"] is None
+    alice.delete(path)
+
+
+def test_a_program_is_refused_where_none_was_allowed(alice, session):
+    assert alice.post(f"{session}/programs", json={"argv": ["sh"]}).status_code == 400

@@ -99,7 +99,7 @@ class RunAnswer(_Answer):
 
 
 class ProgramAnswer(_Answer):
-    """How a program ended; a negative `returncode` is the signal that ended it."""
+    """How a program ended; `returncode` is null where it did not end by itself."""
 
     returncode: int | None
     stdout: str

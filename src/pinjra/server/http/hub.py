@@ -262,11 +262,13 @@ class Hub:
         """Return what a blocking function returns, called in a thread; it goes on when the client has left."""
         return await anyio.to_thread.run_sync(partial(function, *args, **options), limiter=self._limiter)
 
-    async def run(self, held: Held, run: Callable[[], Execution], *, code: str = "") -> Execution:
+    async def run(
+        self, held: Held, run: Callable[[], Execution], *, code: str = "", kind: str = "run"
+    ) -> Execution:
         """Return what came of a run; a client that goes away interrupts it. The tenant pays for it.
 
         Args:
-            code: For the audit log.
+            code, kind: For the audit log.
 
         Raises:
             Busy: The tenant's processor time is used up.
@@ -285,7 +287,7 @@ class Hub:
         held.tenant.charge(done.usage.cpu_seconds or done.usage.wall_seconds)
         self.metrics.count_run(held.tenant.name, done)
         self.audit.write(
-            "run",
+            kind,
             tenant=held.tenant.name,
             session=held.id,
             end=end_of(done),

@@ -6,6 +6,7 @@ import json
 import shlex
 from collections.abc import AsyncIterator
 from contextlib import aclosing
+from functools import partial
 from typing import Any
 
 from pydantic_core import to_jsonable_python
@@ -13,7 +14,7 @@ from sse_starlette import EventSourceResponse
 from starlette.responses import JSONResponse, Response
 from starlette.routing import WebSocketRoute
 
-from pinjra.core.errors import ConfigurationError, PinjraError
+from pinjra.core.errors import PinjraError
 from pinjra.core.execution import Execution
 from pinjra.executors.base import PythonExecutor
 from pinjra.executors.registry import executor_names, sandbox
@@ -203,19 +204,9 @@ async def run_program(request: Asked) -> Response:
     wanted = await request.body_as(ProgramRequest)
     seconds = min(wanted.timeout_seconds or held.tenant.quota.wall_seconds, held.tenant.quota.wall_seconds)
     async with hub.using(held) as executor:
-        start = getattr(executor, "exec", None)
-        if start is None:
-            raise ConfigurationError(f"executor {held.executor_name!r} starts no programs; the jail can")
-        done = await hub.call(start, wanted.argv, stdin=wanted.stdin, timeout=seconds)
-    code = hub.audit.code(shlex.join(wanted.argv))
-    hub.audit.write("program", tenant=held.tenant.name, session=held.id, end=done.returncode, code=code)
-    return JSONResponse(
-        {
-            "returncode": done.returncode,
-            "stdout": done.stdout,
-            "stderr": done.stderr,
-        }
-    )
+        start = partial(executor.exec, wanted.argv, stdin=wanted.stdin or "", timeout=seconds)
+        done = await hub.run(held, start, code=shlex.join(wanted.argv), kind="program")
+    return JSONResponse({"returncode": done.status, "stdout": done.stdout, "stderr": done.stderr})
 
 
 # ---------------------------------------------------------------- files
