@@ -23,7 +23,7 @@ from pinjra.server.http.errors import Busy, NotFound
 from pinjra.server.http.metrics import Metrics, end_of
 from pinjra.server.http.settings import ServeSettings
 from pinjra.server.http.tenants import Tenant
-from pinjra.server.output import Output
+from pinjra.server.printed import RunText
 
 if TYPE_CHECKING:
     from pinjra.executors.base import PythonExecutor
@@ -302,7 +302,7 @@ class Hub:
         self, held: Held, run: Callable[[], Execution], *, code: str = ""
     ) -> AsyncGenerator[tuple[str, str] | Execution, None]:
         """Yield (stream, text) as a run prints it, and last what came of it; else as `run`. To be closed by whoever reads it."""
-        output = Output()
+        output = RunText()
         held.executor.on_output = output.put
         task = asyncio.ensure_future(self.run(held, run, code=code))
         task.add_done_callback(lambda _: output.end())

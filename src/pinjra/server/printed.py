@@ -8,13 +8,13 @@ from collections import deque
 from collections.abc import AsyncIterator
 from itertools import groupby
 
-__all__ = ["Output"]
+__all__ = ["RunText"]
 
 _MOST = 256  # pieces in between
 _SLOW_SECONDS = 5.0  # a client that reads nothing for so long gets memory, not the run's time
 
 
-class Output:
+class RunText:
     """What one run prints. Bounded: the run waits for a slow client. Made on the event loop."""
 
     def __init__(self) -> None:
