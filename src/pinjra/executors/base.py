@@ -237,7 +237,15 @@ class PythonExecutor(metaclass=CheckedMethods):
 
         Starts nothing and asks no account.
         """
+        try:
+            cls._check_here()
+        except (ConfigurationError, ExecutorUnavailable) as error:
+            return str(error)
         return ""
+
+    @classmethod
+    def _check_here(cls) -> None:
+        """Raise what would keep every session from being opened here and now."""
 
     @property
     def guarantees(self) -> Guarantees:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-import threading
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack, suppress
-from typing import TYPE_CHECKING, Any, ClassVar, Unpack
+from typing import Any, ClassVar, Unpack
 
 import httpx
 
@@ -21,13 +20,10 @@ from pinjra.core.errors import (
 )
 from pinjra.core.limits import Limits
 from pinjra.core.spans import headers as trace_headers
-from pinjra.executors.guarantees import Guarantees
+from pinjra.executors.guarantees import Guarantees, of_worker
 from pinjra.executors.options import BoxOptions
 from pinjra.executors.session.transport import Transport
 from pinjra.executors.session.uploading import UploadingExecutor
-
-if TYPE_CHECKING:
-    from websockets.sync.client import ClientConnection
 
 __all__ = ["HttpExecutor"]
 
@@ -149,44 +145,46 @@ class HttpExecutor(UploadingExecutor):
     @property
     def guarantees(self) -> Guarantees:
         """What the worker enforces there; the wall is the service's executor."""
-        return Guarantees(
-            boundary="remote",
-            isolation=("the executor of a pinjra service",),
-            memory="the service's executor",
+        there = dict.fromkeys(("memory", "disk", "processes", "network", "fork"), "the service's executor")
+        return of_worker(
+            "remote",
+            "the executor of a pinjra service",
+            has_guard=self._guard,
             wall="host timer, kill",
-            cpu="measured by the supervisor",
-            operations="guard" if self._guard else "",
-            disk="the service's executor",
-            processes="the service's executor",
-            network="the service's executor",
             files="scratch folder there",
             rollback="forked checkpoint" if self._rollback else "",
-            fork="the service's executor",
+            **there,
         )
 
 
-class HttpTransport:
-    """One stream of a service, over a WebSocket."""
+class HttpTransport(Transport):
+    """One stream of a service, over a WebSocket; the service ends a box whose client has left."""
 
     eight_bit_clean = True
 
     def __init__(self, url: str, name: str, headers: Mapping[str, str]) -> None:
+        try:
+            from websockets.exceptions import ConnectionClosed, WebSocketException
+            from websockets.sync.client import connect
+        except ImportError:
+            raise MissingDependency("websockets", "pip install 'pinjra[http]'") from None
         self.name = name
         self._death = ""
-        self._closing = threading.Lock()
-        self._is_closed = False
+        self._closed = ConnectionClosed
         self._ending = ExitStack()
-        self._socket = _connect(
-            self._ending, f"ws{url[4:]}/v1/streams/{name}", {**headers, **trace_headers()}
-        )
+        said = {**headers, **trace_headers()}
+        address = f"ws{url[4:]}/v1/streams/{name}"
+        try:
+            stream = connect(address, additional_headers=said, max_size=None, compression=None, proxy=None)
+            self._socket = self._ending.enter_context(stream)
+        except (OSError, WebSocketException) as error:
+            raise StartupFailed(f"the service does not take the stream: {error}") from error
 
     def read(self, timeout_seconds: float | None) -> bytes:
         """Return the next bytes; see `Transport.read`."""
-        from websockets.exceptions import ConnectionClosed
-
         try:
             data = self._socket.recv(timeout_seconds)
-        except ConnectionClosed as error:
+        except self._closed as error:
             if error.rcvd is not None:
                 self._death = error.rcvd.reason
             return b""
@@ -194,51 +192,26 @@ class HttpTransport:
 
     def write(self, data: bytes) -> None:
         """Send all of `data`; see `Transport.write`."""
-        from websockets.exceptions import ConnectionClosed
-
         view = memoryview(data)
         try:
             for begin in range(0, len(view), _PIECE_BYTES):
                 self._socket.send(bytes(view[begin : begin + _PIECE_BYTES]))
-        except ConnectionClosed as error:
+        except self._closed as error:
             raise BackendError(f"the stream to the service has ended: {error}") from error
 
     def tell(self, text: str) -> None:
         """Say something to the service itself; nothing where the stream has ended, which its next use finds out."""
-        from websockets.exceptions import ConnectionClosed
-
-        with suppress(ConnectionClosed):
+        with suppress(self._closed):
             self._socket.send(text)
-
-    def reopen(self) -> bool:
-        """Return False: the service ends a box whose client has left."""
-        return False
 
     def kill(self) -> None:
         """Cut the stream, at which the service ends the box."""
-        self.close()
+        self._ending.close()
 
     def close(self) -> None:
-        """Cut the stream; the service ends the box."""
-        with self._closing:
-            if not self._is_closed:
-                self._is_closed = True
-                self._ending.close()
+        """Cut the stream, at which the service ends the box."""
+        self.kill()
 
     def describe_death(self) -> str:
         """Return what the service said when it ended the stream."""
         return self._death
-
-
-def _connect(ending: ExitStack, address: str, headers: Mapping[str, str]) -> ClientConnection:
-    try:
-        from websockets.exceptions import WebSocketException
-        from websockets.sync.client import connect
-    except ImportError:
-        raise MissingDependency("websockets", "pip install 'pinjra[http]'") from None
-    try:
-        return ending.enter_context(
-            connect(address, additional_headers=dict(headers), max_size=None, compression=None, proxy=None)
-        )
-    except (OSError, WebSocketException) as error:
-        raise StartupFailed(f"the service does not take the stream: {error}") from error

@@ -89,13 +89,9 @@ class SshExecutor(UploadingExecutor):
         return SubprocessTransport(self._command, environment=inherited, first=bootstrap_payload())
 
     @classmethod
-    def diagnose(cls) -> str:
-        """Say whether there is an ssh and that a host must be named."""
-        try:
-            _find_ssh()
-        except MissingDependency as error:
-            return str(error)
-        return "needs executor_kwargs={'host': 'user@machine'}"
+    def _check_here(cls) -> None:
+        _find_ssh()
+        raise ConfigurationError("needs executor_kwargs={'host': 'user@machine'}")
 
     @property
     def guarantees(self) -> Guarantees:

@@ -12,7 +12,6 @@ import os
 import re
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Unpack
 
 from pinjra.core.access import Access
@@ -102,19 +101,16 @@ class DockerExecutor(SessionExecutor):
                 f"container_run_kwargs: {name!r} is what the worker is started and ended by; leave it out"
             )
         self._image = image or ""
-        self._wanted = BuildRequest(
-            name=image_name,
-            is_new=build_new_image,
-            text=dockerfile_content or f"FROM {base_image}\n",
-            packages=() if image else tuple(distributions_for(imports)),
-        )
+        self._recipe = dockerfile_content or f"FROM {base_image}\n"
+        self._build: dict[str, Any] = {"name": image_name, "is_new": build_new_image}
+        self._packages = [] if image else distributions_for(imports)
         self._base_url = base_url
         self._runtime = runtime
         self._cpus = cpus
         super().__init__(imports, limits=limits, scratch=SCRATCH, **options)
 
     def _configure(self) -> None:
-        network = open_network(type(self).__name__, self.access)
+        self._network = open_network(type(self).__name__, self.access)
         if self._image and self.access.packages:
             raise ConfigurationError(
                 "packages= are built into an image of ours: leave image= out, or put them into yours"
@@ -123,9 +119,8 @@ class DockerExecutor(SessionExecutor):
         self._client = connect(self._base_url)
         if not self._image:
             self._modules = modules_of(self.access.packages)
-            packages = (*self._wanted.packages, *self.access.packages)
-            self._image = build_image(self._client, replace(self._wanted, packages=packages))
-        self._network = network
+            packages = (*self._packages, *self.access.packages)
+            self._image = build_image(self._client, self._recipe, packages, **self._build)
 
     def _open(self) -> Transport:
         sweep(self._client)
@@ -141,28 +136,17 @@ class DockerExecutor(SessionExecutor):
         self._client.close()
 
     @classmethod
-    def diagnose(cls) -> str:
-        """Say whether the SDK is installed and a daemon answers."""
-        try:
-            connect(None).close()
-        except (MissingDependency, ExecutorUnavailable) as error:
-            return str(error)
-        return ""
+    def _check_here(cls) -> None:
+        connect(None).close()
 
     @property
     def guarantees(self) -> Guarantees:
         """What the container's settings enforce."""
         runtime = [f"runtime {self._runtime}"] if self._runtime else []
         own = [f"settings of the caller: {', '.join(sorted(self._given))}"] if self._given else []
-        walls = (
-            "namespaces",
-            "docker's seccomp profile",
-            "no capabilities",
-            "no-new-privileges",
-            "read-only root",
-        )
+        walls = ("namespaces", "docker's seccomp profile", "no capabilities", "no-new-privileges")
         network = "" if self._network or self._given.keys() & NETWORK_SETTINGS else "none"
-        return of_container(*runtime, *walls, *own, has_guard=self._guard, network=network)
+        return of_container(*runtime, *walls, "read-only root", *own, has_guard=self._guard, network=network)
 
 
 def connect(base_url: str | None) -> Any:
@@ -287,50 +271,41 @@ def _payloads(buffer: bytearray) -> Iterator[tuple[int, bytes]]:
         yield kind, payload
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BuildRequest:
-    """An image that is to be there.
+def build_image(
+    client: Any, text: str, packages: tuple[str, ...], *, name: str | None, is_new: bool = False
+) -> str:
+    """Return the name of an image, built where need be.
 
     Args:
+        text: Of a Dockerfile, which `packages` are added to.
         name: None: one that tells its content, so that it is built once.
         is_new: Build it although there is one of that name.
-        text: Of a Dockerfile, which `packages` are added to.
-    """
-
-    name: str | None
-    is_new: bool
-    text: str
-    packages: tuple[str, ...]
-
-
-def build_image(client: Any, wanted: BuildRequest) -> str:
-    """Return the name of an image, built where need be.
 
     Raises:
         ConfigurationError: A package's name could be more than a requirement (the caller's fault).
         StartupFailed: The build failed; the end of its log is in the message.
     """
-    for package in wanted.packages:
-        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._,\[\]=<>!~-]*", package):
-            raise ConfigurationError(f"not a requirement: {package!r}")
-    text = wanted.text.rstrip("\n") + "\n"
-    if wanted.packages:
-        quoted = " ".join(f"'{package}'" for package in wanted.packages)
-        text += f"RUN python3 -m pip install --no-cache-dir {quoted}\n"
-    name = wanted.name or f"pinjra-python:{hashlib.sha256(text.encode()).hexdigest()[:16]}"
     import docker.errors
 
+    for package in packages:
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._,\[\]=<>!~-]*", package):
+            raise ConfigurationError(f"not a requirement: {package!r}")
+    text = text.rstrip("\n") + "\n"
+    if packages:
+        quoted = " ".join(f"'{package}'" for package in packages)
+        text += f"RUN python3 -m pip install --no-cache-dir {quoted}\n"
+    tag = name or f"pinjra-python:{hashlib.sha256(text.encode()).hexdigest()[:16]}"
     try:
-        client.images.get(name)
-        if wanted.name is None or not wanted.is_new:
-            return name
+        client.images.get(tag)
+        if name is None or not is_new:
+            return tag
     except docker.errors.ImageNotFound:
         pass
     try:
-        client.images.build(fileobj=io.BytesIO(text.encode()), tag=name, rm=True)
+        client.images.build(fileobj=io.BytesIO(text.encode()), tag=tag, rm=True)
     except docker.errors.DockerException as error:
-        raise StartupFailed(f"the image {name!r} could not be built: {error}"[:2000]) from error
-    return name
+        raise StartupFailed(f"the image {tag!r} could not be built: {error}"[:2000]) from error
+    return tag
 
 
 def sweep(client: Any) -> None:

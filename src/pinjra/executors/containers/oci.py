@@ -43,14 +43,7 @@ PROGRAM_FOLDERS = "/usr/local/bin:/usr/bin:/bin"
 SYSTEM_FOLDERS = ("/usr", "/lib", "/lib64", "/bin", "/etc/ld.so.cache", "/etc/alternatives")
 
 
-MASKED_PATHS = (
-    "/proc/kcore",
-    "/proc/keys",
-    "/proc/latency_stats",
-    "/proc/timer_list",
-    "/proc/sched_debug",
-    "/sys/firmware",
-)
+MASKED_PATHS = "/proc/kcore /proc/keys /proc/latency_stats /proc/timer_list /proc/sched_debug /sys/firmware"
 READONLY_PATHS = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
 REFUSED_CALLS = """
     acct add_key bpf clock_adjtime clock_settime create_module delete_module fanotify_init finit_module fsconfig fsmount
@@ -98,8 +91,6 @@ class OciExecutor(SessionExecutor):
         cpus: float = 1.0,
         **options: Unpack[BoxOptions],
     ) -> None:
-        if os.geteuid() != 0:
-            raise ExecutorUnavailable("executor oci needs root (or use the jail, which needs no privilege)")
         self._runtime = find_runtime(runtime)
         self._rootfs = rootfs
         self._python = python or ("python3" if rootfs else os.path.realpath(sys.executable))
@@ -141,13 +132,8 @@ class OciExecutor(SessionExecutor):
         raise StartupFailed(f"{self._runtime} started {STARTS} times without a word: {self.starts[-1]}")
 
     @classmethod
-    def diagnose(cls) -> str:
-        """Say whether a runtime is installed and may be used."""
-        try:
-            find_runtime(None)
-        except MissingDependency as error:
-            return str(error)
-        return "" if os.geteuid() == 0 else "needs root"
+    def _check_here(cls) -> None:
+        find_runtime(None)
 
     @property
     def guarantees(self) -> Guarantees:
@@ -217,8 +203,11 @@ def find_runtime(wanted: str | None) -> str:
     """Return the path of an OCI runtime.
 
     Raises:
+        ExecutorUnavailable: This user may not start containers.
         MissingDependency: It, or any, is not installed.
     """
+    if os.geteuid() != 0:
+        raise ExecutorUnavailable("executor oci needs root (or use the jail, which needs no privilege)")
     for name in [wanted] if wanted else RUNTIMES:
         found = shutil.which(name)
         if found:
@@ -229,12 +218,7 @@ def find_runtime(wanted: str | None) -> str:
 
 
 def bundle_config(
-    limits: Limits,
-    access: Access,
-    *,
-    python: str,
-    rootfs: str | None,
-    cpus: float,
+    limits: Limits, access: Access, *, python: str, rootfs: str | None, cpus: float
 ) -> dict[str, Any]:
     """Return config.json (OCI runtime specification 1.0), read top to bottom by an auditor."""
     memory = limits.memory_bytes
@@ -265,7 +249,7 @@ def bundle_config(
             "namespaces": [{"type": kind} for kind in ("pid", "network", "ipc", "uts", "mount", "cgroup")],
             "resources": resources,
             "seccomp": _seccomp(),
-            "maskedPaths": list(MASKED_PATHS),
+            "maskedPaths": MASKED_PATHS.split(),
             "readonlyPaths": list(READONLY_PATHS),
         },
     }  # fmt: skip

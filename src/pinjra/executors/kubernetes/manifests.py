@@ -12,22 +12,15 @@ from pinjra.core.file_names import is_file_name
 from pinjra.core.limits import Limits
 from pinjra.executors.session.capabilities import MOUNTS
 
-__all__ = [
-    "CONTAINER",
-    "LABELS",
-    "POLICY",
-    "SCRATCH",
-    "add_volumes",
-    "network_policy",
-    "pod_spec",
-    "sandbox_template",
-]
+__all__ = ["CONTAINER", "LABELS", "OURS", "POLICY", "SCRATCH", "add_volumes"]
+__all__ += ["network_policy", "pod_spec", "sandbox_template"]
 
 CONTAINER = "guest"
 SCRATCH = "/scratch"
 POLICY = "pinjra-no-network"
 NOBODY = 65534
-LABELS = {"app.kubernetes.io/managed-by": "pinjra", "pinjra.io/network": "none"}
+OURS = {"app.kubernetes.io/managed-by": "pinjra"}
+LABELS = {**OURS, "pinjra.io/network": "none"}
 # Supervisor, checkpoint and the first process, besides the guest's memory and scratch folder.
 OWN_BYTES = 96 << 20
 TEMPORARY_BYTES = 16 << 20  # the worker's zip lies there

@@ -7,24 +7,21 @@ import json
 import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from pinjra.core.errors import ConfigurationError, MissingDependency, StartupFailed
 from pinjra.executors.containers.ownership import holder, is_abandoned
-from pinjra.executors.kubernetes.manifests import LABELS, POLICY, network_policy
+from pinjra.executors.kubernetes.manifests import LABELS, OURS, POLICY, network_policy
 
 __all__ = ["CALL_SECONDS", "Cluster", "Pod", "connect", "reason_of"]
 
 LEASE = "pinjra.io/host"  # annotation: who holds the pod
 CALL_SECONDS = 30.0  # of one request to the API server
 FIRST_LOOK_SECONDS, LAST_LOOK_SECONDS = 0.05, 1.0  # at a pod that starts
+# A container that waits for one of these waits for ever.
 HOPELESS = (
-    "ErrImageNeverPull",
-    "InvalidImageName",
-    "CreateContainerConfigError",
-    "CreateContainerError",
-    "RunContainerError",
+    "ErrImageNeverPull InvalidImageName CreateContainerConfigError CreateContainerError RunContainerError"
 )
 
 
@@ -113,10 +110,8 @@ class Cluster:
             "metadata": {"name": name, "labels": labels, "annotations": {LEASE: holder()}},
             "spec": spec,
         }
-        try:
+        with _failing("the cluster did not take the pod"):
             self._core.create_namespaced_pod(self._namespace, manifest, _request_timeout=CALL_SECONDS)
-        except Exception as error:
-            raise StartupFailed(f"the cluster did not take the pod: {reason_of(error)}") from error
         pod = Pod(self._core, self._namespace, name, lambda: self._delete(name))
         try:
             self._await_running(name, start_seconds)
@@ -133,14 +128,10 @@ class Cluster:
     def _await_running(self, name: str, start_seconds: float) -> None:
         deadline, look, state = time.monotonic() + start_seconds, FIRST_LOOK_SECONDS, "pending"
         while time.monotonic() < deadline:
-            try:
-                status = self._core.read_namespaced_pod(
-                    name, self._namespace, _request_timeout=CALL_SECONDS
-                ).status
-            except Exception as error:
-                raise StartupFailed(f"the pod vanished as it started: {reason_of(error)}") from error
-            state, is_hopeless = _state(status)
-            if status.phase == "Running" and not is_hopeless:
+            with _failing("the pod vanished as it started"):
+                pod = self._core.read_namespaced_pod(name, self._namespace, _request_timeout=CALL_SECONDS)
+            state, is_hopeless = _state(pod.status)
+            if pod.status.phase == "Running" and not is_hopeless:
                 return
             if is_hopeless:
                 raise StartupFailed(f"the pod did not start: {state}")
@@ -157,59 +148,54 @@ class Cluster:
                 "agent-sandbox's client (for warm_pool=)", "pip install 'pinjra[kubernetes]'"
             ) from None
         claims = SandboxClient(api_client=self._api_client)
-        try:
+        with _failing(f"no pod could be claimed from the warm pool {warm_pool!r}"):
             box = claims.create_sandbox(
                 warm_pool,
                 namespace=self._namespace,
                 sandbox_ready_timeout=int(start_seconds),
-                labels={"app.kubernetes.io/managed-by": "pinjra"},
+                labels=OURS,
                 shutdown_after_seconds=timeout_seconds,
             )
-            name = box.get_pod_name()
-        except Exception as error:
-            raise StartupFailed(
-                f"no pod could be claimed from the warm pool {warm_pool!r}: {reason_of(error)}"
-            ) from error
-        return Pod(self._core, self._namespace, name, box.terminate)
+            return Pod(self._core, self._namespace, box.get_pod_name(), box.terminate)
 
     def require_policy(self) -> None:
         """See that the NetworkPolicy exists that takes the pods' network away; make it where there is none."""
         from kubernetes.client import ApiException
 
-        place = (POLICY, self._namespace)
-        try:
-            self._networking.read_namespaced_network_policy(*place, _request_timeout=CALL_SECONDS)
-            return
-        except ApiException as error:
-            if error.status != 404:
-                raise _no_policy(error, self._namespace) from error
-        except Exception as error:
-            raise _no_policy(error, self._namespace) from error
-        try:
-            self._networking.create_namespaced_network_policy(
-                self._namespace, network_policy(self._namespace), _request_timeout=CALL_SECONDS
-            )
-        except Exception as error:
-            if getattr(error, "status", None) != 409:  # somebody else has just made it
-                raise _no_policy(error, self._namespace) from error
+        networking, place = self._networking, self._namespace
+        advice = "Apply the one of docs/remote.md and let this user get it, or pass network=True"
+        with _failing(f"the NetworkPolicy {POLICY!r} cannot be had in namespace {place!r}", advice):
+            try:
+                networking.read_namespaced_network_policy(POLICY, place, _request_timeout=CALL_SECONDS)
+            except ApiException as missing:
+                if missing.status != 404:
+                    raise
+                policy = network_policy(place)
+                try:
+                    networking.create_namespaced_network_policy(place, policy, _request_timeout=CALL_SECONDS)
+                except ApiException as error:
+                    if error.status != 409:  # somebody else has just made it
+                        raise
 
     def sweep(self) -> None:
         """Delete the pods that dead processes of this machine left behind."""
-        wanted = f"app.kubernetes.io/managed-by={LABELS['app.kubernetes.io/managed-by']}"
+        ((label, value),) = OURS.items()
         with contextlib.suppress(Exception):  # a user who may not list pods leaves it to their lifetime
-            for pod in self._core.list_namespaced_pod(
-                self._namespace, label_selector=wanted, _request_timeout=CALL_SECONDS
-            ).items:
+            listed = self._core.list_namespaced_pod(
+                self._namespace, label_selector=f"{label}={value}", _request_timeout=CALL_SECONDS
+            )
+            for pod in listed.items:
                 if is_abandoned((pod.metadata.annotations or {}).get(LEASE, "")):
                     with contextlib.suppress(Exception):  # somebody else deleted it
                         self._delete(pod.metadata.name)
 
 
-def _no_policy(error: Exception, namespace: str) -> StartupFailed:
-    return StartupFailed(
-        f"the NetworkPolicy {POLICY!r} cannot be had in namespace {namespace!r}: {reason_of(error)}. Apply the one of "
-        "docs/remote.md and let this user get it, or pass network=True"
-    )
+@contextlib.contextmanager
+def _failing(what: str, advice: str = "") -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:  # the client's and its HTTP client's own errors
+        raise StartupFailed(f"{what}: {reason_of(error)}" + (f". {advice}" if advice else "")) from error
 
 
 def _state(status: Any) -> tuple[str, bool]:
@@ -219,7 +205,7 @@ def _state(status: Any) -> tuple[str, bool]:
         waiting = container.state.waiting
         if waiting is not None and waiting.reason:
             words.append(f"{waiting.reason} {waiting.message or ''}".strip())
-            is_hopeless = is_hopeless or waiting.reason in HOPELESS
+            is_hopeless = is_hopeless or waiting.reason in HOPELESS.split()
     for condition in status.conditions or []:
         if condition.status == "False" and condition.message:
             words.append(condition.message)

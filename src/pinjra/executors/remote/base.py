@@ -140,14 +140,9 @@ class VendorExecutor(UploadingExecutor):
         return found
 
     @classmethod
-    def diagnose(cls) -> str:
-        """Say whether the SDK and a key are there."""
-        try:
-            cls.sdk()
-            cls.find_key()
-        except ConfigurationError as error:
-            return str(error)
-        return ""
+    def _check_here(cls) -> None:
+        cls.sdk()
+        cls.find_key()
 
     def _open(self) -> Transport:
         try:

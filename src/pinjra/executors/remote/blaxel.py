@@ -36,7 +36,7 @@ class BlaxelExecutor(VendorExecutor):
         ttl: Lifetime of the sandbox ("30m"): how long it outlives a dead host.
         region: Where it runs; None: the vendor's choice.
         sandbox: An existing `SyncSandboxInstance` to use instead of a new one; it is not deleted at the end.
-        logger, options: As of every vendor.
+        logger, options: As of every vendor, see `VendorExecutor`.
 
     Raises:
         As `VendorExecutor`; the key is `BL_API_KEY` with `BL_WORKSPACE`.
@@ -73,9 +73,7 @@ class BlaxelExecutor(VendorExecutor):
 
     def _create(self) -> Any:
         parameters = dict(self._parameters)
-        if (
-            not self.access.open_network and not self._packages
-        ):  # it cannot be taken away after an installation
+        if not self._has_network:  # it cannot be taken away after an installation
             parameters["network"] = {"allowedDomains": self._domains, "forbiddenDomains": ["*"]}
         return self._given or self.sdk().SyncSandboxInstance.create(parameters)
 

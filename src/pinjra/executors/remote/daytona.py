@@ -41,10 +41,7 @@ class DaytonaExecutor(VendorExecutor):
         image: An image to build from instead of a snapshot; memory and processors are then asked for as in `limits`.
         cpus: Processors, with `image`.
         timeout_seconds: After which an idle sandbox is stopped and deleted: how long it outlives a dead host.
-        logger, options: As of every vendor.
-
-    Raises:
-        As `VendorExecutor`.
+        logger, options: As of every vendor, see `VendorExecutor`.
     """
 
     VENDOR, SDK, EXTRA = "Daytona", "daytona", "daytona"

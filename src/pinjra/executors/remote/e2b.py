@@ -36,10 +36,7 @@ class E2BExecutor(VendorExecutor):
         envs: Another name of `env`.
         metadata: Of the sandbox.
         sandbox_options: Further parameters of the SDK's `Sandbox.create`.
-        logger, options: As of every vendor.
-
-    Raises:
-        As `VendorExecutor`.
+        logger, options: As of every vendor, see `VendorExecutor`.
     """
 
     VENDOR, SDK, EXTRA = "E2B", "e2b_code_interpreter", "e2b"

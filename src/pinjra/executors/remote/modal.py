@@ -30,7 +30,7 @@ class ModalExecutor(VendorExecutor):
         cpus: Processors reserved, as the vendor counts them.
         create_kwargs, sandbox_options: Further parameters of `modal.Sandbox.create`. Two names of one thing.
         port: Taken for the sake of programs that were written for another library; no port is opened.
-        logger, options: As of every vendor.
+        logger, options: As of every vendor, see `VendorExecutor`.
 
     Raises:
         As `VendorExecutor`; the key is `MODAL_TOKEN_ID` with `MODAL_TOKEN_SECRET`, or what `modal token new` has stored.

@@ -44,19 +44,18 @@ class StreamReader:
     """
 
     def __init__(self, name: str, listen: Callable[[Take], None]) -> None:
-        self._queue: queue.Queue[bytes | BaseException | None] = queue.Queue(MOST_WAITING)
-        self._ended: BaseException | bool = False
+        self._queue: queue.Queue[bytes | Exception] = queue.Queue(MOST_WAITING)
+        self._end: bytes | Exception | None = None
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._run, args=(listen,), name=f"pinjra-{name}", daemon=True)
         self._thread.start()
 
     def _run(self, listen: Callable[[Take], None]) -> None:
-        end: BaseException | None = None
         try:
             listen(self._take)
+            self._put(b"")
         except Exception as error:  # whatever the SDK raises ends this stream and is the reader's to see
-            end = error
-        self._put(end)
+            self._put(error)
 
     def _take(self, chunk: str | bytes) -> None:
         data = chunk.encode("utf-8", "replace") if isinstance(chunk, str) else bytes(chunk)
@@ -65,7 +64,7 @@ class StreamReader:
         if self._closed.is_set():
             raise Stopped
 
-    def _put(self, item: bytes | BaseException | None) -> None:
+    def _put(self, item: bytes | Exception) -> None:
         while not self._closed.is_set():
             try:
                 self._queue.put(item, timeout=1.0)
@@ -85,23 +84,17 @@ class StreamReader:
             TimeoutError: Nothing came in time.
             BackendError: The SDK's stream failed (the provider's fault).
         """
-        if self._ended is not False:
-            return self._end()
-        try:
-            item = self._queue.get(timeout=timeout_seconds)
-        except queue.Empty:
-            raise TimeoutError("nothing came from the sandbox") from None
-        if isinstance(item, bytes):
-            return item
-        self._ended = True if item is None else item
-        return self._end()
-
-    def _end(self) -> bytes:
-        if isinstance(self._ended, BaseException):
-            raise BackendError(
-                f"the stream broke: {type(self._ended).__name__}: {self._ended}"
-            ) from self._ended
-        return b""
+        if self._end is None:
+            try:
+                item = self._queue.get(timeout=timeout_seconds)
+            except queue.Empty:
+                raise TimeoutError("nothing came from the sandbox") from None
+            if item and isinstance(item, bytes):
+                return item
+            self._end = item
+        if isinstance(self._end, bytes):
+            return self._end
+        raise BackendError(f"the stream broke: {type(self._end).__name__}: {self._end}") from self._end
 
     def close(self) -> None:
         """Let the thread end; what it still reads is dropped."""

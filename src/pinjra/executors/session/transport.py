@@ -33,7 +33,7 @@ class Transport(Protocol):
 
     def reopen(self) -> bool:
         """Attach again to the same worker after the stream broke; False where this backend cannot."""
-        ...
+        return False
 
     def kill(self) -> None:
         """End the worker and everything below it, at once. Idempotent, from any thread."""
@@ -45,4 +45,4 @@ class Transport(Protocol):
 
     def describe_death(self) -> str:
         """Return what is known of why the stream ended ("exit status 137, OOMKilled"); "" when nothing is."""
-        ...
+        return ""

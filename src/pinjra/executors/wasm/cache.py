@@ -21,6 +21,7 @@ import sys
 import tempfile
 import time
 import zipfile
+from collections.abc import Sequence
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -28,10 +29,10 @@ from pathlib import Path
 from pinjra.core import cache_folder as core
 from pinjra.core.errors import ExecutorUnavailable, StartupFailed
 from pinjra.executors.bootstrap.worker_zip import worker_zip
-from pinjra.executors.wasm.child import command
-from pinjra.executors.wasm.wasmtime import Archive, Parts, Runtime, find_runtime
+from pinjra.executors.wasm.child import Settings, command, environment
+from pinjra.executors.wasm.wasmtime import Archive, Runtime, find_runtime
 
-__all__ = ["cache_folder", "is_compiled", "mark_used", "own", "parts", "sweep", "unpacked"]
+__all__ = ["cache_folder", "is_compiled", "keep", "mark_used", "own", "parts", "run_to_end", "sweep"]
 
 # For each second that it takes on an idle machine; 8 times as long was seen on a busy one.
 COMPILE_SECONDS = 60
@@ -45,7 +46,7 @@ def cache_folder() -> Path:
 
 
 @cache
-def parts(name: str = "python", folder: Path | None = None) -> Parts:
+def parts(name: str = "python", folder: Path | None = None) -> Settings:
     """Return what instances are started from, made and kept when it is not in the cache yet.
 
     Args:
@@ -63,14 +64,15 @@ def parts(name: str = "python", folder: Path | None = None) -> Parts:
     module = _module_file(runtime, place)
     packed = worker_zip()
     digest = hashlib.sha256(packed + runtime.sha256.encode()).hexdigest()[:16]
-    made = Parts(
-        module=module,
+    worker = place / f"worker-{digest}"
+    made = Settings(
+        module=str(module),
         options=runtime.options,
-        worker=place / f"worker-{digest}",
-        library=() if runtime.archive is None else unpacked(runtime.archive, place),
+        worker=str(worker),
+        library=() if runtime.archive is None else _unpacked(runtime.archive, place),
         python=runtime.python,
     )
-    if not module.is_file() or not (made.worker / "worker.zip").is_file():
+    if not module.is_file() or not (worker / "worker.zip").is_file():
         if not module.is_file():
             seconds = f"about {runtime.compile_seconds} s of processor time"
             _log.warning(
@@ -78,7 +80,7 @@ def parts(name: str = "python", folder: Path | None = None) -> Parts:
             )
         sweep(place)
         _prepare(runtime, made, packed)
-    mark_used(made.worker)
+    mark_used(worker)
     return made
 
 
@@ -137,7 +139,7 @@ def sweep(place: Path) -> None:
             continue  # another process swept it
 
 
-def unpacked(archive: Archive, place: Path) -> tuple[tuple[str, str], ...]:
+def _unpacked(archive: Archive, place: Path) -> tuple[tuple[str, str], ...]:
     """Return the folders of a library, each with its path for the guest, made when they are not in the cache yet.
 
     Raises:
@@ -155,13 +157,13 @@ def unpacked(archive: Archive, place: Path) -> tuple[tuple[str, str], ...]:
                 for number, (inner, _seen_as) in enumerate(archive.unpacked):
                     with zipfile.ZipFile(io.BytesIO(files.read(inner))) as found:
                         found.extractall(Path(made) / "library" / str(number))
-            _keep(Path(made) / "library", target)
+            keep(Path(made) / "library", target)
     folders = [(str(target / "lib"), archive.seen_in)]
     folders += [(str(target / str(number)), seen) for number, (_, seen) in enumerate(archive.unpacked)]
     return tuple(folders)
 
 
-def _keep(made: Path, target: Path) -> None:
+def keep(made: Path, target: Path) -> None:
     """Put a folder into its place in the cache, where another process may have been faster."""
     try:
         os.rename(made, target)
@@ -170,36 +172,47 @@ def _keep(made: Path, target: Path) -> None:
             raise
 
 
-def _prepare(runtime: Runtime, wanted: Parts, packed: bytes) -> None:
+def run_to_end(
+    command: Sequence[str], seconds: float, what: str, stdin: bytes = b"", **variables: str
+) -> None:
+    """Run what makes parts of sessions.
+
+    Raises:
+        StartupFailed: It failed, or took longer; the end of what it said is in the message.
+    """
+    try:
+        done = subprocess.run(  # noqa: S603  (our own commands, no shell)
+            command,
+            input=stdin,
+            capture_output=True,
+            timeout=seconds,
+            env=environment(**variables),
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise StartupFailed(f"{what} took more than {seconds} s") from None
+    if done.returncode:
+        said = done.stderr.decode("utf-8", "replace")[-1000:]
+        raise StartupFailed(f"{what} failed: {said}")
+
+
+def _prepare(runtime: Runtime, wanted: Settings, packed: bytes) -> None:
     """Make module and worker in a process of its own, which has the compiler's memory and threads."""
-    with tempfile.TemporaryDirectory(prefix="prepare-", dir=wanted.module.parent) as made:
+    module = Path(wanted.module)
+    with tempfile.TemporaryDirectory(prefix="prepare-", dir=module.parent) as made:
         (Path(made) / "sources").mkdir()
         (Path(made) / "worker").mkdir()
         (Path(made) / "sources" / "worker.zip").write_bytes(packed)
         settings = {
             "wasm": str(runtime.file),
             "sha256": runtime.sha256,
-            "module": str(wanted.module),
+            "module": wanted.module,
             "options": wanted.options,
             "library": wanted.library,
             "folder": made,
         }
-        environment = {name: os.environ[name] for name in ("SYSTEMROOT",) if name in os.environ}
-        limit = COMPILE_SECONDS * runtime.compile_seconds
-        try:
-            done = subprocess.run(  # noqa: S603  (our own module, by a fixed command)
-                command("compile"),
-                input=json.dumps(settings).encode(),
-                capture_output=True,
-                timeout=limit,
-                env=environment,
-                check=False,
-            )
-        except subprocess.TimeoutExpired:
-            raise StartupFailed(f"compiling for WebAssembly took more than {limit} s") from None
-        if done.returncode:
-            said = done.stderr.decode("utf-8", "replace")[-1000:]
-            raise StartupFailed(f"CPython for WebAssembly could not be prepared: {said}")
-        if not wanted.module.is_file():
-            os.replace(Path(made) / "module.cwasm", wanted.module)
-        _keep(Path(made) / "worker", wanted.worker)
+        seconds, stdin = COMPILE_SECONDS * runtime.compile_seconds, json.dumps(settings).encode()
+        run_to_end(command("compile"), seconds, "compiling CPython for WebAssembly", stdin)
+        if not module.is_file():
+            os.replace(Path(made) / "module.cwasm", module)
+        keep(Path(made) / "worker", Path(wanted.worker))

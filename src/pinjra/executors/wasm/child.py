@@ -25,12 +25,12 @@ import struct
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-__all__ = ["DISK_STATUS", "STATUS", "TRAP_STATUS", "Settings", "command", "main"]
+__all__ = ["DISK_STATUS", "STATUS", "TRAP_STATUS", "Settings", "command", "environment", "main"]
 
 DISK_STATUS = 77  # exit status: the scratch folder holds more than its quota
 TRAP_STATUS = 78  # exit status: the instance trapped (its stack, an abort)
@@ -61,7 +61,7 @@ made.close()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What one instance is.
+    """What one instance is; the first five are those of all sessions.
 
     Args:
         module: The compiled module.
@@ -80,16 +80,21 @@ class Settings:
     worker: str
     library: tuple[tuple[str, str], ...]
     python: str
-    scratch: str
-    status: str
-    memory_bytes: int | None
-    disk_bytes: int | None
+    scratch: str = ""
+    status: str = ""
+    memory_bytes: int | None = None
+    disk_bytes: int | None = None
     confine: bool = True
 
 
 def command(kind: str) -> tuple[str, ...]:
     """Return the command that starts a process of this file."""
     return (sys.executable, "-I", "-u", "-m", "pinjra.executors.wasm.child", kind)
+
+
+def environment(**more: str) -> dict[str, str]:
+    """Return what every process of the system needs in its environment, and `more`."""
+    return {**{name: os.environ[name] for name in ("SYSTEMROOT",) if name in os.environ}, **more}
 
 
 def main() -> None:
@@ -124,15 +129,12 @@ def engine() -> Any:
     return wasmtime.Engine(config)
 
 
-def starter(
-    shared: Any, module: Any, wasi: Any, memory_bytes: int | None = None, missing: Iterable[str] = ("host",)
-) -> Callable[[], int]:
+def starter(shared: Any, module: Any, wasi: Any, memory_bytes: int | None = None) -> Callable[[], int]:
     """Instantiate; return a function that runs the instance and returns its exit status, or raises wasmtime's errors.
 
     Args:
         shared: The engine.
         memory_bytes: Of linear memory; None: what the format allows (4 GiB).
-        missing: Namespaces of imports that are answered with "there is nobody".
     """
     import wasmtime
 
@@ -142,7 +144,7 @@ def starter(
     linker = wasmtime.Linker(shared)
     linker.define_wasi()
     for wanted in module.imports:
-        if wanted.module in missing:
+        if wanted.module == "host":  # there is nobody
             linker.define_func(wanted.module, wanted.name, wanted.type, lambda *_arguments: _NO_HOST)
     exports = linker.instantiate(store, module).exports(store)
     entry = exports.get("_start") or exports["run"]  # a program, or a snapshot of one
@@ -234,18 +236,9 @@ def confine(settings: Settings) -> tuple[list[str], list[str]]:
         return [], [f"confinement of the engine's process: the jail is for Linux, this is {sys.platform}"]
     from pinjra.jail.walls import seccomp
 
-    _limit(settings)
     readable = (settings.worker, *(folder for folder, _seen_as in settings.library))
-    return _walls(readable, (settings.scratch,), seccomp.policy(private_view=True, network=False))
-
-
-def _limit(settings: Settings) -> None:
-    import resource
-
-    for which, value in ((resource.RLIMIT_CORE, 0), (resource.RLIMIT_FSIZE, settings.disk_bytes)):
-        hard = resource.getrlimit(which)[1]
-        if value is not None and (hard == resource.RLIM_INFINITY or value < hard):
-            resource.setrlimit(which, (value, value))
+    policy = seccomp.policy(private_view=True, network=False)
+    return _walls(readable, (settings.scratch,), policy, file_bytes=settings.disk_bytes)
 
 
 class Ticker:
@@ -314,33 +307,39 @@ def become_deno() -> None:
 
 
 def _confine_deno(program: str, readable: list[str]) -> tuple[list[str], list[str]]:
-    import resource
-
     from pinjra.jail import profile
     from pinjra.jail.walls import seccomp
 
-    for which in (resource.RLIMIT_CORE, resource.RLIMIT_FSIZE):
-        resource.setrlimit(which, (0, 0))
     base = seccomp.policy(private_view=False, network=False)
     no_huge_pages = ((profile.Arg(3, (0,), mask=0x40000),),)
     checked = {**base.checked, "mmap": no_huge_pages}
     del checked["mprotect"]  # a program that makes machine code
     policy = replace(base, allowed=base.allowed | set(_FURTHER), checked=checked)
     loaders = [path for pattern in _LOADERS for path in glob.glob(pattern)]
-    applied, missing = _walls(
-        (*profile.SYSTEM_READABLE, *readable), (), policy, executable=(program, *loaders)
-    )
+    seen = (*profile.SYSTEM_READABLE, *readable)
+    applied, missing = _walls(seen, (), policy, file_bytes=0, executable=(program, *loaders))
     return ["rlimits", *applied], missing
 
 
 def _walls(
-    readable: Sequence[str], writable: Sequence[str], policy: Any, executable: Sequence[str] = ()
+    readable: Sequence[str],
+    writable: Sequence[str],
+    policy: Any,
+    *,
+    file_bytes: int | None,
+    executable: Sequence[str] = (),
 ) -> tuple[list[str], list[str]]:
     """Put this process behind Landlock and a system call filter; return what was applied and what not, with the reason."""
+    import resource
+
     from pinjra.jail import profile
     from pinjra.jail.walls import landlock, seccomp
     from pinjra.jail.walls.syscalls import machine
 
+    for which, value in ((resource.RLIMIT_CORE, 0), (resource.RLIMIT_FSIZE, file_bytes)):
+        hard = resource.getrlimit(which)[1]
+        if value is not None and (hard == resource.RLIM_INFINITY or value < hard):
+            resource.setrlimit(which, (value, value))
     applied, missing = [], []
     if landlock.abi() >= 3:
         landlock.apply(readable, writable, profile.DEVICES, network=False, executable=executable)

@@ -16,43 +16,27 @@ import json
 import logging
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cache
+from dataclasses import dataclass, replace
+from functools import cache, partial
 from importlib.util import find_spec
 from pathlib import Path
 
-from pinjra.core.errors import MissingDependency, StartupFailed
+from pinjra.core.errors import MissingDependency
 from pinjra.core.limits import Limits
 from pinjra.executors.bootstrap.worker_zip import worker_zip
-from pinjra.executors.wasm.cache import cache_folder, mark_used, own, sweep
+from pinjra.executors.wasm.cache import cache_folder, keep, mark_used, own, run_to_end, sweep
 from pinjra.executors.wasm.child import command
 from pinjra.executors.wasm.instance import Launch
 
 __all__ = ["DenoParts", "deno_command", "deno_launcher", "deno_parts", "find_deno", "find_pyodide"]
 
 SCRIPTS = Path(__file__).parent / "pyodide"
-FLAGS = (
-    "--no-remote",
-    "--no-prompt",
-    "--no-npm",
-    "--no-config",
-    "--no-lock",
-    "--no-code-cache",
-    "--cached-only",
-)
+FLAGS = "--no-remote --no-prompt --no-npm --no-config --no-lock --no-code-cache --cached-only"
 VERSION = "314.0.7"  # that the tests run
-_FILES = (
-    "package.json",
-    "pyodide.mjs",
-    "pyodide.asm.mjs",
-    "pyodide.asm.wasm",
-    "pyodide-lock.json",
-    "python_stdlib.zip",
-)
+_FILES = "package.json pyodide.mjs pyodide.asm.mjs pyodide.asm.wasm pyodide-lock.json python_stdlib.zip"
 _SNAPSHOT_SECONDS = 300  # 6 on an idle machine
 HEAP_BYTES = 256 << 20  # of JavaScript objects; Pyodide itself needs some 30 MB
 STACK_KIB = 3000  # of V8: three times its default, so that deep recursion in C goes on for longer; Deno gives threads 4 MiB
@@ -60,15 +44,7 @@ _PAGE_BYTES = 65536  # of WebAssembly
 _MOST_PAGES = 65536  # that WebAssembly has
 _ROOM_BYTES = 64 << 20  # for code that the engine compiles while the guest works
 # Denied from the start what is never needed; reading is given up by the scripts once Pyodide is loaded.
-_DENIED = (
-    "--deny-write",
-    "--deny-net",
-    "--deny-env",
-    "--deny-run",
-    "--deny-sys",
-    "--deny-ffi",
-    "--deny-import",
-)
+_DENIED = "--deny-write --deny-net --deny-env --deny-run --deny-sys --deny-ffi --deny-import"
 _log = logging.getLogger("pinjra.wasm")
 
 
@@ -86,11 +62,6 @@ class DenoParts:
     pyodide: Path
     made: Path
     python: str
-
-    @property
-    def settings(self) -> dict[str, str]:
-        """What the scripts are told."""
-        return _settings(self.pyodide, self.made)
 
 
 def find_deno() -> Path:
@@ -125,7 +96,7 @@ def find_pyodide(folder: str | os.PathLike[str] | None = None) -> Path:
     """
     cached = cache_folder() / "node_modules" / "pyodide"
     place = Path(folder or os.environ.get("PINJRA_PYODIDE") or cached).absolute()
-    if all((place / name).is_file() for name in _FILES):
+    if all((place / name).is_file() for name in _FILES.split()):
         return place
     install = f"npm install --ignore-scripts --prefix {cache_folder()} pyodide@{VERSION}"
     raise MissingDependency(f"Pyodide ({place})", f"{install} (or say where it is: pyodide=…)")
@@ -149,7 +120,7 @@ def deno_parts(pyodide: str | None = None) -> DenoParts:
     digest = hashlib.sha256(packed)
     found = deno.stat()
     digest.update(f"{found.st_size} {found.st_mtime_ns}".encode())
-    for path in (*(package / name for name in _FILES), *sorted(SCRIPTS.glob("*.mjs"))):
+    for path in (*(package / name for name in _FILES.split()), *sorted(SCRIPTS.glob("*.mjs"))):
         digest.update(path.read_bytes())
     made = place / f"pyodide-{digest.hexdigest()[:16]}"
     if not made.is_dir():
@@ -176,69 +147,48 @@ def _make(deno: Path, package: Path, target: Path, packed: bytes) -> None:
         made.mkdir()
         (made / "worker.zip").write_bytes(packed)
         making = [
-            *(str(deno), "run", *FLAGS),
+            *(str(deno), "run", *FLAGS.split()),
             f"--allow-read={package},{SCRIPTS},{made}",
             f"--allow-write={made}",
             *(str(SCRIPTS / "snapshot.mjs"), json.dumps(_settings(package, made))),
         ]
-        environment = {name: os.environ[name] for name in ("SYSTEMROOT",) if name in os.environ}
-        environment["DENO_DIR"] = str(Path(temporary) / "deno")
-        try:
-            done = subprocess.run(  # noqa: S603  (a fixed command)
-                making, capture_output=True, timeout=_SNAPSHOT_SECONDS, env=environment, check=False
-            )
-        except subprocess.TimeoutExpired:
-            raise StartupFailed(f"Pyodide took more than {_SNAPSHOT_SECONDS} s to start") from None
-        if done.returncode or not (made / "about.json").is_file():
-            said = done.stderr.decode("utf-8", "replace")[-1000:]
-            raise StartupFailed(f"Pyodide {package} does not start under {deno}: {said}")
-        try:
-            os.rename(made, target)
-        except OSError:
-            if not target.is_dir():  # another process was faster: its folder is as good
-                raise
+        what = f"starting Pyodide {package} under {deno}"
+        run_to_end(making, _SNAPSHOT_SECONDS, what, DENO_DIR=str(Path(temporary) / "deno"))
+        keep(made, target)
 
 
 # ---------------------------------------------------------------- an instance
 
 
-class _Process:
-    """A process of Linux, seen in /proc; elsewhere nothing is known of it."""
+def _used(pid: int) -> tuple[float, int]:
+    """Return processor seconds and most resident bytes of a process of Linux; elsewhere nothing is known of it."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            fields = file.read().rpartition(b")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK"), _field(pid, "VmHWM")
+    except (OSError, IndexError, ValueError):
+        return 0.0, 0
 
-    def __init__(self, memory_bytes: int | None) -> None:
-        self._memory_bytes = memory_bytes
 
-    def used(self, pid: int) -> tuple[float, int]:
-        """Return processor seconds and most resident bytes."""
-        try:
-            with open(f"/proc/{pid}/stat", "rb") as file:
-                fields = file.read().rpartition(b")")[2].split()
-            return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK"), self._field(pid, "VmHWM")
-        except (OSError, IndexError, ValueError):
-            return 0.0, 0
+def _set_limits(memory_bytes: int | None, pid: int) -> None:
+    """Bound what a process may have besides what it takes to be up. The engine reserves much that it never uses."""
+    if memory_bytes is None or sys.platform != "linux":
+        return
+    import resource
 
-    def set_limits(self, pid: int) -> None:
-        """Bound what it may have besides what it takes to be up. The engine reserves much that it never uses."""
-        if self._memory_bytes is None or sys.platform != "linux":
-            return
-        import resource
+    try:
+        most = _field(pid, "VmData") + memory_bytes + _ROOM_BYTES
+        resource.prlimit(pid, resource.RLIMIT_DATA, (most, most))
+    except (OSError, ValueError):
+        return  # it is gone; who reads its stream hears of it
 
-        try:
-            most = self._field(pid, "VmData") + self._memory_bytes + _ROOM_BYTES
-            resource.prlimit(pid, resource.RLIMIT_DATA, (most, most))
-        except (OSError, ValueError):
-            return  # it is gone; who reads its stream hears of it
 
-    def close(self) -> None:
-        """Do nothing."""
-
-    @staticmethod
-    def _field(pid: int, name: str) -> int:
-        with open(f"/proc/{pid}/status") as file:
-            for line in file:
-                if line.startswith(name + ":"):
-                    return int(line.split()[1]) * 1024
-        raise ValueError(name)
+def _field(pid: int, name: str) -> int:
+    with open(f"/proc/{pid}/status") as file:
+        for line in file:
+            if line.startswith(name + ":"):
+                return int(line.split()[1]) * 1024
+    raise ValueError(name)
 
 
 def deno_command(parts: DenoParts, limits: Limits) -> tuple[str, ...]:
@@ -247,17 +197,16 @@ def deno_command(parts: DenoParts, limits: Limits) -> tuple[str, ...]:
     if limits.memory_bytes is not None:
         flags.append(f"--wasm-max-mem-pages={min(_MOST_PAGES, limits.memory_bytes // _PAGE_BYTES)}")
     return (
-        *(str(parts.deno), "run", *FLAGS, *_DENIED),
+        *(str(parts.deno), "run", *FLAGS.split(), *_DENIED.split()),
         f"--allow-read={parts.pyodide},{SCRIPTS},{parts.made}",
         f"--v8-flags={','.join(flags)}",
-        *(str(SCRIPTS / "main.mjs"), json.dumps(parts.settings)),
+        *(str(SCRIPTS / "main.mjs"), json.dumps(_settings(parts.pyodide, parts.made))),
     )
 
 
 def deno_launcher(parts: DenoParts, limits: Limits, *, confine: bool) -> Callable[[Path, int], Launch]:
     """Return what says how the instance of a number is started."""
     deno = deno_command(parts, limits)
-    environment = {"NO_COLOR": "1", "DENO_NO_UPDATE_CHECK": "1"}
     known = {"python": parts.python, "platform": "emscripten"}
     why = (
         "left out by the caller" if not confine else f"confinement of Deno's process: this is {sys.platform}"
@@ -268,14 +217,20 @@ def deno_launcher(parts: DenoParts, limits: Limits, *, confine: bool) -> Callabl
         # SECURITY: a file, so that no folder for caches can be made: storage of the web needs no permission.
         blocked = folder / "no-cache"
         blocked.touch()
-        variables = {**environment, "DENO_DIR": str(blocked / "deno")}
-        meter = _Process(limits.memory_bytes)
+        variables = {"NO_COLOR": "1", "DENO_NO_UPDATE_CHECK": "1", "DENO_DIR": str(blocked / "deno")}
+        plain = Launch(
+            command=deno,
+            folder=folder,
+            used=_used,
+            set_limits=partial(_set_limits, limits.memory_bytes),
+            report=report,
+            environment=variables,
+        )
         if not confine or sys.platform != "linux":
-            return Launch(command=deno, meter=meter, report=report, folder=folder, environment=variables)
+            return plain
         readable = [str(path) for path in (parts.pyodide, SCRIPTS, parts.made)]
         settings = {**known, "command": deno, "readable": readable, "environment": variables}
-        return Launch(
-            command=command("deno"), meter=meter, stdin=json.dumps(settings).encode() + b"\n", folder=folder
-        )
+        first = json.dumps(settings).encode() + b"\n"
+        return replace(plain, command=command("deno"), stdin=first, report=b"", environment={})
 
     return launch

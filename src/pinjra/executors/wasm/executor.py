@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Unpack
 
-from pinjra.core.errors import ConfigurationError, MissingDependency
+from pinjra.core.errors import ConfigurationError
 from pinjra.core.limits import Limits
 from pinjra.executors.guarantees import Guarantees
 from pinjra.executors.options import BoxOptions
@@ -77,13 +77,8 @@ class WasmExecutor(UploadingExecutor):
         return WasmTransport(self._launcher, self.limits)
 
     @classmethod
-    def diagnose(cls) -> str:
-        """Say whether the engine and the light runtime are installed."""
-        try:
-            find_runtime()
-        except MissingDependency as error:
-            return str(error)
-        return ""
+    def _check_here(cls) -> None:
+        find_runtime()
 
     @property
     def guarantees(self) -> Guarantees:

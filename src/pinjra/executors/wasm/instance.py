@@ -7,7 +7,6 @@ of the guest is passed on unread.
 
 from __future__ import annotations
 
-import os
 import queue
 import re
 import subprocess
@@ -15,10 +14,9 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Protocol
 
 from pinjra.core.errors import ProtocolViolation, StartupFailed
-from pinjra.executors.wasm.child import DISK_STATUS, TRAP_STATUS
+from pinjra.executors.wasm.child import DISK_STATUS, TRAP_STATUS, environment
 from pinjra.wire.connection import GuestConnection, Relay, SupervisorConnection
 from pinjra.wire.frames import Frame, WireLimits
 from pinjra.wire.messages import (
@@ -34,7 +32,7 @@ from pinjra.wire.messages import (
     pack,
 )
 
-__all__ = ["Instance", "Lane", "Launch", "ProcessMeter", "plain", "stop_message"]
+__all__ = ["Instance", "Lane", "Launch", "plain", "stop_message"]
 
 _OUT_OF_MEMORY = re.compile("out of memory|memory allocation of", re.IGNORECASE)  # as V8 and Rust say it
 _READ_BYTES = 64 << 10
@@ -45,24 +43,13 @@ _KIND = re.compile(rb'"([A-Z][A-Za-z]*)"')
 _TAKEN = {cls.__name__: cls for cls in (Bound, Done, Failed, FileData, FileList)}
 
 
-class ProcessMeter(Protocol):
-    """Looks at one process from the outside."""
-
-    def used(self, pid: int) -> tuple[float, int]:
-        """Return processor seconds and most resident bytes, as of the last look."""
-
-    def set_limits(self, pid: int) -> None:
-        """Set the limits that are relative to what the process takes before guest code runs."""
-
-    def close(self) -> None:
-        """Free what is held."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Launch:
     """How one process is started.
 
     Args:
+        used: Process id -> processor seconds and most resident bytes, as of the last look.
+        set_limits: Sets those limits of a process that are relative to what it takes before guest code runs.
         stdin: What it is told first.
         folder: In which it works: of the session, so that its name tells nothing.
         report: What it would say first, where it does not say it itself: a line of JSON.
@@ -70,8 +57,9 @@ class Launch:
     """
 
     command: tuple[str, ...]
-    meter: ProcessMeter
     folder: Path
+    used: Callable[[int], tuple[float, int]]
+    set_limits: Callable[[int], object] = lambda _pid: None
     stdin: bytes = b""
     report: bytes = b""
     environment: Mapping[str, str] = field(default_factory=dict)
@@ -90,8 +78,7 @@ class Instance:
 
     def __init__(self, launch: Launch, receive: Callable[[Instance, bytes], None]) -> None:
         self._receive = receive
-        self._meter = launch.meter
-        environment = {name: os.environ[name] for name in ("SYSTEMROOT",) if name in os.environ}
+        self._launch = launch
         try:
             self._process = subprocess.Popen(  # noqa: S603  (our own command, no shell)
                 launch.command,
@@ -100,7 +87,7 @@ class Instance:
                 stderr=subprocess.PIPE,
                 bufsize=0,
                 cwd=launch.folder,
-                env={**environment, **launch.environment},
+                env=environment(**launch.environment),
                 start_new_session=True,
             )
         except OSError as error:
@@ -109,7 +96,7 @@ class Instance:
         self.unsent_bytes = 0
         if launch.stdin:
             self.write(launch.stdin)
-        for work in (self._write_all, lambda: self._read_all(launch.report)):
+        for work in (self._write_all, self._read_all):
             threading.Thread(target=work, name="pinjra-wasm", daemon=True).start()
 
     # ------------------------------------------------------------ the stream
@@ -130,9 +117,9 @@ class Instance:
                 return  # it died; who reads hears of it
             self.unsent_bytes -= len(data)
 
-    def _read_all(self, report: bytes) -> None:
-        if report:
-            self._receive(self, report)
+    def _read_all(self) -> None:
+        if self._launch.report:
+            self._receive(self, self._launch.report)
         pipe = self._process.stdout
         while pipe is not None:
             try:
@@ -148,11 +135,11 @@ class Instance:
 
     def used(self) -> tuple[float, int]:
         """Return processor seconds and most resident bytes, as of the last look."""
-        return self._meter.used(self._process.pid)
+        return self._launch.used(self._process.pid)
 
     def set_limits(self) -> None:
         """Set the limits that wait until the process is up."""
-        self._meter.set_limits(self._process.pid)
+        self._launch.set_limits(self._process.pid)
 
     def kill(self) -> None:
         """Kill the process, at once, and reap it."""
@@ -193,7 +180,6 @@ class Instance:
         for pipe in (self._process.stdin, self._process.stderr):
             if pipe is not None:
                 pipe.close()
-        self._meter.close()
 
 
 class Lane(SupervisorConnection):

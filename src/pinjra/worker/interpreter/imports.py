@@ -36,7 +36,8 @@ class _Finder(MetaPathFinder):
 
             def exec_module(module: ModuleType) -> None:
                 execute(module)
-                adapt(module)
+                if module.__name__ == fullname:  # the modules of a zip share their loader
+                    adapt(module)
 
-            spec.loader.exec_module = exec_module  # type: ignore[method-assign]  # of this one module's loader
+            spec.loader.exec_module = exec_module  # type: ignore[method-assign]
         return spec
