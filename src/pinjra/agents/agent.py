@@ -472,7 +472,7 @@ class Agent(Savable, metaclass=CheckedConstructor):
         run = self._current_run()
         if run is not None:
             return run.memory
-        return self.last_runs.memory(self.system_prompt)
+        return self.last_runs.memory(lambda: self.system_prompt)
 
     @property
     def task(self) -> str | None:

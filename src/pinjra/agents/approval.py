@@ -35,6 +35,7 @@ class Replace:
 
 
 Decision = Allow | Refuse | Replace | None
+allow, refuse, replace = Allow, Refuse, Replace  # as hooks call them
 
 # Hooks, as the agent's parameters `before_run`, `before_tool` and `after_tool`; each may also return an awaitable.
 BeforeRun = Callable[[str, object], object]
@@ -55,21 +56,6 @@ def decided(answer: object) -> Decision:
     if isinstance(answer, Allow | Refuse | Replace):
         return answer
     raise TypeError(f"a hook must return allow(), refuse(reason), replace(value) or None, not {answer!r}")
-
-
-def allow() -> Allow:
-    """Return the decision to go on."""
-    return Allow()
-
-
-def refuse(reason: str) -> Refuse:
-    """Return the decision not to do it, with the reason that the model sees."""
-    return Refuse(reason)
-
-
-def replace(value: object) -> Replace:
-    """Return the decision to go on with other code, arguments or another result."""
-    return Replace(value)
 
 
 class AuditLog:

@@ -134,7 +134,7 @@ class CodeAgent(Agent):
     @property
     def python_executor(self) -> PythonExecutor | None:
         """Return the given executor, that of the last run, or before the first one that of the run to come."""
-        return self._source.given or self.last_runs.executor(self.open_session, self.system_prompt)
+        return self._source.given or self.last_runs.executor(self.open_session, lambda: self.system_prompt)
 
     def callables(self) -> dict[str, Callable[..., object]]:
         """Return what code may call; the plain `final_answer` is the executor's own."""

@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any, ClassVar, Unpack
+from typing import Any, ClassVar, NamedTuple, Unpack
 
 from pinjra.agents.agent import Agent, AgentOptions
 from pinjra.agents.arguments import web_tools
@@ -203,12 +203,11 @@ class _RunPython:
         """Do nothing: sessions belong to runs."""
 
 
-class _Kept:
+class _Kept(NamedTuple):
     """A result that text cannot hold, and the name under which calls find it."""
 
-    def __init__(self, name: str, value: object) -> None:
-        self.name = name
-        self.value = value
+    name: str
+    value: object
 
 
 _NAMING = threading.Lock()

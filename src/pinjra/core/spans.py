@@ -68,14 +68,14 @@ def set_tracer(tracer: Tracer | None) -> None:
 def span(
     operation: Operation,
     subject: str,
-    facts: Mapping[str, object],
+    facts: Callable[[], Mapping[str, object]],
     above: Mapping[str, str] | None = None,
 ) -> Iterator[Span]:
-    """Trace a block of code."""
+    """Trace a block of code. `facts` is called only where somebody traces."""
     if _tracer is None:
         yield _NOTHING
         return
-    with _tracer.span(operation, subject, facts, above) as found:
+    with _tracer.span(operation, subject, facts(), above) as found:
         yield found
 
 

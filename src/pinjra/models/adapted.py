@@ -54,8 +54,9 @@ class AskedModel(Model):
         vars(self).update(state, _lock=threading.Lock())
 
     def answer(self, question: Question) -> Completion:
-        """Return the answer to a question."""
-        raise NotImplementedError
+        """Return the answer to a question: the last of its pieces."""
+        *_, done = self.pieces(question)
+        return done if isinstance(done, Completion) else Completion(text=done.text)
 
     def pieces(self, question: Question) -> Iterator[ModelDelta | Completion]:
         """Yield the pieces of the answer to a question, and then the completion."""

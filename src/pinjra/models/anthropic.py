@@ -5,14 +5,14 @@ from __future__ import annotations
 import base64
 import json
 import os
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping
 from functools import partial
 from typing import Any, ClassVar
 
 from pinjra.core.errors import MissingDependency
 from pinjra.models.api import ApiModel
 from pinjra.models.base import ChatMessage, Completion, FinishReason, Question, TokenUsage, tool_call
-from pinjra.models.chat_form import media_type
+from pinjra.models.chat_form import media_type, turns
 from pinjra.models.errors import AuthenticationFailed
 
 __all__ = ["AnthropicModel"]
@@ -100,12 +100,12 @@ class AnthropicModel(ApiModel):
 
     def _body(self, question: Question) -> dict[str, Any]:
         system = "\n\n".join(m.content for m in question.messages if m.role == "system")
-        turns = [m for m in question.messages if m.role != "system"]
+        others = [m for m in question.messages if m.role != "system"]
         body: dict[str, Any] = {
             **self.options,
             **question.options,
             "model": self.model_id,
-            "messages": _turns(turns),
+            "messages": turns(others, _blocks),
         }
         if system:
             body["system"] = system
@@ -129,19 +129,6 @@ def _text_of(event: Any, structured: bool) -> str:
     if event.type == "text":
         return str(event.text)
     return str(event.partial_json) if structured and event.type == "input_json" else ""
-
-
-def _turns(messages: Sequence[ChatMessage]) -> list[dict[str, Any]]:
-    """Return the messages as alternating turns: neighbours of one role are joined, tool results are the user's."""
-    turns: list[dict[str, Any]] = []
-    for message in messages:
-        role = "assistant" if message.role == "assistant" else "user"
-        blocks = _blocks(message)
-        if turns and turns[-1]["role"] == role:
-            turns[-1]["content"].extend(blocks)
-        else:
-            turns.append({"role": role, "content": blocks})
-    return turns
 
 
 def _blocks(message: ChatMessage) -> list[dict[str, Any]]:

@@ -11,22 +11,12 @@ from typing import Any, ClassVar, Literal, Protocol
 
 from pinjra.core.json_data import encodable, encodable_data
 from pinjra.models.errors import (
-    AuthenticationFailed as AuthenticationFailed,
-)
-from pinjra.models.errors import (
-    CompletionInvalid as CompletionInvalid,
-)
-from pinjra.models.errors import (
-    ModelError as ModelError,
-)
-from pinjra.models.errors import (
-    ProviderFailed as ProviderFailed,
-)
-from pinjra.models.errors import (
-    RateLimited as RateLimited,
-)
-from pinjra.models.errors import (
-    RequestRefused as RequestRefused,
+    AuthenticationFailed,
+    CompletionInvalid,
+    ModelError,
+    ProviderFailed,
+    RateLimited,
+    RequestRefused,
 )
 
 __all__ = [

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from importlib import import_module
 from typing import Any, ClassVar
 
 from pinjra.core.errors import ConfigurationError, MissingDependency
 from pinjra.models.api import ApiModel
 from pinjra.models.base import ChatMessage, Completion, FinishReason, Question, TokenUsage, tool_call
-from pinjra.models.chat_form import media_type
+from pinjra.models.chat_form import media_type, turns
 
 __all__ = ["AmazonBedrockModel"]
 
@@ -88,7 +88,12 @@ class AmazonBedrockModel(ApiModel):
         inference = {_INFERENCE[name]: options.pop(name) for name in list(options) if name in _INFERENCE}
         if question.stop:
             inference["stopSequences"] = [stop for stop in question.stop if stop.strip()][:4]
-        body: dict[str, Any] = {"modelId": self.model_id, "messages": _turns(question.messages), **options}
+        others = [m for m in question.messages if m.role != "system"]
+        body: dict[str, Any] = {
+            "modelId": self.model_id,
+            "messages": turns(others, _blocks),
+            **options,
+        }
         if system := [{"text": m.content} for m in question.messages if m.role == "system" and m.content]:
             body["system"] = system
         if inference := {**inference, **options.get("inferenceConfig", {})}:
@@ -106,20 +111,6 @@ class AmazonBedrockModel(ApiModel):
             "botocore.exceptions"
         )  # not there: a client of the user's own, without boto3
         return (loaded.BotoCoreError, loaded.ClientError) if loaded else ()
-
-
-def _turns(messages: Sequence[ChatMessage]) -> list[dict[str, Any]]:
-    """Return the messages as alternating turns: neighbours of one role are joined, tool results are the user's."""
-    turns: list[dict[str, Any]] = []
-    for message in messages:
-        if message.role == "system":
-            continue
-        role = "assistant" if message.role == "assistant" else "user"
-        if turns and turns[-1]["role"] == role:
-            turns[-1]["content"] += _blocks(message)
-        else:
-            turns.append({"role": role, "content": _blocks(message)})
-    return turns
 
 
 def _blocks(message: ChatMessage) -> list[dict[str, Any]]:

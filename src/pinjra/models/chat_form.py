@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from pinjra.models.base import (
@@ -27,6 +27,7 @@ __all__ = [
     "message_form",
     "schema_form",
     "tool_form",
+    "turns",
 ]
 
 _NO_NAME = re.compile(r"[^A-Za-z0-9_-]")  # providers refuse a conversation with a name that no tool may have
@@ -79,6 +80,20 @@ def message_form(message: ChatMessage) -> dict[str, Any]:
     if message.tool_call_id is not None:
         form["tool_call_id"] = message.tool_call_id
     return form
+
+
+def turns(
+    messages: Sequence[ChatMessage], blocks: Callable[[ChatMessage], list[dict[str, Any]]]
+) -> list[dict[str, Any]]:
+    """Return messages as alternating turns of blocks: neighbours of one role are joined, tool results are the user's."""
+    made: list[dict[str, Any]] = []
+    for message in messages:
+        role = "assistant" if message.role == "assistant" else "user"
+        if made and made[-1]["role"] == role:
+            made[-1]["content"] += blocks(message)
+        else:
+            made.append({"role": role, "content": blocks(message)})
+    return made
 
 
 def tool_form(tool: ToolSchema) -> dict[str, Any]:

@@ -96,14 +96,6 @@ class LlamaCppModel(AskedModel):
         with self._lock:
             self._server = None
 
-    def answer(self, question: Question) -> Completion:
-        """Return the model's answer. Raises as `Model.generate` does."""
-        done = Completion()
-        for item in self.pieces(question):
-            if isinstance(item, Completion):
-                done = item
-        return done
-
     def pieces(self, question: Question) -> Iterator[ModelDelta | Completion]:
         """Yield the answer's text as it comes, then the `Completion`. Raises as `Model.generate` does.
 

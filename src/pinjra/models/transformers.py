@@ -101,14 +101,6 @@ class TransformersModel(AskedModel):
         options = {"max_new_tokens": self._max_new_tokens, "temperature": self._temperature}
         return {"kind": "transformers", "model_id": self.model_id, "options": options}
 
-    def answer(self, question: Question) -> Completion:
-        """Return the model's answer. Raises as `Model.generate` does."""
-        done = Completion()
-        for item in self.pieces(question):
-            if isinstance(item, Completion):
-                done = item
-        return done
-
     def pieces(self, question: Question) -> Iterator[ModelDelta | Completion]:
         """Yield the answer's text as it comes, then the `Completion`. Raises as `Model.generate` does.
 

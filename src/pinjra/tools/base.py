@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 from keyword import iskeyword
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypedDict, Unpack, overload
 
 from pinjra.core.errors import ConfigurationError, ToolRefused
 from pinjra.tools.check import make_checker
@@ -40,6 +40,17 @@ else:
     R = TypeVar("R")
 
 __all__ = ["FunctionTool", "Tool", "tool"]
+
+
+class ToolOptions(TypedDict, total=False):
+    """What a tool made of a function may be told besides; see `Tool`."""
+
+    name: str | None
+    description: str | None
+    seconds: float | None
+    concurrent: bool | None
+    examples: Sequence[str]
+    methods: Sequence[str]
 
 
 class _Checked(ABCMeta):
@@ -211,30 +222,16 @@ class Tool(metaclass=_Checked):
         )
 
     @staticmethod
-    def from_function(
-        function: Callable[P, R],
-        *,
-        name: str | None = None,
-        description: str | None = None,
-        seconds: float | None = None,
-        concurrent: bool | None = None,
-        examples: Sequence[str] = (),
-        methods: Sequence[str] = (),
-    ) -> FunctionTool[P, R]:
+    def from_function(function: Callable[P, R], **options: Unpack[ToolOptions]) -> FunctionTool[P, R]:
         """Return a tool that calls `function`; its type hints and Google-form docstring are the schema.
+
+        Args:
+            options: `name`, `description`, `seconds`, `concurrent`, `examples` and `methods`, as `Tool` has them.
 
         Raises:
             ConfigurationError: A hint or description is missing; the message says which to add.
         """
-        return FunctionTool(
-            function,
-            name=name,
-            description=description,
-            seconds=seconds,
-            concurrent=concurrent,
-            examples=examples,
-            methods=methods,
-        )
+        return FunctionTool(function, **options)
 
     def __repr__(self) -> str:
         # Never the attributes: a tool may hold a key.
@@ -417,15 +414,7 @@ def tool(tool_function: Callable[P, R]) -> FunctionTool[P, R]: ...
 
 
 @overload
-def tool(
-    *,
-    name: str | None = None,
-    description: str | None = None,
-    seconds: float | None = None,
-    concurrent: bool | None = None,
-    examples: Sequence[str] = (),
-    methods: Sequence[str] = (),
-) -> Callable[[Callable[P, R]], FunctionTool[P, R]]: ...
+def tool(**options: Unpack[ToolOptions]) -> Callable[[Callable[P, R]], FunctionTool[P, R]]: ...
 
 
 def tool(tool_function: Callable[..., Any] | None = None, **options: Any) -> Any:

@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import count
 from typing import Any, cast
 
 from pinjra.tools.hints import PASSED_AS_THEMSELVES, Schema
@@ -282,44 +283,59 @@ def _items(compiler: _Compiler, wanted: Any, schema: Schema) -> Check:
     return check
 
 
+Making = Callable[["_Compiler", Any, Schema], Check]
+
+
+def _of(kind: type | tuple[type, ...]) -> Callable[[Making], Making]:
+    """Have a keyword's check made for values of a kind only: of others it says nothing."""
+
+    def only(make: Making) -> Making:
+        def made(compiler: _Compiler, wanted: Any, schema: Schema) -> Check:
+            check = make(compiler, wanted, schema)
+            return lambda value, meter: check(value, meter) if isinstance(value, kind) else None
+
+        return made
+
+    return only
+
+
+def _below(parts: Iterable[tuple[object, Check, object]], meter: _Meter) -> Fault | None:
+    """Return the first fault of parts of a container: where each is, what checks it, and the part."""
+    for at, check, part in parts:
+        fault = check(part, meter)
+        if fault is not None:
+            return fault.below(at)
+    return None
+
+
+@_of((list, tuple))
 def _prefix_items(compiler: _Compiler, wanted: Any, _schema: Schema) -> Check:
     checks = [compiler.check_of(each) for each in wanted]
-
-    def check(value: object, meter: _Meter) -> Fault | None:
-        if not isinstance(value, (list, tuple)):
-            return None
-        for at, (item, check_item) in enumerate(zip(value, checks)):  # noqa: B905 (the shorter one ends it)
-            fault = check_item(item, meter)
-            if fault is not None:
-                return fault.below(at)
-        return None
-
-    return check
+    # The shorter of the two ends it.
+    return lambda value, meter: _below(zip(count(), checks, cast("Any", value)), meter)
 
 
+@_of(_SEQUENCES)
 def _contains(compiler: _Compiler, wanted: Any, schema: Schema) -> Check:
     check_item = compiler.check_of(wanted)
     least, most = schema.get("minContains", 1), schema.get("maxContains")
 
-    def check(value: object, meter: _Meter) -> Fault | None:
-        if not isinstance(value, _SEQUENCES):
-            return None
+    def check(value: Any, meter: _Meter) -> Fault | None:
         meter.spend(1 + len(value))
-        count = sum(check_item(item, meter) is None for item in value)
+        found = sum(check_item(item, meter) is None for item in value)
         return (
-            None if count >= least and (most is None or count <= most) else Fault("contains", wanted, value)
+            None if found >= least and (most is None or found <= most) else Fault("contains", wanted, value)
         )
 
     return check
 
 
+@_of((list, tuple))
 def _unique(_compiler: _Compiler, wanted: Any, _schema: Schema) -> Check:
-    def check(value: object, meter: _Meter) -> Fault | None:
-        if wanted is not True or not isinstance(value, (list, tuple)):
-            return None
+    def check(value: Any, meter: _Meter) -> Fault | None:
         # SECURITY: compared as texts, whose hashes are seeded; equal hashes of numbers can be made.
-        known = {_as_text(item, meter) for item in value}
-        return None if len(known) == len(value) else Fault("uniqueItems", True, value)
+        is_unique = wanted is not True or len({_as_text(item, meter) for item in value}) == len(value)
+        return None if is_unique else Fault("uniqueItems", True, value)
 
     return check
 
@@ -338,39 +354,32 @@ def _as_text(value: object, meter: _Meter) -> str:
     return repr(value)
 
 
+@_of(dict)
 def _properties(compiler: _Compiler, wanted: Any, _schema: Schema) -> Check:
     checks = {key: compiler.check_of(each) for key, each in wanted.items()}
 
-    def check(value: object, meter: _Meter) -> Fault | None:
-        if not isinstance(value, dict):
-            return None
-        for key, check_item in checks.items():
-            if key in value:
-                fault = check_item(value[key], meter)
-                if fault is not None:
-                    return fault.below(key)
-        return None
+    def check(value: Any, meter: _Meter) -> Fault | None:
+        return _below(((key, each, value[key]) for key, each in checks.items() if key in value), meter)
 
     return check
 
 
+@_of(dict)
 def _pattern_properties(compiler: _Compiler, wanted: Any, _schema: Schema) -> Check:
     checks = {pattern: compiler.check_of(each) for pattern, each in wanted.items()}
 
-    def check(value: object, meter: _Meter) -> Fault | None:
-        if not isinstance(value, dict):
-            return None
-        for key, item in value.items():
-            for pattern, check_item in checks.items():
-                meter.spend(_MATCH_VISITS)
-                fault = check_item(item, meter) if matches(pattern, str(key)) else None
-                if fault is not None:
-                    return fault.below(key)
-        return None
+    def is_meant(pattern: str, key: object, meter: _Meter) -> bool:
+        meter.spend(_MATCH_VISITS)
+        return matches(pattern, str(key))
+
+    def check(value: Any, meter: _Meter) -> Fault | None:
+        pairs = ((key, item, *each) for key, item in value.items() for each in checks.items())
+        return _below(((key, each, item) for key, item, p, each in pairs if is_meant(p, key, meter)), meter)
 
     return check
 
 
+@_of(dict)
 def _additional(compiler: _Compiler, wanted: Any, schema: Schema) -> Check:
     known, patterns = schema.get("properties", {}), list(schema.get("patternProperties", {}))
     check_item = compiler.check_of(wanted)
@@ -381,50 +390,35 @@ def _additional(compiler: _Compiler, wanted: Any, schema: Schema) -> Check:
         meter.spend(len(patterns) * _MATCH_VISITS)
         return any(matches(pattern, str(key)) for pattern in patterns)
 
-    def check(value: object, meter: _Meter) -> Fault | None:
-        if not isinstance(value, dict):
-            return None
+    def check(value: Any, meter: _Meter) -> Fault | None:
         meter.spend(1 + len(value))
-        for key, item in value.items():
-            if is_described(key, meter):
-                continue
-            fault = check_item(item, meter)
-            if fault is not None:
-                return Fault("additionalProperties", False, key) if wanted is False else fault.below(key)
-        return None
+        others = ((key, item) for key, item in value.items() if not is_described(key, meter))
+        if wanted is False:
+            return next((Fault("additionalProperties", False, key) for key, _ in others), None)
+        return _below(((key, check_item, item) for key, item in others), meter)
 
     return check
 
 
+@_of(dict)
 def _property_names(compiler: _Compiler, wanted: Any, _schema: Schema) -> Check:
     check_name = compiler.check_of(wanted)
-
-    def check(value: object, meter: _Meter) -> Fault | None:
-        for key in value if isinstance(value, dict) else ():
-            fault = check_name(key, meter)
-            if fault is not None:
-                return fault.below(key)
-        return None
-
-    return check
+    return lambda value, meter: _below(((key, check_name, key) for key in cast("Any", value)), meter)
 
 
+@_of(dict)
 def _required(_compiler: _Compiler, wanted: Any, _schema: Schema) -> Check:
-    def check(value: object, _meter: _Meter) -> Fault | None:
-        missing = [key for key in wanted if key not in value] if isinstance(value, dict) else []
-        return Fault("required", wanted, missing[0]) if missing else None
+    def check(value: Any, _meter: _Meter) -> Fault | None:
+        return next((Fault("required", wanted, key) for key in wanted if key not in value), None)
 
     return check
 
 
+@_of(dict)
 def _dependent_required(_compiler: _Compiler, wanted: Any, _schema: Schema) -> Check:
-    def check(value: object, _meter: _Meter) -> Fault | None:
-        if not isinstance(value, dict):
-            return None
-        missing = [
-            key for given, keys in wanted.items() if given in value for key in keys if key not in value
-        ]
-        return Fault("required", wanted, missing[0]) if missing else None
+    def check(value: Any, _meter: _Meter) -> Fault | None:
+        needed = (key for given, keys in wanted.items() if given in value for key in keys)
+        return next((Fault("required", wanted, key) for key in needed if key not in value), None)
 
     return check
 

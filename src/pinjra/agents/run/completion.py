@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator, Sequence
-from typing import Any, cast
+from typing import Any
 
 from pinjra.agents.errors import AgentError, AgentGenerationError, AgentParsingError
 from pinjra.agents.run.state import Run
 from pinjra.agents.run.traced import answered, traced_request
 from pinjra.agents.run.waiting import OnLoop
+from pinjra.core.coroutines import at_once
 from pinjra.core.events import ModelDelta as DeltaEvent
 from pinjra.models.adapted import adapted
 from pinjra.models.base import ChatMessage, Completion, JsonSchema, ModelDelta, ToolSchema
@@ -60,53 +61,40 @@ async def _answer(
 ) -> Completion:
     """Return what the model gives: without a thread where the run is on an event loop and the model can be awaited."""
     streams = run.streams and callable(getattr(model, "stream", None))
-    if isinstance(run.waits, OnLoop) and getattr(model, "can_be_awaited", True):
-        if streams and callable(getattr(model, "astream", None)):
-            return await run.waits.unless_stopped(_astreamed(run, model.astream(messages, **options)))
-        if not streams and callable(getattr(model, "agenerate", None)):
-            return cast("Completion", await run.waits.unless_stopped(model.agenerate(messages, **options)))
+    awaited = getattr(model, "astream" if streams else "agenerate", None)
+    if isinstance(run.waits, OnLoop) and callable(awaited) and getattr(model, "can_be_awaited", True):
+        given = awaited(messages, **options)
+        return await run.waits.unless_stopped(_read(run, given) if streams else given)
     if streams:
-        return await run.waits.call(lambda: _streamed(run, model.stream(messages, **options)))
+        return await run.waits.call(lambda: at_once(_read(run, _as_async(model.stream(messages, **options)))))
     return await run.waits.call(lambda: model.generate(messages, **options))
 
 
-def _streamed(run: Run, items: Iterator[ModelDelta | Completion]) -> Completion:
+async def _read(run: Run, items: AsyncIterator[ModelDelta | Completion]) -> Completion:
     """Return the completion that a stream ends with; its pieces become events. A stopped run closes it at the next piece."""
     done: Completion | None = None
     try:
-        for item in items:
-            done = _taken(run, item) or done
-    finally:
-        close = getattr(items, "close", None)
-        if callable(close):
-            close()
-    return _whole(done)
-
-
-async def _astreamed(run: Run, items: AsyncIterator[ModelDelta | Completion]) -> Completion:
-    done: Completion | None = None
-    try:
         async for item in items:
-            done = _taken(run, item) or done
+            run.stop.check()
+            if isinstance(item, Completion):
+                done = item
+            else:
+                run.emit(DeltaEvent, text=item.text)
     finally:
-        close = getattr(items, "aclose", None)
-        if callable(close):
+        if callable(close := getattr(items, "aclose", None)):
             await close()
-    return _whole(done)
-
-
-def _taken(run: Run, item: ModelDelta | Completion) -> Completion | None:
-    run.stop.check()
-    if isinstance(item, Completion):
-        return item
-    run.emit(DeltaEvent, text=item.text)
-    return None
-
-
-def _whole(done: Completion | None) -> Completion:
     if done is None:
         raise AgentGenerationError("the model's stream ended without a completion")
     return done
+
+
+async def _as_async(items: Iterator[ModelDelta | Completion]) -> AsyncIterator[ModelDelta | Completion]:
+    try:
+        for item in items:
+            yield item
+    finally:
+        if callable(close := getattr(items, "close", None)):
+            close()
 
 
 def check_complete(done: Completion) -> None:

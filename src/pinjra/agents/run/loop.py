@@ -6,6 +6,7 @@ import asyncio
 import inspect
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from pinjra.agents.errors import (
@@ -29,7 +30,7 @@ from pinjra.agents.run.traced import traced_plan
 from pinjra.core.events import FinalAnswer, PlanMade, RunFinished, RunStarted, StepFinished, StepStarted
 from pinjra.models.base import ChatMessage, TokenUsage
 
-__all__ = ["act", "conversation", "drive", "end_state", "finished"]
+__all__ = ["act", "conversation", "drive", "end_state", "finished", "result_of"]
 
 S = TypeVar("S", bound=MemoryStep)
 _FATAL = (AgentInterrupted, AgentBudgetError, AgentGenerationError)
@@ -56,8 +57,19 @@ async def drive(run: Run) -> Outcome:
             output, state = await _steps(run)
         except BaseException as raised:  # given back as a value; the caller decides what is raised
             error, state = raised, end_state(raised)
-    result = RunResult(
-        output=output,
+    files = await run.waits.do(run.files_kept) if run.files else {}
+    result = replace(result_of(run, state, error), output=output, files=files)
+    if isinstance(error, AgentError):
+        error.result = result
+        run.note("limit" if state == "budget_error" else "end", state=state, message=str(error))
+    run.emit(RunFinished, **finished(result))
+    return result, error
+
+
+def result_of(run: Run, state: RunState, error: BaseException | None) -> RunResult:
+    """Return the result of a run, without answer and files."""
+    return RunResult(
+        output=None,
         state=state,
         memory=run.memory,
         token_usage=run.meter.usage,
@@ -65,14 +77,8 @@ async def drive(run: Run) -> Outcome:
         money=run.meter.money,
         error=f"{type(error).__name__}: {error}" if error is not None else "",
         run_id=run.id,
-        files=await run.waits.do(run.files_kept) if run.files else {},
         artifacts=tuple(run.artifacts),
     )
-    if isinstance(error, AgentError):
-        error.result = result
-        run.note("limit" if state == "budget_error" else "end", state=state, message=str(error))
-    run.emit(RunFinished, **finished(result))
-    return result, error
 
 
 def end_state(error: BaseException) -> RunState:

@@ -145,24 +145,24 @@ class LastRuns:
                 session.close()
 
     def executor(
-        self, open_session: Callable[[], RunSession | None], system_prompt: str
+        self, open_session: Callable[[], RunSession | None], system_prompt: Callable[[], str]
     ) -> PythonExecutor | None:
         """Return the kept session's executor; where there is none, that of a session opened for the next run."""
         with self._lock:
             last = self._last
         if last is None or last.session is None:
-            memory = last.memory if last else AgentMemory(system_prompt)
+            memory = last.memory if last else AgentMemory(system_prompt())
             last = LastRun(memory, open_session())
             if last.session is not None:
                 last.session.is_fresh = True
             self.keep(last, continued=False)
         return last.session.executor if last.session else None
 
-    def memory(self, system_prompt: str) -> AgentMemory:
+    def memory(self, system_prompt: Callable[[], str]) -> AgentMemory:
         """Return the kept memory; before the first run a fresh one, which `reset=False` goes on with."""
         with self._lock:
             if self._last is None:
-                self._last = LastRun(AgentMemory(system_prompt), None)
+                self._last = LastRun(AgentMemory(system_prompt()), None)
             return self._last.memory
 
     def abandon(self, *, continued: bool) -> None:

@@ -90,7 +90,10 @@ class RunTool:
         # Executors run async tools on an event loop also where the run itself holds a thread.
         waits = OnLoop(run.stop, run.loop) if host.is_async else run.waits
         call = await self._begin(waits, args, kwargs)
-        facts = {"tool": self.name, "tool_description": host.doc, "tool_type": "function", "call": call.id}
+
+        def facts() -> dict[str, object]:
+            return {"tool": self.name, "tool_description": host.doc, "tool_type": "function", "call": call.id}
+
         try:
             with span("execute_tool", self.name, facts) as trace, run.current():
                 trace.tell("arguments", lambda: call.named)

@@ -19,8 +19,10 @@ def traced_run(
     agent: AgentSpec, options: RunOptions
 ) -> Iterator[Callable[[RunResult, BaseException | None], None]]:
     """Trace an agent's run; what came of it is told to the function that is given."""
-    model = agent.model
-    facts = {"agent": agent.name, "agent_description": agent.description, **_of_model(model)}
+
+    def facts() -> dict[str, object]:
+        return {"agent": agent.name, "agent_description": agent.description, **_of_model(agent.model)}
+
     with span("invoke_agent", agent.name or type(agent).__name__, facts) as trace:
         trace.tell("input_messages", lambda: [_message("user", options.task)])
 
@@ -49,13 +51,19 @@ def traced_request(
     temperature: float | None,
 ) -> Iterator[Span]:
     """Trace a request to the run's model."""
-    facts = _of_model(run.agent.model)
-    more = {"stop": tuple(stop), "temperature": temperature, "stream": run.streams, "agent": run.agent.name}
-    with span("chat", str(facts["model"]), facts | more) as trace:
-        said = [message for message in messages if message.role != "system"]
-        told = [message for message in messages if message.role == "system"]
-        trace.tell("system_instructions", lambda: [_part(message.content) for message in told])
-        trace.tell("input_messages", lambda: [_chat_message(message) for message in said])
+
+    def facts() -> dict[str, object]:
+        more = {
+            "stop": tuple(stop),
+            "temperature": temperature,
+            "stream": run.streams,
+            "agent": run.agent.name,
+        }
+        return _of_model(run.agent.model) | more
+
+    with span("chat", _model_id(run.agent.model), facts) as trace:
+        trace.tell("system_instructions", lambda: [_part(m.content) for m in messages if m.role == "system"])
+        trace.tell("input_messages", lambda: [_chat_message(m) for m in messages if m.role != "system"])
         trace.tell("tool_definitions", lambda: [_definition(tool) for tool in tools])
         yield trace
 
@@ -73,14 +81,15 @@ def answered(trace: Span, done: Completion) -> None:
 
 def traced_plan(run: Run) -> AbstractContextManager[Span]:
     """Trace the making of a plan."""
-    return span("plan", run.label, {"agent": run.agent.name, **_of_model(run.agent.model)})
+    return span("plan", run.label, lambda: {"agent": run.agent.name, **_of_model(run.agent.model)})
 
 
 def _of_model(model: Model) -> dict[str, object]:
-    return {
-        "model": getattr(model, "model_id", None) or type(model).__name__,
-        "model_class": type(model).__name__,
-    }
+    return {"model": _model_id(model), "model_class": type(model).__name__}
+
+
+def _model_id(model: Model) -> str:
+    return str(getattr(model, "model_id", None) or type(model).__name__)
 
 
 def _chat_message(message: ChatMessage) -> dict[str, object]:

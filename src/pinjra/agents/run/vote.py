@@ -6,16 +6,14 @@ Small models gain little by it (0.5B: 26 of 42 questions alone, 28 with a vote o
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from dataclasses import replace
 
 from pinjra.agents.errors import AgentError, AgentInterrupted
 from pinjra.agents.memory.observation import describe_value
-from pinjra.agents.memory.steps import Timing
 from pinjra.agents.run.budget import Budget
 from pinjra.agents.run.driver import execute, prepare
-from pinjra.agents.run.loop import end_state, finished
+from pinjra.agents.run.loop import end_state, finished, result_of
 from pinjra.agents.run.options import RunOptions
 from pinjra.agents.run.results import RunResult
 from pinjra.agents.run.sessions import LastRun
@@ -42,7 +40,10 @@ async def execute_vote(agent: AgentSpec, options: RunOptions, sink: Sink | None)
         error = raised
     finally:
         agent.track(outer, active=False)
-    result = _result(outer, winner, error)
+    result = result_of(outer, end_state(error) if error else "error", error)
+    if winner is not None:
+        used = {name: getattr(result, name) for name in ("token_usage", "money", "timing", "run_id")}
+        result = replace(winner, **used)
     if isinstance(error, AgentError):
         error.result = result
     if winner is not None:
@@ -88,20 +89,3 @@ def _key(answer: object) -> str:
     if isinstance(answer, float):
         return f"{answer:.9g}"
     return describe_value(answer).strip().casefold()
-
-
-def _result(outer: Run, winner: RunResult | None, error: BaseException | None) -> RunResult:
-    timing = Timing(outer.started, time.time())
-    usage, money = outer.meter.usage, outer.meter.money
-    if winner is not None:
-        return replace(winner, token_usage=usage, money=money, timing=timing, run_id=outer.id)
-    return RunResult(
-        output=None,
-        state=end_state(error) if error else "error",
-        memory=outer.memory,
-        token_usage=usage,
-        timing=timing,
-        money=money,
-        error=f"{type(error).__name__}: {error}",
-        run_id=outer.id,
-    )

@@ -14,12 +14,12 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from pinjra.agents.run.stop import Stop
 from pinjra.core.coroutines import at_once
 
-__all__ = ["Blocking", "OnLoop", "Waits", "interrupting", "waits_of"]
+__all__ = ["OnLoop", "Waits", "interrupting", "waits_of"]
 
 _INSIST_SECONDS = 0.5  # longer than the grace an executor gives before it kills
 _TURN_SECONDS = 0.02  # a coroutine that waits for a lock of threads looks so often whether it is free
@@ -28,38 +28,9 @@ T = TypeVar("T")
 Action = Callable[[], Coroutine[Any, Any, T]]
 
 
-class Waits(Protocol):
-    """What takes time in a run."""
-
-    async def call(self, function: Callable[[], T], seconds: float | None = None) -> T:
-        """Return `function()`, called in a copy of this context, unless it has to be abandoned.
-
-        Raises:
-            AgentError: The stop flag was set meanwhile.
-            TimeoutError: It took longer than `seconds`.
-        """
-
-    async def do(self, function: Callable[[], T]) -> T:
-        """Return `function()`, which is never abandoned: what it opens must be found and closed."""
-
-    async def result(self, value: T | Awaitable[T]) -> T:
-        """Return `value`; where it is awaitable, what it gives: on the loop of `arun`, else on a loop of its own."""
-
-    async def all(self, actions: Sequence[Action[T]], most: int) -> list[T]:
-        """Return what each gives, in their order; `most` of them at the same time."""
-
-    async def turn(self, lock: threading.Lock) -> None:
-        """Have the lock."""
-
-    def later(self, seconds: float, function: Callable[[], object]) -> Callable[[], None]:
-        """Call `function` when the time is over; return what prevents it."""
-
-    def close(self) -> None:
-        """End what waits for calls; those that were abandoned end when they return."""
-
-
-class Blocking:
-    """How `run` waits. Blocking calls are made on helper threads: one, where the run makes one call at a time.
+class Waits:
+    """What takes time in a run, and how `run` waits for it: it holds its thread. Calls that may have to be abandoned are made on
+    helper threads: one, where the run makes one call at a time.
 
     Args:
         loop: Of an `arun` above, where awaitables of its hooks and tools belong.
@@ -73,7 +44,12 @@ class Blocking:
         self._is_closed = False
 
     async def call(self, function: Callable[[], T], seconds: float | None = None) -> T:
-        """As `Waits.call`."""
+        """Return `function()`, called in a copy of this context, unless it has to be abandoned.
+
+        Raises:
+            AgentError: The stop flag was set meanwhile.
+            TimeoutError: It took longer than `seconds`.
+        """
         # What gives the result or raises; None: stopped.
         done: queue.SimpleQueue[Callable[[], T] | None] = queue.SimpleQueue()
         jobs = self._free()
@@ -102,11 +78,11 @@ class Blocking:
         return outcome()
 
     async def do(self, function: Callable[[], T]) -> T:
-        """As `Waits.do`."""
+        """Return `function()`, which is never abandoned: what it opens must be found and closed."""
         return function()
 
     async def result(self, value: T | Awaitable[T]) -> T:
-        """As `Waits.result`."""
+        """Return `value`; where it is awaitable, what it gives: on the loop of `arun`, else on a loop of its own."""
         if not inspect.isawaitable(value):
             return value
         waiting = _awaited(cast("Awaitable[T]", value))
@@ -120,7 +96,7 @@ class Blocking:
             return pool.submit(asyncio.run, waiting).result()
 
     async def all(self, actions: Sequence[Action[T]], most: int) -> list[T]:
-        """As `Waits.all`."""
+        """Return what each gives, in their order; `most` of them at the same time."""
         if len(actions) == 1:
             return [await actions[0]()]
         with ThreadPoolExecutor(min(most, len(actions)), thread_name_prefix="pinjra-calls") as pool:
@@ -128,18 +104,18 @@ class Blocking:
             return list(pool.map(lambda own, action: own.run(lambda: at_once(action())), contexts, actions))
 
     async def turn(self, lock: threading.Lock) -> None:
-        """As `Waits.turn`."""
+        """Have the lock."""
         lock.acquire()
 
     def later(self, seconds: float, function: Callable[[], object]) -> Callable[[], None]:
-        """As `Waits.later`."""
+        """Call `function` when the time is over; return what prevents it."""
         timer = threading.Timer(seconds, function)
         timer.daemon = True
         timer.start()
         return timer.cancel
 
     def close(self) -> None:
-        """As `Waits.close`."""
+        """End what waits for calls; those that were abandoned end when they return."""
         with self._lock:
             self._is_closed = True
             for jobs in self._idle:
@@ -161,7 +137,7 @@ class Blocking:
                 self._idle.append(jobs)
 
 
-class OnLoop:
+class OnLoop(Waits):
     """How `arun` waits, and an async tool: on the event loop; what blocks is done by one of the loop's threads.
 
     Args:
@@ -230,7 +206,7 @@ class OnLoop:
         return asyncio.get_running_loop().call_later(seconds, function).cancel
 
     def close(self) -> None:
-        """As `Waits.close`: threads are the loop's."""
+        """Do nothing: threads are the loop's."""
 
 
 def waits_of(
@@ -242,7 +218,7 @@ def waits_of(
         driver: The loop that drives it; None: it holds a thread.
         above: The loop of an `arun` above a run that holds a thread.
     """
-    return OnLoop(stop, driver) if driver is not None else Blocking(stop, above)
+    return OnLoop(stop, driver) if driver is not None else Waits(stop, above)
 
 
 async def _awaited(awaitable: Awaitable[T]) -> T:

@@ -298,10 +298,13 @@ class SessionExecutor(PythonExecutor):
 
     @contextmanager
     def _traced(self, code: str, argv: tuple[str, ...], wall_seconds: float | None) -> Iterator[Span]:
-        facts = {f"limit.{name}": getattr(self.limits, name) for name in Limits.__slots__}
-        if wall_seconds is not None:
-            facts["limit.wall_seconds"] = wall_seconds
-        facts |= {"executor": type(self).__name__, "program": argv[0] if argv else None, "guard": self._guard}
+        def facts() -> dict[str, object]:
+            limits = {f"limit.{name}": getattr(self.limits, name) for name in Limits.__slots__}
+            if wall_seconds is not None:
+                limits["limit.wall_seconds"] = wall_seconds
+            program = argv[0] if argv else None
+            return {"executor": type(self).__name__, "program": program, "guard": self._guard, **limits}
+
         with span("run_code", "", facts) as trace:
             trace.tell("code", lambda: list(argv) or code)
             yield trace

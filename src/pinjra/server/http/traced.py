@@ -27,8 +27,8 @@ class Traced:
             await self._app(scope, receive, send)
             return
         method, route = scope["method"], self._route(scope)
-        facts = {"method": method, "route": route}
-        with span("serve_request", f"{method} {route}".strip(), facts, above=Headers(scope=scope)) as this:
+        name, above = f"{method} {route}".strip(), Headers(scope=scope)
+        with span("serve_request", name, lambda: {"method": method, "route": route}, above=above) as this:
 
             async def give(message: Message) -> None:
                 if "status" in message:
