@@ -127,6 +127,11 @@ def test_a_guests_terminal_commands_do_not_reach_the_terminal():
         (["models", "pull", "x", "--small"], "give either NAME or --small"),
         (["replay", "/no/such/file"], "does not exist"),
         (["doctor", "--live", "moon"], "pinjra: there is no executor 'moon'"),
+        (["doctor", "--only", "memory"], "--only and --set go with --live"),
+        (["serve", "--executor", "moon"], "pinjra: there is no executor 'moon'"),
+        (["serve", "--model", "moon"], "pinjra: there is no model 'moon'"),
+        (["ui", "--no-browser", "--model", "moon"], "pinjra: there is no model 'moon'"),
+        (["ui", "--no-browser", "--model", "openai:m", "--tools", "rocket"], "there is no tool 'rocket'"),
         (["fly"], "there is no command 'fly'"),
     ],
 )  # fmt: skip
@@ -137,6 +142,15 @@ def test_bad_input_is_one_clear_line_and_exit_status_2(arguments, message):
     assert done.stderr.startswith("pinjra: ")
     assert done.stderr.count("\n") == 1
     assert done.stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "same"), [(["help"], ["--help"]), (["help", "exec"], ["exec", "--help"]), ([], ["-h"])]
+)
+def test_help_is_found_in_each_way_that_people_ask_for_it(words, same):
+    asked, said = pinjra(*words), pinjra(*same)
+    assert (asked.returncode, asked.stdout) == (0, said.stdout)
+    assert said.stdout.startswith("Usage: pinjra ")
 
 
 def test_without_any_model_it_says_how_to_get_one(tmp_path):
@@ -151,6 +165,7 @@ def test_a_saved_file_that_is_no_run_is_bad_input(tmp_path):
     done = pinjra("replay", str(file))
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
+    assert done.stderr.startswith("pinjra: no.json holds no run of `pinjra run --save`: ")
 
 
 RUN = ("run", "Count.", "--model", "openai:m", "--executor", "local")
@@ -242,6 +257,8 @@ def test_a_provider_that_fails_has_status_4_and_no_traceback(tmp_path):
     assert "Traceback" not in done.stderr
     assert "zebra-1234" not in done.stderr
     assert "Connection" in done.stderr
+    shown = pinjra("run", "x", "--model", "openai:m", "--executor", "local", env=environment)
+    assert shown.stdout.count("AgentGenerationError") == 1
 
 
 def test_ctrl_c_ends_a_program_with_status_130():

@@ -58,6 +58,8 @@ def doctor(
     from pinjra.core.json_data import json_text
     from pinjra.executors.doctor import diagnose_all
 
+    if live is None and (only or settings):
+        raise click.UsageError("--only and --set go with --live")
     if live is not None:
         from pinjra.cli.live import options_of, run_live
 

@@ -16,9 +16,12 @@ if TYPE_CHECKING:
 __all__ = ["models"]
 
 
-@click.group()
-def models() -> None:
-    """List and fetch embedded models."""
+@click.group(invoke_without_command=True)
+@click.pass_context
+def models(context: click.Context) -> None:
+    """List and fetch embedded models; lists them unless told otherwise."""
+    if context.invoked_subcommand is None:
+        context.invoke(list_models)
 
 
 @models.command(name="list")

@@ -16,7 +16,6 @@ from pinjra.cli.access_options import access_options
 from pinjra.cli.execute import save as save_result
 from pinjra.cli.options import chosen_model, ctrl_c, executor_kwargs, executor_options, file_options, names
 from pinjra.core.json_data import json_text
-from pinjra.core.nearest import nearest
 
 if TYPE_CHECKING:
     from pinjra.agents import CodeAgent, Price
@@ -142,9 +141,10 @@ def _agent(
 ) -> CodeAgent:
     from pinjra.agents import Budget, CodeAgent
     from pinjra.models.registry import load_model
+    from pinjra.tools.shipped import shipped_tools
 
     return CodeAgent(
-        tools=_tools(names(tools)),
+        tools=shipped_tools(names(tools)),
         model=load_model(chosen_model(model)),
         additional_authorized_imports=names(imports),
         executor_type=executor,
@@ -167,15 +167,6 @@ def _price(text: str | None) -> Price | None:
     except ValueError:
         raise click.UsageError(f"--price wants two numbers, as in 2.5,10, not {text!r}") from None
     return Price(input_per_million=read, output_per_million=written)
-
-
-def _tools(wanted: list[str]) -> list[Any]:
-    from pinjra.tools.shipped import SHIPPED, shipped_tools
-
-    unknown = [name for name in wanted if name not in SHIPPED]
-    if unknown:
-        raise click.UsageError(f"there is no tool {unknown[0]!r}; {nearest(unknown[0], SHIPPED)}")
-    return shipped_tools(wanted)
 
 
 def _type(text: str | None) -> object:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import click
 
 from pinjra.cli.options import names
@@ -72,4 +74,4 @@ def serve(
         "traces": trace or None,
         "warm_imports": tuple(names(warm)) or None,
     }
-    run(load_settings(config, options))
+    run(load_settings(config, options), lambda address: print(f"Pinjra is at {address}", file=sys.stderr))

@@ -36,7 +36,8 @@ def ui(
     from pinjra.executors.registry import default_executor
 
     try:
-        from pinjra.server.http.for_one import serve_one, settings_for_one
+        from pinjra.server.http.app import serve
+        from pinjra.server.http.for_one import settings_for_one
     except ImportError as error:
         raise MissingDependency(error.name or "the service", "pip install 'pinjra[serve]'") from error
     chosen = executor or default_executor()
@@ -52,8 +53,9 @@ def ui(
     settings = settings_for_one(config, agent, options)
 
     def tell(address: str) -> None:
-        print(f"Pinjra is at {address}", flush=True)
+        page = f"{address}/#token={settings.tenants['you'].token}"
+        print(f"Pinjra is at {page}", flush=True)
         if not no_browser:
-            webbrowser.open(address)
+            webbrowser.open(page)
 
-    serve_one(settings, tell)
+    serve(settings, tell)

@@ -11,7 +11,7 @@ from pinjra.core.nearest import nearest
 from pinjra.models.base import Model
 from pinjra.models.catalog import CATALOG
 
-__all__ = ["KINDS", "from_dict", "load_model"]
+__all__ = ["KINDS", "from_dict", "load_model", "named"]
 
 KINDS: dict[str, str] = {
     "hf": "pinjra.models.huggingface:InferenceClientModel",
@@ -36,6 +36,22 @@ def load_model(name: str, **options: Any) -> Model:
         MissingDependency: The kind's package is not installed (the operator's fault).
         WeightsUnavailable: An embedded model whose weights are not here.
     """
+    kind, model_id = named(name)
+    module, _, attribute = KINDS[kind].partition(":")
+    build = getattr(import_module(module), attribute)
+    try:
+        model: Model = build(model_id, **options) if model_id else build(**options)
+    except TypeError as error:
+        raise ConfigurationError(f"model {name!r}: {error}") from error
+    return model
+
+
+def named(name: str) -> tuple[str, str]:
+    """Return the kind and the id that a model's name means; see `load_model`.
+
+    Raises:
+        ConfigurationError: No such kind or name (the caller's fault).
+    """
     kind, _, model_id = name.partition(":")
     if kind not in KINDS and (name in CATALOG or name.endswith(".gguf")):
         kind, model_id = "llama-cpp", name
@@ -44,13 +60,7 @@ def load_model(name: str, **options: Any) -> Model:
         raise ConfigurationError(
             f"there is no model {name!r}; {f'{guess}; ' if 'perhaps' in guess else ''}{_choices()}"
         )
-    module, _, attribute = KINDS[kind].partition(":")
-    build = getattr(import_module(module), attribute)
-    try:
-        model: Model = build(model_id, **options) if model_id else build(**options)
-    except TypeError as error:
-        raise ConfigurationError(f"model {name!r}: {error}") from error
-    return model
+    return kind, model_id
 
 
 def from_dict(form: Mapping[str, object], **secrets: Any) -> Model:

@@ -44,6 +44,7 @@ class LiveView:
         self._tail = ""
         self._tokens = 0
         self._money = 0.0
+        self._told = ""  # what went wrong in the last step
         self._begun: dict[tuple[str, str], str] = {}
         self._spinner = Spinner("dots", style="cyan")
         self._live = Live(console=console, transient=True, refresh_per_second=8, get_renderable=self._now)
@@ -139,6 +140,7 @@ class LiveView:
         for stream in ("stdout", "stderr"):
             if begun := self._begun.pop((event.run_id, stream), ""):
                 self._printed(event, begun)
+        self._told = event.error
         if event.error:
             self._say(event, f"✗ {event.error}", "red")
         self._tokens += event.input_tokens + event.output_tokens
@@ -150,4 +152,4 @@ class LiveView:
         self._print(event, Panel(answer, title="answer", title_align="left", border_style="green"))
 
     def _run_finished(self, event: e.RunFinished) -> None:
-        self._say(event, words.run_end(event), "dim" if event.state == "success" else "red")
+        self._say(event, words.run_end(event, self._told), "dim" if event.state == "success" else "red")

@@ -18,6 +18,7 @@ class PlainView:
 
     def __init__(self, out: TextIO) -> None:
         self._out = out
+        self._told = ""  # what went wrong in the last step
         self._begun: dict[tuple[str, str], str] = {}  # run and stream → the line that is not complete yet
         self._show: dict[type[e.Event], Callable[..., None]] = {
             e.RunStarted: self._run_started,
@@ -28,7 +29,7 @@ class PlainView:
             e.ToolReturned: lambda event: self._lines(event, f"← {words.returned(event)}"),
             e.StepFinished: self._step_finished,
             e.FinalAnswer: lambda event: self._lines(event, f"answer: {words.answer(event.value)}"),
-            e.RunFinished: lambda event: self._lines(event, f"[{words.run_end(event)}]"),
+            e.RunFinished: lambda event: self._lines(event, f"[{words.run_end(event, self._told)}]"),
         }
 
     def __enter__(self) -> PlainView:
@@ -65,6 +66,7 @@ class PlainView:
         for stream in ("stdout", "stderr"):
             if begun := self._begun.pop((event.run_id, stream), ""):
                 self._lines(event, settled(begun), mark="| ")
+        self._told = event.error
         if event.error:
             self._lines(event, f"✗ {event.error}")
         self._lines(event, f"[{words.step_end(event)}]")

@@ -44,12 +44,12 @@ def step_end(event: StepFinished) -> str:
     return f"step {event.step}: {_figures(event)}"
 
 
-def run_end(event: RunFinished) -> str:
-    """Return a run's figures and how it ended, where that was not well."""
+def run_end(event: RunFinished, told: str = "") -> str:
+    """Return a run's figures and how it ended, where that was not well; why, unless it was `told` just before."""
     figures = f"{clean(event.agent)}: {_figures(event)}"
     if event.state == "success":
         return figures
-    why = f": {clean(event.error)}" if event.error else ""
+    why = f": {clean(event.error)}" if event.error not in ("", told) else ""
     return f"{figures}, ended with {event.state}{why}"
 
 

@@ -123,11 +123,11 @@ def create_app(settings: ServeSettings) -> Starlette:
     return app
 
 
-def serve(settings: ServeSettings, tell: Callable[[int], None] = lambda port: None) -> None:
+def serve(settings: ServeSettings, tell: Callable[[str], None]) -> None:
     """Serve until SIGTERM or Ctrl-C; runs in progress may end within `drain_seconds`.
 
     Args:
-        tell: Called with the port, which is a free one where the settings say 0, when clients can come.
+        tell: Called with the service's address when it answers there.
     """
     if settings.traces:
         from pinjra import traces
@@ -155,13 +155,14 @@ def serve(settings: ServeSettings, tell: Callable[[int], None] = lambda port: No
 
 
 class _Server(uvicorn.Server):
-    """A server that says when it has begun."""
+    """A server that says where it is."""
 
-    def __init__(self, config: uvicorn.Config, tell: Callable[[int], None]) -> None:
+    def __init__(self, config: uvicorn.Config, tell: Callable[[str], None]) -> None:
         super().__init__(config)
         self._tell = tell
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
-            self._tell(self.servers[0].sockets[0].getsockname()[1])
+            host, port = self.servers[0].sockets[0].getsockname()[:2]
+            self._tell(f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}")

@@ -1,15 +1,14 @@
-"""The service for one user of this machine: on loopback, with a token made for it, and its page in the browser."""
+"""Settings of the service for one user of this machine: on loopback, with a token made for it."""
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from pinjra.server.http.app import serve
 from pinjra.server.http.settings import ServeSettings, load_settings
 
-__all__ = ["serve_one", "settings_for_one"]
+__all__ = ["settings_for_one"]
 
 
 def settings_for_one(
@@ -43,9 +42,3 @@ def settings_for_one(
     given = load_settings(paths, {})
     agents = {name: each.model_dump() for name, each in given.agents.items()}
     return load_settings(paths, {**own, "agents": {**agents, **({"agent": dict(agent)} if agent else {})}})
-
-
-def serve_one(settings: ServeSettings, tell: Callable[[str], None]) -> None:
-    """Serve until Ctrl-C. `tell` is called with the page's address when it can be opened."""
-    token = settings.tenants["you"].token
-    serve(settings, lambda port: tell(f"http://{settings.host}:{port}/#token={token}"))

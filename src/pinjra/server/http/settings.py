@@ -12,6 +12,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from pinjra.core.errors import ConfigurationError
 from pinjra.core.limits import Limits
+from pinjra.executors.registry import executor_class, executor_names
+from pinjra.models.registry import named
+from pinjra.tools.shipped import SHIPPED, shipped_tools
 
 __all__ = ["AgentSettings", "ServeSettings", "TenantSettings", "load_settings"]
 
@@ -204,4 +207,21 @@ def load_settings(paths: Sequence[str], options: Mapping[str, Any]) -> ServeSett
         raise ConfigurationError(
             f"{settings.host} can be reached by other machines: give at least one tenant with a token ([tenants.NAME] token = …)"
         )
+    _check_names(settings)
     return settings
+
+
+def _check_names(settings: ServeSettings) -> None:
+    """Refuse names of nothing at the start, and not when the first request comes to them.
+
+    Raises:
+        ConfigurationError: There is no executor, model or tool of that name (the operator's fault).
+    """
+    agents = settings.agents.values()
+    executors = {settings.executor, *settings.executors, *(agent.executor or "jail" for agent in agents)}
+    for executor in executors - set(executor_names()):
+        executor_class(executor)  # says what there is
+    for model in (*settings.models.values(), *(agent.model for agent in agents)):
+        if model and not model.startswith("python:"):
+            named(model)
+    shipped_tools({tool for agent in agents for tool in agent.tools} - set(SHIPPED))
