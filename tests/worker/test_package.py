@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pinjra.executors.bootstrap.worker_zip import bootstrap_command, worker_zip
+from pinjra.executors.bootstrap.worker_zip import worker_zip
 from pinjra.wire.messages import Lost
 
 PYTHONS = sorted(Path.home().glob(".pyenv/versions/3.1[0-9]*/bin/python3")) or [Path(sys.executable)]
@@ -44,7 +44,7 @@ def test_the_zip_holds_the_layers_of_the_box_and_nothing_else():
 
 @pytest.mark.parametrize("python", PYTHONS, ids=[path.parts[-3] for path in PYTHONS])
 def test_the_worker_runs_with_nothing_installed(open_host, packed, python):
-    host = open_host(bootstrap_command(packed, str(python)), guard=True, limits={"cpu_seconds": 5.0})
+    host = open_host([str(python), "-I", "-u", packed], guard=True, limits={"cpu_seconds": 5.0})
     host.grant(add=lambda a, b: a + b)
     host.grant(is_async=True, twice=lambda a: 2 * a)
     assert host.run("print('hello')\nx = add(40, 2)\nx") == 42
@@ -55,7 +55,7 @@ def test_the_worker_runs_with_nothing_installed(open_host, packed, python):
 
 @pytest.mark.parametrize("python", PYTHONS, ids=[path.parts[-3] for path in PYTHONS])
 def test_rollback_and_capture_work_on_every_python(open_host, packed, python):
-    host = open_host(bootstrap_command(packed, str(python)))
+    host = open_host([str(python), "-I", "-u", packed])
     host.run("x = 1")
     lost = host.run("import os\nx = 2\nos.write(2, b'last words')\nos._exit(3)")
     assert isinstance(lost, Lost)

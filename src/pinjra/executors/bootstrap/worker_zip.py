@@ -9,7 +9,7 @@ from functools import cache
 from importlib import resources
 from importlib.resources.abc import Traversable
 
-__all__ = ["bootstrap_command", "worker_zip"]
+__all__ = ["worker_zip"]
 
 _LAYERS = ("core", "guard", "wire", "jail", "worker")
 # The same files give the same bytes, so that a box can keep the zip by its digest.
@@ -50,11 +50,3 @@ def _files(folder: Traversable, name: str) -> Iterator[tuple[str, bytes]]:
                 yield from _files(entry, path)
         elif not entry.name.endswith((".pyc", ".pyi")):
             yield path, entry.read_bytes()
-
-
-def bootstrap_command(zip_path: str, python: str = "python3") -> list[str]:
-    """Return the command that runs the zip at `zip_path` in the box; it speaks on its stdin and stdout at once.
-
-    `-I`: nothing of the box's environment or current folder gets into the worker; installed packages stay importable.
-    """
-    return [python, "-I", "-u", zip_path]

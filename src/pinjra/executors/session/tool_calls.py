@@ -17,6 +17,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from types import MethodType
 from typing import cast
 
@@ -127,10 +128,6 @@ class _Open:
         """Whether it runs on the event loop itself."""
         return self.loop is not None and (self.function.is_async or self.function.on_loop is not None)
 
-    def result(self) -> object:
-        """Return what the function returns, of an async one a coroutine."""
-        return self.function.function(*self.args, **self.kwargs)
-
     async def awaited(self) -> object:
         """Return what the function gives in the end, on the event loop that this is awaited on; `cancel` ends it."""
         loop, task = asyncio.get_running_loop(), asyncio.current_task()
@@ -219,7 +216,7 @@ class ToolCalls:
             self._start(each)
             return
         try:
-            answer = self._outcome(each, each.result)
+            answer = self._outcome(each, partial(function.function, *args, **kwargs))
         finally:
             each.clock.leave()
         self._answer(answer)
@@ -311,12 +308,12 @@ class ToolCalls:
             self._launch(each)
 
     def _carried_out(self, each: _Open) -> Answer:
-        action = (lambda: asyncio.run(each.awaited())) if each.function.is_async else each.result
+        action: Callable[[], object] = partial(each.function.function, *each.args, **each.kwargs)
+        if each.function.is_async:
+            action = lambda: asyncio.run(each.awaited())  # noqa: E731
         try:
             return each.context.run(self._outcome, each, action)
-        except (
-            BaseException
-        ) as error:  # a tool's SystemExit ends neither this thread nor the wait for its turn
+        except BaseException as error:  # a tool's SystemExit ends neither this thread nor other calls
             return _raised(each, error)
 
     def _next(self, done: _Open) -> _Open | None:
