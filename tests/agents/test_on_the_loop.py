@@ -208,13 +208,13 @@ def test_an_interrupt_and_a_budget_of_seconds_end_a_request_that_waits() -> None
     async def main() -> list[str]:
         model = Awaited("never")
         model.gate.clear()
+        agent = agent_of(model)
+        long = asyncio.ensure_future(agent.arun("x"))
+        while model.now < 1:
+            await asyncio.sleep(0.01)
         short = asyncio.ensure_future(
             agent_of(model, budget=Budget(seconds=0.2)).arun("x", return_full_result=True)
         )
-        agent = agent_of(model)
-        long = asyncio.ensure_future(agent.arun("x"))
-        while model.now < 2:
-            await asyncio.sleep(0.01)
         await asyncio.to_thread(agent.interrupt)
         with pytest.raises(AgentInterrupted):
             await long
