@@ -10,6 +10,7 @@ import pytest
 from pinjra.core.errors import ConfigurationError
 from pinjra.core.limits import Limits
 from pinjra.fleet import Fleet
+from pinjra.jail.walls import landlock
 
 SMALL = Limits(
     wall_seconds=20.0, cpu_seconds=1.0, memory_bytes=64 << 20, output_bytes=10_000, disk_bytes=1 << 20
@@ -220,3 +221,24 @@ def test_wrong_arguments_are_named():
         Fleet(isolation="none")
     with pytest.raises(ConfigurationError, match="engine"):
         Fleet("slurm")
+
+
+def test_a_snippet_sends_signals_to_its_own_processes_only(fleet):
+    if landlock.abi() < 6:
+        pytest.skip("this kernel's Landlock has no scopes")
+    code = """
+import os, signal
+child = os.fork()
+if child == 0:
+    signal.pause()
+os.kill(child, signal.SIGTERM)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+refused = []
+for pid in (1, os.getppid()):
+    try:
+        os.kill(pid, 0)
+    except OSError as error:
+        refused.append(type(error).__name__)
+print(*refused)
+"""
+    assert fleet.submit(code).result().stdout == "-15\nPermissionError PermissionError\n"

@@ -43,6 +43,7 @@ from typing import Any, NoReturn, cast
 
 from pinjra.core.values import Opaque
 from pinjra.jail.spawn import forks
+from pinjra.jail.walls import landlock
 from pinjra.wire.values.codec import ValueLimits, decode, encode
 from pinjra.worker.interpreter.environment import reseed
 
@@ -553,6 +554,10 @@ class _Guest:
             os.chdir(self.folder)
             request = self._next()
             _limit(request)
+            with contextlib.suppress(
+                OSError
+            ):  # an older kernel: then it can stop its box, which costs it a try
+                landlock.keep_signals_inside()  # SECURITY: else it could stop or kill who measures it
             if request["argv"]:
                 status = _start(request["argv"])
             else:
