@@ -17,6 +17,7 @@ from pinjra.core.execution import Cause, Execution
 from pinjra.core.limits import Limits
 from pinjra.fleet.boxes import Box, BoxLost
 from pinjra.fleet.cases import Case, CaseResult
+from pinjra.fleet.concurrency import Concurrency
 from pinjra.fleet.foresight import Foresight
 from pinjra.fleet.requests import Request, SnippetResult, infrastructure, result_of
 from pinjra.fleet.scoring import ask, is_unforeseen, judge, judge_test, request_of
@@ -28,13 +29,11 @@ __all__ = ["Engine", "LocalEngine", "Task"]
 
 _log = logging.getLogger("pinjra.fleet")
 
-_BATCH = 16  # programs that go to a box together: one message there and back
 _LONE_LOSSES = 3  # a program whose box ends each time that it runs there alone has ended it
 _STUCK = 2  # losses that one counts for: it takes long, and hardly happens to others
 _FAILED_OPENINGS = 5  # in a row, until tasks are given back as failed by the infrastructure
 _OPENING_PAUSE_SECONDS = 0.2
 _USES = 2000  # snippets, after which a box is replaced: what they leave in its interpreter stays small
-_SMOOTHING = 0.1  # of the average of how much processor time a second of a task takes
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -93,15 +92,14 @@ class LocalEngine:
         self.open = make
         self.tell = tell
         self._preload = preload
-        self._processors = os.cpu_count() or 1
-        self._least = least or self._processors
-        self._most = max(most or self._least * 4, self._least)
+        processors = os.cpu_count() or 1
+        least = least or processors
+        self._concurrency = Concurrency(least, most or least * 4, processors)
         self._uses = uses
         self._tasks: deque[Task] = deque()
         self._change = threading.Condition()
         self._threads: set[threading.Thread] = set()
         self._idle = 0
-        self._share = 1.0
         self._failed_openings = 0
         self._is_closed = False
         self.foresight = Foresight()
@@ -109,7 +107,7 @@ class LocalEngine:
     @property
     def room(self) -> int:
         """Return how many tasks are worth having here at one time: enough to keep the boxes busy."""
-        return self._most * _BATCH
+        return self._concurrency.room
 
     def submit(self, task: Task) -> None:
         """Take a task; its future gets a `SnippetResult` or a `CaseResult`."""
@@ -119,14 +117,12 @@ class LocalEngine:
             self._tasks.append(task)
             if self._idle:
                 self._change.notify()
-            elif len(self._threads) < self._wanted():
-                self._start()
+            else:
+                self._start_if_worth_it()
 
-    def _wanted(self) -> int:
-        """Return how many boxes can be busy: more than processors where tasks mostly wait."""
-        return min(max(self._least, int(self._processors / max(self._share, 0.05))), self._most)
-
-    def _start(self) -> None:
+    def _start_if_worth_it(self) -> None:
+        if len(self._threads) >= self._concurrency.limit:
+            return
         thread = threading.Thread(target=self._work, name="pinjra-fleet", daemon=True)
         self._threads.add(thread)
         thread.start()
@@ -165,10 +161,14 @@ class LocalEngine:
                 self._idle -= 1
             fair = max(1, len(self._tasks) // max(len(self._threads), 1))
             batch = [self._tasks.popleft()]
-            while len(batch) < min(fair, _BATCH) and self._tasks and self._fit(batch[0], self._tasks[0]):
+            while (
+                len(batch) < min(fair, self._concurrency.batch)
+                and self._tasks
+                and self._fit(batch[0], self._tasks[0])
+            ):
                 batch.append(self._tasks.popleft())
-            if self._tasks and not self._idle and len(self._threads) < self._wanted():
-                self._start()
+            if self._tasks and not self._idle:
+                self._start_if_worth_it()
             return batch
 
     def _fit(self, *tasks: Task) -> bool:
@@ -176,6 +176,7 @@ class LocalEngine:
         return all(task.attempts == 1 and self.foresight.is_enough(task.case) for task in tasks)
 
     def _done(self, lane: _Lane, batch: list[Task]) -> None:
+        begun = time.monotonic()
         try:
             results = lane.results(batch)
         except BoxLost as lost:
@@ -193,6 +194,14 @@ class LocalEngine:
         self._failed_openings = 0
         if self.tell is not None:
             self.tell(lane.executor, Counter(map(_end_of, results)))
+        wall, cpu = sum(each.wall_seconds for each in results), sum(each.cpu_seconds for each in results)
+        with self._change:
+            self._concurrency.learn(
+                len(batch),
+                wall_seconds=wall,
+                cpu_seconds=cpu,
+                delay_seconds=(time.monotonic() - begun - wall) / len(batch),
+            )
         for task, result in zip(batch, results, strict=True):
             if (
                 result.is_killed and not task.was_killed
@@ -200,9 +209,6 @@ class LocalEngine:
                 task.was_killed = True
                 self._return(task)
                 continue
-            if result.wall_seconds > 0:
-                share = min(result.cpu_seconds / result.wall_seconds, 1.0)
-                self._share += _SMOOTHING * (share - self._share)
             _give(task, result)
 
     def _again(self, batch: list[Task], end: object, why: BoxLost) -> None:
