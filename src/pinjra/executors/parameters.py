@@ -84,13 +84,13 @@ KINDS: Mapping[str, ParameterKind] = {
     ),
     "Count": ParameterKind("a whole number, 0 or more", lambda value: _is_whole(value) and value >= 0),  # type: ignore[operator]
     "Input": ParameterKind("a text that UTF-8 can write, or bytes", _is_input),
-    "Mapping": _MAPPING,
+    "Mapping[str": _MAPPING,
     "Mapping[str, Mapping[str, str]]": ParameterKind(
         'a dict of dicts, such as {"api.github.com": {"Authorization": "Bearer …"}}',
         lambda value: _is_mapping(value)
         and all(map(_is_mapping, cast("Mapping[str, object]", value).values())),
     ),
-    "dict": _MAPPING,
+    "dict[str": _MAPPING,
     "Resolve": _FUNCTION,
     "Callable": _FUNCTION,
     "ImportMode": ParameterKind(
@@ -119,7 +119,10 @@ def _either(one: ParameterKind, other: ParameterKind) -> ParameterKind:
 
 
 def _kind_of(said: str) -> ParameterKind | None:
-    kinds = [KINDS.get(part) or KINDS.get(part.partition("[")[0]) for part in _parts(said)]
+    kinds = [
+        KINDS.get(part) or KINDS.get(part.partition(",")[0]) or KINDS.get(part.partition("[")[0])
+        for part in _parts(said)
+    ]
     return None if None in kinds else functools.reduce(_either, (kind for kind in kinds if kind))
 
 
