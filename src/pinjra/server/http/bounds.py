@@ -121,12 +121,13 @@ class _Body:
     def __init__(self, bounds: Bounds, headers: Headers, receive: Receive, send: Send) -> None:
         self.taken = 0
         self.is_answered = False
+        self._head: Message | None = None
         self._bounds = bounds
         self._settings = bounds.settings
         self._receive = receive
         self._send = send
         self._deadline = time.monotonic() + self._settings.body_seconds
-        self._is_arriving = True
+        self._is_arriving = "transfer-encoding" in headers or headers.get("content-length", "0") != "0"
         self._is_asking_first = "expect" in headers
         self._reading = asyncio.Lock()  # who waits for the client to leave takes pieces of the body, too
 
@@ -147,12 +148,18 @@ class _Body:
         return await self._receive()
 
     async def give(self, message: Message) -> None:
-        """Send a piece of the answer."""
+        """Send a piece of the answer; its head waits for the piece behind it."""
         self.is_answered = True
+        if message["type"] == "http.response.start" and self._is_arriving and not self._is_asking_first:
+            self._head = message  # SDKs that see it while they send go no further, or fail
+            return
+        head, self._head = self._head, None
         is_end = message["type"] == "http.response.body" and not message.get("more_body", False)
         if is_end and not self._is_asking_first:
             with suppress(TimeoutError):
                 await self._pass_over()
+        if head is not None:
+            await self._send(head)
         await self._send(message)
 
     async def _pass_over(self) -> None:
