@@ -121,3 +121,10 @@ def test_builtins_that_a_program_patches_are_the_ones_that_it_calls(process_kept
         "with mock.patch('builtins.open', mock.mock_open(read_data='text')): got = read()\ngot"
     )
     assert session.value(source) == "text"
+
+
+@pytest.mark.parametrize("name", ["exit", "quit", "final_answer", "print", "open", "eval", "exec", "compile"])
+def test_a_call_with_wrong_arguments_tells_a_name_that_the_program_knows(name: str) -> None:
+    error = Session().run(f"{name}(1, 2, *range(9), wrong=1)").error
+    assert error is not None and error.type == "TypeError"
+    assert {"exit" if name == "quit" else name}.issubset(error.message.replace("(", " ").split())

@@ -59,7 +59,7 @@ def test_a_process_of_the_guest_cannot_be_passed_off_as_the_supervisor(box: Jail
 
 def test_a_checkpoint_that_the_guest_has_stopped_is_woken_all_the_same(box: JailExecutor) -> None:
     box.run("x = 1")
-    error = box.run(f"{_LOOP}os.kill(loop._checkpoint._copy, 19)\nos._exit(3)").error
+    error = box.run(f"{_LOOP}os.kill(loop._checkpoint.copy, 19)\nos._exit(3)").error
     assert error is not None
     assert error.rolled_back
     assert box.run("x").value == 1

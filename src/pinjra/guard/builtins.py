@@ -48,6 +48,9 @@ def _leave(code: object = None) -> NoReturn:
     raise SystemExit(code)
 
 
+_leave.__qualname__ = "exit"  # as errors of a call name it
+
+
 def _like(real: object, stand_in: Callable[..., object]) -> Callable[..., object]:
     """Return `stand_in` under the name and text of the builtin that it stands for."""
     function = cast(types.FunctionType, stand_in)

@@ -247,6 +247,9 @@ def _only(answer: object = None) -> object:
     return answer
 
 
+_only.__qualname__ = "final_answer"  # as errors of a call name it
+
+
 def _is_imported(name: str, value: object) -> bool:
     """Return whether a module has this function under this name."""
     try:
