@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import select
 import signal
@@ -17,6 +18,7 @@ from pinjra.core.errors import BackendError, ConfigurationError, ExecutorUnavail
 from pinjra.core.execution import Execution
 from pinjra.executors.base import PythonExecutor
 from pinjra.jail.confine import Spec
+from pinjra.jail.paths import readable
 from pinjra.jail.spawn.client import Config, JailProcess, zygote_for
 
 if TYPE_CHECKING:
@@ -56,11 +58,7 @@ class SandboxBox(PythonExecutor):
             ExecutorUnavailable: The jail or a package that it needs is not there (the operator's fault).
             StartupFailed: It did not come up.
         """
-        for module, package in _NEEDED.items():
-            if find_spec(module) is None:
-                raise ExecutorUnavailable(
-                    f"E2B's API needs {package!r} on this machine: pip install 'pinjra[e2b-server]'"
-                )
+        _check_here()
         programs = find_programs(("*",))
         config = Config(
             serve=_SERVE,
@@ -153,6 +151,22 @@ class SandboxBox(PythonExecutor):
     def send_variables(self, variables: Mapping[str, object]) -> None:
         """Refuse, as `run` does."""
         raise ConfigurationError("this session is an E2B sandbox: use E2B's API")
+
+
+@functools.cache
+def _check_here() -> None:
+    """Raise ExecutorUnavailable where no sandbox of this kind can start on this machine."""
+    for module, package in _NEEDED.items():
+        if find_spec(module) is None:
+            raise ExecutorUnavailable(
+                f"E2B's API needs {package!r} on this machine: pip install 'pinjra[e2b-server]'"
+            )
+    for path in readable((), network=False)[0]:
+        if path.startswith(tuple(f"{folder}/" for folder in _FOLDERS)):
+            raise ExecutorUnavailable(
+                f"sandboxes of E2B's API have {', '.join(_FOLDERS)} of their own, which would hide {path!r}: "
+                "Python and Pinjra must be installed elsewhere"
+            )
 
 
 def spec_for(tenant: Tenant) -> Spec:
