@@ -17,7 +17,13 @@ from pathlib import Path
 from typing import Any, ClassVar, Unpack
 
 from pinjra.core.access import Access
-from pinjra.core.errors import ConfigurationError, ExecutorUnavailable, MissingDependency, StartupFailed
+from pinjra.core.errors import (
+    BackendError,
+    ConfigurationError,
+    ExecutorUnavailable,
+    MissingDependency,
+    StartupFailed,
+)
 from pinjra.core.limits import Limits
 from pinjra.core.temporary_folders import discard_folder, own_folder
 from pinjra.executors.bootstrap.first_bytes import bootstrap_command, bootstrap_payload
@@ -126,7 +132,7 @@ class OciExecutor(SessionExecutor):
                 transport.write(bootstrap_payload())
                 transport.await_first_byte()
                 return transport
-            except (OSError, TimeoutError, StartupFailed) as error:
+            except (OSError, BackendError, StartupFailed) as error:
                 self.starts.append(f"{error}. {transport.describe_death()}")
                 transport.close()
         raise StartupFailed(f"{self._runtime} started {STARTS} times without a word: {self.starts[-1]}")
