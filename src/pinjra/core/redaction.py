@@ -148,7 +148,7 @@ def _masked_user(match: re.Match[str]) -> str:
 
 def _without_pieces(text: str, secrets: list[str]) -> str:
     """Return `text` without the piece of a secret that is left at its ends or at marks of what was cut out."""
-    pieces = re.split(r"(…|\.\.\.)", text)
+    pieces = re.split(r"(…|\.\.\.(?!\.))", text)  # of four dots the first belongs to the piece before
     if len(pieces) > 400:  # dots everywhere: only the ends are looked at, so that this stays cheap
         pieces = [text]
     return "".join(_trimmed(piece, secrets) for piece in pieces)
