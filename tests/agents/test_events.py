@@ -133,13 +133,14 @@ def test_cancelling_arun_interrupts_the_run(code_agent: Make) -> None:
         task = asyncio.ensure_future(agent.arun("x"))
         await asyncio.to_thread(hang_tool.started.wait, 20)  # type: ignore[attr-defined]
         task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
+        try:
+            with pytest.raises(asyncio.CancelledError):
+                await task
+        finally:  # a loop ends when its threads have
+            assert not hang_tool.released.is_set()  # type: ignore[attr-defined]
+            hang_tool.released.set()  # type: ignore[attr-defined]
 
-    try:
-        asyncio.run(main())
-    finally:
-        hang_tool.released.set()  # type: ignore[attr-defined]
+    asyncio.run(main())
 
 
 def make_hang() -> Callable[[], int]:

@@ -136,6 +136,8 @@ def test_a_guests_terminal_commands_do_not_reach_the_terminal():
     ],
 )  # fmt: skip
 def test_bad_input_is_one_clear_line_and_exit_status_2(arguments, message):
+    if arguments[0] in ("serve", "ui"):
+        pytest.importorskip("uvicorn")
     done = pinjra(*arguments, env={"OPENAI_API_KEY": "x"})
     assert done.returncode == 2
     assert message in done.stderr
