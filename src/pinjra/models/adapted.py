@@ -21,8 +21,6 @@ from pinjra.models.errors import CompletionInvalid, RequestRefused
 
 __all__ = ["AskedModel", "adapted", "message_of", "question_of"]
 
-_OURS = ("stop", "tools", "response_schema", "temperature")
-
 
 class AskedModel(Model):
     """A model that answers questions: whatever form its callers use, it sees one. Ours derive from it."""

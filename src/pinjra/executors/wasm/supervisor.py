@@ -48,7 +48,6 @@ from pinjra.wire.messages import (
 __all__ = ["WasmTransport"]
 
 ASK_SECONDS = 0.3  # for a run to stop by itself: six times as long as it needs where it looks at all
-START_SECONDS = 60.0
 LOOK_SECONDS = 0.1  # at the processor time of a run
 UNREAD_BYTES = 16 << 20  # besides one value, what an instance may leave unread before it is killed
 _LONGEST_SECONDS = 3600.0  # of one wait

@@ -52,7 +52,7 @@ class Asked(Request):
 
     def check_tenant(self) -> None:
         """Check that somebody asks whom we know; Unauthorized: nobody."""
-        self.service.tenants.of(self.headers)
+        _ = self.tenant  # kept: the endpoint asks for it next
 
     @cached_property
     def held(self) -> Held:

@@ -17,8 +17,6 @@ from pinjra.server.http.tenants import Tenant, Tenants
 __all__ = ["Bounds"]
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
-
-
 # Of a body that is refused, which is passed over: who is cut off while sending does not read the answer.
 _REST_BYTES, _REST_SECONDS = 64 << 20, 10.0
 _FOREIGN = "requests from pages of other sites are refused"

@@ -45,7 +45,6 @@ _PRELOAD = (
 )
 _FOLDERS = ("/home/user", "/root", "/tmp")  # noqa: S108 (of the box); the last is for shared memory, too
 _PROCESSES = 128
-_END_MILLISECONDS = 2000
 
 
 class SandboxBox(PythonExecutor):
@@ -58,7 +57,7 @@ class SandboxBox(PythonExecutor):
             ExecutorUnavailable: The jail or a package that it needs is not there (the operator's fault).
             StartupFailed: It did not come up.
         """
-        _check_here()
+        self._check_here()
         programs = find_programs(("*",))
         config = Config(
             serve=_SERVE,
@@ -75,6 +74,21 @@ class SandboxBox(PythonExecutor):
         self._process: JailProcess | None = zygote_for(config).take(spec)
         self._pid = _pid_of(self._process.pidfd)
         self._process.stream.setblocking(False)
+
+    @classmethod
+    @functools.cache
+    def _check_here(cls) -> None:
+        for module, package in _NEEDED.items():
+            if find_spec(module) is None:
+                raise ExecutorUnavailable(
+                    f"E2B's API needs {package!r} on this machine: pip install 'pinjra[e2b-server]'"
+                )
+        for path in readable((), network=False)[0]:
+            if path.startswith(tuple(f"{folder}/" for folder in _FOLDERS)):
+                raise ExecutorUnavailable(
+                    f"sandboxes of E2B's API have {', '.join(_FOLDERS)} of their own, which would hide {path!r}: "
+                    "Python and Pinjra must be installed elsewhere"
+                )
 
     @property
     def pidfd(self) -> int:
@@ -151,22 +165,6 @@ class SandboxBox(PythonExecutor):
     def send_variables(self, variables: Mapping[str, object]) -> None:
         """Refuse, as `run` does."""
         raise ConfigurationError("this session is an E2B sandbox: use E2B's API")
-
-
-@functools.cache
-def _check_here() -> None:
-    """Raise ExecutorUnavailable where no sandbox of this kind can start on this machine."""
-    for module, package in _NEEDED.items():
-        if find_spec(module) is None:
-            raise ExecutorUnavailable(
-                f"E2B's API needs {package!r} on this machine: pip install 'pinjra[e2b-server]'"
-            )
-    for path in readable((), network=False)[0]:
-        if path.startswith(tuple(f"{folder}/" for folder in _FOLDERS)):
-            raise ExecutorUnavailable(
-                f"sandboxes of E2B's API have {', '.join(_FOLDERS)} of their own, which would hide {path!r}: "
-                "Python and Pinjra must be installed elsewhere"
-            )
 
 
 def spec_for(tenant: Tenant) -> Spec:
