@@ -1,4 +1,4 @@
-"""What all tests share: a temporary folder of their own, and the stand-ins' folder on the path."""
+"""What all tests share: a temporary folder of their own; this folder and the stand-ins' on the path."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE / "remote"))
+sys.path[:0] = [str(HERE), str(HERE / "remote")]
 
 # What is checked is what comes out; how long it takes is bench/'s, and these machines are shared.
 settings.register_profile(

@@ -78,7 +78,7 @@ def test_output_is_seen_while_the_code_still_runs(code_agent: Make) -> None:
 
     def wait_until_seen() -> bool:
         """Waits for the reader of the stream."""
-        return seen.wait(20)
+        return seen.wait(120)
 
     agent = code_agent("print('first')\nfinal_answer(wait_until_seen())", tools=[wait_until_seen])
     for event in agent.events("x"):
@@ -95,7 +95,7 @@ def test_leaving_a_stream_interrupts_the_run(code_agent: Make) -> None:
     for event in agent.run("x", stream=True):
         if isinstance(event, CodeReady):
             break
-    assert ended.wait(20)
+    assert ended.wait(120)
 
 
 def test_a_streams_error_comes_after_its_last_event(code_agent: Make) -> None:
@@ -205,7 +205,7 @@ def test_interrupt_reaches_a_managed_agent(code_agent: Make) -> None:
 
 def _interrupted(agent: CodeAgent | ToolCallingAgent, started: threading.Event) -> None:
     """Interrupt a run once it has `started`; it must end by that, with its state kept."""
-    waiting = threading.Thread(target=lambda: started.wait(20) and agent.interrupt(), daemon=True)
+    waiting = threading.Thread(target=lambda: started.wait(120) and agent.interrupt(), daemon=True)
     waiting.start()
     with pytest.raises(AgentInterrupted) as caught:
         agent.run("x")
@@ -225,7 +225,7 @@ def test_after_an_interrupt_the_conversation_goes_on(code_agent: Make) -> None:
 def test_an_interrupted_run_is_a_result_where_full_results_are_asked_for(code_agent: Make) -> None:
     hang = make_hang()
     agent = code_agent("hang()", tools=[hang])
-    threading.Thread(target=lambda: hang.started.wait(20) and agent.interrupt(), daemon=True).start()  # type: ignore[attr-defined]
+    threading.Thread(target=lambda: hang.started.wait(120) and agent.interrupt(), daemon=True).start()  # type: ignore[attr-defined]
     result = agent.run("x", return_full_result=True)
     hang.released.set()  # type: ignore[attr-defined]
     assert result.state == "interrupted"  # type: ignore[attr-defined]

@@ -68,7 +68,7 @@ def test_calls_of_one_turn_run_at_the_same_time(json_agent: Make) -> None:
         Args:
             number: Any.
         """
-        together.wait(20)
+        together.wait(120)
         return number
 
     concurrent = Tool.from_function(meet, concurrent=True)

@@ -277,7 +277,7 @@ def test_ctrl_c_ends_a_program_with_status_130():
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout.readline() == "on\n"
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=30)
+        _, errors = process.communicate(timeout=120)
     assert process.returncode == 130
     assert "Traceback" not in errors
 
@@ -293,7 +293,7 @@ def test_ctrl_c_ends_a_run_with_status_130(provider):
         while process.stdout.readline() != "| on\n":
             assert process.poll() is None
         process.send_signal(signal.SIGINT)
-        shown, errors = process.communicate(timeout=30)
+        shown, errors = process.communicate(timeout=120)
     assert process.returncode == 130, errors
     assert "interrupted" in shown
     assert "Traceback" not in errors

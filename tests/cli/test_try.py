@@ -17,7 +17,7 @@ TRY = Path(__file__).parents[2] / "scripts" / "try"
     "arguments", [(), ("--help",), ("one", "two"), ("--small",), ("question", "--imports")]
 )
 def test_wrong_arguments_show_the_usage_and_have_status_2(arguments, tmp_path):
-    done = subprocess.run([TRY, *arguments], capture_output=True, text=True, timeout=30, cwd=tmp_path)
+    done = subprocess.run([TRY, *arguments], capture_output=True, text=True, timeout=120, cwd=tmp_path)
     assert done.returncode == 2
     assert done.stdout == ""
     assert 'scripts/try "QUESTION" --small' in done.stderr

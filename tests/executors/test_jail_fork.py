@@ -156,7 +156,7 @@ def test_branches_run_and_are_interrupted_at_the_same_time(box: JailExecutor) ->
         seen = []
         thread = threading.Thread(target=lambda: seen.append(branch.run("at_work()\ntime.sleep(600)")))
         thread.start()
-        at_work.wait(20)
+        at_work.wait(120)
         assert box.run("sum(range(10))").value == 45
         branch.interrupt()
         thread.join(20)
@@ -169,7 +169,7 @@ def test_a_process_of_a_running_branch_outlives_the_runs_of_the_others(box: Jail
     with box.fork() as branch:
         made = threading.Event()
         seen: list[object] = []
-        branch.send_tools({"made": lambda: (made.set(), done.wait(20))[1]})
+        branch.send_tools({"made": lambda: (made.set(), done.wait(120))[1]})
         done = threading.Event()
         code = (
             "r, w = os.pipe()\npid = os.fork()\nif pid == 0:\n    os.read(r, 1)\n    os._exit(7)\n"
@@ -177,7 +177,7 @@ def test_a_process_of_a_running_branch_outlives_the_runs_of_the_others(box: Jail
         )
         thread = threading.Thread(target=lambda: seen.append(branch.run(code).value))
         thread.start()
-        made.wait(20)
+        made.wait(120)
         box.run("1")
         assert box.run("os._exit(1)").error.rolled_back
         done.set()

@@ -45,7 +45,7 @@ class Opener:
 
     def wait(self, count: int = 1) -> None:
         for _ in range(count):
-            assert self.has_opened.acquire(timeout=30)
+            assert self.has_opened.acquire(timeout=120)
 
 
 @pytest.fixture
@@ -93,7 +93,7 @@ def test_an_opening_that_fails_is_not_tried_again_before_the_next_wish(pool: Rea
 
     opener = Opener()
     pool.want("a", 1, fail)
-    assert tries.acquire(timeout=30)
+    assert tries.acquire(timeout=120)
     pool.want("b", 1, opener)
     opener.wait()
     assert not tries.acquire(blocking=False)
@@ -109,7 +109,7 @@ def test_sessions_of_the_configuration_asked_for_longest_ago_are_ended(pool: Rea
     for name in "abcd":
         pool.want(name, 1, others)
     others.wait(4)
-    assert first.opened[0].ended.wait(30)
+    assert first.opened[0].ended.wait(120)
     assert pool.take("first") is None
 
 

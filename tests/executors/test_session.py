@@ -11,7 +11,6 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -28,6 +27,7 @@ from pinjra.core.limits import Limits
 from pinjra.core.values import Opaque
 from pinjra.executors.pipes import SubprocessExecutor
 from pinjra.executors.session.executor import Patience
+from processes import descendants, watches
 
 
 class PipeExecutor(SubprocessExecutor):
@@ -239,10 +239,8 @@ def test_an_interrupt_without_a_run_does_nothing(box: PipeExecutor) -> None:
 
 def test_a_killed_worker_takes_everything_below_it_along(box: PipeExecutor) -> None:
     supervisor = box._connection.messages.transport._process.pid  # type: ignore[attr-defined]
-    children = [
-        int(pid) for pid in Path(f"/proc/{supervisor}/task/{supervisor}/children").read_text().split()
-    ]
-    descriptors = [os.pidfd_open(pid) for pid in children]
+    children = descendants(supervisor)
+    descriptors = watches(children)
     box._connection.messages.transport.kill()
     assert children
     for descriptor in descriptors:

@@ -166,7 +166,7 @@ def test_stop_from_another_thread_ends_an_endless_loop_that_swallows_everything(
     session.interpreter.bind("started", started.set)
 
     def stop() -> None:
-        started.wait(20)
+        started.wait(120)
         session.interpreter.stop(Cause.INTERRUPT)
 
     thread = threading.Thread(target=stop)

@@ -18,10 +18,13 @@ import threading
 import time
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
 from pinjra.core.errors import PinjraError
 from pinjra.core.execution import Execution
 from pinjra.core.limits import Limits
 from pinjra.executors.jail import JailExecutor
+from processes import descendants
 
 LIMITS = Limits(
     wall_seconds=1.5,
@@ -119,18 +122,7 @@ class Plain:
 
 
 def below() -> set[int]:
-    """Return the processes below this one that are alive."""
-    found: set[int] = set()
-    queue = [os.getpid()]
-    while queue:
-        for task in Path(f"/proc/{queue.pop()}/task").glob("*/children"):
-            try:
-                children = set(map(int, task.read_text().split()))
-            except OSError:
-                continue
-            found |= children
-            queue += children
-    return found
+    return descendants(os.getpid())
 
 
 def free_bytes() -> int:
@@ -177,7 +169,7 @@ def attack(code: str, canaries: Canaries, without: list[str], access: dict[str, 
 
 def _left_of(box_before: set[int]) -> list[int]:
     """Return the processes of a closed session that do not end; its own first process is among `box_before`."""
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while left := sorted(below() - box_before):
         if time.monotonic() > deadline:
             return left

@@ -19,6 +19,7 @@ import pytest
 from pinjra.core.errors import ConfigurationError
 from pinjra.jail.plan import JailUnavailable
 from pinjra.jail.spawn.client import JailProcess, Zygote
+from processes import descendants, is_alive, is_stopped
 
 from .driver import HERE, SPEC, ask, open_zygote
 
@@ -48,20 +49,6 @@ def until(condition: Callable[[], object]) -> bool:
     return True
 
 
-def descendants(of: int) -> set[int]:
-    found: set[int] = set()
-    queue = [of]
-    while queue:
-        for task in Path(f"/proc/{queue.pop()}/task").glob("*/children"):
-            try:
-                children = set(map(int, task.read_text().split()))
-            except OSError:
-                continue
-            found |= children
-            queue += children
-    return found
-
-
 def _ours(zygote: Zygote, names: Iterable[str]) -> set[str]:
     """Return the names that this zygote has given: others, of other tests too, have theirs."""
     makers = {f"-{process}-" for process in (zygote._process.pid, *descendants(zygote._process.pid))}
@@ -69,18 +56,14 @@ def _ours(zygote: Zygote, names: Iterable[str]) -> set[str]:
 
 
 def groups(zygote: Zygote) -> set[str]:
-    return _ours(zygote, map(str, Path("/sys/fs/cgroup").rglob("pinjra-*")))
+    # os.walk passes over what vanishes; Path.rglob does not.
+    return _ours(
+        zygote, (os.path.join(at, name) for at, names, _ in os.walk("/sys/fs/cgroup") for name in names)
+    )
 
 
 def folders(zygote: Zygote) -> set[str]:
     return _ours(zygote, os.listdir(tempfile.gettempdir()))
-
-
-def is_alive(process: int) -> bool:
-    try:
-        return "State:\tZ" not in Path(f"/proc/{process}/status").read_text()
-    except OSError:
-        return False
 
 
 @pytest.mark.usefixtures("no_ready_sessions")
@@ -274,7 +257,8 @@ def test_everything_below_a_host_dies_with_it(end: str, without: list[str]) -> N
 
 def test_the_zygote_holds_nothing_of_the_hosts_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     code = (
-        "import os, sys\nos.environ['SECRET'] = 's3cret'\nfrom tests.jail.driver import *\nfrom tests.jail.test_zygote import *\n"
+        "import os, sys\nos.environ['SECRET'] = 's3cret'\nfrom tests.jail.driver import *\n"
+        "from tests.processes import descendants\n"
         "open_zygote()\n"
         "found = [open(f'/proc/{p}/environ').read() for p in descendants(os.getpid())]\n"
         "sys.exit(3 if any('s3cret' in text for text in found) or not found else 0)"
@@ -330,15 +314,8 @@ def test_a_session_that_is_stopped_between_runs_dies_with_its_host(make: str) ->
     ) as host:
         assert host.stdin and host.stdout
         host.stdout.readline()
-        assert until(lambda: len([p for p in descendants(host.pid) if _is_stopped(p)]) >= 2)
+        assert until(lambda: len([p for p in descendants(host.pid) if is_stopped(p)]) >= 2)
         below = descendants(host.pid)
         host.kill()
         host.wait(60)
     assert until(lambda: not any(map(is_alive, below)))
-
-
-def _is_stopped(process: int) -> bool:
-    try:
-        return "State:\tT" in Path(f"/proc/{process}/status").read_text()
-    except OSError:
-        return False

@@ -23,6 +23,7 @@ from pinjra.core.limits import Limits
 from pinjra.executors.registry import create_executor
 from pinjra.server.mcp import serve
 from pinjra.tools.collection import ToolCollection
+from processes import descendants, watches
 
 PATIENCE_SECONDS = 240  # a server is a new Python that imports an SDK: slow where other tests hold all cores
 TOKEN = "a-token-of-enough-characters"
@@ -112,6 +113,20 @@ def place(request: pytest.FixtureRequest, served: Callable[[str], str]) -> tuple
 def session_of(result: Any) -> str:
     last = text_of(result).splitlines()[-1]
     return last.removeprefix("[session ").removesuffix("]").removesuffix(", new")
+
+
+async def endless_run(client: mcp.Client, session: str, **arguments: object) -> asyncio.Future[Any]:
+    """Return a call whose run has begun and does not end by itself. Over HTTP, calls arrive in any order."""
+    begun = asyncio.Event()
+
+    async def on_progress(*_progress: object) -> None:
+        begun.set()
+
+    code = "print('begun', flush=True)\nwhile True: pass"
+    asked = {"code": code, "session": session, **arguments}
+    call = asyncio.ensure_future(client.call_tool("run_python", asked, progress_callback=on_progress))
+    await begun.wait()
+    return call
 
 
 def test_values_that_json_has_no_words_for_come_back(url: str) -> None:
@@ -268,12 +283,7 @@ def test_a_client_cannot_ask_for_more_time_than_the_server_gives(executor: str) 
 def test_a_cancelled_call_stops_the_run(place: tuple[Any, str]) -> None:
     async def conversation(client: mcp.Client) -> None:
         session = session_of(await client.call_tool("run_python", {"code": "x = 5"}))
-        running = asyncio.ensure_future(
-            client.call_tool(
-                "run_python",
-                {"code": "while True: pass", "session": session},
-            )
-        )
+        running = await endless_run(client, session)
         listing = await client.call_tool("list_sessions", {})
         assert not listing.is_error
         running.cancel()
@@ -289,9 +299,7 @@ def test_a_cancelled_call_stops_the_run(place: tuple[Any, str]) -> None:
 def test_cancelling_a_call_that_waits_leaves_the_run_before_it_alone(place: tuple[Any, str]) -> None:
     async def conversation(client: mcp.Client) -> None:
         session = session_of(await client.call_tool("run_python", {"code": "x = 5"}))
-        endless = {"code": "while True: pass", "session": session, "wall_seconds": 1.5}
-        running = asyncio.ensure_future(client.call_tool("run_python", endless))
-        await client.call_tool("list_sessions", {})
+        running = await endless_run(client, session, wall_seconds=1.5)
         waiting = asyncio.ensure_future(client.call_tool("run_python", {"code": "x = 6", "session": session}))
         await client.call_tool("list_sessions", {})
         waiting.cancel()
@@ -371,11 +379,6 @@ def test_a_token_is_wanted_where_one_is_set() -> None:
             assert "run_python" in {tool.name for tool in collection.tools}
 
 
-def children_of(pid: int) -> list[int]:
-    found = subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True)
-    return [int(word) for word in found.stdout.split()]
-
-
 @pytest.mark.parametrize("how", ["the input ends", "it is told to"])
 def test_the_server_leaves_no_process_behind(executor: str, how: str) -> None:
     line = command(transport="stdio", executor=executor)
@@ -388,7 +391,7 @@ def test_the_server_leaves_no_process_behind(executor: str, how: str) -> None:
         process.stdin.write(hello)
         process.stdin.flush()
         assert '"serverInfo"' in process.stdout.readline()
-        children = [os.pidfd_open(child) for child in children_of(process.pid)]
+        children = watches(descendants(process.pid))
         if how == "the input ends":
             process.stdin.close()
             assert process.wait(60) == 0

@@ -205,7 +205,7 @@ def test_a_busy_instance_ends_with_a_host_that_was_killed():
     assert host.stdout is not None
     watch = os.pidfd_open(int(host.stdout.readline()))
     host.send_signal(signal.SIGKILL)
-    host.wait(10)
+    host.wait(120)
     host.stdout.close()
     poll = select.poll()
     poll.register(watch, select.POLLIN)

@@ -163,7 +163,7 @@ def test_an_instance_ends_with_a_host_that_was_killed():
     pid = int(host.stdout.readline())
     watch = os.pidfd_open(pid)
     host.send_signal(signal.SIGKILL)
-    host.wait(10)
+    host.wait(120)
     host.stdout.close()
     import select
 

@@ -27,6 +27,7 @@ from pinjra.wire.messages import (
     Started,
 )
 from pinjra.wire.values.codec import decode, encode
+from processes import descendants
 
 WORKER = [sys.executable, "-I", "-m", "pinjra.worker"]
 PATIENCE = 300.0  # a hang fails the test; nothing waits so long
@@ -140,18 +141,7 @@ class Host:
 
     def processes(self):
         """Return all processes below the supervisor."""
-        found, queue = [], [self.process.pid]
-        while queue:
-            pid = queue.pop()
-            try:
-                for task in os.listdir(f"/proc/{pid}/task"):
-                    with open(f"/proc/{pid}/task/{task}/children") as file:
-                        children = [int(child) for child in file.read().split()]
-                    found += children
-                    queue += children
-            except (FileNotFoundError, ProcessLookupError):  # it has ended
-                pass
-        return found
+        return sorted(descendants(self.process.pid))
 
     def close(self):
         if self.process.poll() is None and self.connection.state != "closed":

@@ -7,19 +7,7 @@ import signal
 import pytest
 
 from pinjra.wire.messages import Bound, Finished, GrantTools, Interrupt, Kill, Lost
-
-
-def alive(pid):
-    try:
-        with open(f"/proc/{pid}/stat") as file:
-            return file.read().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
-
-
-def parent_of(pid):
-    with open(f"/proc/{pid}/stat") as file:
-        return int(file.read().rpartition(")")[2].split()[1])
+from processes import is_alive, parent_of
 
 
 def wait_until_gone(pids):
@@ -165,7 +153,7 @@ def test_processes_that_a_run_leaves_are_killed_when_it_ends(host):
         " pid = os.fork()\n if pid == 0:\n  os.setsid()\n  time.sleep(600)\n pids.append(pid)\npids"
     )
     assert host.run("import os\nlen(pids)") == 3  # the run is carried out when the leftovers are gone
-    assert not any(map(alive, pids))
+    assert not any(map(is_alive, pids))
 
 
 def test_a_daemon_that_left_its_parents_is_killed_too(host):
@@ -176,7 +164,7 @@ def test_a_daemon_that_left_its_parents_is_killed_too(host):
     )
     pid = host.run(code)
     host.run("1")
-    assert not alive(pid)
+    assert not is_alive(pid)
 
 
 def test_a_fork_bomb_ends_with_its_run(open_host):
@@ -299,7 +287,7 @@ def test_close_leaves_no_process_and_no_folder(host):
     below = host.processes()
     assert below
     assert host.close() == 0
-    assert not any(map(alive, below))
+    assert not any(map(is_alive, below))
     assert not os.path.exists(folder)
 
 
@@ -310,7 +298,7 @@ def test_the_end_of_the_stream_ends_everything_also_in_the_middle_of_a_run(host)
     below = host.processes()
     host.process.stdin.close()
     assert host.process.wait(60) == 0
-    assert not any(map(alive, below))
+    assert not any(map(is_alive, below))
 
 
 def test_a_supervisor_that_is_killed_takes_the_interpreter_with_it(host):

@@ -29,7 +29,7 @@ from pinjra.wire.messages import (
 from pinjra.wire.values.codec import encode
 from pinjra.worker.supervisor.lifecycle import RULES, LifecycleEvent, State
 
-PATIENCE_SECONDS = 60.0  # a hang fails the test; nothing waits so long
+PATIENCE_SECONDS = 300.0  # a hang fails the test; nothing waits so long
 STOPS = """
 import os, signal, time
 x, is_armed, is_copy_armed = 1, False, False

@@ -59,7 +59,7 @@ class OnThread:
         self.started = threading.Event()
         self.thread = threading.Thread(target=self._run, daemon=True)
         self.thread.start()
-        self.started.wait(10)
+        self.started.wait(120)
 
     def _run(self) -> None:
         with contextlib.suppress(RuntimeError):  # the loop was stopped by `halt`

@@ -39,7 +39,7 @@ def audited(tmp_path_factory):
 
 def lines(log, /, **wanted):
     """Lines of the log with these details; the one of a request is written when its answer is already here."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while True:
         text = log.read_text() if log.exists() else ""
         found = [json.loads(line) for line in text.splitlines()]

@@ -6,10 +6,11 @@ import os
 import signal
 import threading
 import time
-from pathlib import Path
 
 import httpx
 import pytest
+
+from processes import descendants, is_alive
 
 from .conftest import ALICE, start
 
@@ -25,28 +26,6 @@ def own(tmp_path):
         yield process, client
     process.kill()
     process.wait()
-
-
-def below(pid):
-    """Processes that this one has started, and they in turn."""
-    children = {}
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            parent = int(stat.read_text().rpartition(")")[2].split()[1])
-        except OSError:
-            continue
-        children.setdefault(parent, []).append(int(stat.parent.name))
-    found = children.get(pid, [])
-    for each in found:
-        found += children.get(each, [])
-    return found
-
-
-def is_there(pid):
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
 
 
 def wait_until(condition):
@@ -76,23 +55,23 @@ def test_a_run_in_progress_ends_before_a_service_that_is_asked_to_end(own):
 
     thread = threading.Thread(target=run)
     thread.start()
-    assert begun.wait(30)
-    started = below(process.pid)
+    assert begun.wait(120)
+    started = descendants(process.pid)
     process.terminate()
     thread.join(60)
     assert '"value": "whole"' in found["text"]
     assert process.wait(60) == 0
-    assert not [pid for pid in started if is_there(pid)]
+    wait_until(lambda: not any(map(is_alive, started)))
 
 
 def test_a_worker_that_is_killed_is_said_by_the_status_and_the_others_go_on(own):
     process, client = own
     other = opened(client)
     client.post(f"{other}/runs", json={"code": "x = 1"})
-    before = set(below(process.pid))
+    before = descendants(process.pid)
     path = opened(client)
     client.post(f"{path}/runs", json={"code": "x = 2"})
-    for pid in set(below(process.pid)) - before:
+    for pid in descendants(process.pid) - before:
         try:
             os.kill(pid, signal.SIGKILL)
         except ProcessLookupError:
@@ -110,8 +89,8 @@ def test_a_service_that_is_killed_leaves_no_process(own):
     for _ in range(2):
         client.post(f"{opened(client)}/runs", json={"code": "x = 1"})
     client.post("/run_code", json={"code": "print(1)", "language": "python"})
-    started = below(process.pid)
+    started = descendants(process.pid)
     assert started
     process.kill()
     process.wait()
-    wait_until(lambda: not [pid for pid in started if is_there(pid)])
+    wait_until(lambda: not any(map(is_alive, started)))

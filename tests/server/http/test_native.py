@@ -86,7 +86,7 @@ def test_an_interrupt_stops_the_run_in_progress(alice, session, service):
 
     thread = threading.Thread(target=work)
     thread.start()
-    assert begun.wait(30)
+    assert begun.wait(120)
     assert alice.post(f"{session}/interrupt").status_code == 204
     thread.join(30)
     assert '"cause": "interrupt"' in found["text"]
