@@ -68,6 +68,7 @@ def first_picture(browser, url: str, run: str) -> float:
     """Return the seconds from opening the address to the first step on the screen."""
     context = browser.new_context()
     page = context.new_page()
+    page.wait_for_timeout(1000)  # until the browser has done what it does for a new window
     begun = time.perf_counter()
     page.goto(f"{url}/#/runs/{run}", wait_until="commit")
     page.locator(".step").first.wait_for()

@@ -206,7 +206,7 @@ def test_the_page_and_what_it_frames_have_strict_policies(service):
     page = httpx.get(f"{service.url}/")
     policy = dict(part.strip().split(" ", 1) for part in page.headers["content-security-policy"].split(";"))
     assert policy["default-src"] == "'none'" and policy["frame-ancestors"] == "'none'"
-    for kind, start in (("script", '<script type="module">'), ("style", "<style>")):
+    for kind, start in (("script", "<script>"), ("style", "<style>")):
         text = page.text.partition(start)[2].partition(f"</{kind}>")[0]
         hashed = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
         assert policy[f"{kind}-src"] == f"'sha256-{hashed}'"
@@ -230,6 +230,23 @@ def test_the_page_comes_in_one_answer_and_asks_for_nothing_but_data(browser, ser
         "/v1/agents",
         "/v1/runs",
     ]
+
+
+def test_a_run_that_the_address_names_is_asked_for_once_and_let_go_when_somebody_leaves(visit, service):
+    page = visit.page
+    run = visit.start("endless")
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url.removeprefix(service.url).partition("#")[0]))
+    page.reload()
+    page.locator(".step").first.wait_for()
+    events = f"/v1/runs/{run}/events"
+    assert asked.count(events) == 1
+    with page.expect_event(
+        "requestfailed", lambda request: request.url.endswith(events)
+    ):  # it was still open
+        page.get_by_role("link", name="Tasks").click()
+    with service.client() as client:
+        client.delete(f"/v1/runs/{run}")
 
 
 @pytest.mark.parametrize(

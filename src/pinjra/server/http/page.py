@@ -81,7 +81,10 @@ def _document() -> tuple[bytes, dict[str, str]]:
     modules: dict[str, str] = {}
     _joined(folder, "main", modules)
     # The styles first: the script, when it is there, has a `</style>` in a string.
-    parts = {"style": folder.joinpath("page.css").read_text("utf-8"), "script": "".join(modules.values())}
+    parts = {
+        "style": folder.joinpath("page.css").read_text("utf-8"),
+        "script": f'"use strict";\n{{\n{"".join(modules.values())}}}',
+    }
     text = folder.joinpath("index.html").read_text("utf-8")
     for name, part in parts.items():
         text = text.replace(f"</{name}>", f"{part}</{name}>")

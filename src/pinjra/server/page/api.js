@@ -4,7 +4,7 @@ const BUSY_MS = 8;
 const KEY = "pinjra.token";
 
 // A token comes once in the address (#token=…) and is kept for this tab only.
-export function takeToken() {
+function takeToken() {
   const found = /[#&]token=([^&]+)/.exec(location.hash);
   if (!found) return;
   sessionStorage.setItem(KEY, decodeURIComponent(found[1]));
@@ -29,10 +29,24 @@ function headers(more = {}) {
   return token ? { Authorization: `Bearer ${token}`, ...more } : more;
 }
 
+// A run that the address names is asked for before the views are evaluated: its events come meanwhile (docs/decisions/0017).
+const early = new Map();
+const leaves = new AbortController();
+takeToken();
+const [, run] = /^#\/runs\/([\w-]+)$/.exec(location.hash) ?? [];
+for (const path of run ? [`/v1/runs/${run}/events`, `/v1/runs/${run}`] : []) early.set(path, fetch(path, { headers: headers(), signal: leaves.signal }));
+
+function askedEarly(path, { signal }) {
+  const found = early.get(path);
+  early.delete(path);
+  if (found) signal?.addEventListener("abort", () => leaves.abort());
+  return found;
+}
+
 async function answer(path, options = {}) {
   let response;
   try {
-    response = await fetch(path, { ...options, headers: headers(options.headers) });
+    response = await (askedEarly(path, options) ?? fetch(path, { ...options, headers: headers(options.headers) }));
   } catch {
     throw new Refused(0, "the service does not answer");
   }

@@ -1,7 +1,7 @@
 // The address -> a view; the frame around it; a token where the service wants one.
 
-import { html, render, useEffect, useState } from "./vendor/preact.js";
-import { hasToken, setToken, takeToken } from "./api.js";
+import { html, render, useEffect, useLayoutEffect, useState } from "./vendor/preact.js";
+import { hasToken, setToken } from "./api.js";
 import { NodePage } from "./node.js";
 import { ReplayPage } from "./replay.js";
 import { RunPage } from "./run.js";
@@ -35,17 +35,18 @@ function App() {
     addEventListener("hashchange", moved);
     addEventListener("pinjra.stranger", () => setKnown(false));
   }, []);
-  useEffect(() => {
-    document.documentElement.dataset.theme = theme;
-    localStorage.setItem("pinjra.theme", theme);
-  }, [theme]);
+  useLayoutEffect(() => void (document.documentElement.dataset.theme = theme), [theme]);
   const [place, name, view] = VIEWS.find(([pattern]) => pattern.test(address)) ?? [/$/, "Nothing here", () => html`<p>There is nothing at this address.</p>`];
   useEffect(() => void (document.title = `${name} · Pinjra`), [name]);
+  const change = () => {
+    setTheme(THEMES[theme]);
+    localStorage.setItem("pinjra.theme", THEMES[theme]);
+  };
   const here = (to) => (to === "#/" ? /^#\/(runs.*)?$/.test(address) : address.startsWith(to));
   return html`<a class="skip" href="#content" onClick=${(event) => (event.preventDefault(), document.querySelector("main").focus())}>To the content</a>
     <nav aria-label="Main"><a class="mark" href="#/"><${Mark} />Pinjra</a>
       ${PLACES.map(([to, word]) => html`<a href=${to} aria-current=${here(to) ? "page" : undefined}>${word}</a>`)}
-      <button type="button" class="theme" onClick=${() => setTheme(THEMES[theme])} aria-label=${`Colours: ${theme || "as the system"}. Change`}>${theme === "dark" ? "◑" : theme === "light" ? "○" : "◐"}</button>
+      <button type="button" class="theme" onClick=${change} aria-label=${`Colours: ${theme || "as the system"}. Change`}>${theme === "dark" ? "◑" : theme === "light" ? "○" : "◐"}</button>
     </nav>
     <main id="content" tabindex="-1">${isKnown ? view(...(place.exec(address)?.slice(1) ?? [])) : html`<${TokenForm} done=${() => setKnown(true)} />`}</main>`;
 }
@@ -68,5 +69,4 @@ function TokenForm({ done }) {
     <div class="line"><button type="submit" class="strong">Enter</button></div></form>`;
 }
 
-takeToken();
 render(html`<${App} />`, document.body);

@@ -3,7 +3,7 @@
 import { html, useEffect, useState } from "./vendor/preact.js";
 import { text } from "./api.js";
 import { Problem } from "./parts.js";
-import { bytes, clean } from "./text.js";
+import { bytes, clean, grouped } from "./text.js";
 
 const EVERY_MS = 2000;
 const KEPT = 30; // looks: a minute
@@ -78,5 +78,5 @@ function Line({ title, looks, name }) {
 function Bars({ title, sums, empty = "None." }) {
   const most = Math.max(...sums.values(), 1);
   const rows = [...sums].sort((a, b) => b[1] - a[1]);
-  return html`<section><h2>${title}</h2>${rows.length ? html`<ul class="bars">${rows.map(([name, value]) => html`<li><span>${clean(name) || "all"}</span><meter min="0" max=${most} value=${value} aria-label=${clean(name)}></meter><span>${value.toLocaleString("en")}</span></li>`)}</ul>` : html`<p class="quiet">${empty}</p>`}</section>`;
+  return html`<section><h2>${title}</h2>${rows.length ? html`<ul class="bars">${rows.map(([name, value]) => html`<li><span>${clean(name) || "all"}</span><meter min="0" max=${most} value=${value} aria-label=${clean(name)}></meter><span>${grouped(value)}</span></li>`)}</ul>` : html`<p class="quiet">${empty}</p>`}</section>`;
 }

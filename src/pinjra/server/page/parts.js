@@ -1,7 +1,7 @@
 // The parts that every view is made of. All text of guests and models goes in as text, cleaned.
 
 import { Component, html, useEffect, useState } from "./vendor/preact.js";
-import { bytes, CHUNK, clean, highlighted, seconds } from "./text.js";
+import { bytes, CHUNK, clean, grouped, highlighted, seconds } from "./text.js";
 
 export function Code({ code, label = "Code" }) {
   return html`<pre class="code" tabindex="0" role="region" aria-label=${label}><code>${highlighted(code).map(
@@ -9,11 +9,14 @@ export function Code({ code, label = "Code" }) {
   )}</code></pre>`;
 }
 
-class Chunk extends Component {
+// A view that is drawn again when its version is another one; a negative version is always another one.
+export class Changing extends Component {
   shouldComponentUpdate(next) {
     return next.version < 0 || next.version !== this.props.version;
   }
+}
 
+class Chunk extends Changing {
   render({ lines }) {
     const last = lines.length - 1;
     return html`<div class="chunk">${lines.flatMap((line, at) => [
@@ -39,8 +42,12 @@ export class Gradual extends Component {
   }
 
   componentDidUpdate() {
-    if (this.state.drawn < this.size(this.props))
-      requestAnimationFrame(() => this.setState(({ drawn }) => ({ drawn: drawn + this.atOnce })));
+    if (this.state.drawn < this.size(this.props)) this.frame ||= requestAnimationFrame(() => this.more());
+  }
+
+  more() {
+    this.frame = 0;
+    this.setState(({ drawn }) => ({ drawn: drawn + this.atOnce }));
   }
 }
 
@@ -58,7 +65,7 @@ export class Output extends Gradual {
   render({ screen, label = "Output" }, { drawn }) {
     const chunks = screen.drawn().map((chunk, at) => html`<${Chunk} key=${at + screen.dropped / CHUNK} ...${chunk} />`);
     return html`<div class="output" tabindex="0" role="region" aria-label=${label}><div>
-      ${screen.dropped > 0 && html`<div class="note">${screen.dropped.toLocaleString("en")} lines before are not shown</div>`}
+      ${screen.dropped > 0 && html`<div class="note">${grouped(screen.dropped)} lines before are not shown</div>`}
       ${chunks.slice(-drawn)}
     </div></div>`;
   }
@@ -89,7 +96,7 @@ export function Table({ table }) {
       <thead><tr><th scope="col"><span class="sr">row</span></th>${table.columns.map((name) => html`<th scope="col">${clean(name)}</th>`)}</tr></thead>
       <tbody>${table.rows.map(([index, ...cells]) => html`<tr><th scope="row">${clean(index)}</th>${cells.map((cell) => html`<td>${clean(cell)}</td>`)}</tr>`)}</tbody>
     </table>
-    ${more > 0 && html`<p class="note">and ${more.toLocaleString("en")} more rows</p>`}
+    ${more > 0 && html`<p class="note">and ${grouped(more)} more rows</p>`}
   </div>`;
 }
 

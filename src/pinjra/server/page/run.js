@@ -1,13 +1,14 @@
 // One run, live or of the past, or two branches side by side.
 
-import { Component, html, useEffect, useMemo, useReducer, useRef, useState } from "./vendor/preact.js";
+import { Component, html, useEffect, useLayoutEffect, useMemo, useReducer, useRef, useState } from "./vendor/preact.js";
 import { escaped, download, follow, get, post, save, send } from "./api.js";
 import { exported } from "./export.js";
 import { RunTree } from "./model.js";
-import { Act, Artifact, Badge, Code, Elapsed, Gradual, Output, Problem, Prose, sends, Table } from "./parts.js";
-import { bytes, clean, count, money, seconds } from "./text.js";
+import { Act, Artifact, Badge, Changing, Code, Elapsed, Gradual, Output, Problem, Prose, sends, Table } from "./parts.js";
+import { bytes, clean, count, grouped, money, seconds } from "./text.js";
 
 const WRITING = 4_000; // characters of what the model is writing that are drawn
+const TOGETHER = 40; // calls that are drawn in one frame
 const MANY = 12; // calls of a step that stand below each other without a box
 
 // A run's tree, kept up to date; drawn at most once a frame.
@@ -17,11 +18,11 @@ function useRun(id) {
   if (own.current?.id !== id) own.current = { id, tree: new RunTree(), meta: null, last: 0, state: "", round: 0 };
   const it = own.current;
   const [round, again] = useReducer((number) => number + 1, 0);
-  useEffect(() => {
+  useLayoutEffect(() => {
     let frame = 0;
     let timer = 0;
     let follows = true; // the end of the page, until somebody scrolls up
-    let place = scrollY;
+    let place = 0;
     const scrolled = () => {
       follows = isAtEnd() || (follows && scrollY >= place - 4);
       place = scrollY;
@@ -104,7 +105,7 @@ function Head({ meta, tree, state, other, again }) {
     <h1>${clean(meta.task)}</h1>
     <dl class="figures">
       <div><dt>${figures.steps === 1 ? "step" : "steps"}</dt><dd>${figures.steps}</dd></div>
-      <div><dt>tokens</dt><dd>${(figures.input + figures.output).toLocaleString("en")}</dd></div>
+      <div><dt>tokens</dt><dd>${grouped(figures.input + figures.output)}</dd></div>
       ${figures.money > 0 && html`<div><dt>cost</dt><dd>${money(figures.money)}</dd></div>`}
       <div><dt>time</dt><dd><${Elapsed} since=${tree.roots.at(-1)?.started ?? meta.started} total=${meta.seconds} live=${live} /></dd></div>
     </dl>
@@ -253,27 +254,34 @@ function Approval({ asked, steer }) {
   </form>`;
 }
 
-// Calls of tools of a step, some more each frame; many scroll in a box of their own.
+// Calls of tools of a step, a group more each frame; many scroll in a box of their own.
 class Calls extends Gradual {
   get atOnce() {
-    return 40;
+    return 1;
   }
 
   size({ calls }) {
-    return calls.length;
+    return Math.ceil(calls.length / TOGETHER);
   }
 
   render({ calls, steer }, { drawn }) {
-    const shown = calls.slice(0, drawn).map((call) => html`<${Call} key=${call.call} call=${call} state=${call.state} version=${call.nested.at(-1)?.version} steer=${steer} />`);
+    const groups = Array.from({ length: Math.min(drawn, this.size({ calls })) }, (_, at) => calls.slice(at * TOGETHER, (at + 1) * TOGETHER));
+    const shown = groups.map((group, at) => html`<${CallGroup} key=${at} calls=${group} version=${group.reduce((sum, call) => sum + versionOf(call), 0)} steer=${steer} />`);
     return calls.length > MANY ? html`<div class="many" tabindex="0" role="region" aria-label=${count(calls.length, "call")}>${shown}</div>` : shown;
   }
 }
 
-class Call extends Component {
-  shouldComponentUpdate(next) {
-    return next.state !== this.props.state || next.version !== this.props.version;
-  }
+// How often a call has changed: it began, it ended, something happened below it.
+const versionOf = ({ state, nested }) => 1 + (state !== "open") + nested.reduce((sum, run) => sum + run.version, 0);
 
+// Calls that are laid out and looked at together (as the lines of an output): the browser passes over a group that is not in sight.
+class CallGroup extends Changing {
+  render({ calls, steer }) {
+    return html`<div class="calls">${calls.map((call) => html`<${Call} key=${call.call} call=${call} version=${versionOf(call)} steer=${steer} />`)}</div>`;
+  }
+}
+
+class Call extends Changing {
   render({ call, steer }) {
     const given = Object.entries(call.arguments ?? {}).map(([name, value]) => `${clean(name)}=${short(value)}`).join(", ");
     const isOpen = call.state === "open";

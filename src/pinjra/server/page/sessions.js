@@ -3,7 +3,7 @@
 import { html, useEffect, useReducer, useRef, useState } from "./vendor/preact.js";
 import { download, escaped, get, post, putFile, send } from "./api.js";
 import { Act, Code, Output, Problem, Table } from "./parts.js";
-import { ago, bytes, clean, count, seconds, Screen } from "./text.js";
+import { ago, bytes, clean, count, grouped, seconds, Screen } from "./text.js";
 
 export function SessionsPage() {
   const [sessions, setSessions] = useState(null);
@@ -164,7 +164,7 @@ function Pages({ id, name }) {
   const last = Math.min(from + ROWS, table.total);
   return html`<${Table} table=${{ ...table, total: table.rows.length }} /><div class="line">
     <button type="button" class="small" disabled=${from === 0} onClick=${() => setFrom(Math.max(from - ROWS, 0))}>Before</button>
-    <span class="quiet">${from + 1}–${last} of ${table.total.toLocaleString("en")}</span>
+    <span class="quiet">${from + 1}–${last} of ${grouped(table.total)}</span>
     <button type="button" class="small" disabled=${last >= table.total} onClick=${() => setFrom(from + ROWS)}>Next</button></div>`;
 }
 
@@ -209,5 +209,5 @@ function Use({ name, most, used }) {
 function limit(name, value) {
   if (value === null) return "no limit";
   if (name.endsWith("_bytes")) return bytes(value);
-  return name.endsWith("_seconds") ? `${Number(value.toPrecision(2))} s` : value.toLocaleString("en");
+  return name.endsWith("_seconds") ? `${Number(value.toPrecision(2))} s` : grouped(value);
 }
