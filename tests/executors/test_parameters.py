@@ -19,7 +19,7 @@ TEXTS = 'takes several texts, such as ["one", "two"], not'
 DICT = 'takes a dict with texts as keys, such as {"name": value}, not a'
 MODES = "takes one of 'listed', 'standard', 'all' (modules are named in authorized_imports), or None, not"
 SECONDS = "takes a number of seconds above 0, or None, not"
-INPUT = "takes a text that UTF-8 can write, or bytes, or None, not"
+INPUT = "takes a text that UTF-8 can write, bytes, or a file that is open for reading, or None, not"
 Box = Any  # the calls below are wrong, and so do not have the right types
 
 WRONG_CALLS: list[tuple[Callable[[Box], object], str]] = [

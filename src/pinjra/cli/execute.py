@@ -19,6 +19,7 @@ from pinjra.cli.options import ctrl_c, executor_kwargs, executor_options, file_o
 if TYPE_CHECKING:
     from pinjra.agents.run.results import RunResult
     from pinjra.core.execution import Execution, GuestError
+    from pinjra.core.files import Readable
     from pinjra.executors.base import PythonExecutor
 
 __all__ = ["execute", "save", "status_of", "tell", "write"]
@@ -86,29 +87,35 @@ def _with_language(access: dict[str, Any], language: str) -> dict[str, Any]:
     return {**access, "programs": programs} if programs else access
 
 
-def _run(box: PythonExecutor, source: str, *, language: str, stdin: bytes, files: Sequence[str]) -> Execution:
+def _run(
+    box: PythonExecutor, source: str, *, language: str, stdin: Readable | None, files: Sequence[str]
+) -> Execution:
     from pinjra.core.errors import ConfigurationError
     from pinjra.executors.session.executor import SessionExecutor
 
     box.put_files(files)
     if isinstance(box, SessionExecutor):
-        return box.run(source, language=language, stdin=stdin)
-    if language != "python" or stdin:
+        return box.run(source, language=language, stdin=b"" if stdin is None else stdin)
+    if language != "python" or stdin is not None:
         raise ConfigurationError("this executor knows neither --language nor --stdin")
     return box.run(source)
 
 
-def _given(stdin: BinaryIO | None, *, is_taken: bool) -> bytes:
+def _given(stdin: BinaryIO | None, *, is_taken: bool) -> Readable | None:
     """Return what the program is to read: the option's, else what a pipe or a file gives to this command."""
     if stdin is not None:
-        return stdin.read()
+        return stdin
     if is_taken or sys.stdin is None:
-        return b""
+        return None
     try:
-        mode = os.fstat(sys.stdin.fileno()).st_mode
+        descriptor = sys.stdin.fileno()
+        mode = os.fstat(descriptor).st_mode
     except (OSError, ValueError):  # closed, or no file
-        return b""
-    return sys.stdin.buffer.read() if stat.S_ISFIFO(mode) or stat.S_ISREG(mode) else b""
+        return None
+    if not (stat.S_ISFIFO(mode) or stat.S_ISREG(mode) or stat.S_ISSOCK(mode)):
+        return None
+    # Without a buffer, whose lock a thread that waits would hold when this command ends.
+    return open(descriptor, "rb", buffering=0, closefd=False)
 
 
 def status_of(done: Execution) -> int:

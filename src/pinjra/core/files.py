@@ -6,13 +6,35 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from pinjra.core.errors import ConfigurationError
 
-__all__ = ["GivenFile", "GivenFiles", "describe_files", "given_file", "given_files", "is_text"]
+__all__ = [
+    "GivenFile",
+    "GivenFiles",
+    "GivenInput",
+    "Readable",
+    "describe_files",
+    "given_file",
+    "given_files",
+    "is_text",
+]
 
 GivenFiles = Sequence[str | os.PathLike[str] | Mapping[str, object]] | Mapping[str, object]
 """Paths of this machine, and dicts of name → bytes or path."""
+
+
+class Readable(Protocol):
+    """What is open for reading: a file, a pipe."""
+
+    def read(self, size: int, /) -> bytes | str:
+        """Return at most so much; nothing at the end."""
+        ...
+
+
+GivenInput = str | bytes | Readable
+"""A standard input; text as UTF-8."""
 _HEAD_BYTES, _HEAD_LINES, _HEAD_CHARS = 4096, 5, 200  # of a text file, for a prompt
 _DESCRIBED = 50  # files in a prompt
 _TEXTS = {".csv", ".tsv", ".txt", ".md", ".json", ".jsonl", ".xml", ".html", ".yaml", ".yml", ".log", ".py", ".sql"}  # fmt: skip

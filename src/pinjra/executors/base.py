@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, cast
 from pinjra.core.errors import ConfigurationError, ExecutorUnavailable, InterpreterError
 from pinjra.core.execution import CodeOutput, Execution, Stream
 from pinjra.core.file_names import is_file_name
-from pinjra.core.files import GivenFile, GivenFiles, given_files
+from pinjra.core.files import GivenFile, GivenFiles, GivenInput, given_files
 from pinjra.core.limits import Limits
 from pinjra.executors.guarantees import Guarantees
 from pinjra.executors.parameters import CheckedMethods
@@ -82,7 +82,7 @@ class PythonExecutor(metaclass=CheckedMethods):
         return await self._on_thread(partial(self.run, code, wall_seconds=wall_seconds))
 
     async def aexec(
-        self, argv: Sequence[str], *, stdin: str | bytes = b"", timeout: float | None = None
+        self, argv: Sequence[str], *, stdin: GivenInput = b"", timeout: float | None = None
     ) -> Execution:
         """Return what `exec` returns; as `arun`, on one of the event loop's threads."""
         return await self._on_thread(partial(self.exec, argv, stdin=stdin, timeout=timeout))
@@ -98,13 +98,13 @@ class PythonExecutor(metaclass=CheckedMethods):
             raise
 
     def exec(
-        self, argv: Sequence[str], *, stdin: str | bytes = b"", timeout: float | None = None
+        self, argv: Sequence[str], *, stdin: GivenInput = b"", timeout: float | None = None
     ) -> Execution:
         """Return what came of running a program in the box: `status`, `stdout`, `stderr`; `error` where it did not end by itself.
 
         Args:
             argv: The program, by a name that `programs=` allows, and its arguments.
-            stdin: Its standard input; text as UTF-8.
+            stdin: Its standard input: text (as UTF-8), bytes, or a file that is open for reading.
             timeout: Seconds, instead of `limits.wall_seconds`.
 
         Raises:

@@ -59,11 +59,13 @@ def _is_mapping(value: object) -> bool:
 
 def _is_input(value: object) -> bool:
     try:
-        return isinstance(value, (str, bytes)) and (
-            isinstance(value, bytes) or value.isascii() or bool(value.encode())
-        )
+        return isinstance(value, bytes) or callable(getattr(value, "read", None)) or _is_utf8(value)
     except UnicodeEncodeError:
         return False
+
+
+def _is_utf8(value: object) -> bool:
+    return isinstance(value, str) and (value.isascii() or bool(value.encode()))
 
 
 _TEXTS = ParameterKind('several texts, such as ["one", "two"]', _is_texts)
@@ -83,7 +85,9 @@ KINDS: Mapping[str, ParameterKind] = {
         "Limits, such as Limits(wall_seconds=5)", lambda value: isinstance(value, Limits)
     ),
     "Count": ParameterKind("a whole number, 0 or more", lambda value: _is_whole(value) and value >= 0),  # type: ignore[operator]
-    "Input": ParameterKind("a text that UTF-8 can write, or bytes", _is_input),
+    "Input": ParameterKind(
+        "a text that UTF-8 can write, bytes, or a file that is open for reading", _is_input
+    ),
     "Mapping[str": _MAPPING,
     "Mapping[str, Mapping[str, str]]": ParameterKind(
         'a dict of dicts, such as {"api.github.com": {"Authorization": "Bearer …"}}',

@@ -39,9 +39,13 @@ else:  # Python 3.10 has none
         return lambda cls: cls
 
 
-__all__ = ["PROTOCOL", "Assembler", "Message", "OfRequest", "OfRun", "kinds", "pack"]
+__all__ = ["INPUT", "PROTOCOL", "Assembler", "Message", "OfRequest", "OfRun", "kinds", "pack"]
 
 PROTOCOL = 1  # the number that `Hello` names
+
+INPUT = (
+    "<stdin>"  # what a `Call` names that asks for the next piece of a run's standard input; b"" is its end
+)
 
 # A codec tree: what json.loads gives. Kept opaque here.
 Value = Union[None, bool, int, float, str, list["Value"], dict[str, "Value"]]  # noqa: UP007 (forward references)
@@ -241,11 +245,13 @@ class SetVariables(OfRequest):
 class Execute(OfRun):
     """Run code, or a program. Answered by `Finished` (or `Lost` on the control lane).
 
-    `argv`: start this program instead of running code; `blobs[0]` is its standard input, and its exit status the value.
+    `argv`: start this program instead of running code; its exit status is the value. `blobs[0]` is the standard input of either;
+    with `more`, its beginning: calls of `INPUT` ask for the rest.
     """
 
     code: str
     argv: tuple[str, ...] = ()
+    more: bool = False
 
 
 class Answer(Message):

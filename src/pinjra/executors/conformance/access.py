@@ -119,6 +119,22 @@ def standard_input_is_read_to_its_end(executor: PythonExecutor) -> None:
         expect(box.run(code, stdin="one\nü\nrest").value, ["one", "ü\n", "rest"])  # type: ignore[call-arg]
         done = box.run("input()")
         expect(done.error and done.error.type, "EOFError")
+        code = "lines = sum(1 for _ in sys.stdin)\n(input() if lines == 0 else '', lines)"
+        expect(box.run(code, stdin="line\n" * 600_000).value, ("", 600_000))  # type: ignore[call-arg]
+        endless = _Endless()
+        expect(box.run("[input(), input()]", stdin=endless).value, ["line", "line"])  # type: ignore[call-arg]
+        if endless.given_bytes > 8 << 20:
+            raise CheckFailed(f"{endless.given_bytes} bytes of an endless input were read for two lines")
+
+
+class _Endless:
+    """A file without an end."""
+
+    given_bytes = 0
+
+    def read(self, size: int, /) -> bytes:
+        self.given_bytes += size
+        return b"line\n" * (size // 5)
 
 
 @check()

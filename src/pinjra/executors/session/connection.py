@@ -26,6 +26,7 @@ from pinjra.core.execution import Cause
 from pinjra.core.limits import Limits
 from pinjra.executors.session.messages import MessageStream
 from pinjra.executors.session.run import RunRecord
+from pinjra.executors.session.standard_input import StandardInput
 from pinjra.executors.session.tool_calls import ToolCalls, TooManyCalls
 from pinjra.executors.session.transport import Transport
 from pinjra.wire import messages as wire
@@ -139,15 +140,15 @@ class WorkerConnection:
 
     # ------------------------------------------------------------ a run
 
-    def run(self, record: RunRecord, code: str, argv: tuple[str, ...], stdin: str | bytes) -> None:
+    def run(self, record: RunRecord, code: str, argv: tuple[str, ...], stdin: StandardInput) -> None:
         """Run `code`, or the program `argv`, to its end; what came of it is in `record`. The caller holds the lock."""
-        with self._running(record, None):
+        with self._running(record, None, stdin):
             self._begin(code, argv, stdin)
             self._follow(record)
 
-    async def arun(self, record: RunRecord, code: str, stdin: str | bytes) -> None:
+    async def arun(self, record: RunRecord, code: str, stdin: StandardInput) -> None:
         """Do the same on an event loop, which goes on meanwhile; cancelled, the run is interrupted first."""
-        with self._running(record, asyncio.get_running_loop()):
+        with self._running(record, asyncio.get_running_loop(), stdin):
             self._begin(code, (), stdin)
             try:
                 await self._afollow(record)
@@ -158,9 +159,11 @@ class WorkerConnection:
                 raise
 
     @contextmanager
-    def _running(self, record: RunRecord, loop: asyncio.AbstractEventLoop | None) -> Iterator[None]:
+    def _running(
+        self, record: RunRecord, loop: asyncio.AbstractEventLoop | None, stdin: StandardInput
+    ) -> Iterator[None]:
         self.record = record
-        self.tool_calls.begin_run(record.clock, record.host_time, loop)
+        self.tool_calls.begin_run(record.clock, record.host_time, loop, stdin)
         token = _WITHIN.set((*_WITHIN.get(), self))
         try:
             yield
@@ -174,10 +177,10 @@ class WorkerConnection:
             self.record = None
             self.tool_calls.end_run()
 
-    def _begin(self, code: str, argv: tuple[str, ...], stdin: str | bytes) -> None:
-        data = stdin.encode() if isinstance(stdin, str) else bytes(stdin)
+    def _begin(self, code: str, argv: tuple[str, ...], stdin: StandardInput) -> None:
         number = self.messages.connection.run + 1
-        self.messages.send(wire.Execute(run=number, code=code, argv=argv, blobs=(data,) if data else ()))
+        blobs = (stdin.first,) if stdin.first else ()
+        self.messages.send(wire.Execute(run=number, code=code, argv=argv, more=stdin.has_more, blobs=blobs))
 
     def _follow(self, record: RunRecord) -> None:
         """Read and dispatch until the run is over and every kill is confirmed."""

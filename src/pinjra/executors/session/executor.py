@@ -26,7 +26,7 @@ from pinjra.core.errors import (
 )
 from pinjra.core.execution import ErrorKind, Execution, GuestError, Usage
 from pinjra.core.file_names import is_file_name
-from pinjra.core.files import GivenFiles, given_file, given_files
+from pinjra.core.files import GivenFiles, GivenInput, given_file, given_files
 from pinjra.core.guest_files import GuestFile
 from pinjra.core.limits import Limits
 from pinjra.core.spans import Span, span
@@ -38,6 +38,7 @@ from pinjra.executors.session.file_pieces import PIECE_BYTES, with_progress
 from pinjra.executors.session.guest_state import GuestState
 from pinjra.executors.session.languages import language_of
 from pinjra.executors.session.run import RunRecord
+from pinjra.executors.session.standard_input import StandardInput
 from pinjra.executors.session.transport import Transport
 from pinjra.guard.policy import DEFAULT_AUTHORIZED, ImportMode
 from pinjra.wire import messages as wire
@@ -243,14 +244,15 @@ class SessionExecutor(PythonExecutor):
         *,
         wall_seconds: float | None = None,
         language: str = "python",
-        stdin: str | bytes = b"",
+        stdin: GivenInput = b"",
         files: GivenFiles = (),
     ) -> Execution:
         """Return what came of running `code` in the worker; see `PythonExecutor.run`.
 
         Args:
             language: "python", or "bash", "javascript", "cpp" where `programs=` allows bash, node or g++.
-            stdin: What `input()` and `sys.stdin` read; text as UTF-8. Behind it, and without it, is the end: EOFError.
+            stdin: What `input()` and `sys.stdin` read: text (as UTF-8), bytes, or a file that is open for reading, of which no
+                more is read than the guest asks for. Behind it, and without it, is the end: EOFError.
             files: Put into the scratch folder first; see `PythonExecutor.put_files`.
         """
         if files:
@@ -260,7 +262,7 @@ class SessionExecutor(PythonExecutor):
         return self._run(code, (), stdin, wall_seconds)
 
     def exec(
-        self, argv: Sequence[str], *, stdin: str | bytes = b"", timeout: float | None = None
+        self, argv: Sequence[str], *, stdin: GivenInput = b"", timeout: float | None = None
     ) -> Execution:
         """Return what came of running a program in the box; see `PythonExecutor.exec`."""
         if not self.access.programs:
@@ -272,9 +274,7 @@ class SessionExecutor(PythonExecutor):
         is_status = type(done.value) is int and done.error is None
         return replace(done, value=None, status=cast("int", done.value) if is_status else None)
 
-    def _run_language(
-        self, code: str, name: str, wall_seconds: float | None, stdin: str | bytes
-    ) -> Execution:
+    def _run_language(self, code: str, name: str, wall_seconds: float | None, stdin: GivenInput) -> Execution:
         language = language_of(name)
         file = f".run-{secrets.token_hex(4)}{language.suffix(code)}"
         if self.access.programs:
@@ -289,11 +289,11 @@ class SessionExecutor(PythonExecutor):
         return replace(done, error=GuestError(kind=ErrorKind.EXCEPTION, type="ProgramFailed", message=why))
 
     def _run(
-        self, code: str, argv: tuple[str, ...], stdin: str | bytes, wall_seconds: float | None
+        self, code: str, argv: tuple[str, ...], stdin: GivenInput, wall_seconds: float | None
     ) -> Execution:
         with self._in_use() as connection, self._traced(code, argv, wall_seconds) as trace:
             record = RunRecord(self.limits, wall_seconds, self.on_output)
-            connection.run(record, code, argv, stdin)
+            connection.run(record, code, argv, StandardInput(stdin))
             return self._ended(record, trace)
 
     @contextmanager
@@ -315,7 +315,7 @@ class SessionExecutor(PythonExecutor):
         *,
         wall_seconds: float | None = None,
         language: str = "python",
-        stdin: str | bytes = b"",
+        stdin: GivenInput = b"",
         files: GivenFiles = (),
     ) -> Execution:
         """Return what `run` returns, on the event loop and without a thread; see `PythonExecutor.arun`."""
@@ -326,7 +326,7 @@ class SessionExecutor(PythonExecutor):
         async with self._aturn():
             with self._in_use() as connection, self._traced(code, (), wall_seconds) as trace:
                 record = RunRecord(self.limits, wall_seconds, self.on_output)
-                await connection.arun(record, code, stdin)
+                await connection.arun(record, code, StandardInput(stdin))
                 return self._ended(record, trace)
 
     def _can_follow_on_loop(self) -> bool:

@@ -26,7 +26,8 @@ from pinjra.core.errors import ProtocolViolation, ToolRefused
 from pinjra.core.limits import Limits
 from pinjra.core.safe_text import printable
 from pinjra.core.values import Opaque, drained
-from pinjra.wire.messages import Answer, Call, Value
+from pinjra.executors.session.standard_input import StandardInput
+from pinjra.wire.messages import INPUT, Answer, Call, Value
 from pinjra.wire.values.codec import Decoder, EncodeError, Encoder, ValueLimits, type_name
 
 __all__ = ["HostTime", "TooManyCalls", "ToolCalls", "ToolClock"]
@@ -152,6 +153,7 @@ class ToolCalls:
         self.clock = ToolClock()
         self.host_time = HostTime(None)
         self.loop: asyncio.AbstractEventLoop | None = None
+        self._stdin = StandardInput(b"")
         self.calls = 0
         self._handles: dict[int, object] = {}
         self._methods: dict[int, tuple[HostFunction, dict[str, HostFunction]]] = {}  # of some of these
@@ -167,7 +169,11 @@ class ToolCalls:
     # ------------------------------------------------------------ runs
 
     def begin_run(
-        self, clock: ToolClock, host_time: HostTime, loop: asyncio.AbstractEventLoop | None
+        self,
+        clock: ToolClock,
+        host_time: HostTime,
+        loop: asyncio.AbstractEventLoop | None,
+        stdin: StandardInput,
     ) -> None:
         """Count calls of a new run from 0, and their time on its clocks.
 
@@ -175,7 +181,7 @@ class ToolCalls:
             loop: That follows the run: async functions run there, and no others, which would hold it up.
         """
         self.calls = 0
-        self.clock, self.host_time, self.loop = clock, host_time, loop
+        self.clock, self.host_time, self.loop, self._stdin = clock, host_time, loop, stdin
 
     def end_run(self) -> None:
         """Give up every call that is still open: its run is over and nobody waits for it."""
@@ -191,6 +197,9 @@ class ToolCalls:
             TooManyCalls: The run has had all its calls (the guest's fault).
             ProtocolViolation: The arguments are no arguments (a hostile worker's).
         """
+        if message.name == INPUT:
+            self._give_input(message.call, self._stdin)
+            return
         self.calls += 1
         if self._limits.tool_calls is not None and self.calls > self._limits.tool_calls:
             raise TooManyCalls
@@ -220,6 +229,26 @@ class ToolCalls:
         finally:
             each.clock.leave()
         self._answer(answer)
+
+    def _give_input(self, call: int, stdin: StandardInput) -> None:
+        """Answer with the next piece; where that may wait, on a thread, so that the run's limits hold meanwhile."""
+        if not stdin.begin():
+            self._answer(_failure(call, "RuntimeError", "another thread reads standard input"))
+        elif stdin.may_wait:
+            threading.Thread(
+                target=self._answer_input, args=(call, stdin), name="pinjra-stdin", daemon=True
+            ).start()
+        else:
+            self._answer_input(call, stdin)
+
+    def _answer_input(self, call: int, stdin: StandardInput) -> None:
+        try:
+            encoder = Encoder(ValueLimits(value_bytes=None), self.keep, self.number)
+            answer = Answer(call=call, value=encoder.add(stdin.next_piece()), blobs=encoder.blobs)
+        except Exception as error:  # whatever the caller's file raises is told to who reads it
+            answer = _failure(call, type(error).__name__, _message(error))
+        with suppress(Exception):  # the session ended meanwhile; its own thread says so
+            self._answer(answer)
 
     def _method(self, name: str) -> tuple[HostFunction | None, HostFunction | None]:
         """Return the tool whose result "handle.name" is a method of, and the method, where the tool is granted and allows it."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import io
+import os
+import select
 import subprocess
 import sys
 import tempfile
+from contextlib import suppress
 from dataclasses import replace
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from pinjra.core.execution import Cause, ErrorKind, GuestError
 from pinjra.core.limits import Limits
@@ -29,12 +31,17 @@ from pinjra.worker.interpreter.outcomes import (
     too_large,
 )
 from pinjra.worker.interpreter.process_pools import end_pools
+from pinjra.worker.interpreter.streams import input_stream
 from pinjra.worker.interpreter.tools import GuestTools
+
+if TYPE_CHECKING:
+    import io
 
 __all__ = ["Program"]
 
 _UNKNOWN = Outcome(operations=None)
 _SOURCE_CHARS = 8 << 20  # of one run: reading more would cost it its memory
+_LOOK_SECONDS = 0.1  # so often somebody who feeds a program looks whether it has ended
 
 
 class Program:
@@ -123,7 +130,7 @@ class Program:
         self.files.begin_run()
         outcome = _UNKNOWN
         try:
-            outcome = _run_program(message) if message.argv else self._run_code(message)
+            outcome = self._run_program(message) if message.argv else self._run_code(message)
             finished = self._ended(message.run, outcome)
         except GuestStop as stop:  # it came behind the guest's last line
             finished = self._failed(message.run, stopped(stop), outcome)
@@ -141,8 +148,7 @@ class Program:
             return Outcome(
                 error=GuestError(kind=ErrorKind.LIMIT, type="MemoryError", message=what, cause=Cause.VALUE)
             )
-        given = io.BytesIO(message.blobs[0] if message.blobs else b"")
-        sys.stdin = io.TextIOWrapper(given, encoding="utf-8", errors="replace")
+        sys.stdin = input_stream(b"".join(message.blobs), self._tools.next_input if message.more else None)
         outcome = self._interpreter.run(message.code)
         end_pools()
         return outcome
@@ -205,17 +211,16 @@ class Program:
         if self._channel.run:
             self._channel.send(Display(run=self._channel.run, media_type=media_type, name="", blobs=(data,)))
 
+    # ---------------------------------------------------------------- programs
 
-def _run_program(message: Execute) -> Outcome:
-    """Return the exit status (a signal's number below zero) as a value, or why the program could not be started.
+    def _run_program(self, message: Execute) -> Outcome:
+        """Return the exit status (a signal's number below zero) as a value, or why the program could not be started.
 
-    It prints to descriptors 1 and 2, where all of the box prints. What it leaves running is ended behind the run.
-    """
-    with tempfile.TemporaryFile() as file:  # of the scratch folder, and so within the quota
-        file.writelines(message.blobs)
-        file.seek(0)
+        It prints to descriptors 1 and 2, where all of the box prints. What it leaves running is ended behind the run.
+        """
+        start = self._fed if message.more else _given
         try:
-            ended = subprocess.run(message.argv, stdin=file, check=False)  # noqa: S603 (in the box)
+            return replace(_UNKNOWN, value=start(message.argv, b"".join(message.blobs)))
         except (OSError, ValueError) as error:
             why = GuestError(
                 kind=ErrorKind.REFUSED if isinstance(error, PermissionError) else ErrorKind.EXCEPTION,
@@ -224,4 +229,60 @@ def _run_program(message: Execute) -> Outcome:
                 hint="which programs there are in the box is said by programs=",
             )
             return replace(_UNKNOWN, error=why)
-    return replace(_UNKNOWN, value=ended.returncode)
+
+    def _fed(self, argv: tuple[str, ...], first: bytes) -> int:
+        """Return the exit status of a program that is given its input as it reads it."""
+        with subprocess.Popen(argv, stdin=subprocess.PIPE, bufsize=0) as process:  # noqa: S603 (in the box)
+            pipe = cast("io.FileIO", process.stdin)
+            os.set_blocking(pipe.fileno(), False)
+            reader = _Reader(process)
+            piece: bytes | None = first
+            with suppress(BrokenPipeError):  # it reads no more
+                while piece is not None and reader.take(pipe, piece):
+                    piece = self._next_for(reader)
+            pipe.close()
+            return process.wait()
+
+    def _next_for(self, reader: _Reader) -> bytes | None:
+        """Return what the program is to read next; None when there is nothing more, or nobody to read it."""
+        within = self._tools.ask_input()
+        while not reader.is_gone():
+            piece = within(_LOOK_SECONDS)
+            if piece is not None:
+                return piece or None
+        return None
+
+
+class _Reader:
+    """A program that reads from a pipe of ours. It may end, or close its end, at any time: nobody waits for it then."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self._process = process
+        self._poll = select.poll()
+        self._poll.register(
+            cast("io.FileIO", process.stdin), 0
+        )  # that nobody holds the other end is told in any case
+
+    def is_gone(self) -> bool:
+        """Return whether it reads no more."""
+        return self._process.poll() is not None or bool(self._poll.poll(0))
+
+    def take(self, pipe: io.FileIO, piece: bytes) -> bool:
+        """Give it all of a piece; return whether it may want more."""
+        view = memoryview(piece)
+        while view:
+            written = pipe.write(view) or 0
+            view = view[written:]
+            if self._process.poll() is not None:
+                return False
+            if view:
+                select.select([], [pipe], [], _LOOK_SECONDS)
+        return True
+
+
+def _given(argv: tuple[str, ...], data: bytes) -> int:
+    """Return the exit status of a program that reads `data`."""
+    with tempfile.TemporaryFile() as file:  # of the scratch folder, and so within the quota
+        file.write(data)
+        file.seek(0)
+        return subprocess.run(argv, stdin=file, check=False).returncode  # noqa: S603 (in the box)

@@ -1,11 +1,12 @@
-"""`sys.stdout` and `sys.stderr` of the interpreter: text -> bytes for whoever takes them, at once, each print whole."""
+"""`sys.stdout` and `sys.stderr` of the interpreter: text -> bytes for whoever takes them, each print whole. And `sys.stdin`."""
 
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from typing import Protocol
 
-__all__ = ["Below", "text_stream"]
+__all__ = ["Below", "input_stream", "text_stream"]
 
 
 class Below(Protocol):
@@ -49,3 +50,33 @@ class _Stream(io.RawIOBase):
 
     def fileno(self) -> int:
         return self._number if self._below.has_descriptors else super().fileno()
+
+
+def input_stream(first: bytes, ask: Callable[[], bytes] | None) -> io.TextIOWrapper:
+    """Return the text stream 0.
+
+    Args:
+        first: What is there.
+        ask: Returns what follows, piece by piece; nothing at the end. None: nothing follows.
+    """
+    below = io.BytesIO(first) if ask is None else io.BufferedReader(_Given(first, ask))
+    return io.TextIOWrapper(below, encoding="utf-8", errors="replace")
+
+
+class _Given(io.RawIOBase):
+    def __init__(self, first: bytes, ask: Callable[[], bytes]) -> None:
+        self._left = memoryview(first)
+        self._ask = ask
+        self._is_over = False
+
+    def readinto(self, into: memoryview, /) -> int:  # type: ignore[override]
+        if not self._left and not self._is_over:
+            self._left = memoryview(self._ask())
+            self._is_over = not self._left
+        taken = self._left[: len(into)]
+        into[: len(taken)] = taken
+        self._left = self._left[len(taken) :]
+        return len(taken)
+
+    def readable(self) -> bool:
+        return True

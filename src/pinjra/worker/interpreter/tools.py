@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import _thread
+import select
 from collections.abc import Callable, Coroutine, Generator
 from functools import partial
 from typing import TYPE_CHECKING
 
 from pinjra.core.tool_errors import guest_exception
 from pinjra.core.values import Opaque, drained
-from pinjra.wire.messages import Answer, Call
+from pinjra.wire.messages import INPUT, Answer, Call
 from pinjra.wire.values.codec import EncodeError, Encoder, decode
 from pinjra.worker.interpreter.channel import Channel
 from pinjra.worker.interpreter.interrupts import Interrupts
@@ -184,6 +185,23 @@ class GuestTools:
             self._channel.wait_for(lambda: bool(answers))
         return self._open(answers[0])
 
+    def next_input(self) -> bytes:
+        """Return the next piece of the run's standard input, waiting for it; nothing at the end."""
+        return _piece(self._call(INPUT, (), {}))
+
+    def ask_input(self) -> Callable[[float], bytes | None]:
+        """Ask for the next piece; return what gives it, or None where it has not come within so many seconds."""
+        answers: list[Answer] = []
+        with self._interrupts:
+            self._send(INPUT, (), {}, answers.append, concurrent=True)
+
+        def within(seconds: float) -> bytes | None:
+            if not answers and select.select([self._channel], [], [], seconds)[0]:
+                self._take_ready()
+            return _piece(self._open(answers[0])) if answers else None
+
+        return within
+
     def _open(self, answer: Answer) -> object:
         if answer.error_type:
             raise guest_exception(answer.error_type, answer.error_message)
@@ -240,6 +258,10 @@ class GuestTools:
     def _stop_watching(self, loop: asyncio.AbstractEventLoop) -> None:
         if not self._channel.waiting and not loop.is_closed():
             _selecting(loop).remove_reader(self._channel.fileno())
+
+
+def _piece(answer: object) -> bytes:
+    return answer if isinstance(answer, bytes) else b""
 
 
 def _selecting(loop: asyncio.AbstractEventLoop) -> asyncio.SelectorEventLoop:
