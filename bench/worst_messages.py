@@ -139,9 +139,7 @@ def _measure(name: str) -> None:
         if name == "text_of_controls":
             from pinjra.executors.session import run
 
-            run.Step(Limits(), None, None).on_output(
-                run.Output(run=1, stream="stdout", text=blobs[0].decode())
-            )
+            run.RunRecord(Limits(), None, None).on_output(run.Output(stream="stdout", text=blobs[0].decode()))
             outcome = "cut"
         else:
             value = decode(load(text, WireLimits()), blobs)  # type: ignore[arg-type]

@@ -9,10 +9,11 @@ import os
 words = [
     b"k1;", b"k2;", b"m3;", b"p1;", b"~!", b"w", b"f/tmp", b"\n",
     b'["c",1,0,"Lost",{"cause":"exit","rolled_back":true}]\n',
-    b'["c",1,0,"Hello",{"protocol":1}]\n',
+    b'["c",1,0,"Hello",{"protocol":2}]\n',
     b'["g","Finished",{"run":1,"value":null,"is_final":true}]\n',
     b'["g","Finished",{"run":-1}]\n',
-    b'["g","Output",{"run":1,"stream":"stdin","text":"x"}]\n',
+    b'["g","Done",{"request":1}]\n',
+    b'["g","Output",{"stream":"stdin","text":"x"}]\n',
     b'["g","*",0,262144,1]\n' + bytes(1000),
 ]  # fmt: skip
 for _ in range(200):

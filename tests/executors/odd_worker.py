@@ -12,7 +12,6 @@ from pinjra.wire.connection import GuestConnection, Relay, SupervisorConnection
 from pinjra.wire.messages import (
     PROTOCOL,
     Call,
-    Captured,
     Display,
     Execute,
     Finished,
@@ -71,14 +70,14 @@ def on_execute(action: Callable[[Worker, int], None]) -> Callable[[Worker, Messa
 
 def deaf(worker: Worker, message: Message) -> None:
     if isinstance(message, Execute):
-        worker.say(Output(run=message.run, stream="stdout", text="at work"))
+        worker.say(Output(stream="stdout", text="at work"))
     elif not isinstance(message, Kill):
         polite(worker, message)
 
 
 def flood(worker: Worker, run: int) -> None:
     for _ in range(2000):
-        worker.say(Output(run=run, stream="stdout", text="x" * 10_000))
+        worker.say(Output(stream="stdout", text="x" * 10_000))
     worker.say(Finished(run=run))
 
 
@@ -97,8 +96,8 @@ def wrong_file(worker: Worker, message: Message) -> None:
 
 
 def ansi(worker: Worker, run: int) -> None:
-    worker.say(Output(run=run, stream="stdout", text="\x1b]0;owned\x07\x1b[2Jab\tc\r\nd\u202e\ud800\n"))
-    worker.control(Captured(stream="stderr", text="\x9b31m"))
+    worker.say(Output(stream="stdout", text="\x1b]0;owned\x07\x1b[2Jab\tc\r\nd\u202e\ud800\n"))
+    worker.control(Output(stream="stderr", text="\x9b31m"))
     worker.say(Display(run=run, media_type="image/\x1b", name="\x1b", blobs=(b"1",)))
     error = {"kind": "exception", "type": "E\x1b", "message": "m\x1b", "traceback": "t\x1b", "line": 1}
     error |= {"source_line": "s\x1b", "hint": "h\x1b", "rolled_back": True, "state_lost": True}
@@ -119,14 +118,14 @@ def costly(worker: Worker, run: int) -> None:
 
 def controls(worker: Worker, run: int) -> None:
     text = "\x01" * 5_000_000
-    worker.say(Output(run=run, stream="stdout", text=text))
+    worker.say(Output(stream="stdout", text=text))
     worker.say(Display(run=run, media_type=text, name=text, blobs=(b"1",)))
     worker.say(Finished(run=run, notes=(text,)))
 
 
 BEHAVIOURS: dict[str, Callable[[Worker, Message], None]] = {
     "polite": polite,
-    "talks": on_execute(lambda w, run: w.say(Output(run=run, stream="stdout", text="at work"))),
+    "talks": on_execute(lambda w, run: w.say(Output(stream="stdout", text="at work"))),
     "deaf": deaf,
     "late": late,
     "wrong-file": wrong_file,
@@ -144,7 +143,7 @@ BEHAVIOURS: dict[str, Callable[[Worker, Message], None]] = {
     ),
     "odd-error": on_execute(lambda w, run: w.say(Finished(run=run, error={"kind": "nonsense"}))),
     "odd-cause": on_execute(lambda w, run: w.control(Lost(cause="nonsense"))),
-    "odd-stream": on_execute(lambda w, run: w.say(Output(run=run, stream="stdlog", text=""))),
+    "odd-stream": on_execute(lambda w, run: w.say(Output(stream="stdlog", text=""))),
     "odd-arguments": on_execute(lambda w, run: w.say(Call(run=run, call=1, name="f", args=5, kwargs={}))),
     "loses-state": on_execute(lambda w, run: w.control(Lost(cause="memory", detail="out of memory"))),
     "dies-at-start": lambda w, message: w.control(Lost(cause="startup", detail="no memory")),

@@ -74,7 +74,7 @@ def test_a_forged_control_message_ends_the_instance_and_not_the_session(plain):
 
 
 def test_an_answer_that_nobody_asked_for_is_dropped(plain):
-    forged = '["g","Done",{"request":1}]\\n["g","FileList",{"request":2,"files":{"a":1}}]\\n["g","Bound",{"request":0}]\\n'
+    forged = '["g","Done",{"request":1}]\\n["g","Done",{"request":2,"files":{"a":1}}]\\n["g","Done",{"request":0}]\\n'
     assert value(plain, f"import os\nos.write(1, b'{forged}')\n5") == 5
     plain.put_file("real.txt", b"data")
     assert plain.get_file("real.txt") == b"data"

@@ -12,11 +12,10 @@ from pinjra.wire.frames import WireLimits
 from pinjra.wire.messages import (
     PROTOCOL,
     Answer,
-    Bound,
     Call,
+    Display,
     Done,
     Execute,
-    FileData,
     Finished,
     GetFile,
     GrantTools,
@@ -73,22 +72,21 @@ def test_a_run_goes_through_with_blobs_both_ways(raw: bool) -> None:
     execute = Execute(run=1, code="x", blobs=(blob,))
     assert pair.say(execute) == [execute]
     finished = Finished(run=1, value=["B", 0], blobs=(blob, b""))
-    assert pair.guest_says(Output(run=1, stream="stdout", text="é\ud800"), finished)[1] == finished
+    assert pair.guest_says(Output(stream="stdout", text="é\ud800"), finished)[1] == finished
     assert pair.host.state == "idle"
 
 
 VIOLATIONS: list[tuple[str, list[Message], str]] = [
     ("guest", [Finished(run=2)], "another run"),
-    ("guest", [Output(run=2, stream="stdout", text="")], "a message of run 2"),
+    ("guest", [Display(run=2, media_type="", name="")], "a message of run 2"),
     ("guest", [call(1), call(1)], "not above 1"),
     ("guest", [call(1), Finished(run=1)], "waits for the answer"),
     ("guest", [Finished(run=1), Finished(run=1)], "Finished while idle"),
-    ("guest", [Finished(run=1), Output(run=1, stream="stdout", text="late")], "Output while idle"),
+    ("guest", [Finished(run=1), Output(stream="stdout", text="late")], "Output while idle"),
     ("guest", [Finished(run=1), call(2)], "Call while idle"),
-    ("guest", [Bound(request=5)], "not open"),
+    ("guest", [Done(request=5)], "not open"),
     ("guest", [Lost(cause="wall")], "unknown message 'Lost'"),
     ("guest", [Started()], "unknown message 'Started'"),
-    ("guest", [FileData(request=1, blobs=(b"",))], "unknown message 'FileData'"),
     ("box", [HELLO], "Hello while running"),
     ("box", [Started()], "Started while running"),
     ("box", [Done(request=1)], "not open"),
@@ -108,9 +106,16 @@ def test_what_may_not_be_said_now_is_refused(who: str, said: list[Message], why:
             pair.box_says(said[0])
 
 
-def test_an_answer_of_another_kind_than_the_request_is_refused() -> None:
+def test_the_guest_does_not_answer_what_the_supervisor_was_asked() -> None:
     pair = Pair()
     pair.say(GetFile(request=1, name="a", size=1))
+    with pytest.raises(ProtocolViolation, match="Done answers request 1"):
+        pair.guest_says(Done(request=1, blobs=(b"forged",)))
+
+
+def test_the_supervisor_does_not_answer_what_the_guest_was_asked() -> None:
+    pair = Pair()
+    pair.say(GrantTools(request=1, tools={}))
     with pytest.raises(ProtocolViolation, match="Done answers request 1"):
         pair.box_says(Done(request=1))
 
@@ -129,7 +134,7 @@ def test_blobs_never_change_lanes() -> None:
     pair.say(Execute(run=1, code=""))
     forged = pair.guest.send(Finished(run=1, blobs=(b"forged",))).rsplit(b'["g"', 1)[0]
     pair.to_host(list(pair.supervisor.relay(forged)))
-    assert pair.box_says(FileData(request=1, blobs=(b"real",))) == [FileData(request=1, blobs=(b"real",))]
+    assert pair.box_says(Done(request=1, blobs=(b"real",))) == [Done(request=1, blobs=(b"real",))]
 
 
 def test_a_death_ends_the_half_sent_message_of_the_dead() -> None:
@@ -171,8 +176,8 @@ def test_the_host_may_not_say_what_does_not_fit(message: Message) -> None:
 
 def test_another_protocol_number_is_refused() -> None:
     host = HostConnection()
-    with pytest.raises(ProtocolViolation, match="speaks protocol 1"):
-        list(host.receive_data(SupervisorConnection().send(Hello(protocol=2, python="", platform=""))))
+    with pytest.raises(ProtocolViolation, match="speaks protocol 2"):
+        list(host.receive_data(SupervisorConnection().send(Hello(protocol=1, python="", platform=""))))
 
 
 @pytest.mark.parametrize("line", [b'["c",5,1,"Done",{"request":1}]\n', b'["c",3,99,"Done",{"request":1}]\n'])
@@ -236,7 +241,7 @@ def test_a_stream_cut_anywhere_goes_on_exactly_where_it_was(
     for at, (cut_up, cut_down) in enumerate([*cuts, (10**9, 10**9)]):
         for number in range(3):
             text = f"{at}.{number}"
-            blob = pair.guest.send(Output(run=1, stream="stdout", text=text, blobs=(text.encode() * 50,)))
+            blob = pair.guest.send(Output(stream="stdout", text=text, blobs=(text.encode() * 50,)))
             up += b"".join(pair.supervisor.relay(blob))
             down += pair.host.send(Reset(request=100 + at * 3 + number))
         _deliver(pair, bytes(up[:cut_up]), bytes(down[:cut_down]))
@@ -275,7 +280,7 @@ def test_what_is_kept_for_a_resend_is_bounded_by_acknowledgements() -> None:
     pair = Pair(raw=False, resume=True)
     pair.say(Execute(run=1, code=""))
     for _ in range(100):
-        pair.guest_says(Output(run=1, stream="stdout", text="x" * 200_000))
+        pair.guest_says(Output(stream="stdout", text="x" * 200_000))
         pair.to_box(pair.host.take_reply())
         assert not pair.supervisor.is_full
 
@@ -284,7 +289,7 @@ def test_without_acknowledgements_the_supervisor_is_full_and_says_so() -> None:
     pair = Pair(raw=False, resume=True)
     pair.say(Execute(run=1, code=""))
     for _ in range(60):
-        pair.guest_says(Output(run=1, stream="stdout", text="x" * 200_000))
+        pair.guest_says(Output(stream="stdout", text="x" * 200_000))
     assert pair.supervisor.is_full
 
 

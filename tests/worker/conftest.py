@@ -11,11 +11,10 @@ import pytest
 from pinjra.wire.connection import HostConnection
 from pinjra.wire.messages import (
     Answer,
-    Bound,
     Call,
-    Captured,
     Close,
     Display,
+    Done,
     Execute,
     Finished,
     GrantTools,
@@ -23,6 +22,7 @@ from pinjra.wire.messages import (
     Init,
     Lost,
     Message,
+    Output,
     SetVariables,
     Started,
 )
@@ -95,7 +95,7 @@ class Host:
         """Return the `Finished` or `Lost` of the run in progress; answer its calls from `tools`."""
         while True:
             message = self.read()
-            if isinstance(message, Captured):
+            if isinstance(message, Output):
                 self.printed[message.stream] += message.text
             elif isinstance(message, Display):
                 self.pictures.append(message)
@@ -132,12 +132,12 @@ class Host:
         self.tools.update(tools)
         described = {name: {"doc": "", "async": is_async} for name in tools}
         self.send(GrantTools(request=self.request(), tools=described))
-        assert self.next(Bound).problem == ""
+        assert self.next(Done).problem == ""
 
     def set(self, **values):
         tree, blobs = encode(values)
         self.send(SetVariables(request=self.request(), values=tree, blobs=blobs))
-        return self.next(Bound).problem
+        return self.next(Done).message
 
     def processes(self):
         """Return all processes below the supervisor."""

@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from pinjra.wire.messages import Bound, Finished, GrantTools, Interrupt, Kill, Lost
+from pinjra.wire.messages import Done, Finished, GrantTools, Interrupt, Kill, Lost
 from processes import is_alive, parent_of
 
 
@@ -276,7 +276,7 @@ def test_a_binding_that_kills_the_interpreter_is_answered(host):
         "import pinjra.worker.interpreter.forked as w\nw.ForkedProgram.grant = lambda *a: os._exit(9)"
     )
     host.send(GrantTools(request=host.request(), tools={"f": {"doc": ""}}))
-    assert isinstance(host.next(Lost, Bound), Lost)
+    assert isinstance(host.next(Lost, Done), Lost)
     assert host.run("7") == 7
 
 

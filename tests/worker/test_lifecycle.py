@@ -13,16 +13,14 @@ from contextlib import suppress
 import pytest
 
 from pinjra.wire.messages import (
-    Bound,
-    Captured,
     Done,
     Execute,
-    FileList,
     Finished,
     Interrupt,
     Kill,
     ListFiles,
     Lost,
+    Output,
     Reset,
     SetVariables,
 )
@@ -113,7 +111,7 @@ class Meeting:
 
     def _running(self):
         self.host.start("print(flush=True)\nwhile True: time.sleep(0.01)")
-        self.host.next(Captured)
+        self.host.next(Output)
 
     def say(self, message):
         self.said += self.host.connection.send(message)
@@ -128,7 +126,7 @@ class Meeting:
         if self.state in (State.WAKING, State.SETTLING):
             self.host.send(ListFiles(request=self.host.request()))
             told = []
-            while not isinstance(message := self.host.read(), FileList):
+            while getattr(message := self.host.read(), "files", None) is None:
                 told.append(message)
             self.host._messages[:0] = told
         if self.stopped:
@@ -156,7 +154,7 @@ def test_what_the_host_says_arrives_whatever_the_interpreter_does(meet, state):
     met = meet(state)
     met.set(y=5)
     met.go_on()
-    assert met.host.next(Bound).problem == ""
+    assert met.host.next(Done).problem == ""
     assert met.host.run("y") == 5
 
 

@@ -8,7 +8,7 @@ from operator import itemgetter
 import pytest
 from tests.worker.conftest import Host
 
-from pinjra.wire.messages import Captured, Done, Execute, FileList, Finished, ListFiles, Reset
+from pinjra.wire.messages import Done, Execute, Finished, ListFiles, Output, Reset
 
 
 def test_value_of_the_last_expression_comes_back(host):
@@ -82,7 +82,7 @@ def test_prints_keep_their_order_across_streams(host):
     host.start("import sys\nfor i in range(3):\n print(i)\n print(-i, file=sys.stderr)")
     pieces = []
     while not isinstance(message := host.read(), Finished):
-        assert isinstance(message, Captured)
+        assert isinstance(message, Output)
         pieces.append((message.stream, message.text))
     said = [(stream, "".join(text for _, text in some)) for stream, some in groupby(pieces, itemgetter(0))]
     assert said == [(stream, f"{i}\n") for n in range(3) for stream, i in (("stdout", n), ("stderr", -n))]
@@ -101,7 +101,7 @@ def test_output_before_a_blocking_call_is_not_held_back(host):
     host.start("print('a')\nprint('b')\nimport time\ntime.sleep(600)")
     seen = ""
     while seen != "a\nb\n":
-        seen += host.next(Captured).text
+        seen += host.next(Output).text
     host.process.kill()
 
 
@@ -189,7 +189,7 @@ def test_requests_may_follow_each_other_without_waiting(host):
 def test_pong_comes_during_a_run(host):
     host.start("import time\ntime.sleep(600)")
     host.send(ListFiles(request=host.request()))
-    assert isinstance(host.read(), FileList)
+    assert isinstance(host.read(), Done)
     host.process.kill()
 
 

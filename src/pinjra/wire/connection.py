@@ -23,6 +23,8 @@ from pinjra.wire.messages import (
     Answer,
     Assembler,
     Call,
+    Close,
+    Done,
     Execute,
     Finished,
     Hello,
@@ -44,14 +46,16 @@ __all__ = ["GuestConnection", "HostConnection", "Relay", "State", "SupervisorCon
 State = Literal["hello", "init", "starting", "idle", "running", "closed"]
 
 _UP = frozenset({"idle", "running"})
-_IDLE = frozenset({"Captured", "Lost", "Ack", "Failed", "FileData", "FileList", "Done", "Forked", "Bound"})
-_ACCEPTS: Mapping[State, frozenset[str]] = {
-    "hello": frozenset({"Hello"}),
-    "init": frozenset({"Ack"}),
-    "starting": frozenset({"Started", "Captured", "Lost", "Ack", "Failed"}),
-    "idle": _IDLE,
-    "running": _IDLE | {"Output", "Display", "Call", "Finished"},
-    "closed": frozenset(),
+_CONTROL = frozenset({"Output", "Lost", "Ack", "Done"})
+# Lane and state -> what is said there; of all else nothing is.
+_ACCEPTS: Mapping[tuple[str, State], frozenset[str]] = {
+    ("c", "hello"): frozenset({"Hello"}),
+    ("c", "init"): frozenset({"Ack"}),
+    ("c", "starting"): _CONTROL | {"Started"},
+    ("c", "idle"): _CONTROL,
+    ("c", "running"): _CONTROL,
+    ("g", "idle"): frozenset({"Done"}),
+    ("g", "running"): frozenset({"Done", "Output", "Display", "Call", "Finished"}),
 }
 _MAY_SAY: Mapping[str, frozenset[str]] = {
     "Init": frozenset({"init"}),
@@ -60,15 +64,6 @@ _MAY_SAY: Mapping[str, frozenset[str]] = {
     "Execute": frozenset({"idle"}),
     "Close": frozenset({"hello", "init", "starting", "idle", "running"}),
 }  # all else: while up
-_ANSWERS: Mapping[str, frozenset[str]] = {
-    "GrantTools": frozenset({"Bound"}),
-    "SetVariables": frozenset({"Bound"}),
-    "PutFile": frozenset({"Done", "Failed"}),
-    "GetFile": frozenset({"FileData", "Failed"}),
-    "ListFiles": frozenset({"FileList", "Failed"}),
-    "Reset": frozenset({"Done", "Failed"}),
-    "Fork": frozenset({"Forked", "Failed"}),
-}
 _TO_GUEST = frozenset(TO_GUEST)
 _MARK_BYTES = 80  # longest resume mark
 
@@ -93,7 +88,7 @@ class HostConnection:
         self.run = 0
         self.open_calls: dict[int, bool] = {}  # call number -> concurrent
         self._last_call = 0
-        self._requests: dict[int, frozenset[str]] = {}
+        self._requests: dict[int, str] = {}  # request -> the lane on which it is answered
         self.open_kills: set[int] = set()
 
     # ------------------------------------------------------------ out
@@ -107,14 +102,14 @@ class HostConnection:
         kind = type(message).__name__
         if self.state not in _MAY_SAY.get(kind, _UP):
             raise InternalError(f"{kind} may not be sent in state {self.state!r}")
-        self._note(kind, message)
         lane = "g" if kind in _TO_GUEST else "c"
+        self._note(lane, message)
         data = self._stream.number(lane, *pack(message, raw=self._raw))
         if type(message) is Init:
             self._raw = self._reader.raw = message.raw
         return data
 
-    def _note(self, kind: str, message: Message) -> None:
+    def _note(self, lane: str, message: Message) -> None:
         if type(message) is Init:
             self.state = "starting"
         elif type(message) is Execute:
@@ -127,8 +122,8 @@ class HostConnection:
         elif type(message) is Kill:
             self.open_kills.add(message.kill)
         elif isinstance(message, OfRequest):
-            self._requests[message.request] = _ANSWERS[kind]
-        elif kind == "Close":
+            self._requests[message.request] = lane
+        elif type(message) is Close:
             self.state = "closed"
 
     def take_reply(self) -> bytes:
@@ -172,24 +167,26 @@ class HostConnection:
             # SECURITY: the lane decides which kinds exist; the supervisor writes the lane, never the guest.
             message = (self._guest if frame.lane == "g" else self._control).add(frame)
             if message is not None:
-                self._check(message)
+                self._check(frame.lane, message)
                 yield message
 
-    def _check(self, message: Message) -> None:
+    def _check(self, lane: str, message: Message) -> None:
         kind = type(message).__name__
-        if kind not in _ACCEPTS[self.state]:
+        if kind not in _ACCEPTS.get((lane, self.state), ()):
             refuse(f"{kind} while {self.state}")
-        if isinstance(message, OfRequest):
-            self._on_answer(kind, message.request)
+        if isinstance(message, Done):
+            self._on_done(lane, message)
         act = _ACTS.get(kind)
         if act is not None:
             act(self, message)
 
-    def _on_answer(self, kind: str, request: int) -> None:
-        if kind == "Failed" and request == 0 and self.state == "starting":
+    def _on_done(self, lane: str, message: Done) -> None:
+        request = message.request
+        if self.state == "starting" and request == 0 and message.problem:
             return
-        if kind not in self._requests.pop(request, frozenset()):
-            refuse(f"{kind} answers request {request}, which is not open for it")
+        # SECURITY: the guest answers what it was asked itself, and nothing that the supervisor was asked.
+        if self._requests.pop(request, "") != lane:
+            refuse(f"Done answers request {request}, which is not open for it")
 
     def _on_hello(self, message: Hello) -> None:
         if message.protocol != PROTOCOL:
@@ -222,14 +219,13 @@ class HostConnection:
         self.open_kills.discard(message.kill)
         self._guest.clear()
         self.open_calls.clear()
-        self._requests = {n: kinds for n, kinds in self._requests.items() if "Bound" not in kinds}
+        self._requests = {n: lane for n, lane in self._requests.items() if lane != "g"}
         self.state = "starting" if self.state == "starting" else "idle"
 
 
 _ACTS: Mapping[str, Callable[..., None]] = {
     "Hello": HostConnection._on_hello,
     "Started": HostConnection._on_started,
-    "Output": HostConnection._on_run_message,
     "Display": HostConnection._on_run_message,
     "Call": HostConnection._on_call,
     "Finished": HostConnection._on_finished,

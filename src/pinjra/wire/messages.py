@@ -41,7 +41,7 @@ else:  # Python 3.10 has none
 
 __all__ = ["INPUT", "PROTOCOL", "Assembler", "Message", "OfRequest", "OfRun", "kinds", "pack"]
 
-PROTOCOL = 1  # the number that `Hello` names
+PROTOCOL = 2  # the number that `Hello` names
 
 INPUT = (
     "<stdin>"  # what a `Call` names that asks for the next piece of a run's standard input; b"" is its end
@@ -132,11 +132,11 @@ class ListFiles(OfRequest):
 
 
 class Reset(OfRequest):
-    """Replace the interpreter by a fresh one and empty the scratch folder. Answered by `Done`."""
+    """Replace the interpreter by a fresh one and empty the scratch folder."""
 
 
 class Fork(OfRequest):
-    """Make an independent session with the same state. Answered by `Forked` or `Failed`."""
+    """Make an independent session with the same state, on the stream that comes with the request."""
 
 
 class Resume(Message):
@@ -175,9 +175,10 @@ class Started(Message):
     """`Init` was understood and the interpreter is up."""
 
 
-class Captured(Message):
-    """Bytes that something in the box wrote to descriptor 1 or 2, as text (UTF-8, bad bytes replaced).
+class Output(Message):
+    """What something in the box wrote to descriptor 1 or 2, as text (UTF-8, bad bytes replaced).
 
+    Of a worker in one process, which has nobody to read these, it comes on the guest's lane.
     With `file`: where in the scratch folder all that the run has printed stands, since something is missing in what was said.
     """
 
@@ -202,29 +203,15 @@ class Lost(Message):
     memory_peak_bytes: int | None = None
 
 
-class FileData(OfRequest):
-    """Answer to `GetFile`: `blobs[0]` is the content."""
-
-
-class FileList(OfRequest):
-    """Answer to `ListFiles`."""
-
-    files: dict[str, int]
-
-
 class Done(OfRequest):
-    """The request was carried out."""
+    """The answer to a request, on the lane on which that was made. `blobs[0]` is what `GetFile` asked for.
 
+    `problem`: "" when it was carried out, else "not-found", "refused", "quota" or "error". Request 0: `Init` itself.
+    """
 
-class Failed(OfRequest):
-    """The request was not carried out. `kind`: "not-found", "refused", "quota", "error". Request 0: `Init` itself."""
-
-    kind: str
-    message: str
-
-
-class Forked(OfRequest):
-    """Answer to `Fork`: the new session waits on the stream that came with the request."""
+    problem: str = ""
+    message: str = ""  # the problem in words
+    files: dict[str, int] | None = None  # what `ListFiles` asked for
 
 
 # ---------------------------------------------------------------- guest lane: host -> interpreter
@@ -264,21 +251,6 @@ class Answer(Message):
 
 
 # ---------------------------------------------------------------- guest lane: interpreter -> host
-
-
-class Bound(OfRequest):
-    """Answer to `GrantTools` and `SetVariables`; `problem` is "" when all went well."""
-
-    problem: str = ""
-
-
-class Output(OfRun):
-    """Text that guest code printed, in order, as it is produced: of a worker in one process, which has nobody to capture it."""
-
-    stream: str
-    text: str
-    file: str = ""  # as in `Captured`
-    file_bytes: int = 0
 
 
 class Display(OfRun):
@@ -325,9 +297,9 @@ def kinds(*classes: type[Message]) -> dict[str, type[Message]]:
 
 
 TO_SUPERVISOR = kinds(Init, Interrupt, Kill, PutFile, GetFile, ListFiles, Reset, Fork, Resume, Ack, Close)
-FROM_SUPERVISOR = kinds(Hello, Started, Captured, Lost, FileData, FileList, Done, Failed, Forked, Ack)
+FROM_SUPERVISOR = kinds(Hello, Started, Output, Lost, Done, Ack)
 TO_GUEST = kinds(GrantTools, SetVariables, Execute, Answer)
-FROM_GUEST = kinds(Bound, Output, Display, Call, Finished)
+FROM_GUEST = kinds(Output, Done, Display, Call, Finished)
 
 Check = Callable[[object], bool]
 
@@ -367,7 +339,6 @@ _CHECKS: Mapping[str, Check] = {
     "bool": _is_bool,
     "Value": lambda _value: True,
     "tuple[str, ...]": _is_texts,
-    "dict[str, int]": _dict_of(_is_int),
     "dict[str, int] | None": _optional(_dict_of(_is_int)),
     "dict[str, int | float | None]": _dict_of(_optional(_is_number)),
     "dict[str, dict[str, str | bool]]": _dict_of(_dict_of(lambda v: _is_str(v) or _is_bool(v))),

@@ -8,7 +8,7 @@ from __future__ import annotations
 import codecs
 from collections import deque
 
-from pinjra.wire.messages import Captured
+from pinjra.wire.messages import Output
 from pinjra.worker.scratch.files import Files
 
 __all__ = ["FILE_NAME", "STREAMS", "RunOutput"]
@@ -46,7 +46,7 @@ class RunOutput:
         self._missing = [0, 0]
         self._file = None if files is None or limit_bytes is None else _OutputFile(files)
 
-    def add(self, stream: int, data: bytes) -> list[Captured]:
+    def add(self, stream: int, data: bytes) -> list[Output]:
         """Take what was printed to `stream`, 0 or 1; return what of it is said at once."""
         head = data if self._room is None else data[: self._room]
         if self._room is not None:
@@ -71,12 +71,12 @@ class RunOutput:
             if out < len(data):
                 self._tail.appendleft((stream, data[out:]))
 
-    def end(self) -> list[Captured]:
+    def end(self) -> list[Output]:
         """Return what is said at the end of the run: the marks, the last part, and where the file is."""
         said = [message for stream in sorted(self._decoders) for message in _said(stream, self._rest(stream))]
         size = self._file.end() if self._file is not None and any(self._missing) else 0
         if size:
-            said.append(Captured(stream=STREAMS[0], text="", file=FILE_NAME, file_bytes=size))
+            said.append(Output(stream=STREAMS[0], text="", file=FILE_NAME, file_bytes=size))
         return said
 
     def _rest(self, stream: int) -> str:
@@ -87,8 +87,8 @@ class RunOutput:
         return mark + tail.lstrip(_WITHIN_CHARACTERS).decode("utf-8", "replace")
 
 
-def _said(stream: int, text: str) -> list[Captured]:
-    return [Captured(stream=STREAMS[stream], text=text)] if text else []
+def _said(stream: int, text: str) -> list[Output]:
+    return [Output(stream=STREAMS[stream], text=text)] if text else []
 
 
 class _OutputFile:

@@ -76,7 +76,7 @@ class Liar:
     def on_guest(self, message: wire.Message) -> None:
         """Answer what an interpreter is asked; code is the name of a lie."""
         if isinstance(message, wire.GrantTools):
-            self.say(wire.Bound(request=message.request))
+            self.say(wire.Done(request=message.request))
         elif isinstance(message, wire.Execute):
             self.run = message.run
             lie = {**LIES, **HARMLESS}.get(message.code)
@@ -108,7 +108,7 @@ LIES: Mapping[str, Callable[[Liar], None]] = {
     ),
     "unknown kind": lambda liar: liar.raw(liar.frame("c", b'"Obey",{}]')),
     "unknown field": lambda liar: liar.raw(
-        liar.frame("c", b'"Captured",{"stream":"stdout","text":"","run":"rm"}]')
+        liar.frame("c", b'"Output",{"stream":"stdout","text":"","run":"rm"}]')
     ),
     "wrong lane": lambda liar: liar.raw(liar.frame("g", b'"Lost",{"cause":"wall"}]')),
     "unasked answer": lambda liar: liar.raw(liar.frame("c", b'"Done",{"request":77}]')),
@@ -117,7 +117,7 @@ LIES: Mapping[str, Callable[[Liar], None]] = {
     "unsaid acknowledged": lambda liar: liar.raw(
         b'["c",%d,999999,"Ack",{}]\n' % (liar.host._stream.sent + 1)
     ),
-    "other run": lambda liar: liar.say(wire.Output(run=liar.run + 1, stream="stdout", text="x")),
+    "other run": lambda liar: liar.say(wire.Display(run=liar.run + 1, media_type="text/html", name="")),
     "same call twice": _same_call_twice,
     "blob of no message": lambda liar: liar.raw(liar.frame("c", b'"+",4095,"!!!!",1]')),
 }

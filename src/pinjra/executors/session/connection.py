@@ -83,7 +83,7 @@ class WorkerConnection:
         self._kills = itertools.count(1)
         # Of a run that was given back before its kill was confirmed: why, and when that must have come.
         self._recovery: tuple[Cause, float] | None = None
-        self._answers: dict[int, wire.Message | None] = {}  # None: waited for
+        self._answers: dict[int, wire.Done | None] = {}  # None: waited for
         self._binding: set[int] = set()  # requests that the interpreter answers, so that its death ends them
 
     # ------------------------------------------------------------ start and end
@@ -103,7 +103,7 @@ class WorkerConnection:
         while (message := self.messages.receive(deadline)) is not None:
             if isinstance(message, kind):
                 return message
-            if isinstance(message, wire.Failed):
+            if isinstance(message, wire.Done):
                 raise StartupFailed(f"the worker refused its configuration: {message.message:.2000}")
             if isinstance(message, wire.Lost):
                 said = f"{message.cause} {message.detail:.500}"
@@ -314,15 +314,13 @@ class WorkerConnection:
                     self._kill(record, Cause.TOOL_CALLS)
         elif isinstance(message, wire.Lost):
             self._on_lost(message)
-        else:
-            request: object = getattr(message, "request", None)
-            if type(request) is int and request in self._answers:
-                self._answers[request] = message
+        elif isinstance(message, wire.Done) and message.request in self._answers:
+            self._answers[message.request] = message
 
     def _on_lost(self, message: wire.Lost) -> None:
         died = f"the interpreter died ({message.cause})"
         for request in self._binding:
-            self._answers[request] = wire.Bound(request=request, problem=died)
+            self._answers[request] = wire.Done(request=request, problem="error", message=died)
         if self.record is not None and not self.record.is_over:
             self.record.on_end(message)
         elif not message.rolled_back:
@@ -330,7 +328,7 @@ class WorkerConnection:
 
     # ------------------------------------------------------------ requests
 
-    def ask(self, make: Callable[..., wire.Message], *, of_interpreter: bool = False) -> wire.Message:
+    def ask(self, make: Callable[..., wire.Message], *, of_interpreter: bool = False) -> wire.Done:
         """Return the answer to the request that `make(request=number)` makes; from any thread, also during a run."""
         self.check()
         request = next(self._requests)
@@ -347,7 +345,7 @@ class WorkerConnection:
             del self._answers[request]
             self._binding.discard(request)
 
-    def _await_answer(self, request: int, deadline: float) -> wire.Message:
+    def _await_answer(self, request: int, deadline: float) -> wire.Done:
         while (answer := self._answers[request]) is None:
             if time.monotonic() >= deadline:
                 raise SessionLost(f"the worker did not answer within {REQUEST_SECONDS:g} s", Cause.HOST)
@@ -380,7 +378,6 @@ class WorkerConnection:
 
 _FOR_RUN: Mapping[type[wire.Message], Callable[..., None]] = {
     wire.Output: RunRecord.on_output,
-    wire.Captured: RunRecord.on_output,
     wire.Display: RunRecord.on_display,
     wire.Finished: RunRecord.on_end,
 }

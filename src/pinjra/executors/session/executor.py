@@ -448,9 +448,7 @@ class SessionExecutor(PythonExecutor):
         offset, piece = 0, b""
         while offset == 0 or len(piece) == PIECE_BYTES:
             answer = self._ask(partial(wire.GetFile, name=name, offset=offset, size=PIECE_BYTES), name)
-            if not isinstance(answer, wire.FileData) or [
-                len(data) <= PIECE_BYTES for data in answer.blobs
-            ] != [True]:
+            if [len(data) <= PIECE_BYTES for data in answer.blobs] != [True]:
                 raise ProtocolViolation(f"an answer without the bytes of {name!r}")
             piece = answer.blobs[0]
             offset += len(piece)
@@ -465,18 +463,17 @@ class SessionExecutor(PythonExecutor):
 
     def list_files(self) -> dict[str, int]:
         """Return relative name → bytes; see `PythonExecutor.list_files`."""
-        answer = self._ask(wire.ListFiles, "")
-        return answer.files if isinstance(answer, wire.FileList) else {}
+        return self._ask(wire.ListFiles, "").files or {}
 
-    def _ask(self, make: Callable[..., wire.Message], what: str) -> wire.Message:
+    def _ask(self, make: Callable[..., wire.Message], what: str) -> wire.Done:
         """Return the answer, or raise what went wrong by whose fault it is. Tools may ask too, from their threads."""
         self._check_usable()
         answer = self._connection.ask(make)
-        if not isinstance(answer, wire.Failed):
+        if not answer.problem:
             return answer
-        if answer.kind == "not-found":
+        if answer.problem == "not-found":
             raise FileNotFoundError(f"there is no regular file {what!r} in the scratch folder")
-        if answer.kind in ("refused", "quota"):
+        if answer.problem in ("refused", "quota"):
             raise ConfigurationError(f"{what!r}: {answer.message:.2000}")
         raise BackendError(f"the worker could not do this: {answer.message:.2000}")
 
@@ -508,7 +505,7 @@ class SessionExecutor(PythonExecutor):
 
     def _fork_worker(self) -> None:
         answer = self._connection.ask(wire.Fork)
-        if isinstance(answer, wire.Failed):
+        if answer.problem:
             raise ExecutorUnavailable(f"the session cannot be forked: {answer.message:.2000}")
 
 
@@ -544,8 +541,8 @@ def _hashable(value: object) -> Hashable:
 
 def _bind(connection: WorkerConnection, make: Callable[..., wire.Message]) -> None:
     answer = connection.ask(make, of_interpreter=True)
-    if isinstance(answer, wire.Bound) and answer.problem:
-        raise ConfigurationError(f"the worker could not set this: {answer.problem:.2000}")
+    if answer.problem:
+        raise ConfigurationError(f"the worker could not set this: {answer.message:.2000}")
 
 
 # ---------------------------------------------------------------- the end of the process

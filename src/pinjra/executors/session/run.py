@@ -15,7 +15,7 @@ from pinjra.core.safe_text import printable
 from pinjra.executors.base import OutputCallback
 from pinjra.executors.session.output import KeptOutput
 from pinjra.executors.session.tool_calls import HostTime, ToolCalls, ToolClock
-from pinjra.wire.messages import Captured, Display, Finished, Lost, Output
+from pinjra.wire.messages import Display, Finished, Lost, Output
 from pinjra.wire.values.codec import Decoder
 
 __all__ = ["RunRecord"]
@@ -83,7 +83,7 @@ class RunRecord:
 
     # ------------------------------------------------------------ messages
 
-    def on_output(self, message: Output | Captured) -> None:
+    def on_output(self, message: Output) -> None:
         """Take text: hand it on, keep it up to the limit, then one marker and nothing more."""
         if message.stream not in ("stdout", "stderr"):
             raise ProtocolViolation(f"output on a stream {message.stream[:40]!r}")

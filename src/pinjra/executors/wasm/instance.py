@@ -22,13 +22,10 @@ from pinjra.wire.frames import Frame, WireLimits
 from pinjra.wire.messages import (
     Answer,
     Assembler,
-    Bound,
     Done,
-    Failed,
-    FileData,
-    FileList,
     GrantTools,
     Message,
+    kinds,
     pack,
 )
 
@@ -40,7 +37,7 @@ _END_SECONDS = 5.0  # for a killed process to be gone
 _TAIL_BYTES = 65536  # what a pipe holds: V8 tells of its last collections before it says why it ends
 _WORDS_CHARS = 400  # the end of a traceback tells more than its beginning, and an error's message is cut
 _KIND = re.compile(rb'"([A-Z][A-Za-z]*)"')
-_TAKEN = {cls.__name__: cls for cls in (Bound, Done, Failed, FileData, FileList)}
+_TAKEN = kinds(Done)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -221,10 +218,11 @@ class Lane(SupervisorConnection):
     def _whole(self, kind: str, held: list[Frame]) -> Iterator[bytes | Message]:
         if kind in _TAKEN:
             message = self._assembled(held)
-            if not isinstance(message, Bound) or not message.request:
+            request: int = getattr(message, "request", 0)
+            if request not in self.unbound:
                 yield message
                 return
-            self.unbound.discard(message.request)
+            self.unbound.discard(request)
         self.run_open = self.run_open and kind != "Finished"
         for frame in held:
             yield self._stream.number("g", self._as_agreed(frame))

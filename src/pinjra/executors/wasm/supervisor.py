@@ -29,9 +29,7 @@ from pinjra.wire.connection import Relay
 from pinjra.wire.frames import WireLimits
 from pinjra.wire.messages import (
     PROTOCOL,
-    Bound,
     Done,
-    Failed,
     GetFile,
     Hello,
     Init,
@@ -129,7 +127,7 @@ class WasmTransport(Transport):
         self._lane.interpreter_died()
         for request in sorted(self._files):
             why = "the interpreter died"
-            self._say(Failed(request=request, kind="error", message=why))
+            self._say(Done(request=request, problem="error", message=why))
         self._files.clear()
         self._stop = None
         self._is_used = False
@@ -185,7 +183,8 @@ class WasmTransport(Transport):
         return rest
 
     def _on_own(self, message: Message) -> None:
-        if isinstance(message, Bound):
+        request: int = getattr(message, "request", 0)
+        if request == 0:
             if not self._is_started:
                 self._is_started = True
                 self._say(Started())
@@ -195,7 +194,6 @@ class WasmTransport(Transport):
                 self._say(held)
             self._held.clear()
             return
-        request: int = getattr(message, "request", 0)
         if request in self._files:  # SECURITY: the guest may answer what it was asked, once, and nothing else
             self._files.discard(request)
             self._say(message)
@@ -222,7 +220,7 @@ class WasmTransport(Transport):
         if self._is_started:  # it did once, and does not any more
             self._is_closed = True
         else:
-            self._say(Failed(request=0, kind="error", message=self._death))
+            self._say(Done(request=0, problem="error", message=self._death))
 
     # ------------------------------------------------------------ stops and losses
 

@@ -16,7 +16,7 @@ from pinjra.core.limits import Limits
 from pinjra.guard.errors import GuestStop
 from pinjra.guard.interpreter import Interpreter, Outcome
 from pinjra.guard.policy import ImportMode, Policy
-from pinjra.wire.messages import Bound, Display, Execute, Finished, GrantTools, Init, Message, SetVariables
+from pinjra.wire.messages import Display, Done, Execute, Finished, GrantTools, Init, Message, SetVariables
 from pinjra.wire.values.codec import EncodeError, decode
 from pinjra.worker.interpreter.changed_files import FileStates
 from pinjra.worker.interpreter.channel import Channel
@@ -84,7 +84,7 @@ class Program:
 
     def _answer(self, request: int, problem: str) -> None:
         if request:
-            self._channel.send(Bound(request=request, problem=problem))
+            self._channel.send(Done(request=request, problem="error" if problem else "", message=problem))
 
     # ------------------------------------------------------------ tools and variables
 

@@ -3,7 +3,7 @@
 There is no supervisor below it: whoever started it owns the stream to the host, kills it, and starts another. It speaks the
 guest's lane on descriptors 0 and 1, and besides that lane's own messages
 
-- takes `Init` first, and says `Bound(request=0)` when it is up;
+- takes `Init` first, and says `Done(request=0)` when it is up;
 - carries out `PutFile`, `GetFile` and `ListFiles` itself, because only from in here every path ends inside the box;
 - takes `Answer(call=0, error_message=<cause>)`, which answers no call, as the stop of the run in progress.
 
@@ -28,8 +28,7 @@ from pinjra.core.execution import Cause
 from pinjra.wire.messages import (
     TO_GUEST,
     Answer,
-    Bound,
-    Captured,
+    Done,
     Execute,
     Finished,
     GetFile,
@@ -76,7 +75,7 @@ def main(scratch: str, has_input: HasInput | None = None) -> None:
     first = line.next_message()
     if isinstance(first, Init):
         program = SingleProcessProgram(first, line, scratch)
-        line.send(Bound(request=0))
+        line.send(Done(request=0))
         program.run()
 
 
@@ -219,17 +218,9 @@ class Printed:
         self._say(self._output.end())
         self.begin(0)
 
-    def _say(self, said: list[Captured]) -> None:
+    def _say(self, said: list[Output]) -> None:
         for each in said:
-            self._line.send(
-                Output(
-                    run=self._run,
-                    stream=each.stream,
-                    text=each.text,
-                    file=each.file,
-                    file_bytes=each.file_bytes,
-                )
-            )
+            self._line.send(each)
 
 
 # ---------------------------------------------------------------- sleeps and event loops

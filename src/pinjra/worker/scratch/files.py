@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import BinaryIO, Literal
 
 from pinjra.core.file_names import is_file_name
-from pinjra.wire.messages import Done, Failed, FileData, FileList, GetFile, ListFiles, OfRequest, PutFile
+from pinjra.wire.messages import Done, GetFile, ListFiles, OfRequest, PutFile
 
 __all__ = ["Files", "Mode", "ScratchError"]
 
@@ -19,7 +19,7 @@ Mode = Literal["rb", "wb", "ab"]
 
 
 class ScratchError(Exception):
-    """A request was not carried out. `kind` is that of the message `Failed`."""
+    """A request was not carried out. `kind` is the problem of the message `Done`."""
 
     def __init__(self, kind: str, message: str) -> None:
         super().__init__(message)
@@ -49,7 +49,7 @@ class Files(ABC):
     def _found(self) -> Iterator[tuple[str, int]]:
         """Yield relative name and size of each regular file."""
 
-    def answer(self, message: OfRequest) -> OfRequest:
+    def answer(self, message: OfRequest) -> Done:
         """Carry out one of PutFile, GetFile, ListFiles; return what to answer."""
         request = message.request
         try:
@@ -57,16 +57,15 @@ class Files(ABC):
                 self.put(message.name, message.blobs[0] if message.blobs else b"", message.offset)
                 return Done(request=request)
             if isinstance(message, GetFile):
-                return FileData(
-                    request=request, blobs=(self.get(message.name, message.offset, message.size),)
-                )
+                piece = self.get(message.name, message.offset, message.size)
+                return Done(request=request, blobs=(piece,))
             if isinstance(message, ListFiles):
-                return FileList(request=request, files=self.sizes())
+                return Done(request=request, files=self.sizes())
         except ScratchError as error:
-            return Failed(request=request, kind=error.kind, message=str(error))
+            return Done(request=request, problem=error.kind, message=str(error))
         except OSError as error:
-            return Failed(request=request, kind="error", message=str(error))
-        return Failed(request=request, kind="refused", message=f"no such request: {type(message).__name__}")
+            return Done(request=request, problem="error", message=str(error))
+        return Done(request=request, problem="refused", message=f"no such request: {type(message).__name__}")
 
     def put(self, name: str, data: bytes, offset: int = 0) -> None:
         """Write one file, making its folders; with an offset, the next piece of a file that ends there.

@@ -16,9 +16,8 @@ from pinjra.jail.profile import is_confined
 from pinjra.wire.connection import Relay
 from pinjra.wire.messages import (
     Close,
-    Failed,
+    Done,
     Fork,
-    Forked,
     GetFile,
     Hello,
     Init,
@@ -115,7 +114,7 @@ class HostStream:
             self._fail(error)
 
     def _fail(self, error: ProtocolViolation) -> None:
-        self.host.send(Failed(request=0, kind="error", message=str(error)))
+        self.host.send(Done(request=0, problem="error", message=str(error)))
         self.is_over = True
 
     def end(self) -> None:
@@ -205,7 +204,7 @@ class HostStream:
     def _refuse(self, request: int, why: str, stream: int = -1) -> None:
         if stream >= 0:
             os.close(stream)
-        self.host.send(Failed(request=request, kind="refused", message=why))
+        self.host.send(Done(request=request, problem="refused", message=why))
 
     def _branch(self, request: int, stream: int, *, is_copied: bool) -> None:
         """Make the branch that the host has asked for, and answer."""
@@ -231,4 +230,4 @@ class HostStream:
             return
         host = Host(stream, stream)
         self._add(HostStream(host, output, self._hello, sweeper=self._sweeper, add=self._add, origin=origin))
-        self.host.send(Forked(request=request))
+        self.host.send(Done(request=request))

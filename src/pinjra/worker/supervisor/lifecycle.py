@@ -360,7 +360,7 @@ class Lifecycle:
         was_open = self._host.connection.run_open
         try:
             for kind in self._host.relay(data):
-                self._unbound -= kind == b"Bound"
+                self._unbound -= kind == b"Done"
                 self.clock.open_calls += kind == b"Call"
         except ProtocolViolation:
             self._guest.kill("protocol")

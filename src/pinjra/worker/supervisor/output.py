@@ -1,4 +1,4 @@
-"""Descriptors 1 and 2 of the box -> `Captured` messages within a run's limit: what Python, C code and programs print.
+"""Descriptors 1 and 2 of the box -> `Output` messages within a run's limit: what Python, C code and programs print.
 
 Theory: `sys.stdout` and `sys.stderr` of the interpreter write to these descriptors at once, so what was printed before a crash is
 in the pipe, and a guest that prints faster than the host reads waits in the kernel. The limit is kept by the
@@ -14,7 +14,7 @@ import os
 import select
 import time
 
-from pinjra.wire.messages import Captured
+from pinjra.wire.messages import Output
 from pinjra.worker.run_output import STREAMS, RunOutput
 from pinjra.worker.scratch.files import Files
 from pinjra.worker.supervisor.outbox import READ_BYTES, read_some
@@ -78,7 +78,7 @@ class PrintedOutput:
         self._run = RunOutput(limit_bytes, files)
         self._eager = _EAGER
 
-    def take(self) -> list[Captured]:
+    def take(self) -> list[Output]:
         """Return what was written since the last look, as far as it goes out at once."""
         self.deadline = None
         pieces = []
@@ -101,7 +101,7 @@ class PrintedOutput:
                 said += self._run.add(self.fds.index(fd), data)
         return said
 
-    def end_run(self) -> list[Captured]:
+    def end_run(self) -> list[Output]:
         """Return what is left: text that waits, the mark, and the last part of what was printed."""
         messages = self.take()
         run, self._run = self._run, None
