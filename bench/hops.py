@@ -106,7 +106,8 @@ def read(path: str, begin: int, end: int) -> list[tuple[list[str], list[str]]]:
 def watch(path: str) -> dict[str, tuple[int, int]]:
     """Let an agent and a tool work under the recorder; return between which times."""
     from pinjra import CodeAgent, tool
-    from pinjra.executors.pipes import SubprocessExecutor, SubprocessTransport
+    from pinjra.executors.pipes import SubprocessTransport
+    from pinjra.executors.session.executor import SessionExecutor
     from pinjra.models import ScriptedModel
 
     texts, steps = [], []
@@ -126,7 +127,7 @@ def watch(path: str) -> dict[str, tuple[int, int]]:
         """
         return a + b
 
-    class Watched(SubprocessExecutor):
+    class Watched(SessionExecutor):
         def _open(self) -> SubprocessTransport:
             folders = [os.path.dirname(os.path.abspath(__file__)), *sys.path]
             boot = (

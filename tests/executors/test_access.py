@@ -28,10 +28,15 @@ def test_variables_are_in_the_environment_and_the_time_zone_is_in_force():
 
 
 def test_what_an_executor_has_not_is_an_error_that_names_one_that_has():
-    from pinjra.executors.pipes import SubprocessExecutor
+    from pinjra.executors.session.executor import SessionExecutor
+    from pinjra.executors.session.transport import Transport
 
-    with pytest.raises(ConfigurationError, match=r"SubprocessExecutor has no programs=; .*jail"):
-        SubprocessExecutor([sys.executable], programs=["git"])
+    class Bare(SessionExecutor):
+        def _open(self) -> Transport:
+            raise AssertionError("nothing is started")
+
+    with pytest.raises(ConfigurationError, match=r"Bare has no programs=; .*jail"):
+        Bare(programs=["git"])
 
 
 def test_a_backend_that_opens_all_or_nothing_refuses_single_hosts():

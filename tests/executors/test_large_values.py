@@ -11,24 +11,33 @@ import pytest
 
 from pinjra.core.execution import Cause
 from pinjra.core.limits import Limits
-from pinjra.executors.pipes import SubprocessExecutor
+from pinjra.executors.pipes import SubprocessTransport
+from pinjra.executors.session.executor import SessionExecutor
+from pinjra.executors.session.transport import Transport
 
 LONG = Limits(wall_seconds=300, cpu_seconds=300, memory_bytes=4 << 30)
 
 
+class OwnProcess(SessionExecutor):
+    """An unconfined process of this user."""
+
+    def _open(self) -> Transport:
+        return SubprocessTransport()
+
+
 @pytest.fixture(scope="module")
-def box() -> Iterator[SubprocessExecutor]:
-    with SubprocessExecutor(["pandas"], guard=False, limits=LONG) as executor:
+def box() -> Iterator[OwnProcess]:
+    with OwnProcess(["pandas"], guard=False, limits=LONG) as executor:
         yield executor
 
 
-def test_more_than_a_million_numbers_cross_both_ways(box: SubprocessExecutor) -> None:
+def test_more_than_a_million_numbers_cross_both_ways(box: OwnProcess) -> None:
     numbers = list(range(10**9, 10**9 + 1_200_000))
     box.send_variables({"numbers": numbers})
     assert box.run("numbers").value == numbers
 
 
-def test_a_table_of_many_rows_with_text_crosses_both_ways(box: SubprocessExecutor) -> None:
+def test_a_table_of_many_rows_with_text_crosses_both_ways(box: OwnProcess) -> None:
     table = pd.DataFrame({"n": range(600_000), "text": [f"row {n}" for n in range(600_000)]})
     box.send_variables({"table": table})
     found = box.run("table").value
@@ -36,7 +45,7 @@ def test_a_table_of_many_rows_with_text_crosses_both_ways(box: SubprocessExecuto
     assert found["text"].tolist() == table["text"].tolist()
 
 
-def test_as_many_times_as_the_bytes_allow_cross(box: SubprocessExecutor) -> None:
+def test_as_many_times_as_the_bytes_allow_cross(box: OwnProcess) -> None:
     done = box.run("import datetime\n[datetime.datetime(2024, 1, 1)] * 80_000")
     assert len(done.value) == 80_000, done.error  # type: ignore[arg-type]
 
@@ -44,7 +53,7 @@ def test_as_many_times_as_the_bytes_allow_cross(box: SubprocessExecutor) -> None
 @pytest.mark.parametrize(
     "code", ["[{'a': 1} for _ in range(800_000)]", "[[] for _ in range(3_000_000)]", "['a'] * 5_000_000"]
 )
-def test_what_takes_the_host_too_much_memory_is_the_guests_error(box: SubprocessExecutor, code: str) -> None:
+def test_what_takes_the_host_too_much_memory_is_the_guests_error(box: OwnProcess, code: str) -> None:
     error = box.run(code).error
     assert error is not None
     assert error.cause is Cause.VALUE
@@ -53,9 +62,7 @@ def test_what_takes_the_host_too_much_memory_is_the_guests_error(box: Subprocess
 
 
 def test_the_limit_of_a_value_may_be_raised() -> None:
-    with SubprocessExecutor(
-        limits=Limits(value_bytes=200 << 20, memory_bytes=4 << 30, wall_seconds=300)
-    ) as box:
+    with OwnProcess(limits=Limits(value_bytes=200 << 20, memory_bytes=4 << 30, wall_seconds=300)) as box:
         box.send_variables({"data": b"x" * (100 << 20)})
         assert box.run("data").value == b"x" * (100 << 20)
 

@@ -12,8 +12,10 @@ from pinjra.core.access import PARAMETERS as ACCESS
 from pinjra.core.errors import ConfigurationError
 from pinjra.executors.base import PythonExecutor
 from pinjra.executors.parameters import constructor_parameters
-from pinjra.executors.pipes import SubprocessExecutor
+from pinjra.executors.pipes import SubprocessTransport
 from pinjra.executors.registry import BUILTIN, create_executor, executor_class
+from pinjra.executors.session.executor import SessionExecutor
+from pinjra.executors.session.transport import Transport
 
 TEXTS = 'takes several texts, such as ["one", "two"], not'
 DICT = 'takes a dict with texts as keys, such as {"name": value}, not a'
@@ -49,8 +51,9 @@ WRONG_CALLS: list[tuple[Callable[[Box], object], str]] = [
 ]  # fmt: skip
 
 
-class Plain(SubprocessExecutor):
-    pass
+class Plain(SessionExecutor):
+    def _open(self) -> Transport:
+        return SubprocessTransport()
 
 
 @pytest.fixture(scope="module")

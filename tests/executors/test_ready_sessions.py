@@ -12,9 +12,10 @@ import pytest
 from pinjra.core.errors import SessionLost
 from pinjra.core.limits import Limits
 from pinjra.executors.local import LocalPythonExecutor
-from pinjra.executors.pipes import SubprocessExecutor
+from pinjra.executors.pipes import SubprocessTransport
 from pinjra.executors.pool import ReadySessions
 from pinjra.executors.session.executor import SessionExecutor
+from pinjra.executors.session.transport import Transport
 
 
 class Ready:
@@ -149,8 +150,9 @@ class Local(Noting, LocalPythonExecutor):
     pass
 
 
-class Piped(Noting, SubprocessExecutor):
-    pass
+class Piped(Noting):
+    def _open(self) -> Transport:
+        return SubprocessTransport()
 
 
 @pytest.mark.parametrize("make", [Local, Piped])

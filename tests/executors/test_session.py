@@ -25,12 +25,20 @@ from pinjra.core.errors import (
 from pinjra.core.execution import Cause, ErrorKind
 from pinjra.core.limits import Limits
 from pinjra.core.values import Opaque
-from pinjra.executors.pipes import SubprocessExecutor
-from pinjra.executors.session.executor import Patience
+from pinjra.executors.pipes import SubprocessTransport
+from pinjra.executors.session.executor import Patience, SessionExecutor
+from pinjra.executors.session.transport import Transport
 from processes import descendants, watches
 
 
-class PipeExecutor(SubprocessExecutor):
+class OwnProcess(SessionExecutor):
+    """An unconfined process of this user."""
+
+    def _open(self) -> Transport:
+        return SubprocessTransport()
+
+
+class PipeExecutor(OwnProcess):
     PATIENCE = Patience(kill_seconds=20.0)  # a loaded machine is not what is tested here
 
 
@@ -332,8 +340,12 @@ def test_a_session_that_nobody_holds_is_closed() -> None:
 
 LEAVE = """
 import os, sys
-from pinjra.executors.pipes import SubprocessExecutor
-box = SubprocessExecutor()
+from pinjra.executors.pipes import SubprocessTransport
+from pinjra.executors.session.executor import SessionExecutor
+class Piped(SessionExecutor):
+    def _open(self):
+        return SubprocessTransport()
+box = Piped()
 print(box._connection.messages.transport._process.pid, flush=True)
 box.run("1")
 {then}

@@ -15,8 +15,9 @@ import pytest
 from pinjra.core.errors import ExecutorClosed, ProtocolViolation, SessionLost, StartupFailed
 from pinjra.core.execution import Cause, ErrorKind
 from pinjra.core.limits import Limits
-from pinjra.executors.pipes import SubprocessExecutor, SubprocessTransport
-from pinjra.executors.session.executor import Patience
+from pinjra.executors.pipes import SubprocessTransport
+from pinjra.executors.session.executor import Patience, SessionExecutor
+from pinjra.executors.session.transport import Transport
 
 WORKER = Path(__file__).with_name("odd_worker.py")
 
@@ -24,7 +25,14 @@ WORKER = Path(__file__).with_name("odd_worker.py")
 LONG = Limits(wall_seconds=20)
 
 
-class OddExecutor(SubprocessExecutor):
+class OwnProcess(SessionExecutor):
+    """An unconfined process of this user."""
+
+    def _open(self) -> Transport:
+        return SubprocessTransport()
+
+
+class OddExecutor(SessionExecutor):
     PATIENCE = Patience(start_seconds=20.0, kill_seconds=1.0, recovery_seconds=1.0)
 
     def __init__(self, behaviour: str, *, limits: Limits = LONG) -> None:
@@ -172,7 +180,7 @@ def test_a_hosts_own_tools_and_callbacks_are_not_charged_to_the_run() -> None:
         while time.thread_time() < end:
             pass
 
-    with SubprocessExecutor(limits=Limits(wall_seconds=60, cpu_seconds=0.4)) as box:
+    with OwnProcess(limits=Limits(wall_seconds=60, cpu_seconds=0.4)) as box:
         box.send_tools({"work": work})
         box.on_output = work
         done = box.run("work()\nprint('a')\nwork()")

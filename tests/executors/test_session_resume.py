@@ -8,8 +8,8 @@ import pytest
 
 from pinjra.core.errors import BackendError, SessionLost
 from pinjra.core.limits import Limits
-from pinjra.executors.pipes import SubprocessExecutor, SubprocessTransport
-from pinjra.executors.session.executor import Patience
+from pinjra.executors.pipes import SubprocessTransport
+from pinjra.executors.session.executor import Patience, SessionExecutor
 
 
 class CutTransport(SubprocessTransport):
@@ -46,7 +46,7 @@ class CutTransport(SubprocessTransport):
         return self._can_reopen
 
 
-class CutExecutor(SubprocessExecutor):
+class CutExecutor(SessionExecutor):
     PATIENCE = Patience(kill_seconds=20.0)
 
     def __init__(self, seed: int, can_reopen: bool = True) -> None:

@@ -13,13 +13,21 @@ import pytest
 from pinjra import Tool, tool
 from pinjra.core.errors import ConfigurationError
 from pinjra.core.limits import Limits
-from pinjra.executors.pipes import SubprocessExecutor
-from pinjra.executors.session.executor import Patience
+from pinjra.executors.pipes import SubprocessTransport
+from pinjra.executors.session.executor import Patience, SessionExecutor
+from pinjra.executors.session.transport import Transport
 
 ESCAPES = Path(__file__).parents[1] / "escapes"
 
 
-class PipeExecutor(SubprocessExecutor):
+class OwnProcess(SessionExecutor):
+    """An unconfined process of this user."""
+
+    def _open(self) -> Transport:
+        return SubprocessTransport()
+
+
+class PipeExecutor(OwnProcess):
     PATIENCE = Patience(kill_seconds=20.0)  # a loaded machine is not what is tested here
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from typing import Any, Literal, cast
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
 
-__all__ = ["Guarantees", "of_container", "of_worker"]
+__all__ = ["BY_CONTAINER", "Boundary", "Guarantees"]
+
+Boundary = Literal["kernel", "container", "vm", "wasm", "remote", "none"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,7 +25,7 @@ class Guarantees:
         missing: What was asked for or could be had elsewhere and is not applied here, each with its reason.
     """
 
-    boundary: Literal["kernel", "container", "vm", "wasm", "remote", "none"]
+    boundary: Boundary
     isolation: tuple[str, ...] = ()
     memory: str = ""
     wall: str = ""
@@ -37,38 +40,11 @@ class Guarantees:
     missing: tuple[str, ...] = field(default=())
 
 
-def of_worker(
-    boundary: Literal["kernel", "container", "vm", "wasm", "remote", "none"],
-    *isolation: str,
-    has_guard: bool,
-    network: str = "",
-    **others: str,
-) -> Guarantees:
-    """Return what the worker enforces wherever it runs, behind what stands around it.
-
-    Args:
-        isolation: Mechanisms, outermost first.
-        network: How it is taken away, or "".
-        others: Fields that something else than the worker enforces.
-    """
-    own = Guarantees(
-        boundary=boundary,
-        isolation=isolation,
-        memory="RLIMIT_DATA",
-        wall="host timer, kill by the supervisor",
-        cpu="measured by the supervisor",
-        operations="guard" if has_guard else "",
-        disk="RLIMIT_FSIZE, supervisor's quota",
-        processes="counted by the supervisor",
-        network=network,
-        files="scratch folder",
-        rollback="forked checkpoint",
-    )
-    return replace(own, **cast("dict[str, Any]", others))
-
-
-def of_container(*isolation: str, has_guard: bool, network: str) -> Guarantees:
-    """Return what a hardened container of this machine enforces; see `of_worker`."""
-    by_cgroup = {"memory": "cgroup", "processes": "cgroup pids", "disk": "tmpfs size"}
-    others = {**by_cgroup, "wall": "host timer, kill", "files": "scratch on tmpfs"}
-    return of_worker("container", *isolation, has_guard=has_guard, network=network, **others)
+# What a hardened container of this machine enforces instead of the worker in it.
+BY_CONTAINER: Mapping[str, str] = {
+    "memory": "cgroup",
+    "processes": "cgroup pids",
+    "disk": "tmpfs size",
+    "wall": "host timer, kill",
+    "files": "scratch on tmpfs",
+}

@@ -20,7 +20,7 @@ from pinjra.core.errors import (
 )
 from pinjra.core.limits import Limits
 from pinjra.core.spans import headers as trace_headers
-from pinjra.executors.guarantees import Guarantees, of_worker
+from pinjra.executors.guarantees import Guarantees
 from pinjra.executors.options import BoxOptions
 from pinjra.executors.session.transport import Transport
 from pinjra.executors.session.uploading import UploadingExecutor
@@ -146,15 +146,8 @@ class HttpExecutor(UploadingExecutor):
     def guarantees(self) -> Guarantees:
         """What the worker enforces there; the wall is the service's executor."""
         there = dict.fromkeys(("memory", "disk", "processes", "network", "fork"), "the service's executor")
-        return of_worker(
-            "remote",
-            "the executor of a pinjra service",
-            has_guard=self._guard,
-            wall="host timer, kill",
-            files="scratch folder there",
-            rollback="forked checkpoint" if self._rollback else "",
-            **there,
-        )
+        there |= {"wall": "host timer, kill", "files": "scratch folder there"}
+        return self._enforced("remote", "the executor of a pinjra service", **there)
 
 
 class HttpTransport(Transport):

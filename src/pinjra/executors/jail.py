@@ -24,6 +24,7 @@ from pinjra.core.limits import Limits
 from pinjra.executors.guarantees import Guarantees
 from pinjra.executors.options import SessionOptions
 from pinjra.executors.session.executor import Patience, SessionExecutor
+from pinjra.executors.session.transport import Transport
 from pinjra.guard.policy import DEFAULT_AUTHORIZED
 from pinjra.jail import profile
 from pinjra.jail.confine import Spec
@@ -205,22 +206,19 @@ def guarantees_of(executor: SessionExecutor) -> Guarantees:
     applied = executor.hello.applied
     holds = {wish: _holds(wish, applied) for wish in profile.PROPERTIES}
     group = "cgroup memory" in applied
-    return Guarantees(
-        boundary="kernel" if all(holds[wish] for wish in profile.REQUIRED) else "none",
-        isolation=applied,
+    return executor._enforced(
+        "kernel" if all(holds[wish] for wish in profile.REQUIRED) else "none",
+        *applied,
         memory="cgroup memory, RLIMIT_DATA" if group else "RLIMIT_DATA of each process",
         wall="host timer, kill",
         cpu="supervisor and RLIMIT_CPU",
-        operations="guard" if executor._guard else "",
         disk="tmpfs size"
         if "scratch tmpfs" in applied
         else "RLIMIT_FSIZE of each file, a watch on the folder",
         processes="cgroup pids, RLIMIT_NPROC" if "cgroup pids" in applied else "RLIMIT_NPROC",
         network=_network(executor.access, applied) if holds["network"] else "audit hook",
         files=_files(applied) if holds["files"] else "audit hook",
-        rollback="forked checkpoint" if executor._rollback else "",
         fork="copy of the process, in the same box" if "fork" in executor.hello.capabilities else "",
-        missing=executor.hello.missing,
     )
 
 
@@ -319,7 +317,7 @@ class JailBox:
             self._death = _words(how)
 
 
-class JailTransport:
+class JailTransport(Transport):
     """The stream of one session."""
 
     eight_bit_clean = True
@@ -391,10 +389,6 @@ class JailTransport:
             self._passing = None
             theirs.close()
         return JailTransport(self.box, ours)
-
-    def reopen(self) -> bool:
-        """Return False: a socket of this machine does not break."""
-        return False
 
     def kill(self) -> None:
         """Kill the box when this session is the last in it; else cut the stream, at which the supervisor ends the session."""

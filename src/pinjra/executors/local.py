@@ -13,7 +13,7 @@ from typing import ClassVar, Unpack
 
 from pinjra.core.errors import BackendError, ConfigurationError, ExecutorUnavailable, StartupFailed
 from pinjra.core.limits import Limits
-from pinjra.executors.guarantees import Guarantees, of_worker
+from pinjra.executors.guarantees import Guarantees
 from pinjra.executors.options import SessionOptions
 from pinjra.executors.pipes import SubprocessTransport, worker_command
 from pinjra.executors.session.executor import Patience, SessionExecutor
@@ -127,14 +127,11 @@ class LocalPythonExecutor(SessionExecutor):
     @property
     def guarantees(self) -> Guarantees:
         """What holds here: on Linux what the kernel gives, elsewhere guard and limits."""
-        has_rollback = self._rollback and "rollback" in self.hello.capabilities
         if sys.platform == "linux" and self.hello.applied:
             from pinjra.executors.jail import guarantees_of
 
             return guarantees_of(self)
         why = f"isolation: the kernel confines nothing here: {self._unconfined}"
-        isolation = ("process", "language guard", "audit hook")
-        found = of_worker("none", *isolation, has_guard=True, network="audit hook", processes="")
-        rollback = found.rollback if has_rollback else ""
-        files = "audit hook: the scratch folder"
-        return replace(found, files=files, rollback=rollback, missing=(why, *self.hello.missing))
+        by = {"network": "audit hook", "files": "audit hook: the scratch folder", "processes": ""}
+        missing = (why, *self.hello.missing)
+        return self._enforced("none", "process", "language guard", "audit hook", missing=missing, **by)

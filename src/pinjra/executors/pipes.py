@@ -11,16 +11,13 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from typing import IO
 
 from pinjra.core.errors import BackendError, StartupFailed
-from pinjra.executors.guarantees import Guarantees, of_worker
-from pinjra.executors.session.executor import SessionExecutor
 from pinjra.executors.session.transport import Transport
 from pinjra.jail.paths import PACKAGE
 
-__all__ = ["WORKER_COMMAND", "SubprocessExecutor", "SubprocessTransport", "worker_command"]
+__all__ = ["WORKER_COMMAND", "SubprocessTransport", "worker_command"]
 
 WORKER_COMMAND = (sys.executable, "-I", "-u", "-m", "pinjra.worker")
 READ_BYTES = 256 << 10
@@ -42,7 +39,7 @@ def worker_command(python_path: Sequence[str] = ()) -> tuple[str, ...]:
     return (sys.executable, "-I", "-u", "-c", _BOOT, *dict.fromkeys((*installed, own, *python_path)))
 
 
-class SubprocessTransport:
+class SubprocessTransport(Transport):
     """A process of this machine, on two pipes.
 
     Args:
@@ -145,10 +142,6 @@ class SubprocessTransport:
         if not poll.poll(WRITE_SECONDS * 1000):
             raise BackendError(f"the worker did not read for {WRITE_SECONDS:g} s")
 
-    def reopen(self) -> bool:
-        """Pipes cannot be attached to again."""
-        return False
-
     def kill(self) -> None:
         """Kill the process group; what left it ends with the worker that watches it."""
         with self._ending:
@@ -197,18 +190,3 @@ def _widen(*pipes: int) -> None:
 
         for fd in pipes:
             fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
-
-
-class SubprocessExecutor(SessionExecutor):
-    """Runs guest code in an unconfined process of this user. Not a boundary: for tests, and where something else is the wall."""
-
-    def _open(self) -> Transport:
-        return SubprocessTransport()
-
-    @property
-    def guarantees(self) -> Guarantees:
-        """What holds without the kernel's help."""
-        has_rollback = self._rollback and "rollback" in self.hello.capabilities
-        found = of_worker("none", "process", has_guard=self._guard, memory="", processes="")
-        missing = ("isolation: the process has all rights of this user",)
-        return replace(found, rollback=found.rollback if has_rollback else "", missing=missing)

@@ -10,13 +10,12 @@ import os
 import shlex
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from typing import ClassVar, Unpack
 
 from pinjra.core.errors import ConfigurationError, MissingDependency
 from pinjra.core.limits import Limits
 from pinjra.executors.bootstrap.first_bytes import bootstrap_command, bootstrap_payload
-from pinjra.executors.guarantees import Guarantees, of_worker
+from pinjra.executors.guarantees import Guarantees
 from pinjra.executors.options import BoxOptions
 from pinjra.executors.pipes import SubprocessTransport
 from pinjra.executors.session.connection import Patience
@@ -97,16 +96,9 @@ class SshExecutor(UploadingExecutor):
     def guarantees(self) -> Guarantees:
         """What the far end said it applied."""
         confined = bool(self.hello.applied)
-        found = of_worker(
-            "remote",
-            *("another machine", *self.hello.applied),
-            has_guard=self._guard,
-            network="seccomp, Landlock" if confined else "",
-            processes="RLIMIT_NPROC" if confined else "counted by the supervisor",
-            rollback="forked checkpoint" if self._rollback and "rollback" in self.hello.capabilities else "",
-        )
+        by = {"network": "seccomp, Landlock", "processes": "RLIMIT_NPROC"} if confined else {}
         missing = self.hello.missing if confined else ("confinement at the far end: not asked for",)
-        return replace(found, missing=missing)
+        return self._enforced("remote", "another machine", *self.hello.applied, missing=missing, **by)
 
 
 def _jail_arguments(limits: Limits) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ from pinjra.core.errors import ConfigurationError, ExecutorUnavailable, MissingD
 from pinjra.core.limits import Limits
 from pinjra.executors.bootstrap.first_bytes import bootstrap_command
 from pinjra.executors.containers.ownership import holder, is_abandoned
-from pinjra.executors.guarantees import Guarantees, of_container
+from pinjra.executors.guarantees import BY_CONTAINER, Guarantees
 from pinjra.executors.options import BoxOptions
 from pinjra.executors.remote.base import RemoteTransport, refuse_pickle
 from pinjra.executors.remote.packages import distributions_for, modules_of
@@ -146,7 +146,8 @@ class DockerExecutor(SessionExecutor):
         own = [f"settings of the caller: {', '.join(sorted(self._given))}"] if self._given else []
         walls = ("namespaces", "docker's seccomp profile", "no capabilities", "no-new-privileges")
         network = "" if self._network or self._given.keys() & NETWORK_SETTINGS else "none"
-        return of_container(*runtime, *walls, "read-only root", *own, has_guard=self._guard, network=network)
+        isolation = (*runtime, *walls, "read-only root", *own)
+        return self._enforced("container", *isolation, network=network, **BY_CONTAINER)
 
 
 def connect(base_url: str | None) -> Any:

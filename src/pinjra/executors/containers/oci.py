@@ -27,7 +27,7 @@ from pinjra.core.errors import (
 from pinjra.core.limits import Limits
 from pinjra.core.temporary_folders import discard_folder, own_folder
 from pinjra.executors.bootstrap.first_bytes import bootstrap_command, bootstrap_payload
-from pinjra.executors.guarantees import Guarantees, of_container
+from pinjra.executors.guarantees import BY_CONTAINER, Guarantees
 from pinjra.executors.options import BoxOptions
 from pinjra.executors.pipes import SubprocessTransport
 from pinjra.executors.session.capabilities import MOUNTS, links_to
@@ -145,7 +145,8 @@ class OciExecutor(SessionExecutor):
     def guarantees(self) -> Guarantees:
         """What the bundle's configuration enforces."""
         walls = ("namespaces", "no capabilities", "no-new-privileges", "seccomp", "read-only root")
-        return of_container(Path(self._runtime).name, *walls, has_guard=self._guard, network="none")
+        runtime = Path(self._runtime).name
+        return self._enforced("container", runtime, *walls, network="none", **BY_CONTAINER)
 
 
 class OciTransport(SubprocessTransport):

@@ -11,13 +11,12 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
 from typing import Any, ClassVar, Unpack
 
 from pinjra.core.errors import BackendError, ConfigurationError
 from pinjra.core.limits import Limits
 from pinjra.executors.bootstrap.first_bytes import bootstrap_command
-from pinjra.executors.guarantees import Guarantees, of_worker
+from pinjra.executors.guarantees import Guarantees
 from pinjra.executors.kubernetes.manifests import CONTAINER, SCRATCH, add_volumes, pod_spec
 from pinjra.executors.kubernetes.pods import CALL_SECONDS, Cluster, Pod, connect, reason_of
 from pinjra.executors.options import BoxOptions
@@ -138,23 +137,22 @@ class KubernetesExecutor(UploadingExecutor):
         """What the pod's settings ask the cluster to enforce."""
         if self._warm_pool:
             pool = f"pod of the warm pool {self._warm_pool!r}: hardened as its SandboxTemplate says"
-            claimed = of_worker("container", pool, has_guard=self._guard, files="scratch folder in the pod")
-            return replace(claimed, missing=("network: as the warm pool's SandboxTemplate says",))
+            missing = ("network: as the warm pool's SandboxTemplate says",)
+            return self._enforced("container", pool, files="scratch folder in the pod", missing=missing)
         runtime = [f"runtime class {self._runtime_class}"] if self._runtime_class else []
         shown = [f"{mount.volume}{'' if mount.writable else ' read-only'}" for _, mount in self._volumes]
-        made = of_worker(
+        policy = "network: the cluster's network plugin must enforce NetworkPolicy; not every one does"
+        return self._enforced(
             "container",
             *(*runtime, *WALLS),
-            has_guard=self._guard,
             network="" if self._network else "NetworkPolicy",
             memory="cgroup, RLIMIT_DATA",
             cpu="measured by the supervisor, cgroup share",
             disk="emptyDir sizeLimit, supervisor's quota",
             processes="counted by the supervisor, the kubelet's pod limit",
             files=", ".join(("scratch on a memory volume", *shown)),
+            missing=() if self._network else (policy,),
         )
-        policy = "network: the cluster's network plugin must enforce NetworkPolicy; not every one does"
-        return replace(made, missing=() if self._network else (policy,))
 
 
 class KubernetesTransport(RemoteTransport):

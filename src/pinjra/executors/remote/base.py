@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 from pinjra.core.errors import BackendError, ConfigurationError, MissingDependency, StartupFailed
 from pinjra.core.limits import Limits
 from pinjra.executors.bootstrap.first_bytes import bootstrap_payload
-from pinjra.executors.guarantees import Guarantees, of_worker
+from pinjra.executors.guarantees import Guarantees
 from pinjra.executors.options import BoxOptions
 from pinjra.executors.remote.packages import distributions_for, install_command, modules_of
 from pinjra.executors.remote.stream_reader import StreamReader, Take
@@ -172,7 +172,7 @@ class VendorExecutor(UploadingExecutor):
         if network and self._domains:
             network = "the vendor's allow-list"
         there = {"memory": "RLIMIT_DATA in the sandbox", "files": "scratch folder in the sandbox"}
-        return of_worker("remote", self.WALL, has_guard=self._guard, network=network, **there)
+        return self._enforced("remote", self.WALL, network=network, **there)
 
     @property
     def _has_network(self) -> bool:

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Callable, Hashable, Iterable, Iterato
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, ClassVar, Unpack, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Unpack, cast
 
 from pinjra.core.access import AccessOptions, parse_access
 from pinjra.core.calls import describe
@@ -31,6 +31,7 @@ from pinjra.core.guest_files import GuestFile
 from pinjra.core.limits import Limits
 from pinjra.core.spans import Span, span
 from pinjra.executors.base import PythonExecutor, check_file_name
+from pinjra.executors.guarantees import Boundary, Guarantees
 from pinjra.executors.pool import POOL
 from pinjra.executors.session.capabilities import check_can
 from pinjra.executors.session.connection import LOCK_SECONDS, Patience, WorkerConnection
@@ -146,6 +147,29 @@ class SessionExecutor(PythonExecutor):
         if "fork" not in self.hello.capabilities:
             raise ExecutorUnavailable("this session cannot be forked: its supervisor offers no such thing")
         return branch(ask)
+
+    def _enforced(self, boundary: Boundary, *isolation: str, **by: Any) -> Guarantees:
+        """Return what the worker enforces wherever it runs, behind what stands around it.
+
+        Args:
+            isolation: Mechanisms, outermost first.
+            by: Fields of `Guarantees` that something else than the worker enforces.
+        """
+        has_rollback = self._rollback and "rollback" in self.hello.capabilities
+        own = Guarantees(
+            boundary=boundary,
+            isolation=isolation,
+            memory="RLIMIT_DATA",
+            wall="host timer, kill by the supervisor",
+            cpu="measured by the supervisor",
+            operations="guard" if self._guard else "",
+            disk="RLIMIT_FSIZE, supervisor's quota",
+            processes="counted by the supervisor",
+            files="scratch folder",
+            rollback="forked checkpoint" if has_rollback else "",
+            missing=self.hello.missing,
+        )
+        return replace(own, **by)
 
     # ------------------------------------------------------------ start and end
 

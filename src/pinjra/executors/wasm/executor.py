@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from pathlib import Path
-from typing import Unpack
+from typing import Any, Unpack
 
 from pinjra.core.errors import ConfigurationError
 from pinjra.core.limits import Limits
@@ -87,8 +86,8 @@ class WasmExecutor(UploadingExecutor):
 
     def _under_wasmtime(self) -> Guarantees:
         limits = self.limits
-        return replace(
-            self._common("wasmtime", "WASI"),
+        return self._in_wasm(
+            *("wasmtime", "WASI"),
             memory="linear memory limit" if limits.memory_bytes else "",
             disk="watch on the folder, file size limit" if limits.disk_bytes else "",
             processes="WASI has none",
@@ -101,11 +100,10 @@ class WasmExecutor(UploadingExecutor):
         is_seen = Path("/proc/self/stat").exists()
         memory = "linear memory limit, heap limit" + (", data limit" if is_seen else "")
         missing = [_ROLLBACK, "fork: nothing to copy a session with", _LIBRARY[_PYODIDE], _FILES_LOST]
-        common = self._common("Deno without permissions", "V8")
-        return replace(
-            common,
+        return self._in_wasm(
+            *("Deno without permissions", "V8"),
             memory=memory if self.limits.memory_bytes else "",
-            cpu=common.cpu if is_seen else "",
+            has_cpu=is_seen,
             disk="none: files are in memory",
             processes="Deno: no permission",
             network="Deno: no permission",
@@ -113,11 +111,9 @@ class WasmExecutor(UploadingExecutor):
             missing=(*missing, *([] if is_seen else [_NO_CPU]), *self.hello.missing),
         )
 
-    def _common(self, *engine: str) -> Guarantees:
-        return Guarantees(
-            boundary="wasm",
-            isolation=("process", *self.hello.applied, *engine),
-            wall="host timer, stop by the guard, kill",
-            cpu="host, kill" if self.limits.cpu_seconds else "",
-            operations="guard" if self._guard and self.limits.operations else "",
-        )
+    def _in_wasm(self, *engine: str, has_cpu: bool = True, **by: Any) -> Guarantees:
+        isolation = ("process", *self.hello.applied, *engine)
+        by["wall"] = "host timer, stop by the guard, kill"
+        by["cpu"] = "host, kill" if has_cpu and self.limits.cpu_seconds else ""
+        by["operations"] = "guard" if self._guard and self.limits.operations else ""
+        return self._enforced("wasm", *isolation, **by)
