@@ -27,12 +27,13 @@ from questions import is_right
 
 from pinjra.agents import CodeAgent, ToolCallingAgent
 from pinjra.agents.memory.messages import MessageForm
-from pinjra.agents.memory.steps import ActionStep
-from pinjra.agents.run.state import Run
+from pinjra.agents.memory.observation import as_data, describe_value
+from pinjra.agents.prompts.examples import IS_IT_KNOWN
 from pinjra.core.events import Event, ToolCalled
 from pinjra.models.base import ChatMessage, Completion, Model, ToolCall
 from pinjra.models.registry import load_model
 from pinjra.models.scripted import ScriptedModel
+from pinjra.models.text_calls import call_line, result_line
 
 Calls = list[tuple[str, dict[str, object]]]
 STOCK = {"pen": 40, "book": 7, "bag": 0, "lamp": 12, "cup": 3, "desk": 1, "chair": 9, "shelf": 2}
@@ -257,6 +258,9 @@ These functions exist; call them, never define or import them:
 final_answer(answer)  # ends the task
 Work every number out by calls and code, never guess one. Call final_answer last, with exactly what the task asks for, in the same code."""
 _JSON_PROMPT = """You solve tasks by calling tools. Answer with calls only, one JSON object a line; you then see what they returned.
+These tools exist:
+{{ brief_signatures }}
+final_answer(answer)  # ends the task
 Tools that do not need each other's results are called in one answer.
 Work every number out by calls, never guess one. As soon as the results hold what the task asks for, call final_answer with it, alone."""
 # Question, code, and the turns of calls with their results.
@@ -322,31 +326,25 @@ class JsonForm(ToolCallingAgent):
     def message_form(self) -> MessageForm:
         """Return how memory is shown."""
         examples: list[ChatMessage] = []
-        for number, (question, _, turns) in enumerate(_EXAMPLES):
-            examples.append(ChatMessage(role="user", content=f"New task:\n{question}"))
-            for turn, calls in enumerate(turns):
-                examples += _call_turn(f"e{number}{turn}", calls)
+        for question, _, turns in _EXAMPLES:
+            examples.append(ChatMessage(role="user", content=question))
+            for calls in turns:
+                examples += _call_turn(calls)
         return replace(super().message_form(), examples=tuple(examples))
 
-    async def act(self, run: Run, step: ActionStep) -> None:
-        """Act, and ask whether the task is done, as the code agent asks small models."""
-        await super().act(run, step)
-        if not step.is_final_answer and step.tool_results:
-            *others, last = step.tool_results
-            step.tool_results = (
-                *others,
-                f"{last}\nIf the task is done, call final_answer with its answer. Else go on.",
-            )
 
-
-def _call_turn(mark: str, calls: Sequence[tuple[str, dict[str, object], object]]) -> list[ChatMessage]:
-    made = tuple(ToolCall(id=f"{mark}{n}", name=call[0], arguments=call[1]) for n, call in enumerate(calls))
-    results = [
-        ChatMessage(role="tool", content=f"<observation>\n{call[2]}\n</observation>", tool_call_id=one.id)
-        for one, call in zip(made, calls, strict=True)
-        if one.name != "final_answer"
-    ]
-    return [ChatMessage(role="assistant", tool_calls=made), *results]
+def _call_turn(calls: Sequence[tuple[str, dict[str, object], object]]) -> list[ChatMessage]:
+    written = "\n".join(call_line(name, arguments) for name, arguments, _ in calls)
+    said = ChatMessage(role="assistant", content=written)
+    if calls[0][0] == "final_answer":
+        return [said]
+    seen = "\n".join(
+        [
+            *(result_line(name, arguments, describe_value(result)) for name, arguments, result in calls),
+            IS_IT_KNOWN,
+        ]
+    )
+    return [said, ChatMessage(role="user", content=f"Observation:\n{as_data(seen, 10_000)}")]
 
 
 FORMS = {"code": (CodeForm, _CODE_PROMPT), "JSON": (JsonForm, _JSON_PROMPT)}

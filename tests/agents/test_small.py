@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from pinjra.agents import AgentBudgetError, Budget, CodeAgent, RunResult
+from pinjra.agents import AgentBudgetError, Budget, CodeAgent, RunResult, ToolCallingAgent
 from pinjra.core.events import RunFinished, RunStarted
 from pinjra.models.scripted import ScriptedModel
 from pinjra.tools.base import tool
@@ -141,3 +141,53 @@ def test_a_small_member_of_a_team_gets_the_task_and_nothing_around_it(code_agent
     clerk = code_agent(model=model, name="clerk", description="Knows the stock.")
     code_agent("final_answer(clerk('How many bags are there?'))", managed_agents=[clerk]).run("x")
     assert model.requests[0].messages[-2].content == "How many bags are there?"
+
+
+def calls(*texts: str) -> ToolCallingAgent:
+    """Return a JSON agent whose model goes on where its answer was begun."""
+    begun = '{"name": "'
+    return ToolCallingAgent(
+        [population], small(*(text.removeprefix(begun) for text in texts)), verbosity_level=0
+    )
+
+
+PERU = '{"name": "population", "arguments": {"country": "Peru"}}'
+CHILE = '{"name": "population", "arguments": {"country": "Chile"}}'
+ANSWER = '{"name": "final_answer", "arguments": {"answer": 54}}'
+
+
+def requests(agent: ToolCallingAgent) -> list[list[str]]:
+    model = agent.model
+    assert isinstance(model, ScriptedModel)
+    return [[message.content for message in request.messages] for request in model.requests]
+
+
+def test_a_json_agent_asks_a_small_model_for_calls_as_text() -> None:
+    agent = calls(f"{PERU}\n{CHILE}", ANSWER)
+    assert agent.run("How many people live in both?") == 54
+    first, second = requests(agent)
+    assert "population(country)  # Gives the number of people in a country." in first[0]
+    assert first[-2:] == ["How many people live in both?", '{"name": "']
+    assert second[-3] == f"{PERU}\n{CHILE}"
+    assert "population('Peru') gave 34\npopulation('Chile') gave 20" in second[-2]
+    model = agent.model
+    assert isinstance(model, ScriptedModel)
+    assert all(not request.tools for request in model.requests)
+    assert not any(message.tool_calls for request in model.requests for message in request.messages)
+
+
+def test_the_same_calls_with_the_same_results_are_a_failure_that_is_not_shown() -> None:
+    agent = calls(PERU, PERU, ANSWER)
+    assert agent.run("x") == 54
+    model = agent.model
+    assert isinstance(model, ScriptedModel)
+    assert [request.temperature for request in model.requests] == [0.0, 0.0, 0.6]
+    assert requests(agent)[1] == requests(agent)[2]
+    assert "the same calls" in str(agent.memory.steps[-2].error)
+
+
+def test_a_call_of_a_small_model_that_fails_is_tried_again_fresh() -> None:
+    agent = calls('{"name": "population", "arguments": {"country": "Mars"}}', PERU, ANSWER)
+    assert agent.run("x") == 54
+    first, second, _ = requests(agent)
+    assert first == second

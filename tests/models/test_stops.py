@@ -58,6 +58,23 @@ def test_calls_written_as_text_are_found(text):
 
 
 @pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ('{"name": "lookup", "arguments": {}}', ""),
+        ('I look.\n<tool_call>{"name": "lookup", "arguments": {}}</tool_call>', "I look.\n"),
+        (
+            '<think>Hm.</think>I look.\n```json\n{"name": "lookup", "arguments": {}}\n```\nDone.',
+            "<think>Hm.</think>I look.\n",
+        ),
+    ],
+)
+def test_a_call_is_not_shown_twice(text, kept):
+    """Else a small model writes each call twice from then on, and then without end."""
+    done = with_text_calls(Completion(text=text), [Tool("lookup")])
+    assert (done.text, [c.name for c in done.tool_calls]) == (kept, ["lookup"])
+
+
+@pytest.mark.parametrize(
     "text",
     ['{"name": "other", "arguments": {}}', "lookup(1)", '{"name": "lookup", "arguments": [1]}', "{" * 5000],
 )

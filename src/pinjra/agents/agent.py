@@ -132,6 +132,7 @@ class Agent(Savable, metaclass=CheckedConstructor):
     """
 
     default_template: ClassVar[str]
+    small_template: ClassVar[str]
     # As a tool: what a manager's prompt tells of it.
     inputs: ClassVar[dict[str, dict[str, object]]] = {
         "task": {"type": "string", "description": "What to do, with everything needed to know."},
@@ -177,6 +178,7 @@ class Agent(Savable, metaclass=CheckedConstructor):
         if model is None:
             raise ConfigurationError(f"{type(self).__name__} needs a model: pass model=...")
         self.model = model
+        self.prompt_style = getattr(model, "prompt_style", "full")
         self.name, self.description, self.instructions = name, description, instructions
         self.tools = tools_by_name(tools, base=self.base_tools() if add_base_tools else ())
         self.managed_agents = managed_by_name(managed_agents or ())
@@ -257,8 +259,13 @@ class Agent(Savable, metaclass=CheckedConstructor):
         """Return how memory is shown to the model."""
         return MessageForm()
 
+    @property
+    def is_small(self) -> bool:
+        """Whether prompts are made for a small model."""
+        return self.prompt_style == "small"
+
     def _template_name(self) -> str:
-        return self.default_template
+        return self.small_template if self.is_small else self.default_template
 
     # ------------------------------------------------------------------ running
 

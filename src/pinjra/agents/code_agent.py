@@ -16,9 +16,9 @@ from pinjra.agents.memory.messages import MessageForm
 from pinjra.agents.memory.observation import DEFAULT_LENGTH, describe_execution
 from pinjra.agents.memory.steps import ActionStep, TaskStep
 from pinjra.agents.prompts.box_text import access_of, box_lines, import_words
-from pinjra.agents.prompts.examples import example_turns
+from pinjra.agents.prompts.examples import IS_IT_DONE, example_turns
 from pinjra.agents.prompts.tool_text import brief_signatures, signatures
-from pinjra.agents.run.completion import ask, check_complete
+from pinjra.agents.run.completion import ask, check_complete, fresh_temperature
 from pinjra.agents.run.loop import conversation
 from pinjra.agents.run.sessions import ExecutorSource, RunSession
 from pinjra.agents.run.state import Run
@@ -41,7 +41,6 @@ from pinjra.tools.library.final_answer import FinalAnswerTool
 __all__ = ["CodeAgent"]
 
 _BEGUN = "```python\n"
-_FRESH_TEMPERATURES = (0.0, 0.6, 0.9, 1.0)  # of attempts one after the other, for small models
 _SCHEMA = {
     "type": "object",
     "properties": {"thought": {"type": "string"}, "code": {"type": "string"}},
@@ -67,6 +66,7 @@ class CodeAgent(Agent):
     """
 
     default_template: ClassVar[str] = "code"
+    small_template: ClassVar[str] = "small"
     runs_code: ClassVar[bool] = True
     not_copied = Agent.not_copied | {"_source"}
 
@@ -86,7 +86,6 @@ class CodeAgent(Agent):
         **options: Unpack[AgentOptions],
     ) -> None:
         self.use_structured_outputs_internally = use_structured_outputs_internally
-        self.prompt_style = getattr(model, "prompt_style", "full")
         self.show_images = show_images
         super().__init__(tools, model, **options)
         self.tools.setdefault("final_answer", FinalAnswerTool())
@@ -166,15 +165,10 @@ class CodeAgent(Agent):
 
     # ------------------------------------------------------------------ the prompt
 
-    @property
-    def is_small(self) -> bool:
-        """Whether prompts are made for a small model."""
-        return self.prompt_style == "small"
-
     def _template_name(self) -> str:
-        if self.is_small:
-            return "small"
-        return "structured" if self.use_structured_outputs_internally else self.default_template
+        if self.use_structured_outputs_internally and not self.is_small:
+            return "structured"
+        return super()._template_name()
 
     def prompt_variables(self) -> dict[str, object]:
         """Return what prompt templates may name."""
@@ -206,7 +200,7 @@ class CodeAgent(Agent):
         if not self.is_small:
             return MessageForm(length=length)
         examples = example_turns(self.tools, self.managed_agents)
-        return MessageForm(length=length, failures=False, fenced=True, examples=examples)
+        return MessageForm(length=length, failures=False, plain=True, examples=examples)
 
     # ------------------------------------------------------------------ a step
 
@@ -228,13 +222,7 @@ class CodeAgent(Agent):
         messages = await conversation(run)
         if self.is_small:
             messages.append(ChatMessage(role="assistant", content=_BEGUN))
-            again = _FRESH_TEMPERATURES[min(run.failures, len(_FRESH_TEMPERATURES) - 1)]
-            chosen = (
-                run.options.temperature
-                if run.failures == 0 and run.options.temperature is not None
-                else again
-            )
-            return await ask(run, messages, stop=("```",), temperature=chosen)
+            return await ask(run, messages, stop=("```",), temperature=fresh_temperature(run))
         schema = _SCHEMA if self.use_structured_outputs_internally else None
         closing = () if self.code_block_tags == MARKDOWN_TAGS else (self.code_block_tags[1],)
         stop = () if schema else ("\nObservation:", *closing)  # models like to write the outcome themselves
@@ -325,12 +313,9 @@ class CodeAgent(Agent):
         if (
             self.is_small and not step.is_final_answer
         ):  # else a small model writes the same again until its steps are used up
-            step.observations += f"\n{_IS_IT_DONE}"
+            step.observations += f"\n{IS_IT_DONE}"
 
 
-_IS_IT_DONE = (
-    "If the task is done, call final_answer with its answer, or with the names of the files. Else go on."
-)
 _NOT_AWAITED = "{} a coroutine that nobody awaited, so there is no value yet: write `await` before the call"
 
 

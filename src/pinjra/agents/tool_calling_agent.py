@@ -15,8 +15,9 @@ from pinjra.agents.errors import AgentError, AgentParsingError, AgentToolCallErr
 from pinjra.agents.memory.messages import MessageForm
 from pinjra.agents.memory.observation import DEFAULT_LENGTH, describe_value
 from pinjra.agents.memory.steps import ActionStep
-from pinjra.agents.prompts.tool_text import tool_lines
-from pinjra.agents.run.completion import ask, check_complete
+from pinjra.agents.prompts.examples import IS_IT_KNOWN, call_turns
+from pinjra.agents.prompts.tool_text import brief_signatures, tool_lines
+from pinjra.agents.run.completion import ask, check_complete, fresh_temperature
 from pinjra.agents.run.loop import conversation
 from pinjra.agents.run.sessions import RunSession
 from pinjra.agents.run.state import CURRENT_RUN, Run
@@ -26,7 +27,8 @@ from pinjra.core.errors import ToolRefused
 from pinjra.core.execution import Execution
 from pinjra.core.nearest import nearest
 from pinjra.executors.registry import create_executor
-from pinjra.models.base import Completion, Model, ToolCall, tool_call
+from pinjra.models.base import ChatMessage, Completion, Model, ToolCall, tool_call
+from pinjra.models.text_calls import with_text_calls
 from pinjra.models.text_parts import after_thinking, json_objects
 from pinjra.tools.base import Tool
 from pinjra.tools.library.final_answer import FinalAnswerTool
@@ -40,6 +42,7 @@ _MISSING = (
     "No tool call was found in your answer. Call a tool, or write one JSON object: "
     '{"name": "a_tool", "arguments": {"argument": "value"}}. Call final_answer when you know the answer.'
 )
+_BEGUN = '{"name": "'
 _PLAIN_TYPES = (str, int, float, bool, type(None), list, dict, tuple)
 
 
@@ -55,6 +58,7 @@ class ToolCallingAgent(Agent):
     """
 
     default_template: ClassVar[str] = "tool_calling"
+    small_template: ClassVar[str] = "small_calls"
 
     def __init__(
         self,
@@ -78,12 +82,17 @@ class ToolCallingAgent(Agent):
             "tools": tools,
             "managed_agents": self.managed_agents,
             "tool_lines": tool_lines(tools, self.managed_agents),
+            "brief_signatures": brief_signatures(tools, self.managed_agents),
             "custom_instructions": self.instructions or "",
         }
 
     def message_form(self) -> MessageForm:
-        """Return how memory is shown."""
-        return MessageForm(length=self.max_print_outputs_length)
+        """Return how memory is shown: to a small model with examples, calls as text, without failures."""
+        length = self.max_print_outputs_length
+        if not self.is_small:
+            return MessageForm(length=length)
+        examples = call_turns(self.tools, self.managed_agents)
+        return MessageForm(length=length, failures=False, plain=True, examples=examples)
 
     def base_tools(self) -> Sequence[Tool]:
         """Return web search, web pages and Python."""
@@ -109,7 +118,7 @@ class ToolCallingAgent(Agent):
         offered = self.tool_schemas()
         if run.options.answer is not None:
             offered = [_answering(tool, run.options.answer.schema) for tool in offered]
-        done = await ask(run, await conversation(run), tools=offered, temperature=run.options.temperature)
+        done = await self._ask(run, offered)
         step.model_output, step.token_usage = done.text, done.usage
         check_complete(done)
         calls = _with_ids(done.tool_calls or _parsed(done))
@@ -124,8 +133,23 @@ class ToolCallingAgent(Agent):
         step.observations = "\n".join(step.tool_results)
         if answers:
             self._answered(outcomes[0], step)
-        else:
-            _raise_if_all_failed(outcomes, step)
+            return
+        _raise_if_all_failed(outcomes, step)
+        if self.is_small:  # else it calls the same again until its steps are used up
+            if _repeats(run, step):
+                raise AgentToolCallError("the same calls gave the same results a step before")
+            *others, last = step.tool_results
+            step.tool_results = (*others, f"{last}\n{IS_IT_KNOWN}")
+
+    async def _ask(self, run: Run, offered: Sequence[ToolSchema]) -> Completion:
+        messages = await conversation(run)
+        if not self.is_small:
+            return await ask(run, messages, tools=offered, temperature=run.options.temperature)
+        # Calls as text: a small model repeats without end what the chat template makes of calls.
+        messages.append(ChatMessage(role="assistant", content=_BEGUN))
+        done = await ask(run, messages, stop=(f"\n{_BEGUN}final_answer",), temperature=fresh_temperature(run))
+        done = replace(done, text=_BEGUN + done.text)
+        return replace(with_text_calls(done, offered), text=done.text)
 
     def _answered(self, outcome: object, step: ActionStep) -> None:
         if isinstance(outcome, AgentError):
@@ -174,6 +198,16 @@ async def _outcome(run: Run, tools: Mapping[str, RunTool], call: ToolCall) -> ob
     except Exception as error:  # whatever a tool of anybody's raises is for the model to see
         return AgentToolExecutionError(f"{call.name} failed: {type(error).__name__}: {error}")
     return value if call.name == "final_answer" else _kept(run, call.name, value)
+
+
+def _repeats(run: Run, step: ActionStep) -> bool:
+    """Return whether the last step that did not fail made the same calls, with the same results."""
+    before = [s for s in run.memory.steps if isinstance(s, ActionStep) and s.error is None]
+    return bool(before) and _calls_of(before[-1]) == _calls_of(step)
+
+
+def _calls_of(step: ActionStep) -> tuple[object, str]:
+    return [(call.name, call.arguments) for call in step.tool_calls], step.observations
 
 
 def _with_ids(calls: Sequence[ToolCall]) -> tuple[ToolCall, ...]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from pinjra.models.base import Completion, FinishReason, ToolCall, ToolSchema, tool_call
 from pinjra.models.text_parts import after_thinking
 
-__all__ = ["with_text_calls"]
+__all__ = ["call_line", "result_line", "with_text_calls"]
 
 _LONGEST = (
     300_000  # characters of a text that is looked at: several times what any model writes to call a tool
@@ -20,23 +20,46 @@ _PIECES = 200  # tagged or fenced pieces looked at
 def with_text_calls(done: Completion, tools: Sequence[ToolSchema]) -> Completion:
     """Return the completion with the calls that its text spells out, where it has no structured ones.
 
-    Tagged (<tool_call>), fenced and bare JSON objects count when they name a tool that was offered; text is kept. What a
-    model only thinks is no call.
+    Tagged (<tool_call>), fenced and bare JSON objects count when they name a tool that was offered. Of the text, what stands
+    before them is kept: a conversation shows the calls themselves. What a model only thinks is no call.
     """
     if done.tool_calls or not tools or len(done.text) > _LONGEST:
         return done
     offered = {tool.name for tool in tools}
+    said = after_thinking(done.text)
+    opening, pieces = _pieces(said)
     calls = [
         ToolCall(id=f"call_{number}", name=name, arguments=arguments)
-        for number, (name, arguments) in enumerate(_calls(after_thinking(done.text)), start=1)
+        for number, (name, arguments) in enumerate(_calls(pieces), start=1)
         if name in offered
     ]
+    if not calls:
+        return done
     finish: FinishReason = "length" if done.finish_reason == "length" else "tool_calls"
-    return replace(done, tool_calls=tuple(calls), finish_reason=finish) if calls else done
+    text = done.text.removesuffix(said) + said.partition(opening)[0] if opening else ""
+    return replace(done, text=text, tool_calls=tuple(calls), finish_reason=finish)
 
 
-def _calls(text: str) -> Iterator[tuple[str, dict[str, object]]]:
-    pieces = _between(text, "<tool_call>", "</tool_call>") or _fenced(text) or [text]
+def call_line(name: str, arguments: Mapping[str, object]) -> str:
+    """Return a call as the text that is read back."""
+    return json.dumps({"name": name, "arguments": arguments}, ensure_ascii=False, default=str)
+
+
+def result_line(name: str, arguments: Mapping[str, object], result: str) -> str:
+    """Return what a call gave, in words that are not read back as a call."""
+    return f"{name}({', '.join(map(repr, arguments.values()))}) gave {result}"
+
+
+def _pieces(text: str) -> tuple[str, list[str]]:
+    """Return where calls may stand, and the mark that opens the first of them."""
+    if tagged := _between(text, "<tool_call>", "</tool_call>"):
+        return "<tool_call>", tagged
+    if fenced := _fenced(text):
+        return "```", fenced
+    return "", [text]
+
+
+def _calls(pieces: Sequence[str]) -> Iterator[tuple[str, dict[str, object]]]:
     for piece in pieces:
         for item in _objects(piece.strip()):
             call = tool_call("", item.get("name"), item.get("arguments", item.get("parameters", {})))

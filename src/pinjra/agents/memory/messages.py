@@ -16,6 +16,7 @@ from pinjra.agents.memory.steps import (
     TaskStep,
 )
 from pinjra.models.base import ChatMessage, image_bytes
+from pinjra.models.text_calls import call_line, result_line
 
 __all__ = ["MessageForm", "estimate_tokens", "to_messages"]
 
@@ -36,13 +37,13 @@ class MessageForm:
         length: Characters of one observation.
         failures: Show failed steps. Small models do not recover by seeing them, so they get fresh attempts.
         examples: Turns after the system prompt.
-        fenced: Show an action as its code in a fence, not as the model wrote it.
+        plain: Show an action only as the model is to write it: code in a fence, calls as JSON objects, one a line.
     """
 
     length: int = DEFAULT_LENGTH
     failures: bool = True
     examples: tuple[ChatMessage, ...] = ()
-    fenced: bool = False
+    plain: bool = False
 
 
 def to_messages(steps: Sequence[MemoryStep], form: MessageForm) -> list[ChatMessage]:
@@ -85,7 +86,7 @@ def _step(step: MemoryStep, form: MessageForm) -> list[ChatMessage]:
         case SystemPromptStep():
             return [ChatMessage(role="system", content=step.system_prompt)]
         case TaskStep():
-            content = step.task if form.fenced else f"New task:\n{step.task}"
+            content = step.task if form.plain else f"New task:\n{step.task}"
             return [ChatMessage(role="user", content=content, images=_images(step.task_images))]
         case PlanningStep():
             return [
@@ -108,8 +109,8 @@ def _action(step: ActionStep, form: MessageForm) -> list[ChatMessage]:
     if step.error is not None and (not form.failures or _says_nothing(step)):
         return []
     if step.tool_calls:
-        return _calls(step, form)
-    written = f"```python\n{step.code_action}\n```" if form.fenced and step.code_action else step.model_output
+        return _plain_calls(step, form) if form.plain else _calls(step, form)
+    written = f"```python\n{step.code_action}\n```" if form.plain and step.code_action else step.model_output
     written = cut_middle(written, _LONGEST_ANSWER)
     messages = [ChatMessage(role="assistant", content=written)] if written else []
     seen = _observation(step, form)
@@ -151,3 +152,16 @@ def _calls(step: ActionStep, form: MessageForm) -> list[ChatMessage]:
     if step.error is not None:
         messages.append(ChatMessage(role="user", content=_error(step.error, form)))
     return messages
+
+
+def _plain_calls(step: ActionStep, form: MessageForm) -> list[ChatMessage]:
+    results = step.tool_results or ("",) * len(step.tool_calls)
+    seen = "\n".join(
+        result_line(c.name, c.arguments, r) for c, r in zip(step.tool_calls, results, strict=False)
+    )
+    return [
+        ChatMessage(
+            role="assistant", content="\n".join(call_line(c.name, c.arguments) for c in step.tool_calls)
+        ),
+        ChatMessage(role="user", content=f"Observation:\n{as_data(seen, form.length)}"),
+    ]

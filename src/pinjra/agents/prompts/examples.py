@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from pinjra.agents.memory.observation import as_data
 from pinjra.models.base import ChatMessage
+from pinjra.models.text_calls import call_line, result_line
 from pinjra.tools.base import Tool
 
-__all__ = ["example_turns"]
+__all__ = ["IS_IT_DONE", "IS_IT_KNOWN", "call_turns", "example_turns"]
 
 # Each of another kind, and none a sum: what is shown twice is imitated where it does not fit.
 _PLAIN = (
@@ -29,7 +31,18 @@ _PLAIN = (
         "word = 'onomatopoeia'\nfinal_answer(''.join(letter for letter in word if letter in 'aeiou'))",
     ),
 )
+IS_IT_DONE = (
+    "If the task is done, call final_answer with its answer, or with the names of the files. Else go on."
+)
+IS_IT_KNOWN = "If that is what the task asks for, call final_answer with it. Else make the next call."
 _NUMBERS = ("integer", "number")
+_VALUES: dict[str, object] = {
+    "string": "first",
+    "integer": 3,
+    "number": 1.5,
+    "boolean": True,
+    "array": [3, 5],
+}
 _WORDS = {
     "string": ('"first"', '"second"'),
     "integer": ("3", "5"),
@@ -63,6 +76,30 @@ def example_turns(tools: Mapping[str, Tool], team: Iterable[str] = ()) -> tuple[
             "final_answer(chairs + tables)",
         )
     return tuple(turns)
+
+
+def call_turns(tools: Mapping[str, Tool], team: Iterable[str] = ()) -> tuple[ChatMessage, ...]:
+    """Return the turns of a model that calls by JSON: of each tool a call, what it gave, and the answer."""
+    turns: list[ChatMessage] = []
+    shown = [tool for name, tool in tools.items() if name != "final_answer"][:3]
+    for tool in shown:
+        arguments = {name: _VALUES.get(str(tool.inputs[name].get("type"))) for name in tool.required_inputs}
+        result = _VALUES.get(tool.output_type, "done")
+        turns += _call_turn(f"What does {tool.name} give?", tool.name, arguments, result)
+    for name in list(team)[:2]:
+        question = "How many chairs are in the hall?"
+        turns += _call_turn(question, name, {"task": question}, 12)
+    return tuple(turns)
+
+
+def _call_turn(question: str, name: str, arguments: dict[str, object], result: object) -> list[ChatMessage]:
+    seen = result_line(name, arguments, f"{result}\n{IS_IT_KNOWN}")
+    return [
+        ChatMessage(role="user", content=question),
+        ChatMessage(role="assistant", content=call_line(name, arguments)),
+        ChatMessage(role="user", content=f"Observation:\n{as_data(seen, 1000)}"),
+        ChatMessage(role="assistant", content=call_line("final_answer", {"answer": result})),
+    ]
 
 
 def _comparison(tool: Tool) -> list[ChatMessage]:

@@ -15,7 +15,9 @@ from pinjra.models.adapted import adapted
 from pinjra.models.base import ChatMessage, Completion, JsonSchema, ModelDelta, ToolSchema
 from pinjra.models.errors import CompletionInvalid
 
-__all__ = ["ask", "check_complete"]
+__all__ = ["ask", "check_complete", "fresh_temperature"]
+
+_FRESH_TEMPERATURES = (0.0, 0.6, 0.9, 1.0)  # of attempts one after the other, for small models
 
 
 async def ask(
@@ -95,6 +97,13 @@ async def _as_async(items: Iterator[ModelDelta | Completion]) -> AsyncIterator[M
     finally:
         if callable(close := getattr(items, "close", None)):
             close()
+
+
+def fresh_temperature(run: Run) -> float:
+    """Return the temperature for a small model: it does not mend what it is shown, it gets another attempt."""
+    if run.failures == 0 and run.options.temperature is not None:
+        return run.options.temperature
+    return _FRESH_TEMPERATURES[min(run.failures, len(_FRESH_TEMPERATURES) - 1)]
 
 
 def check_complete(done: Completion) -> None:
