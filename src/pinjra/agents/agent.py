@@ -132,7 +132,7 @@ class Agent(Savable, metaclass=CheckedConstructor):
     """
 
     default_template: ClassVar[str]
-    small_template: ClassVar[str]
+    small_template: ClassVar[str | None] = None  # for small models; None: the same
     # As a tool: what a manager's prompt tells of it.
     inputs: ClassVar[dict[str, dict[str, object]]] = {
         "task": {"type": "string", "description": "What to do, with everything needed to know."},
@@ -265,7 +265,7 @@ class Agent(Savable, metaclass=CheckedConstructor):
         return self.prompt_style == "small"
 
     def _template_name(self) -> str:
-        return self.small_template if self.is_small else self.default_template
+        return (self.small_template if self.is_small else None) or self.default_template
 
     # ------------------------------------------------------------------ running
 

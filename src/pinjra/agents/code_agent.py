@@ -66,7 +66,7 @@ class CodeAgent(Agent):
     """
 
     default_template: ClassVar[str] = "code"
-    small_template: ClassVar[str] = "small"
+    small_template: ClassVar[str | None] = "small"
     runs_code: ClassVar[bool] = True
     not_copied = Agent.not_copied | {"_source"}
 

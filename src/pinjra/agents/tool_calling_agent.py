@@ -58,7 +58,7 @@ class ToolCallingAgent(Agent):
     """
 
     default_template: ClassVar[str] = "tool_calling"
-    small_template: ClassVar[str] = "small_calls"
+    small_template: ClassVar[str | None] = "small_calls"
 
     def __init__(
         self,
