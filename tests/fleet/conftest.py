@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from pinjra.core.errors import PinjraError
 from pinjra.fleet import Fleet
+from pinjra.fleet.fleet import _BOX
 
 
 @pytest.fixture(scope="session")
 def fleet():
-    made = Fleet(boxes=2, most_boxes=2)
+    # some attacks fill the disk, each time
+    made = Fleet(boxes=2, most_boxes=2, box_limits=replace(_BOX, disk_bytes=64 << 20))
     try:
         made.session().close()
     except PinjraError as error:

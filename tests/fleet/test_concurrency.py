@@ -24,12 +24,21 @@ def learned(*batches):
         ([(500, 1.0, 1.0, 0.001)], 2),  # the processors are busy
         ([(500, 1.0, 0.5, 0.001)], 4),
         ([(500, 0.0, 0.0, 0.001)], 2),  # nothing was measured
-        ([(1, 1.0, 0.01, 0.001), (20, 1.0, 0.01, 0.1)], 3),  # all is slower than it was
+        ([(500, 1.0, 0.01, 0.001), (50, 1.0, 0.01, 0.1)], 11),  # all is slower than it was
+        ([(500, 1.0, 0.01, 0.001), (300, 1.0, 0.01, 0.1)], 2),
         ([(1, 1.0, 0.01, 0.001), (600, 1.0, 0.01, 0.1)], 16),  # and that is how it is now
+        ([(500, 1.0, 0.01, 0.001), (200, 1.0, 1.0, 0.001)], 2),  # they no longer wait
     ],
 )
-def test_boxes_grow_while_snippets_wait_and_nothing_gets_slower(batches, limit):
+def test_boxes_grow_while_snippets_wait_and_nothing_gets_slower_and_shrink_again(batches, limit):
     assert learned(*batches).limit == limit
+
+
+def test_a_box_that_does_not_come_up_is_one_too_many():
+    limits = learned((500, 1.0, 0.01, 0.001))
+    for _ in range(3):
+        limits.shrink()
+    assert limits.limit == 13
 
 
 @pytest.mark.parametrize(("wall", "batch"), [(0.01, 16), (0.4, 5), (30.0, 1)])

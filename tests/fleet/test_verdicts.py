@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import math
+import os
+import signal
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +16,10 @@ import pytest
 from pinjra.core.errors import ConfigurationError
 from pinjra.core.limits import Limits
 from pinjra.fleet import Case, Fleet, pass_at_k
+from pinjra.fleet.cases import CaseResult
 from pinjra.fleet.datasets import read_problems, read_samples
+from pinjra.fleet.engine import Task, _in_time
+from pinjra.fleet.requests import Request, result_of
 
 ESCAPES = sorted((Path(__file__).resolve().parents[1] / "escapes").glob("grader_*.py"))
 LIMITS = Limits(wall_seconds=5.0, cpu_seconds=2.0, memory_bytes=256 << 20, output_bytes=100_000)
@@ -71,7 +77,7 @@ def test_printed_text_is_compared_as_asked(fleet, seen, wanted, compare, verdict
 def test_each_way_to_fail_has_its_name(fleet, code, verdict):
     limits = Limits(
         wall_seconds=2.0 if "sleep" in code else 60.0,
-        cpu_seconds=1.0,
+        cpu_seconds=0.3 if verdict == "processor" else 10.0,
         memory_bytes=256 << 20,
         output_bytes=100_000,
     )
@@ -170,10 +176,74 @@ def test_a_number_that_counts_is_not_near_to_another(fleet):
     )
 
 
-def test_one_that_was_killed_by_nobody_knows_whom_has_a_second_chance_and_no_third(fleet):
+def test_what_ends_by_a_signal_each_time_has_ended_itself(fleet):
     code = "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)"
     verdict = fleet.score_sync(code, [Case(stdout="1")], per_case=LIMITS)
-    assert (verdict.status, verdict.attempts) == ("exception", 2)
+    assert (verdict.status, verdict.attempts) == ("exception", 5)
+
+
+WAITS = """
+import ctypes, signal
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
+ctypes.CDLL(None).prctl(15, b"fleet-%d")
+signal.sigwait([signal.SIGUSR1])
+print(6)
+"""
+
+
+def pid_of(name):
+    """Wait for a process that has given itself a name."""
+    while True:
+        for path in Path("/proc").glob("[0-9]*/comm"):
+            try:
+                if path.read_text() == f"{name}\n":
+                    return int(path.parent.name)
+            except OSError:  # it has ended meanwhile
+                continue
+        time.sleep(0.02)
+
+
+def test_what_a_stranger_kills_is_run_again_and_judged_by_what_it_does(fleet):
+    name = f"fleet-{os.getpid()}"
+    limits = replace(LIMITS, wall_seconds=3600.0)
+    soon = fleet.score_soon(WAITS % os.getpid(), [Case(stdout="6")], per_case=limits)
+    killed = pid_of(name)
+    os.kill(killed, signal.SIGKILL)
+    while (again := pid_of(name)) == killed:
+        pass
+    os.kill(again, signal.SIGUSR1)
+    verdict = soon.result()
+    assert (verdict.status, verdict.attempts) == ("passed", 2)
+
+
+def test_a_program_gains_no_time_by_killing_itself():
+    passed = CaseResult(status="passed", wall_seconds=2.0)
+    task = Task(request=Request(limits=LIMITS), spent_seconds=2.5)
+    assert _in_time(task, passed) is passed
+    task.spent_seconds = 3.5
+    assert _in_time(task, passed).reason == "infrastructure"
+    wrong = replace(passed, status="wrong")
+    assert _in_time(task, wrong) is wrong
+
+
+@pytest.mark.parametrize(
+    ("argv", "code", "is_killed"),
+    [
+        ((), -signal.SIGKILL, True),
+        ((), -signal.SIGTERM, True),
+        ((), -signal.SIGSEGV, False),
+        ((), 137, False),
+        (("bash",), 137, True),  # so a shell says what became of its program
+        (("bash",), 139, False),
+        (("bash",), 1, False),
+    ],
+)
+def test_a_death_that_nothing_explains_is_told_from_others(argv, code, is_killed):
+    said = {
+        "status": -code if code < 0 else code << 8, "cause": "", "report": {}, "stdout": b"", "stderr": b"", "lost_bytes": 0,
+        "wall_seconds": 1.0, "cpu_seconds": 1.0, "memory_bytes": 1,
+    }  # fmt: skip
+    assert result_of(Request(argv=argv, limits=LIMITS), said).is_killed is is_killed
 
 
 def test_a_comparison_that_fails_is_no_end_of_anything(fleet):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from collections.abc import Callable, Mapping
 from importlib import resources
 from typing import TYPE_CHECKING, Any
@@ -15,12 +16,13 @@ from pinjra.fleet.requests import Request, seconds
 if TYPE_CHECKING:
     from pinjra.executors.base import PythonExecutor
 
-__all__ = ["HARNESS", "Box", "BoxLost"]
+__all__ = ["HARNESS", "Box", "BoxLost", "BoxUseless"]
 
 Talk = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 
 HARNESS = "pinjra.fleet.harness"
 _LATE_SECONDS = 5.0  # a box that is so much later than its requests' own limits is stuck
+_OF_THE_MOMENT = ("BlockingIOError", "MemoryError", "OSError", "RuntimeError")
 _NOBODY: Mapping[str, Any] = {"error": "nobody is there", "bases": [], "message": ""}
 
 
@@ -29,11 +31,17 @@ class BoxLost(Exception):
 
     Args:
         is_stuck: It did not end, but was so late that it was ended.
+        seconds: That they were in it.
     """
 
-    def __init__(self, message: str, *, is_stuck: bool = False) -> None:
+    def __init__(self, message: str, *, is_stuck: bool = False, seconds: float = 0.0) -> None:
         super().__init__(message)
         self.is_stuck = is_stuck
+        self.seconds = seconds
+
+
+class BoxUseless(StartupFailed):
+    """A box came up, and what was to be done in it before the first snippet failed: so it will in each."""
 
 
 class Box:
@@ -53,6 +61,7 @@ class Box:
         self._results: queue.SimpleQueue[list[Any] | None] = queue.SimpleQueue()
         self._talk: Talk | None = None
         self._is_first = True
+        self._taken = 0.0
         self.end: Execution | PinjraError | None = None
         executor.send_tools({"exchange": self._exchange, "interact": self._interact})
         self._thread = threading.Thread(
@@ -80,7 +89,9 @@ class Box:
             self._is_first = False
         else:
             self._results.put(results)
-        return self._requests.get()
+        requests = self._requests.get()
+        self._taken = time.monotonic()
+        return requests
 
     def _interact(self, message: Mapping[str, Any]) -> Mapping[str, Any]:
         """Pass on what the child in the box says to whoever talks to it."""
@@ -94,7 +105,7 @@ class Box:
 
         Raises:
             BoxLost: The box died or is stuck; it is closed.
-            StartupFailed: It did so before it took anything.
+            StartupFailed: It did so before it took anything; `BoxUseless` where that is no accident.
         """
         self._talk = talk
         given = [request.data() for request in requests]
@@ -109,10 +120,12 @@ class Box:
         if results is None or len(results) != len(requests):
             self.close()
             if self._is_first:  # it has not taken a single request: no snippet can be the reason
-                raise StartupFailed(f"a box did not come up: {_end_of(self.end)}")
+                kind = BoxUseless if _is_for_ever(self.end) else StartupFailed
+                raise kind(f"a box did not come up: {_end_of(self.end)}")
             raise BoxLost(
                 "the box was stuck" if is_stuck else f"the box has ended: {_end_of(self.end)}",
                 is_stuck=is_stuck,
+                seconds=time.monotonic() - self._taken,
             )
         return results
 
@@ -125,6 +138,12 @@ class Box:
 def _longest_seconds(request: Request) -> float:
     building = request.build_seconds if request.build else 0.0
     return building + seconds(request.limits) + request.others_seconds
+
+
+def _is_for_ever(end: Execution | PinjraError | None) -> bool:
+    """Return whether a box ended by an exception of what it imports, not by what the machine lacked at that moment."""
+    error = end.error if isinstance(end, Execution) else None
+    return error is not None and error.cause is None and error.type not in _OF_THE_MOMENT
 
 
 def _end_of(end: Execution | PinjraError | None) -> str:

@@ -1,8 +1,9 @@
-"""What snippets took -> how many boxes there may be: few at first, more while they mostly wait and nothing gets slower.
+"""What snippets took -> how many boxes there may be: more while they mostly wait and nothing gets slower, else fewer.
 
 A box more is worth it when snippets sleep or wait for others, and does harm when the processors, or the machines far away, have
 enough to do: then everything takes longer between the asking and the answer. So the limit grows by one box with each batch
-while this delay is near the least that was seen. It does not shrink: on a busy machine delays differ tenfold by themselves.
+while this delay is near the least that was seen. It shrinks ten times as slowly, to what the processors can use and while
+delays are long: on a busy machine they differ tenfold by themselves. A box that does not come up is one too many.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ _MOST_BATCH, _BATCH_SECONDS = 16, 0.2  # that go to a box together: one message 
 _SLOW = 3.0  # times the least delay: above it nothing grows
 _FORGOTTEN = 1.01  # the least delay rises so with each batch: what was once is not for ever
 _LEAST_SHARE = 0.05
+_SHRINKING = 0.1  # of a box, with each batch
 
 
 class Concurrency:
@@ -57,5 +59,11 @@ class Concurrency:
         self._wall += weight * (wall_seconds / count - self._wall)
         self._least_delay = min(self._least_delay * _FORGOTTEN, delay_seconds)
         busy = max(self.least, min(self._processors / max(self._share, _LEAST_SHARE), self.most))
-        if delay_seconds <= _SLOW * self._least_delay:
-            self._limit = max(self._limit, min(self._limit + 1, busy))
+        if self._limit > busy or delay_seconds > _SLOW * self._least_delay:
+            self.shrink(_SHRINKING)
+        else:
+            self._limit = min(self._limit + 1, busy)
+
+    def shrink(self, boxes: float = 1.0) -> None:
+        """Take boxes away, down to the least."""
+        self._limit = max(self._limit - boxes, float(self.least))

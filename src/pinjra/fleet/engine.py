@@ -12,14 +12,14 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from pinjra.core.errors import InternalError, PinjraError
+from pinjra.core.errors import ConfigurationError, ExecutorUnavailable, InternalError, PinjraError
 from pinjra.core.execution import Cause, Execution
 from pinjra.core.limits import Limits
-from pinjra.fleet.boxes import Box, BoxLost
+from pinjra.fleet.boxes import Box, BoxLost, BoxUseless
 from pinjra.fleet.cases import Case, CaseResult
 from pinjra.fleet.concurrency import Concurrency
 from pinjra.fleet.foresight import Foresight
-from pinjra.fleet.requests import Request, SnippetResult, infrastructure, result_of
+from pinjra.fleet.requests import Request, SnippetResult, infrastructure, result_of, seconds
 from pinjra.fleet.scoring import ask, is_unforeseen, judge, judge_test, request_of
 
 if TYPE_CHECKING:
@@ -29,10 +29,15 @@ __all__ = ["Engine", "LocalEngine", "Task"]
 
 _log = logging.getLogger("pinjra.fleet")
 
-_LONE_LOSSES = 3  # a program whose box ends each time that it runs there alone has ended it
-_STUCK = 2  # losses that one counts for: it takes long, and hardly happens to others
-_FAILED_OPENINGS = 5  # in a row, until tasks are given back as failed by the infrastructure
-_OPENING_PAUSE_SECONDS = 0.2
+# A program whose process, or whose box while it is in there alone, ends so often that nobody else can be the reason has ended it
+# itself. On a machine where something kills at random a long program meets that one time in twenty, its box one time in four.
+_MOST_KILLS, _MOST_LOSSES = 5, 10
+_EXPLAINED = 4  # losses that one counts for whose reason is known (memory), or that takes long and hardly happens to others
+_PATIENCE_SECONDS = (
+    60.0  # in which no box comes up, until tasks are given back as failed by the infrastructure
+)
+_PAUSE_SECONDS = 1.0  # between two openings of one thread meanwhile
+_FOR_EVER = (BoxUseless, ConfigurationError, ExecutorUnavailable)  # it will be the same the next time
 _USES = 2000  # snippets, after which a box is replaced: what they leave in its interpreter stays small
 
 
@@ -42,7 +47,8 @@ class Task:
 
     Args:
         lost: How often its box has ended while it was in there alone.
-        was_killed: Its process was killed, and nobody knows by whom.
+        killed: How often its process was killed, and nobody knows by whom.
+        spent_seconds: In these runs.
     """
 
     request: Request
@@ -50,7 +56,8 @@ class Task:
     future: Future[Any] = field(default_factory=Future)
     lost: int = 0
     attempts: int = 1
-    was_killed: bool = False
+    killed: int = 0
+    spent_seconds: float = 0.0
 
 
 class Engine(Protocol):
@@ -99,9 +106,9 @@ class LocalEngine:
         self._tasks: deque[Task] = deque()
         self._change = threading.Condition()
         self._threads: set[threading.Thread] = set()
-        self._idle = 0
-        self._failed_openings = 0
-        self._is_closed = False
+        self._count = self._idle = 0  # of the threads those that go on, and those that wait
+        self._failing_since = 0.0
+        self._closing = threading.Event()
         self.foresight = Foresight()
 
     @property
@@ -112,7 +119,7 @@ class LocalEngine:
     def submit(self, task: Task) -> None:
         """Take a task; its future gets a `SnippetResult` or a `CaseResult`."""
         with self._change:
-            if self._is_closed:
+            if self._closing.is_set():
                 raise RuntimeError("this fleet is closed")
             self._tasks.append(task)
             if self._idle:
@@ -121,16 +128,17 @@ class LocalEngine:
                 self._start_if_worth_it()
 
     def _start_if_worth_it(self) -> None:
-        if len(self._threads) >= self._concurrency.limit:
+        if self._count >= self._concurrency.limit:
             return
         thread = threading.Thread(target=self._work, name="pinjra-fleet", daemon=True)
         self._threads.add(thread)
+        self._count += 1
         thread.start()
 
     def close(self) -> None:
         """End all boxes; tasks that were not done are given up."""
         with self._change:
-            self._is_closed = True
+            self._closing.set()
             for task in self._tasks:
                 task.future.cancel()
             self._tasks.clear()
@@ -152,14 +160,17 @@ class LocalEngine:
                 self._threads.discard(threading.current_thread())
 
     def _next(self) -> list[Task] | None:
+        """Return the tasks for a box; None: its thread is to end, for the fleet is closed or has more boxes than do good."""
         with self._change:
-            while not self._tasks:
-                if self._is_closed:
-                    return None
+            while not self._tasks and not self._closing.is_set():
                 self._idle += 1
                 self._change.wait()
                 self._idle -= 1
-            fair = max(1, len(self._tasks) // max(len(self._threads), 1))
+            if not self._tasks or self._count > self._concurrency.limit:
+                self._count -= 1
+                self._change.notify()  # what woke this one is for another
+                return None
+            fair = max(1, len(self._tasks) // self._count)
             batch = [self._tasks.popleft()]
             while (
                 len(batch) < min(fair, self._concurrency.batch)
@@ -191,7 +202,7 @@ class LocalEngine:
             for task in batch:
                 task.future.set_exception(InternalError(f"{type(error).__name__}: {error}"))
             return
-        self._failed_openings = 0
+        self._failing_since = 0.0
         if self.tell is not None:
             self.tell(lane.executor, Counter(map(_end_of, results)))
         wall, cpu = sum(each.wall_seconds for each in results), sum(each.cpu_seconds for each in results)
@@ -203,19 +214,21 @@ class LocalEngine:
                 delay_seconds=(time.monotonic() - begun - wall) / len(batch),
             )
         for task, result in zip(batch, results, strict=True):
-            if (
-                result.is_killed and not task.was_killed
-            ):  # by its own hand, for memory, or by a stranger: then not again
-                task.was_killed = True
+            if result.is_killed and task.killed + 1 < _MOST_KILLS:
+                task.killed += 1
+                task.spent_seconds += result.wall_seconds
                 self._return(task)
                 continue
-            _give(task, result)
+            _give(task, _in_time(task, result))
 
     def _again(self, batch: list[Task], end: object, why: BoxLost) -> None:
         """Put tasks whose box has ended back to the front, each to be run alone; or say that they ended it."""
+        weight = _EXPLAINED if why.is_stuck or _is_for_memory(end) else 1
         for task in reversed(batch):
-            task.lost += (len(batch) == 1) * (_STUCK if why.is_stuck else 1)
-            if task.lost >= _LONE_LOSSES:
+            if len(batch) == 1:
+                task.lost += weight
+                task.spent_seconds += why.seconds
+            if task.lost >= _MOST_LOSSES:
                 _give(task, _ended_its_box(end, str(why)))
                 continue
             self._return(task)
@@ -228,15 +241,18 @@ class LocalEngine:
             self._change.notify()
 
     def _not_opened(self, batch: list[Task], error: PinjraError) -> None:
-        self._failed_openings += 1
+        """Put tasks back to the front until a box comes up; or give them up, where none has for long or none ever will."""
+        now = time.monotonic()
+        self._failing_since = self._failing_since or now
         _log.warning("a box could not be opened: %s", error)
-        if self._failed_openings >= _FAILED_OPENINGS:
+        if isinstance(error, _FOR_EVER) or now - self._failing_since > _PATIENCE_SECONDS:
             for task in batch:
                 _give(task, infrastructure(str(error)))
             return
-        time.sleep(_OPENING_PAUSE_SECONDS * self._failed_openings)
         with self._change:
+            self._concurrency.shrink()
             self._tasks.extendleft(reversed(batch))
+        self._closing.wait(_PAUSE_SECONDS)
 
 
 def _end_of(result: SnippetResult | CaseResult) -> str:
@@ -251,10 +267,28 @@ def _give(task: Task, result: SnippetResult | CaseResult) -> None:
         task.future.set_result(result)
 
 
+def _in_time(task: Task, result: SnippetResult | CaseResult) -> SnippetResult | CaseResult:
+    """Return a result; none for a success that had more time than there is.
+
+    SECURITY: else a program that kills itself when it has found nothing would search as often as it is repeated.
+    """
+    is_success = result.status == "passed" if isinstance(result, CaseResult) else result.ok
+    if not is_success or not task.spent_seconds:
+        return result
+    if task.spent_seconds + result.wall_seconds <= seconds(task.request.limits):
+        return result
+    return infrastructure("its process was killed, and all of its runs together took more than its limit")
+
+
+def _is_for_memory(end: object) -> bool:
+    return isinstance(end, Execution) and end.error is not None and end.error.cause is Cause.MEMORY
+
+
 def _ended_its_box(end: object, why: str) -> SnippetResult:
-    error = end.error if isinstance(end, Execution) else None
-    if error is not None and error.cause is Cause.MEMORY:
-        return SnippetResult(ok=False, reason="memory", message=error.message)
+    if _is_for_memory(end):
+        return SnippetResult(
+            ok=False, reason="memory", message="it ended the box that it ran in by its memory"
+        )
     return SnippetResult(
         ok=False, reason="exception", message=f"it ended the box that it ran in, each time: {why}"
     )
@@ -291,7 +325,7 @@ class _Lane:
             BoxLost: A box has ended; all are closed.
             PinjraError: A box could not be opened.
         """
-        if batch[0].attempts > 1:
+        if batch[0].lost or batch[0].killed:
             self.close()  # in a box that no other snippet has seen: what ends it now is its own doing
         try:
             case = batch[0].case

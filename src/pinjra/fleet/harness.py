@@ -319,9 +319,8 @@ class _Child:
             poll.unregister(fd)
         elif fd == self.control:
             self.frames += data
-            if len(self.frames) + self.kept_bytes > FRAME_BYTES:
+            if len(self.frames) + self.kept_bytes > FRAME_BYTES or not self._answer(interact):
                 return "value"
-            self._answer(interact)
         else:
             self._keep(fd, data)
             if self.lost > self.request["output_bytes"]:
@@ -339,22 +338,25 @@ class _Child:
         self.text[fd] += data[: max(room, 0)]
         self.lost += len(data) - max(min(room, len(data)), 0)
 
-    def _answer(self, interact: Callable[[Message], Message]) -> None:
-        """Take the frames that have arrived; each but the last report is passed to the host, whose answer goes back."""
-        while self._left() > 0 and (frame := _unframed(self.frames)) is not None:
+    def _answer(self, interact: Callable[[Message], Message]) -> bool:
+        """Take the frames that have arrived; each but a report is passed to the host, whose answer goes back.
+
+        Returns:
+            Whether they are what a child says: frames, and none behind another one, for it would answer nothing.
+        """
+        while (frame := _unframed(self.frames)) is not None:
             if "report" in frame:
                 self.report = _report_of(frame["report"])
-            if (
-                "report" in frame or not self.is_asked
-            ):  # SECURITY: time spent on what nobody asked for would not count
                 continue
-            try:
+            # SECURITY: its clock stands still while the host answers, so it could talk without end
+            if self.frames or not self.is_asked or "blobs" not in frame:
+                return False
+            with contextlib.suppress(OSError):  # it is dead already: its status tells
                 _write(
                     self.control,
                     self._next_call(frame) if self.request["calls"] else self._told(frame, interact),
                 )
-            except OSError:
-                return
+        return True
 
     def _next_call(self, frame: Message) -> bytes:
         """Keep an answer, and return the call that was foreseen behind it."""
@@ -452,7 +454,7 @@ def _framed(message: Message) -> bytes:
 
 
 def _unframed(buffer: bytearray) -> Message | None:
-    """Take one message from the front of `buffer`; None when it is not complete. What is no message is an empty report."""
+    """Take one message from the front of `buffer`; None when it is not complete, {} for what is none."""
     end = buffer.find(b"\n")
     if end < 0:
         return None
@@ -461,7 +463,7 @@ def _unframed(buffer: bytearray) -> Message | None:
         sizes = [min(max(int(size), 0), FRAME_BYTES) for size in message.pop("sizes", ())]
     except (ValueError, TypeError, AttributeError, RecursionError):
         buffer.clear()
-        return {"report": {}}
+        return {}
     if len(buffer) < end + 1 + sum(sizes):
         return None
     blobs, begin = [], end + 1
@@ -516,6 +518,7 @@ class _Guest:
         self.folder = folder
         self.request: Message = {}
         self.received = bytearray()
+        self.line = threading.Lock()  # threads of a program may call a function of its test
         self.position = 0  # in a test's foreseen calls
         self.objects: list[Any] = []  # what the other side holds by number
         self.limits: ValueLimits | None = None
@@ -740,8 +743,9 @@ class _Guest:
     def _ask(self, message: Message) -> Message:
         if self.request["mode"] == "test" and self.request["calls"]:
             return self._foreseen(_framed(message).decode("latin-1"))
-        self._send(message)
-        return self._next()
+        with self.line:
+            self._send(message)
+            return self._next()
 
     def _foreseen(self, call: str) -> Message:
         """Return the program's answer to a call of the test, which is here already; or end: another was foreseen."""

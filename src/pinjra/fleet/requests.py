@@ -18,6 +18,8 @@ Reason = Literal[
 Mode = Literal["program", "calls", "test"]
 
 _DEFAULT = Limits(wall_seconds=10.0, cpu_seconds=10.0, memory_bytes=512 << 20)
+# Signals that the kernel does not send for what a process does itself.
+_SENT = {signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT}
 _UNLIMITED_SECONDS = 86_400.0
 _UNLIMITED_BYTES = 1 << 40
 # The warm interpreter's own share, which a forked child has mapped from its first moment.
@@ -104,6 +106,7 @@ class SnippetResult:
         reason: Why not; "infrastructure" is nobody's verdict on the snippet.
         returncode: Exit status, or the negative number of the signal that ended it; None without one.
         error_type, message: Of the exception that ended it.
+        is_killed: Its process was killed, and no limit of ours and nothing that it did is known to be the reason.
         files: Those that were asked for with `fetch`.
         build: What came of the request's `build`.
     """
@@ -122,11 +125,7 @@ class SnippetResult:
     memory_bytes: int = 0
     files: Mapping[str, bytes] = field(default_factory=dict, repr=False)
     build: SnippetResult | None = None
-
-    @property
-    def is_killed(self) -> bool:
-        """Return whether its process was killed, and not for its time."""
-        return self.returncode == -signal.SIGKILL and self.reason in ("memory", "exit")
+    is_killed: bool = False
 
 
 def infrastructure(message: str) -> SnippetResult:
@@ -141,6 +140,8 @@ def result_of(request: Request, said: Mapping[str, Any]) -> SnippetResult:
     report = said["report"] if isinstance(said["report"], dict) else {}
     kind, message = str(report.get("type", "")), str(report.get("message", ""))
     reason = _reason(request, said, code, report, kind)
+    if reason == "value":
+        message = "it said more to its box than it was asked, or something else"
     return SnippetResult(
         ok=not reason,
         reason=reason,
@@ -155,7 +156,13 @@ def result_of(request: Request, said: Mapping[str, Any]) -> SnippetResult:
         memory_bytes=said["memory_bytes"],
         files=said.get("files", {}),
         build=result_of(request, said["build"]) if said.get("build") else None,
+        is_killed=reason in ("memory", "exit") and _is_killed(code or 0, bool(request.argv)),
     )
+
+
+def _is_killed(code: int, is_program: bool) -> bool:
+    """Return whether an exit status tells of a signal that somebody has sent; shells tell of their programs' so, too."""
+    return -code in _SENT or (is_program and code - 128 in _SENT)
 
 
 def _reason(

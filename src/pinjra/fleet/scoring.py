@@ -80,9 +80,7 @@ def _case(result: SnippetResult, status: Status, message: str) -> CaseResult:
 
 
 def _failed(result: SnippetResult) -> CaseResult:
-    said = (
-        f"{result.error_type}: {result.message}" if result.error_type else f"exit status {result.returncode}"
-    )
+    said = f"{result.error_type}: {result.message}".removeprefix(": ") or f"exit status {result.returncode}"
     return _case(result, _STATUS[result.reason], said)
 
 
