@@ -20,7 +20,9 @@ MACHINES = list(AUDIT_ARCH)
 
 def answer(machine: str, number: int, *arguments: int, arch: int | None = None, **policy: bool) -> int:
     rules = seccomp.policy(
-        private_view=policy.get("private_view", False), network=policy.get("network", False)
+        private_view=policy.get("private_view", False),
+        network=policy.get("network", False),
+        programs=policy.get("programs", False),
     )
     words = [*arguments, *[0] * (6 - len(arguments))]
     data = struct.pack("IIQ6Q", number, AUDIT_ARCH[machine] if arch is None else arch, 0, *words)
@@ -194,6 +196,14 @@ def test_with_the_network_only_internet_sockets_open(
 ) -> None:
     expected = ALLOW if is_allowed else EPERM
     assert answer(machine, numbers_for(machine)[name], *arguments, network=True) == expected
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+@pytest.mark.parametrize(("kind", "expected"), [(1, ALLOW), (0x80005, ALLOW), (2, EPERM), (3, EPERM)])
+def test_programs_have_pairs_of_streams_and_of_packets_in_order(
+    machine: str, kind: int, expected: int
+) -> None:
+    assert answer(machine, numbers_for(machine)["socketpair"], 1, kind, programs=True) == expected
 
 
 def test_a_name_stands_in_one_list_only() -> None:

@@ -7,6 +7,7 @@ import shutil
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from glob import glob
 
 from pinjra.core.errors import ConfigurationError
 from pinjra.jail import profile
@@ -47,7 +48,9 @@ def find_programs(names: Iterable[str], python: str = sys.executable) -> Program
         shown = list(_files(named))
         folders.update(dict.fromkeys(map(os.path.dirname, shown)))
     return Programs(
-        shown=tuple(dict.fromkeys((*shown, *_of_python(python), *profile.PROGRAM_READABLE))),
+        shown=tuple(
+            dict.fromkeys((*shown, *_of_python(python), *profile.PROGRAM_READABLE, *glob("/etc/java-*")))
+        ),
         path=os.pathsep.join(folder for folder in folders if os.path.isdir(folder)),
         makes_code=named == ("*",) or not profile.MAKES_CODE.isdisjoint(named),
     )

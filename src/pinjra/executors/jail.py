@@ -60,6 +60,7 @@ class JailExecutor(SessionExecutor):
         spares: Sessions that are opened in advance; 0 saves about 4 MiB each.
         resolve: Name and port -> addresses, for `network=[…]`; None: as this machine does.
         on_connection: Told each connection of the guest, or refusal, when it has ended; on a thread of the gateway.
+        folders: Where the guest finds empty folders of its own besides the scratch folder, in that one's quota ("/mnt").
         options: `network`, `python_path` (folders with modules of your own: the guest can read everything in them) and the others
             of docs/sandbox.md; `guard`, `rollback`, `protected`.
 
@@ -91,8 +92,10 @@ class JailExecutor(SessionExecutor):
         spares: int = 1,
         resolve: Resolve | None = None,
         on_connection: Callable[[Connection], None] | None = None,
+        folders: Iterable[str] = (),
         **options: Unpack[SessionOptions],
     ) -> None:
+        self.folders = tuple(folders)
         imports = tuple(additional_authorized_imports)
         self._preload = tuple(preload) if preload is not None else third_party(imports)
         self._require, self._without = tuple(require), tuple(without)
@@ -102,6 +105,8 @@ class JailExecutor(SessionExecutor):
 
     def _configure(self) -> None:
         demands: dict[str, Any] = {"require": self._require, "without": self._without}
+        if self.folders:
+            demands["folders"] = ("", *self.folders)
         if self.access.hosts:
             gateway = self._gateway = _gateway(self.access, self._resolve, self._on_connection)
             self._spares = 0  # a session belongs to its gateway, which is this executor's own
@@ -158,7 +163,7 @@ def session_config(executor: SessionExecutor, preload: Iterable[str] = (), **dem
 
     Args:
         preload: Modules besides those that every session needs.
-        demands: `require`, `without`, `network`, `refuses` of `Config`.
+        demands: `require`, `without`, `network`, `refuses`, `folders` of `Config`.
     """
     found = find_programs(executor.access.programs)
     layers = _layers(executor)

@@ -78,7 +78,8 @@ class Box:
             else (resources.files("pinjra.fleet") / "harness.py").read_text("utf-8")
         )
         try:
-            self.end = self.executor.run(f"{source}\nserve(exchange, interact, {preload!r})\n")
+            folders = getattr(self.executor, "folders", ())
+            self.end = self.executor.run(f"{source}\nserve(exchange, interact, {preload!r}, {folders!r})\n")
         except PinjraError as error:
             self.end = error
         self._results.put(None)

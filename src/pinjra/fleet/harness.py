@@ -81,8 +81,13 @@ def serve(
     exchange: Callable[[list[Any]], list[Any] | None],
     interact: Callable[[Message], Message],
     preload: tuple[str, ...],
+    folders: tuple[str, ...] = (),
 ) -> None:
-    """Take batches of requests from the host and give back results, until it says None."""
+    """Take batches of requests from the host and give back results, until it says None.
+
+    Args:
+        folders: What children may write besides the folder that this begins in.
+    """
     for name in preload:
         importlib.import_module(name)
     warnings.simplefilter("ignore")
@@ -91,7 +96,7 @@ def serve(
     gc.collect()
     gc.freeze()  # a collection in a child would touch, and so copy, all of this memory
     origin = _Origin(guest)
-    places = [_Place(path) for path in (home, "/dev/shm") if os.access(path, os.W_OK)]  # noqa: S108  (of the box)
+    places = [_Place(path) for path in (home, "/dev/shm", *folders) if os.access(path, os.W_OK)]  # noqa: S108  (of the box)
     results: list[Any] = []
     while (batch := exchange(results)) is not None:
         results = []

@@ -67,8 +67,12 @@ def unreachable(shown: Iterable[str]) -> tuple[str, ...]:
 
 def scratch_for(shown: Iterable[str]) -> str:
     """Return where the scratch folder lies in the view: where programs expect it, unless libraries lie there."""
-    is_taken = any(path == "/tmp" or path.startswith("/tmp/") for path in shown)  # noqa: S108
-    return "/scratch" if is_taken else "/tmp"  # noqa: S108
+    return "/scratch" if holds("/tmp", shown) else "/tmp"  # noqa: S108
+
+
+def holds(folder: str, shown: Iterable[str]) -> bool:
+    """Return whether one of these paths is `folder` or lies below it."""
+    return any(path == folder or path.startswith(f"{folder}/") for path in shown)
 
 
 def _library() -> str:

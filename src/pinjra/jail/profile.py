@@ -90,7 +90,7 @@ NETWORK_READABLE = tuple(
 PROGRAM_READABLE = tuple(
     """
     /usr/libexec /usr/share /usr/include /usr/local/include /usr/local/share /etc/alternatives /etc/ssl/certs
-    /etc/ssl/openssl.cnf /etc/pki/tls/certs /etc/php
+    /etc/ssl/openssl.cnf /etc/pki/tls/certs /etc/php /etc/R
     """.split()
 )
 PROGRAM_FOLDERS = ("/usr/local/bin", "/usr/bin", "/bin", "/usr/sbin", "/sbin")
@@ -190,7 +190,7 @@ _NAMESPACES_AND_PARENT = 0x7E020000 | 0x00002000 | 0x00008000 | 0x00800000
 # (MAP_GROWSDOWN) are the old way to run one mapping into another
 _MAP_HUGETLB_GROWSDOWN = 0x40000 | 0x100
 _MSG_OOB, _RWF_NOWAIT, _RENAME_WHITEOUT = 1, 8, 4
-_SOCK_STREAM, _SOCK_TYPE_MASK, _AF_UNIX, _AF_INET, _AF_INET6 = 1, 0xF, 1, 2, 10
+_SOCK_STREAM, _SOCK_SEQPACKET, _SOCK_TYPE_MASK, _AF_UNIX, _AF_INET, _AF_INET6 = 1, 5, 0xF, 1, 2, 10
 
 CHECKED: dict[str, NamedCheck] = {
     # threads and forks, but no new namespaces and no child that hides below another parent
@@ -266,6 +266,8 @@ PROGRAM_ALLOWED = tuple(
     "execve arch_prctl membarrier inotify_init1 inotify_add_watch inotify_rm_watch".split()
 )
 PROGRAM_CHECKED: dict[str, NamedCheck] = {
+    # programs written in Rust start others by a pair of packets. SECURITY: connected as a stream is, whatever address is given
+    "socketpair": ((Arg(0, (_AF_UNIX,)), Arg(1, (_SOCK_STREAM, _SOCK_SEQPACKET), mask=_SOCK_TYPE_MASK)),),
     # a shell's pipes by name, and no other node
     "mknod": ((Arg(1, (0o010000,), mask=0o170000),),),
     "mknodat": ((Arg(2, (0o010000,), mask=0o170000),),),

@@ -32,7 +32,7 @@ def started(
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         try:
-            if httpx.get(f"http://127.0.0.1:{port}/ready").status_code == 200:
+            if httpx.get(f"http://127.0.0.1:{port}/health", timeout=10).status_code == 200:
                 return process
         except httpx.HTTPError:
             assert process.poll() is None, "the service has ended"

@@ -21,7 +21,8 @@ def run(alice, code, language="python", **more):
 
 
 def installed(program):
-    return pytest.mark.skipif(shutil.which(program) is None, reason=f"{program} is not installed")
+    found = shutil.which(program, path="/usr/local/bin:/usr/bin:/bin")
+    return pytest.mark.skipif(found is None, reason=f"{program} is not installed for all users")
 
 
 def test_the_real_client_runs_code(service, monkeypatch):
@@ -73,7 +74,33 @@ def test_files_go_in_and_out(alice):
     assert {name: base64.b64decode(text) for name, text in done.files.items()} == {"a.txt": b"FLAG"}
 
 
-@pytest.mark.parametrize("name", ["../x", "/etc/x", "a/../../b", ""])
+def test_a_program_has_the_folders_that_images_have_and_leaves_nothing_in_them(alice):
+    data = base64.b64encode(b"sauce").decode()
+    code = (
+        "import os\nfor at in ('/mnt', '/home', '/root', '/workspace', '/data', '/tmp'):\n"
+        "    open(at + '/b', 'x').write(open('/mnt/given/a').read() + at)"
+    )
+    names = ["/mnt/b", "/home/b", "/root/b", "/workspace/b", "/data/b", "/tmp/b"]
+    expected = {name: f"sauce{name.removesuffix('/b')}".encode() for name in names}
+    for _ in range(2):  # "x" would fail if a file of the first one were there
+        done = run(alice, code, files={"/mnt/given/a": data}, fetch_files=names)
+        assert done.status == "Success", done.run_result.stderr
+        assert {name: base64.b64decode(text) for name, text in done.files.items()} == expected
+
+
+def test_cells_have_these_folders_too(alice):
+    answer = alice.post(
+        "/run_jupyter",
+        json={
+            "cells": ["open('/data/out', 'w').write(open('/mnt/d/in').read() * 2)"],
+            "files": {"/mnt/d/in": base64.b64encode(b"in").decode()},
+            "fetch_files": ["/data/out", "/mnt/missing"],
+        },
+    ).json()
+    assert {name: base64.b64decode(text) for name, text in answer["files"].items()} == {"/data/out": b"inin"}
+
+
+@pytest.mark.parametrize("name", ["../x", "/etc/x", "/mnt/../etc/x", "/mnt", "a/../../b", ""])
 def test_a_file_with_a_name_outside_is_refused(alice, name):
     answer = alice.post("/run_code", json={"code": "1", "language": "python", "files": {name: "eA=="}})
     assert answer.status_code == 400
@@ -95,6 +122,26 @@ def test_a_file_with_a_name_outside_is_refused(alice, name):
         pytest.param("perl", "print <STDIN> + 1, qq(\n)", "8\n", marks=installed("perl")),
         pytest.param("lua", "print(io.read('n') + 1)", "8\n", marks=installed("lua")),
         pytest.param("ruby", "puts gets.to_i + 1", "8\n", marks=installed("ruby")),
+        pytest.param(
+            "java",
+            "public class Main { public static void main(String[] a) {"
+            " System.out.println(new java.util.Scanner(System.in).nextInt() + 1); } }",
+            "8\n",
+            marks=installed("javac"),
+        ),
+        pytest.param(
+            "ts",
+            "import {readFileSync} from 'fs'; const x: number = +readFileSync(0); console.log(x + 1)",
+            "8\n",
+            marks=installed("tsx"),
+        ),
+        pytest.param("R", "cat(scan('stdin', quiet=TRUE) + 1, '\\n')", "8 \n", marks=installed("Rscript")),
+        pytest.param(
+            "go",
+            'package main\nimport "fmt"\nfunc main() { var x int; fmt.Scan(&x); fmt.Println(x + 1) }',
+            "8\n",
+            marks=installed("go"),
+        ),
         pytest.param("php", "echo intval(fgets(STDIN)) + 1, PHP_EOL;", "8\n", marks=installed("php")),
     ],
 )

@@ -8,6 +8,7 @@ import time
 
 import httpx
 import pytest
+from remote_standins.service import stop
 
 from pinjra.server.http.app import OPERATIONS
 from pinjra.server.http.e2b import ROUTES as e2b_routes
@@ -15,7 +16,9 @@ from pinjra.server.http.errors import Busy
 from pinjra.server.http.settings import TenantSettings
 from pinjra.server.http.tenants import Tenant
 
-from .conftest import ALICE, BOB
+from .conftest import ALICE, BOB, start
+
+OPERATOR = "operator-token-0123456789"
 
 
 @pytest.mark.parametrize("path", ["/v1/sessions", "/v1/executors", "/v1/sessions/x", "/v1/sessions/x/files"])
@@ -32,6 +35,53 @@ def test_no_request_is_answered_without_a_token(service):
     for method, path in [*described, *e2b]:
         place = re.sub(r"\{[^}]*\}", "x", path)
         assert httpx.request(method, service + place, json={}).status_code == 401, (method, path)
+
+
+def rows(address, token=""):
+    """Return tenant -> sessions opened, as the metrics say it to whoever has that token."""
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    text = httpx.get(f"{address}/metrics", headers=headers, timeout=60).text
+    found = re.findall(r'^pinjra_sessions(?:\{tenant="(\w+)"\})? ([0-9.]+)$', text, re.MULTILINE)
+    return {name: float(value) for name, value in found}
+
+
+def test_metrics_are_sums_for_strangers_own_rows_for_tenants_and_all_for_the_operator(tmp_path):
+    names = {"alice": ALICE, "bob": BOB}
+    tenants = "".join(f'[tenants.{name}]\ntoken = "{token}"\n' for name, token in names.items())
+    path = tmp_path / "settings.toml"
+    path.write_text(f'metrics_token = "{OPERATOR}"\n{tenants}')
+    process, url = start(path)
+    try:
+        for name, count in (("alice", 2), ("bob", 1)):
+            headers = {"Authorization": f"Bearer {names[name]}"}
+            for _ in range(count):
+                opened = httpx.post(f"{url}/v1/sessions", json={}, headers=headers, timeout=60)
+                assert opened.status_code == 201
+        assert rows(url) == rows(url, "wrong") == {"": 3.0}
+        assert rows(url, ALICE) == {"alice": 2.0}
+        assert rows(url, BOB) == {"bob": 1.0}
+        assert rows(url, OPERATOR) == {"alice": 2.0, "bob": 1.0}
+        headers = {"Authorization": f"Bearer {OPERATOR}"}
+        assert httpx.get(f"{url}/v1/sessions", headers=headers, timeout=60).status_code == 401
+    finally:
+        assert stop(process) == 0
+
+
+def test_a_service_whose_executor_cannot_open_sessions_is_not_ready(tmp_path):
+    path = tmp_path / "settings.toml"
+    path.write_text('executor = "docker"\nexecutors = ["docker"]\n')
+    environment = {"DOCKER_HOST": f"unix://{tmp_path}/nobody"}
+    process, url = start(path, **environment)
+    try:
+        answer = httpx.get(f"{url}/ready", timeout=60)
+        assert answer.status_code == 503
+        assert answer.json() == {
+            "ready": False,
+            "why": "executor 'docker' cannot open sessions; the log says why",
+        }
+        assert httpx.get(f"{url}/health", timeout=60).status_code == 200
+    finally:
+        assert stop(process) == 0
 
 
 def test_another_tenants_session_does_not_exist(alice, bob, session):

@@ -68,7 +68,8 @@ class Config:
         mounts: (name, path on this machine, whether it may be changed).
         texts: (path, content) of files of the view that the host does not have.
         folders: Where the view has folders that a session may write, all in the scratch folder's quota; it begins in the first.
-            (): one, the scratch folder. Without a mount namespace there is no view, and so it is.
+            "" there is the usual scratch folder, which is also meant by (); behind it, one that would hide libraries is left out.
+            Without a mount namespace there is no view, and so only that one.
         loopback: The guest may open internet sockets, in a network of its own that has loopback and nothing else.
         terminals: The guest may open terminals of its own.
     """

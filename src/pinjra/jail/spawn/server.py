@@ -162,7 +162,9 @@ def _prepare(host: socket.socket, config: Json, pidfd: int) -> SessionPool:
         cgroups.Maker(cgroups.Parents(parents.version, used, {}, os.readlink("/proc/self"))) if used else None
     )
     folders = _strings(config, "folders") if is_private else ()
-    scratch, *others = folders or (paths.scratch_for(shown),)
+    first, *more = folders or ("",)
+    scratch = first or paths.scratch_for(shown)
+    others = [folder for folder in more if first or not paths.holds(folder, (*shown, scratch))]
     missing = (*chosen.missing, *left_out, *notes)
     pool = SessionPool(chosen, serve, missing, shown, scratch, maker, ports, addresses, mounts, tuple(others))
     if is_private:

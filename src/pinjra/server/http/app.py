@@ -56,14 +56,18 @@ async def _health(request: Request) -> Response:
 async def _ready(request: Request) -> Response:
     """Answer whether new sessions are taken."""
     hub: Hub = request.app.state.hub
-    if hub.is_draining:
-        return JSONResponse({"ready": False, "why": "draining"}, 503)
+    why = "draining" if hub.is_draining else await hub.trouble()
+    if why:
+        return JSONResponse({"ready": False, "why": why}, 503)
     return JSONResponse({"ready": True, "sessions": len(hub.all())})
 
 
 async def _metrics(request: Request) -> Response:
     """Return what Prometheus reads."""
-    return Response(request.app.state.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+    rows = request.app.state.tenants.rows_for(request.headers)
+    return Response(
+        request.app.state.metrics.text(rows), media_type="text/plain; version=0.0.4; charset=utf-8"
+    )
 
 
 def create_app(settings: ServeSettings) -> Starlette:

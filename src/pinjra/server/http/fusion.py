@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import os
 import shutil
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -19,7 +20,8 @@ from pinjra.core.execution import Cause, Execution
 from pinjra.core.limits import Limits
 from pinjra.core.values import Opaque
 from pinjra.executors.base import PythonExecutor, check_file_name
-from pinjra.executors.registry import sandbox
+from pinjra.executors.parameters import constructor_parameters
+from pinjra.executors.registry import executor_class, sandbox
 from pinjra.fleet import Fleet, SnippetResult
 from pinjra.fleet.requests import Request
 from pinjra.server.http.asked import Asked
@@ -31,27 +33,55 @@ from pinjra.server.http.tenants import Tenant
 
 __all__ = ["OPERATIONS", "Fleets"]
 
-# Language -> its file, what builds it, what runs it. Offered where the program is installed for all users of this machine.
 _PROGRAM_PATH = "/usr/local/bin:/usr/bin:/bin"
-LANGUAGES: Mapping[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
-    "bash": ("main.sh", (), ("bash", "main.sh")),
-    "nodejs": ("main.js", (), ("node", "main.js")),
-    "cpp": ("main.cpp", ("g++", "-std=c++17", "main.cpp", "-o", "main", "-lpthread"), ("./main",)),
+_JAVA = (
+    "env",
+    "LD_LIBRARY_PATH={prefix}/lib",
+)  # no /proc, by which the loader finds what lies beside a program
+# Language -> the program that must be installed for all users of this machine, its file, what builds it, what runs it; "{prefix}"
+# is where the program is installed.
+LANGUAGES: Mapping[str, tuple[str, str, tuple[str, ...], tuple[str, ...]]] = {
+    "bash": ("bash", "main.sh", (), ("bash", "main.sh")),
+    "nodejs": ("node", "main.js", (), ("node", "main.js")),
+    "typescript": ("tsx", "main.ts", (), ("node", "--require", "tsx/cjs", "main.ts")),
+    "cpp": ("g++", "main.cpp", ("g++", "-std=c++17", "main.cpp", "-o", "main", "-lpthread"), ("./main",)),
     "pytest": (
+        "python3",
         "test_main.py",
         (),
         ("python3", "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_main.py"),
     ),
-    "perl": ("main.pl", (), ("perl", "main.pl")),
-    "lua": ("main.lua", (), ("lua", "main.lua")),
-    "ruby": ("main.rb", (), ("ruby", "main.rb")),
-    "php": ("main.php", (), ("php", "-f", "main.php")),
-    "R": ("main.R", (), ("Rscript", "main.R")),
-    "go": ("main.go", ("go", "build", "-o", "main", "main.go"), ("./main",)),
-    "rust": ("main.rs", ("rustc", "main.rs", "-o", "main"), ("./main",)),
+    "java": (
+        "javac",
+        "Main.java",
+        (*_JAVA, "javac", "Main.java"),
+        (*_JAVA, "java", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-ea", "Main"),
+    ),
+    "perl": ("perl", "main.pl", (), ("perl", "main.pl")),
+    "lua": ("lua", "main.lua", (), ("lua", "main.lua")),
+    "ruby": ("ruby", "main.rb", (), ("ruby", "main.rb")),
+    "php": ("php", "main.php", (), ("php", "-f", "main.php")),
+    "R": ("Rscript", "main.R", (), ("Rscript", "main.R")),
+    "go": ("go", "main.go", ("go", "build", "-o", "main", "main.go"), ("./main",)),
+    "go_test": ("go", "main_test.go", (), ("go", "test", "main_test.go")),
+    "rust": ("rustc", "main.rs", ("rustc", "--sysroot", "{prefix}", "main.rs", "-o", "main"), ("./main",)),
+    "verilog": (
+        "iverilog",
+        "main.sv",
+        ("iverilog", "-Wall", "-Winfloop", "-Wno-timescale", "-g2012", "-s", "tb", "-o", "main", "main.sv"),
+        ("vvp", "-n", "main"),
+    ),
 }
-# What `npm install -g` and Debian's packages bring is found by require(), as there.
-_PROGRAM_ENV = {"NODE_PATH": "/usr/local/lib/node_modules:/usr/lib/node_modules:/usr/share/nodejs"}
+_ALIASES = {"js": "nodejs", "ts": "typescript"}
+# What `npm install -g` and Debian's packages bring is found by require() and import, as there.
+_PROGRAM_ENV = {
+    "NODE_PATH": "/usr/local/lib/node_modules:/usr/lib/node_modules:/usr/share/nodejs",
+    "CLASSPATH": ".:/usr/share/java/*",
+    "GO111MODULE": "off",
+    "GOPATH": "/usr/share/gocode",
+}
+# Folders besides its own that a program finds empty and may write, where images of this service have them.
+_FOLDERS = ("/mnt", "/home", "/root", "/workspace", "/data")
 _LARGEST_SECONDS = 3600.0
 _OUTPUT_BYTES = 8 << 20
 
@@ -137,7 +167,8 @@ class Fleets:
         settings = self._hub.settings
         key = (tenant.name, has_programs)
         if key not in self._open:
-            options: dict[str, Any] = {"programs": "*", "env": _PROGRAM_ENV} if has_programs else {}
+            options = _folders(settings.executor)
+            options |= {"programs": "*", "env": _PROGRAM_ENV} if has_programs else {}
             self._open[key] = Fleet(
                 executor=settings.executor,
                 isolation=settings.isolation,
@@ -150,6 +181,12 @@ class Fleets:
         """End them all."""
         for fleet in self._open.values():
             fleet.close()
+
+
+def _folders(executor: str) -> dict[str, Any]:
+    """Return the parameter for folders of programs' own, where this executor has it."""
+    takes = constructor_parameters(executor_class(executor)).kinds
+    return {"folders": _FOLDERS} if "folders" in takes else {}
 
 
 # ---------------------------------------------------------------- /run_code
@@ -190,36 +227,41 @@ def _request(wanted: RunCode, tenant: Tenant) -> Request:
     }
     if wanted.language == "python":
         return Request(code=wanted.code, files=files, **shared)
-    if wanted.language not in LANGUAGES:
+    language = _ALIASES.get(wanted.language, wanted.language)
+    if language not in LANGUAGES:
         raise ConfigurationError(
             f"language {wanted.language!r} is not offered; there are: {', '.join(_offered())}"
         )
     if not tenant.quota.programs:
         raise Forbidden(f"tenant {tenant.name!r} may not start programs")
-    name, build, argv = LANGUAGES[wanted.language]
-    if wanted.language not in _offered():
-        raise ConfigurationError(
-            f"{(build or argv)[0]} is not installed here; there are: {', '.join(_offered())}"
-        )
-    is_untagged = wanted.language == "php" and not wanted.code.lstrip().startswith("<?php")
+    program, name, build, argv = LANGUAGES[language]
+    found = _installed(program)
+    if found is None:
+        raise ConfigurationError(f"{program} is not installed here; there are: {', '.join(_offered())}")
+    prefix = os.path.dirname(os.path.dirname(os.path.realpath(found)))
+    build, argv = (tuple(part.replace("{prefix}", prefix) for part in parts) for parts in (build, argv))
+    is_untagged = language == "php" and not wanted.code.lstrip().startswith("<?php")
     files[name] = ("<?php\n" * is_untagged + wanted.code).encode()
     return Request(files=files, argv=argv, build=build, build_seconds=wanted.compile_timeout, **shared)
 
 
 def _offered() -> list[str]:
-    return [
-        "python",
-        *(name for name, (_, build, argv) in LANGUAGES.items() if _is_installed((build or argv)[0])),
-    ]
+    return ["python", *(name for name, (program, *_) in LANGUAGES.items() if _installed(program))]
 
 
-def _is_installed(program: str) -> bool:
-    return shutil.which(program, path=_PROGRAM_PATH) is not None
+def _installed(program: str) -> str | None:
+    return shutil.which(program, path=_PROGRAM_PATH)
 
 
 def _files(given: Mapping[str, str | None]) -> dict[str, bytes]:
     files = decoded_files({name.removeprefix("./"): data for name, data in given.items() if data is not None})
-    return {check_file_name(name): data for name, data in files.items()}
+    return {_checked(name): data for name, data in files.items()}
+
+
+def _checked(name: str) -> str:
+    is_shared = name.startswith(tuple(f"{folder}/" for folder in _FOLDERS))
+    check_file_name(name.removeprefix("/") if is_shared else name)
+    return name
 
 
 def _limits(seconds: float, memory_mib: int, tenant: Tenant) -> Limits:
@@ -273,9 +315,12 @@ async def run_jupyter(asked: Asked) -> Response:
     limits = _limits(wanted.total_timeout, wanted.memory_limit_MB, tenant)
 
     def make() -> PythonExecutor:
-        executor = sandbox(hub.settings.executor, authorized_imports=["*"], limits=limits, guard=False)
+        options = _folders(hub.settings.executor)
+        executor = sandbox(
+            hub.settings.executor, authorized_imports=["*"], limits=limits, guard=False, **options
+        )
         for name, data in files.items():
-            executor.put_file(name, data)
+            _put(executor, name, data)
         return executor
 
     held = await hub.open(tenant, make, executor_name=hub.settings.executor)
@@ -304,7 +349,7 @@ async def _cells(hub: Hub, held: Any, executor: PythonExecutor, wanted: RunJupyt
     fetched = {}
     for name in wanted.fetch_files:
         try:
-            fetched[name] = base64.b64encode(await hub.call(executor.get_file, name)).decode()
+            fetched[name] = base64.b64encode(await hub.call(_get, executor, name)).decode()
         except (FileNotFoundError, ConfigurationError):
             continue
     driver = {"status": "TimeLimitExceeded" if is_late else "Finished", "execution_time": wanted.total_timeout - left,
@@ -317,6 +362,27 @@ async def _cells(hub: Hub, held: Any, executor: PythonExecutor, wanted: RunJupyt
         "executor_pod_name": None,
         "files": fetched,
     }
+
+
+def _put(executor: PythonExecutor, name: str, data: bytes) -> None:
+    """Write a file of the scratch folder, or of the other folders, which the session's own code writes."""
+    if not name.startswith("/"):
+        executor.put_file(name, data)
+        return
+    executor.send_variables({"_data": data})
+    executor.run(
+        f"import os\nos.makedirs({os.path.dirname(name)!r}, exist_ok=True)\n"
+        f"with open({name!r}, 'wb') as _file: _file.write(_data)\ndel _data, _file"
+    )
+
+
+def _get(executor: PythonExecutor, name: str) -> bytes:
+    if not name.startswith("/"):
+        return executor.get_file(name)
+    value = executor.run(f"with open({name!r}, 'rb') as _file: _data = _file.read()\n_data").value
+    if not isinstance(value, bytes):
+        raise FileNotFoundError(name)
+    return value
 
 
 def _cell(done: Execution) -> dict[str, Any]:

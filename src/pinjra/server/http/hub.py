@@ -38,6 +38,7 @@ _THREADS = (
     64  # besides two for each session: a run in progress occupies one, and whoever wants to stop it another
 )
 _REAP_SECONDS = 1.0
+_LOOK_SECONDS = 2.0  # between two looks at whether sessions can be opened
 _BUSY_SECONDS = 2.0  # a session ends, or a run does, about so often on a full machine
 
 
@@ -108,6 +109,9 @@ class Hub:
         self._reaper: asyncio.Task[None] | None = None
         self._ending: set[asyncio.Task[None]] = set()
         self.is_draining = False
+        self._looking = asyncio.Lock()
+        self._next_look = 0.0
+        self._trouble = ""
 
     # ------------------------------------------------------------ life of the service
 
@@ -126,6 +130,23 @@ class Hub:
             await asyncio.sleep(0.05)
         await asyncio.gather(*(self.close(held) for held in list(self._held.values())))
         await asyncio.gather(*self._ending)
+
+    async def trouble(self) -> str:
+        """Return why sessions cannot be opened here, "" when they can; looked at once in a while, whoever asks."""
+        async with self._looking:
+            if time.monotonic() >= self._next_look:
+                name = self.settings.executor
+                problem = await self.call(executor_class(name).diagnose)
+                if problem and problem != self._trouble:
+                    _log.error("executor %r cannot open sessions: %s", name, problem)
+                self._trouble = problem
+                self._next_look = time.monotonic() + _LOOK_SECONDS
+        # SECURITY: what is missing on this machine is for its log, not for anybody who can reach the port
+        return (
+            f"executor {self.settings.executor!r} cannot open sessions; the log says why"
+            if self._trouble
+            else ""
+        )
 
     async def _reap(self) -> None:
         while True:

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, generate_latest
+from prometheus_client.registry import Collector
+from prometheus_client.samples import Sample
 
 from pinjra.core.execution import Execution
 
@@ -26,7 +31,7 @@ def _memory_bytes() -> float:
         return 0.0
 
 
-class Metrics:
+class Metrics(Collector):
     """Counters of one service, in a registry of its own."""
 
     def __init__(self) -> None:
@@ -73,6 +78,39 @@ class Metrics:
         self.seconds.observe(done.usage.wall_seconds)
         self.cpu.labels(tenant).inc(done.usage.cpu_seconds or 0.0)
 
-    def text(self) -> bytes:
-        """Return the page that Prometheus reads."""
-        return generate_latest(self.registry)
+    def text(self, tenant: str | None) -> bytes:
+        """Return the page that Prometheus reads.
+
+        Args:
+            tenant: Whose rows it has; None: those of all, "": sums only.
+        """
+        page = CollectorRegistry()
+        page.register(self if tenant is None else _Rows(self, tenant))
+        return generate_latest(page)
+
+    def collect(self) -> Iterable[Metric]:
+        """Yield what is counted."""
+        return self.registry.collect()
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows(Collector):
+    """What one tenant may see of the metrics; "": what anybody may."""
+
+    metrics: Metrics
+    tenant: str
+
+    def collect(self) -> Iterable[Metric]:
+        """Yield what is counted, without the rows of others."""
+        for family in self.metrics.collect():
+            sums: dict[tuple[str, tuple[tuple[str, str], ...]], float] = defaultdict(float)
+            own = []
+            for sample in family.samples:
+                others = tuple((name, value) for name, value in sample.labels.items() if name != "tenant")
+                if sample.labels.get("tenant", self.tenant) == self.tenant:
+                    own.append(sample)
+                elif not self.tenant and not sample.name.endswith("_created"):
+                    sums[sample.name, others] += sample.value
+            summed = [Sample(name, dict(labels), value) for (name, labels), value in sums.items()]
+            family.samples = own + summed
+            yield family

@@ -127,6 +127,7 @@ class ServeSettings(_Strict):
         audit_bytes: Size at which it is put aside as FILE.1 and so on; `audit_files` are kept, itself included.
         audit_code_characters: Of code that is run, which it shows without secrets; 0 for none.
         models: What clients of OpenAI's API may ask: name -> as `pinjra run --model`, or "python:module:name".
+        metrics_token: Who sends it sees the metrics of all tenants. A tenant sees its own, and who sends none sums.
         runs_folder: Where runs of agents are kept; "" for the user's folder for such data.
         runs_kept: The oldest that have ended are removed when there are more.
     """
@@ -150,6 +151,7 @@ class ServeSettings(_Strict):
     audit_bytes: int = Field(default=64 << 20, gt=0)
     audit_files: int = Field(default=5, gt=0)
     audit_code_characters: int = Field(default=2000, ge=0)
+    metrics_token: str = Field(default="", pattern="^(.{16,})?$", repr=False)
     runs_folder: str = ""
     runs_kept: int = Field(default=500, gt=0)
     tenants: dict[str, TenantSettings] = Field(default_factory=dict)

@@ -69,6 +69,7 @@ class Tenants:
     def __init__(self, settings: ServeSettings) -> None:
         self._tenants = {name: Tenant(name, quota) for name, quota in settings.tenants.items()}
         anybody = _ANYBODY.model_copy(update={"sessions": settings.sessions})
+        self._operator = settings.metrics_token
         self._anybody = None if settings.tenants else Tenant("local", anybody)
 
     def of(self, headers: Mapping[str, str]) -> Tenant:
@@ -77,15 +78,14 @@ class Tenants:
         Raises:
             Unauthorized: There is none.
         """
-        if self._anybody is not None:
-            return self._anybody
-        scheme, _, bearer = headers.get("authorization", "").partition(" ")
-        given = (
-            bearer
-            if scheme.lower() == "bearer"
-            else headers.get("x-api-key") or headers.get("x-access-token") or ""
-        )
-        return self.by_token(given.strip())
+        return self._anybody if self._anybody is not None else self.by_token(_token(headers))
+
+    def rows_for(self, headers: Mapping[str, str]) -> str | None:
+        """Return whose rows of the metrics a request may see: all (None), a tenant's, or nobody's ("")."""
+        # SECURITY: names of tenants, and what each does, are not for anybody who can reach the port
+        given = _token(headers).encode("utf-8", "replace")
+        is_operator = bool(self._operator) and hmac.compare_digest(self._operator.encode(), given)
+        return None if is_operator or self._anybody is not None else self.name_of(headers)
 
     def found(self, headers: Mapping[str, str]) -> Tenant | None:
         """Return the tenant that a request comes from; None where it has none."""
@@ -112,3 +112,9 @@ class Tenants:
         if found is None:
             raise Unauthorized("a token is needed: Authorization: Bearer …")
         return found
+
+
+def _token(headers: Mapping[str, str]) -> str:
+    scheme, _, bearer = headers.get("authorization", "").partition(" ")
+    other = headers.get("x-api-key") or headers.get("x-access-token") or ""
+    return (bearer if scheme.lower() == "bearer" else other).strip()

@@ -9,7 +9,6 @@ import signal
 import socket
 import threading
 from collections.abc import Callable, Mapping
-from glob import glob
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
@@ -62,7 +61,7 @@ class SandboxBox(PythonExecutor):
         config = Config(
             serve=_SERVE,
             preload=_PRELOAD,
-            programs=(*programs.shown, *glob("/etc/java-*")),
+            programs=programs.shown,
             makes_code=True,
             folders=_FOLDERS,
             loopback=True,
