@@ -295,27 +295,12 @@ def _pidfd_of_this_process() -> int:
 
 def _first_message(config: Config) -> bytes:
     own = [path for path in sys.path if os.path.basename(path) in ("site-packages", "dist-packages")]
-    return json.dumps(
-        {
-            "serve": config.serve,
-            "preload": config.preload,
-            "path": [*own, *config.python_path],
-            "readable": (*config.python_path, *config.layers),
-            "require": config.require,
-            "without": config.without,
-            "network": config.network,
-            "refuses": config.refuses,
-            "programs": config.programs,
-            "makes_code": config.makes_code,
-            "ports": config.ports,
-            "addresses": config.addresses,
-            "mounts": config.mounts,
-            "texts": dict(config.texts),
-            "folders": config.folders,
-            "loopback": config.loopback,
-            "terminals": config.terminals,
-        }
-    ).encode()
+    more: dict[str, object] = {
+        "path": [*own, *config.python_path],
+        "readable": (*config.python_path, *config.layers),
+        "texts": dict(config.texts),
+    }
+    return json.dumps({**vars(config), **more}).encode()
 
 
 def _refusal(message: dict[str, object]) -> Exception:

@@ -161,8 +161,7 @@ def _prepare(host: socket.socket, config: Json, pidfd: int) -> SessionPool:
     maker = (
         cgroups.Maker(cgroups.Parents(parents.version, used, {}, os.readlink("/proc/self"))) if used else None
     )
-    folders = _strings(config, "folders") if is_private else ()
-    first, *more = folders or ("",)
+    first, *more = (_strings(config, "folders") if is_private else ()) or ("",)
     scratch = first or paths.scratch_for(shown)
     others = [folder for folder in more if first or not paths.holds(folder, (*shown, scratch))]
     missing = (*chosen.missing, *left_out, *notes)
