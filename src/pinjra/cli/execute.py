@@ -152,12 +152,14 @@ def tell(done: Execution) -> None:
     """Write the value to stdout and what went wrong to stderr."""
     from pinjra.agents.memory.observation import describe_value
     from pinjra.ui.clean import clean
+    from pinjra.ui.pictures import show_picture
 
     if done.value is not None:
         print(clean(describe_value(done.value)))
     for note in done.notes:
         print(f"note: {clean(note)}", file=sys.stderr)
     for artifact in done.artifacts:
+        show_picture(artifact, sys.stdout)
         print(f"artifact: {clean(artifact.media_type)}, {len(artifact.data)} bytes", file=sys.stderr)
     if done.error is not None:
         print(clean(_failure(done.error)), file=sys.stderr)

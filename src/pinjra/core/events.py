@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from pinjra.core.execution import Artifact
+
 __all__ = [
     "CodeReady",
     "Event",
@@ -121,6 +123,12 @@ class StepFinished(Event):
     seconds: float = 0.0
     money: float = 0.0
     record: object = field(default=None, repr=False)
+
+    @property
+    def artifacts(self) -> tuple[Artifact, ...]:
+        """What its code displayed."""
+        found: tuple[Artifact, ...] = getattr(self.record, "artifacts", ())
+        return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

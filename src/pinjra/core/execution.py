@@ -119,6 +119,12 @@ class Artifact:
     data: bytes = field(repr=False)
     name: str = ""
 
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows of it."""
+        from pinjra.core.notebook import shown_html
+
+        return shown_html(self.media_type, self.data)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Execution:
@@ -150,6 +156,29 @@ class Execution:
         from pinjra.core.guest_files import save_all
 
         return [*save_all(self.files, folder), *save_artifacts(self.artifacts, folder)]
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows of it: output, error or value, what it showed, notes and names of files."""
+        from pinjra.core.json_data import text_of
+        from pinjra.core.notebook import text_html
+        from pinjra.core.safe_text import settled
+        from pinjra.core.values import Opaque
+
+        red, value, said = "#b00", self.value, ""
+        if self.error is not None:
+            said = self.error.traceback or str(self.error)
+        elif value is not None and not self.artifacts:
+            said = value.repr if isinstance(value, Opaque) else text_of(value)
+        files = ", ".join(f"{file.name} ({file.size} bytes)" for file in self.files.values())
+        parts = (
+            text_html(settled(self.stdout)),
+            text_html(settled(self.stderr), red),
+            text_html(said, red if self.error else "inherit"),
+            *(artifact._repr_html_() for artifact in self.artifacts),
+            *map(text_html, self.notes),
+            text_html(f"Files: {files}" if files else ""),
+        )
+        return "\n".join(part for part in parts if part)
 
     @property
     def logs(self) -> str:

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
-from rich.console import Console, RenderableType
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.live import Live
 from rich.padding import Padding
 from rich.panel import Panel
 from rich.rule import Rule
+from rich.segment import ControlType, Segment
 from rich.spinner import Spinner
 from rich.syntax import Syntax
 from rich.text import Text
 
 from pinjra.core import events as e
+from pinjra.core.execution import Artifact
 from pinjra.ui import words
 from pinjra.ui.clean import clean, coloured
+from pinjra.ui.pictures import picture_for
 
 __all__ = ["LiveView", "highlighted"]
 
@@ -29,6 +33,17 @@ def highlighted(code: str) -> Syntax:
     return Syntax(
         clean(code).rstrip("\n"), "python", theme="ansi_dark", background_color="default", word_wrap=True
     )
+
+
+class _Raw:
+    """What the terminal is to get as it is."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Segment]:
+        yield Segment(self._text, None, [(ControlType.BELL,)])  # rich passes on whatever is called a command
+        yield Segment.line()
 
 
 class LiveView:
@@ -143,9 +158,17 @@ class LiveView:
         self._told = event.error
         if event.error:
             self._say(event, f"✗ {event.error}", "red")
+        for artifact in event.artifacts:
+            self._artifact(event, artifact)
         self._tokens += event.input_tokens + event.output_tokens
         self._money += event.money
         self._say(event, words.step_end(event), "dim")
+
+    def _artifact(self, event: e.Event, artifact: Artifact) -> None:
+        shown = picture_for(artifact, os.environ) if self._console.is_terminal else ""
+        if shown:
+            self._live.console.print(_Raw(shown))
+        self._say(event, f"displayed: {artifact.media_type}, {len(artifact.data)} bytes", "dim")
 
     def _final_answer(self, event: e.FinalAnswer) -> None:
         answer = Text(words.answer(event.value), style="bold")

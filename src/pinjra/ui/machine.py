@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 from dataclasses import fields
 from typing import TextIO
 
 from pinjra.core.events import Event, RunFinished, StepFinished
+from pinjra.core.execution import Artifact
 from pinjra.core.json_data import json_text
 
 __all__ = ["JsonView"]
@@ -32,7 +34,20 @@ class JsonView:
         """Write the event."""
         if self._only_result and not (isinstance(event, RunFinished) and event.depth == 0):
             return
-        left_out = ("record",) if isinstance(event, StepFinished) else ()
-        data = {f.name: getattr(event, f.name) for f in fields(event) if f.name not in left_out}
+        data = {field.name: getattr(event, field.name) for field in fields(event)}
+        if isinstance(event, StepFinished):
+            del data["record"]
+            data["artifacts"] = [_fields(artifact) for artifact in event.artifacts]
         self._out.write(json_text({"event": type(event).__name__, **data}) + "\n")
         self._out.flush()
+
+
+def _fields(artifact: Artifact) -> dict[str, object]:
+    """Return an artifact as `pinjra exec --json` does."""
+    data = base64.b64encode(artifact.data).decode("ascii")
+    return {
+        "media_type": artifact.media_type,
+        "name": artifact.name,
+        "bytes": len(artifact.data),
+        "base64": data,
+    }

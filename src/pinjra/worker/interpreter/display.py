@@ -34,6 +34,9 @@ _METHODS = {
 
 
 class _Figure(Protocol):
+    axes: list[object]
+    lines: list[object]
+
     def savefig(self, file: io.BytesIO, **options: object) -> None: ...
 
 
@@ -71,7 +74,8 @@ def value_pictures(value: object) -> list[Picture]:
 def open_figures() -> list[Picture]:
     """Return a picture of each figure that pyplot holds open, and end it: what a notebook does when a cell has run."""
     try:
-        return [_drawn(manager.canvas.figure) for manager in _managers()]
+        drawn = [_drawn(manager.canvas.figure) for manager in _managers()]
+        return [picture for picture in drawn if picture is not None]
     finally:
         for manager in _managers():
             _end(manager)
@@ -82,7 +86,9 @@ def show_figures_by(show: Show) -> None:
 
     def show_and_end(manager: _Manager) -> None:
         try:
-            show(*_drawn(manager.canvas.figure))
+            drawn = _drawn(manager.canvas.figure)
+            if drawn is not None:
+                show(*drawn)
         finally:
             _end(manager)
 
@@ -118,7 +124,10 @@ def _is_made_by(value: object, package: str) -> bool:
     return any(base.__module__.partition(".")[0] == package for base in type(value).__mro__)
 
 
-def _drawn(figure: _Figure) -> Picture:
+def _drawn(figure: _Figure) -> Picture | None:
+    """Return what a figure looks like; None where nothing is on it, as in a notebook."""
+    if not figure.axes and not figure.lines:
+        return None
     file = io.BytesIO()
     figure.savefig(file, format="png", bbox_inches="tight")
     return "image/png", file.getvalue()
