@@ -127,7 +127,12 @@ def hostile() -> CodeAgent:
         + "<script>parent.document.title='owned';top.location='http://127.0.0.1:1/'</script><h1>page</h1>"
     )
     owned = "parent.document.title='owned'"
-    svg = f"<svg xmlns='http://www.w3.org/2000/svg' onload=\"{owned}\"><script>{owned}</script><rect width='9' height='9'/></svg>"
+    svg = (
+        f"<svg xmlns='http://www.w3.org/2000/svg' onload=\"{owned}\"><script>{owned}</script><rect width='9' height='9'/>"
+        "<foreignObject width='9' height='9'><body xmlns='http://www.w3.org/1999/xhtml'>"
+        f'<iframe src="javascript:{owned}"></iframe><img src=\'x\' onerror="{owned}"/></body></foreignObject>'
+        f"<a href=\"javascript:{owned}\"><set attributeName='href' to=\"javascript:{owned}\"/><text y='9'>link</text></a></svg>"
+    )
     first = f"""
 hostile = {HOSTILE!r}
 class Html:
@@ -153,6 +158,24 @@ hostile
             ]
         ),
         planning_interval=10,
+        verbosity_level=0,
+    )
+
+
+def names() -> CodeAgent:
+    """Writes files whose names try to be read as something else."""
+    named = [
+        "\u202egnp.exe.txt",
+        "two\nlines\tand more.csv",
+        "a  b.txt",
+        "<b onmouseover=alert(1)>.html",
+        "a&amp;b.txt",
+        "\u200bnothing.txt",
+    ]
+    return CodeAgent(
+        model=ScriptedModel(
+            [code(f"for name in {named!r}: open(name, 'w').write('x')\nfinal_answer('written')")]
+        ),
         verbosity_level=0,
     )
 

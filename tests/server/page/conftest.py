@@ -33,6 +33,9 @@ description = "Reads tables."
 [agents.hostile]
 agent = "shown_agents:hostile"
 
+[agents.names]
+agent = "shown_agents:names"
+
 [agents.lines]
 agent = "shown_agents:long_output"
 
@@ -107,6 +110,20 @@ class Visit:
     def ended(self):
         """Wait until the run has ended."""
         self.page.get_by_label("A further task").first.wait_for()
+
+    def drop(self, place, **files):
+        """Drag files over a place and let them go there. A keyword's `__` stands for the dot of a name."""
+        given = {name.replace("__", "."): text for name, text in files.items()}
+        held = self.page.evaluate_handle(
+            """given => {
+                const held = new DataTransfer();
+                for (const [name, text] of Object.entries(given)) held.items.add(new File([text], name));
+                return held;
+            }""",
+            given,
+        )
+        for kind in ("dragover", "drop"):
+            place.dispatch_event(kind, {"dataTransfer": held})
 
     def go(self, place):
         """Open a place of the page."""

@@ -140,6 +140,47 @@ def test_a_hostile_file_name_downloads_as_a_plain_name(visit):
     still_ours(page)
 
 
+NAMES = {
+    "\u202egnp.exe.txt": "\\u202egnp.exe.txt",
+    "two\nlines\tand more.csv": "two\u240alines\u2409and more.csv",
+    "a  b.txt": "a \u2423b.txt",
+    "<b onmouseover=alert(1)>.html": "<b onmouseover=alert(1)>.html",
+    "a&amp;b.txt": "a&amp;b.txt",
+    "\u200bnothing.txt": "\\u200bnothing.txt",
+}
+
+
+def test_names_of_files_are_shown_as_one_line_without_tricks(visit):
+    page = visit.page
+    visit.drop(page.locator("form.task"), **dict.fromkeys(NAMES, "x"))
+    listed = page.locator("form.task .files li")
+    assert {" ".join(text.removesuffix("\xd7").split()) for text in listed.all_inner_texts()} == {
+        f"{shown} 1 B" for shown in NAMES.values()
+    }
+    for _ in NAMES:
+        page.get_by_role("button", name="Leave out").first.click()
+    visit.start("names")
+    visit.ended()
+    assert set(page.locator(".files button").all_inner_texts()) == set(NAMES.values())
+    with page.expect_download() as downloaded:
+        page.get_by_role("button", name="two\u240alines").click()
+    assert "\n" not in downloaded.value.suggested_filename
+    with open(downloaded.value.path(), "rb") as file:
+        assert file.read() == b"x"
+    still_ours(page)
+
+
+def test_a_huge_title_leaves_room_for_the_run(visit):
+    page = visit.page
+    visit.start("sums", "T" * 5_000 + " and so on" * 2_000)
+    visit.ended()
+    assert page.locator(".run h1").bounding_box()["height"] < 300
+    assert page.evaluate("document.documentElement.scrollWidth") <= 1280
+    visit.go("#/")
+    page.locator(".runs .task").first.wait_for()
+    assert page.locator(".runs .task").first.bounding_box()["height"] < 60
+
+
 def test_hostile_variables_and_results_are_text_in_a_session(visit, service):
     page = visit.page
     with service.client() as client:

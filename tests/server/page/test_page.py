@@ -41,6 +41,28 @@ def test_a_task_is_given_and_watched_to_its_answer(visit):
     assert re.search(r"steps\s*5", figures) and "tokens" in figures and "cost" in figures
 
 
+def test_files_are_dropped_on_a_task_a_session_and_the_replay(visit):
+    page = visit.page
+    visit.drop(page.locator("form.task"), sales__csv="a,b\n1,2\n", more__txt="x")
+    page.get_by_text("sales.csv 8 B").wait_for()
+    page.get_by_role("button", name="Leave out more.txt").click()
+    run = visit.start("sums")
+    visit.ended()
+    page.get_by_role("link", name="Session", exact=True).click()
+    files = page.get_by_label("Files")
+    files.get_by_role("button", name="sales.csv").wait_for()
+    assert files.get_by_role("button", name="more.txt").count() == 0
+    visit.drop(files, later__txt="later")
+    with page.expect_download() as downloaded:
+        files.get_by_role("button", name="later.txt").click()
+    with open(downloaded.value.path(), "rb") as file:
+        assert file.read() == b"later"
+    visit.go("#/replay")
+    visit.drop(page.locator(".drop.big"), lines__jsonl="\n".join(map(json.dumps, LINES)))
+    page.get_by_role("heading", name="from lines").wait_for()
+    assert run not in page.url
+
+
 def test_a_file_that_code_wrote_is_downloaded(visit):
     page = visit.page
     visit.start("sums")
@@ -69,6 +91,9 @@ def test_a_tool_call_is_approved_with_other_arguments(visit):
     page.get_by_text("Options").click()
     page.get_by_label("Ask me before").select_option("tools")
     visit.start("shouter")
+    page.get_by_label("Arguments to approve").fill("softly")
+    page.get_by_role("button", name="Approve the change").click()
+    page.get_by_text("Arguments are written as JSON.").wait_for()
     page.get_by_label("Arguments to approve").fill('{"text": "softly"}')
     page.get_by_role("button", name="Approve the change").click()
     page.get_by_label("Answer", exact=True).get_by_text("SOFTLY").wait_for()
@@ -165,6 +190,23 @@ AUDIT = [
     },
     {"time": 3.0, "kind": "refusal", "run": "r", "agent": "a", "step": 1, "reason": "not here"},
 ]
+TEAM = {"time": 1.0, "run": "r", "agent": "manager", "step": 1}
+HELPER = {"run": "h", "agent": "helper", "step": 1}
+TEAMS_AUDIT = [
+    {**TEAM, "kind": "code", "code": "helper('look')"},
+    {**TEAM, "kind": "tool_call", "call": "c", "tool": "helper", "arguments": {"task": "look"}},
+    {**HELPER, "time": 2.0, "kind": "code", "code": "final_answer('deep')"},
+    {
+        **TEAM,
+        "time": 3.0,
+        "kind": "tool_return",
+        "call": "c",
+        "tool": "helper",
+        "result": "deep",
+        "seconds": 2,
+    },
+    {**TEAM, "time": 4.0, "step": 2, "kind": "limit", "message": "out of time"},
+]
 WHERE = {"run_id": "r", "agent": "a", "depth": 0, "parent": None}
 LINES = [
     {"event": "RunStarted", **WHERE, "step": 0, "task": "from lines"},
@@ -191,6 +233,20 @@ def test_saved_runs_json_lines_and_audit_logs_are_played_from_files(visit, servi
         file = {"name": "f", "mimeType": "text/plain", "buffer": data}
         page.locator("input[type=file]").set_input_files(file)
         page.get_by_text(expected).first.wait_for()
+
+
+def test_an_audit_log_shows_a_teams_runs_below_their_calls_and_all_as_over(visit):
+    page = visit.page
+    visit.go("#/replay")
+    visit.drop(page.locator(".drop.big"), audit__jsonl="\n".join(map(json.dumps, TEAMS_AUDIT)))
+    first, second = page.get_by_label("Step 1", exact=True), page.get_by_label("Step 2", exact=True)
+    second.get_by_text("limit: out of time").wait_for()
+    call = first.locator("details.call")
+    assert call.locator("summary").first.inner_text() == "helper(task=look) → deep"
+    call.locator("summary").first.click()
+    call.locator("details.nested > summary").click()
+    assert "final_answer('deep')" in call.get_by_label("helper, step 1").inner_text()
+    assert page.locator(".pulse, .badge.live").count() == 0
 
 
 def test_a_run_is_saved_as_one_file_that_needs_nothing_else(visit, browser, tmp_path):

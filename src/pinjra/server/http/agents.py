@@ -292,5 +292,5 @@ OPERATIONS = (
     Operation(method="POST", path=_R + "/resume", endpoint=go_on, body=GoOnRequest, answer=_RUN),
     Operation(method="POST", path=_R + "/branches", endpoint=create_branch, body=BranchRequest, answer=_RUN, status=201),
     Operation(method="GET", path=_R + "/memory", endpoint=run_memory, answer=SavedRun),
-    Operation(method="GET", path=_R + "/files/{name:path}", endpoint=run_file, answer=bytes),
+    Operation(method="GET", path=_R + "/files/{name:file}", endpoint=run_file, answer=bytes),
 )  # fmt: skip

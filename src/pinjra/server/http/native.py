@@ -259,8 +259,8 @@ OPERATIONS = (
     Operation(method="POST", path=_S + "/interrupt", endpoint=interrupt_session, status=204),
     Operation(method="PUT", path=_S + "/variables", endpoint=set_variables, body=VariablesRequest, status=204),
     Operation(method="GET", path=_S + "/files", endpoint=list_files, answer=FilesAnswer),
-    Operation(method="GET", path=_S + "/files/{name:path}", endpoint=read_file, answer=bytes),
-    Operation(method="PUT", path=_S + "/files/{name:path}", endpoint=write_file, body=bytes, status=204),
+    Operation(method="GET", path=_S + "/files/{name:file}", endpoint=read_file, answer=bytes),
+    Operation(method="PUT", path=_S + "/files/{name:file}", endpoint=write_file, body=bytes, status=204),
     Operation(method="GET", path="/v1/executors", endpoint=show_executors, answer=ExecutorsAnswer),
 )  # fmt: skip
 ROUTES = [WebSocketRoute(_S + "/tools", tools_socket)]

@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
+from starlette.convertors import PathConvertor, register_url_convertor
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -21,7 +22,7 @@ __all__ = ["Operation", "asked_route", "document"]
 Endpoint = Callable[[Asked], Awaitable[Response]]
 
 _COMPONENTS = "#/components/schemas/{model}"
-_PARAMETER = re.compile(r"\{(\w+)(?::path)?\}")
+_PARAMETER = re.compile(r"\{(\w+)(?::\w+)?\}")
 _SUMMARIES = {
     "session": "What opening the session answered as `id`.",
     "stream": "What opening the stream answered as `id`.",
@@ -33,6 +34,13 @@ _SUMMARIES = {
 _BYTES = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
 _EVENT = {"event": {"type": "string"}, "data": {"type": "string"}}
 _EVENTS = {"schema": {"type": "object", "properties": _EVENT, "required": ["event", "data"]}}
+
+
+class _FileConvertor(PathConvertor):
+    regex = r"(?s:.*)"  # a file's name may have ends of lines; `path` ends at the first
+
+
+register_url_convertor("file", _FileConvertor())
 
 
 class ErrorText(BaseModel):

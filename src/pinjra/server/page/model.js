@@ -90,11 +90,20 @@ export class RunTree {
 function stepOf(event, run) {
   let step = run.steps.get(event.step);
   if (!step) {
+    stop(run.items.findLast((item) => item.kind === "step"));
     step = newStep(event, run);
     run.steps.set(event.step, step);
     run.items.push(step);
   }
   return step;
+}
+
+// Nothing more comes of a step, also where nobody said how it ended.
+function stop(step) {
+  if (!step || step.state === "done") return;
+  step.state = "stopped";
+  step.version += 1;
+  for (const asked of step.asked) asked.decision ??= "over";
 }
 
 function draftOf(run) {
@@ -179,10 +188,7 @@ const HANDLERS = {
   },
   RunFinished(event, run) {
     Object.assign(run, { state: event.state, error: event.error, seconds: event.seconds });
-    for (const step of run.steps.values()) {
-      if (step.state !== "done") step.state = "stopped";
-      for (const asked of step.asked) asked.decision ??= "over";
-    }
+    for (const step of run.steps.values()) stop(step);
     if (!run.depth) {
       this.doing = "";
       this.news = event.state === "success" ? "The run has ended." : `The run has ended: ${event.state}.`;

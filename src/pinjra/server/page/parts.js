@@ -1,7 +1,7 @@
 // The parts that every view is made of. All text of guests and models goes in as text, cleaned.
 
 import { Component, html, useEffect, useState } from "./vendor/preact.js";
-import { bytes, CHUNK, clean, grouped, highlighted, seconds } from "./text.js";
+import { bytes, CHUNK, clean, cleanLine, grouped, highlighted, seconds } from "./text.js";
 
 export function Code({ code, label = "Code" }) {
   return html`<pre class="code" tabindex="0" role="region" aria-label=${label}><code>${highlighted(code).map(
@@ -75,7 +75,7 @@ export class Output extends Gradual {
 export function Artifact({ artifact }) {
   const { media_type: type, frame } = artifact;
   const [scripts, setScripts] = useState(false);
-  const name = clean(artifact.name) || "picture";
+  const name = cleanLine(artifact.name) || "picture";
   if (/^image\/(png|jpeg|gif|webp)$/.test(type))
     return html`<figure><img class="picture" src=${frame} alt=${name === "picture" ? "A picture that the code displayed" : name} loading="lazy" /></figure>`;
   const shown = type === "text/html" || type === "image/svg+xml";
@@ -88,16 +88,14 @@ export function Artifact({ artifact }) {
   </figure>`;
 }
 
-export function Table({ table }) {
+export function Table({ table, label = "Table" }) {
   if (!table) return null;
   const more = table.total - table.rows.length;
-  return html`<div class="table" tabindex="0" role="region" aria-label="Table">
-    <table>
+  return html`<div class="table" tabindex="0" role="region" aria-label=${label}><table>
       <thead><tr><th scope="col"><span class="sr">row</span></th>${table.columns.map((name) => html`<th scope="col">${clean(name)}</th>`)}</tr></thead>
       <tbody>${table.rows.map(([index, ...cells]) => html`<tr><th scope="row">${clean(index)}</th>${cells.map((cell) => html`<td>${clean(cell)}</td>`)}</tr>`)}</tbody>
-    </table>
-    ${more > 0 && html`<p class="note">and ${grouped(more)} more rows</p>`}
-  </div>`;
+    </table></div>
+    ${more > 0 && html`<p class="note">and ${grouped(more)} more rows</p>`}`;
 }
 
 const STATES = {

@@ -5,7 +5,7 @@ import { escaped, download, follow, get, post, save, send } from "./api.js";
 import { exported } from "./export.js";
 import { RunTree } from "./model.js";
 import { Act, Artifact, Badge, Changing, Code, Elapsed, Gradual, Output, Problem, Prose, sends, Table } from "./parts.js";
-import { bytes, clean, count, grouped, money, seconds } from "./text.js";
+import { bytes, clean, cleanLine, count, grouped, money, seconds } from "./text.js";
 
 const WRITING = 4_000; // characters of what the model is writing that are drawn
 const TOGETHER = 40; // calls that are drawn in one frame
@@ -225,6 +225,14 @@ function Edit({ step, steer, close }) {
   </div>`;
 }
 
+function parsedArguments(text) {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new Error(`Arguments are written as JSON. ${error.message}`);
+  }
+}
+
 const DECISIONS = { approve: "approved", refuse: "refused", edit: "changed", over: "not answered" };
 
 function Approval({ asked, steer }) {
@@ -240,7 +248,7 @@ function Approval({ asked, steer }) {
   const edited = text !== given;
   const yes = () => {
     if (!edited) return steer.decide(asked.key, { decision: "approve" });
-    const change = isCode ? { code: text } : { arguments: JSON.parse(text) };
+    const change = isCode ? { code: text } : { arguments: parsedArguments(text) };
     return steer.decide(asked.key, { decision: "edit", ...change });
   };
   return html`<form class="approval" aria-label="Approval" onSubmit=${(event) => event.preventDefault()}>
@@ -322,7 +330,7 @@ function Foot({ meta, tree, again }) {
   };
   return html`<footer>
     ${meta.files.length > 0 && html`<h2>Files</h2><ul class="files">${meta.files.map(
-      ({ name, size }) => html`<li><${Act} kind="file" run=${() => download(`/v1/runs/${meta.id}/files/${escaped(name)}`, name)}>${clean(name)}<//> <span class="quiet">${bytes(size)}</span></li>`,
+      ({ name, size }) => html`<li><${Act} kind="file" run=${() => download(`/v1/runs/${meta.id}/files/${escaped(name)}`, name)}>${cleanLine(name)}<//> <span class="quiet">${bytes(size)}</span></li>`,
     )}</ul>`}
     <form class="more" onSubmit=${(event) => event.preventDefault()}>
       <textarea rows="2" aria-label="A further task" placeholder="A further task, in the same session" value=${task} onKeyDown=${sends} onInput=${(event) => setTask(event.target.value)}></textarea>

@@ -85,14 +85,21 @@ const AUDIT = {
   limit: (line, at) => [{ event: "OutputText", ...at, stream: "stderr", text: `limit: ${shown(line.message)}\n` }],
 };
 
-// Lines of an audit log: several runs, one after the other; what each did, and nothing of what models wrote.
+// Lines of an audit log: what each run did, and nothing of what models wrote. A run of an agent that another one called stands below that call.
 function* ofAudit(lines) {
-  const begun = new Set();
+  const runs = new Map();
+  const calls = new Map(); // that have not returned
   for (const line of lines) {
-    const run = line.run ?? "log";
-    const at = { time: line.time, run_id: run, agent: line.agent ?? "", depth: 0, parent: null, step: line.step || 1 };
-    if (!begun.has(run)) yield { event: "RunStarted", ...at, task: `${at.agent || "A run"} ${run}` };
-    begun.add(run);
+    const id = line.run ?? "log";
+    if (!runs.has(id)) {
+      const above = runs.get([...calls.values()].findLast((call) => call.tool === line.agent)?.run);
+      runs.set(id, { run_id: id, agent: line.agent ?? "", depth: above ? above.depth + 1 : 0, parent: above?.run_id ?? null });
+      yield { event: "RunStarted", time: line.time, ...runs.get(id), step: 0, task: `${line.agent || "A run"} ${id}` };
+    }
+    const at = { time: line.time, ...runs.get(id), step: line.step || 1 };
+    if (line.kind === "tool_call") calls.set(line.call, line);
+    if (line.kind === "tool_return") calls.delete(line.call);
     yield* AUDIT[line.kind]?.(line, at) ?? [{ event: "OutputText", ...at, stream: "stdout", text: `${line.kind}: ${JSON.stringify(line)}\n` }];
   }
+  for (const run of runs.values()) yield { event: "RunFinished", time: lines.at(-1).time, ...run, step: 0, state: "over", error: "" };
 }

@@ -3,7 +3,7 @@
 import { html, useEffect, useReducer, useRef, useState } from "./vendor/preact.js";
 import { download, escaped, get, post, putFile, send } from "./api.js";
 import { Act, Code, Output, Problem, Table } from "./parts.js";
-import { ago, bytes, clean, count, grouped, seconds, Screen } from "./text.js";
+import { ago, bytes, clean, cleanLine, count, grouped, seconds, Screen } from "./text.js";
 
 export function SessionsPage() {
   const [sessions, setSessions] = useState(null);
@@ -147,9 +147,9 @@ function Variables({ id, round }) {
   return html`<section aria-label="Variables"><div class="line top"><h2>Variables</h2><button type="button" class="small" onClick=${load}>Look again</button></div>
     <${Problem} error=${error} />
     ${found && (found.length ? html`<div class="table" tabindex="0" role="region" aria-label="Variables"><table class="variables"><thead><tr><th scope="col">name</th><th scope="col">type</th><th scope="col">size</th><th scope="col">value</th></tr></thead><tbody>
-      ${found.map(({ name, type, size, text, is_table: isTable }) => html`<tr key=${name}><th scope="row">${isTable ? html`<button type="button" class="small" aria-expanded=${shown === name} onClick=${() => setShown(shown === name ? null : name)}>${clean(name)}</button>` : clean(name)}</th><td>${clean(type)}</td><td>${clean(size)}</td><td class="text">${clean(text)}</td></tr>
-        ${shown === name && html`<tr><td colspan="4"><${Pages} id=${id} name=${name} /></td></tr>`}`)}
+      ${found.map(({ name, type, size, text, is_table: isTable }) => html`<tr key=${name}><th scope="row">${isTable ? html`<button type="button" class="small" aria-expanded=${shown === name} onClick=${() => setShown(shown === name ? null : name)}>${clean(name)}</button>` : clean(name)}</th><td>${clean(type)}</td><td>${clean(size)}</td><td class="text">${clean(text)}</td></tr>`)}
     </tbody></table></div>` : html`<p class="quiet">There are none yet.</p>`)}
+    ${found?.some(({ name }) => name === shown) && html`<${Pages} key=${shown} id=${id} name=${shown} />`}
   </section>`;
 }
 
@@ -162,7 +162,8 @@ function Pages({ id, name }) {
   useEffect(() => void get(`/v1/sessions/${id}/variables/${encodeURIComponent(name)}?from=${from}&rows=${ROWS}`).then(setTable, setError), [id, name, from]);
   if (!table) return html`<${Problem} error=${error} />`;
   const last = Math.min(from + ROWS, table.total);
-  return html`<${Table} table=${{ ...table, total: table.rows.length }} /><div class="line">
+  return html`<${Table} table=${{ ...table, total: table.rows.length }} label=${`Rows of ${clean(name)}`} /><div class="line">
+    <strong class="mono">${clean(name)}</strong>
     <button type="button" class="small" disabled=${from === 0} onClick=${() => setFrom(Math.max(from - ROWS, 0))}>Before</button>
     <span class="quiet">${from + 1}–${last} of ${grouped(table.total)}</span>
     <button type="button" class="small" disabled=${last >= table.total} onClick=${() => setFrom(from + ROWS)}>Next</button></div>`;
@@ -187,7 +188,7 @@ function Files({ id, round, changed, note }) {
   return html`<section class="drop" aria-label="Files" onDragOver=${(event) => event.preventDefault()} onDrop=${(event) => (event.preventDefault(), add(event.dataTransfer.files))}>
     <div class="line top"><h2>Files</h2><label class="button file-button small">Add<input type="file" multiple class="sr" onChange=${(event) => add([...event.target.files])} /></label></div>
     <${Problem} error=${error} />
-    ${files && html`<ul class="files">${Object.entries(files).map(([name, size]) => html`<li key=${name}><${Act} kind="file" run=${() => download(`/v1/sessions/${id}/files/${escaped(name)}`, name)}>${clean(name)}<//> <span class="quiet">${bytes(size)}</span></li>`)}</ul>`}
+    ${files && html`<ul class="files">${Object.entries(files).map(([name, size]) => html`<li key=${name}><${Act} kind="file" run=${() => download(`/v1/sessions/${id}/files/${escaped(name)}`, name)}>${cleanLine(name)}<//> <span class="quiet">${bytes(size)}</span></li>`)}</ul>`}
     ${files && !Object.keys(files).length && html`<p class="quiet">None. Drop some here.</p>`}
   </section>`;
 }

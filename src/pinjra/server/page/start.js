@@ -3,7 +3,7 @@
 import { html, useEffect, useState } from "./vendor/preact.js";
 import { base64, get, post } from "./api.js";
 import { Act, Badge, Problem, sends } from "./parts.js";
-import { ago, bytes, clean, count } from "./text.js";
+import { ago, bytes, clean, cleanLine, count } from "./text.js";
 
 export function StartPage() {
   const [offer, setOffer] = useState(null);
@@ -64,8 +64,8 @@ function TaskForm({ offer }) {
     <h1><label for="task">What shall be done?</label></h1>
     <textarea id="task" rows="4" value=${task} onKeyDown=${sends} onInput=${(event) => setTask(event.target.value)}
       placeholder="Plot sales by month from sales.csv, and tell which month was best"></textarea>
-    ${files.length > 0 && html`<ul class="files">${files.map((file) => html`<li>${clean(file.name)} <span class="quiet">${bytes(file.size)}</span>
-      <button type="button" class="small" aria-label=${`Leave out ${clean(file.name)}`} onClick=${() => setFiles(files.filter((each) => each !== file))}>×</button></li>`)}</ul>`}
+    ${files.length > 0 && html`<ul class="files">${files.map((file) => html`<li>${cleanLine(file.name)} <span class="quiet">${bytes(file.size)}</span>
+      <button type="button" class="small" aria-label=${`Leave out ${cleanLine(file.name)}`} onClick=${() => setFiles(files.filter((each) => each !== file))}>×</button></li>`)}</ul>`}
     <div class="line">
       <${Act} kind="strong" disabled=${!task.trim()} run=${start}>Start<//>
       <label class="button file-button">Add files<input type="file" multiple class="sr" onChange=${(event) => (add([...event.target.files]), (event.target.value = ""))} /></label>

@@ -10,6 +10,11 @@ export function clean(text) {
   return String(text ?? "").replaceAll("\r\n", "\n").replace(UNSAFE, picture);
 }
 
+// What stands in one line, as the name of a file: ends of lines are shown too, and spaces that would not be seen.
+export function cleanLine(text) {
+  return clean(text).replace(/[\t\n]/g, picture).replace(/^ +| +$|(?<= ) +/g, (spaces) => "\u2423".repeat(spaces.length));
+}
+
 function picture(character) {
   const code = character.charCodeAt(0);
   if (code < 0x20) return String.fromCharCode(0x2400 + code);
