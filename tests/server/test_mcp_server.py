@@ -14,9 +14,9 @@ from contextlib import ExitStack, contextmanager
 from functools import cache
 from typing import Any
 
-import httpx
 import mcp
 import pytest
+from remote_standins import calls
 
 from pinjra.core.errors import ConfigurationError, ExecutorUnavailable
 from pinjra.core.limits import Limits
@@ -366,14 +366,14 @@ def test_a_web_page_cannot_speak_to_the_server(url: str) -> None:
         ({"Host": f"evil.example:{port}"}, 421),
         ({"Host": "127.0.0.1:1"}, 421),
     ]:
-        assert httpx.post(url, json=body, headers={**headers, **extra}).status_code == status, extra
+        assert calls.post(url, json=body, headers={**headers, **extra}).status_code == status, extra
 
 
 def test_a_token_is_wanted_where_one_is_set() -> None:
     with http_server(executor="local", token=TOKEN) as url:
         body = {"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {}}
         for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": TOKEN}):
-            assert httpx.post(url, json=body, headers=headers).status_code == 401
+            assert calls.post(url, json=body, headers=headers).status_code == 401
         server = {"url": url, "headers": {"Authorization": f"Bearer {TOKEN}"}}
         with ToolCollection.from_mcp(server, trust_remote_code=True) as collection:
             assert "run_python" in {tool.name for tool in collection.tools}

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import httpx
+from remote_standins import calls
 
 SETTINGS = """
 host = "0.0.0.0"
@@ -30,10 +31,10 @@ def test_it_tells_an_address_with_a_token_that_opens_the_agents_of_a_file(tmp_pa
             process.stdout.readline().strip().removeprefix("Pinjra is at ").partition("/#token=")
         )
         assert address.startswith("http://127.0.0.1:")
-        assert "<title>Pinjra</title>" in httpx.get(address).text
-        assert httpx.get(f"{address}/v1/agents").status_code == 401
+        assert "<title>Pinjra</title>" in calls.get(address).text
+        assert calls.get(f"{address}/v1/agents").status_code == 401
         assert (
-            httpx.get(
+            calls.get(
                 f"{address}/v1/agents", headers={"Authorization": "Bearer other-token-0123456789"}
             ).status_code
             == 401

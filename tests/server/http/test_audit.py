@@ -8,6 +8,7 @@ import time
 
 import httpx
 import pytest
+from remote_standins import calls
 
 from pinjra.server.http.audit import Audit
 from pinjra.server.http.settings import ServeSettings
@@ -79,7 +80,7 @@ def test_a_session_is_told_from_its_opening_to_its_end(audited):
 def test_who_was_refused_is_told_without_the_token_that_was_tried(audited):
     url, path = audited
     wrong = "wrong-token-0123456789"
-    httpx.get(f"{url}/v1/sessions", headers={"Authorization": f"Bearer {wrong}"})
+    calls.get(f"{url}/v1/sessions", headers={"Authorization": f"Bearer {wrong}"})
     with client(url, BOB) as bob:
         bob.get("/v1/sessions/of-somebody-else")
     assert [line["tenant"] for line in lines(path, status=401)] == [""]
@@ -115,7 +116,7 @@ def test_hosts_that_a_guest_tried_are_told(audited):
 
 def test_only_its_owner_reads_the_log(audited):
     url, path = audited
-    httpx.get(f"{url}/v1/ping")
+    calls.get(f"{url}/v1/ping")
     assert lines(path, kind="request", path="/v1/ping")
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 

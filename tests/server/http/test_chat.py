@@ -5,8 +5,8 @@ from __future__ import annotations
 import importlib
 import json
 
-import httpx
 import pytest
+from remote_standins import calls
 
 from pinjra import CodeAgent
 from pinjra.models import LlamaCppModel, OpenAIModel
@@ -165,7 +165,7 @@ def test_an_address_of_a_picture_is_not_fetched(client):
 def test_tokens_are_counted(client, address):
     client.chat.completions.create(model="calls", messages=[{"role": "user", "content": "one two three"}])
     own = {"Authorization": f"Bearer {ALICE}"}
-    text = httpx.get(address.removesuffix("/openai/v1") + "/metrics", headers=own).text
+    text = calls.get(address.removesuffix("/openai/v1") + "/metrics", headers=own).text
     assert 'pinjra_model_tokens_total{kind="read",model="calls",tenant="alice"}' in text
 
 

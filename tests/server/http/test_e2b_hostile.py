@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
+from remote_standins import calls
 
 from .conftest import ALICE, BOB
 
@@ -74,7 +75,7 @@ def test_a_server_that_lies_breaks_only_its_own_answers(service, box, neighbour)
             "nosniff",
             httpx.Cookies(),
         )
-    assert httpx.get(service + "/health").status_code == 200
+    assert calls.get(service + "/health").status_code == 200
 
 
 def test_a_box_cannot_take_over_its_server_from_below(box, neighbour):
@@ -127,20 +128,20 @@ def test_no_path_leads_out_of_the_box(box, path):
 def test_a_path_that_is_no_text_is_refused(service, box):
     shown = {"E2b-Sandbox-Id": box.sandbox_id, "X-Access-Token": box._envd_access_token}
     for path in ("a%00b", "%ff%fe", "a" * 5000, "/" * 3000, ""):
-        answer = httpx.get(f"{service}/files?path={path}", headers=shown)
+        answer = calls.get(f"{service}/files?path={path}", headers=shown)
         assert answer.status_code in (400, 404)
 
 
 def test_a_file_of_the_guest_is_never_a_page_of_this_origin(service, box):
     box.files.write("page.html", "<script>alert(1)</script>")
-    answer = httpx.get(box.download_url("page.html", user="user"))
+    answer = calls.get(box.download_url("page.html", user="user"))
     assert answer.headers["content-security-policy"] == "sandbox"
     assert answer.headers["x-content-type-options"] == "nosniff"
     assert answer.headers["content-type"] == "application/octet-stream"
 
 
 def test_a_forged_signature_opens_nothing(service, box, neighbour):
-    neighbours = httpx.get(neighbour.download_url("secret", user="user"))
+    neighbours = calls.get(neighbour.download_url("secret", user="user"))
     assert neighbours.text == "of bob"
     address = neighbour.download_url("secret", user="user")
     for forged in (
@@ -149,12 +150,12 @@ def test_a_forged_signature_opens_nothing(service, box, neighbour):
         address + "&signature_expiration=99999999999",
         address.replace("signature=v1_", "signature=v1_A"),
     ):
-        assert httpx.get(forged).status_code in (401, 404)
-    assert httpx.post(address, content=b"x").status_code in (401, 404, 405)
+        assert calls.get(forged).status_code in (401, 404)
+    assert calls.post(address, content=b"x").status_code in (401, 404, 405)
     digest = hashlib.sha256(b"secret:read:user:").digest()  # as of a sandbox without a token
     guessed = "v1_" + base64.b64encode(digest).decode().rstrip("=")
     for headers in ({}, {"E2b-Sandbox-Id": neighbour.sandbox_id}):
-        answer = httpx.get(f"{service}/files?path=secret&username=user&signature={guessed}", headers=headers)
+        answer = calls.get(f"{service}/files?path=secret&username=user&signature={guessed}", headers=headers)
         assert answer.status_code in (401, 404)
 
 
@@ -168,7 +169,7 @@ def test_a_token_of_one_sandbox_opens_no_other(service, box, neighbour):
                 "E2B-Traffic-Access-Token": box.traffic_access_token,
                 "X-API-Key": ALICE,
             }
-            assert httpx.get(service + path, headers=headers).status_code in (401, 403)
+            assert calls.get(service + path, headers=headers).status_code in (401, 403)
 
 
 def test_what_proves_something_to_the_service_is_not_shown_to_the_box(service, box):
@@ -207,7 +208,7 @@ def test_only_the_host_tells_the_box_what_it_is(service, box):
         }
         try:
             sent = {**headers, "E2b-Sandbox-Port": port}
-            answer = httpx.post(service + "/begin", headers=sent, json={"variables": {"A": "1"}, "path": "/"})
+            answer = calls.post(service + "/begin", headers=sent, json={"variables": {"A": "1"}, "path": "/"})
         except (httpx.LocalProtocolError, httpx.InvalidURL):
             continue  # no client sends it
         assert answer.status_code in (403, 404, 502)
@@ -235,7 +236,7 @@ def test_a_packed_body_that_unpacks_to_much_fills_only_the_box(service, box, nei
     }
     answer = httpx.post(f"{service}/files?path=bomb", headers=shown, content=bomb, timeout=60)
     assert answer.status_code in (400, 507, 502)
-    assert httpx.get(service + "/health").status_code == 200
+    assert calls.get(service + "/health").status_code == 200
 
 
 def test_requests_of_one_sandbox_at_one_time_are_bounded(service, box, neighbour):

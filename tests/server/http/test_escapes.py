@@ -8,6 +8,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from remote_standins import calls
 
 from .conftest import ALICE, BOB, SETTINGS, start, stop
 
@@ -58,4 +59,4 @@ def test_nothing_is_reached_and_the_service_goes_on(attack, attacked):
             headers = {"Authorization": f"Bearer {token}"}
             for each in httpx.get(f"{url}/v1/sessions", headers=headers, timeout=60).json()["sessions"]:
                 httpx.delete(f"{url}/v1/sessions/{each['id']}", headers=headers, timeout=60)
-        assert httpx.get(f"{url}/health").status_code == 200
+        assert calls.get(f"{url}/health").status_code == 200

@@ -8,6 +8,7 @@ import time
 
 import httpx
 import pytest
+from remote_standins import calls
 from remote_standins.service import stop
 
 from pinjra.server.http.app import OPERATIONS
@@ -26,7 +27,7 @@ OPERATOR = "operator-token-0123456789"
     "headers", [{}, {"Authorization": "Bearer wrong"}, {"X-API-Key": BOB[:-1]}, {"Authorization": BOB}]
 )
 def test_without_a_token_there_is_nothing(service, path, headers):
-    assert httpx.get(service + path, headers=headers).status_code == 401
+    assert calls.get(service + path, headers=headers).status_code == 401
 
 
 def test_no_request_is_answered_without_a_token(service):
@@ -34,7 +35,7 @@ def test_no_request_is_answered_without_a_token(service):
     e2b = [(method, route.path) for route in e2b_routes for method in route.methods - {"HEAD"}]
     for method, path in [*described, *e2b]:
         place = re.sub(r"\{[^}]*\}", "x", path)
-        assert httpx.request(method, service + place, json={}).status_code == 401, (method, path)
+        assert calls.request(method, service + place, json={}).status_code == 401, (method, path)
 
 
 def rows(address, token=""):

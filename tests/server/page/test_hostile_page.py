@@ -6,8 +6,8 @@ import base64
 import hashlib
 import json
 
-import httpx
 import pytest
+from remote_standins import calls
 
 OWNED = "document.title='owned'"
 SOCKET = """new Promise((ok, no) => {
@@ -244,7 +244,7 @@ def test_an_exported_run_runs_nothing_of_a_guest(visit, browser, tmp_path):
 
 
 def test_the_page_and_what_it_frames_have_strict_policies(service):
-    page = httpx.get(f"{service.url}/")
+    page = calls.get(f"{service.url}/")
     policy = dict(part.strip().split(" ", 1) for part in page.headers["content-security-policy"].split(";"))
     assert policy["default-src"] == "'none'" and policy["frame-ancestors"] == "'none'"
     for kind, start in (("script", "<script>"), ("style", "<style>")):
@@ -296,7 +296,7 @@ def test_a_run_that_the_address_names_is_asked_for_once_and_let_go_when_somebody
 def test_frames_show_artifacts_only(service, name):
     with service.client() as client:
         run = client.post("/v1/agents/sums/runs", json={"task": "t"}).json()["id"]
-    assert httpx.get(f"{service.url}/frames/{run}/{name}").status_code == 404
+    assert calls.get(f"{service.url}/frames/{run}/{name}").status_code == 404
 
 
 def test_a_frame_cannot_be_shown_by_another_sites_page(service):
@@ -305,7 +305,7 @@ def test_a_frame_cannot_be_shown_by_another_sites_page(service):
         with client.stream("POST", "/v1/agents/hostile/runs", json=body) as answer:
             frames = [line for line in answer.iter_lines() if "/frames/" in line]
     frame = json.loads(frames[0].removeprefix("data: "))["artifacts"][0]["frame"]
-    answer = httpx.get(service.url + frame)
+    answer = calls.get(service.url + frame)
     policy = answer.headers["content-security-policy"]
     assert policy.startswith("sandbox;") and "frame-ancestors 'self'" in policy and "script-src" not in policy
-    assert httpx.get(service.url + frame, headers={"Sec-Fetch-Site": "cross-site"}).status_code == 403
+    assert calls.get(service.url + frame, headers={"Sec-Fetch-Site": "cross-site"}).status_code == 403

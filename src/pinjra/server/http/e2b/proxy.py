@@ -38,13 +38,10 @@ _NOT_OUT = frozenset(
 )  # fmt: skip
 # SECURITY: a guest's page is never one of this origin
 _ALWAYS_OUT = [(b"x-content-type-options", b"nosniff"), (b"content-security-policy", b"sandbox")]
+# The last message of a stream of the Connect protocol: flag, length, and an error that clients take for the sandbox's end. Of
+# other answers (cells) the SDK knows by the broken connection that the sandbox was ended, and says so.
 _BROKEN = b'{"error":{"code":"unavailable","message":"the sandbox has ended"}}'
-# Media type of a stream that has broken off -> where it can be ended, and the last message of it, an error that clients know.
-_ENDS = (
-    # of the Connect protocol: flag, length, message
-    (b"application/connect+", b"", b"\x02" + len(_BROKEN).to_bytes(4, "big") + _BROKEN),
-    (b"application/x-ndjson", b"\n", b'{"type":"error","name":"SandboxEnded","value":"the sandbox has ended","traceback":""}\n'),
-)  # fmt: skip
+_BROKEN_STREAM = b"\x02" + len(_BROKEN).to_bytes(4, "big") + _BROKEN
 _MOST_REQUESTS = 128  # of one sandbox at one time: each is a descriptor there, of 256, and a socket here
 _COSTS = (
     "/execute",
@@ -280,16 +277,13 @@ async def _send_answer(exchange: Exchange, sandbox: Sandbox, send: Send) -> None
     status, headers = await exchange.head()
     start: Message = {"type": "http.response.start", "status": status, "headers": list(_outgoing(headers))}
     await send(start)
-    piece = b"\n"
     try:
         async for piece in exchange.body():
             await send({"type": "http.response.body", "body": piece, "more_body": True})
     except BackendError:
-        kind = dict(headers).get(b"content-type", b"")
-        end = next((end for known, at, end in _ENDS if kind.startswith(known) and piece.endswith(at)), None)
-        if end is None:
+        if not dict(headers).get(b"content-type", b"").startswith(b"application/connect+"):
             raise
-        await send({"type": "http.response.body", "body": end, "more_body": True})
+        await send({"type": "http.response.body", "body": _BROKEN_STREAM, "more_body": True})
     await send({"type": "http.response.body", "body": b""})
 
 
