@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable
 
-from pinjra.wire.connection import GuestConnection, Relay, SupervisorConnection
+from pinjra.wire.connection import GuestConnection, SupervisorConnection
 from pinjra.wire.messages import (
     PROTOCOL,
     Call,
@@ -47,7 +47,7 @@ class Worker:
         self.control(Hello(protocol=PROTOCOL, python="3", platform="test", capabilities=("raw", "rollback")))
         while data := os.read(0, 1 << 20):
             for event in self.host.receive_data(data):
-                for message in self.guest.receive_data(event.data) if isinstance(event, Relay) else [event]:
+                for message in self.guest.receive_data(event) if isinstance(event, bytes) else [event]:
                     self.behave(self, message)
 
 

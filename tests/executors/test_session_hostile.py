@@ -130,7 +130,7 @@ def test_the_death_of_a_worker_is_typed_and_stays_until_reset(behaviour: str, ca
     ("behaviour", "why"),
     [
         ("garbage", "not a frame"),
-        ("answers-run-2", "another run"),
+        ("answers-run-2", "of run 2"),
         ("odd-value", "dtype"),
         ("odd-error", "error that is none"),
         ("odd-cause", "unknown cause"),

@@ -9,39 +9,13 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Literal
 
 from pinjra.core.errors import InternalError
+from pinjra.wire import messages as wire
 from pinjra.wire.frames import Frame, FrameReader, NumberedStream, WireLimits, blob_rest, read_blob, refuse
-from pinjra.wire.messages import (
-    FROM_GUEST,
-    FROM_SUPERVISOR,
-    PROTOCOL,
-    TO_GUEST,
-    TO_SUPERVISOR,
-    Answer,
-    Assembler,
-    Call,
-    Close,
-    Done,
-    Execute,
-    Finished,
-    Hello,
-    Init,
-    Kill,
-    Kinds,
-    Lost,
-    Message,
-    OfRequest,
-    OfRun,
-    Resume,
-    Started,
-    pack,
-    parse,
-)
 
-__all__ = ["GuestConnection", "HostConnection", "Relay", "State", "SupervisorConnection"]
+__all__ = ["GuestConnection", "HostConnection", "State", "SupervisorConnection"]
 
 State = Literal["hello", "init", "starting", "idle", "running", "closed"]
 
@@ -64,7 +38,7 @@ _MAY_SAY: Mapping[str, frozenset[str]] = {
     "Execute": frozenset({"idle"}),
     "Close": frozenset({"hello", "init", "starting", "idle", "running"}),
 }  # all else: while up
-_TO_GUEST = frozenset(TO_GUEST)
+_TO_GUEST = frozenset(wire.TO_GUEST)
 _MARK_BYTES = 80  # longest resume mark
 
 
@@ -79,8 +53,8 @@ class HostConnection:
         self._limits = limits or WireLimits()
         self._stream = NumberedStream(keep=resume)
         self._reader = FrameReader(numbered=True, raw=False)
-        self._control = Assembler(FROM_SUPERVISOR, self._limits)
-        self._guest = Assembler(FROM_GUEST, self._limits)
+        self._control = wire.Assembler(wire.FROM_SUPERVISOR, self._limits)
+        self._guest = wire.Assembler(wire.FROM_GUEST, self._limits)
         self._mark: re.Pattern[bytes] | None = None
         self._seeking = b""
         self._raw = False
@@ -93,7 +67,7 @@ class HostConnection:
 
     # ------------------------------------------------------------ out
 
-    def send(self, message: Message) -> bytes:
+    def send(self, message: wire.Message) -> bytes:
         """Return the bytes that say `message`.
 
         Raises:
@@ -104,26 +78,26 @@ class HostConnection:
             raise InternalError(f"{kind} may not be sent in state {self.state!r}")
         lane = "g" if kind in _TO_GUEST else "c"
         self._note(lane, message)
-        data = self._stream.number(lane, *pack(message, raw=self._raw))
-        if type(message) is Init:
+        data = self._stream.number(lane, *wire.pack(message, raw=self._raw))
+        if type(message) is wire.Init:
             self._raw = self._reader.raw = message.raw
         return data
 
-    def _note(self, lane: str, message: Message) -> None:
-        if type(message) is Init:
+    def _note(self, lane: str, message: wire.Message) -> None:
+        if type(message) is wire.Init:
             self.state = "starting"
-        elif type(message) is Execute:
+        elif type(message) is wire.Execute:
             if message.run <= self.run:
                 raise InternalError(f"run {message.run} is not above {self.run}")
             self.run, self.state = message.run, "running"
-        elif type(message) is Answer:
+        elif type(message) is wire.Answer:
             if self.open_calls.pop(message.call, None) is None:
                 raise InternalError(f"call {message.call} is not open")
-        elif type(message) is Kill:
+        elif type(message) is wire.Kill:
             self.open_kills.add(message.kill)
-        elif isinstance(message, OfRequest):
+        elif isinstance(message, wire.OfRequest):
             self._requests[message.request] = lane
-        elif type(message) is Close:
+        elif type(message) is wire.Close:
             self.state = "closed"
 
     def take_reply(self) -> bytes:
@@ -140,7 +114,7 @@ class HostConnection:
 
     # ------------------------------------------------------------ in
 
-    def receive_data(self, data: bytes) -> Iterator[Message]:
+    def receive_data(self, data: bytes) -> Iterator[wire.Message]:
         """Take `data`; return an iterator over the messages that are complete now, each checked when it is reached.
 
         Raises:
@@ -160,7 +134,7 @@ class HostConnection:
         self._stream.resend_after(int(found[1]))
         return self._seeking[found.end() :]
 
-    def _messages(self, data: bytes) -> Iterator[Message]:
+    def _messages(self, data: bytes) -> Iterator[wire.Message]:
         for frame in self._reader.feed(data):
             if not self._stream.accept(frame):
                 continue
@@ -170,17 +144,19 @@ class HostConnection:
                 self._check(frame.lane, message)
                 yield message
 
-    def _check(self, lane: str, message: Message) -> None:
+    def _check(self, lane: str, message: wire.Message) -> None:
         kind = type(message).__name__
         if kind not in _ACCEPTS.get((lane, self.state), ()):
             refuse(f"{kind} while {self.state}")
-        if isinstance(message, Done):
+        if isinstance(message, wire.OfRun) and message.run != self.run:
+            refuse(f"a message of run {message.run} while {self.run} is open")
+        if isinstance(message, wire.Done):
             self._on_done(lane, message)
         act = _ACTS.get(kind)
         if act is not None:
             act(self, message)
 
-    def _on_done(self, lane: str, message: Done) -> None:
+    def _on_done(self, lane: str, message: wire.Done) -> None:
         request = message.request
         if self.state == "starting" and request == 0 and message.problem:
             return
@@ -188,34 +164,27 @@ class HostConnection:
         if self._requests.pop(request, "") != lane:
             refuse(f"Done answers request {request}, which is not open for it")
 
-    def _on_hello(self, message: Hello) -> None:
-        if message.protocol != PROTOCOL:
-            refuse(f"this host speaks protocol {PROTOCOL}", message)
+    def _on_hello(self, message: wire.Hello) -> None:
+        if message.protocol != wire.PROTOCOL:
+            refuse(f"this host speaks protocol {wire.PROTOCOL}", message)
         self.state = "init"
 
-    def _on_started(self, _message: Started) -> None:
+    def _on_started(self, _message: wire.Started) -> None:
         self.state = "idle"
 
-    def _on_run_message(self, message: OfRun) -> None:
-        if message.run != self.run:
-            refuse(f"a message of run {message.run} while {self.run} is open")
-
-    def _on_call(self, message: Call) -> None:
-        self._on_run_message(message)
+    def _on_call(self, message: wire.Call) -> None:
         if message.call <= self._last_call:
             refuse(f"call number {message.call} is not above {self._last_call}")
         self._last_call = message.call
         self.open_calls[message.call] = message.concurrent
 
-    def _on_finished(self, message: Finished) -> None:
-        if message.run != self.run:
-            refuse(f"the end of another run than {self.run}")
+    def _on_finished(self, _message: wire.Finished) -> None:
         if not all(self.open_calls.values()):
             refuse("the end of a run that waits for the answer to a call")
         self.open_calls.clear()
         self.state = "idle"
 
-    def _on_lost(self, message: Lost) -> None:
+    def _on_lost(self, message: wire.Lost) -> None:
         self.open_kills.discard(message.kill)
         self._guest.clear()
         self.open_calls.clear()
@@ -226,7 +195,6 @@ class HostConnection:
 _ACTS: Mapping[str, Callable[..., None]] = {
     "Hello": HostConnection._on_hello,
     "Started": HostConnection._on_started,
-    "Display": HostConnection._on_run_message,
     "Call": HostConnection._on_call,
     "Finished": HostConnection._on_finished,
     "Lost": HostConnection._on_lost,
@@ -236,13 +204,6 @@ _ACTS: Mapping[str, Callable[..., None]] = {
 # ---------------------------------------------------------------- the supervisor
 
 _TOKEN = re.compile(r"[0-9a-f]{8,64}")
-
-
-@dataclass(frozen=True, slots=True)
-class Relay:
-    """Bytes of the guest's lane, for the interpreter's socket as they are."""
-
-    data: bytes
 
 
 class SupervisorConnection:
@@ -256,7 +217,7 @@ class SupervisorConnection:
         self._limits = limits or WireLimits()
         self._stream = NumberedStream(keep=True)
         self._reader = FrameReader(numbered=True, raw=False, lenient=True)
-        self._control = Assembler(TO_SUPERVISOR, self._limits)
+        self._control = wire.Assembler(wire.TO_SUPERVISOR, self._limits)
         self._guest = FrameReader(numbered=False, raw=True)
         self._raw = False
         self._up = False
@@ -268,16 +229,16 @@ class SupervisorConnection:
         """Return whether the host has so much unacknowledged that the interpreter should not be read now."""
         return self._stream.is_full
 
-    def send(self, message: Message) -> bytes:
+    def send(self, message: wire.Message) -> bytes:
         """Return the bytes that say `message` to the host, on the control lane."""
-        return self._stream.number("c", *pack(message, raw=self._raw))
+        return self._stream.number("c", *wire.pack(message, raw=self._raw))
 
     def take_reply(self) -> bytes:
         """Return what the protocol itself owes the host now (an acknowledgement, a resend); b"" for nothing."""
         return self._stream.take_reply()
 
-    def receive_data(self, data: bytes) -> Iterator[Message | Relay]:
-        """Take bytes of the host; return an iterator over control messages and what to pass on.
+    def receive_data(self, data: bytes) -> Iterator[wire.Message | bytes]:
+        """Take bytes of the host; return an iterator over control messages, and bytes for the interpreter's socket as they are.
 
         Raises:
             ProtocolViolation: From the iterator: the host does not speak the protocol.
@@ -290,20 +251,20 @@ class SupervisorConnection:
                 if event is not None:
                     yield event
 
-    def _event(self, frame: Frame) -> Message | Relay | None:
+    def _event(self, frame: Frame) -> wire.Message | bytes | None:
         if frame.lane == "g":
             if not self._up:
                 refuse("the first message is Init", frame.rest)
             self.run_open = self.run_open or frame.rest.startswith(b'"Execute"')
-            return Relay(b"".join((b'["g",', frame.rest, b"\n", frame.body)))
+            return b"".join((b'["g",', frame.rest, b"\n", frame.body))
         message = self._control.add(frame)
-        if isinstance(message, Init):
+        if isinstance(message, wire.Init):
             self._on_init(message)
         elif message is not None and not self._up:
             refuse("the first message is Init", frame.rest)
         return message
 
-    def _on_init(self, message: Init) -> None:
+    def _on_init(self, message: wire.Init) -> None:
         if self._up or (message.raw and message.resume):
             refuse("Init comes once, and raw streams cannot be resumed")
         self._up = True
@@ -313,8 +274,8 @@ class SupervisorConnection:
             self._stream.stop_keeping()
 
     def _on_resume(self, frame: Frame) -> None:
-        message = parse(frame.rest, [], TO_SUPERVISOR, self._limits)
-        if not isinstance(message, Resume) or _TOKEN.fullmatch(message.token) is None:
+        message = wire.parse(frame.rest, [], wire.TO_SUPERVISOR, self._limits)
+        if not isinstance(message, wire.Resume) or _TOKEN.fullmatch(message.token) is None:
             refuse("a frame without number", frame.rest)
         self._stream.resume_answer(message.token, message.last_seen)
 
@@ -349,19 +310,19 @@ class SupervisorConnection:
 class GuestConnection:
     """The interpreter's side: messages of the guest's lane, on its socket to the supervisor."""
 
-    def __init__(self, kinds: Kinds = TO_GUEST) -> None:
+    def __init__(self, kinds: wire.Kinds = wire.TO_GUEST) -> None:
         self._reader = FrameReader(numbered=False, raw=True)
         # Long messages of the host are the host's own will.
-        self._assembler = Assembler(kinds, WireLimits(message_bytes=1 << 30))
+        self._assembler = wire.Assembler(kinds, WireLimits(message_bytes=1 << 30))
 
-    def send(self, message: Message) -> bytes:
+    def send(self, message: wire.Message) -> bytes:
         """Return the bytes that say `message`."""
         return b"".join(self.pieces(message))
 
-    def pieces(self, message: Message) -> Iterator[bytes | memoryview]:
+    def pieces(self, message: wire.Message) -> Iterator[bytes | memoryview]:
         """Yield the bytes that say `message`, blobs as they are, not copied."""
         head = b""
-        for rest, body in pack(message, raw=True):
+        for rest, body in wire.pack(message, raw=True):
             head += b'["g",' + rest
             if body:
                 yield head
@@ -369,7 +330,7 @@ class GuestConnection:
                 head = b""
         yield head
 
-    def receive_data(self, data: bytes) -> Iterator[Message]:
+    def receive_data(self, data: bytes) -> Iterator[wire.Message]:
         """Take `data`; return an iterator over the messages that are complete now.
 
         Raises:

@@ -377,12 +377,8 @@ _SHAPES: Mapping[type[Message], _Shape] = {
 
 def to_fields(message: Message) -> dict[str, object]:
     """Return the fields of `message` for JSON, without its blobs and without what has its default."""
-    found: dict[str, object] = {}
-    for name, default in _SHAPES[type(message)].defaults.items():
-        value: object = getattr(message, name)
-        if value is not default:
-            found[name] = value
-    return found
+    defaults = _SHAPES[type(message)].defaults
+    return {name: value for name in defaults if (value := getattr(message, name)) is not defaults[name]}
 
 
 def from_fields(kind: str, tree: object, blobs: tuple[bytes, ...], kinds: Kinds) -> Message:

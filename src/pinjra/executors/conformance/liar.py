@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import NoReturn
 
 from pinjra.wire import messages as wire
-from pinjra.wire.connection import GuestConnection, Relay, SupervisorConnection
+from pinjra.wire.connection import GuestConnection, SupervisorConnection
 from pinjra.wire.frames import LINE_BYTES
 
 __all__ = ["HARMLESS", "LIES", "main", "serve"]
@@ -57,8 +57,8 @@ class Liar:
         )
         while data := os.read(self.fds[0], 1 << 16):
             for event in self.host.receive_data(data):
-                if isinstance(event, Relay):
-                    for message in self.guest.receive_data(event.data):
+                if isinstance(event, bytes):
+                    for message in self.guest.receive_data(event):
                         self.on_guest(message)
                 elif event is not None:
                     self.on_control(event)

@@ -17,17 +17,9 @@ from pathlib import Path
 
 from pinjra.core.errors import ProtocolViolation, StartupFailed
 from pinjra.executors.wasm.child import DISK_STATUS, TRAP_STATUS, environment
-from pinjra.wire.connection import GuestConnection, Relay, SupervisorConnection
+from pinjra.wire import messages as wire
+from pinjra.wire.connection import GuestConnection, SupervisorConnection
 from pinjra.wire.frames import Frame, WireLimits
-from pinjra.wire.messages import (
-    Answer,
-    Assembler,
-    Done,
-    GrantTools,
-    Message,
-    kinds,
-    pack,
-)
 
 __all__ = ["Instance", "Lane", "Launch", "plain", "stop_message"]
 
@@ -37,7 +29,7 @@ _END_SECONDS = 5.0  # for a killed process to be gone
 _TAIL_BYTES = 65536  # what a pipe holds: V8 tells of its last collections before it says why it ends
 _WORDS_CHARS = 400  # the end of a traceback tells more than its beginning, and an error's message is cut
 _KIND = re.compile(rb'"([A-Z][A-Za-z]*)"')
-_TAKEN = kinds(Done)
+_TAKEN = wire.kinds(wire.Done)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -191,14 +183,14 @@ class Lane(SupervisorConnection):
         self._held: list[Frame] = []  # of a message that is not whole yet
         self._held_bytes = 0
         self._asked: list[bytes] = []
-        self.grants = GrantTools(request=0, tools={})
+        self.grants = wire.GrantTools(request=0, tools={})
         """All tools that were granted, for an instance that takes the place of this one."""
         self.unbound: set[int] = set()
         """Requests of the guest's lane that are not answered."""
 
     # ------------------------------------------------------------ from the instance
 
-    def sort(self, data: bytes) -> Iterator[bytes | Message]:
+    def sort(self, data: bytes) -> Iterator[bytes | wire.Message]:
         """Take bytes of the instance; return bytes for the host, and messages that are for this side.
 
         Raises:
@@ -215,7 +207,7 @@ class Lane(SupervisorConnection):
                 held, self._held, self._held_bytes = self._held, [], 0
                 yield from self._whole(kind[1].decode("ascii"), held)
 
-    def _whole(self, kind: str, held: list[Frame]) -> Iterator[bytes | Message]:
+    def _whole(self, kind: str, held: list[Frame]) -> Iterator[bytes | wire.Message]:
         if kind in _TAKEN:
             message = self._assembled(held)
             request: int = getattr(message, "request", 0)
@@ -227,8 +219,8 @@ class Lane(SupervisorConnection):
         for frame in held:
             yield self._stream.number("g", self._as_agreed(frame))
 
-    def _assembled(self, held: list[Frame]) -> Message:
-        assembler = Assembler(_TAKEN, self._limits)
+    def _assembled(self, held: list[Frame]) -> wire.Message:
+        assembler = wire.Assembler(_TAKEN, self._limits)
         for frame in held:
             message = assembler.add(frame)
             if message is not None:
@@ -243,10 +235,10 @@ class Lane(SupervisorConnection):
 
     # ------------------------------------------------------------ from the host
 
-    def note(self, relay: Relay) -> bool:
+    def note(self, data: bytes) -> bool:
         """Look at what is passed on to the instance: remember grants; return whether it starts a run."""
-        kind = _KIND.match(relay.data, 5)  # behind ["g",
-        self._asked.append(relay.data)
+        kind = _KIND.match(data, 5)  # behind ["g",
+        self._asked.append(data)
         if kind is None:
             return False
         data, self._asked = b"".join(self._asked), []
@@ -255,17 +247,19 @@ class Lane(SupervisorConnection):
                 self._note_binding(message)
         return kind[1] == b"Execute"
 
-    def _note_binding(self, message: Message) -> None:
+    def _note_binding(self, message: wire.Message) -> None:
         self.unbound.add(getattr(message, "request", 0))
-        if isinstance(message, GrantTools):
+        if isinstance(message, wire.GrantTools):
             self.grants = replace(self.grants, tools={**self.grants.tools, **message.tools})
 
 
-def plain(message: Message) -> bytes:
+def plain(message: wire.Message) -> bytes:
     """Return the bytes that say `message` to an instance."""
-    return b"".join([piece for rest, body in pack(message, raw=True) for piece in (b'["g",', rest, body)])
+    return b"".join(
+        [piece for rest, body in wire.pack(message, raw=True) for piece in (b'["g",', rest, body)]
+    )
 
 
 def stop_message(cause: str) -> bytes:
     """Return what makes an instance stop its run at the next place where it looks; between runs it does nothing."""
-    return plain(Answer(call=0, error_type="Stopped", error_message=cause))
+    return plain(wire.Answer(call=0, error_type="Stopped", error_message=cause))

@@ -25,23 +25,8 @@ from pinjra.core.limits import Limits
 from pinjra.core.temporary_folders import discard_folder, own_folder
 from pinjra.executors.session.transport import Transport
 from pinjra.executors.wasm.instance import Instance, Lane, Launch, plain, stop_message
-from pinjra.wire.connection import Relay
+from pinjra.wire import messages as wire
 from pinjra.wire.frames import WireLimits
-from pinjra.wire.messages import (
-    PROTOCOL,
-    Done,
-    GetFile,
-    Hello,
-    Init,
-    Interrupt,
-    Kill,
-    ListFiles,
-    Lost,
-    Message,
-    PutFile,
-    Reset,
-    Started,
-)
 
 __all__ = ["WasmTransport"]
 
@@ -85,16 +70,16 @@ class WasmTransport(Transport):
         self._out: list[bytes] = []
         self._is_closed = False
         self._started = 0
-        self._init: Init | None = None
+        self._init: wire.Init | None = None
         self._is_up = False
         self._is_started = False
         self._death = ""
         self._is_used = False  # there are variables that a death would lose
-        self._loss: Lost | None = None  # said in answer to the next run
+        self._loss: wire.Lost | None = None  # said in answer to the next run
         self._stop: _Stop | None = None
-        self._kills: list[Kill] = []
+        self._kills: list[wire.Kill] = []
         self._files: set[int] = set()  # requests that the instance answers
-        self._held: list[Message] = []  # until the fresh instance is up: the next run's time is its own
+        self._held: list[wire.Message] = []  # until the fresh instance is up: the next run's time is its own
         self._report = b""
         self._cpu_before = 0.0
         self._instance = self._start()
@@ -127,7 +112,7 @@ class WasmTransport(Transport):
         self._lane.interpreter_died()
         for request in sorted(self._files):
             why = "the interpreter died"
-            self._say(Done(request=request, problem="error", message=why))
+            self._say(wire.Done(request=request, problem="error", message=why))
         self._files.clear()
         self._stop = None
         self._is_used = False
@@ -171,8 +156,8 @@ class WasmTransport(Transport):
         if end and self._started == 1:
             said: Mapping[str, Any] = json.loads(self._report)
             self._say(
-                Hello(
-                    protocol=PROTOCOL,
+                wire.Hello(
+                    protocol=wire.PROTOCOL,
                     python=said["python"],
                     platform=said["platform"],
                     capabilities=("raw",),
@@ -182,12 +167,12 @@ class WasmTransport(Transport):
             )
         return rest
 
-    def _on_own(self, message: Message) -> None:
+    def _on_own(self, message: wire.Message) -> None:
         request: int = getattr(message, "request", 0)
         if request == 0:
             if not self._is_started:
                 self._is_started = True
-                self._say(Started())
+                self._say(wire.Started())
             self._is_up = True
             self._instance.set_limits()
             for held in self._held:
@@ -205,7 +190,7 @@ class WasmTransport(Transport):
         if self._stop is not None and not self._lane.unbound:
             self._stop = None
         for kill in self._kills if not self._lane.unbound else ():
-            self._say(Lost(cause=kill.cause, kill=kill.kill, rolled_back=True))
+            self._say(wire.Lost(cause=kill.cause, kill=kill.kill, rolled_back=True))
         if not self._lane.unbound:
             self._kills.clear()
 
@@ -220,7 +205,7 @@ class WasmTransport(Transport):
         if self._is_started:  # it did once, and does not any more
             self._is_closed = True
         else:
-            self._say(Done(request=0, problem="error", message=self._death))
+            self._say(wire.Done(request=0, problem="error", message=self._death))
 
     # ------------------------------------------------------------ stops and losses
 
@@ -256,7 +241,7 @@ class WasmTransport(Transport):
             self._empty_scratch()
             detail = "the scratch folder was emptied"
         kill = self._kills.pop(0) if self._kills else None
-        lost = Lost(
+        lost = wire.Lost(
             cause=kill.cause if kill else cause,
             detail=detail,
             rolled_back=not was_used,
@@ -269,22 +254,22 @@ class WasmTransport(Transport):
             self._held.append(lost)
         elif was_used:
             self._loss = lost
-        self._held += [Lost(cause=late.cause, kill=late.kill, rolled_back=True) for late in self._kills]
+        self._held += [wire.Lost(cause=late.cause, kill=late.kill, rolled_back=True) for late in self._kills]
         self._kills.clear()
 
     # ------------------------------------------------------------ from the host
 
-    def _say(self, message: Message) -> None:
+    def _say(self, message: wire.Message) -> None:
         self._out.append(self._lane.send(message))
 
-    def _say_when_up(self, message: Message) -> None:
+    def _say_when_up(self, message: wire.Message) -> None:
         if self._is_up:
             self._say(message)
         else:
             self._held.append(message)
 
-    def _pass_on(self, relay: Relay) -> None:
-        if self._lane.note(relay):
+    def _pass_on(self, data: bytes) -> None:
+        if self._lane.note(data):
             if self._loss is not None:
                 lost, self._loss = self._loss, None
                 self._lane.run_open = False
@@ -292,34 +277,34 @@ class WasmTransport(Transport):
                 return
             self._cpu_before = self._instance.used()[0]
         self._is_used = self._is_used or bool(self._lane.run_open)
-        self._instance.write(relay.data)
+        self._instance.write(data)
 
-    def _on_init(self, message: Init) -> None:
+    def _on_init(self, message: wire.Init) -> None:
         self._init = replace(message, scratch="", raw=True, resume=False)
         self._instance.write(plain(self._init))
 
-    def _on_interrupt(self, message: Interrupt) -> None:
+    def _on_interrupt(self, message: wire.Interrupt) -> None:
         if self._lane.run_open:
             self._ask_to_stop("interrupt", message.grace_seconds)
 
-    def _on_kill(self, message: Kill) -> None:
+    def _on_kill(self, message: wire.Kill) -> None:
         if not self._lane.run_open and not self._lane.unbound:
             # Never before the word of a loss: the first of the two ends the run.
-            self._say_when_up(Lost(cause=message.cause, kill=message.kill, rolled_back=True))
+            self._say_when_up(wire.Lost(cause=message.cause, kill=message.kill, rolled_back=True))
             return
         self._kills.append(message)
         self._ask_to_stop(message.cause, ASK_SECONDS)
 
-    def _on_file(self, message: PutFile | GetFile | ListFiles) -> None:
+    def _on_file(self, message: wire.PutFile | wire.GetFile | wire.ListFiles) -> None:
         self._files.add(message.request)
         self._instance.write(plain(message))
 
-    def _on_reset(self, message: Reset) -> None:
+    def _on_reset(self, message: wire.Reset) -> None:
         self._instance.kill()
         self._empty_scratch()
         self._loss = None
         self._replace()
-        self._say_when_up(Done(request=message.request))
+        self._say_when_up(wire.Done(request=message.request))
 
     # ------------------------------------------------------------ the stream
 
@@ -360,7 +345,7 @@ class WasmTransport(Transport):
             if self._is_closed:
                 raise BackendError("the session was closed")
             for event in self._lane.receive_data(data):
-                if isinstance(event, Relay):
+                if isinstance(event, bytes):
                     self._pass_on(event)
                 else:
                     handler = _HANDLERS.get(type(event))
@@ -397,12 +382,12 @@ class WasmTransport(Transport):
         return self._death
 
 
-_HANDLERS: dict[type[Message], Callable[[WasmTransport, Any], None]] = {
-    Init: WasmTransport._on_init,
-    Interrupt: WasmTransport._on_interrupt,
-    Kill: WasmTransport._on_kill,
-    PutFile: WasmTransport._on_file,
-    GetFile: WasmTransport._on_file,
-    ListFiles: WasmTransport._on_file,
-    Reset: WasmTransport._on_reset,
+_HANDLERS: dict[type[wire.Message], Callable[[WasmTransport, Any], None]] = {
+    wire.Init: WasmTransport._on_init,
+    wire.Interrupt: WasmTransport._on_interrupt,
+    wire.Kill: WasmTransport._on_kill,
+    wire.PutFile: WasmTransport._on_file,
+    wire.GetFile: WasmTransport._on_file,
+    wire.ListFiles: WasmTransport._on_file,
+    wire.Reset: WasmTransport._on_reset,
 }

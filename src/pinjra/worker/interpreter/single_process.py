@@ -25,20 +25,7 @@ from types import TracebackType
 from typing import cast
 
 from pinjra.core.execution import Cause
-from pinjra.wire.messages import (
-    TO_GUEST,
-    Answer,
-    Done,
-    Execute,
-    Finished,
-    GetFile,
-    Init,
-    ListFiles,
-    Message,
-    Output,
-    PutFile,
-    kinds,
-)
+from pinjra.wire import messages as wire
 from pinjra.worker.interpreter.channel import Channel
 from pinjra.worker.interpreter.environment import set_variables
 from pinjra.worker.interpreter.interrupts import Interrupts
@@ -55,8 +42,8 @@ PRINTED_BYTES = 8192  # that may wait for more
 LONGEST_SECONDS = 1.0  # of one wait without a deadline
 NO_DESCRIPTOR = 1 << 20  # of the pair by which a loop would wake itself: never polled
 HasInput = Callable[[float], bool]
-_FILES = (PutFile, GetFile, ListFiles)
-_KINDS = {**TO_GUEST, **kinds(Init, *_FILES)}  # those that a supervisor would have taken, too
+_FILES = (wire.PutFile, wire.GetFile, wire.ListFiles)
+_KINDS = {**wire.TO_GUEST, **wire.kinds(wire.Init, *_FILES)}  # those that a supervisor would have taken, too
 _WORDS = {
     Cause.WALL: "the run took longer than its time limit",
     Cause.CPU: "the run used more processor time than its limit",
@@ -73,9 +60,9 @@ def main(scratch: str, has_input: HasInput | None = None) -> None:
     """
     line = Line(has_input or _poll)
     first = line.next_message()
-    if isinstance(first, Init):
+    if isinstance(first, wire.Init):
         program = SingleProcessProgram(first, line, scratch)
-        line.send(Done(request=0))
+        line.send(wire.Done(request=0))
         program.run()
 
 
@@ -117,8 +104,8 @@ class Line(Channel):
             self._take(message)
         return bool(data)
 
-    def _take(self, message: Message) -> None:
-        if isinstance(message, Answer) and message.call == 0:
+    def _take(self, message: wire.Message) -> None:
+        if isinstance(message, wire.Answer) and message.call == 0:
             cause = Cause(message.error_message)
             self.stops.stop(cause, _WORDS.get(cause, ""))
         elif self.files is not None and isinstance(message, _FILES):
@@ -130,7 +117,7 @@ class Line(Channel):
 class SingleProcessProgram(Program):
     """The program of a process that has nobody below or above it in its box."""
 
-    def __init__(self, init: Init, line: Line, scratch: str) -> None:
+    def __init__(self, init: wire.Init, line: Line, scratch: str) -> None:
         set_variables(init.env)
         self._line = line
         super().__init__(init, line, line.stops, scratch)
@@ -151,7 +138,7 @@ class SingleProcessProgram(Program):
             self._printed.flush()
             self._line.look()
 
-    def execute(self, message: Execute) -> None:
+    def execute(self, message: wire.Execute) -> None:
         """Run code, say what it printed, then how it ended."""
         self._printed.begin(message.run)
         finished = self.finished(message)
@@ -159,7 +146,7 @@ class SingleProcessProgram(Program):
         self._printed.end()
         self._line.send(finished)
 
-    def _keep_memory_back(self, finished: Finished) -> None:
+    def _keep_memory_back(self, finished: wire.Finished) -> None:
         """Let the run behind a full memory have what was kept back, to let go of some."""
         if finished.error is not None and finished.error.get("cause") == Cause.MEMORY.value:
             self._reserve = bytearray()
@@ -218,7 +205,7 @@ class Printed:
         self._say(self._output.end())
         self.begin(0)
 
-    def _say(self, said: list[Output]) -> None:
+    def _say(self, said: list[wire.Output]) -> None:
         for each in said:
             self._line.send(each)
 

@@ -12,7 +12,7 @@ import time
 from array import array
 from collections.abc import Iterator
 
-from pinjra.wire.connection import Relay, SupervisorConnection
+from pinjra.wire.connection import SupervisorConnection
 from pinjra.wire.messages import Message
 from pinjra.worker.supervisor.outbox import READ_BYTES, Outbox, read_some
 
@@ -71,8 +71,8 @@ class Host:
             poll.poll(100)
             self._out.flush()
 
-    def receive(self) -> Iterator[Message | Relay]:
-        """Read once; return what the host said.
+    def receive(self) -> Iterator[Message | bytes]:
+        """Read once; return what the host said: control messages, and bytes for the interpreter.
 
         Raises:
             ProtocolViolation: From the iterator: the host does not speak the protocol.

@@ -13,22 +13,7 @@ from functools import singledispatchmethod
 from pinjra.core.errors import ProtocolViolation
 from pinjra.core.limits import Limits
 from pinjra.jail.profile import is_confined
-from pinjra.wire.connection import Relay
-from pinjra.wire.messages import (
-    Close,
-    Done,
-    Fork,
-    GetFile,
-    Hello,
-    Init,
-    Interrupt,
-    Kill,
-    ListFiles,
-    Message,
-    OfRequest,
-    PutFile,
-    Reset,
-)
+from pinjra.wire import messages as wire
 from pinjra.worker.scratch.files import ScratchError
 from pinjra.worker.scratch.requests import Scratch, copy_scratch
 from pinjra.worker.setup import Workplace
@@ -54,7 +39,7 @@ class HostStream:
         self,
         host: Host,
         output: PrintedOutput,
-        hello: Hello,
+        hello: wire.Hello,
         *,
         sweeper: Sweeper,
         add: Callable[[HostStream], None],
@@ -114,7 +99,7 @@ class HostStream:
             self._fail(error)
 
     def _fail(self, error: ProtocolViolation) -> None:
-        self.host.send(Done(request=0, problem="error", message=str(error)))
+        self.host.send(wire.Done(request=0, problem="error", message=str(error)))
         self.is_over = True
 
     def end(self) -> None:
@@ -134,8 +119,8 @@ class HostStream:
 
     def _from_host(self) -> None:
         for event in self.host.receive():
-            if isinstance(event, Relay):
-                self._session.pass_on(event.data)
+            if isinstance(event, bytes):
+                self._session.pass_on(event)
             else:
                 self._on(event)
         if self._lifecycle is not None:
@@ -149,11 +134,11 @@ class HostStream:
         return self._lifecycle
 
     @singledispatchmethod
-    def _on(self, message: Message) -> None:
+    def _on(self, message: wire.Message) -> None:
         """Do what a control message says; one that is not for a supervisor is nothing."""
 
     @_on.register
-    def _(self, message: Init) -> None:
+    def _(self, message: wire.Init) -> None:
         try:
             limits = Limits(**message.limits)  # type: ignore[arg-type]
             origin = self._origin = self._origin or self._beginning(message, limits)
@@ -161,37 +146,37 @@ class HostStream:
             raise ProtocolViolation(f"Init cannot be carried out: {error}") from error
         self._lifecycle = Lifecycle(self.host, self._output, limits, origin)
 
-    def _beginning(self, init: Init, limits: Limits) -> Origin:
+    def _beginning(self, init: wire.Init, limits: Limits) -> Origin:
         scratch = Scratch(init.scratch, limits.disk_bytes)
         init = replace(init, walled=init.walled or is_confined(self._hello.applied))
         return Origin(InterpreterProcess(init, Workplace(scratch.path), self._sweeper), scratch)
 
     @_on.register
-    def _(self, message: Interrupt) -> None:
+    def _(self, message: wire.Interrupt) -> None:
         self._session.take(LifecycleEvent.INTERRUPT, message.grace_seconds)
 
     @_on.register
-    def _(self, message: Kill) -> None:
+    def _(self, message: wire.Kill) -> None:
         self._session.take(LifecycleEvent.KILL, message)
 
-    @_on.register(PutFile)
-    @_on.register(GetFile)
-    @_on.register(ListFiles)
-    def _(self, message: OfRequest) -> None:
+    @_on.register(wire.PutFile)
+    @_on.register(wire.GetFile)
+    @_on.register(wire.ListFiles)
+    def _(self, message: wire.OfRequest) -> None:
         self.host.send(self._session.scratch.answer(message))
 
     @_on.register
-    def _(self, message: Reset) -> None:
+    def _(self, message: wire.Reset) -> None:
         self._session.reset(message.request)
 
     @_on.register
-    def _(self, _message: Close) -> None:
+    def _(self, _message: wire.Close) -> None:
         self.is_over = True
 
     # ------------------------------------------------------------ branches
 
     @_on.register
-    def _(self, message: Fork) -> None:
+    def _(self, message: wire.Fork) -> None:
         stream = self.host.take_passed()
         if stream < 0:
             self._refuse(message.request, "a session is forked onto another stream, and none was sent")
@@ -204,7 +189,7 @@ class HostStream:
     def _refuse(self, request: int, why: str, stream: int = -1) -> None:
         if stream >= 0:
             os.close(stream)
-        self.host.send(Done(request=request, problem="refused", message=why))
+        self.host.send(wire.Done(request=request, problem="refused", message=why))
 
     def _branch(self, request: int, stream: int, *, is_copied: bool) -> None:
         """Make the branch that the host has asked for, and answer."""
@@ -230,4 +215,4 @@ class HostStream:
             return
         host = Host(stream, stream)
         self._add(HostStream(host, output, self._hello, sweeper=self._sweeper, add=self._add, origin=origin))
-        self.host.send(Done(request=request))
+        self.host.send(wire.Done(request=request))
