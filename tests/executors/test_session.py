@@ -26,7 +26,8 @@ from pinjra.core.execution import Cause, ErrorKind
 from pinjra.core.limits import Limits
 from pinjra.core.values import Opaque
 from pinjra.executors.pipes import SubprocessTransport
-from pinjra.executors.session.executor import Patience, SessionExecutor
+from pinjra.executors.session.connection import Patience
+from pinjra.executors.session.executor import SessionExecutor
 from pinjra.executors.session.transport import Transport
 from processes import descendants, watches
 

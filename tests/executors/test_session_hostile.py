@@ -16,7 +16,8 @@ from pinjra.core.errors import ExecutorClosed, ProtocolViolation, SessionLost, S
 from pinjra.core.execution import Cause, ErrorKind
 from pinjra.core.limits import Limits
 from pinjra.executors.pipes import SubprocessTransport
-from pinjra.executors.session.executor import Patience, SessionExecutor
+from pinjra.executors.session.connection import Patience
+from pinjra.executors.session.executor import SessionExecutor
 from pinjra.executors.session.transport import Transport
 
 WORKER = Path(__file__).with_name("odd_worker.py")

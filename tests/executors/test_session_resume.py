@@ -9,7 +9,8 @@ import pytest
 from pinjra.core.errors import BackendError, SessionLost
 from pinjra.core.limits import Limits
 from pinjra.executors.pipes import SubprocessTransport
-from pinjra.executors.session.executor import Patience, SessionExecutor
+from pinjra.executors.session.connection import Patience
+from pinjra.executors.session.executor import SessionExecutor
 
 
 class CutTransport(SubprocessTransport):

@@ -14,7 +14,8 @@ from pinjra import Tool, tool
 from pinjra.core.errors import ConfigurationError
 from pinjra.core.limits import Limits
 from pinjra.executors.pipes import SubprocessTransport
-from pinjra.executors.session.executor import Patience, SessionExecutor
+from pinjra.executors.session.connection import Patience
+from pinjra.executors.session.executor import SessionExecutor
 from pinjra.executors.session.transport import Transport
 
 ESCAPES = Path(__file__).parents[1] / "escapes"

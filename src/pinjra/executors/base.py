@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from typing import Self
 
 
-__all__ = ["OutputCallback", "PythonExecutor"]
-
 _INSIST_SECONDS = 0.5  # longer than the grace an executor gives before it kills
 
 P = ParamSpec("P")

@@ -10,8 +10,6 @@ from pinjra.core.errors import PinjraError
 from pinjra.executors.guarantees import Guarantees
 from pinjra.executors.registry import executor_class, executor_names
 
-__all__ = ["COLUMNS", "Diagnosis", "access_row", "diagnose", "diagnose_all", "guarantee_row"]
-
 COLUMNS = (
     "boundary",
     "isolation",

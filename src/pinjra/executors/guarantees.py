@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-__all__ = ["BY_CONTAINER", "Boundary", "Guarantees"]
-
 Boundary = Literal["kernel", "container", "vm", "wasm", "remote", "none"]
 
 

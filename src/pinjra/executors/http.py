@@ -25,8 +25,6 @@ from pinjra.executors.options import BoxOptions
 from pinjra.executors.session.transport import Transport
 from pinjra.executors.session.uploading import UploadingExecutor
 
-__all__ = ["HttpExecutor"]
-
 _OPEN_SECONDS = 120.0  # a service may install packages first
 _PIECE_BYTES = 4 << 20  # of one message; the service takes up to 32 MiB
 

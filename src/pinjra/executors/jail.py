@@ -23,7 +23,8 @@ from pinjra.core.errors import BackendError
 from pinjra.core.limits import Limits
 from pinjra.executors.guarantees import Guarantees
 from pinjra.executors.options import SessionOptions
-from pinjra.executors.session.executor import Patience, SessionExecutor
+from pinjra.executors.session.connection import Patience
+from pinjra.executors.session.executor import SessionExecutor
 from pinjra.executors.session.transport import Transport
 from pinjra.guard.policy import DEFAULT_AUTHORIZED
 from pinjra.jail import profile
@@ -37,8 +38,6 @@ if TYPE_CHECKING:
     from pinjra.core.execution import Execution
     from pinjra.core.spans import Span
     from pinjra.executors.session.run import RunRecord
-
-__all__ = ["JailExecutor", "JailTransport"]
 
 _SERVE = "pinjra.worker.supervisor.loop:serve"
 # What every session needs sooner or later; each is then shared memory and no time

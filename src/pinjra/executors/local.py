@@ -16,10 +16,9 @@ from pinjra.core.limits import Limits
 from pinjra.executors.guarantees import Guarantees
 from pinjra.executors.options import SessionOptions
 from pinjra.executors.pipes import SubprocessTransport, worker_command
-from pinjra.executors.session.executor import Patience, SessionExecutor
+from pinjra.executors.session.connection import Patience
+from pinjra.executors.session.executor import SessionExecutor
 from pinjra.executors.session.transport import Transport
-
-__all__ = ["LocalPythonExecutor"]
 
 _BY_LANDLOCK = {
     "programs": "execve of what Landlock shows",

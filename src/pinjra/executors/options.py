@@ -9,8 +9,6 @@ from pinjra.core.access import AccessOptions
 from pinjra.core.files import GivenFiles
 from pinjra.guard.policy import ImportMode
 
-__all__ = ["BoxOptions", "SandboxOptions", "SessionOptions", "VendorOptions"]
-
 
 class SessionOptions(AccessOptions, total=False):
     """What every executor takes; see `SessionExecutor`."""

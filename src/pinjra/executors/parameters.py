@@ -21,8 +21,6 @@ from pinjra.core.errors import ConfigurationError
 from pinjra.core.limits import Limits
 from pinjra.guard.policy import IMPORT_MODES
 
-__all__ = ["KINDS", "CheckedConstructor", "CheckedMethods", "checked", "constructor_parameters"]
-
 Method = TypeVar("Method", bound=Callable[..., Any])
 
 

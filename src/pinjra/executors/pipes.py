@@ -17,8 +17,6 @@ from pinjra.core.errors import BackendError, StartupFailed
 from pinjra.executors.session.transport import Transport
 from pinjra.jail.paths import PACKAGE
 
-__all__ = ["WORKER_COMMAND", "SubprocessTransport", "worker_command"]
-
 WORKER_COMMAND = (sys.executable, "-I", "-u", "-m", "pinjra.worker")
 READ_BYTES = 256 << 10
 TAIL_BYTES = 4096  # of stderr, kept to say why a worker died

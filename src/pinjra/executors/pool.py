@@ -15,8 +15,6 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-__all__ = ["POOL", "ReadySessions"]
-
 # Without an opening, before one is made in advance: a session that was just opened goes first
 _QUIET_SECONDS = 0.025
 # Configurations for which sessions are kept; the one that was asked for longest ago is given up

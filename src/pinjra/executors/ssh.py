@@ -22,8 +22,6 @@ from pinjra.executors.session.connection import Patience
 from pinjra.executors.session.transport import Transport
 from pinjra.executors.session.uploading import UploadingExecutor
 
-__all__ = ["SshExecutor"]
-
 
 class SshExecutor(UploadingExecutor):
     """Runs guest code on another machine, as the user that ssh logs in as.

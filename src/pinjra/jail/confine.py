@@ -20,8 +20,6 @@ from pinjra.jail.walls import capabilities, landlock, loopback, namespaces, owne
 from pinjra.jail.walls.cgroups import Group
 from pinjra.jail.walls.libc import prctl, syscall
 
-__all__ = ["Prepared", "Spec", "close_all_but", "confine", "forget_signals", "set_environment"]
-
 _PDEATHSIG = 1
 _SESSION_NAMESPACES = (
     "mount namespace",

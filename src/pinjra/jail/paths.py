@@ -8,8 +8,6 @@ from collections.abc import Iterable
 
 from pinjra.jail import profile
 
-__all__ = ["PACKAGE", "is_library", "readable", "scratch_for", "unreachable"]
-
 PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 """The folder of this package."""
 

@@ -9,8 +9,6 @@ from pinjra.core.errors import ConfigurationError, ExecutorUnavailable
 from pinjra.jail import profile
 from pinjra.jail.probe import Kernel
 
-__all__ = ["JailUnavailable", "Plan", "make", "unavailable"]
-
 _CHOICES = (
     "Choices: a kernel of 5.13 or later with Landlock and seccomp; user namespaces for this user "
     "(sysctl kernel.unprivileged_userns_clone=1, or an AppArmor profile that allows them); a container run with a seccomp "

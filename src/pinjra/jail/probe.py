@@ -13,8 +13,6 @@ from dataclasses import dataclass, field
 
 from pinjra.jail.walls import capabilities, cgroups, landlock, namespaces, seccomp
 
-__all__ = ["Kernel", "probe"]
-
 _SHARED_UID = (
     "not every uid can be used here (uid_map), so the session's is shared with other processes of nobody"
 )

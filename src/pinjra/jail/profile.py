@@ -12,14 +12,6 @@ from dataclasses import dataclass
 
 # ruff: noqa: SIM905 (a list of names is read more easily without quotes)
 
-__all__ = [
-    "ALLOWED", "BASIC_PROGRAMS", "BROUGHT_PROGRAMS", "CHECKED", "DEVICES", "ENVIRONMENT", "FATAL", "HOSTS_READABLE",
-    "HOSTS_REQUIRED", "LOOPBACK_ALLOWED", "MAKES_CODE", "MAKES_CODE_CHECKED", "MOUNTS", "NETWORK_ALLOWED",
-    "NETWORK_CHECKED", "NETWORK_READABLE", "NEVER_READABLE", "NO_SUCH_CALL", "PROGRAM_ALLOWED", "PROGRAM_CHECKED",
-    "PROGRAM_FOLDERS", "PROGRAM_NO_SUCH_CALL", "PROGRAM_READABLE", "PROPERTIES", "REQUIRED", "RLIMITS", "SCRATCH_PREFIX",
-    "SESSIONS", "SYSTEM_READABLE", "TERMINALS", "TERMINAL_CHECKED", "VIEW_ONLY_ALLOWED", "Arg", "NamedCheck", "is_confined",
-]  # fmt: skip
-
 
 @dataclass(frozen=True)
 class Arg:

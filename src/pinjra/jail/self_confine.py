@@ -18,8 +18,6 @@ from pinjra.jail.walls import capabilities, rlimits, seccomp
 from pinjra.jail.walls import disk_quota as quota
 from pinjra.jail.walls.syscalls import machine
 
-__all__ = ["SelfConfined", "self_confine"]
-
 
 @dataclass(frozen=True)
 class SelfConfined:

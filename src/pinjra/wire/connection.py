@@ -15,8 +15,6 @@ from pinjra.core.errors import InternalError
 from pinjra.wire import messages as wire
 from pinjra.wire.frames import Frame, FrameReader, NumberedStream, WireLimits, blob_rest, read_blob, refuse
 
-__all__ = ["GuestConnection", "HostConnection", "State", "SupervisorConnection"]
-
 State = Literal["hello", "init", "starting", "idle", "running", "closed"]
 
 _UP = frozenset({"idle", "running"})

@@ -21,8 +21,6 @@ from typing import NamedTuple, NoReturn, cast
 
 from pinjra.core.errors import ProtocolViolation
 
-__all__ = ["Frame", "FrameReader", "NumberedStream", "WireLimits", "dump", "glimpse", "load", "refuse"]
-
 # The longest line without its end: passes every vendor's stream (the tightest known takes 1 MiB).
 LINE_BYTES = 1 << 20
 CHUNK_BYTES = 256 << 10  # raw bytes of one blob frame: as base64 a third of the longest line

@@ -39,8 +39,6 @@ else:  # Python 3.10 has none
         return lambda cls: cls
 
 
-__all__ = ["INPUT", "PROTOCOL", "Assembler", "Message", "OfRequest", "OfRun", "kinds", "pack"]
-
 PROTOCOL = 2  # the number that `Hello` names
 
 INPUT = (

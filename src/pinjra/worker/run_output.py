@@ -11,8 +11,6 @@ from collections import deque
 from pinjra.wire.messages import Output
 from pinjra.worker.scratch.files import Files
 
-__all__ = ["FILE_NAME", "STREAMS", "RunOutput"]
-
 STREAMS = ("stdout", "stderr")
 FILE_NAME = "printed-output.txt"
 _MARK_BYTES = 120  # kept free for the marks

@@ -8,8 +8,6 @@ from typing import NamedTuple
 
 from pinjra.wire.messages import Init
 
-__all__ = ["SessionSetup", "Sockets", "Workplace"]
-
 
 @dataclass(frozen=True)
 class Workplace:

@@ -12,8 +12,6 @@ from contextvars import ContextVar
 
 from pinjra.executors.bootstrap.worker_zip import worker_zip
 
-__all__ = ["bootstrap_command", "bootstrap_payload", "substituted"]
-
 _instead: ContextVar[bytes] = ContextVar("_instead", default=b"")
 
 LINE_BYTES = 256 << 10  # vendors that pass input on by lines get some of a bearable length

@@ -9,8 +9,6 @@ from functools import cache
 from importlib import resources
 from importlib.resources.abc import Traversable
 
-__all__ = ["worker_zip"]
-
 _LAYERS = ("core", "guard", "wire", "jail", "worker")
 # The same files give the same bytes, so that a box can keep the zip by its digest.
 _DATE = (2020, 1, 1, 0, 0, 0)

@@ -16,24 +16,6 @@ from pinjra.core.limits import Limits
 from pinjra.core.safe_text import printable
 from pinjra.executors.base import PythonExecutor
 
-__all__ = [
-    "CHECKS",
-    "CHECK_LIMITS",
-    "Check",
-    "CheckFailed",
-    "Make",
-    "NotHere",
-    "Result",
-    "another",
-    "check",
-    "each_result",
-    "expect",
-    "expect_raised",
-    "failure_of",
-    "run_check",
-    "value_of",
-]
-
 Make = Callable[..., PythonExecutor]
 """make(additional_authorized_imports, limits=Limits, **further parameters) -> a started executor."""
 

@@ -29,8 +29,6 @@ from pinjra.executors.session.connection import Patience
 from pinjra.executors.session.executor import SessionExecutor
 from pinjra.executors.session.transport import Transport
 
-__all__ = ["DockerExecutor", "DockerTransport"]
-
 BASE_IMAGE = "python:3.12.12-slim-bookworm"
 LABEL = "io.pinjra.host"  # "<host name>/<boot id>/<pid>/<start time>": who holds the container
 SCRATCH = "/scratch"

@@ -35,8 +35,6 @@ from pinjra.executors.session.connection import Patience
 from pinjra.executors.session.executor import SessionExecutor
 from pinjra.executors.session.transport import Transport
 
-__all__ = ["OciExecutor", "bundle_config"]
-
 RUNTIMES = ("runc", "crun", "runsc")
 SCRATCH = "/scratch"
 NOBODY = 65534

@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import socket
 
-__all__ = ["holder", "is_abandoned"]
-
 
 def holder() -> str:
     """Return "<host name>/<boot id>/<pid>/<start time>" of this process."""

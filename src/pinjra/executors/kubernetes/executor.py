@@ -27,8 +27,6 @@ from pinjra.executors.session.connection import Patience
 from pinjra.executors.session.transport import Transport
 from pinjra.executors.session.uploading import UploadingExecutor
 
-__all__ = ["KubernetesExecutor", "KubernetesTransport"]
-
 IMAGE = "python:3.12.12-slim-bookworm"
 WALLS = (
     "pod", "seccomp RuntimeDefault", "no capabilities", "no privilege escalation", "read-only root"

@@ -12,9 +12,6 @@ from pinjra.core.file_names import is_file_name
 from pinjra.core.limits import Limits
 from pinjra.executors.session.capabilities import MOUNTS
 
-__all__ = ["CONTAINER", "LABELS", "OURS", "POLICY", "SCRATCH", "add_volumes"]
-__all__ += ["network_policy", "pod_spec", "sandbox_template"]
-
 CONTAINER = "guest"
 SCRATCH = "/scratch"
 POLICY = "pinjra-no-network"

@@ -14,8 +14,6 @@ from pinjra.core.errors import ConfigurationError, MissingDependency, StartupFai
 from pinjra.executors.containers.ownership import holder, is_abandoned
 from pinjra.executors.kubernetes.manifests import LABELS, OURS, POLICY, network_policy
 
-__all__ = ["CALL_SECONDS", "Cluster", "Pod", "connect", "reason_of"]
-
 LEASE = "pinjra.io/host"  # annotation: who holds the pod
 CALL_SECONDS = 30.0  # of one request to the API server
 FIRST_LOOK_SECONDS, LAST_LOOK_SECONDS = 0.05, 1.0  # at a pod that starts

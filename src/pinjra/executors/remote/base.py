@@ -28,8 +28,6 @@ from pinjra.executors.session.uploading import UploadingExecutor
 if TYPE_CHECKING:
     from typing import Self
 
-__all__ = ["INSTALL_SECONDS", "RemoteTransport", "VendorExecutor", "refuse_pickle"]
-
 INSTALL_SECONDS = 300
 TAIL_CHARACTERS = 4096  # of stderr, kept to say why a worker died
 

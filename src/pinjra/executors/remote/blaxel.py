@@ -21,8 +21,6 @@ from pinjra.executors.options import VendorOptions
 from pinjra.executors.remote.base import RemoteTransport, VendorExecutor
 from pinjra.executors.remote.stream_reader import Take
 
-__all__ = ["BlaxelExecutor", "BlaxelTransport"]
-
 LONGEST_LINE = 2 << 20  # characters: twice a frame's longest line
 
 

@@ -22,8 +22,6 @@ from pinjra.executors.options import VendorOptions
 from pinjra.executors.remote.base import INSTALL_SECONDS, RemoteTransport, VendorExecutor
 from pinjra.executors.remote.stream_reader import Take
 
-__all__ = ["DaytonaExecutor", "DaytonaTransport"]
-
 KEY = "DAYTONA_API_KEY"
 INPUT_BYTES = 1 << 20  # of one request; a single longer line goes alone
 CALL_SECONDS = 30.0  # of one request

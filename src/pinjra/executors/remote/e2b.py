@@ -19,8 +19,6 @@ from pinjra.executors.options import VendorOptions
 from pinjra.executors.remote.base import INSTALL_SECONDS, RemoteTransport, VendorExecutor
 from pinjra.executors.remote.stream_reader import Take
 
-__all__ = ["E2BExecutor", "E2BTransport"]
-
 KEY = "E2B_API_KEY"
 
 

@@ -17,8 +17,6 @@ from pinjra.executors.options import VendorOptions
 from pinjra.executors.remote.base import RemoteTransport, VendorExecutor
 from pinjra.executors.remote.stream_reader import Take
 
-__all__ = ["ModalExecutor", "ModalTransport"]
-
 
 class ModalExecutor(VendorExecutor):
     """Runs guest code in a sandbox of Modal; tools and agents stay here.

@@ -9,8 +9,6 @@ from collections.abc import Iterable
 
 from pinjra.core.errors import ConfigurationError
 
-__all__ = ["distributions_for", "install_command", "modules_of"]
-
 # Where the import name is not the distribution's name on PyPI.
 _RENAMED = {
     "PIL": "pillow",

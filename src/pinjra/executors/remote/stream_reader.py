@@ -10,8 +10,6 @@ from typing import Any
 
 from pinjra.core.errors import BackendError
 
-__all__ = ["Stopped", "StreamReader", "Take", "is_readable"]
-
 MOST_WAITING = 256  # chunks that may wait for the reader: SDKs give at most 64 KiB each, so 16 MiB
 
 POLL_SECONDS = 1.0  # a reader looks so often whether it is still wanted

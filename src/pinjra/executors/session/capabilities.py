@@ -9,8 +9,6 @@ from importlib import import_module
 from pinjra.core.access import Access, Mount
 from pinjra.core.errors import ConfigurationError
 
-__all__ = ["MOUNTS", "check_can", "domains_of", "links_to", "open_network"]
-
 MOUNTS = "/mnt"  # where containers have the user's folders. Not in the scratch folder: what empties that would empty them
 
 # SECURITY: what nobody shows to a guest by mistake. Whole trees, and folders that are only refused themselves.

@@ -32,8 +32,6 @@ from pinjra.executors.session.transport import Transport
 from pinjra.wire import messages as wire
 from pinjra.wire.frames import WireLimits
 
-__all__ = ["Patience", "WorkerConnection"]
-
 LOOK_SECONDS = 0.25  # a run looks so often for interrupts and for the ends of tools on other threads
 REQUEST_SECONDS = 60.0  # for what the supervisor does itself: files, reset, binding
 LOCK_SECONDS = 0.02  # a thread that waits for an answer tries so often whether it may read itself

@@ -48,8 +48,6 @@ from pinjra.wire.values.codec import EncodeError
 if TYPE_CHECKING:
     from typing import Self
 
-__all__ = ["Patience", "SessionExecutor"]
-
 
 class SessionExecutor(PythonExecutor):
     """A session with a worker at the other end of a byte stream.

@@ -5,8 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Iterator
 
-__all__ = ["PIECE_BYTES", "with_progress"]
-
 PIECE_BYTES = 4 << 20  # the host holds one of them, once as bytes and once as a message
 _SHOWN_BYTES = 10_000_000  # a file with fewer is through before anybody has read the bar
 

@@ -6,8 +6,6 @@ from collections.abc import Iterator, MutableMapping
 
 from pinjra.executors.base import PythonExecutor
 
-__all__ = ["GuestState"]
-
 _NAMES = "sorted(name for name in globals() if not name.startswith('_'))"
 
 

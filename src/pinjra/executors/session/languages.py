@@ -8,8 +8,6 @@ from dataclasses import dataclass
 
 from pinjra.core.errors import ConfigurationError
 
-__all__ = ["LANGUAGES", "Language", "language_of"]
-
 _IS_MODULE = re.compile(r"^\s*(import\s.+from\s|import\s*['\"{*]|export\s)", re.MULTILINE)
 
 

@@ -13,8 +13,6 @@ from pinjra.wire.connection import HostConnection
 from pinjra.wire.frames import WireLimits
 from pinjra.wire.messages import Ack, Answer, Close, Message
 
-__all__ = ["MessageStream"]
-
 REOPENINGS = 20  # of one session without a message in between: a stream that is cut so often carries nothing
 
 

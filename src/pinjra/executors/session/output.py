@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pinjra.core.safe_text import printable_output, unfinished
 
-__all__ = ["KeptOutput"]
-
 
 class KeptOutput:
     """The output of one run, up to the limit; then one marker and nothing more.

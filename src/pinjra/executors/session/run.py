@@ -18,8 +18,6 @@ from pinjra.executors.session.tool_calls import HostTime, ToolCalls, ToolClock
 from pinjra.wire.messages import Display, Finished, Lost, Output
 from pinjra.wire.values.codec import Decoder
 
-__all__ = ["RunRecord"]
-
 ARTIFACTS = 100  # of one run
 ARTIFACT_BYTES = 64 << 20  # of one run, when value_bytes is not limited
 TEXT_CHARS = 10_000  # an error's message

@@ -8,8 +8,6 @@ from collections.abc import Callable
 
 from pinjra.core.files import GivenInput
 
-__all__ = ["StandardInput"]
-
 _PIECE_BYTES = 1 << 20  # of one message; what fits goes with the run, without being asked for
 
 

@@ -30,8 +30,6 @@ from pinjra.executors.session.standard_input import StandardInput
 from pinjra.wire.messages import INPUT, Answer, Call, Value
 from pinjra.wire.values.codec import Decoder, EncodeError, Encoder, ValueLimits, type_name
 
-__all__ = ["HostTime", "TooManyCalls", "ToolCalls", "ToolClock"]
-
 MOST_HANDLES = 1000  # host objects that a guest may hold an Opaque of; the oldest is forgotten
 MOST_THREADS = 64  # calls that run at one time; further ones wait their turn
 MESSAGE_CHARS = 10_000  # of an exception's message

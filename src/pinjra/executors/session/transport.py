@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Protocol
 
-__all__ = ["Transport"]
-
 
 class Transport(Protocol):
     """A started worker at the other end of a byte stream.

@@ -14,8 +14,6 @@ from pinjra.executors.base import check_file_name
 from pinjra.executors.session.executor import SessionExecutor
 from pinjra.executors.session.transport import Transport
 
-__all__ = ["UPLOADED", "UploadingExecutor"]
-
 UPLOADED = "uploaded at the start, never written back"
 
 

@@ -32,8 +32,6 @@ from pinjra.executors.bootstrap.worker_zip import worker_zip
 from pinjra.executors.wasm.child import Settings, command, environment
 from pinjra.executors.wasm.wasmtime import Archive, Runtime, find_runtime
 
-__all__ = ["cache_folder", "is_compiled", "keep", "mark_used", "own", "parts", "run_to_end", "sweep"]
-
 # For each second that it takes on an idle machine; 8 times as long was seen on a busy one.
 COMPILE_SECONDS = 60
 UNUSED_SECONDS = 7 * 86400

@@ -30,8 +30,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-__all__ = ["DISK_STATUS", "STATUS", "TRAP_STATUS", "Settings", "command", "environment", "main"]
-
 DISK_STATUS = 77  # exit status: the scratch folder holds more than its quota
 TRAP_STATUS = 78  # exit status: the instance trapped (its stack, an abort)
 STATUS = struct.Struct("<dQ")  # processor seconds, most resident bytes: what the host reads without asking

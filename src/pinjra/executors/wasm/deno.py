@@ -31,8 +31,6 @@ from pinjra.executors.wasm.cache import cache_folder, keep, mark_used, own, run_
 from pinjra.executors.wasm.child import command
 from pinjra.executors.wasm.instance import Launch
 
-__all__ = ["DenoParts", "deno_command", "deno_launcher", "deno_parts", "find_deno", "find_pyodide"]
-
 SCRIPTS = Path(__file__).parent / "pyodide"
 FLAGS = "--no-remote --no-prompt --no-npm --no-config --no-lock --no-code-cache --cached-only"
 VERSION = "314.0.7"  # that the tests run

@@ -19,8 +19,6 @@ from pinjra.executors.wasm.instance import Launch
 from pinjra.executors.wasm.supervisor import WasmTransport
 from pinjra.executors.wasm.wasmtime import RUNTIMES, find_runtime, wasmtime_launcher
 
-__all__ = ["WasmExecutor"]
-
 _PYODIDE = "pyodide"
 _ROLLBACK = "rollback: no fork; a step that can be stopped leaves what it did, one that must be killed loses the session"
 _LIBRARY = {

@@ -21,8 +21,6 @@ from pinjra.wire import messages as wire
 from pinjra.wire.connection import GuestConnection, SupervisorConnection
 from pinjra.wire.frames import Frame, WireLimits
 
-__all__ = ["Instance", "Lane", "Launch", "plain", "stop_message"]
-
 _OUT_OF_MEMORY = re.compile("out of memory|memory allocation of", re.IGNORECASE)  # as V8 and Rust say it
 _READ_BYTES = 64 << 10
 _END_SECONDS = 5.0  # for a killed process to be gone

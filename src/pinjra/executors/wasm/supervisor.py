@@ -28,8 +28,6 @@ from pinjra.executors.wasm.instance import Instance, Lane, Launch, plain, stop_m
 from pinjra.wire import messages as wire
 from pinjra.wire.frames import WireLimits
 
-__all__ = ["WasmTransport"]
-
 ASK_SECONDS = 0.3  # for a run to stop by itself: six times as long as it needs where it looks at all
 LOOK_SECONDS = 0.1  # at the processor time of a run
 UNREAD_BYTES = 16 << 20  # besides one value, what an instance may leave unread before it is killed

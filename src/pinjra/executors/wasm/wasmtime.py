@@ -16,8 +16,6 @@ from pinjra.core.limits import Limits
 from pinjra.executors.wasm.child import STATUS, Settings, command
 from pinjra.executors.wasm.instance import Launch
 
-__all__ = ["RUNTIMES", "Archive", "Runtime", "find_runtime", "wasmtime_launcher"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Archive:

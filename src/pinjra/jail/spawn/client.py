@@ -22,8 +22,6 @@ from pinjra.jail.confine import Spec
 from pinjra.jail.paths import PACKAGE
 from pinjra.jail.plan import JailUnavailable, unavailable
 
-__all__ = ["Config", "JailProcess", "Zygote", "zygote_for"]
-
 _MAX_PACKET = 1 << 20
 _ENVIRONMENT = {  # of the zygote, and nothing else
     "LANG": "C.UTF-8",

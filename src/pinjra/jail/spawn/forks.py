@@ -12,8 +12,6 @@ import os
 import sys
 from collections.abc import Callable
 
-__all__ = ["fork", "hold_back", "run_always"]
-
 _Hook = Callable[[], object]
 _hooks: dict[str, list[_Hook]] = {"before": [], "after_in_parent": [], "after_in_child": []}
 _is_ours = False  # the fork in progress

@@ -21,8 +21,6 @@ from pinjra.jail.walls import capabilities, cgroups, namespaces, rlimits, seccom
 from pinjra.jail.walls import disk_quota as quota
 from pinjra.jail.walls.syscalls import machine
 
-__all__ = ["ConfinedProcess", "SessionPool"]
-
 _NOTE_BYTES = 1 << 16
 # SECURITY: a guest's files may take the disk ten seconds to remove; the other sessions must not wait for that
 _REMOVE_SECONDS, _SLICE_SECONDS = 0.2, 0.02

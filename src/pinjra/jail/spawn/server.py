@@ -41,8 +41,6 @@ from pinjra.jail.walls import cgroups, namespaces
 from pinjra.jail.walls import disk_quota as quota
 from pinjra.jail.walls.libc import prctl
 
-__all__ = ["main"]
-
 _MAX_PACKET = 1 << 20
 _PDEATHSIG, _CHILD_SUBREAPER = 1, 36
 _IDLE_MILLISECONDS = 20  # how soon a group that was still busy is removed again

@@ -11,8 +11,6 @@ import struct
 
 from pinjra.jail.walls.libc import buffer, prctl, syscall
 
-__all__ = ["allow_uid_map", "become", "drop_all", "forbid_inspection", "owns_all_uids", "uid_for"]
-
 _CAPBSET_DROP, _CAP_AMBIENT, _AMBIENT_CLEAR_ALL, _SET_DUMPABLE = 24, 47, 4, 4  # linux/prctl.h
 _VERSION_3 = 0x20080522
 

@@ -14,8 +14,6 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Group", "Maker", "Parents", "find_parents", "sweep"]
-
 _NAME = "pinjra"
 # v2: (file, its value when unlimited) by controller
 _MOST_PIDS = 1 << 20  # the kernel's PID_MAX_LIMIT is 4 << 20, and less on small machines

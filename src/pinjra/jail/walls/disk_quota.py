@@ -15,8 +15,6 @@ import stat
 import time
 from itertools import count
 
-__all__ = ["BYTES_AN_INODE", "is_exceeded", "open_up", "remove"]
-
 BYTES_AN_INODE = 4096  # of the quota: bounds how many empty files fit, and how long a look takes
 _MOST_DEPTH = 64  # one descriptor each; a deeper tree is made only to be in the way
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC  # SECURITY: a link would lead out

@@ -17,8 +17,6 @@ from collections.abc import Iterable
 
 from pinjra.jail.walls.libc import buffer, prctl, syscall
 
-__all__ = ["abi", "apply", "keep_signals_inside"]
-
 # linux/landlock.h
 _EXECUTE, _WRITE_FILE, _READ_FILE, _READ_DIR = 1, 1 << 1, 1 << 2, 1 << 3
 _MAKE_CHAR, _MAKE_SOCK, _MAKE_BLOCK = 1 << 6, 1 << 9, 1 << 11

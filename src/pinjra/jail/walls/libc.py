@@ -12,8 +12,6 @@ import os
 
 from pinjra.jail.walls.syscalls import NUMBERS
 
-__all__ = ["Buffer", "buffer", "is_refused", "prctl", "syscall"]
-
 Buffer = ctypes.Array[ctypes.c_char]
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.syscall.restype = ctypes.c_long

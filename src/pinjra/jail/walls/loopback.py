@@ -13,8 +13,6 @@ import socket
 import struct
 from collections.abc import Iterable
 
-__all__ = ["hand_over", "raise_loopback"]
-
 # linux/sockios.h, linux/if.h
 _SET_FLAGS, _SET_ADDRESS = 0x8914, 0x8916
 _UP_RUNNING = 0x1 | 0x40

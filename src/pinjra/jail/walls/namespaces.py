@@ -24,16 +24,6 @@ from pathlib import Path
 from pinjra.jail.walls.disk_quota import BYTES_AN_INODE
 from pinjra.jail.walls.libc import buffer, syscall
 
-__all__ = [
-    "FLAGS",
-    "build_view",
-    "in_new_pid_namespace",
-    "map_user",
-    "mount_scratch",
-    "mount_terminals",
-    "unshare",
-]
-
 FLAGS = {  # linux/sched.h
     "mount namespace": 0x00020000,
     "cgroup namespace": 0x02000000,

@@ -14,8 +14,6 @@ import struct
 
 from pinjra.jail.walls.libc import buffer, syscall
 
-__all__ = ["map_owner"]
-
 _NEW_USER = 0x10000000
 _CLONE, _RECURSIVE, _EMPTY_PATH, _CLOEXEC = 1, 0x8000, 0x1000, os.O_CLOEXEC
 _ATTR_IDMAP = 0x00100000

@@ -16,8 +16,6 @@ import resource
 
 from pinjra.jail import profile
 
-__all__ = ["apply", "processes_of"]
-
 _STACK_BYTES = 8 << 20  # of a thread: reserved, hardly ever used
 _RESERVABLE_BYTES = 4 << 30  # arenas and stacks of some tens of threads
 # SECURITY: without a group this is how much shared memory a process has above its limit: stacks of 32 threads and some

@@ -19,8 +19,6 @@ from pinjra.jail import profile
 from pinjra.jail.walls.libc import buffer, prctl, syscall
 from pinjra.jail.walls.syscalls import AUDIT_ARCH, machine, numbers_for
 
-__all__ = ["FilterPolicy", "apply", "assemble", "is_supported", "policy"]
-
 # linux/seccomp.h, linux/bpf_common.h
 _SET_MODE_FILTER, _FLAG_TSYNC = 1, 1
 _KILL_PROCESS, _ERRNO, _ALLOW = 0x80000000, 0x00050000, 0x7FFF0000

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import platform
 
-__all__ = ["AUDIT_ARCH", "NUMBERS", "machine", "numbers_for"]
-
 # What seccomp_data.arch holds: https://man7.org/linux/man-pages/man2/seccomp.2.html, linux/audit.h
 AUDIT_ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 

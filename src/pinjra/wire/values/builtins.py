@@ -24,8 +24,6 @@ from pinjra.wire.values.coding import (
     whole,
 )
 
-__all__ = ["DECODE", "ENCODE", "INHERIT"]
-
 INT_BITS = 1 << 20  # 315,000 decimal digits; int() of so much hexadecimal takes a millisecond
 
 

@@ -26,8 +26,6 @@ from pinjra.core.values import Opaque
 from pinjra.wire.frames import DICT_WEIGHT, ITEM_WEIGHT, LIST_WEIGHT, MEMORY_FACTOR, TEXT_WEIGHT, refuse
 from pinjra.wire.messages import Value
 
-__all__ = ["Decoder", "EncodeError", "Encoder", "ValueLimits"]
-
 INLINE_CHARS = 4096  # longer strings travel as blobs: a tree's line stays short
 INLINE_BYTES = 256
 REPR_CHARS = 10_000
@@ -73,6 +71,7 @@ mro: Callable[[type], tuple[type, ...]] = TYPE["__mro__"].__get__
 
 
 def plain_opaque(value: object) -> Opaque:
+    """Return what stands for a value, without a look into it."""
     name = type_name(type(value))
     return Opaque(name, f"<{name} object>")
 
@@ -382,6 +381,7 @@ _FLOAT_ONLY = {id(float)}
 
 
 def encode_opaque(encoder: Encoder, value: Opaque, _depth: int) -> Value:
+    """Return the tree of what stands for a value."""
     name, text, handle = value.type, value.repr, value.handle
     encoder.spend(REPR_CHARS if type(text) is not str else min(len(text), REPR_CHARS))
     return [

@@ -10,8 +10,6 @@ from pinjra.wire.messages import Value
 from pinjra.wire.values.builtins import encode_named
 from pinjra.wire.values.coding import TYPE, BaseTest, Encoder, mro, type_name
 
-__all__ = ["BASE_TESTS"]
-
 _CLASS_DICT: Callable[[type], MappingProxyType[str, object]] = TYPE["__dict__"].__get__
 
 

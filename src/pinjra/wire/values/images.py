@@ -23,8 +23,6 @@ from pinjra.wire.values.coding import (
 if TYPE_CHECKING:
     from PIL import Image
 
-__all__ = ["BASE_TESTS", "DECODE"]
-
 PIXELS = 50_000_000  # 200 MB as RGBA: below the number at which Pillow itself begins to warn
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _CHUNKS = frozenset({b"IHDR", b"PLTE", b"tRNS", b"pHYs", b"IDAT", b"IEND"})

@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 else:
     np = Late("numpy")
 
-__all__ = ["DECODE", "learn"]
-
 # Kinds of a fixed size that hold no pointers; long doubles differ from machine to machine.
 _DTYPE = re.compile(
     r"[<>|=]?(b1|[iu][1248]|f[248]|c(8|16)|[SU]([1-9]\d{0,7})|[mM]8(\[\d{0,9}(Y|M|W|D|h|m|s|ms|us|ns|ps|fs|as)\])?)"

@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 else:
     np, pd = Late("numpy"), Late("pandas")
 
-__all__ = ["DECODE", "learn"]
-
 _NULLABLE = frozenset(
     ["boolean", "string", "Float32", "Float64", *(f"{s}Int{n}" for s in ("", "U") for n in (8, 16, 32, 64))]
 )

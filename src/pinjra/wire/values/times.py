@@ -16,8 +16,6 @@ from pinjra.wire.frames import refuse
 from pinjra.wire.messages import Value
 from pinjra.wire.values.coding import DecodeHandler, Decoder, EncodeHandler, Encoder, text, whole
 
-__all__ = ["DECODE", "ENCODE"]
-
 _ZONE_KEY = re.compile(r"[A-Za-z0-9_+-]{1,40}(/[A-Za-z0-9_+-]{1,40}){0,3}")
 _DECIMAL = re.compile(r"-?(\d{1,9000}(\.\d{0,9000})?(E[+-]?\d{1,4})?|Infinity|s?NaN\d{0,20})")
 

@@ -6,8 +6,6 @@ import os
 import time
 from collections.abc import Iterator
 
-__all__ = ["FileStates"]
-
 _MAX_FILES = 10_000  # that are looked at
 _MAX_TOLD = 1_000
 _MAX_DEPTH = 32

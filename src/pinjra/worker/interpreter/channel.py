@@ -19,8 +19,6 @@ from pinjra.wire.messages import TO_GUEST, Answer, Call, Kinds, Message
 from pinjra.worker.interpreter.interrupts import Interrupts
 from pinjra.worker.supervisor.outbox import READ_BYTES
 
-__all__ = ["Channel"]
-
 _CALLS_PER_RUN = 1 << 20  # call numbers of run n start at n × this: above all that a checkpoint can have used
 
 

@@ -23,8 +23,6 @@ from pinjra.worker.interpreter.tools import has_threads
 from pinjra.worker.setup import Sockets, Workplace
 from pinjra.worker.supervisor.processes import die_with_parent, is_child, send_signal
 
-__all__ = ["BRANCH", "READY", "SET_ASIDE", "UNDO", "WAKE", "Checkpointer"]
-
 READY = b"k"  # the checkpoint is this process, and the interpreter waits for its next message
 SET_ASIDE = b"m"  # the checkpoint is this process
 UNDO = b"u"  # the run that has just ended is to be undone: I end here

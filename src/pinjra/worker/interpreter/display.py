@@ -17,8 +17,6 @@ from typing import Protocol, cast
 from pinjra.guard.errors import GuestStop
 from pinjra.worker.interpreter.imports import adapt_modules
 
-__all__ = ["open_figures", "picture", "show_figures_by", "value_pictures"]
-
 Picture = tuple[str, bytes]
 Show = Callable[[str, bytes], None]
 

@@ -8,8 +8,6 @@ import sys
 import time
 from collections.abc import Iterable
 
-__all__ = ["close_all_but", "link_folders", "reseed", "set_variables"]
-
 _MOST = 1 << 20  # descriptors, where no limit is told, or a larger one
 
 

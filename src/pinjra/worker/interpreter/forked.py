@@ -31,8 +31,6 @@ from pinjra.worker.interpreter.tools import has_threads
 from pinjra.worker.setup import SessionSetup, Sockets, Workplace
 from pinjra.worker.supervisor.processes import MEMORY_STATUS, die_with_parent
 
-__all__ = ["main"]
-
 # a Python may not start, or not agree, without them
 _KEPT_VARIABLES = (
     "PATH",

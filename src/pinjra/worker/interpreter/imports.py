@@ -8,8 +8,6 @@ from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
 
-__all__ = ["Adapt", "adapt_modules"]
-
 Adapt = Callable[[ModuleType], None]
 
 

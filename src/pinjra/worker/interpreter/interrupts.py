@@ -14,8 +14,6 @@ from collections.abc import Callable
 from pinjra.core.execution import Cause
 from pinjra.guard.errors import GuestStop
 
-__all__ = ["Interrupts"]
-
 
 class Interrupts:
     """Whether, and when, a stop may end the run in progress."""

@@ -6,8 +6,6 @@ import math
 import mmap
 import resource
 
-__all__ = ["MemoryReserve", "limit_memory", "limit_processor"]
-
 _MOST_BYTES = 32 << 20  # an eighth of a small limit
 _SPARES, _SPARE_BYTES = 128, 400  # some pools of CPython's allocator, which objects of any size can use
 

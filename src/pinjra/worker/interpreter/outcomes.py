@@ -21,8 +21,6 @@ from pinjra.guard.errors import GuestStop
 from pinjra.jail.spawn.forks import fork
 from pinjra.wire.values.codec import Encoder, ValueLimits, type_name
 
-__all__ = ["OUT_OF_MEMORY", "error_fields", "guest_encoder", "named", "stopped", "too_large"]
-
 _TEXT_CHARS = 10_000  # message and traceback of one error, and what stands for a value
 _NUMBER = re.compile(r"\[Errno (\d+)\]")  # how str() of an OSError begins
 _CAUSES = {

@@ -23,8 +23,6 @@ from types import ModuleType
 from pinjra.worker.interpreter.environment import close_all_but
 from pinjra.worker.interpreter.imports import Adapt, adapt_modules
 
-__all__ = ["adapt", "end_pools"]
-
 _BUNDLED = "joblib.externals."
 _SHARED = "/dev/shm"  # noqa: S108  (in a jail the scratch folder)
 _THREADS = ("QueueFeederThread", "ExecutorManagerThread", "QueueManagerThread")

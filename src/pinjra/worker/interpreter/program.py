@@ -37,8 +37,6 @@ from pinjra.worker.interpreter.tools import GuestTools
 if TYPE_CHECKING:
     import io
 
-__all__ = ["Program"]
-
 _UNKNOWN = Outcome(operations=None)
 _SOURCE_CHARS = 8 << 20  # of one run: reading more would cost it its memory
 _LOOK_SECONDS = 0.1  # so often somebody who feeds a program looks whether it has ended

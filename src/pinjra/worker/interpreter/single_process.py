@@ -34,8 +34,6 @@ from pinjra.worker.interpreter.streams import text_stream
 from pinjra.worker.run_output import RunOutput
 from pinjra.worker.scratch.folder import Folder
 
-__all__ = ["main"]
-
 LOOK_SECONDS = 0.05  # between two looks for a stop, and until what was printed is on its way
 RESERVE_BYTES = 4 << 20  # that guest code cannot fill: without it the next message could not be read
 PRINTED_BYTES = 8192  # that may wait for more

@@ -6,8 +6,6 @@ import io
 from collections.abc import Callable
 from typing import Protocol
 
-__all__ = ["Below", "input_stream", "text_stream"]
-
 
 class Below(Protocol):
     """Takes what is printed to 1 or 2."""

@@ -18,8 +18,6 @@ from pinjra.worker.interpreter.interrupts import Interrupts
 if TYPE_CHECKING:
     import asyncio
 
-__all__ = ["GuestTool", "GuestTools", "HostObject", "Unawaited"]
-
 Args = tuple[object, ...]
 Kwargs = dict[str, object]
 

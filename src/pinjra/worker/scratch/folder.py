@@ -14,8 +14,6 @@ from typing import BinaryIO
 from pinjra.core.file_names import MOST_PARTS
 from pinjra.worker.scratch.files import Files, Mode, ScratchError
 
-__all__ = ["Folder"]
-
 
 class Folder(Files):
     """The files of one session, in a folder that exists."""

@@ -18,8 +18,6 @@ from pinjra.core.temporary_folders import make_folder, sweep
 from pinjra.jail.walls import disk_quota as quota
 from pinjra.worker.scratch.files import Files, Mode, ScratchError
 
-__all__ = ["Scratch", "copy_scratch"]
-
 # SECURITY: no link of the guest's, and no wait at its pipes
 _SAFELY = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC

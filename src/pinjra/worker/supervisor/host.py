@@ -16,8 +16,6 @@ from pinjra.wire.connection import SupervisorConnection
 from pinjra.wire.messages import Message
 from pinjra.worker.supervisor.outbox import READ_BYTES, Outbox, read_some
 
-__all__ = ["Host", "cloexec", "kind_of"]
-
 _BACKLOG_BYTES = 4 << 20  # unwritten bytes from which the interpreter is not read any more
 _LAST_SECONDS = 1.0  # for the last words on a stream that the host may not read any more
 _CARRIED_BYTES = socket.CMSG_SPACE(array("i").itemsize)

@@ -23,8 +23,6 @@ from pinjra.worker.supervisor.output import PrintedOutput
 from pinjra.worker.supervisor.process import InterpreterProcess
 from pinjra.worker.supervisor.sweep import Sweeper
 
-__all__ = ["HostStream"]
-
 
 class HostStream:
     """One session, seen from the process that owns its stream.

@@ -34,8 +34,6 @@ from pinjra.worker.supervisor.process import InterpreterProcess
 from pinjra.worker.supervisor.processes import Death
 from pinjra.worker.supervisor.run_clock import RunClock
 
-__all__ = ["RULES", "Lifecycle", "LifecycleEvent", "Origin", "State"]
-
 READY_SECONDS = 10.0  # for a fork and a line on a socket: only a hostile or broken interpreter takes so long
 FREEZE_SECONDS = 0.02  # without work until the interpreter is stopped: a run right behind the last one does not wait for it
 _LOOK_SECONDS = 0.05  # to the first look whether it stays stopped; each further one takes twice as long

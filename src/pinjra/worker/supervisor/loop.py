@@ -23,8 +23,6 @@ from pinjra.worker.supervisor.output import PrintedOutput
 from pinjra.worker.supervisor.processes import become_subreaper
 from pinjra.worker.supervisor.sweep import Sweeper
 
-__all__ = ["serve"]
-
 
 def serve(
     fd_in: int,

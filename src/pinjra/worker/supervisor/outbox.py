@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 from collections import deque
 
-__all__ = ["READ_BYTES", "Outbox", "read_some"]
-
 # The most bytes of one read: for more, malloc(3) asks the kernel for fresh pages, and gives them back, each time.
 READ_BYTES = 64 << 10
 _PIECE = 1 << 20

@@ -20,8 +20,6 @@ from pinjra.worker.scratch.files import Files
 from pinjra.worker.supervisor.outbox import READ_BYTES, read_some
 from pinjra.worker.supervisor.processes import Death
 
-__all__ = ["PrintedOutput"]
-
 _LAST_BYTES = 2000  # of stderr, told when the interpreter died of our own fault
 _READS = 16  # pieces of 64 KiB read in one go: more waits for the next turn, so that a flood cannot keep the supervisor
 _EAGER = 200  # times in a run that text goes out at once

@@ -36,8 +36,6 @@ from pinjra.worker.supervisor.processes import (
 )
 from pinjra.worker.supervisor.sweep import Spent, Sweeper
 
-__all__ = ["InterpreterProcess"]
-
 _NOTE = re.compile(rb"([kmu])([0-9]{1,9});")
 _FIRST_NOTE = re.compile(rb"p([1-9][0-9]{0,8});")
 _ANSWER_MILLISECONDS = 2000  # for two forks; only a hostile checkpoint takes so long

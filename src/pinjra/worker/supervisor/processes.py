@@ -12,8 +12,6 @@ from dataclasses import dataclass
 
 from pinjra.jail.walls.libc import prctl
 
-__all__ = ["MEMORY_STATUS", "Death", "cpu_seconds", "describe", "send_signal", "tree"]
-
 MEMORY_STATUS = 86  # exit status of an interpreter whose own bookkeeping ran out of memory
 _PDEATHSIG, _SUBREAPER = 1, 36  # prctl(2)
 _SIGNALS = {int(signal.SIGXCPU): "cpu", int(signal.SIGSYS): "seccomp", int(signal.SIGXFSZ): "disk"}

@@ -16,8 +16,6 @@ from pinjra.core.limits import Limits
 from pinjra.worker.supervisor.process import InterpreterProcess
 from pinjra.worker.supervisor.processes import tree
 
-__all__ = ["RunClock"]
-
 ASIDE_SECONDS = 1.0  # of processor time, for a fork and a line on a socket
 _LOOK_SECONDS = 0.02  # between two looks at the processor time when the limit is near
 _LONGEST_LOOK_SECONDS = 0.1  # what a child that ends between two looks had used is not known everywhere

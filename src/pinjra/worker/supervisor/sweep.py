@@ -24,8 +24,6 @@ from typing import Protocol
 from pinjra.jail.spawn.forks import fork
 from pinjra.worker.supervisor.processes import cpu_seconds, is_zombie, send_signal, tree
 
-__all__ = ["Member", "Spent", "Sweeper"]
-
 _SWEEP_SECONDS = 2.0  # a fork bomb is faster than one pass; after so long something cannot be killed at all
 _DYING_SECONDS = 0.0005
 _MOST_AHEAD = 1 << 12  # processes that a machine may start while this one has forked: more is another count
