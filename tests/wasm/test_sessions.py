@@ -13,7 +13,7 @@ import pytest
 from pinjra.core.errors import ConfigurationError, ExecutorUnavailable
 from pinjra.core.execution import Cause, ErrorKind
 from pinjra.core.limits import Limits
-from pinjra.executors.wasm.cache import mark_used, parts, sweep
+from pinjra.executors.wasm.cache import kept, parts, sweep
 from pinjra.executors.wasm.executor import WasmExecutor
 
 
@@ -128,7 +128,7 @@ def test_what_was_made_for_workers_that_nobody_starts_any_more_is_swept(tmp_path
     for name in ("worker-old", "worker-new", "pyodide-old", "library-old"):
         (tmp_path / name).mkdir()
         os.utime(tmp_path / name, (0, 0))
-    mark_used(tmp_path / "worker-new")
+    kept(tmp_path / "worker-new", lambda made: None)
     sweep(tmp_path)
     assert sorted(os.listdir(tmp_path)) == ["library-old", "worker-new"]
 

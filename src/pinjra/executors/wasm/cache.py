@@ -21,8 +21,9 @@ import sys
 import tempfile
 import time
 import zipfile
-from collections.abc import Sequence
-from functools import cache
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from functools import cache, partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -59,27 +60,17 @@ def parts(name: str = "python", folder: Path | None = None) -> Settings:
     """
     runtime = find_runtime(name)
     place = own(cache_folder() if folder is None else folder)
-    module = _module_file(runtime, place)
-    packed = worker_zip()
-    digest = hashlib.sha256(packed + runtime.sha256.encode()).hexdigest()[:16]
-    worker = place / f"worker-{digest}"
-    made = Settings(
+    module = kept(_module_file(runtime, place), partial(_compile, runtime))
+    library = () if runtime.archive is None else _library(runtime.archive, place)
+    digest = hashlib.sha256(worker_zip() + runtime.sha256.encode()).hexdigest()[:16]
+    worker = kept(place / f"worker-{digest}", partial(_make_byte_code, runtime, module, library))
+    return Settings(
         module=str(module),
         options=runtime.options,
         worker=str(worker),
-        library=() if runtime.archive is None else _unpacked(runtime.archive, place),
+        library=library,
         python=runtime.python,
     )
-    if not module.is_file() or not (worker / "worker.zip").is_file():
-        if not module.is_file():
-            seconds = f"about {runtime.compile_seconds} s of processor time"
-            _log.warning(
-                "compiling %s for WebAssembly, once: %s, kept in %s", runtime.package, seconds, place
-            )
-        sweep(place)
-        _prepare(runtime, made, packed)
-    mark_used(worker)
-    return made
 
 
 def is_compiled(name: str) -> bool:
@@ -118,12 +109,25 @@ def own(folder: Path) -> Path:
     return folder
 
 
-def mark_used(folder: Path) -> None:
-    """Keep a folder of the cache from being swept for a while."""
-    try:
-        os.utime(folder)
-    except OSError:
-        pass  # it is swept earlier, and made again
+def kept(target: Path, make: Callable[[Path], object]) -> Path:
+    """Return a file or folder of the cache, marked as used now; one that is not there yet is made.
+
+    Args:
+        make: Makes it, at a path beside which there is room for other things of the moment.
+    """
+    if not target.exists():
+        sweep(target.parent)
+        with tempfile.TemporaryDirectory(prefix="prepare-", dir=target.parent) as folder:
+            made = Path(folder) / "made"
+            make(made)
+            try:
+                os.rename(made, target)
+            except OSError:
+                if not target.exists():  # no other process was faster
+                    raise
+    with suppress(OSError):  # it is swept earlier, and made again
+        os.utime(target)
+    return target
 
 
 def sweep(place: Path) -> None:
@@ -137,37 +141,24 @@ def sweep(place: Path) -> None:
             continue  # another process swept it
 
 
-def _unpacked(archive: Archive, place: Path) -> tuple[tuple[str, str], ...]:
-    """Return the folders of a library, each with its path for the guest, made when they are not in the cache yet.
-
-    Raises:
-        StartupFailed: The archive is not what its package says it is.
-    """
-    target = place / f"library-{archive.sha256[:16]}"
-    if not target.is_dir():
-        data = archive.file.read_bytes()
-        if hashlib.sha256(data).hexdigest() != archive.sha256:
-            raise StartupFailed(f"{archive.file} is not what its package says it is (SHA-256); reinstall it")
-        with tempfile.TemporaryDirectory(prefix="prepare-", dir=place) as made:
-            (Path(made) / "library" / "lib").mkdir(parents=True)
-            (Path(made) / "library" / "lib" / archive.name).write_bytes(data)
-            with zipfile.ZipFile(archive.file) as files:
-                for number, (inner, _seen_as) in enumerate(archive.unpacked):
-                    with zipfile.ZipFile(io.BytesIO(files.read(inner))) as found:
-                        found.extractall(Path(made) / "library" / str(number))
-            keep(Path(made) / "library", target)
+def _library(archive: Archive, place: Path) -> tuple[tuple[str, str], ...]:
+    """Return the folders of a library, each with its path for the guest."""
+    target = kept(place / f"library-{archive.sha256[:16]}", partial(_unpack, archive))
     folders = [(str(target / "lib"), archive.seen_in)]
     folders += [(str(target / str(number)), seen) for number, (_, seen) in enumerate(archive.unpacked)]
     return tuple(folders)
 
 
-def keep(made: Path, target: Path) -> None:
-    """Put a folder into its place in the cache, where another process may have been faster."""
-    try:
-        os.rename(made, target)
-    except OSError:
-        if not target.is_dir():
-            raise
+def _unpack(archive: Archive, made: Path) -> None:
+    data = archive.file.read_bytes()
+    if hashlib.sha256(data).hexdigest() != archive.sha256:
+        raise StartupFailed(f"{archive.file} is not what its package says it is (SHA-256); reinstall it")
+    (made / "lib").mkdir(parents=True)
+    (made / "lib" / archive.name).write_bytes(data)
+    with zipfile.ZipFile(archive.file) as files:
+        for number, (inner, _seen_as) in enumerate(archive.unpacked):
+            with zipfile.ZipFile(io.BytesIO(files.read(inner))) as found:
+                found.extractall(made / str(number))
 
 
 def run_to_end(
@@ -194,23 +185,27 @@ def run_to_end(
         raise StartupFailed(f"{what} failed: {said}")
 
 
-def _prepare(runtime: Runtime, wanted: Settings, packed: bytes) -> None:
-    """Make module and worker in a process of its own, which has the compiler's memory and threads."""
-    module = Path(wanted.module)
-    with tempfile.TemporaryDirectory(prefix="prepare-", dir=module.parent) as made:
-        (Path(made) / "sources").mkdir()
-        (Path(made) / "worker").mkdir()
-        (Path(made) / "sources" / "worker.zip").write_bytes(packed)
-        settings = {
-            "wasm": str(runtime.file),
-            "sha256": runtime.sha256,
-            "module": wanted.module,
-            "options": wanted.options,
-            "library": wanted.library,
-            "folder": made,
-        }
-        seconds, stdin = COMPILE_SECONDS * runtime.compile_seconds, json.dumps(settings).encode()
-        run_to_end(command("compile"), seconds, "compiling CPython for WebAssembly", stdin)
-        if not module.is_file():
-            os.replace(Path(made) / "module.cwasm", module)
-        keep(Path(made) / "worker", Path(wanted.worker))
+# In processes of their own, which have the compiler's memory and threads.
+
+
+def _compile(runtime: Runtime, made: Path) -> None:
+    seconds = f"about {runtime.compile_seconds} s of processor time"
+    _log.warning(
+        "compiling %s for WebAssembly, once: %s, kept in %s", runtime.package, seconds, made.parents[1]
+    )
+    wanted = {"wasm": str(runtime.file), "sha256": runtime.sha256, "made": str(made)}
+    _run_child("compile", runtime, wanted)
+
+
+def _make_byte_code(runtime: Runtime, module: Path, library: Sequence[object], made: Path) -> None:
+    made.mkdir()
+    sources = made.with_name("sources")
+    sources.mkdir()
+    (sources / "worker.zip").write_bytes(worker_zip())
+    wanted = {"module": str(module), "options": runtime.options, "library": library}
+    _run_child("byte-code", runtime, {**wanted, "sources": str(sources), "made": str(made)})
+
+
+def _run_child(kind: str, runtime: Runtime, wanted: Mapping[str, object]) -> None:
+    seconds, stdin = COMPILE_SECONDS * runtime.compile_seconds, json.dumps(wanted).encode()
+    run_to_end(command(kind), seconds, "compiling CPython for WebAssembly", stdin)

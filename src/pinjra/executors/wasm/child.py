@@ -8,7 +8,7 @@ instance is ended with its process (docs/decisions/0007-wasm.md).
 
 `deno`: the same walls around Deno, which this process becomes. Deno's own permissions are the wall before them.
 
-`compile`: a WASI Python and the worker's sources -> machine code and byte code, once a cache. The byte code is made by the
+`compile`, `byte-code`: a WASI Python -> machine code, and the worker's sources -> byte code, once a cache. That is made by the
 guest's own Python, in an instance that sees the sources and the folder for the result: it must be of that Python's version,
 and parsing the worker's sources in every session would take longer than the rest of its start.
 """
@@ -97,7 +97,13 @@ def environment(**more: str) -> dict[str, str]:
 
 def main() -> None:
     """Do what the command line says."""
-    {"instance": run_instance, "deno": become_deno, "compile": compile_module}[sys.argv[1]]()
+    work = {
+        "instance": run_instance,
+        "deno": become_deno,
+        "compile": compile_module,
+        "byte-code": make_byte_code,
+    }
+    work[sys.argv[1]]()
 
 
 def first_line() -> bytes:
@@ -357,37 +363,31 @@ def _walls(
 
 
 def compile_module() -> None:
-    """Make what stdin asks for; anything that goes wrong is said on stderr."""
+    """Make the machine code that stdin asks for; anything that goes wrong is said on stderr."""
+    import wasmtime
+
     wanted = json.loads(sys.stdin.read())
-    folder, module = Path(wanted["folder"]), Path(wanted["module"])
-    if not module.is_file():
-        module = folder / "module.cwasm"
-        _compile(Path(wanted["wasm"]), wanted["sha256"], module)
-    status = on_deep_stack(lambda: _make_byte_code(module, folder, wanted["options"], wanted["library"]))
-    sys.exit(status)
+    code = Path(wanted["wasm"]).read_bytes()
+    if hashlib.sha256(code).hexdigest() != wanted["sha256"]:
+        sys.exit(f"{wanted['wasm']} is not what its package says it is (SHA-256); reinstall it")
+    Path(wanted["made"]).write_bytes(wasmtime.Module(engine(), code).serialize())
 
 
-def _compile(source: Path, sha256: str, target: Path) -> None:
+def make_byte_code() -> None:
+    """Make the byte code that stdin asks for."""
     import wasmtime
 
-    code = source.read_bytes()
-    if hashlib.sha256(code).hexdigest() != sha256:
-        sys.exit(f"{source} is not what its package says it is (SHA-256); reinstall it")
-    target.write_bytes(wasmtime.Module(engine(), code).serialize())
-
-
-def _make_byte_code(module: Path, folder: Path, options: list[str], library: list[list[str]]) -> int:
-    import wasmtime
-
+    wanted = json.loads(sys.stdin.read())
     shared = engine()
     wasi = wasmtime.WasiConfig()
-    wasi.argv = ["python", *options, "-c", _BYTE_CODE]
+    wasi.argv = ["python", *wanted["options"], "-c", _BYTE_CODE]
     wasi.inherit_stderr()
-    wasi.preopen_dir(str(folder / "sources"), "/sources", False)
-    wasi.preopen_dir(str(folder / "worker"), "/worker", True)
-    for place, seen_as in library:
+    wasi.preopen_dir(wanted["sources"], "/sources", False)
+    wasi.preopen_dir(wanted["made"], "/worker", True)
+    for place, seen_as in wanted["library"]:
         wasi.preopen_dir(place, seen_as, False)
-    return starter(shared, wasmtime.Module.deserialize_file(shared, str(module)), wasi)()
+    module = wasmtime.Module.deserialize_file(shared, wanted["module"])
+    sys.exit(on_deep_stack(starter(shared, module, wasi)))
 
 
 if __name__ == "__main__":

@@ -17,7 +17,6 @@ import logging
 import os
 import shutil
 import sys
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache, partial
@@ -27,7 +26,7 @@ from pathlib import Path
 from pinjra.core.errors import MissingDependency
 from pinjra.core.limits import Limits
 from pinjra.executors.bootstrap.worker_zip import worker_zip
-from pinjra.executors.wasm.cache import cache_folder, keep, mark_used, own, run_to_end, sweep
+from pinjra.executors.wasm.cache import cache_folder, kept, own, run_to_end
 from pinjra.executors.wasm.child import command
 from pinjra.executors.wasm.instance import Launch
 
@@ -114,18 +113,12 @@ def deno_parts(pyodide: str | None = None) -> DenoParts:
     """
     deno, package = find_deno(), find_pyodide(pyodide)
     place = own(cache_folder())
-    packed = worker_zip()
-    digest = hashlib.sha256(packed)
+    digest = hashlib.sha256(worker_zip())
     found = deno.stat()
     digest.update(f"{found.st_size} {found.st_mtime_ns}".encode())
     for path in (*(package / name for name in _FILES.split()), *sorted(SCRIPTS.glob("*.mjs"))):
         digest.update(path.read_bytes())
-    made = place / f"pyodide-{digest.hexdigest()[:16]}"
-    if not made.is_dir():
-        _log.warning("starting Pyodide once for a snapshot of it: 6 s of processor time, kept in %s", place)
-        sweep(place)
-        _make(deno, package, made, packed)
-    mark_used(made)
+    made = kept(place / f"pyodide-{digest.hexdigest()[:16]}", partial(_make_snapshot, deno, package))
     about = json.loads((made / "about.json").read_text())
     return DenoParts(deno=deno, pyodide=package, made=made, python=str(about["python"]))
 
@@ -139,20 +132,20 @@ def _settings(pyodide: Path, made: Path) -> dict[str, str]:
     }
 
 
-def _make(deno: Path, package: Path, target: Path, packed: bytes) -> None:
-    with tempfile.TemporaryDirectory(prefix="prepare-", dir=target.parent) as temporary:
-        made = Path(temporary) / "made"
-        made.mkdir()
-        (made / "worker.zip").write_bytes(packed)
-        making = [
-            *(str(deno), "run", *FLAGS.split()),
-            f"--allow-read={package},{SCRIPTS},{made}",
-            f"--allow-write={made}",
-            *(str(SCRIPTS / "snapshot.mjs"), json.dumps(_settings(package, made))),
-        ]
-        what = f"starting Pyodide {package} under {deno}"
-        run_to_end(making, _SNAPSHOT_SECONDS, what, DENO_DIR=str(Path(temporary) / "deno"))
-        keep(made, target)
+def _make_snapshot(deno: Path, package: Path, made: Path) -> None:
+    _log.warning(
+        "starting Pyodide once for a snapshot of it: 6 s of processor time, kept in %s", made.parents[1]
+    )
+    made.mkdir()
+    (made / "worker.zip").write_bytes(worker_zip())
+    making = [
+        *(str(deno), "run", *FLAGS.split()),
+        f"--allow-read={package},{SCRIPTS},{made}",
+        f"--allow-write={made}",
+        *(str(SCRIPTS / "snapshot.mjs"), json.dumps(_settings(package, made))),
+    ]
+    what = f"starting Pyodide {package} under {deno}"
+    run_to_end(making, _SNAPSHOT_SECONDS, what, DENO_DIR=str(made.with_name("deno")))
 
 
 # ---------------------------------------------------------------- an instance

@@ -251,11 +251,8 @@ class Lane(SupervisorConnection):
             self.grants = replace(self.grants, tools={**self.grants.tools, **message.tools})
 
 
-def plain(message: wire.Message) -> bytes:
-    """Return the bytes that say `message` to an instance."""
-    return b"".join(
-        [piece for rest, body in wire.pack(message, raw=True) for piece in (b'["g",', rest, body)]
-    )
+plain = GuestConnection().send
+"""Return the bytes that say a message to an instance."""
 
 
 def stop_message(cause: str) -> bytes:
