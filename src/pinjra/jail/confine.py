@@ -10,7 +10,6 @@ import errno
 import os
 import signal
 import tempfile
-from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -18,7 +17,7 @@ from pinjra.jail import profile
 from pinjra.jail.plan import Plan
 from pinjra.jail.walls import capabilities, landlock, loopback, namespaces, owners, rlimits, seccomp
 from pinjra.jail.walls.cgroups import Group
-from pinjra.jail.walls.libc import prctl, syscall
+from pinjra.jail.walls.libc import close_all_but, prctl, syscall
 
 _PDEATHSIG = 1
 _SESSION_NAMESPACES = (
@@ -219,19 +218,3 @@ def set_environment(scratch: str) -> None:
     os.environ.clear()
     os.environ.update(profile.ENVIRONMENT, HOME=scratch, TMPDIR=scratch)
     tempfile.tempdir = None  # it remembers where the zygote's lie
-
-
-def close_all_but(keep: Collection[int]) -> None:
-    """Close every descriptor of this process that is not in `keep`."""
-    first = 0
-    for fd in (*sorted(keep), 1 << 30):
-        if fd > first:
-            _close_range(first, fd - 1)
-        first = fd + 1
-
-
-def _close_range(first: int, last: int) -> None:
-    try:
-        syscall("close_range", first, min(last, 0x7FFFFFFF), 0)
-    except OSError:  # before Linux 5.9
-        os.closerange(first, min(last, os.sysconf("SC_OPEN_MAX")) + 1)

@@ -33,13 +33,13 @@ from typing import NoReturn
 from pinjra.core import temporary_folders as leftovers
 from pinjra.core.errors import PinjraError
 from pinjra.jail import paths, plan, profile
-from pinjra.jail.confine import Spec, close_all_but, forget_signals, set_environment
+from pinjra.jail.confine import Spec, forget_signals, set_environment
 from pinjra.jail.probe import Kernel, probe
 from pinjra.jail.spawn import forks
 from pinjra.jail.spawn.pool import SessionPool
 from pinjra.jail.walls import cgroups, namespaces
 from pinjra.jail.walls import disk_quota as quota
-from pinjra.jail.walls.libc import prctl
+from pinjra.jail.walls.libc import close_all_but, prctl
 
 _MAX_PACKET = 1 << 20
 _PDEATHSIG, _CHILD_SUBREAPER = 1, 36

@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import ctypes
 import os
+import sys
+from collections.abc import Collection
 
 from pinjra.jail.walls.syscalls import NUMBERS
 
 Buffer = ctypes.Array[ctypes.c_char]
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.syscall.restype = ctypes.c_long
+_MOST_DESCRIPTORS = 1 << 20  # fs.nr_open of proc(5), where no smaller limit is told
 
 
 def buffer(data: bytes) -> Buffer:
@@ -63,3 +66,20 @@ def is_refused(name: str, *args: int | bytes | Buffer | None) -> OSError | None:
     except OSError as error:
         return error
     return None
+
+
+def close_all_but(keep: Collection[int]) -> None:
+    """Close every descriptor of this process that is not in `keep`."""
+    first = 0
+    for fd in (*sorted(keep), 1 << 30):
+        if fd > first:
+            _close_range(first, fd - 1)
+        first = fd + 1
+
+
+def _close_range(first: int, last: int) -> None:
+    if sys.platform == "linux" and is_refused("close_range", first, last, 0) is None:
+        return
+    told = os.sysconf("SC_OPEN_MAX")  # before Linux 5.9
+    most = told if 0 < told < _MOST_DESCRIPTORS else _MOST_DESCRIPTORS
+    os.closerange(first, min(last + 1, most))

@@ -1,4 +1,4 @@
-"""What a process of a box has that another has not: variables and folders of the host's choice, and few descriptors."""
+"""What a process of a box has that another has not: variables and folders of the host's choice."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ import random
 import sys
 import time
 from collections.abc import Iterable
-
-_MOST = 1 << 20  # descriptors, where no limit is told, or a larger one
 
 
 def set_variables(pairs: Iterable[str]) -> None:
@@ -46,13 +44,3 @@ def reseed() -> None:
     numpy_random = sys.modules.get("numpy.random")
     if numpy_random is not None:
         numpy_random.seed()
-
-
-def close_all_but(*kept: int) -> None:
-    """Close every descriptor above 2 that is not among these, which are above 2."""
-    low = 3
-    for fd in sorted(kept):
-        os.closerange(low, fd)
-        low = fd + 1
-    limit = os.sysconf("SC_OPEN_MAX")
-    os.closerange(low, max(low, min(limit if limit > 0 else _MOST, _MOST)))

@@ -16,13 +16,14 @@ from dataclasses import replace
 from typing import NoReturn
 
 from pinjra.core.execution import Cause
+from pinjra.jail.walls.libc import close_all_but
 from pinjra.wire.connection import GuestConnection
 from pinjra.wire.messages import Execute, Finished, GrantTools, SetVariables
 from pinjra.worker.interpreter import process_pools
 from pinjra.worker.interpreter.changed_files import FileStates
 from pinjra.worker.interpreter.channel import Channel
 from pinjra.worker.interpreter.checkpoint import SET_ASIDE, UNDO, Checkpointer
-from pinjra.worker.interpreter.environment import close_all_but, link_folders, reseed, set_variables
+from pinjra.worker.interpreter.environment import link_folders, reseed, set_variables
 from pinjra.worker.interpreter.interrupts import Interrupts
 from pinjra.worker.interpreter.limits import MemoryReserve, limit_memory, limit_processor
 from pinjra.worker.interpreter.program import Program
@@ -217,7 +218,7 @@ def _settle_in(setup: SessionSetup) -> None:
     os.setsid()
     die_with_parent(setup.supervisor)
     _print_to(setup.place.captured)
-    close_all_but(*(end.fileno() for end in setup.sockets))
+    close_all_but({0, 1, 2, *(end.fileno() for end in setup.sockets)})
     _keep_environment()
     warnings.filterwarnings("ignore", message=".*(fork|FigureCanvasAgg is non-interactive)")
     reseed()  # SECURITY: sessions forked from one zygote must not share their random numbers

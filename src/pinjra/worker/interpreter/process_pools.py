@@ -20,7 +20,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from types import ModuleType
 
-from pinjra.worker.interpreter.environment import close_all_but
 from pinjra.worker.interpreter.imports import Adapt, adapt_modules
 
 _BUNDLED = "joblib.externals."
@@ -96,11 +95,13 @@ def _fork_python(
     pid = os.fork()
     if pid:
         return pid
+    from pinjra.jail.walls.libc import close_all_but  # here: not every worker has the modules of a jail
+
     status = 1
     try:
         os.environ.update(env or {})
         gc.freeze()  # what the parent has is not collected here: it would close descriptors that are others' by then
-        close_all_but(*(fd for fd in map(int, keep_fds) if fd > 2))
+        close_all_but({0, 1, 2, *map(int, keep_fds)})
         signal.signal(signal.SIGINT, signal.default_int_handler)
         status = _run(command)
     finally:

@@ -20,7 +20,7 @@ import socket
 import sys
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from types import TracebackType
 from typing import cast
 
@@ -222,12 +222,12 @@ def _adapt_waits(line: Line, before: Callable[[], None]) -> None:
             line.look(left)
         line.stops.check()
 
-    class LineSelector(_Registry):
+    class LineSelector(selectors.SelectSelector):
         """Waits for the line, when somebody asked for it, or for time."""
 
         def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
             seconds = LONGEST_SECONDS if timeout is None else max(0.0, timeout)
-            key = self.keys.get(0)
+            key = self.get_map().get(0)
             if key is None:
                 sleep(seconds)
                 return []
@@ -239,26 +239,6 @@ def _adapt_waits(line: Line, before: Callable[[], None]) -> None:
     time.sleep = sleep
     selectors.DefaultSelector = LineSelector  # type: ignore[misc, assignment]
     socket.socketpair = cast("Callable[..., tuple[socket.socket, socket.socket]]", _pair)
-
-
-class _Registry(selectors.BaseSelector):
-    """Descriptor → key. `select` is the subclass's."""
-
-    def __init__(self) -> None:
-        self.keys: dict[int, selectors.SelectorKey] = {}
-
-    def register(self, fileobj: object, events: int, data: object = None) -> selectors.SelectorKey:
-        fd = fileobj if isinstance(fileobj, int) else int(fileobj.fileno())  # type: ignore[attr-defined]
-        key = selectors.SelectorKey(fd, fd, events, data)
-        self.keys[fd] = key
-        return key
-
-    def unregister(self, fileobj: object) -> selectors.SelectorKey:
-        fd = fileobj if isinstance(fileobj, int) else int(fileobj.fileno())  # type: ignore[attr-defined]
-        return self.keys.pop(fd)
-
-    def get_map(self) -> Mapping[object, selectors.SelectorKey]:  # type: ignore[override]
-        return cast("Mapping[object, selectors.SelectorKey]", self.keys)
 
 
 class _Silent:
