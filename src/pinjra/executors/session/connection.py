@@ -72,7 +72,7 @@ class WorkerConnection:
     def __init__(self, transport: Transport, limits: Limits, patience: Patience) -> None:
         most = MESSAGE_BYTES if limits.value_bytes is None else limits.value_bytes + WIRE_BYTES
         self.messages = MessageStream(transport, WireLimits(message_bytes=most))
-        self.tool_calls = ToolCalls(limits, self.messages.answer)
+        self.tool_calls = ToolCalls(limits, self.messages.send)
         self.lock = threading.RLock()
         self.lost: SessionLost | None = None
         self.record: RunRecord | None = None

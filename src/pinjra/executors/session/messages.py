@@ -30,14 +30,9 @@ class MessageStream:
         self._unsaid = ""  # why something could not be sent
 
     def send(self, message: Message) -> None:
-        """Say `message`, or raise `SessionLost`."""
+        """Say `message`, or raise `SessionLost`. An answer whose run is over goes unsaid: nobody waits for it."""
         with self._sending:
-            self._write(self.connection.send(message))
-
-    def answer(self, message: Answer) -> None:
-        """Say `message` if its call is still open; a run that is over waits for no answer."""
-        with self._sending:
-            if message.call in self.connection.open_calls:
+            if not isinstance(message, Answer) or message.call in self.connection.open_calls:
                 self._write(self.connection.send(message))
 
     @property

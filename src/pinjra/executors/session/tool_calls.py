@@ -201,7 +201,8 @@ class ToolCalls:
         self.calls += 1
         if self._limits.tool_calls is not None and self.calls > self._limits.tool_calls:
             raise TooManyCalls
-        args, kwargs = self._arguments(message)
+        decoder = Decoder(message.blobs, self.resolve)
+        args, kwargs = _arguments(decoder.take(message.args), decoder.take(message.kwargs))
         granted = self.functions.get(message.name)
         tool, function = (granted, granted) if granted else self._method(message.name)
         if tool is None or function is None:
@@ -257,15 +258,6 @@ class ToolCalls:
         if found is None or found[0] not in self.functions.values():
             return None, None
         return found[0], found[1].get(method)
-
-    def _arguments(self, message: Call) -> tuple[tuple[object, ...], dict[str, object]]:
-        decoder = Decoder(message.blobs, self.resolve)
-        args, kwargs = decoder.take(message.args), decoder.take(message.kwargs)
-        if type(args) not in (list, tuple) or type(kwargs) is not dict:
-            raise ProtocolViolation(f"call {message.call} has arguments of {type(args)} and {type(kwargs)}")
-        if not all(type(name) is str for name in kwargs):
-            raise ProtocolViolation(f"call {message.call} has an argument whose name is no text")
-        return tuple(cast("list[object]", args)), kwargs
 
     def _outcome(self, each: _Open, action: Callable[[], object]) -> Answer:
         """Return the answer that says what came of `action`."""
@@ -453,6 +445,14 @@ class ToolCalls:
         self._methods.clear()
         self._records.clear()
         self.end_run()
+
+
+def _arguments(args: object, kwargs: object) -> tuple[tuple[object, ...], dict[str, object]]:
+    if type(args) not in (list, tuple) or type(kwargs) is not dict:
+        raise ProtocolViolation(f"a call has arguments of {type(args)} and {type(kwargs)}")
+    if not all(type(name) is str for name in kwargs):
+        raise ProtocolViolation("a call has an argument whose name is no text")
+    return tuple(cast("list[object]", args)), kwargs
 
 
 def _turn(tool: HostFunction) -> Turn:

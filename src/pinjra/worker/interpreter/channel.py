@@ -64,11 +64,11 @@ class Channel:
             for piece in self._connection.pieces(message):
                 self._stream.sendall(piece)
 
-    def call(self, message: Callable[[int, int], Call], on_answer: Callable[[Answer], None]) -> int:
+    def call(self, message: Callable[..., Call], on_answer: Callable[[Answer], None]) -> int:
         """Send a call; return its number.
 
         Args:
-            message: Makes the call of (run, number).
+            message: Makes the call of its `run` and its number, `call`.
             on_answer: Called once, on the thread that happened to read the answer.
 
         Raises:
@@ -79,7 +79,7 @@ class Channel:
                 raise RuntimeError("a tool was called after the run was over")
             self._last_call = number = self._last_call + 1
             self.waiting[number] = on_answer
-            self.send(message(self.run, number))  # inside the lock: numbers rise on the wire
+            self.send(message(run=self.run, call=number))  # inside the lock: numbers rise on the wire
         return number
 
     def end_run(self) -> None:

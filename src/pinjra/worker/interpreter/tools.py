@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from pinjra.core.tool_errors import guest_exception
 from pinjra.core.values import Opaque, drained
 from pinjra.wire.messages import INPUT, Answer, Call
-from pinjra.wire.values.codec import EncodeError, Encoder, decode
+from pinjra.wire.values.codec import Decoder, EncodeError, Encoder
 from pinjra.worker.interpreter.channel import Channel
 from pinjra.worker.interpreter.interrupts import Interrupts
 
@@ -144,34 +144,15 @@ class GuestTools:
         """Return what the guest gets for the tool `name`."""
         return GuestTool(name, doc, partial(self._call_async if is_async else self._call, name))
 
-    def _send(
-        self,
-        name: str,
-        args: Args,
-        kwargs: Kwargs,
-        on_answer: Callable[[Answer], None],
-        *,
-        concurrent: bool,
-    ) -> None:
+    def _message(self, name: str, args: Args, kwargs: Kwargs, *, concurrent: bool) -> Callable[..., Call]:
+        """Return what makes the message, of the numbers that it still lacks."""
         encoder = self._encoder()
         try:
-            args_tree = encoder.add([drained(value) for value in args])
-            kwargs_tree = encoder.add({key: drained(value) for key, value in kwargs.items()})
+            trees = encoder.add([drained(value) for value in args])
+            named = encoder.add({key: drained(value) for key, value in kwargs.items()})
         except EncodeError as error:
             raise ValueError(f"{name}: {error}") from None
-
-        def message(run: int, number: int) -> Call:
-            return Call(
-                run=run,
-                call=number,
-                name=name,
-                args=args_tree,
-                kwargs=kwargs_tree,
-                concurrent=concurrent,
-                blobs=encoder.blobs,
-            )
-
-        self._channel.call(message, on_answer)
+        return partial(Call, name=name, args=trees, kwargs=named, concurrent=concurrent, blobs=encoder.blobs)
 
     def _call(self, name: str, args: Args, kwargs: Kwargs) -> object:
         """Return the answer of the host, waiting for it. An interrupt stops the run when the answer is there: the host answers
@@ -179,7 +160,8 @@ class GuestTools:
         answers: list[Answer] = []
         is_alone = self._interrupts.is_main_thread and not self._channel.waiting and not has_threads()
         with self._interrupts:
-            self._send(name, args, kwargs, answers.append, concurrent=not is_alone)
+            message = self._message(name, args, kwargs, concurrent=not is_alone)
+            self._channel.call(message, answers.append)
             self._channel.wait_for(lambda: bool(answers))
         return self._open(answers[0])
 
@@ -191,7 +173,7 @@ class GuestTools:
         """Ask for the next piece; return what gives it, or None where it has not come within so many seconds."""
         answers: list[Answer] = []
         with self._interrupts:
-            self._send(INPUT, (), {}, answers.append, concurrent=True)
+            self._channel.call(self._message(INPUT, (), {}, concurrent=True), answers.append)
 
         def within(seconds: float) -> bytes | None:
             if not answers and select.select([self._channel], [], [], seconds)[0]:
@@ -203,7 +185,7 @@ class GuestTools:
     def _open(self, answer: Answer) -> object:
         if answer.error_type:
             raise guest_exception(answer.error_type, answer.error_message)
-        return decode(answer.value, answer.blobs, self._with_methods)
+        return Decoder(answer.blobs, self._with_methods).take(answer.value)
 
     def _with_methods(self, value: Opaque) -> object:
         return HostObject(value, self._call) if value.methods else value
@@ -245,7 +227,7 @@ class GuestTools:
                 pass
 
         _selecting(loop).add_reader(self._channel.fileno(), self._take_ready)
-        self._send(name, args, kwargs, on_answer, concurrent=True)
+        self._channel.call(self._message(name, args, kwargs, concurrent=True), on_answer)
         future.add_done_callback(lambda _future: self._stop_watching(loop))
         return future
 

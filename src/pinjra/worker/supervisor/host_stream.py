@@ -75,13 +75,19 @@ class HostStream:
     def handle(self, fd: int) -> None:
         """Take what a descriptor of `masks` has."""
         self.host.flush()
-        if fd == self.host.fd_in:
-            try:
-                self._from_host()
-            except ProtocolViolation as error:
-                self._fail(error)
-        elif self._lifecycle is not None:
-            self._lifecycle.on_readable(fd)
+        if fd != self.host.fd_in:
+            self._session.on_readable(fd)
+            return
+        try:
+            for event in self.host.receive():
+                if isinstance(event, bytes):
+                    self._session.pass_on(event)
+                else:
+                    self._on(event)
+        except ProtocolViolation as error:
+            self._fail(error)
+        if self._lifecycle is not None:
+            self._lifecycle.clock.host_spoke()
 
     def on_time(self, now: float) -> None:
         """Do what is due."""
@@ -114,15 +120,6 @@ class HostStream:
         self.host.close()
 
     # ------------------------------------------------------------ from the host
-
-    def _from_host(self) -> None:
-        for event in self.host.receive():
-            if isinstance(event, bytes):
-                self._session.pass_on(event)
-            else:
-                self._on(event)
-        if self._lifecycle is not None:
-            self._lifecycle.clock.host_spoke()
 
     @property
     def _session(self) -> Lifecycle:
