@@ -17,14 +17,9 @@ def _is_enum(cls: type) -> bool:
     return any(parent is enum.Enum for parent in mro(cls))
 
 
-def _is_dataclass(cls: type) -> bool:
-    return any("__dataclass_fields__" in _CLASS_DICT(parent) for parent in mro(cls))
-
-
-def _is_model(cls: type) -> bool:
-    """Return whether the class is one of pydantic's models or of attrs."""
-    marks = ("__pydantic_core_schema__", "__attrs_attrs__")
-    return any(mark in _CLASS_DICT(parent) for parent in mro(cls) for mark in marks)
+def _having(*marks: str) -> Callable[[type], bool]:
+    """Return a test for classes, or descendants of such, that have one of these names."""
+    return lambda cls: any(mark in _CLASS_DICT(parent) for parent in mro(cls) for mark in marks)
 
 
 def _names_of(cls: type) -> tuple[object, ...] | None:
@@ -91,7 +86,7 @@ def _named_tuple(encoder: Encoder, value: tuple[object, ...], depth: int) -> Val
 
 BASE_TESTS: list[BaseTest] = [
     (_is_enum, _enum),
-    (_is_dataclass, _dataclass),
-    (_is_model, _model),
+    (_having("__dataclass_fields__"), _dataclass),
+    (_having("__pydantic_core_schema__", "__attrs_attrs__"), _model),
     (_is_named_tuple, _named_tuple),
 ]
