@@ -228,7 +228,11 @@ if not TYPE_CHECKING:  # a name that is not there is an error for type checkers 
         """Import a public name at its first use."""
         module = _MODULES.get(name)
         if module is None:
-            raise AttributeError(f"module 'pinjra' has no attribute {name!r}")
+            from pinjra.core.nearest import nearest
+
+            raise AttributeError(
+                f"module 'pinjra' has no attribute {name!r}; {nearest(name, _MODULES, listed=False)}"
+            )
         value = getattr(import_module(module), name)
         globals()[name] = value
         return value

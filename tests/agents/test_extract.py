@@ -49,6 +49,10 @@ CASES = {
     "an indented fence": ("- do:\n  ```python\n  if x:\n      y = 1\n  ```", "if x:\n    y = 1"),
     "a fence on one line": ("```python final_answer(3)```", "final_answer(3)"),
     "an output block beside the code": ("```python\nx = 1\n```\n```output\n1\n```", "x = 1"),
+    "prompts of a notebook": (
+        "```python\nIn [1]: for i in range(2):\n   ...:     x = i\n   ...:\nOut[1]: 5\nIn [2]: final_answer(x)\n```",
+        "for i in range(2):\n    x = i\n\nfinal_answer(x)",
+    ),
     "JSON": ('{"thought": "t", "code": "x = 1\\ny = 2"}', "x = 1\ny = 2"),
     "fenced JSON": ('```json\n{"thought": "t", "code": "x = 1"}\n```', "x = 1"),
     "an output block that is not closed": ("```python\nx = 1\n```\n```output\n1", "x = 1"),

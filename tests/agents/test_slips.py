@@ -332,3 +332,37 @@ def test_callbacks_may_put_pictures_into_steps(code_agent: Make) -> None:
     assert [image[:4] for message in seen for image in message.images] == [b"\x89PNG"] * 2
     again = AgentMemory.from_json(agent.memory.to_json())
     assert again.steps[1].observations_images[0][:4] == b"\x89PNG"
+
+
+def test_a_model_that_gives_no_completion_is_told_so(code_agent: Make) -> None:
+    class Odd:
+        given: Any = iter([None, 5, {"role": "assistant", "content": fenced("final_answer(3)")}])
+
+        def generate(self, messages: object, **options: object) -> object:
+            return next(self.given)
+
+    agent = code_agent(model=Odd())
+    assert agent.run("x") == 3
+    errors = [str(step.error) for step in agent.memory.steps if isinstance(step, ActionStep) and step.error]
+    assert [error.rpartition("gave ")[2] for error in errors] == [
+        "NoneType instead of a message or a text",
+        "int instead of a message or a text",
+    ]
+
+
+def test_an_error_is_said_once_with_the_tool_that_was_meant(code_agent: Make) -> None:
+    agent = code_agent("ad(1, 2)", "def f():\n    return 1 / 0\nf()", "final_answer(1)", tools=[add])
+    agent.run("x")
+    first, second, _ = (str(step.error) for step in agent.memory.steps if isinstance(step, ActionStep))
+    assert first == "NameError: name 'ad' is not defined (line 1: ad(1, 2))\nPerhaps you mean 'add'."
+    assert second.count("ZeroDivisionError") == 1 and second.count("\n") == 2
+
+
+def test_a_callback_may_note_something_of_its_own_on_a_step(code_agent: Make) -> None:
+    def mark(step: Any) -> None:
+        step.seen_by = "me"
+
+    agent = code_agent("final_answer(1)", step_callbacks=[mark])
+    agent.run("x")
+    assert agent.memory.steps[-1].seen_by == "me"
+    assert pickle.loads(pickle.dumps(agent.memory)).steps[-1].seen_by == "me"

@@ -135,6 +135,39 @@ def test_generators_are_iterators_where_they_are_given_away(box: PythonExecutor)
     assert value(box, "list(g)") == [0, 1]  # looked at, not used up
 
 
+def test_iterators_inside_of_what_is_given_away_are_given_too(box: PythonExecutor) -> None:
+    box.send_tools(
+        {"some": lambda: {"g": (n for n in range(3)), "l": [map(int, "12"), ({"k": 1}.items(),)], "n": 5}}
+    )
+    assert value(box, "s = some()\n[next(s['g']), list(s['g']), s['l'], s['n']]") == [
+        0,
+        [1, 2],
+        [[1, 2], ([("k", 1)],)],
+        5,
+    ]
+    box.send_variables({"g": (n for n in "ab"), "d": {"m": map(str, [1])}})
+    assert value(box, "[list(g), list(d['m'])]") == [["a", "b"], ["1"]]
+    answer = box.run("final_answer({'a': [n * n for n in range(2)], 'g': [(n for n in range(2))]})")
+    assert [list(each) for each in answer.value["g"]] == [[0, 1]]  # type: ignore[call-overload,index]
+
+
+def test_what_lists_its_items_is_a_list_where_a_list_is_wanted(box: PythonExecutor) -> None:
+    @tool
+    def added(numbers: list[int]) -> str:
+        """Tell what came.
+
+        Args:
+            numbers: Some.
+        """
+        return f"{type(numbers).__name__} {sum(numbers)}"
+
+    box.send_tools({"added": added})
+    for written in ("(n for n in range(3))", "range(3)", "map(int, '12')", "{1: 0, 2: 0}.keys()", "[1, 2.0]"):
+        assert value(box, f"added({written})") == "list 3"
+    failed = box.run("added(n for n in ['a', 1])")
+    assert failed.error is not None and "must be a whole number" in failed.error.message
+
+
 def test_a_generator_that_fails_or_never_ends_is_an_error_of_the_run(box: PythonExecutor) -> None:
     failed = box.run("final_answer(1 / n for n in [1, 0])")
     assert failed.error is not None and failed.error.type == "ZeroDivisionError"

@@ -232,8 +232,8 @@ def test_a_wrong_number_or_name_of_arguments_is_refused_with_the_usage() -> None
     for args, kwargs, said in [
         ((), {}, "missing a required argument: 'key'"),
         (("a", 1, 2), {}, "too many positional arguments"),
-        ((), {"kee": "a"}, "missing a required argument: 'key'"),
-        (("a",), {"deep": 1}, "got an unexpected keyword argument 'deep'"),
+        ((), {"kee": "a"}, "there is no argument 'kee'; perhaps you mean 'key'; there are: key, depth"),
+        (("a",), {"deep": 1}, "there is no argument 'deep'; perhaps you mean 'depth'; there are: key, depth"),
     ]:
         with pytest.raises(ToolRefused) as caught:
             lookup.check_arguments(args, kwargs)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import inspect
+import re
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from functools import partial
@@ -26,7 +28,7 @@ from pinjra.agents.run.tools import granted
 from pinjra.agents.run.waiting import interrupting
 from pinjra.core.errors import ConfigurationError, PinjraError, SessionLost
 from pinjra.core.events import CodeReady, OutputText
-from pinjra.core.execution import Execution
+from pinjra.core.execution import Execution, GuestError
 from pinjra.core.limits import Limits
 from pinjra.core.values import Opaque
 from pinjra.executors.base import PythonExecutor
@@ -302,7 +304,7 @@ class CodeAgent(Agent):
             error = execution.error
             if error.cause is not None:
                 run.note("limit", limit=error.cause.value, message=str(error))
-            raise AgentExecutionError(_failure(execution))
+            raise AgentExecutionError(_failure(error, (*run.callables, "final_answer")))
         if _is_coroutine(execution.value) and (execution.is_final_answer or execution.value is not None):
             raise AgentExecutionError(
                 _NOT_AWAITED.format(
@@ -336,18 +338,25 @@ def _task_has_images(run: Run) -> bool:
 _LOST_IN_A_ROW = 2  # lost sessions after which the host's or provider's fault is raised
 
 
-def _failure(execution: Execution) -> str:
+_ROLLED_BACK = "as they were before this step"
+_UNKNOWN = re.compile(r"name '(\w{1,100})' is not defined")
+
+
+def _failure(error: GuestError, tools: Iterable[str]) -> str:
     """Return the words for a failed execution: error, where, what to do, and what became of the variables."""
-    error = execution.error
-    assert error is not None  # noqa: S101 (the caller checked)
     parts = [str(error)]
-    if error.traceback and error.traceback.strip() not in parts[0]:
-        parts.append(error.traceback.strip())
-    if error.rolled_back:
-        parts.append("The variables are as they were before this step.")
+    unknown = _UNKNOWN.match(error.message) if error.type == "NameError" else None
+    near = difflib.get_close_matches(unknown[1], tools, 1) if unknown else []
+    if near:
+        parts.append(f"Perhaps you mean {near[0]!r}.")
+    frames = error.traceback.strip().removesuffix(f"{error.type}: {error.message}").rstrip()
+    if frames != f"line {error.line}: {error.source_line}":  # else it is said already
+        parts.append(frames)
+    if error.rolled_back and _ROLLED_BACK not in parts[0]:
+        parts.append(f"The variables are {_ROLLED_BACK}.")
     if error.state_lost:
         parts.append("All variables are gone: define them again.")
-    return "\n".join(parts)
+    return "\n".join(filter(None, parts))
 
 
 def _executor_of(run: Run) -> PythonExecutor:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from types import GeneratorType
+from typing import cast
 
 __all__ = ["ForeignException", "Iterated", "NamedItems", "Opaque", "Record", "drained"]
 
@@ -115,13 +116,18 @@ class Iterated:
     items: list[object]
 
 
-def drained(value: object) -> object:
+def drained(value: object, depth: int = 4) -> object:
     """Return what an iterator that is given away (an argument, a result, an answer) has left; anything else as it is.
+
+    Args:
+        depth: How many containers deep iterators are looked for.
 
     Raises:
         ValueError: It has more than a million items.
     """
     cls = type(value)
+    if cls in (list, tuple, dict) and depth:
+        return _with_drained_items(cast("list[object]", value), depth - 1)
     if cls is not GeneratorType and cls.__module__ not in ("builtins", "itertools"):
         return value
     if not hasattr(cls, "__next__"):
@@ -132,3 +138,21 @@ def drained(value: object) -> object:
             f"an iterator of more than {_MOST_ITEMS} items; return a list of those that are wanted"
         )
     return Iterated(items) if cls is GeneratorType else items
+
+
+_PLAIN = frozenset({int, float, bool, str, bytes, type(None)})
+
+
+def _with_drained_items(
+    value: list[object] | tuple[object, ...] | dict[object, object], depth: int
+) -> object:
+    """Return the container, or a copy where an item was an iterator. Exact builtin types: nothing of the guest's is called."""
+    items = list(value.values()) if isinstance(value, dict) else value
+    if _PLAIN.issuperset(map(type, items)):
+        return value
+    given = [drained(item, depth) for item in items]
+    if all(new is old for new, old in zip(given, items, strict=True)):
+        return value
+    if isinstance(value, dict):
+        return dict(zip(value, given, strict=True))
+    return given if isinstance(value, list) else tuple(given)

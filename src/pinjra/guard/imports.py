@@ -142,7 +142,7 @@ class Importer:
             return RefusedImport(
                 f"import of {name} is not authorised", f"{top} is installed; {allow}", name=name
             )
-        meant = self._nearest(name)
+        meant = self._nearest(name) or self._nearest(top)
         hint = f"did you mean {meant}?" if meant else "only what the executor was given can be imported"
         return RefusedImport(
             f"import of {name} is not authorised, and {top} is not installed", hint, name=name

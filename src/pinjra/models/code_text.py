@@ -391,13 +391,16 @@ def _cleaned(code: str) -> str:
     while code.endswith(_GLUED):
         code = code[: -max(len(tag) for tag in _GLUED if code.endswith(tag))].rstrip()
     code = textwrap.dedent(code.strip("\n")).rstrip()
-    return _without_prompts(code) if code.startswith(">>>") else code
+    return _without_prompts(code) if _PROMPT.match(code) else code
 
 
 def _without_prompts(code: str) -> str:
     """Return what was typed at the prompts of an interactive session, without what it answered."""
-    typed = [line for line in code.split("\n") if line.startswith((">>> ", "... ")) or line in (">>>", "...")]
-    return "\n".join(line[4:] for line in typed)
+    prompts = [(line, _PROMPT.match(line)) for line in code.split("\n")]
+    return "\n".join(line[prompt.end() :] for line, prompt in prompts if prompt)
+
+
+_PROMPT = re.compile(r"(?:>>>|\.\.\.|In \[\d{1,9}\]:| {1,20}\.\.\.:)(?: |$)")
 
 
 def _refuse_notebook_lines(code: str) -> None:

@@ -60,7 +60,9 @@ class Pace:
     """Lets so many requests begin a minute, from however many threads; None for any number."""
 
     def __init__(self, requests_per_minute: float | None) -> None:
-        if requests_per_minute is not None and not requests_per_minute > 0:
+        if requests_per_minute is not None and not (
+            isinstance(requests_per_minute, int | float) and requests_per_minute > 0
+        ):
             raise ConfigurationError(f"requests_per_minute must be above 0, not {requests_per_minute!r}")
         self._seconds = 60.0 / requests_per_minute if requests_per_minute else 0.0
         self._next = 0.0

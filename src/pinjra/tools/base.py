@@ -14,11 +14,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypedDict, Unpack, overload
 
 from pinjra.core.errors import ConfigurationError, ToolRefused
+from pinjra.core.nearest import nearest
 from pinjra.tools.check import make_checker
 from pinjra.tools.definition import (
     enum_hints,
     import_path,
     input_of,
+    listed,
     output_type,
     signature_of_inputs,
     type_hints,
@@ -102,7 +104,7 @@ class Tool(metaclass=_Checked):
         return made
 
     def __getstate__(self) -> dict[str, object]:
-        made_again = ("_setup_lock", "_checkers", "_enums", "_whole", "signature")
+        made_again = ("_setup_lock", "_checkers", "_enums", "_lists", "_whole", "signature")
         return {name: value for name, value in vars(self).items() if name not in made_again}
 
     def __setstate__(self, state: dict[str, object]) -> None:
@@ -148,8 +150,13 @@ class Tool(metaclass=_Checked):
         try:
             bound = self.signature.bind(*args, **kwargs)
         except TypeError as error:
-            raise ToolRefused(f"{self._usage()}: {error}") from None
-        problems = [said for name, value in bound.arguments.items() if (said := self._checkers[name](value))]
+            unknown = [name for name in kwargs if name not in self.signature.parameters]
+            why = str(error)
+            if unknown:
+                why = f"there is no argument {unknown[0]!r}; {nearest(unknown[0], self.inputs)}"
+            raise ToolRefused(f"{self._usage()}: {why}") from None
+        given = {n: listed(v) if n in self._lists else v for n, v in bound.arguments.items()}
+        problems = [said for name, value in given.items() if (said := self._checkers[name](value))]
         if problems:
             raise ToolRefused(f"{self._usage()}: {'; '.join(problems)}")
 
@@ -165,6 +172,7 @@ class Tool(metaclass=_Checked):
         self.signature = self._make_signature()
         self._checkers = {name: make_checker(name, entry) for name, entry in self.inputs.items()}
         self._enums = enum_hints(self.forward)
+        self._lists = {name for name, entry in self.inputs.items() if entry.get("type") == "array"}
         self._whole = {name for name, entry in self.inputs.items() if "integer" in repr(entry)}
 
     @property
@@ -263,10 +271,13 @@ class Tool(metaclass=_Checked):
     def _converted(
         self, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """Return the arguments with values of enums as members, where `forward` asks for an enum, and 4.0 as 4 for an integer."""
-        if not self._enums and not self._whole:
+        """Return the arguments with values of enums as members, where `forward` asks for an enum, 4.0 as 4 for an integer,
+        and what lists its items as a list."""
+        if not self._enums and not self._whole and not self._lists:
             return args, kwargs
         bound = self.signature.bind(*args, **kwargs)
+        for name in self._lists & bound.arguments.keys():
+            bound.arguments[name] = listed(bound.arguments[name])
         for name in self._whole & bound.arguments.keys():
             bound.arguments[name] = whole_numbers(bound.arguments[name], self.inputs[name])
         for name, kind in self._enums.items():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 import inspect
 from collections.abc import Callable
+from copy import copy
 from typing import Any, get_args, get_type_hints
 
 from pinjra.core.errors import ConfigurationError
@@ -15,6 +16,7 @@ __all__ = [
     "enum_hints",
     "import_path",
     "input_of",
+    "listed",
     "output_type",
     "signature_of_inputs",
     "type_hints",
@@ -107,6 +109,22 @@ def import_path(name: str, target: object) -> str:
             f"tool {name!r} is defined in {module}:{qualified}, where no import reaches it; move it into a module"
         )
     return f"{module}:{qualified}"
+
+
+_MOST_ITEMS = 1_000_000  # of a range that becomes a list
+_ITERATOR: type = type(iter([]))  # how the items of a generator come from a box
+
+
+def listed(value: Any) -> Any:
+    """Return a range, a generator's items, or a column or array of numpy and pandas as a list; anything else as it is."""
+    kind = type(value)
+    if kind is _ITERATOR:
+        return list(copy(value))  # its items are wanted twice: to be checked and by the tool
+    if kind is range and len(value) <= _MOST_ITEMS:
+        return list(value)
+    if kind.__module__.partition(".")[0] in ("numpy", "pandas") and hasattr(value, "tolist"):
+        return value.tolist()
+    return value
 
 
 def whole_numbers(value: Any, schema: Schema) -> Any:

@@ -59,23 +59,23 @@ class ToolRecord:
     seconds: float = 0.0
 
 
-@dataclass(slots=True)
+@dataclass
 class MemoryStep:
-    """Base of all steps."""
+    """Base of all steps. Callbacks may change them, and note things of their own on them."""
 
     def dict(self) -> dict[str, object]:
         """Return the step as plain data that JSON can hold."""
         return step_to_data(self)
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(kw_only=True)
 class SystemPromptStep(MemoryStep):
     """The instructions that the run began with. Always the first step."""
 
     system_prompt: str
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(kw_only=True)
 class TaskStep(MemoryStep):
     """What the caller asked for. `variables` are the names of additional arguments."""
 
@@ -84,7 +84,7 @@ class TaskStep(MemoryStep):
     variables: tuple[str, ...] = ()
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(kw_only=True)
 class PlanningStep(MemoryStep):
     """A plan that the model made."""
 
@@ -111,7 +111,7 @@ class NestedRun:
     timing: Timing
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(kw_only=True)
 class ActionStep(MemoryStep):
     """One turn: what the model wrote, what ran, and what came of it.
 
@@ -145,7 +145,7 @@ class ActionStep(MemoryStep):
     artifacts: tuple[Artifact, ...] = field(default=(), repr=False)
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(kw_only=True)
 class CompactionStep(MemoryStep):
     """Stands, in the prompt, for the steps before it up to number `covers` of the memory's list (from 0, exclusive).
 
@@ -157,7 +157,7 @@ class CompactionStep(MemoryStep):
     token_usage: TokenUsage = field(default_factory=TokenUsage)
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(kw_only=True)
 class FinalAnswerStep(MemoryStep):
     """The run's answer: the object itself."""
 

@@ -11,7 +11,7 @@ from pinjra.agents.run.traced import answered, traced_request
 from pinjra.agents.run.waiting import OnLoop
 from pinjra.core.coroutines import at_once
 from pinjra.core.events import ModelDelta as DeltaEvent
-from pinjra.models.adapted import adapted
+from pinjra.models.adapted import adapted, completion_from
 from pinjra.models.base import ChatMessage, Completion, JsonSchema, ModelDelta, ToolSchema
 from pinjra.models.errors import CompletionInvalid
 
@@ -45,7 +45,7 @@ async def ask(
     options = {"stop": stop, "tools": tools, "response_schema": response_schema, "temperature": temperature}
     try:
         with traced_request(run, safe, stop, tools, temperature) as trace:
-            done = await _answer(run, model, safe, options)
+            done = completion_from(await _answer(run, model, safe, options))
             answered(trace, done)
     except AgentError:
         raise

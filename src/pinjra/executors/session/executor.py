@@ -30,6 +30,7 @@ from pinjra.core.files import GivenFiles, GivenInput, given_file, given_files
 from pinjra.core.guest_files import GuestFile
 from pinjra.core.limits import Limits
 from pinjra.core.spans import Span, span
+from pinjra.core.values import drained
 from pinjra.executors.base import PythonExecutor, check_file_name
 from pinjra.executors.guarantees import Boundary, Guarantees
 from pinjra.executors.pool import POOL
@@ -435,8 +436,8 @@ class SessionExecutor(PythonExecutor):
                 raise ConfigurationError(f"a variable's name must be an identifier, not {name!r}")
         with self._in_use() as connection:
             try:
-                tree, blobs = connection.tool_calls.encoded(dict(variables))
-            except EncodeError as error:
+                tree, blobs = connection.tool_calls.encoded(drained(dict(variables)))
+            except (EncodeError, ValueError) as error:
                 raise ConfigurationError(f"the variables cannot cross: {error}") from error
             _bind(connection, partial(wire.SetVariables, values=tree, blobs=blobs))
 
