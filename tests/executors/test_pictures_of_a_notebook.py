@@ -97,3 +97,23 @@ def test_a_box_shows_what_a_notebook_shows(kernel: Any, box: Any, code: str) -> 
     pictures, printed, has_failed = in_a_kernel(kernel, BEGIN + code)
     assert told == (pictures[1:] if code == ONCE else pictures)
     assert (done.stdout, done.error is not None) == (printed, has_failed)
+
+
+def test_display_of_ipython_shows_here_too(box: Any) -> None:
+    pytest.importorskip("IPython")
+    code = (
+        "from IPython.display import HTML, Markdown, display\ndisplay(HTML('<b>'), Markdown('*'))\n"
+        "display({'text/html': '<i>', 'text/plain': 'i'}, raw=True)"
+    )
+    done = box.run(code)
+    assert [(one.media_type, one.data) for one in done.artifacts] == [
+        ("text/html", b"<b>"),
+        ("text/markdown", b"*"),
+        ("text/html", b"<i>"),
+    ]
+
+
+def test_a_figure_of_plotly_is_shown_by_its_own_show(box: Any) -> None:
+    pytest.importorskip("plotly")
+    done = box.run("import plotly.graph_objects as go\ngo.Figure(go.Bar(y=[1, 2])).show()")
+    assert [one.media_type for one in done.artifacts] == ["text/html"], done.error

@@ -79,8 +79,13 @@ def open_figures() -> list[Picture]:
             _end(manager)
 
 
-def show_figures_by(show: Show) -> None:
-    """Let `plt.show()` and `figure.show()` show figures by `show`, in whatever backend without windows."""
+def show_by(show: Show, display: Callable[[object], None]) -> None:
+    """Let what shows things in a notebook show them here.
+
+    Args:
+        show: Of `plt.show()` and `figure.show()`, in whatever backend without windows; and of plotly's.
+        display: Of IPython, which would only print.
+    """
 
     def show_and_end(manager: _Manager) -> None:
         try:
@@ -93,7 +98,37 @@ def show_figures_by(show: Show) -> None:
     def adapt(module: ModuleType) -> None:
         vars(module)["FigureManagerBase"].show = show_and_end
 
-    adapt_modules({"matplotlib.backend_bases": adapt})
+    def show_value(value: object, *_renderer: object, **_options: object) -> None:
+        found = picture(value)
+        if found is None:
+            display(value)
+        else:
+            show(*found)
+
+    def display_all(*values: object, raw: bool = False, **_options: object) -> None:
+        for value in values:
+            display(_Bundle(value) if raw else value)
+
+    adapt_modules(
+        {
+            "matplotlib.backend_bases": adapt,
+            "IPython.core.display_functions": lambda module: setattr(module, "display", display_all),
+            "plotly.io._renderers": lambda module: setattr(module, "show", show_value),
+        }
+    )
+
+
+class _Bundle:
+    """What IPython is told to display as it is: media types and data."""
+
+    def __init__(self, offers: object) -> None:
+        self._offers = offers
+
+    def _repr_mimebundle_(self) -> object:
+        return self._offers
+
+    def __repr__(self) -> str:
+        return str(self._offers.get("text/plain", "")) if isinstance(self._offers, dict) else ""
 
 
 def _managers() -> list[_Manager]:

@@ -20,7 +20,7 @@ from pinjra.wire.messages import Display, Done, Execute, Finished, GrantTools, I
 from pinjra.wire.values.codec import EncodeError, decode
 from pinjra.worker.interpreter.changed_files import FileStates
 from pinjra.worker.interpreter.channel import Channel
-from pinjra.worker.interpreter.display import open_figures, picture, show_figures_by, value_pictures
+from pinjra.worker.interpreter.display import open_figures, picture, show_by, value_pictures
 from pinjra.worker.interpreter.interrupts import Interrupts
 from pinjra.worker.interpreter.outcomes import (
     OUT_OF_MEMORY,
@@ -62,7 +62,7 @@ class Program:
         interrupts.tell = self._interpreter.stop
         self._interpreter.own_process()
         self._interpreter.make_room = self.make_room
-        show_figures_by(self._send_picture)
+        show_by(self._send_picture, self._display)
 
     def run(self) -> None:
         """Carry out messages until there are no more."""
