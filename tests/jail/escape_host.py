@@ -11,6 +11,7 @@ import os
 import re
 import secrets
 import socket
+import stat
 import subprocess
 import sys
 import tempfile
@@ -20,6 +21,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from pinjra.core.access import Mount
 from pinjra.core.errors import PinjraError
 from pinjra.core.execution import Execution
 from pinjra.core.limits import Limits
@@ -110,6 +112,38 @@ class Canaries:
         return changed + ([f"knows {self.secret}"] if self.secret in said else [])
 
 
+class Folders:
+    """A folder of the user's to read, with a link that leads out of it, and one to write."""
+
+    def __init__(self, canaries: Canaries) -> None:
+        self._folder = Path(tempfile.mkdtemp())
+        self._folder.chmod(0o755)
+        self.data, self.out = self._folder / "data", self._folder / "out"
+        self.data.mkdir()
+        self.out.mkdir(mode=0o755)
+        (self.data / "a.txt").write_text("shown")
+        (self.data / "leads_out").symlink_to(canaries.vault)
+        self._before = self._listed(self.data)
+
+    @staticmethod
+    def _listed(folder: Path) -> list[tuple[str, int, int]]:
+        found = [folder, *sorted(folder.rglob("*"))]
+        return [(str(path), path.lstat().st_mode, path.lstat().st_mtime_ns) for path in found]
+
+    @property
+    def mounts(self) -> dict[str, Mount]:
+        return {"data": Mount(str(self.data)), "out": Mount(str(self.out), writable=True)}
+
+    def breaches(self) -> list[str]:
+        """Return what must not have come of it: changes of what is read, set-id bits, devices, links in place of folders."""
+        found = [] if self._listed(self.data) == self._before else ["data is changed"]
+        for name, mode, _ in self._listed(self.out):
+            is_plain = stat.S_ISREG(mode) or stat.S_ISDIR(mode) or stat.S_ISLNK(mode)
+            if not is_plain or mode & (stat.S_ISUID | stat.S_ISGID):
+                found.append(f"{name} has the mode {mode:o}")
+        return found
+
+
 class Plain:
     """No jail: shows that the canaries see what there is to be seen."""
 
@@ -131,6 +165,9 @@ def free_bytes() -> int:
 
 
 def attack(code: str, canaries: Canaries, without: list[str], access: dict[str, object]) -> dict[str, object]:
+    folders = Folders(canaries) if access.get("mounts") else None
+    if folders is not None:
+        access = {**access, "mounts": folders.mounts}
     box = (
         Plain()
         if without == ["jail"]
@@ -153,7 +190,7 @@ def attack(code: str, canaries: Canaries, without: list[str], access: dict[str, 
     most, held = len(below() - sandbox), free - free_bytes()
     box.close()
     left = _left_of(box_before=sandbox)
-    breaches = canaries.changes(said)
+    breaches = canaries.changes(said) + (folders.breaches() if folders is not None else [])
     if took > (LIMITS.wall_seconds or 0) + HANG_SECONDS:
         breaches.append(f"came back after {took:.1f} s")
     if most > (LIMITS.processes or 0) + 4:

@@ -19,11 +19,13 @@ ESCAPES = Path(__file__).parents[1] / "escapes"
 PROGRAMS = sorted(ESCAPES.glob("jail_*.py"))
 WITH_PROGRAMS = sorted(ESCAPES.glob("programs_*.py"))
 WITH_NETWORK = sorted(ESCAPES.glob("network_*.py"))
+WITH_MOUNTS = sorted(ESCAPES.glob("mounts_*.py"))
 # What boxes are given, and the attacks that make use of it.
 GIVEN = {
     "nothing": ({}, []),
     "all programs": ({"programs": ["*"]}, WITH_PROGRAMS),
     "bash": ({"programs": ["bash"]}, WITH_PROGRAMS),
+    "folders": ({"mounts": "own", "programs": ["sh", "install", "cp"]}, WITH_MOUNTS),
     "one host": ({"network": ["api.github.com"]}, WITH_NETWORK),
     "all programs and one host": (
         {"programs": ["*"], "network": ["api.github.com"]},
@@ -63,6 +65,9 @@ def test_no_program_reaches_a_canary(program: Path, mode: str) -> None:
     [
         ("root", "all programs and one host"),
         ("root", "bash"),
+        ("root", "folders"),
+        ("unprivileged", "folders"),
+        ("unprivileged without namespaces", "folders"),
         ("unprivileged", "one host"),
         ("unprivileged without namespaces", "all programs"),
     ],

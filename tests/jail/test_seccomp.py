@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import struct
 import subprocess
@@ -23,6 +24,7 @@ def answer(machine: str, number: int, *arguments: int, arch: int | None = None, 
         private_view=policy.get("private_view", False),
         network=policy.get("network", False),
         programs=policy.get("programs", False),
+        writable_mounts=policy.get("writable_mounts", False),
     )
     words = [*arguments, *[0] * (6 - len(arguments))]
     data = struct.pack("IIQ6Q", number, AUDIT_ARCH[machine] if arch is None else arch, 0, *words)
@@ -262,3 +264,40 @@ def test_numbers_are_those_of_the_kernels_headers(machine: str) -> None:
     assert {name: headers[name] for name in ours if name in headers} == {
         name: number for name, number in ours.items() if name in headers
     }
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+@pytest.mark.parametrize("private_view", [False, True])
+def test_in_a_folder_of_the_user_s_no_call_gives_a_set_id_bit(machine: str, private_view: bool) -> None:
+    numbers = numbers_for(machine)
+    creates, temporary = os.O_WRONLY | os.O_CREAT, os.O_RDWR | 0o20200000
+    by_mode = {
+        "creat": (0, "m"),
+        "chmod": (0, "m"),
+        "fchmod": (0, "m"),
+        "fchmodat": (0, 0, "m"),
+        "fchmodat2": (0, 0, "m"),
+    }
+    for flags in (creates, temporary):
+        cases = {**by_mode, "open": (0, flags, "m"), "openat": (0, 0, flags, "m")}
+        for name, words in cases.items():
+            allowed = ALLOW if private_view or "chmod" not in name else EPERM
+            for mode, expected in (
+                (0o755, allowed),
+                (0o1777, allowed),
+                (0o4755, EPERM),
+                (0o2755, EPERM),
+                (0o6000, EPERM),
+            ):
+                if name in numbers:
+                    arguments = [mode if word == "m" else word for word in words]
+                    found = answer(
+                        machine, numbers[name], *arguments, private_view=private_view, writable_mounts=True
+                    )
+                    assert found == expected, (name, oct(mode))
+    for name, arguments in (
+        ("open", (0, 0, 0o4755)),
+        ("openat", (0, 0, 0, 0o4755)),
+    ):  # what is only read has no mode
+        if name in numbers:
+            assert answer(machine, numbers[name], *arguments, writable_mounts=True) == ALLOW

@@ -235,13 +235,27 @@ CHECKED: dict[str, NamedCheck] = {
 }
 
 # Landlock does not govern a file's mode, owner, times and extended attributes. Where the view of the file system is a
-# private, read-only one these touch nothing but the scratch folder; without a mount namespace they are refused.
+# private, read-only one these touch nothing but the scratch folder and the user's writable folders; without a mount namespace
+# they are refused.
 VIEW_ONLY_ALLOWED = tuple(
     """
     chmod fchmod fchmodat fchmodat2 chown fchown lchown fchownat utime utimes futimesat utimensat
     getxattr lgetxattr listxattr llistxattr
     """.split()
 )
+
+# With a writable folder of the user's, whose files outlive the box and are the user's own. SECURITY: no set-id bit, by whatever
+# call gives a mode: on the host it would lend the user's rights (root's, where root runs the box) to whoever starts the file.
+_SET_ID, _MAKES_A_FILE = 0o6000, 0o100 | 0o20000000  # O_CREAT, O_TMPFILE
+WRITABLE_MOUNT_CHECKED: dict[str, NamedCheck] = {
+    "open": ((Arg(1, (0,), mask=_MAKES_A_FILE),), (Arg(2, (0,), mask=_SET_ID),)),
+    "openat": ((Arg(2, (0,), mask=_MAKES_A_FILE),), (Arg(3, (0,), mask=_SET_ID),)),
+    "creat": ((Arg(1, (0,), mask=_SET_ID),),),
+    "chmod": ((Arg(1, (0,), mask=_SET_ID),),),
+    "fchmod": ((Arg(1, (0,), mask=_SET_ID),),),
+    "fchmodat": ((Arg(2, (0,), mask=_SET_ID),),),
+    "fchmodat2": ((Arg(2, (0,), mask=_SET_ID),),),
+}
 
 # With hosts (network=[…]). SECURITY: only in a network namespace of its own (`plan` requires one), which has loopback and the
 # sockets that the host's gateway listens on, and nothing else: whatever is bound or connected here stays in the box.

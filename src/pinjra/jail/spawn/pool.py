@@ -80,6 +80,7 @@ class SessionPool:
         rules = seccomp.policy(
             private_view=self.plan.has("mount namespace"),
             network=self.plan.network,
+            writable_mounts=any(writable for _, writable in self.mounts.values()),
             hosts=self.plan.hosts,
             programs=self.plan.programs,
             makes_code=self.plan.makes_code,

@@ -42,6 +42,7 @@ def policy(
     *,
     private_view: bool,
     network: bool,
+    writable_mounts: bool = False,
     hosts: bool = False,
     programs: bool = False,
     makes_code: bool = False,
@@ -52,6 +53,7 @@ def policy(
     Args:
         private_view: The file system is a private view (a mount namespace): modes and times may be changed.
         network: Sockets of the internet families may be made and connected.
+        writable_mounts: Folders of the user's may be changed.
         hosts: ... in a network namespace of its own, where servers may listen too.
         programs: Programs may be started.
         makes_code: Memory that the guest has written may be executed.
@@ -61,6 +63,11 @@ def policy(
     checked = dict(profile.CHECKED)
     if private_view:
         allowed.update(profile.VIEW_ONLY_ALLOWED)
+    if writable_mounts:
+        checked.update(
+            {call: rule for call, rule in profile.WRITABLE_MOUNT_CHECKED.items() if call in allowed}
+        )
+        allowed.difference_update(profile.WRITABLE_MOUNT_CHECKED)
     if hosts:
         allowed.update(profile.LOOPBACK_ALLOWED)
     if network or hosts:
