@@ -72,12 +72,10 @@ SYSTEM_READABLE = (
     "/usr/share/mime/packages",
     "/etc/mime.types",
 )
-NETWORK_READABLE = tuple(
-    """
-    /etc/hosts /etc/resolv.conf /etc/nsswitch.conf /etc/ssl/certs /etc/ssl/openssl.cnf /etc/pki/tls/certs
-    /usr/share/ca-certificates
-    """.split()
+HOSTS_READABLE = tuple(
+    "/etc/ssl/certs /etc/ssl/openssl.cnf /etc/pki/tls/certs /usr/share/ca-certificates".split()
 )
+NETWORK_READABLE = (*HOSTS_READABLE, "/etc/hosts", "/etc/resolv.conf", "/etc/nsswitch.conf")
 # With programs=: what they read, and where they are looked for behind the machine's own PATH.
 PROGRAM_READABLE = tuple(
     """
@@ -235,8 +233,7 @@ CHECKED: dict[str, NamedCheck] = {
 }
 
 # Landlock does not govern a file's mode, owner, times and extended attributes. Where the view of the file system is a
-# private, read-only one these touch nothing but the scratch folder and the user's writable folders; without a mount namespace
-# they are refused.
+# private, read-only one these touch only what is the guest's or writable to it; without a mount namespace they are refused.
 VIEW_ONLY_ALLOWED = tuple(
     """
     chmod fchmod fchmodat fchmodat2 chown fchown lchown fchownat utime utimes futimesat utimensat
@@ -250,20 +247,14 @@ _SET_ID, _MAKES_A_FILE = 0o6000, 0o100 | 0o20000000  # O_CREAT, O_TMPFILE
 WRITABLE_MOUNT_CHECKED: dict[str, NamedCheck] = {
     "open": ((Arg(1, (0,), mask=_MAKES_A_FILE),), (Arg(2, (0,), mask=_SET_ID),)),
     "openat": ((Arg(2, (0,), mask=_MAKES_A_FILE),), (Arg(3, (0,), mask=_SET_ID),)),
-    "creat": ((Arg(1, (0,), mask=_SET_ID),),),
-    "chmod": ((Arg(1, (0,), mask=_SET_ID),),),
-    "fchmod": ((Arg(1, (0,), mask=_SET_ID),),),
-    "fchmodat": ((Arg(2, (0,), mask=_SET_ID),),),
-    "fchmodat2": ((Arg(2, (0,), mask=_SET_ID),),),
+    **dict.fromkeys(("creat", "chmod", "fchmod"), ((Arg(1, (0,), mask=_SET_ID),),)),
+    **dict.fromkeys(("fchmodat", "fchmodat2"), ((Arg(2, (0,), mask=_SET_ID),),)),
 }
 
 # With hosts (network=[…]). SECURITY: only in a network namespace of its own (`plan` requires one), which has loopback and the
 # sockets that the host's gateway listens on, and nothing else: whatever is bound or connected here stays in the box.
 LOOPBACK_ALLOWED = ("bind", "listen", "accept", "accept4")
 HOSTS_REQUIRED = ("network namespace", "mount namespace")
-HOSTS_READABLE = tuple(
-    "/etc/ssl/certs /etc/ssl/openssl.cnf /etc/pki/tls/certs /usr/share/ca-certificates".split()
-)
 
 # With programs=. SECURITY: execve runs files of the view and, with `MAKES_CODE`, of the scratch folder; by Landlock (EXECUTE)
 # and by the mounts (noexec), with no_new_privs and nosuid mounts: no set-id bit and no file capability counts. Not

@@ -64,10 +64,8 @@ def policy(
     if private_view:
         allowed.update(profile.VIEW_ONLY_ALLOWED)
     if writable_mounts:
-        checked.update(
-            {call: rule for call, rule in profile.WRITABLE_MOUNT_CHECKED.items() if call in allowed}
-        )
-        allowed.difference_update(profile.WRITABLE_MOUNT_CHECKED)
+        checked |= {call: rule for call, rule in profile.WRITABLE_MOUNT_CHECKED.items() if call in allowed}
+        allowed -= checked.keys()
     if hosts:
         allowed.update(profile.LOOPBACK_ALLOWED)
     if network or hosts:
