@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import random
 from dataclasses import replace
 
 import pytest
@@ -149,6 +150,28 @@ def test_random_numbers_of_two_snippets_are_different():
         first, second = (result(alone, code).stdout.split() for _ in range(2))
     assert first[0] != second[0]
     assert first[1] != second[1]
+
+
+@pytest.mark.parametrize("seed", [0, 7, -7, 1 << 80])
+def test_one_seed_gives_the_same_random_numbers(seed):
+    with Fleet(boxes=1, most_boxes=1, seed=seed) as alone:
+        first, second = (result(alone, "import random; print(random.random())").stdout for _ in range(2))
+    assert first == second
+    if abs(seed) < 1 << 63:
+        assert float(first) == random.Random(seed).random()
+
+
+@pytest.mark.parametrize(
+    ("code", "printed", "reason"),
+    [
+        ("print('\ud800')", "", "compile"),
+        ("x = '" + "y" * 300_000 + "'\nprint(len(x))", "300000\n", ""),
+        ("", "", ""),
+    ],
+)
+def test_a_source_of_any_length_and_of_any_characters_arrives(fleet, code, printed, reason):
+    done = result(fleet, code)
+    assert (done.stdout, done.reason) == (printed, reason)
 
 
 def test_many_come_back_each_once_in_both_orders(fleet):

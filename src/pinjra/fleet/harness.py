@@ -11,10 +11,10 @@ the next one begins.
 
 from __future__ import annotations
 
+import _thread
 import atexit
 import builtins
 import contextlib
-import ctypes
 import functools
 import gc
 import importlib
@@ -42,8 +42,8 @@ from collections.abc import Callable, Coroutine, Iterator, Mapping
 from typing import Any, NoReturn, cast
 
 from pinjra.core.values import Opaque
-from pinjra.jail.spawn import forks
 from pinjra.jail.walls import landlock
+from pinjra.jail.walls.libc import plain_fork, prctl
 from pinjra.wire.values.codec import ValueLimits, decode, encode
 from pinjra.worker.interpreter.environment import reseed
 
@@ -54,22 +54,21 @@ SOURCE_NAME = "main.py"
 _MODULE = "solution"  # what a program is called whose functions are called
 _CONTROL = 3  # a child's descriptor for what it says to us, and the origin's to the warden
 _TOLD = (
-    "code",
     "mode",
     "setup",
     "entry",
-    "seed",
     "argv",
-    "cpu_seconds",
-    "memory_bytes",
-    "disk_bytes",
     "value_bytes",
     "calls",
     "answers",
     "names",
     "modules",
 )  # of a request to its child
+# What every child is told: how long source and the rest are, a seed or none, its limits. Reading JSON costs a child 100 pages.
+_HEAD = struct.Struct("qq?qdqqq")
+_SEEDS = (1 << 63) - 1
 _PID, _END = struct.Struct("i"), struct.Struct("idq")
+_WARMING = 20  # CPython 3.11 and later adapt code that has run 8 times
 _GRACE_SECONDS = 0.1  # for the kernel's own limit of processor time to be noticed before ours
 _PR_SET_CHILD_SUBREAPER = 36  # prctl(2): orphans become ours, so that we can end them
 
@@ -221,14 +220,22 @@ class _Origin:
 
 def _originate(guest: _Guest) -> None:
     """Fork children for the warden, one at a time, until it is gone."""
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    prctl(_PR_SET_CHILD_SUBREAPER, 1)
+    fork = plain_fork() if threading.active_count() == 1 else os.fork
+    restrict: Callable[[], object] = bool
+    with contextlib.suppress(OSError):  # an older kernel: then a child can stop its box, which costs it a try
+        restrict = landlock.signal_scope()
+    guest.warm()
+    gc.collect()
+    gc.freeze()
     with socket.socket(fileno=_CONTROL) as line:
         while True:
             word, fds, _, _ = socket.recv_fds(line, 1, 4)
             if not word:
                 return
-            pid = _fork()
+            pid = fork()
             if pid == 0:
+                restrict()  # SECURITY: else it could stop or kill who measures it
                 line.detach()
                 guest.become(fds)
             for fd in fds:
@@ -271,10 +278,7 @@ class _Child:
         self.memory_bytes = 0
         self.waited = 0.0  # seconds in which the child waited for the host
         with contextlib.suppress(OSError):  # it is dead already: its status tells
-            # SECURITY: what is said of its output (how much is expected?) is not for it to know
-            # nor are calls that are still to come
-            hidden: Message = {"calls": []} if request["mode"] == "calls" else {}
-            _write(control, _framed({**{name: request[name] for name in _TOLD}, **hidden}))
+            _write(control, _told(request))
 
     def watch(self, interact: Callable[[Message], Message]) -> Message:
         """Return what came of the child; it is dead then."""
@@ -397,6 +401,21 @@ class _Child:
         os.close(self.control)
 
 
+def _told(request: Message) -> bytes:
+    """Return what a child is told of its request.
+
+    SECURITY: what is said of its output (how much is expected?) is not for it to know, nor are calls that are still to come.
+    """
+    code: bytes = request["code"].encode("utf-8", "surrogatepass")
+    rest, seed = b"", request["seed"]
+    if request["mode"] != "program" or request["argv"]:
+        hidden: Message = {"calls": []} if request["mode"] == "calls" else {}
+        rest = json.dumps({**{name: request[name] for name in _TOLD}, **hidden}).encode()
+    cpu = request["cpu_seconds"]
+    limits = (cpu, math.ceil(cpu), request["memory_bytes"] or 0, request["disk_bytes"])
+    return _HEAD.pack(len(code), len(rest), seed is not None, abs(seed or 0) & _SEEDS, *limits) + code + rest
+
+
 def _report_of(said: object) -> Message:
     """Return what a child says of its end, as far as it has the form of that."""
     found: Message = said if isinstance(said, dict) else {}
@@ -425,11 +444,6 @@ def _end_descendants(first: int) -> None:
             except OSError:
                 continue
         os.waitpid(marker, 0)
-
-
-def _fork() -> int:
-    """Return as `os.fork` does; without the hooks that repair what other threads hold when there is no other thread."""
-    return forks.fork() if threading.active_count() == 1 else os.fork()
 
 
 def _unnamed_file(data: bytes) -> int:
@@ -483,15 +497,6 @@ def _unframed(buffer: bytearray) -> Message | None:
 # ---------------------------------------------------------------- the child
 
 
-def _limit(request: Message) -> None:
-    cpu = request["cpu_seconds"]
-    resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(cpu), math.ceil(cpu) + 1))
-    signal.setitimer(signal.ITIMER_PROF, cpu + _GRACE_SECONDS)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (request["disk_bytes"],) * 2)
-    if request["memory_bytes"]:
-        resource.setrlimit(resource.RLIMIT_DATA, (request["memory_bytes"],) * 2)
-
-
 def _seed(seed: int | None) -> None:
     """Draw the random numbers of a seed, or others than all other children."""
     if seed is None:
@@ -513,6 +518,9 @@ def _start(argv: list[str]) -> int:
         return 127
 
 
+_PROGRAM: Message = {"mode": "program"}
+
+
 class _Guest:
     """A forked child: runs the request's source as a program, and then what its mode asks for.
 
@@ -521,7 +529,7 @@ class _Guest:
 
     def __init__(self, folder: str) -> None:
         self.folder = folder
-        self.request: Message = {}
+        self.request = _PROGRAM
         self.received = bytearray()
         self.line = threading.Lock()  # threads of a program may call a function of its test
         self.position = 0  # in a test's foreseen calls
@@ -560,37 +568,57 @@ class _Guest:
                 os.dup2(fd, number)
             os.closerange(_CONTROL + 1, 4096)
             os.chdir(self.folder)
-            request = self._next()
-            _limit(request)
-            with contextlib.suppress(
-                OSError
-            ):  # an older kernel: then it can stop its box, which costs it a try
-                landlock.keep_signals_inside()  # SECURITY: else it could stop or kill who measures it
-            if request["argv"]:
-                status = _start(request["argv"])
+            source, seed, limits = self._taken(os.read(_CONTROL, 65536))
+            self._limit(*limits)
+            if self.request.get("argv"):
+                status = _start(self.request["argv"])
             else:
-                self._begin(request)
-                status = self.main()
+                self._begin(seed)
+                status = self.main(source)
         except BaseException:  # our bug: the words of it are all that can be had
             traceback.print_exc()
         finally:
             os._exit(status)
 
-    def _begin(self, request: Message) -> None:
-        self.request = request
-        if request["mode"] != "program":
-            self.limits = ValueLimits(value_bytes=request["value_bytes"])
+    def warm(self) -> None:
+        """Do a few times what a child does: what Python and the linker learn by it, each child would learn, page by page."""
+        for _ in range(_WARMING):
+            self._begin(self._taken(_HEAD.pack(4, 0, False, 0, 1.0, 1, 0, 1) + b"pass")[1])
+            self.main("for i in range(int('1')): print(end='')")
+            resource.setrlimit(resource.RLIMIT_CPU, resource.getrlimit(resource.RLIMIT_CPU))
+            signal.setitimer(signal.ITIMER_PROF, 0.0)
+        self.module.__dict__.pop("i")
+
+    def _taken(self, data: bytes) -> tuple[str, int | None, list[Any]]:
+        """Return source and seed of a request and its limits; the rest is kept."""
+        size, more, has_seed, seed, *limits = _HEAD.unpack_from(data)
+        end = _HEAD.size + size
+        while len(data) < end + more:
+            data += os.read(_CONTROL, 1 << 20) or os._exit(71)
+        if more:
+            self.request = json.loads(data[end:])
+        return data[_HEAD.size : end].decode("utf-8", "surrogatepass"), seed if has_seed else None, limits
+
+    def _limit(self, cpu: float, whole: int, memory: int, disk: int) -> None:
+        resource.setrlimit(resource.RLIMIT_CPU, (whole, whole + 1))
+        signal.setitimer(signal.ITIMER_PROF, cpu + _GRACE_SECONDS)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (disk, disk))
+        if memory:
+            resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
+
+    def _begin(self, seed: int | None) -> None:
         sys.argv = [SOURCE_NAME]
+        if self.request is not _PROGRAM:
+            self.limits = ValueLimits(value_bytes=self.request["value_bytes"])
         if (
-            request["mode"] == "calls"
+            self.request["mode"] == "calls"
         ):  # then it is a module that others use: what it does as a program is not asked for
             self.module.__name__ = _MODULE
         sys.modules[self.module.__name__] = self.module
-        _seed(request["seed"])
+        _seed(seed)
 
-    def main(self) -> int:
+    def main(self, source: str) -> int:
         """Return the exit status."""
-        source = self.request["code"]
         linecache.cache[SOURCE_NAME] = (len(source), None, source.splitlines(True), SOURCE_NAME)
         try:
             code = compile(source, SOURCE_NAME, "exec", dont_inherit=True)
@@ -624,7 +652,7 @@ class _Guest:
 
     def _finish(self) -> None:
         """End as a program ends: its threads, its exit functions, its output."""
-        if threading.active_count() > 1:
+        if _thread._count():
             threading._shutdown()  # type: ignore[attr-defined]
         if _exits() != self.exits:
             atexit._run_exitfuncs()

@@ -13,9 +13,9 @@ import errno
 import os
 import stat
 import struct
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
-from pinjra.jail.walls.libc import buffer, prctl, syscall
+from pinjra.jail.walls.libc import buffer, prctl, prepared, syscall
 
 # linux/landlock.h
 _EXECUTE, _WRITE_FILE, _READ_FILE, _READ_DIR = 1, 1 << 1, 1 << 2, 1 << 3
@@ -87,11 +87,17 @@ def apply(
         os.close(ruleset)
 
 
-def keep_signals_inside() -> None:
-    """Let this process and its children signal no other process of their box. OSError: the kernel (ABI 6) has no such scope."""
+def signal_scope() -> Callable[[], bool]:
+    """Return what lets a process and its children signal no other process of their box, and says whether it could.
+
+    Each call makes a domain of its own. What the call needs is made here, once: forked children, which call it, would copy it.
+
+    Raises:
+        OSError: The kernel (ABI 6) has no such scope.
+    """
     ruleset = syscall("landlock_create_ruleset", buffer(struct.pack("QQQ", 0, 0, _SCOPES & 0b10)), 24, 0)
-    syscall("landlock_restrict_self", ruleset, 0)  # SECURITY: no_new_privs is set since the box was made
-    os.close(ruleset)
+    restrict = prepared("landlock_restrict_self", ruleset, 0)
+    return lambda: restrict() == 0  # SECURITY: no_new_privs is set since the box was made
 
 
 def _add(ruleset: int, path: str, rights: int) -> None:

@@ -8,9 +8,10 @@ https://man7.org/linux/man-pages/man2/syscall.2.html
 from __future__ import annotations
 
 import ctypes
+import functools
 import os
 import sys
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 from pinjra.jail.walls.syscalls import NUMBERS
 
@@ -43,6 +44,19 @@ def syscall(name: str, *args: int | bytes | Buffer | None) -> int:
         error = ctypes.get_errno()
         raise OSError(error, f"{name}: {os.strerror(error)}")
     return result
+
+
+def prepared(name: str, *args: int) -> Callable[[], int]:
+    """Return a function that makes this call and returns what the kernel returns, or -1; nothing is made at the call."""
+    return functools.partial(_libc.syscall, ctypes.c_long(NUMBERS[name]), *map(_word, args))
+
+
+def plain_fork() -> Callable[[], int]:
+    """Return fork(2) itself: nothing is repaired in the child, which saves it 50 pages. For a process with one thread."""
+    fork: Callable[[], int] = ctypes.PyDLL(
+        None
+    ).fork  # with the interpreter's lock held, which so is the child's
+    return fork
 
 
 def _word(arg: int | bytes | Buffer | None) -> ctypes.c_ulong | ctypes.c_char_p | ctypes.c_void_p:
