@@ -57,21 +57,28 @@ litellm_only = [
 ]
 
 
-@pytest.fixture(params=["openai", "openai on a loop", "hf", pytest.param("litellm", marks=litellm_only)])
+KINDS = {
+    "openai": ("openai:tiny", "api_key", "api_base"),
+    "hf": ("hf:tiny", "token", "base_url"),
+    "litellm": ("litellm:openai/tiny", "api_key", "api_base"),
+}
+
+
+@pytest.fixture(
+    params=[
+        pytest.param(f"{kind}{how}", marks=litellm_only if kind == "litellm" else ())
+        for kind in KINDS
+        for how in ("", " on a loop")
+    ]
+)
 def model(request, stand_in, awaited):
-    if request.param == "openai on a loop":
+    kind, _, loop = request.param.partition(" on a ")
+    if kind == "openai":
         pytest.importorskip("openai")
-        where = {"api_key": KEY, "api_base": stand_in.url + "/v1"}
-        return awaited(load_model("openai:tiny", retry_wait_seconds=0, attempts=3, max_tokens=50, **where))
-    if request.param == "openai":
-        pytest.importorskip("openai")
-        options = {"api_key": KEY, "api_base": stand_in.url + "/v1"}
-    elif request.param == "hf":
-        options = {"token": KEY, "base_url": stand_in.url + "/v1"}
-    else:
-        options = {"api_key": KEY, "api_base": stand_in.url + "/v1"}
-    name = "litellm:openai/tiny" if request.param == "litellm" else f"{request.param}:tiny"
-    return load_model(name, retry_wait_seconds=0, attempts=3, max_tokens=50, **options)
+    name, key, address = KINDS[kind]
+    where = {key: KEY, address: stand_in.url + "/v1"}
+    made = load_model(name, retry_wait_seconds=0, attempts=3, max_tokens=50, **where)
+    return awaited(made) if loop else made
 
 
 def completion(content="Hi there", finish="stop", **message):

@@ -7,7 +7,7 @@ import inspect
 import re
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from typing import Any, ClassVar, TypeVar
 from urllib.parse import urlsplit, urlunsplit
@@ -302,7 +302,7 @@ class ChatApiModel(ApiModel):
 
     async def _astream(self, client: Any, question: Question) -> AsyncIterator[str | Completion]:
         collected = Accumulator()
-        async with await self._create(client, self._streamed_body(question)) as chunks:
+        async with _aclosing(await self._create(client, self._streamed_body(question))) as chunks:
             async for chunk in chunks:
                 if text := collected.add(chunk):
                     yield text
@@ -317,6 +317,16 @@ def _closing(chunks: Any) -> Iterator[Any]:
         close = getattr(chunks, "close", None)
         if close is not None:
             close()
+
+
+@asynccontextmanager
+async def _aclosing(chunks: Any) -> AsyncIterator[Any]:
+    try:
+        yield chunks
+    finally:
+        close = getattr(chunks, "aclose", None) or getattr(chunks, "close", None)
+        if close is not None:
+            await close()
 
 
 async def _awaited(items: Iterator[T]) -> AsyncIterator[T]:

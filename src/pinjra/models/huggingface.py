@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, ClassVar
 
 from pinjra.core.errors import ConfigurationError
@@ -43,7 +44,7 @@ class InferenceClientModel(ChatApiModel):
         retry_wait_seconds: float = 1.0,
         **options: Any,
     ) -> None:
-        from huggingface_hub import InferenceClient, get_token
+        from huggingface_hub import AsyncInferenceClient, InferenceClient, get_token
 
         own = token or api_key
         # SECURITY: the hub's token goes to the hub only; an endpoint of your own gets what you give it.
@@ -61,17 +62,13 @@ class InferenceClientModel(ChatApiModel):
         if provider is not None and not base_url:
             where["provider"] = provider
         self._check_options(InferenceClient.chat_completion)
+        where |= {"token": self._token or "", "timeout": timeout, "bill_to": bill_to, **(client_kwargs or {})}
         if self._client is None:
             try:
-                self._client = InferenceClient(
-                    token=self._token or "",
-                    timeout=timeout,
-                    bill_to=bill_to,
-                    **where,
-                    **(client_kwargs or {}),
-                )
+                self._client = InferenceClient(**where)
             except TypeError as error:
                 raise ConfigurationError(f"client_kwargs of {type(self).__name__}: {error}") from error
+            self._connect_awaited = partial(AsyncInferenceClient, **where)
 
     def to_dict(self) -> dict[str, object]:
         """Return the configuration as plain data, without the token."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from pinjra.core.errors import ConfigurationError, MissingDependency
@@ -50,6 +51,7 @@ class LiteLLMModel(ChatApiModel):
         self._sdk = _import_litellm()
         self._api_key = api_key
         self._takes_stop = self._takes_stop and self._sdk_takes_stop()
+        self._connect_awaited = self._awaited
 
     def _sdk_takes_stop(self) -> bool:
         """Whether the library says that the model takes stop sequences; True where it does not know."""
@@ -58,6 +60,9 @@ class LiteLLMModel(ChatApiModel):
         except Exception:  # whatever the library raises for a name that it cannot place
             return True
         return not known or "stop" in known
+
+    def _awaited(self) -> _Awaited:
+        return _Awaited((self._client or self._sdk).acompletion)
 
     def _create(self, client: Any, body: dict[str, Any]) -> Any:
         ask = client.completion if client is not None else self._sdk.completion
@@ -71,6 +76,16 @@ class LiteLLMModel(ChatApiModel):
         import openai
 
         return (openai.OpenAIError,)  # every error of litellm derives from it
+
+
+@dataclass(frozen=True, slots=True)
+class _Awaited:
+    """What is asked on an event loop."""
+
+    completion: Callable[..., Any]
+
+    async def close(self) -> None:
+        """Do nothing: the library holds the connections, for all who use it."""
 
 
 class LiteLLMRouterModel(LiteLLMModel):
