@@ -53,9 +53,7 @@ class Cause(str, Enum):
     SIGNAL = "signal"
     EXIT = "exit"
     INTERRUPT = "interrupt"
-    ESCAPE_BLOCKED = "escape_blocked"
     PROTOCOL = "protocol"
-    STARTUP = "startup"
     HOST = "host"
 
 

@@ -228,7 +228,7 @@ class KubernetesTransport(RemoteTransport):
 
     def _ending(self) -> Iterator[str]:
         yield _exit_of(self._status)
-        yield self._sandbox.describe()
+        yield "the pod was deleted" if self._closed.is_set() else self._sandbox.describe()
 
 
 def _exit_of(status: bytes) -> str:

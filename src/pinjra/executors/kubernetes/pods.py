@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import json
-import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from pinjra.core.errors import ConfigurationError, MissingDependency, StartupFailed
@@ -49,27 +49,17 @@ def connect(kubeconfig: str | None, context: str | None) -> Any:
     return client.ApiClient(settings)
 
 
+@dataclass(frozen=True)
 class Pod:
     """One running pod, and how to get rid of it."""
 
-    def __init__(self, core: Any, namespace: str, name: str, remove: Callable[[], object]) -> None:
-        self.core = core
-        self.namespace = namespace
-        self.name = name
-        self._remove = remove
-        self._is_deleted = threading.Event()
-
-    def delete(self) -> None:
-        """Delete it at once. Idempotent."""
-        if not self._is_deleted.is_set():
-            self._is_deleted.set()
-            with contextlib.suppress(Exception):  # it may be gone; else its lifetime ends it
-                self._remove()
+    core: Any
+    namespace: str
+    name: str
+    delete: Callable[[], object]
 
     def describe(self) -> str:
         """Return how the cluster says that it ended; "" while it runs."""
-        if self._is_deleted.is_set():
-            return "the pod was deleted"
         try:
             status = self.core.read_namespaced_pod(
                 self.name, self.namespace, _request_timeout=CALL_SECONDS
@@ -114,7 +104,8 @@ class Cluster:
         try:
             self._await_running(name, start_seconds)
         except BaseException:
-            pod.delete()
+            with contextlib.suppress(Exception):  # it may be gone; else its lifetime ends it
+                pod.delete()
             raise
         return pod
 
