@@ -20,6 +20,5 @@ for n in range(1_000_000):
             name="\x1b]0;pwn\x07",
             args=["l"],
             kwargs={},
-            concurrent=True,
         )
     )

@@ -113,7 +113,7 @@ def costly(worker: Worker, run: int) -> None:
     """Have the host decode two million numbers, in 40 calls of no tool."""
     args = ["l", *[["F", "nan"]] * 50_000]
     for call in range(1, 41):
-        worker.say(Call(run=run, call=call, name="f", args=args, kwargs={}, concurrent=True))
+        worker.say(Call(run=run, call=call, name="f", args=args, kwargs={}))
 
 
 def controls(worker: Worker, run: int) -> None:

@@ -62,8 +62,8 @@ class Pair:
         return self.to_host([self.supervisor.send(message)])
 
 
-def call(number: int, *, run: int = 1, concurrent: bool = False) -> Call:
-    return Call(run=run, call=number, name="f", args=["l"], kwargs={}, concurrent=concurrent)
+def call(number: int, *, run: int = 1) -> Call:
+    return Call(run=run, call=number, name="f", args=["l"], kwargs={})
 
 
 @pytest.mark.parametrize("raw", [True, False])
@@ -80,7 +80,6 @@ VIOLATIONS: list[tuple[str, list[Message], str]] = [
     ("guest", [Finished(run=2)], "a message of run 2"),
     ("guest", [Display(run=2, media_type="", name="")], "a message of run 2"),
     ("guest", [call(1), call(1)], "not above 1"),
-    ("guest", [call(1), Finished(run=1)], "waits for the answer"),
     ("guest", [Finished(run=1), Finished(run=1)], "Finished while idle"),
     ("guest", [Finished(run=1), Output(stream="stdout", text="late")], "Output while idle"),
     ("guest", [Finished(run=1), call(2)], "Call while idle"),
@@ -158,10 +157,10 @@ def test_every_kill_waits_for_its_own_loss() -> None:
     assert pair.host.open_kills == set()
 
 
-def test_concurrent_calls_end_with_their_run() -> None:
+def test_calls_end_with_their_run() -> None:
     pair = Pair()
     pair.say(Execute(run=1, code=""))
-    pair.guest_says(call(1, concurrent=True), Finished(run=1))
+    pair.guest_says(call(1), Finished(run=1))
     with pytest.raises(InternalError, match="not open"):
         pair.say(Answer(call=1, value=3))
 

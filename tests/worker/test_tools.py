@@ -34,12 +34,6 @@ def test_a_tools_exception_is_an_exception_in_the_guest(host):
     assert host.run("fail()")["type"] == "ValueError"
 
 
-def test_a_plain_call_says_that_the_guest_waits(host):
-    host.grant(f=lambda: 1)
-    host.run("f()")
-    assert [call.concurrent for call in host.calls] == [False]
-
-
 def test_large_arguments_and_answers_cross(host):
     host.grant(echo=lambda x: x)
     assert host.run("echo(b'x' * 3_000_000) == b'x' * 3_000_000") is True
@@ -52,7 +46,6 @@ def test_eight_async_calls_are_open_at_once(host):
         "import asyncio\nasync def main():\n return await asyncio.gather(*[g(i) for i in range(8)])\nasyncio.run(main())"
     )
     calls = [host.next(Call) for _ in range(8)]
-    assert all(call.concurrent for call in calls)
     for call in reversed(calls):  # any order
         host.send(Answer(call=call.call, value=host.arguments(call)[0][0] * 10))
     assert host.finish().value == ["l", *range(0, 80, 10)]

@@ -248,16 +248,12 @@ class Display(OfRun):
 
 
 class Call(OfRun):
-    """Guest code calls a host function. `call` counts 1, 2, 3 … over the session's life.
-
-    `concurrent`: others may be open at the same time (async or threads); otherwise the guest waits for this one.
-    """
+    """Guest code calls a host function. `call` counts 1, 2, 3 … over the session's life; several may be open at one time."""
 
     call: int
     name: str
     args: Value
     kwargs: Value
-    concurrent: bool = False
 
 
 class Finished(OfRun):

@@ -218,7 +218,7 @@ class ToolCalls:
         turn = None if function.is_concurrent else _turn(tool)
         each = _Open(message.call, function, args, kwargs, self.clock, self.loop, turn)
         each.clock.enter()
-        # SECURITY: `message.concurrent` is the guest's word and not asked: a plain tool is written for one call at a time.
+        # SECURITY: the guest has no say in this: a plain tool is written for one call at a time.
         is_apart = function.is_concurrent or function.is_async or function.seconds is not None
         if is_apart or self.loop is not None or each.turn in self._turns:
             self._start(each)

@@ -144,7 +144,7 @@ class GuestTools:
         """Return what the guest gets for the tool `name`."""
         return GuestTool(name, doc, partial(self._call_async if is_async else self._call, name))
 
-    def _message(self, name: str, args: Args, kwargs: Kwargs, *, concurrent: bool) -> Callable[..., Call]:
+    def _message(self, name: str, args: Args, kwargs: Kwargs) -> Callable[..., Call]:
         """Return what makes the message, of the numbers that it still lacks."""
         encoder = self._encoder()
         try:
@@ -152,16 +152,14 @@ class GuestTools:
             named = encoder.add({key: drained(value) for key, value in kwargs.items()})
         except EncodeError as error:
             raise ValueError(f"{name}: {error}") from None
-        return partial(Call, name=name, args=trees, kwargs=named, concurrent=concurrent, blobs=encoder.blobs)
+        return partial(Call, name=name, args=trees, kwargs=named, blobs=encoder.blobs)
 
     def _call(self, name: str, args: Args, kwargs: Kwargs) -> object:
         """Return the answer of the host, waiting for it. An interrupt stops the run when the answer is there: the host answers
         at once then, or has the supervisor kill."""
         answers: list[Answer] = []
-        is_alone = self._interrupts.is_main_thread and not self._channel.waiting and not has_threads()
         with self._interrupts:
-            message = self._message(name, args, kwargs, concurrent=not is_alone)
-            self._channel.call(message, answers.append)
+            self._channel.call(self._message(name, args, kwargs), answers.append)
             self._channel.wait_for(lambda: bool(answers))
         return self._open(answers[0])
 
@@ -173,7 +171,7 @@ class GuestTools:
         """Ask for the next piece; return what gives it, or None where it has not come within so many seconds."""
         answers: list[Answer] = []
         with self._interrupts:
-            self._channel.call(self._message(INPUT, (), {}, concurrent=True), answers.append)
+            self._channel.call(self._message(INPUT, (), {}), answers.append)
 
         def within(seconds: float) -> bytes | None:
             if not answers and select.select([self._channel], [], [], seconds)[0]:
@@ -227,7 +225,7 @@ class GuestTools:
                 pass
 
         _selecting(loop).add_reader(self._channel.fileno(), self._take_ready)
-        self._channel.call(self._message(name, args, kwargs, concurrent=True), on_answer)
+        self._channel.call(self._message(name, args, kwargs), on_answer)
         future.add_done_callback(lambda _future: self._stop_watching(loop))
         return future
 
