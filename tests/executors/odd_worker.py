@@ -44,7 +44,7 @@ class Worker:
         self.raw(b"".join(self.host.relay(self.guest.send(message))))
 
     def serve(self) -> None:
-        self.control(Hello(protocol=PROTOCOL, python="3", platform="test", capabilities=("raw", "rollback")))
+        self.control(Hello(protocol=PROTOCOL, capabilities=("raw", "rollback")))
         while data := os.read(0, 1 << 20):
             for event in self.host.receive_data(data):
                 for message in self.guest.receive_data(event) if isinstance(event, bytes) else [event]:

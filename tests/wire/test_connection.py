@@ -29,7 +29,7 @@ from pinjra.wire.messages import (
     Started,
 )
 
-HELLO = Hello(protocol=PROTOCOL, python="3.11.2", platform="linux", capabilities=("raw",))
+HELLO = Hello(protocol=PROTOCOL, capabilities=("raw",))
 
 
 class Pair:
@@ -176,7 +176,7 @@ def test_the_host_may_not_say_what_does_not_fit(message: Message) -> None:
 def test_another_protocol_number_is_refused() -> None:
     host = HostConnection()
     with pytest.raises(ProtocolViolation, match="speaks protocol 2"):
-        list(host.receive_data(SupervisorConnection().send(Hello(protocol=1, python="", platform=""))))
+        list(host.receive_data(SupervisorConnection().send(Hello(protocol=1))))
 
 
 @pytest.mark.parametrize("line", [b'["c",5,1,"Done",{"request":1}]\n', b'["c",3,99,"Done",{"request":1}]\n'])

@@ -151,8 +151,6 @@ class Hello(Message):
     """First frame of the worker, before `Init` was read: what it is."""
 
     protocol: int
-    python: str  # "3.11.2"
-    platform: str
     capabilities: tuple[str, ...] = ()  # "raw", "fork", "rollback"
     applied: tuple[str, ...] = ()  # confinement in force, outermost first (the jail)
     missing: tuple[str, ...] = ()

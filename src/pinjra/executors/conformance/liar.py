@@ -48,11 +48,7 @@ class Liar:
 
     def serve(self) -> None:
         """Answer as a worker does, until the stream ends."""
-        self.raw(
-            self.host.send(
-                wire.Hello(protocol=wire.PROTOCOL, python="3.10", platform="", capabilities=("raw",))
-            )
-        )
+        self.raw(self.host.send(wire.Hello(protocol=wire.PROTOCOL, capabilities=("raw",))))
         while data := os.read(self.fds[0], 1 << 16):
             for event in self.host.receive_data(data):
                 if isinstance(event, bytes):

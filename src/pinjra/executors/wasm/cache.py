@@ -64,13 +64,7 @@ def parts(name: str = "python", folder: Path | None = None) -> Settings:
     library = () if runtime.archive is None else _library(runtime.archive, place)
     digest = hashlib.sha256(worker_zip() + runtime.sha256.encode()).hexdigest()[:16]
     worker = kept(place / f"worker-{digest}", partial(_make_byte_code, runtime, module, library))
-    return Settings(
-        module=str(module),
-        options=runtime.options,
-        worker=str(worker),
-        library=library,
-        python=runtime.python,
-    )
+    return Settings(module=str(module), options=runtime.options, worker=str(worker), library=library)
 
 
 def is_compiled(name: str) -> bool:

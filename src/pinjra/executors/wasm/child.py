@@ -59,14 +59,13 @@ made.close()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What one instance is; the first five are those of all sessions.
+    """What one instance is; the first four are those of all sessions.
 
     Args:
         module: The compiled module.
         options: Of Python's command line.
         worker: The folder with the worker's zip.
         library: Folders that are read, each with its path for the guest.
-        python: The guest's version, told to the host.
         scratch: The folder for files.
         status: A file of `STATUS.size` bytes that this process keeps up to date.
         memory_bytes: Of linear memory; None: what the format allows (4 GiB).
@@ -77,7 +76,6 @@ class Settings:
     options: tuple[str, ...]
     worker: str
     library: tuple[tuple[str, str], ...]
-    python: str
     scratch: str = ""
     status: str = ""
     memory_bytes: int | None = None
@@ -183,8 +181,7 @@ def run_instance() -> None:
     start = prepare(settings, words)
     ticker = Ticker(settings)
     applied, missing = confine(settings) if settings.confine else ([], ["left out by the caller"])
-    report = {"applied": applied, "missing": missing, "python": settings.python, "platform": "wasi"}
-    os.write(1, json.dumps(report).encode() + b"\n")
+    os.write(1, json.dumps({"applied": applied, "missing": missing}).encode() + b"\n")
     threading.Thread(target=ticker.run, daemon=True).start()
     status = on_deep_stack(start)
     if status and words:
@@ -305,8 +302,7 @@ def become_deno() -> None:
     """Confine this process and become the command that the first line on stdin names."""
     settings = json.loads(first_line())
     applied, missing = _confine_deno(settings["command"][0], settings["readable"])
-    known = {name: settings[name] for name in ("python", "platform")}
-    os.write(1, json.dumps({"applied": applied, "missing": missing, **known}).encode() + b"\n")
+    os.write(1, json.dumps({"applied": applied, "missing": missing}).encode() + b"\n")
     os.execve(settings["command"][0], settings["command"], settings["environment"])  # noqa: S606  (no shell)
 
 

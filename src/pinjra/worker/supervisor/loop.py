@@ -6,10 +6,8 @@ One thread, one poll loop, one process for the box: its first session, and those
 from __future__ import annotations
 
 import os
-import platform
 import select
 import signal
-import sys
 import time
 import traceback
 from collections.abc import Sequence
@@ -54,8 +52,6 @@ def serve(
         capabilities["fork"] = capabilities["rollback"] and host.can_pass_streams
         hello = Hello(
             protocol=PROTOCOL,
-            python=platform.python_version(),
-            platform=sys.platform,
             capabilities=tuple(name for name, has_it in capabilities.items() if has_it),
             applied=tuple(applied),
             missing=tuple(missing),

@@ -4,11 +4,9 @@ import { load } from "./load.mjs";
 
 const settings = JSON.parse(Deno.args[0]);
 const python = await load(settings, { _makeSnapshot: true });
-const version = python.runPython(`
+python.runPython(`
 import sys
 sys.path.insert(0, "/pinjra/worker.zip")
 import pinjra.worker.interpreter.single_process
-sys.version.split()[0]
 `);
 Deno.writeFileSync(settings.snapshot, python.makeMemorySnapshot());
-Deno.writeTextFileSync(settings.about, JSON.stringify({ python: version, pyodide: python.version }));
