@@ -12,6 +12,7 @@ import pytest
 from pinjra.core.errors import ConfigurationError
 from pinjra.core.limits import Limits
 from pinjra.fleet import Fleet
+from pinjra.fleet.requests import Request
 from pinjra.jail.walls import landlock
 
 SMALL = Limits(wall_seconds=60.0, memory_bytes=64 << 20, output_bytes=10_000, disk_bytes=1 << 20)
@@ -265,3 +266,15 @@ for pid in (1, os.getppid()):
 print(*refused)
 """
     assert fleet.submit(code).result().stdout == "-15\nPermissionError PermissionError\n"
+
+
+def test_a_build_has_the_time_of_a_build_and_not_of_the_run_behind_it():
+    busy = "import time\nend = time.process_time() + 0.6\nwhile time.process_time() < end: pass"
+    short = Limits(wall_seconds=60.0, cpu_seconds=0.2, memory_bytes=256 << 20)
+    with Fleet("local", programs="*", boxes=1) as fleet:
+        for build_seconds, reason in ((600.0, ""), (60.0, "processor")):
+            request = Request(
+                build=("python3", "-c", busy), build_seconds=build_seconds, argv=("true",), limits=short
+            )
+            done = fleet.submit_request(request).result()
+            assert (done.build.reason, done.reason) == (reason, reason)

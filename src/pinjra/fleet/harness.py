@@ -114,11 +114,9 @@ def _run(request: Message, origin: _Origin, folder: str, interact: Callable[[Mes
             file.write(data)
     built = None
     if request["build"]:
-        built = _watched(
-            {**request, "argv": request["build"], "stdin": b"", "wall_seconds": request["build_seconds"]},
-            origin,
-            interact,
-        )
+        more = max(request["build_seconds"] / request["wall_seconds"], 1.0)
+        own = {"wall_seconds": request["build_seconds"], "cpu_seconds": request["cpu_seconds"] * more}
+        built = _watched({**request, "argv": request["build"], "stdin": b"", **own}, origin, interact)
     result = (
         _watched(request, origin, interact)
         if built is None or built["status"] == 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import shutil
 
 import pytest
@@ -154,6 +155,26 @@ def test_other_languages_run_by_the_programs_of_the_machine(alice, language, cod
 def test_what_does_not_compile_has_no_run(alice):
     done = run(alice, "int main() { return ?; }", "cpp", compile_timeout=60)
     assert (done.status, done.compile_result.return_code, done.run_result) == ("Failed", 1, None)
+
+
+def used(client):
+    text = client.get("/metrics").text
+    return float(
+        re.search(
+            r'pinjra_run_cpu_seconds_total\{tenant="bob"\} (\S+)',
+            text + '\npinjra_run_cpu_seconds_total{tenant="bob"} 0',
+        )[1]
+    )
+
+
+@installed("g++")
+def test_a_tenant_pays_for_what_compiles(bob):
+    before = used(bob)
+    done = run(bob, "#include <iostream>\nint main() { std::cout << 1; }", "cpp", run_timeout=1)
+    assert done.status == "Success"
+    assert (
+        used(bob) - before > 0.05
+    )  # a compiler of C++ that has read <iostream> has used more, and the program less
 
 
 def test_a_language_that_is_not_offered_is_named_with_those_that_are(alice):

@@ -200,17 +200,19 @@ async def run_code(asked: Asked) -> Response:
     request = _request(wanted, tenant)
     fleet = asked.service.fleets.of(tenant, has_programs=bool(request.argv))
     result = await asyncio.wrap_future(fleet.submit_request(request))
-    tenant.charge(result.cpu_seconds)
+    is_built = result.build is not None and result.build.ok  # else it is what the result says
+    cpu_seconds = result.cpu_seconds + (result.build.cpu_seconds if is_built and result.build else 0.0)
+    tenant.charge(cpu_seconds)
     for counted in (hub.metrics.runs, hub.metrics.verdicts):
         counted.labels(tenant.name, result.reason or "ok").inc()
-    hub.metrics.cpu.labels(tenant.name).inc(result.cpu_seconds)
+    hub.metrics.cpu.labels(tenant.name).inc(cpu_seconds)
     hub.audit.write(
         "run",
         tenant=tenant.name,
         language=wanted.language,
         end=result.reason or "ok",
         wall_seconds=round(result.wall_seconds, 4),
-        cpu_seconds=result.cpu_seconds,
+        cpu_seconds=cpu_seconds,
         output_bytes=len(result.stdout) + len(result.stderr),
         code=hub.audit.code(wanted.code),
     )
@@ -242,7 +244,13 @@ def _request(wanted: RunCode, tenant: Tenant) -> Request:
     build, argv = (tuple(part.replace("{prefix}", prefix) for part in parts) for parts in (build, argv))
     is_untagged = language == "php" and not wanted.code.lstrip().startswith("<?php")
     files[name] = ("<?php\n" * is_untagged + wanted.code).encode()
-    return Request(files=files, argv=argv, build=build, build_seconds=wanted.compile_timeout, **shared)
+    return Request(
+        files=files,
+        argv=argv,
+        build=build,
+        build_seconds=min(wanted.compile_timeout, tenant.quota.wall_seconds),
+        **shared,
+    )
 
 
 def _offered() -> list[str]:
