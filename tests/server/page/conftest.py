@@ -9,10 +9,6 @@ from pathlib import Path
 
 import pytest
 
-sync_api = pytest.importorskip(
-    "playwright.sync_api", reason="the page is tested with playwright: pip install playwright"
-)
-
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 SETTINGS = """
@@ -62,6 +58,9 @@ approval = "code"
 
 @pytest.fixture(scope="module")  # not longer: while it is open, this thread counts as one of an event loop
 def browser():
+    sync_api = pytest.importorskip(
+        "playwright.sync_api", reason="there is no playwright: pip install playwright"
+    )
     if CHROMIUM is None:
         pytest.skip("there is no Chromium here: apt-get install chromium")
     with sync_api.sync_playwright() as playwright:
