@@ -14,6 +14,7 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 SETTINGS = """
 executors = ["jail"]
 drain_seconds = 2
+audit_log = "{runs}.audit.jsonl"
 runs_folder = "{runs}"
 
 [tenants.alice]

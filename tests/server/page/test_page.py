@@ -249,6 +249,25 @@ def test_an_audit_log_shows_a_teams_runs_below_their_calls_and_all_as_over(visit
     assert page.locator(".pulse, .badge.live").count() == 0
 
 
+def test_a_services_audit_log_shows_each_session_and_what_ran_in_it(visit, service):
+    page = visit.page
+    with service.client() as client:
+        session = client.post("/v1/sessions", json={}).json()["id"]
+        for code in ("print(1)", "1/0"):
+            client.post(f"/v1/sessions/{session}/runs", json={"code": code})
+        client.delete(f"/v1/sessions/{session}")
+    log = (service.settings.parent / "runs.audit.jsonl").read_text()
+    lines = [line for line in log.splitlines() if session in line or '"request"' in line]
+    visit.go("#/replay")
+    visit.drop(page.locator(".drop.big"), audit__jsonl="\n".join(lines))
+    page.get_by_role("heading", name=f"Session {session}").wait_for()
+    run = page.locator(".step", has=page.locator(".code"))
+    assert run.nth(0).locator(".code").inner_text() == "print(1)"
+    assert "opened: tenant alice, executor jail" in run.nth(0).locator(".output").text_content()
+    assert run.nth(1).locator(".problem").text_content() == "ended by exception"
+    page.get_by_text("method POST, path /v1/sessions, status 201").wait_for()
+
+
 def test_a_run_is_saved_as_one_file_that_needs_nothing_else(visit, browser, tmp_path):
     page = visit.page
     visit.start("analyst", "to be kept")

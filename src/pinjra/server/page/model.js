@@ -173,8 +173,8 @@ const HANDLERS = {
     const step = stepOf(event, run);
     const { error, value = "", table = null, artifacts = [], notes = [], seconds, money = 0 } = event;
     Object.assign(step, { error, value, table, artifacts, notes, seconds, money, state: "done", isFinal: event.is_final_answer });
-    step.input = event.input_tokens;
-    step.output = event.output_tokens;
+    step.input = event.input_tokens ?? 0;
+    step.output = event.output_tokens ?? 0;
     for (const asked of step.asked) asked.decision ??= "over";
     this.figures.input += step.input;
     this.figures.output += step.output;

@@ -188,7 +188,7 @@ class Step extends Component {
         ${step.error && html`<pre class="problem">${clean(shorter(step.error))}</pre>`}
         ${state === "running" && step.asked.every((asked) => asked.decision) && html`<p class="note pulse">runs</p>`}
         ${state === "done" && html`<p class="figure">
-          ${seconds(step.seconds)} · ${count(step.input + step.output, "token")}${step.money > 0 && ` · ${money(step.money)}`}
+          ${seconds(step.seconds)}${step.input + step.output > 0 && ` · ${count(step.input + step.output, "token")}`}${step.money > 0 && ` · ${money(step.money)}`}
           ${canBranch && !editing && html` <button type="button" class="small" onClick=${() => this.setState({ editing: true })}>Edit and run again</button>`}
         </p>`}
       </div>

@@ -82,24 +82,32 @@ const AUDIT = {
   tool_call: (line, at) => [{ event: "ToolCalled", ...at, call: line.call, name: line.tool, arguments: line.arguments ?? {} }],
   tool_return: (line, at) => [{ event: "ToolReturned", ...at, call: line.call, name: line.tool, value: shown(line.result), error: shown(line.error), seconds: line.seconds ?? 0 }],
   refusal: (line, at) => [{ event: "OutputText", ...at, stream: "stderr", text: `refused: ${shown(line.reason)}\n` }],
+  run: (line, at) => [{ event: "CodeReady", ...at, code: shown(line.code), thought: "" }, { event: "StepFinished", ...at, error: line.end === "ok" ? "" : `ended by ${line.end}`, seconds: line.wall_seconds ?? 0 }],
   limit: (line, at) => [{ event: "OutputText", ...at, stream: "stderr", text: `limit: ${shown(line.message)}\n` }],
 };
 
-// Lines of an audit log: what each run did, and nothing of what models wrote. A run of an agent that another one called stands below that call.
+function details({ time, kind, session, run, ...more }) {
+  return Object.entries(more).map(([name, value]) => `${name} ${shown(value)}`).join(", ");
+}
+
+// Lines of an audit log: what each run did, and nothing of what models wrote. A run of an agent that another one called stands below that call;
+// of a service's log each session stands for itself, and a run in it is a step.
 function* ofAudit(lines) {
   const runs = new Map();
   const calls = new Map(); // that have not returned
+  const steps = new Map(); // of sessions: how many runs there were
   for (const line of lines) {
-    const id = line.run ?? "log";
+    const id = line.run ?? line.session ?? "service";
+    if (line.kind === "run") steps.set(id, (steps.get(id) ?? 0) + 1);
     if (!runs.has(id)) {
       const above = runs.get([...calls.values()].findLast((call) => call.tool === line.agent)?.run);
       runs.set(id, { run_id: id, agent: line.agent ?? "", depth: above ? above.depth + 1 : 0, parent: above?.run_id ?? null });
-      yield { event: "RunStarted", time: line.time, ...runs.get(id), step: 0, task: `${line.agent || "A run"} ${id}` };
+      yield { event: "RunStarted", time: line.time, ...runs.get(id), step: 0, task: line.session ? `Session ${id}` : line.run ? `${line.agent || "A run"} ${id}` : "Requests" };
     }
-    const at = { time: line.time, ...runs.get(id), step: line.step || 1 };
+    const at = { time: line.time, ...runs.get(id), step: line.step || steps.get(id) || 1 };
     if (line.kind === "tool_call") calls.set(line.call, line);
     if (line.kind === "tool_return") calls.delete(line.call);
-    yield* AUDIT[line.kind]?.(line, at) ?? [{ event: "OutputText", ...at, stream: "stdout", text: `${line.kind}: ${JSON.stringify(line)}\n` }];
+    yield* AUDIT[line.kind]?.(line, at) ?? [{ event: "OutputText", ...at, stream: "stdout", text: `${line.kind}: ${details(line)}\n` }];
   }
   for (const run of runs.values()) yield { event: "RunFinished", time: lines.at(-1).time, ...run, step: 0, state: "over", error: "" };
 }
