@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -47,17 +49,36 @@ def test_a_progress_bar_and_colours_arrive_as_such_and_the_model_reads_the_last_
         ("abc\b\bX", "aXc"),
         ("\x1b[38;5;200mpink\x1b[m", "pink"),
         ("done\r", "done"),
+        ("a 1\nb 1\n\x1b[2Aa 2\nb 2\n", "a 2\nb 2\n"),
+        ("\rall 0 %\n\rpart 50 %\x1b[A\n\r           \x1b[A\rall 100 %\n", "all 100 %\n"),
+        ("short\nlonger\x1b[Ax", "shortx\nlonger"),
     ],
 )
 def test_what_is_read_is_what_a_terminal_shows_in_the_end(printed: str, shown: str) -> None:
     assert settled(printed) == shown
 
 
-@given(st.text(st.sampled_from("\x1b[]0;1mKJA\r\n\bx\x07\x9b"), max_size=40), st.integers(1, 7))
-def test_no_other_command_passes_however_the_pieces_are_cut(text: str, size: int) -> None:
+@given(
+    st.lists(st.sampled_from(["\x1b[A", "\x1b[2A", *"\x1b[]0;1mKJA\r\n\bx\x07\x9b"]), max_size=40),
+    st.integers(1, 7),
+)
+def test_no_other_command_passes_however_the_pieces_are_cut(parts: list[str], size: int) -> None:
+    text = "".join(parts)
     kept = KeptOutput(None)
     for start in range(0, len(text), size):
         kept.add("stdout", text[start : start + size])
     kept.add("stdout", "", is_last=True)
     assert kept.text("stdout") == printable_output(text)
     assert not set(settled(kept.text("stdout"))) & {"\x1b", "\x07", "\x9b", "\r", "\b"}
+
+
+@given(
+    st.lists(
+        st.sampled_from(["\x1b[A", "\x1b[2A", "\x1b[0A", "\x1b[99A", "\n", "\r\n", "x", "\r"]), max_size=40
+    )
+)
+def test_nothing_goes_above_its_own_first_line(parts: list[str]) -> None:
+    row = 0
+    for step in re.findall("\n|\x1b\\[[0-9]*A", printable_output("".join(parts))):
+        row += 1 if step == "\n" else -max(int(step[2:-1] or 1), 1)
+        assert row >= 0

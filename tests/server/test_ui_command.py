@@ -11,8 +11,11 @@ from pathlib import Path
 import httpx
 from remote_standins import calls
 
+from pinjra.executors.registry import default_executor
+
 SETTINGS = """
 host = "0.0.0.0"
+executors = ["local"]
 [tenants.other]
 token = "other-token-0123456789"
 [agents.sums]
@@ -42,7 +45,9 @@ def test_it_tells_an_address_with_a_token_that_opens_the_agents_of_a_file(tmp_pa
         with httpx.Client(
             base_url=address, headers={"Authorization": f"Bearer {token}"}, timeout=60
         ) as client:
-            assert [each["name"] for each in client.get("/v1/agents").json()["agents"]] == ["sums"]
+            offered = client.get("/v1/agents").json()
+            assert [each["name"] for each in offered["agents"]] == ["sums"]
+            assert offered["executors"] == [default_executor(), "local"]
             with client.stream("POST", "/v1/agents/sums/runs", json={"task": "t", "stream": True}) as answer:
                 assert "event: end" in "".join(answer.iter_text())
         process.send_signal(signal.SIGTERM)

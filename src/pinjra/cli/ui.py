@@ -33,14 +33,12 @@ def ui(
 ) -> None:
     """Watch and steer agents, and work in sessions, in the browser. The address holds a token: it is yours alone."""
     from pinjra.core.errors import MissingDependency
-    from pinjra.executors.registry import default_executor
 
     try:
         from pinjra.server.http.app import serve
         from pinjra.server.http.for_one import settings_for_one
     except ImportError as error:
         raise MissingDependency(error.name or "the service", "pip install 'pinjra[serve]'") from error
-    chosen = executor or default_executor()
     agent: dict[str, Any] | None = None
     if model is not None or config is None:
         agent = {
@@ -49,8 +47,7 @@ def ui(
             "authorized_imports": tuple(names(imports)),
             "max_steps": max_steps,
         }
-    options = {"port": port, "executor": chosen, "executors": (chosen,)}
-    settings = settings_for_one(config, agent, options)
+    settings = settings_for_one(config, agent, port=port, executor=executor)
 
     def tell(address: str) -> None:
         page = f"{address}/#token={settings.tenants['you'].token}"

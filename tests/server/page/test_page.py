@@ -148,6 +148,12 @@ def test_a_session_shows_its_variables_files_and_limits_and_has_a_console(visit)
     console.fill("for n in range(2):\n    print('line', n)")
     console.press("Control+Enter")
     page.locator(".console .output").get_by_text("line 1").wait_for()
+    console.fill(r'print("all 0 %\npart 0 %\n\x1b[2Aall 9 %\n\x1b[31mpart 50 %\x1b[0m")')
+    console.press("Enter")
+    bars = page.locator(".console .output", has_text="all")
+    assert bars.inner_text().split("\n")[:2] == ["all 9 %", "part 50 %"]
+    assert bars.locator(".a1").inner_text() == "part 50 %"
+    console.press("ArrowUp")
     console.press("ArrowUp")
     assert console.input_value().startswith("for n")
     more = {"name": "more.txt", "mimeType": "text/plain", "buffer": b"more"}

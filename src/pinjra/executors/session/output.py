@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pinjra.core.safe_text import printable_output, unfinished
+from pinjra.core.safe_text import PrintableOutput, unfinished
 
 
 class KeptOutput:
@@ -16,6 +16,7 @@ class KeptOutput:
         self._limit_bytes = limit_bytes
         self._parts: dict[str, list[str]] = {"stdout": [], "stderr": []}
         self._held = {"stdout": "", "stderr": ""}  # a colour, or an end of line, that came by half
+        self._printed = {"stdout": PrintableOutput(), "stderr": PrintableOutput()}
         self._is_cut = False
         self.size_bytes = 0
 
@@ -30,7 +31,7 @@ class KeptOutput:
             text = text[: limit - self.size_bytes + 1]
         if not is_last and (held := unfinished(text)):
             text, self._held[stream] = text[:-held], text[-held:]
-        shown = printable_output(text)
+        shown = self._printed[stream].add(text)
         size = len(shown) if shown.isascii() else len(shown.encode("utf-8", "replace"))
         if limit is not None and self.size_bytes + size > limit:
             kept = shown.encode("utf-8", "replace")[: limit - self.size_bytes].decode("utf-8", "ignore")

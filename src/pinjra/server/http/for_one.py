@@ -6,19 +6,21 @@ import secrets
 from collections.abc import Mapping
 from typing import Any
 
+from pinjra.executors.registry import default_executor
 from pinjra.server.http.settings import ServeSettings, load_settings
 
 __all__ = ["settings_for_one"]
 
 
 def settings_for_one(
-    config: str | None, agent: Mapping[str, Any] | None, options: Mapping[str, Any]
+    config: str | None, agent: Mapping[str, Any] | None, *, port: int, executor: str | None
 ) -> ServeSettings:
     """Return settings with one tenant, you, who may do everything.
 
     Args:
         config: A TOML file as of `pinjra serve`; its tenants and address are left out of account.
         agent: An agent named "agent", beside those of the file.
+        executor: Where code runs; the file's, or this system's own, unless given.
 
     Raises:
         ConfigurationError: The file or a value is wrong (the user's fault).
@@ -36,9 +38,12 @@ def settings_for_one(
         "tenants": {"you": you},
         "idle_seconds": 3600.0,
         "drain_seconds": 2.0,
-        **options,
+        "port": port,
     }
     paths = [config] if config else []
     given = load_settings(paths, {})
+    chosen = executor or (given.executor if "executor" in given.model_fields_set else default_executor())
+    others = given.executors if "executors" in given.model_fields_set else ()
+    own |= {"executor": chosen, "executors": tuple(dict.fromkeys((chosen, *others)))}
     agents = {name: each.model_dump() for name, each in given.agents.items()}
     return load_settings(paths, {**own, "agents": {**agents, **({"agent": dict(agent)} if agent else {})}})

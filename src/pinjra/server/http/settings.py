@@ -196,7 +196,9 @@ def load_settings(paths: Sequence[str], options: Mapping[str, Any]) -> ServeSett
     for path in paths:
         try:
             values.update(tomllib.loads(Path(path).read_text(encoding="utf-8")))
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        except OSError as error:
+            raise ConfigurationError(f"{path}: {error.strerror}") from error
+        except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
             raise ConfigurationError(f"{path}: {error}") from error
     values.update({name: value for name, value in options.items() if value is not None})
     try:
