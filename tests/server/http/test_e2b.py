@@ -147,7 +147,8 @@ def test_tables_pictures_and_charts_are_results(box):
 def test_code_of_an_unknown_language_is_an_error_that_names_the_known_ones(box):
     error = box.run_code("x", language="cobol").error
     assert (
-        error.value == "language 'cobol' is not known; there are: python, bash, javascript, typescript, java"
+        error.value
+        == "language 'cobol' is not known; there are: python, bash, javascript, typescript, r, java"
     )
 
 
@@ -325,6 +326,7 @@ def test_an_unsound_argument_is_the_clients_fault(box):
         ("js", "node", ["const { sep } = await import('path')\nlet n = 20", "n + 1"], "21"),
         ("js", "node", ["import { join } from 'path'", "join('a', 'b')"], "a/b"),
         ("java", "jshell", ["int n = 20;", "n + 1"], "21"),
+        ("r", "Rscript", ["n <- c(20, 1)", "sum(n)"], "[1] 21"),
     ],
 )
 def test_other_languages_keep_their_variables(box, language, program, cells, text):
@@ -334,6 +336,23 @@ def test_other_languages_keep_their_variables(box, language, program, cells, tex
     for cell in first:
         assert box.run_code(cell, language=language).error is None
     assert box.run_code(last, language=language).text == text
+
+
+def test_r_prints_shows_fails_and_has_the_variables_of_one_run(box):
+    if shutil.which("Rscript") is None:
+        pytest.skip("Rscript is not installed")
+    done = box.run_code("print('out')\nmessage('err')\n1 + 1\n'ü\\n\"'", language="r")
+    assert ("".join(done.logs.stdout), "".join(done.logs.stderr)) == ('[1] "out"\n', "err\n")
+    assert [(each.text, each.is_main_result) for each in done.results] == [
+        ("[1] 2", False),
+        ('[1] "ü\\n\\""', True),
+    ]
+    assert box.run_code("stop('no')", language="r").error.value == "no"
+    assert box.run_code("1 +", language="r").error is not None
+    assert box.run_code("Sys.getenv('ODD')", language="r", envs={"ODD": 'it\'s "b"'}).text == (
+        '[1] "it\'s \\"b\\""'
+    )
+    assert box.run_code("Sys.getenv('ODD', 'gone')", language="r").text == '[1] "gone"'
 
 
 def test_what_javascript_throws_is_an_error(box):

@@ -113,9 +113,8 @@ class AgentRun:
             lines = (self.folder / "steps.jsonl").read_text(encoding="utf-8").splitlines()
         except FileNotFoundError:
             raise ConfigurationError("this run has no steps") from None
-        steps = [json.loads(line) for line in lines]
-        data = {"format": "pinjra.memory", "version": MEMORY_VERSION, "steps": steps}
-        return AgentMemory.from_json(json.dumps(data))
+        head = f'"format": "pinjra.memory", "version": {MEMORY_VERSION}'
+        return AgentMemory.from_json(f'{{{head}, "steps": [{",".join(lines)}]}}')
 
     def file(self, name: str) -> bytes:
         """Return a file that its code wrote.

@@ -17,6 +17,7 @@ _COMMANDS: dict[str, tuple[str, tuple[str, ...]]] = {
     "bash": ("bash", ("bash", "--norc", "{runner}/bash.sh", "{fd}")),
     "javascript": ("node", ("node", "--no-warnings", "{runner}/node.js", "{fd}")),
     "typescript": ("node", ("node", "--no-warnings", "{runner}/node.js", "{fd}", "typescript")),
+    "r": ("Rscript", ("Rscript", "--vanilla", "{runner}/cells.R", "{fd}")),
     "java": (
         "jshell",
         (
