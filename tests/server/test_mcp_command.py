@@ -33,6 +33,56 @@ def test_the_command_serves_over_standard_input_and_output(tmp_path: Path) -> No
     asyncio.run(asyncio.wait_for(main(), 240))
 
 
+def test_what_the_sandbox_is_given_is_told_and_works(tmp_path: Path) -> None:
+    (tmp_path / "own_words.py").write_text("word = 'mine'\n")
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "n.txt").write_text("7")
+    options = ["--program", "sh", "--mount", f"data={data}", "--env", "COLOUR=blue"]
+    options += ["--python-path", str(tmp_path), "--imports", "own_words,os"]
+    parameters = mcp.StdioServerParameters(
+        command=PINJRA[0], args=[*PINJRA[1:], "mcp", "--executor", "local", *options]
+    )
+
+    async def main() -> None:
+        async with mcp.Client(parameters) as client:
+            said = client.instructions or ""
+            assert "start: sh." in said
+            assert "folders of the machine: data." in said
+            assert "no network" in said
+            code = (
+                "import os, own_words\nprint(input())\nopen('out.txt', 'w').write(open('data/n.txt').read())\n"
+                "(os.environ['COLOUR'], own_words.word)"
+            )
+            result = await client.call_tool("run_python", {"code": code, "stdin": "typed\n"})
+            assert text_of(result).splitlines() == [
+                "typed",
+                "[value]",
+                "('blue', 'mine')",
+                "[file] out.txt (1 bytes)",
+                "[session main, new]",
+            ]
+            argv = ["sh", "-c", "cat; cat out.txt; exit 3"]
+            result = await client.call_tool("run_program", {"argv": argv, "stdin": "in"})
+            assert text_of(result).splitlines() == ["in7", "[exit status 3]", "[session main]"]
+
+    asyncio.run(asyncio.wait_for(main(), 240))
+
+
+def test_without_programs_no_tool_starts_one() -> None:
+    parameters = mcp.StdioServerParameters(
+        command=PINJRA[0], args=[*PINJRA[1:], "mcp", "--executor", "local"]
+    )
+
+    async def main() -> None:
+        async with mcp.Client(parameters) as client:
+            names = {tool.name for tool in (await client.list_tools()).tools}
+            assert "run_python" in names
+            assert "run_program" not in names
+
+    asyncio.run(asyncio.wait_for(main(), 240))
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

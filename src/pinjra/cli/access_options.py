@@ -23,6 +23,12 @@ _OPTIONS = tuple(
         ("--package", "packages", "NAME==VERSION", "A package for code, from wheels."),
         ("--mount", "mounts", "NAME=PATH[:rw]", "A folder that code sees, read-only without :rw."),
         ("--env", "env", "NAME=VALUE", "A variable of the environment."),
+        (
+            "--python-path",
+            "python_path",
+            "DIR",
+            "A folder with modules of your own; code can read all of it.",
+        ),
     )
 )
 
@@ -35,6 +41,7 @@ _HERE = {
     "packages=": "--package",
     "mounts=": "--mount",
     "env=": "--env",
+    "python_path=": "--python-path",
     "files=": "--file",
     "authorized_imports": "--imports",
     "is not authorised": "--imports",
@@ -64,6 +71,7 @@ def access_options(command: F) -> F:
         packages: tuple[str, ...],
         mounts: tuple[str, ...],
         env: tuple[str, ...],
+        python_path: tuple[str, ...],
         no_guard: bool,
         **options: Any,
     ) -> Any:
@@ -74,6 +82,7 @@ def access_options(command: F) -> F:
             "packages": packages,
             "mounts": {name: _mount(path) for name, path in _pairs("--mount", "NAME=PATH", mounts)},
             "env": dict(_pairs("--env", "NAME=VALUE", env)),
+            "python_path": python_path,
         }
         given = {name: value for name, value in access.items() if value}
         return command(*args, access={**given, "guard": False} if no_guard else given, **options)

@@ -36,8 +36,15 @@ _BODY_BYTES = 16 << 20  # of one HTTP request: a file of some 12 MB as base64
 _STOP_SECONDS = 3  # for open HTTP streams to end when the server stops
 _INSTRUCTIONS = (
     "Runs Python code in a sandbox with {executor!r}. run_python keeps variables and files from call to call; each "
-    "answer ends with the session's name. Modules beyond the standard ones: {imports}."
+    "answer ends with the session's name. Modules beyond the standard ones: {imports}. {given}"
 )
+# Parameter -> what a client is told of it.
+_GIVEN = {
+    "packages": "Packages: {}.",
+    "programs": "Programs that run_program may start: {}.",
+    "network": "It reaches these hosts: {}.",
+    "mounts": "It has these folders of the machine: {}.",
+}
 
 
 def serve(
@@ -91,7 +98,7 @@ def serve(
         hub.start()
         try:
             sessions = Sessions(hub, lambda: ready.pop() if ready else create())
-            server = _server(sessions, limits, imports, owned=listener is None)
+            server = _server(sessions, limits, imports, executor_kwargs or {}, owned=listener is None)
             if listener is None:
                 _end_on_signal(hub)
                 await server.run_stdio_async()
@@ -150,15 +157,41 @@ def _warm(create: Callable[[], PythonExecutor]) -> PythonExecutor:
     return executor
 
 
-def _server(sessions: Sessions, limits: Limits, imports: tuple[str, ...], *, owned: bool) -> MCPServer:
+def _given(options: Mapping[str, object]) -> str:
+    """Return what the sandbox has besides Python, in words for a model."""
+    said = [words.format(_names(options[name])) for name, words in _GIVEN.items() if options.get(name)]
+    if not options.get("network"):
+        said.append("It has no network.")
+    return " ".join(said)
+
+
+def _names(value: object) -> str:
+    if value is True:
+        return "all"
+    return (
+        value if isinstance(value, str) else ", ".join(map(str, value)) if isinstance(value, Iterable) else ""
+    )
+
+
+def _server(
+    sessions: Sessions,
+    limits: Limits,
+    imports: tuple[str, ...],
+    options: Mapping[str, object],
+    *,
+    owned: bool,
+) -> MCPServer:
     from mcp.server.mcpserver import MCPServer
 
     from pinjra.server.mcp_tools import SandboxTools
 
     executor = sessions.hub.settings.executor
-    said = _INSTRUCTIONS.format(executor=executor, imports=", ".join(imports) or "none")
+    said = _INSTRUCTIONS.format(
+        executor=executor, imports=", ".join(imports) or "none", given=_given(options)
+    )
     server = MCPServer("pinjra", title="Pinjra: a Python sandbox", instructions=said, log_level="ERROR")
-    SandboxTools(sessions, wall_seconds=limits.wall_seconds, owned=owned).offer(server)
+    tools = SandboxTools(sessions, wall_seconds=limits.wall_seconds, owned=owned)
+    tools.offer(server, has_programs=bool(options.get("programs")))
     return server
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager, suppress
 from functools import partial
 from typing import Annotated, Any
@@ -19,6 +19,7 @@ from pinjra.core.errors import PinjraError, SessionLost
 from pinjra.core.execution import Artifact, Execution
 from pinjra.core.json_data import encodable, text_of
 from pinjra.core.values import Opaque
+from pinjra.executors.base import PythonExecutor
 from pinjra.server.http.hub import Held, new_name
 from pinjra.server.sessions import Sessions
 
@@ -27,6 +28,7 @@ __all__ = ["SandboxTools"]
 _TEXT_CHARACTERS = 50_000  # of each part of an answer; the middle of more is cut
 _IMAGES = ("image/png", "image/jpeg", "image/gif", "image/webp")  # what MCP clients show
 _FILE_BYTES = 10 << 20  # of one file in one answer
+_MOST_FILES = 50  # told by name; a program may write thousands
 
 _SESSION = Field(
     description="The session's name, as an earlier answer gave it. Leave it out for your own first session.",
@@ -35,6 +37,8 @@ _SESSION = Field(
 _NAME = Field(description="The file's relative path in the session's scratch folder.", max_length=4000)
 SessionName = Annotated[str, _SESSION]
 FileName = Annotated[str, _NAME]
+WallSeconds = Annotated[float | None, Field(description="Longest time the run may take.", gt=0, le=86_400)]
+Input = Annotated[str, Field(description="What it reads as its standard input.")]
 
 
 class SandboxTools:
@@ -51,13 +55,14 @@ class SandboxTools:
         self._wall_seconds = wall_seconds
         self._owned = owned
 
-    def offer(self, server: MCPServer) -> None:
+    def offer(self, server: MCPServer, *, has_programs: bool = False) -> None:
         """Add all tools to the server."""
         writes = ToolAnnotations(read_only_hint=False, destructive_hint=False, open_world_hint=False)
         reads = ToolAnnotations(read_only_hint=True, open_world_hint=False)
         ends = ToolAnnotations(read_only_hint=False, destructive_hint=True, open_world_hint=False)
         for function, hints in (
             (self.run_python, writes),
+            *(((self.run_program, writes),) if has_programs else ()),
             (self.put_file, writes),
             (self.get_file, reads),
             (self.list_files, reads),
@@ -74,20 +79,45 @@ class SandboxTools:
         ],
         context: Context[Any, Any],
         session: SessionName = "",
-        wall_seconds: Annotated[
-            float | None, Field(description="Longest time the run may take.", gt=0, le=86_400)
-        ] = None,
+        wall_seconds: WallSeconds = None,
+        stdin: Input = "",
     ) -> CallToolResult:
-        """Run Python code in a sandbox and return what it printed, its value, and its images.
+        """Run Python code in a sandbox and return what it printed, its value, its images and the names of files it wrote.
 
-        Variables, functions and files live on in the session from one call to the next. The sandbox has no network
-        and none of this machine's files. What goes wrong is told with the line and the reason.
+        Variables, functions and files live on in the session from one call to the next. The sandbox has none of this
+        machine's files and no network but what the server's instructions name. What goes wrong is told with the line and
+        the reason.
         """
+        options: dict[str, Any] = {"wall_seconds": self._wall(wall_seconds)}
+        if stdin:  # executors of other packages may have none
+            options["stdin"] = stdin
+        return await self._ran(context, session, lambda box: partial(box.run, code, **options))
+
+    async def run_program(
+        self,
+        argv: Annotated[list[str], Field(description='The program and its arguments: ["bash", "-c", "ls"].')],
+        context: Context[Any, Any],
+        session: SessionName = "",
+        wall_seconds: WallSeconds = None,
+        stdin: Input = "",
+    ) -> CallToolResult:
+        """Run a program in the session's folder, in the same sandbox; return what it printed and its exit status."""
         wall = self._wall(wall_seconds)
+        return await self._ran(
+            context, session, lambda box: partial(box.exec, argv, stdin=stdin, timeout=wall)
+        )
+
+    async def _ran(
+        self,
+        context: Context[Any, Any],
+        session: str,
+        make: Callable[[PythonExecutor], Callable[[], Execution]],
+    ) -> CallToolResult:
+        """Return what came of what `make` makes of the session's executor; what it prints is told as it comes."""
         told = 0
         async with self._session(context, session, may_create=True) as (held, name):
             was_new = "used" not in held.details
-            run = partial(held.executor.run, code, wall_seconds=wall)
+            run = make(held.executor)
             async with aclosing(self._hub.told(held, run)) as pieces:
                 async for piece in pieces:
                     if isinstance(piece, Execution):
@@ -203,6 +233,9 @@ def _answer(done: Execution, session: str, was_new: bool) -> CallToolResult:
         said = done.error.traceback.rstrip() or str(done.error)
         hint = done.error.hint if done.error.hint and done.error.hint not in said else None
         parts.append("\n".join(text for text in (f"[error]\n{_cut(said)}", hint) if text))
+    if done.status is not None:
+        parts.append(f"[exit status {done.status}]")
+    parts += [f"[file] {file.name} ({file.size} bytes)" for file in list(done.files.values())[:_MOST_FILES]]
     parts += [f"[note] {note}" for note in done.notes]
     parts.append(f"[session {session}{', new' if was_new else ''}]")
     content: list[Any] = [TextContent(type="text", text=encodable("\n".join(part for part in parts if part)))]

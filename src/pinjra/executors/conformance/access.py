@@ -4,38 +4,114 @@ from __future__ import annotations
 
 import os
 import tempfile
+import threading
 from collections.abc import Mapping
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from typing import cast
 
 from pinjra.core.access import PARAMETERS
-from pinjra.core.errors import ConfigurationError, MissingDependency, StartupFailed
+from pinjra.core.errors import ConfigurationError, ExecutorUnavailable, MissingDependency, StartupFailed
 from pinjra.executors.base import PythonExecutor
 from pinjra.executors.conformance.suite import CheckFailed, NotHere, another, check, expect, value_of
 from pinjra.executors.session.executor import SessionExecutor
 
-# A harmless wish for each parameter.
-_WISHES: Mapping[str, object] = {
-    "programs": ["sh"],
-    "network": True,
-    "packages": ["six"],
-    "env": {"PINJRA_CHECK": "1"},
-    "python_path": [os.getcwd()],
+# A harmless wish for each parameter, with what it needs besides.
+_WISHES: Mapping[str, Mapping[str, object]] = {
+    "programs": {"programs": ["sh"]},
+    "network": {"network": True},
+    "secrets": {"network": ["example.org"], "secrets": {"example.org": {"X-Key": "harmless"}}},
+    "packages": {"packages": ["six"]},
+    "mounts": {"mounts": {"data": os.path.dirname(__file__)}},
+    "env": {"env": {"PINJRA_CHECK": "1"}},
+    "python_path": {"python_path": [os.getcwd()]},
 }
 
 
 @check()
 def what_an_executor_cannot_give_is_refused_with_the_name_of_one_that_can(executor: PythonExecutor) -> None:
     having = _access(executor)
+    expect(sorted(_WISHES), sorted(PARAMETERS))
     for name in PARAMETERS:
-        if name in having or name not in _WISHES:
+        if name in having:
             continue
+        wish = _WISHES[name]
         try:
-            another(executor, **{name: _WISHES[name]}).close()
+            another(executor, **wish).close()
         except ConfigurationError as error:
-            if f"{name}=" not in str(error) or "executor_type=" not in str(error):
+            is_named = any(f"{each}=" in str(error) for each in wish)
+            if not is_named or "executor_type=" not in str(error):
                 raise CheckFailed(f"{name}= is refused without saying who has it: {error}") from None
         else:
             raise CheckFailed(f"{name}= was taken, and is not in ACCESS")
+
+
+@check()
+def a_host_that_is_named_is_reached_and_no_other(executor: PythonExecutor) -> None:
+    _need(executor, "network")
+    with _Answering() as server:
+        host = f"127.0.0.1:{server.server_port}"
+        secrets = {"secrets": {host: {"X-Key": "added"}}} if "secrets" in _access(executor) else {}
+        try:
+            box = another(executor, ["urllib"], network=[host], **secrets)
+        except (
+            ConfigurationError,
+            ExecutorUnavailable,
+        ) as error:  # vendors know no ports, and not this machine
+            raise NotHere(str(error)) from None
+        with box:
+            code = "import urllib.request\nurllib.request.urlopen('http://{}/', timeout=20).read().decode()"
+            expect(value_of(box, code.format(host)), "answered")
+            if secrets:
+                expect(server.keys, ["added"])
+            expect(box.run(code.format(f"127.0.0.1:{server.other.server_port}")).error is None, False)
+            expect(server.other.keys, [])
+
+
+class _Server(HTTPServer):
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.keys: list[str | None] = []
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+
+class _Answering(_Server):
+    """Two servers of this machine: one to be reached, and one not."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.other = _Server()
+
+    def __exit__(self, *error: object) -> None:
+        for each in (self.other, self):
+            each.shutdown()
+            each.server_close()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        cast(_Server, self.server).keys.append(self.headers["X-Key"])
+        self.send_response(200)
+        self.send_header("Content-Length", "8")
+        self.end_headers()
+        self.wfile.write(b"answered")
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@check()
+def modules_of_the_caller_s_own_are_imported_and_stay_as_they_are(executor: PythonExecutor) -> None:
+    _need(executor, "python_path")
+    with tempfile.TemporaryDirectory(prefix="pinjra-check-") as folder:
+        os.chmod(folder, 0o755)  # noqa: S103  (the guest may be another user)
+        module = Path(folder) / "pinjra_checked.py"
+        module.write_text("answer = 42\n")
+        module.chmod(0o644)
+        with another(executor, ["pinjra_checked"], python_path=[folder]) as box:
+            expect(value_of(box, "import pinjra_checked\npinjra_checked.answer"), 42)
+            expect(box.run(f"open({str(module)!r}, 'w')").error is None, False)
+        expect(module.read_text(), "answer = 42\n")
 
 
 @check(imports=["os"])
