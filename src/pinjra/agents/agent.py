@@ -510,6 +510,12 @@ class Agent(Savable, metaclass=CheckedConstructor):
         """Return the system prompt, rendered."""
         return render(str(self.prompt_templates["system_prompt"]), **self.prompt_variables())
 
+    @system_prompt.setter
+    def system_prompt(self, text: str) -> None:
+        raise AttributeError(
+            "system_prompt is rendered: change prompt_templates['system_prompt'], or instructions="
+        )
+
     def template(self, group: str) -> dict[str, str]:
         """Return a group of prompt templates."""
         return cast("dict[str, str]", self.prompt_templates[group])

@@ -144,10 +144,6 @@ class OnLoop(Waits):
         loop: Where awaitables of hooks and tools belong; None: wherever this waits.
     """
 
-    def __init__(self, stop: Stop, loop: asyncio.AbstractEventLoop | None) -> None:
-        self._stop = stop
-        self._loop = loop
-
     async def call(self, function: Callable[[], T], seconds: float | None = None) -> T:
         """As `Waits.call`."""
         return await self.unless_stopped(asyncio.to_thread(function), seconds)
@@ -204,9 +200,6 @@ class OnLoop(Waits):
     def later(self, seconds: float, function: Callable[[], object]) -> Callable[[], None]:
         """As `Waits.later`."""
         return asyncio.get_running_loop().call_later(seconds, function).cancel
-
-    def close(self) -> None:
-        """Do nothing: threads are the loop's."""
 
 
 def waits_of(
