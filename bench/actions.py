@@ -8,8 +8,9 @@ result of another of the same turn; code may nest, loop and hand objects on. Wha
 
 By a model, both agents have the same tools, the same rules in as many words, the same five worked examples as chat turns (of
 towns, which no task is about), the same number of steps and no retries from outside. The prompts were tuned on six questions
-about towns, two rounds each. `--transcripts FILE` writes what was said and what came of it, a line each; `--table FILE...` prints
-the table of such files (only tasks that each form was asked) and their hashes.
+about towns, the one for code in two rounds, the one for JSON in five. `--transcripts FILE` writes what was said
+and what came of it, a line each; `--table FILE...` prints the table of such files (only tasks that each form was asked) and their
+hashes.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-FOLDER = Path(__file__).parents[1] / "docs" / "images"
+FOLDER = Path(__file__).resolve().parents[1] / "docs" / "images"
 WIDTH, LABEL, ROW, HEAD = 760, 290, 30, 46  # pixels
 # Colours that have enough contrast on white and on black.
 INK, BAR, OTHER = "#7a7f87", "#4c6ef5", "#a8a29e"
