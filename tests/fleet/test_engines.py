@@ -30,6 +30,7 @@ def checked(results, count):
 def cluster():
     ray = pytest.importorskip("ray")
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112  (else what runs beside this comes first)
     from ray.cluster_utils import Cluster
 
     # Ray's sockets are among its files: their path must be short, whatever TMPDIR says.
