@@ -25,7 +25,7 @@ from pinjra import (
     tool,
 )
 from pinjra.agents import AgentExecutionError, AgentMemory, AgentParsingError, AgentToolCallError
-from pinjra.models import ScriptedModel
+from pinjra.models import ModelDelta, ScriptedModel
 from pinjra.models.base import Completion, ToolCall, tool_call
 from pinjra.models.chat_form import completion_of
 from pinjra.models.errors import CompletionInvalid, ProviderFailed
@@ -366,3 +366,15 @@ def test_a_callback_may_note_something_of_its_own_on_a_step(code_agent: Make) ->
     agent.run("x")
     assert agent.memory.steps[-1].seen_by == "me"
     assert pickle.loads(pickle.dumps(agent.memory)).steps[-1].seen_by == "me"
+
+
+def test_a_model_of_ones_own_may_stream_pieces_only_and_read_messages_as_dicts(code_agent: Make) -> None:
+    class Streams:
+        def generate(self, messages: Any, **options: object) -> str:
+            return fenced(f"final_answer({messages[-1]['content'].split()[-1]})")
+
+        def stream(self, messages: Any, **options: object) -> Any:
+            yield from map(ModelDelta, ("```python\nfinal_", "answer(4)\n```"))
+
+    assert code_agent(model=Streams(), stream_outputs=True).run("say 4") == 4
+    assert code_agent(model=Streams()).run("say 5") == 5

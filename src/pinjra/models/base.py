@@ -95,6 +95,12 @@ class ChatMessage:
     tool_call_id: str | None = None
     images: tuple[bytes, ...] = field(default=(), repr=False)
 
+    def __getitem__(self, name: str) -> Any:
+        """Return a field, as of a message that is a dict."""
+        if name not in ("role", "content", "tool_calls", "tool_call_id"):
+            raise KeyError(name)
+        return getattr(self, name)
+
     @classmethod
     def from_dict(
         cls, data: Mapping[str, Any], raw: object = None, token_usage: TokenUsage | None = None

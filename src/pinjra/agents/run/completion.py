@@ -75,19 +75,19 @@ async def _answer(
 async def _read(run: Run, items: AsyncIterator[ModelDelta | Completion]) -> Completion:
     """Return the completion that a stream ends with; its pieces become events. A stopped run closes it at the next piece."""
     done: Completion | None = None
+    text = ""
     try:
         async for item in items:
             run.stop.check()
             if isinstance(item, Completion):
                 done = item
             else:
+                text += item.text
                 run.emit(DeltaEvent, text=item.text)
     finally:
         if callable(close := getattr(items, "aclose", None)):
             await close()
-    if done is None:
-        raise AgentGenerationError("the model's stream ended without a completion")
-    return done
+    return done or Completion(text=text)  # a model of the user's own may give pieces only
 
 
 async def _as_async(items: Iterator[ModelDelta | Completion]) -> AsyncIterator[ModelDelta | Completion]:
