@@ -352,9 +352,7 @@ async def a_sandbox(client: Client) -> str:
     except (OSError, EOFError):  # as the SDK finds out what that means
         client.renew()
         status, _ = await client.ask("GET", "/health", None, {**there, "E2b-Sandbox-Port": "49983"})
-        if status != 502:
-            raise
-        return "sandbox ended, said so"
+        return "sandbox ended, said so" if status == 502 else f"sandbox's connection ended, then {status}"
     end = "sandbox right" if b'"42\\n"' in said else f"sandbox's cell failed, {status}"
     await client.ask("DELETE", f"/sandboxes/{name}")
     return "WRONG" if status == 200 and b'"stdout"' in said and end != "sandbox right" else end
@@ -374,10 +372,11 @@ async def mixed(
         client, number = Client(port), seed
         while time.monotonic() < deadline:
             begun = time.monotonic()
+            kind = KINDS[number % len(KINDS)]
             try:
-                ends[await KINDS[number % len(KINDS)](client)] += 1
+                ends[await kind(client)] += 1
             except (OSError, EOFError) as error:
-                ends[f"connection ended, {type(error).__name__}"] += 1
+                ends[f"{kind.__name__}'s connection ended, {type(error).__name__}"] += 1
                 client.renew()
             number += 1
             if rate:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import shutil
 
@@ -25,6 +26,8 @@ from e2b import (
 )
 from e2b.sandbox.commands.command_handle import PtySize
 from e2b_code_interpreter import Sandbox
+
+from pinjra.server.http.e2b.inside.children import Listener
 
 
 def options(service, token=ALICE):
@@ -118,6 +121,21 @@ def test_code_whose_client_has_left_is_interrupted(own_box):
     with pytest.raises(TimeoutException):
         own_box.run_code("n = 0\nwhile True:\n    n += 1", timeout=1)
     assert own_box.run_code("n > 0").text == "True"
+
+
+def test_a_listener_whose_event_somebody_else_has_taken_waits_for_the_next():
+    async def heard():
+        listener = Listener()
+        waiting = asyncio.ensure_future(listener.next(None))
+        await asyncio.sleep(0)
+        listener.put("stdout", b"taken")
+        assert listener.events.popleft() == ("stdout", b"taken")
+        for _ in range(3):
+            await asyncio.sleep(0)
+        listener.put("stdout", b"next")
+        return await waiting
+
+    assert asyncio.run(heard()) == ("stdout", b"next")
 
 
 def test_a_cell_whose_sandbox_is_ended_meanwhile_says_so(own_box):

@@ -16,7 +16,7 @@ from starlette.datastructures import Headers
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from pinjra.core.errors import BackendError, PinjraError
+from pinjra.core.errors import BackendError, PinjraError, SessionLost
 from pinjra.server.http.e2b.sandboxes import Sandbox, Sandboxes
 from pinjra.server.http.e2b.upstream import Exchange
 from pinjra.server.http.errors import status_of
@@ -140,7 +140,9 @@ async def _forwarded(
     except (PinjraError, OSError, TimeoutError) as error:
         if answer.has_begun:
             return None  # the server cuts what is not complete
-        if sandboxes.by_name(name) is None or not sandbox.box.is_alive():
+        # a process that dies has closed its door before it is seen to be dead
+        is_dead = isinstance(error, SessionLost) or not sandbox.box.is_alive()
+        if is_dead or sandboxes.by_name(name) is None:
             return _gone(name)
         if port not in (ENVD, CONTEXTS):
             message = "The sandbox is running but port is not open"

@@ -32,7 +32,7 @@ class Listener:
 
     async def next(self, seconds: float | None) -> tuple[str, bytes | int] | None:
         """Return the next event; None when there was none for so long."""
-        if not self.events:
+        while not self.events:  # who else reads them may have taken what this one was woken for
             self._wake.clear()
             try:
                 async with asyncio.timeout(seconds):

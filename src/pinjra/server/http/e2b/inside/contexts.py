@@ -131,7 +131,8 @@ class Context:
         except (Unavailable, OSError) as error:
             self.stop()
             is_done = True
-            yield _error("ContextUnavailable", str(error))
+            is_ended = isinstance(error, ConnectionError)  # its process, before it was asked
+            yield _event(b"") if is_ended else _error("ContextUnavailable", str(error))
         finally:
             if child is None or is_done or child.status is not None:
                 self._turn.release()
@@ -223,7 +224,7 @@ def _printed(task: asyncio.Task[Any], listener: Listener, decoders: dict[str, An
 
 def _event(line: bytes) -> dict[str, Any]:
     """Return a context's event in the API's words."""
-    if not line:
+    if not line.endswith(b"\n"):  # it has ended, perhaps within a line
         return _error("ContextRestarting", "Context was restarted")
     event: dict[str, Any] = json.loads(line)
     return _WORDS.get(event["type"], dict)(event)
