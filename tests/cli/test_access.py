@@ -8,6 +8,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
+from pinjra.core.access import PARAMETERS
 from pinjra.executors.jail import JailExecutor
 
 from .test_commands import pinjra
@@ -62,3 +63,18 @@ def test_a_secret_that_cannot_be_used_is_refused_and_not_repeated(given: str, wo
     assert done.returncode == 2
     assert words in done.stderr
     assert "s3cret" not in done.stderr
+
+
+OPTIONS = {
+    "programs": "--program", "network": "--allow-host", "secrets": "--secret", "packages": "--package", "mounts": "--mount",
+    "env": "--env", "python_path": "--python-path", "files": "--file", "guard": "--no-guard", "limits": "--wall",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("command", ["exec", "run", "shell", "mcp"])
+def test_every_parameter_of_a_box_is_an_option(command: str) -> None:
+    assert {*PARAMETERS, "files", "guard", "limits"} == OPTIONS.keys()
+    said = pinjra(command, "--help").stdout
+    assert [
+        option for option in OPTIONS.values() if f"{option} " not in said and f"{option}\n" not in said
+    ] == []
