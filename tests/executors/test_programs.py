@@ -234,3 +234,26 @@ def test_process_pools_work_without_any_program(kind: str) -> None:
         done = box.run(POOLS[kind])
         assert done.error is None, done.error
         assert done.value == ([7, 5] if kind == "shared memory" else [1, 2])
+
+
+@pytest.mark.parametrize("is_preloaded", [True, False])
+def test_where_there_are_no_locks_joblib_goes_on_in_one_process(is_preloaded: bool) -> None:
+    pytest.importorskip("joblib")
+    options = {"authorized_imports": ["joblib"]} if is_preloaded else {"guard": False}
+    with sandbox("local", **options) as box:
+        done = box.run(
+            "from joblib import Parallel, delayed\nParallel(n_jobs=-1)(delayed(abs)(-i) for i in range(5))"
+        )
+        assert (done.value, done.error) == ([0, 1, 2, 3, 4], None)
+
+
+@needs("g++")
+@pytest.mark.parametrize("kind", ["jail", "local"])
+def test_what_is_compiled_runs_also_where_no_mode_can_be_changed(kind: str) -> None:
+    code = "#include <iostream>\nint main() { int a; std::cin >> a; std::cout << a * 2; }"
+    with sandbox(
+        kind, programs=["g++"], guard=False, limits=Limits(memory_bytes=2 << 30, wall_seconds=60)
+    ) as box:
+        done = box.run(code, language="cpp", stdin="21")
+        assert (done.stdout, done.error) == ("42", None)
+        assert box.list_files() == {}

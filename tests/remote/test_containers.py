@@ -179,3 +179,11 @@ def test_packages_are_a_read_only_layer_of_an_oci_container(
         oci_executor(packages=["tinyone"], rootfs=str(tmp_path))
     for folder, _, _ in os.walk(tmp_path / "cache"):
         os.chmod(folder, 0o700)  # so that pytest can remove it
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_pools_of_processes_work_in_a_container(make: Any):
+    with make() as executor:
+        pool = "import multiprocessing\nwith multiprocessing.Pool(2) as pool:\n    found = pool.map(abs, [-1, -2])\nfound"
+        done = executor.run(pool)
+        assert (done.value, done.error) == ([1, 2], None)

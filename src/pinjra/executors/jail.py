@@ -166,7 +166,12 @@ def session_config(executor: SessionExecutor, preload: Iterable[str] = (), **dem
     """
     found = find_programs(executor.access.programs)
     layers = _layers(executor)
-    variables = {"PATH": found.path, "PYTHONPATH": os.pathsep.join(layers)}
+    variables = {
+        "PATH": found.path,
+        "PYTHONPATH": os.pathsep.join(layers),
+        # git ends where /etc/gitconfig is there and cannot be read.
+        **dict.fromkeys(("GIT_CONFIG_NOSYSTEM", "GIT_ATTR_NOSYSTEM"), "1" if found.shown else ""),
+    }
     executor._environment = tuple(f"{name}={value}" for name, value in variables.items() if value)
     return Config(
         mounts=tuple((name, mount.path, mount.writable) for name, mount in executor.access.mounts),

@@ -188,6 +188,8 @@ def container_settings(limits: Limits, access: Access, *, cpus: float) -> dict[s
         "tmpfs": {
             SCRATCH: f"rw,nosuid,nodev,{execution},size={disk},nr_inodes=16384,mode=1777",
             "/tmp": "rw,nosuid,nodev,noexec,size=16m,nr_inodes=1024,mode=1777",  # noqa: S108  (in the container)
+            # Locks and memory that processes share; without ipc_mode there is none. Counted as the container's memory.
+            "/dev/shm": f"rw,nosuid,nodev,noexec,size={disk},nr_inodes=1024,mode=1777",  # noqa: S108
         },
         "working_dir": SCRATCH,
         "volumes": {

@@ -267,6 +267,8 @@ def _mounts(disk_bytes: int, rootfs: str | None, python: str, has_programs: bool
     mounts = [
         _mount("/proc", "proc", plain),
         _mount("/dev", "tmpfs", ["nosuid", "noexec", "mode=755", "size=64k"]),
+        # Locks and memory that processes share, counted as the container's memory.
+        _mount("/dev/shm", "tmpfs", [*plain, "mode=1777", f"size={disk_bytes}", "nr_inodes=1024"]),  # noqa: S108
         _mount("/tmp", "tmpfs", [*plain, "mode=1777", "size=16m", "nr_inodes=1024"]),  # noqa: S108  (in the container)
         _mount(SCRATCH, "tmpfs", [*scratch, "mode=1777", f"size={disk_bytes}", "nr_inodes=16384"]),
     ]

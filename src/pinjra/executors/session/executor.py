@@ -302,7 +302,7 @@ class SessionExecutor(PythonExecutor):
         file = f".run-{secrets.token_hex(4)}{language.suffix(code)}"
         if self.access.programs:
             self.put_file(file, code.encode())
-        script = f'trap \'rm -f "./$0" "./$0.out"\' EXIT; {language.line}'
+        script = f'trap \'rm -f "./$0" "./$0.o" "./$0.out"\' EXIT; {language.line}'
         done = self.exec(["sh", "-c", script, file], stdin=stdin, timeout=wall_seconds)
         if done.error or not done.status:
             return done

@@ -31,8 +31,12 @@ LANGUAGES = {
     "javascript": Language(
         lambda code: ".mjs" if _IS_MODULE.search(code) else ".js", 'node "./$0"', ("node",)
     ),
+    # Where no mode can be changed (local), what is compiled takes that of a program that is copied.
     "cpp": Language(
-        lambda _code: ".cpp", 'g++ -std=c++17 -O1 -pipe -o "./$0.out" "./$0" && "./$0.out"', ("g++",)
+        lambda _code: ".cpp",
+        'g++ -std=c++17 -O1 -pipe -o "./$0.o" "./$0" && cp "$(command -v cat)" "./$0.out" && cat "./$0.o" >"./$0.out" && '
+        'rm -f "./$0.o" && "./$0.out"',
+        ("g++",),
     ),
 }
 

@@ -30,7 +30,8 @@ _END_SECONDS = 1.0
 
 def adapt() -> None:
     """Let these modules do without programs and /proc."""
-    adapt_modules({f"{prefix}{name}": adapt for prefix in ("", _BUNDLED) for name, adapt in _ADAPTED.items()})
+    adapted = {f"{prefix}{name}": adapt for prefix in ("", _BUNDLED) for name, adapt in _ADAPTED.items()}
+    adapt_modules({**adapted, "joblib._multiprocessing_helpers": _looking_for_locks_here})
 
 
 def end_pools() -> None:
@@ -72,11 +73,36 @@ def _without_tracker(module: ModuleType) -> None:
                 setattr(owner, name, instead)
 
 
+def _counting_processors(module: ModuleType) -> None:
+    of_group = module._cpu_count_cgroup
+
+    def count(processors: int) -> int:
+        try:
+            return int(of_group(processors))
+        except OSError:  # the host's control groups are there and cannot be read
+            return processors
+
+    vars(module).update(_cpu_count_cgroup=count)
+
+
+def _looking_for_locks_here(module: ModuleType) -> None:
+    """joblib looks when it is imported, which may have been before there was a box around it."""
+    library = module.mp
+    try:
+        if library is not None:
+            library.Semaphore()
+    except OSError:
+        for name, each in list(sys.modules.items()):
+            if name.startswith("joblib.") and getattr(each, "mp", None) is library:
+                vars(each)["mp"] = None
+
+
 _TRACKING = ("register", "unregister", "maybe_unlink")
 _ADAPTED: Mapping[str, Adapt] = {
     "multiprocessing.resource_tracker": _without_tracker,
     "loky.backend.resource_tracker": _without_tracker,
     "loky.backend.fork_exec": lambda module: vars(module).update(fork_exec=_fork_python),
+    "loky.backend.context": _counting_processors,
     "loky.process_executor": lambda module: vars(module).update(_USE_PSUTIL=False),
 }
 
