@@ -126,7 +126,7 @@ def _measure(name: str) -> None:
 
     from pinjra.core.errors import ProtocolViolation
     from pinjra.core.limits import Limits
-    from pinjra.wire.frames import WireLimits, load
+    from pinjra.wire.frames import load
     from pinjra.wire.values.codec import decode
 
     tree, blobs = CASES[name]()
@@ -142,7 +142,7 @@ def _measure(name: str) -> None:
             run.RunRecord(Limits(), None, None).on_output(run.Output(stream="stdout", text=blobs[0].decode()))
             outcome = "cut"
         else:
-            value = decode(load(text, WireLimits()), blobs)  # type: ignore[arg-type]
+            value = decode(load(text), blobs)  # type: ignore[arg-type]
             outcome = f"a {type(value).__name__}"
             if name == "two_headers":
                 outcome += f" of {value.width * value.height:,} pixels"  # type: ignore[attr-defined]

@@ -21,8 +21,8 @@ from hypothesis import strategies as st
 
 from pinjra.core.errors import ProtocolViolation
 from pinjra.core.values import Opaque, Record
-from pinjra.wire.frames import WireLimits, dump, load
-from pinjra.wire.values.codec import Decoder, EncodeError, ValueLimits, decode, encode
+from pinjra.wire.frames import dump, load
+from pinjra.wire.values.codec import Decoder, EncodeError, decode, encode
 
 ZONES = [dt.UTC, dt.timezone(dt.timedelta(hours=-5), "EST"), ZoneInfo("Europe/Berlin"), None]
 scalars = st.one_of(
@@ -60,7 +60,7 @@ values = st.recursive(
 
 def cross(value: object) -> object:
     tree, blobs = encode(value)
-    return decode(load(dump(tree), WireLimits()), blobs)
+    return decode(load(dump(tree)), blobs)
 
 
 @given(values)
@@ -205,11 +205,11 @@ def test_cycles_and_depth_end_in_opaque_and_never_in_a_recursion_error() -> None
 
 def test_sizes_are_bounded() -> None:
     with pytest.raises(EncodeError, match="takes 5 times 100 bytes to read"):
-        encode(list(range(11)), ValueLimits(value_bytes=100))
+        encode(list(range(11)), 100)
     with pytest.raises(EncodeError, match="more than 100 bytes"):
-        encode(["x" * 60] * 2, ValueLimits(value_bytes=100))
+        encode(["x" * 60] * 2, 100)
     with pytest.raises(EncodeError, match="more than 100 bytes"):
-        encode(np.zeros(100), ValueLimits(value_bytes=100))
+        encode(np.zeros(100), 100)
     assert cross(1 << (1 << 21)) == Opaque("int", "<an int of 2097153 bits>")
 
 

@@ -9,14 +9,14 @@ from PIL import Image
 
 from pinjra.core.errors import ProtocolViolation
 from pinjra.core.values import Opaque
-from pinjra.wire.frames import WireLimits, dump, load
+from pinjra.wire.frames import dump, load
 from pinjra.wire.values.codec import decode, encode
 from pinjra.wire.values.coding import EncodeError
 
 
 def cross(value: object) -> object:
     tree, blobs = encode(value)
-    return decode(load(dump(tree), WireLimits()), blobs)
+    return decode(load(dump(tree)), blobs)
 
 
 @pytest.mark.parametrize(

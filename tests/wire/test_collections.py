@@ -9,13 +9,13 @@ import pytest
 
 from pinjra.core.errors import ProtocolViolation
 from pinjra.core.values import Opaque
-from pinjra.wire.frames import WireLimits, dump, load
+from pinjra.wire.frames import dump, load
 from pinjra.wire.values.codec import decode, encode
 
 
 def cross(value: object) -> Any:
     tree, blobs = encode(value)
-    return decode(load(dump(tree), WireLimits()), blobs)
+    return decode(load(dump(tree)), blobs)
 
 
 ordered = OrderedDict([("b", 1), ("a", 2)])

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from pinjra.core.errors import InternalError, ProtocolViolation
 from pinjra.wire.connection import GuestConnection, HostConnection, SupervisorConnection
-from pinjra.wire.frames import WireLimits
+from pinjra.wire.frames import MESSAGE_BYTES
 from pinjra.wire.messages import (
     PROTOCOL,
     Answer,
@@ -35,8 +35,8 @@ HELLO = Hello(protocol=PROTOCOL, capabilities=("raw",))
 class Pair:
     """Host, supervisor and interpreter, joined in memory."""
 
-    def __init__(self, *, raw: bool = True, resume: bool = False, limits: WireLimits | None = None) -> None:
-        self.host = HostConnection(resume=resume, limits=limits)
+    def __init__(self, *, raw: bool = True, resume: bool = False, message_bytes: int = MESSAGE_BYTES) -> None:
+        self.host = HostConnection(resume=resume, message_bytes=message_bytes)
         self.supervisor = SupervisorConnection()
         self.guest = GuestConnection()
         self.to_host([self.supervisor.send(HELLO)])

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pinjra.core.errors import ProtocolViolation
-from pinjra.wire.frames import FrameReader, WireLimits
+from pinjra.wire.frames import FrameReader
 from pinjra.wire.messages import (
     FROM_GUEST,
     FROM_SUPERVISOR,
@@ -62,7 +62,7 @@ any_message = st.sampled_from(sorted(ALL)).flatmap(lambda name: messages(ALL[nam
 @given(any_message, st.booleans())
 def test_every_message_comes_back_with_its_blobs(message: Message, raw: bool) -> None:
     data = b"".join(b'["g",' + rest + bytes(body) for rest, body in pack(message, raw=raw))
-    assembler = Assembler(ALL, WireLimits())
+    assembler = Assembler(ALL)
     found = [assembler.add(frame) for frame in FrameReader(numbered=False, raw=True).feed(data)]
     assert found[-1] == message
     assert found[:-1] == [None] * (len(found) - 1)
@@ -72,7 +72,7 @@ def test_fields_longer_than_a_line_travel_beside_it() -> None:
     message = ALL["Execute"](run=1, code="x = 'é'\n" * 400_000)  # type: ignore[call-arg]
     frames = [rest for rest, _ in pack(message, raw=False)]
     assert max(map(len, frames)) < 1 << 20
-    assembler = Assembler(ALL, WireLimits())
+    assembler = Assembler(ALL)
     reader = FrameReader(numbered=False, raw=True)
     found = [assembler.add(f) for f in reader.feed(b"".join(b'["g",' + rest for rest in frames))]
     assert found[-1] == message
@@ -119,7 +119,7 @@ def test_fields_that_do_not_fit_are_refused(kind: str, tree: object, why: str) -
     ],
 )
 def test_frames_that_make_no_message_are_refused(lines: list[str], why: str) -> None:
-    assembler = Assembler(ALL, WireLimits())
+    assembler = Assembler(ALL)
     with pytest.raises(ProtocolViolation, match=why):
         for frame in FrameReader(numbered=False, raw=True).feed(
             "".join(f'["g",{line}\n' for line in lines).encode()
@@ -128,7 +128,7 @@ def test_frames_that_make_no_message_are_refused(lines: list[str], why: str) -> 
 
 
 def test_a_message_beyond_its_bytes_is_refused_while_it_comes() -> None:
-    assembler = Assembler(ALL, WireLimits(message_bytes=600_000))
+    assembler = Assembler(ALL, 600_000)
     frames = list(
         FrameReader(numbered=False, raw=True).feed(
             b"".join(

@@ -44,7 +44,7 @@ from typing import Any, NoReturn, cast
 from pinjra.core.values import Opaque
 from pinjra.jail.walls import landlock
 from pinjra.jail.walls.libc import plain_fork, prctl
-from pinjra.wire.values.codec import ValueLimits, decode, encode
+from pinjra.wire.values.codec import VALUE_BYTES, decode, encode
 from pinjra.worker.interpreter.environment import reseed
 
 Message = dict[str, Any]
@@ -532,7 +532,7 @@ class _Guest:
         self.line = threading.Lock()  # threads of a program may call a function of its test
         self.position = 0  # in a test's foreseen calls
         self.objects: list[Any] = []  # what the other side holds by number
-        self.limits: ValueLimits | None = None
+        self.limits: int | None = VALUE_BYTES
         self.exits = _exits()
         self.module = types.ModuleType("__main__")
         self.module.__dict__["__file__"] = SOURCE_NAME
@@ -607,7 +607,7 @@ class _Guest:
     def _begin(self, seed: int | None) -> None:
         sys.argv = [SOURCE_NAME]
         if self.request is not _PROGRAM:
-            self.limits = ValueLimits(value_bytes=self.request["value_bytes"])
+            self.limits = self.request["value_bytes"]
         if (
             self.request["mode"] == "calls"
         ):  # then it is a module that others use: what it does as a program is not asked for

@@ -13,7 +13,7 @@ from typing import Literal
 
 from pinjra.core.errors import InternalError
 from pinjra.wire import messages as wire
-from pinjra.wire.frames import Frame, FrameReader, NumberedStream, WireLimits, blob_rest, read_blob, refuse
+from pinjra.wire.frames import MESSAGE_BYTES, Frame, FrameReader, NumberedStream, blob_rest, read_blob, refuse
 
 State = Literal["hello", "init", "starting", "idle", "running", "closed"]
 
@@ -47,12 +47,12 @@ class HostConnection:
         resume: Keep what was sent so that a cut stream can be resumed (text streams only).
     """
 
-    def __init__(self, *, limits: WireLimits | None = None, resume: bool = False) -> None:
-        self._limits = limits or WireLimits()
+    def __init__(self, *, message_bytes: int = MESSAGE_BYTES, resume: bool = False) -> None:
+        self._message_bytes = message_bytes
         self._stream = NumberedStream(keep=resume)
         self._reader = FrameReader(numbered=True, raw=False)
-        self._control = wire.Assembler(wire.FROM_SUPERVISOR, self._limits)
-        self._guest = wire.Assembler(wire.FROM_GUEST, self._limits)
+        self._control = wire.Assembler(wire.FROM_SUPERVISOR, self._message_bytes)
+        self._guest = wire.Assembler(wire.FROM_GUEST, self._message_bytes)
         self._mark: re.Pattern[bytes] | None = None
         self._seeking = b""
         self._raw = False
@@ -210,11 +210,11 @@ class SupervisorConnection:
     parsed here, only measured, numbered and put on the guest's lane.
     """
 
-    def __init__(self, *, limits: WireLimits | None = None) -> None:
-        self._limits = limits or WireLimits()
+    def __init__(self, *, message_bytes: int = MESSAGE_BYTES) -> None:
+        self._message_bytes = message_bytes
         self._stream = NumberedStream(keep=True)
         self._reader = FrameReader(numbered=True, raw=False, lenient=True)
-        self._control = wire.Assembler(wire.TO_SUPERVISOR, self._limits)
+        self._control = wire.Assembler(wire.TO_SUPERVISOR, self._message_bytes)
         self._guest = FrameReader(numbered=False, raw=True)
         self._raw = False
         self._up = False
@@ -271,7 +271,7 @@ class SupervisorConnection:
             self._stream.stop_keeping()
 
     def _on_resume(self, frame: Frame) -> None:
-        message = wire.parse(frame.rest, [], wire.TO_SUPERVISOR, self._limits)
+        message = wire.parse(frame.rest, [], wire.TO_SUPERVISOR, self._message_bytes)
         if not isinstance(message, wire.Resume) or _TOKEN.fullmatch(message.token) is None:
             refuse("a frame without number", frame.rest)
         self._stream.resume_answer(message.token, message.last_seen)
@@ -310,7 +310,7 @@ class GuestConnection:
     def __init__(self, kinds: wire.Kinds = wire.TO_GUEST) -> None:
         self._reader = FrameReader(numbered=False, raw=True)
         # Long messages of the host are the host's own will.
-        self._assembler = wire.Assembler(kinds, WireLimits(message_bytes=1 << 30))
+        self._assembler = wire.Assembler(kinds, 1 << 30)
 
     def send(self, message: wire.Message) -> bytes:
         """Return the bytes that say `message`."""

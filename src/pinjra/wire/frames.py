@@ -16,7 +16,7 @@ import json
 import re
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
+from itertools import islice
 from typing import NamedTuple, NoReturn, cast
 
 from pinjra.core.errors import ProtocolViolation
@@ -28,6 +28,10 @@ _PIECES = 64  # of a body that are kept apart: copied once, and never a list as 
 # Bytes of Python objects that a message becomes, once as JSON and once as values.
 LIST_WEIGHT, DICT_WEIGHT, ITEM_WEIGHT, TEXT_WEIGHT = 130, 480, 40, 50
 MEMORY_FACTOR = 5  # bytes of objects for each byte on the way: a list of texts of ten characters; dicts of one key would take 60
+MESSAGE_BYTES = (
+    80 << 20
+)  # of a message with all its blobs: Limits.value_bytes, and room for what goes with it
+DEPTH = 64  # of JSON: far below what any parser's stack holds
 BLOBS = 4096  # blobs of one message: a table of 4,000 columns
 
 KEEP_BYTES = 8 << 20  # unacknowledged bytes from which a side stops reading its own source
@@ -39,24 +43,6 @@ _NUMBERED = re.compile(rb'\["([cg])",' + _NUMBER + b"," + _NUMBER + b",")
 _PLAIN = b'["g",'
 _RAW = re.compile(rb'"\*",(0|[1-9][0-9]{0,3}),([1-9][0-9]{0,5}),([01])\]')
 _TEXT = re.compile(rb'"\+",(0|[1-9][0-9]{0,3}),"([A-Za-z0-9+/]*={0,2})",([01])\]')
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WireLimits:
-    """What one message of the other side may cost.
-
-    Args:
-        depth: Nesting of JSON. 64 is far below what any parser's stack holds.
-        message_bytes: A message with all its blobs. The objects that it becomes may take `MEMORY_FACTOR` times as much.
-    """
-
-    depth: int = 64
-    message_bytes: int = 80 << 20  # Limits.value_bytes, and room for what goes with it
-
-    @property
-    def memory_bytes(self) -> int:
-        """What the objects of one message may take."""
-        return MEMORY_FACTOR * self.message_bytes
 
 
 class Frame(NamedTuple):
@@ -80,12 +66,10 @@ def glimpse(sample: object, most: int = 120) -> str:
     # SECURITY: cut before it is shown: the repr of 80 MB of control characters has 320.
     if isinstance(sample, (str, bytes)):
         return repr(sample[:most])[:most]
-    if isinstance(sample, list):
-        return (
-            f"[{', '.join(glimpse(item, 40) for item in sample[:4])}"[:most] + ", …]"[2 * (len(sample) < 5) :]
-        )
-    if isinstance(sample, dict):
-        return f"{{{', '.join(glimpse(key, 40) for key in list(sample)[:4])}"[:most] + "}"
+    if isinstance(sample, (list, dict)):
+        items = ", ".join(glimpse(item, 40) for item in islice(sample, 4))[:most]
+        shown = items + ", …" * (len(sample) > 4)
+        return f"[{shown}]" if isinstance(sample, list) else f"{{{shown}}}"
     return repr(sample)[:most] if type(sample) in (int, float, bool, type(None)) else type(sample).__name__
 
 
@@ -209,8 +193,8 @@ def _refuse_constant(text: str) -> NoReturn:
 _decode = json.JSONDecoder(parse_constant=_refuse_constant).raw_decode
 
 
-def load(text: bytes, limits: WireLimits) -> object:
-    """Return the JSON value of `text`.
+def load(text: bytes, message_bytes: int = MESSAGE_BYTES, *, depth: int = DEPTH) -> object:
+    """Return the JSON value of `text`, whose objects may take `MEMORY_FACTOR` times the bytes of a message.
 
     Raises:
         ProtocolViolation: It is no ASCII JSON, or nested or long beyond the limits (the worker's fault).
@@ -218,8 +202,9 @@ def load(text: bytes, limits: WireLimits) -> object:
     if not text.isascii():
         refuse("not ASCII", text)
     # SECURITY: bounds before parsing. Characters in strings count too at first; only then the strings are cut out.
-    if text.count(b"[") + text.count(b"{") > limits.depth or _weight(text) > limits.memory_bytes:
-        _check_shape(text, limits)
+    most = MEMORY_FACTOR * message_bytes
+    if text.count(b"[") + text.count(b"{") > depth or _weight(text) > most:
+        _check_shape(text, most, depth)
     try:
         tree, end = _decode(text.decode("ascii"))
     except (ValueError, RecursionError) as error:  # ValueError: no JSON, or an integer of too many digits
@@ -239,27 +224,27 @@ def _weight(text: bytes) -> int:
 
 def _is_json(line: bytes) -> bool:
     try:
-        load(line, WireLimits())
+        load(line)
     except ProtocolViolation:
         return False
     return True
 
 
-def _check_shape(text: bytes, limits: WireLimits) -> None:
+def _check_shape(text: bytes, most: int, depth: int) -> None:
     """Refuse JSON nested or long beyond the limits, in linear time and memory, without parsing it."""
     plain = text.replace(b"\\\\", b"").replace(b'\\"', b"")
-    most, texts = limits.memory_bytes, TEXT_WEIGHT * plain.count(b'"') // 2
+    texts = TEXT_WEIGHT * plain.count(b'"') // 2
     if texts > most:
         refuse(f"values that take more than {most} bytes", text)
     bare = b"".join(plain.split(b'"')[::2])
     if _weight(bare) + texts > most:
         refuse(f"values that take more than {most} bytes", text)
     brackets = bare.translate(_BRACKETS, _NO_BRACKETS)
-    for _level in range(limits.depth):  # each pass takes the innermost level off
+    for _level in range(depth):  # each pass takes the innermost level off
         brackets = brackets.replace(b"[]", b"")
         if not brackets:
             return
-    refuse(f"nested deeper than {limits.depth}, or unbalanced", text)
+    refuse(f"nested deeper than {depth}, or unbalanced", text)
 
 
 def blob_rests(position: int, blob: bytes, *, raw: bool) -> Iterator[tuple[bytes, bytes | memoryview]]:

@@ -293,12 +293,8 @@ def _is_number(value: object) -> bool:
     return _is_int(value) or (type(value) is float and math.isfinite(value))
 
 
-def _is_str(value: object) -> bool:
-    return type(value) is str
-
-
-def _is_bool(value: object) -> bool:
-    return type(value) is bool
+def _of(*types: type) -> Check:
+    return lambda value: type(value) in types
 
 
 def _optional(check: Check) -> Check:
@@ -310,23 +306,23 @@ def _dict_of(check: Check) -> Check:
 
 
 def _is_texts(value: object) -> bool:
-    return type(value) is list and all(map(_is_str, value))
+    return type(value) is list and set(map(type, value)) <= {str}
 
 
 _CHECKS: Mapping[str, Check] = {
     "int": _is_int,
     "float": _is_number,
-    "str": _is_str,
-    "bool": _is_bool,
+    "str": _of(str),
+    "bool": _of(bool),
     "Value": lambda _value: True,
     "tuple[str, ...]": _is_texts,
     "dict[str, int] | None": _optional(_dict_of(_is_int)),
     "dict[str, int | float | None]": _dict_of(_optional(_is_number)),
-    "dict[str, dict[str, str | bool]]": _dict_of(_dict_of(lambda v: _is_str(v) or _is_bool(v))),
+    "dict[str, dict[str, str | bool]]": _dict_of(_dict_of(_of(str, bool))),
     "float | None": _optional(_is_number),
     "int | None": _optional(_is_int),
     "dict[str, str | int | bool | None] | None": _optional(
-        _dict_of(_optional(lambda v: _is_str(v) or _is_int(v) or _is_bool(v)))
+        _dict_of(lambda value: type(value) in (str, bool, type(None)) or _is_int(value))
     ),
 }
 
@@ -403,29 +399,29 @@ def pack(message: Message, *, raw: bool) -> Iterator[tuple[bytes, bytes | memory
     yield b'"%s",%s]\n' % (type(message).__name__.encode(), fields), b""
 
 
-def parse(rest: bytes, blobs: list[bytes], kinds: Kinds, limits: frames.WireLimits) -> Message:
+def parse(rest: bytes, blobs: list[bytes], kinds: Kinds, message_bytes: int) -> Message:
     """Return the message that a line and the blobs before it spell.
 
     Raises:
         ProtocolViolation: They spell none of `kinds` (the worker's fault).
     """
-    tree = frames.load(b"[" + rest, limits)
+    tree = frames.load(b"[" + rest, message_bytes)
     if type(tree) is not list or len(tree) != 2 or type(tree[0]) is not str:
         frames.refuse("a message is a kind and its fields", rest)
     kind, fields = tree
     if fields is None:
         if not blobs:
             frames.refuse("a message without fields", rest)
-        fields = frames.load(blobs.pop(), limits)
+        fields = frames.load(blobs.pop(), message_bytes)
     return from_fields(kind, fields, tuple(blobs), kinds)
 
 
 class Assembler:
     """Collects the frames of one lane until a message is whole. Each lane has its own, so blobs never change lanes."""
 
-    def __init__(self, kinds: Kinds, limits: frames.WireLimits) -> None:
+    def __init__(self, kinds: Kinds, message_bytes: int = frames.MESSAGE_BYTES) -> None:
         self._kinds = kinds
-        self._limits = limits
+        self._message_bytes = message_bytes
         self._blobs: list[bytes] = []
         self._chunks: list[bytes] = []
         self._size = 0
@@ -443,7 +439,7 @@ class Assembler:
         if self._chunks:
             frames.refuse("a message in the middle of a blob", frame.rest)
         blobs, self._blobs, self._size = self._blobs, [], 0
-        return parse(frame.rest, blobs, self._kinds, self._limits)
+        return parse(frame.rest, blobs, self._kinds, self._message_bytes)
 
     def clear(self) -> None:
         """Forget a message that will not be completed."""
@@ -452,10 +448,8 @@ class Assembler:
     def _collect(self, position: int, chunk: bytes, last: bool) -> None:
         self._size += len(chunk)
         # SECURITY: the sum is checked before the chunk is kept; chunks are full but the last, so their number is bounded.
-        if self._size > self._limits.message_bytes or position >= frames.BLOBS:
-            frames.refuse(
-                f"a message of more than {self._limits.message_bytes} bytes or {frames.BLOBS} blobs"
-            )
+        if self._size > self._message_bytes or position >= frames.BLOBS:
+            frames.refuse(f"a message of more than {self._message_bytes} bytes or {frames.BLOBS} blobs")
         if position != len(self._blobs) or not (last or len(chunk) == frames.CHUNK_BYTES):
             frames.refuse("a blob out of order", position)
         self._chunks.append(chunk)

@@ -30,7 +30,6 @@ from pinjra.executors.session.standard_input import StandardInput
 from pinjra.executors.session.tool_calls import ToolCalls, TooManyCalls
 from pinjra.executors.session.transport import Transport
 from pinjra.wire import messages as wire
-from pinjra.wire.frames import WireLimits
 
 LOOK_SECONDS = 0.25  # a run looks so often for interrupts and for the ends of tools on other threads
 REQUEST_SECONDS = 60.0  # for what the supervisor does itself: files, reset, binding
@@ -71,7 +70,7 @@ class WorkerConnection:
 
     def __init__(self, transport: Transport, limits: Limits, patience: Patience) -> None:
         most = MESSAGE_BYTES if limits.value_bytes is None else limits.value_bytes + WIRE_BYTES
-        self.messages = MessageStream(transport, WireLimits(message_bytes=most))
+        self.messages = MessageStream(transport, most)
         self.tool_calls = ToolCalls(limits, self.messages.send)
         self.lock = threading.RLock()
         self.lost: SessionLost | None = None

@@ -10,18 +10,17 @@ from pinjra.core.errors import BackendError, ProtocolViolation, SessionLost
 from pinjra.core.execution import Cause
 from pinjra.executors.session.transport import Transport
 from pinjra.wire.connection import HostConnection
-from pinjra.wire.frames import WireLimits
 from pinjra.wire.messages import Ack, Answer, Close, Message
 
 REOPENINGS = 20  # of one session without a message in between: a stream that is cut so often carries nothing
 
 
 class MessageStream:
-    """One open stream over a transport, which it owns; `limits` is what one message of the worker may cost."""
+    """One open stream over a transport, which it owns; `message_bytes` is what one message of the worker may have."""
 
-    def __init__(self, transport: Transport, limits: WireLimits) -> None:
+    def __init__(self, transport: Transport, message_bytes: int) -> None:
         self.transport = transport
-        self.connection = HostConnection(limits=limits, resume=not transport.eight_bit_clean)
+        self.connection = HostConnection(message_bytes=message_bytes, resume=not transport.eight_bit_clean)
         self._may_resume = not transport.eight_bit_clean
         self._sending = threading.Lock()
         self._waiting: deque[Message] = deque()

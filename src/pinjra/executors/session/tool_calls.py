@@ -28,7 +28,7 @@ from pinjra.core.safe_text import printable
 from pinjra.core.values import Opaque, drained
 from pinjra.executors.session.standard_input import StandardInput
 from pinjra.wire.messages import INPUT, Answer, Call, Value
-from pinjra.wire.values.codec import Decoder, EncodeError, Encoder, ValueLimits, type_name
+from pinjra.wire.values.codec import Decoder, EncodeError, Encoder, type_name
 
 MOST_HANDLES = 1000  # host objects that a guest may hold an Opaque of; the oldest is forgotten
 MOST_THREADS = 64  # calls that run at one time; further ones wait their turn
@@ -242,7 +242,7 @@ class ToolCalls:
 
     def _answer_input(self, call: int, stdin: StandardInput) -> None:
         try:
-            encoder = Encoder(ValueLimits(value_bytes=None), self.keep, self.number)
+            encoder = Encoder(None, self.keep, self.number)
             answer = Answer(call=call, value=encoder.add(stdin.next_piece()), blobs=encoder.blobs)
         except Exception as error:  # whatever the caller's file raises is told to who reads it
             answer = _failure(call, type(error).__name__, _message(error))
@@ -386,7 +386,7 @@ class ToolCalls:
 
     def encoded(self, value: object) -> tuple[Value, tuple[bytes, ...]]:
         """Return a value as a message carries it; raise `EncodeError` when that is more than `Limits.value_bytes`."""
-        encoder = Encoder(ValueLimits(value_bytes=self._limits.value_bytes), self.keep, self.number)
+        encoder = Encoder(self._limits.value_bytes, self.keep, self.number)
         return encoder.add(value), encoder.blobs
 
     def keep(self, value: object) -> Opaque:

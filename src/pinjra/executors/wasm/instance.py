@@ -19,7 +19,7 @@ from pinjra.core.errors import ProtocolViolation, StartupFailed
 from pinjra.executors.wasm.child import DISK_STATUS, TRAP_STATUS, environment
 from pinjra.wire import messages as wire
 from pinjra.wire.connection import GuestConnection, SupervisorConnection
-from pinjra.wire.frames import Frame, WireLimits
+from pinjra.wire.frames import Frame
 
 _OUT_OF_MEMORY = re.compile("out of memory|memory allocation of", re.IGNORECASE)  # as V8 and Rust say it
 _READ_BYTES = 64 << 10
@@ -173,11 +173,11 @@ class Lane(SupervisorConnection):
     """Between the stream to the host and the instance.
 
     Args:
-        limits: What one message of the guest may cost.
+        message_bytes: What one message of the guest may have.
     """
 
-    def __init__(self, limits: WireLimits) -> None:
-        super().__init__(limits=limits)
+    def __init__(self, message_bytes: int) -> None:
+        super().__init__(message_bytes=message_bytes)
         self._held: list[Frame] = []  # of a message that is not whole yet
         self._held_bytes = 0
         self._asked: list[bytes] = []
@@ -198,7 +198,7 @@ class Lane(SupervisorConnection):
             self._held.append(frame)
             self._held_bytes += len(frame.rest) + len(frame.body)
             # SECURITY: a message that never ends must not fill the host's memory.
-            if self._held_bytes > 2 * self._limits.message_bytes:
+            if self._held_bytes > 2 * self._message_bytes:
                 raise ProtocolViolation("a message without end")
             kind = _KIND.match(frame.rest)
             if kind is not None:
@@ -218,7 +218,7 @@ class Lane(SupervisorConnection):
             yield self._stream.number("g", self._as_agreed(frame))
 
     def _assembled(self, held: list[Frame]) -> wire.Message:
-        assembler = wire.Assembler(_TAKEN, self._limits)
+        assembler = wire.Assembler(_TAKEN, self._message_bytes)
         for frame in held:
             message = assembler.add(frame)
             if message is not None:

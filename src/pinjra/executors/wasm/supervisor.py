@@ -26,7 +26,6 @@ from pinjra.core.temporary_folders import discard_folder, own_folder
 from pinjra.executors.session.transport import Transport
 from pinjra.executors.wasm.instance import Instance, Lane, Launch, plain, stop_message
 from pinjra.wire import messages as wire
-from pinjra.wire.frames import WireLimits
 
 ASK_SECONDS = 0.3  # for a run to stop by itself: six times as long as it needs where it looks at all
 LOOK_SECONDS = 0.1  # at the processor time of a run
@@ -59,7 +58,7 @@ class WasmTransport(Transport):
         self._limits = limits
         self._launcher = launcher
         most = None if limits.value_bytes is None else limits.value_bytes + UNREAD_BYTES
-        self._lane = Lane(WireLimits(message_bytes=most or 1 << 30))
+        self._lane = Lane(most or 1 << 30)
         self._most_unread = most
         self._folder, self._folder_lock = own_folder("pinjra-wasm-")
         (self._folder / "scratch").mkdir()

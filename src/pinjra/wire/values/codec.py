@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from pinjra.core.values import Opaque
 from pinjra.wire.messages import Value
 from pinjra.wire.values import builtins, coding, enums_and_dataclasses, images, numpy, pandas, times
-from pinjra.wire.values.coding import Decoder, EncodeError, Encoder, ValueLimits, plain_opaque, type_name
+from pinjra.wire.values.coding import VALUE_BYTES, Decoder, EncodeError, Encoder, plain_opaque, type_name
 
-__all__ = ["Decoder", "EncodeError", "Encoder", "ValueLimits", "decode", "encode", "type_name"]
+__all__ = ["VALUE_BYTES", "Decoder", "EncodeError", "Encoder", "decode", "encode", "type_name"]
 
 for _family in (builtins, times):
     for _type, _handler in _family.ENCODE.items():
@@ -22,14 +22,14 @@ coding.LEARNERS.update(numpy=numpy.learn, pandas=pandas.learn)
 
 
 def encode(
-    value: object, limits: ValueLimits | None = None, opaque: Callable[[object], Opaque] = plain_opaque
+    value: object, value_bytes: int | None = VALUE_BYTES, opaque: Callable[[object], Opaque] = plain_opaque
 ) -> tuple[Value, tuple[bytes, ...]]:
     """Return (tree, blobs) of one value.
 
     Raises:
         EncodeError: It is beyond the limits.
     """
-    encoder = Encoder(limits, opaque)
+    encoder = Encoder(value_bytes, opaque)
     return encoder.add(value), encoder.blobs
 
 

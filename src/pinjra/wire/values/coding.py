@@ -18,17 +18,19 @@ import math
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from types import GetSetDescriptorType, ModuleType
 
 from pinjra.core.errors import ProtocolViolation
 from pinjra.core.values import Opaque
+from pinjra.wire import frames
 from pinjra.wire.frames import DICT_WEIGHT, ITEM_WEIGHT, LIST_WEIGHT, MEMORY_FACTOR, TEXT_WEIGHT, refuse
 from pinjra.wire.messages import Value
 
 INLINE_CHARS = 4096  # longer strings travel as blobs: a tree's line stays short
 INLINE_BYTES = 256
 REPR_CHARS = 10_000
+VALUE_BYTES = 64 << 20  # of a value: text and bytes, as they are on the way
+DEPTH = 50  # of a tree; containers below become `Opaque`. The frame around it needs ten of JSON's 64
 # What a message costs its reader beyond bytes, items and depth, in microseconds of a slow machine.
 WORK = 2_000_000
 TAGGED = 1.0  # any value that is not a plain one
@@ -43,20 +45,6 @@ BaseTest = tuple[Callable[[type], bool], EncodeHandler]
 
 class EncodeError(ValueError):
     """A value is larger than the limits allow (the fault of whoever made it)."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ValueLimits:
-    """What one value may cost.
-
-    Args:
-        depth: Nesting of the tree; containers below become `Opaque`. The frame around it needs ten of JSON's 64.
-        value_bytes: Text and bytes together, as they are on the way; the reader's objects may take `MEMORY_FACTOR` times as much.
-            None for the wire's own limit only.
-    """
-
-    depth: int = 50
-    value_bytes: int | None = 64 << 20
 
 
 def type_name(cls: type) -> str:
@@ -97,6 +85,8 @@ class Encoder(_Budget):
     """Collects the values of one message: `add` returns each one's tree, `blobs` are the bytes beside them.
 
     Args:
+        value_bytes: What they may have together; the reader's objects may take `MEMORY_FACTOR` times as much. None: the wire's
+            own limit.
         opaque: Returns what stands for a value that cannot cross; the place to make a safe repr and to keep a handle.
         number: Keeps an object that crosses as a record; returns the handle by which it is that object when it comes back.
     """
@@ -105,11 +95,11 @@ class Encoder(_Budget):
 
     def __init__(
         self,
-        limits: ValueLimits | None = None,
+        value_bytes: int | None = VALUE_BYTES,
         opaque: Callable[[object], Opaque] = plain_opaque,
         number: Callable[[object], int] | None = None,
     ) -> None:
-        self._limits = limits or ValueLimits()
+        self._value_bytes = value_bytes
         self._opaque = opaque
         self._number = number
         self._weight = 0
@@ -145,7 +135,7 @@ class Encoder(_Budget):
     def _weigh(self, memory_bytes: int) -> None:
         """Charge for what the reader's objects take."""
         self._weight += memory_bytes
-        most = self._limits.value_bytes
+        most = self._value_bytes
         if most is not None and self._weight > MEMORY_FACTOR * most:
             raise EncodeError(
                 f"a value that takes {MEMORY_FACTOR} times {most} bytes to read; return less, an array or a file"
@@ -154,7 +144,7 @@ class Encoder(_Budget):
     def spend(self, size: int) -> None:
         """Charge for bytes on the way."""
         self._bytes += size
-        most = self._limits.value_bytes
+        most = self._value_bytes
         if most is not None and self._bytes > most:
             raise EncodeError(f"a value of more than {most} bytes; return less, or a file")
 
@@ -166,7 +156,7 @@ class Encoder(_Budget):
 
     def sequence(self, tag: str, value: object, items: Sequence[object], depth: int) -> Value:
         """Return the tree of a container that holds `items`."""
-        if depth >= self._limits.depth or id(value) in self._active:
+        if depth >= DEPTH or id(value) in self._active:
             return self.opaque(value, depth)
         self.spend(8 * len(items))
         self._weigh(ITEM_WEIGHT * len(items))  # before anything as long is made
@@ -185,7 +175,7 @@ class Encoder(_Budget):
 
     def mapping(self, value: object, pairs: list[tuple[object, object]], depth: int) -> Value:
         """Return the tree of a dict with these items."""
-        if depth >= self._limits.depth or id(value) in self._active:
+        if depth >= DEPTH or id(value) in self._active:
             return self.opaque(value, depth)
         keys = [key for key, _ in pairs if type(key) is str and len(key) <= INLINE_CHARS]
         if len(keys) != len(pairs):
@@ -238,11 +228,8 @@ class Decoder(_Budget):
         self,
         blobs: Sequence[bytes] = (),
         resolve: Callable[[Opaque], object] | None = None,
-        *,
-        depth: int = 64,
     ) -> None:
         self._blobs: list[bytes | None] = list(blobs)
-        self._depth = depth
         self.resolve = resolve
 
     def take(self, tree: Value) -> object:
@@ -261,7 +248,7 @@ class Decoder(_Budget):
     def value(self, tree: Value, depth: int) -> object:
         """Return the value of a tree inside another."""
         if type(tree) is list:
-            if depth > self._depth or not tree or type(tree[0]) is not str:
+            if depth > frames.DEPTH or not tree or type(tree[0]) is not str:
                 refuse("not a tagged value", tree)
             handler = DECODERS.get(tree[0])
             if handler is None:
@@ -269,7 +256,7 @@ class Decoder(_Budget):
             self.work("values with a tag", TAGGED)
             return handler(self, tree, depth + 1)
         if type(tree) is dict:
-            if depth > self._depth:
+            if depth > frames.DEPTH:
                 refuse("a value nested too deep")
             return {key: self.value(item, depth + 1) for key, item in tree.items()}
         return tree

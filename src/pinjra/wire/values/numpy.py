@@ -68,17 +68,18 @@ def encode_scalar(encoder: Encoder, value: np.generic, depth: int) -> Value:
     return ["ns", code, binascii.b2a_base64(value.tobytes(), newline=False).decode(), plain]
 
 
-def check_dtype(code: Value) -> str:
-    """Return a dtype's code when it is of a kind that may cross; otherwise refuse it."""
-    if _DTYPE.fullmatch(text(code, 40)) is None:
+@lru_cache(256)
+def _dtype(code: str) -> np.dtype:
+    """Return the dtype of a code when it is of a kind that may cross; otherwise refuse it."""
+    if _DTYPE.fullmatch(code) is None:
         refuse("a dtype that may not cross", code)
-    return text(code, 40)
+    return np.dtype(code)
 
 
 def _take_array(decoder: Decoder, tree: list[Value], _depth: int) -> object:
     _tag, code, shape, position = tree
     data = decoder.blob(position)
-    dtype: np.dtype = np.dtype(check_dtype(code))
+    dtype = _dtype(text(code, 40))
     if type(shape) is not list or len(shape) > _AXES:
         refuse("not a shape", shape)
     axes = [whole(axis, 0, 1 << 40) for axis in shape]
@@ -113,13 +114,8 @@ def _take_scalar(_decoder: Decoder, tree: list[Value], _depth: int) -> object:
     return array[0]
 
 
-@lru_cache(256)
-def _dtype(code: str) -> np.dtype:
-    return np.dtype(check_dtype(code))
-
-
 def _take_dtype(_decoder: Decoder, tree: list[Value], _depth: int) -> object:
-    return np.dtype("O") if tree[1] == "|O" else np.dtype(check_dtype(tree[1]))
+    return np.dtype("O") if tree[1] == "|O" else _dtype(text(tree[1], 40))
 
 
 def _array_without_numpy(decoder: Decoder, tree: list[Value], _depth: int) -> object:

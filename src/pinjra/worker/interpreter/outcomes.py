@@ -19,7 +19,7 @@ from pinjra.core.execution import Cause, ErrorKind, GuestError
 from pinjra.core.values import Opaque
 from pinjra.guard.errors import GuestStop
 from pinjra.jail.spawn.forks import fork
-from pinjra.wire.values.codec import Encoder, ValueLimits, type_name
+from pinjra.wire.values.codec import Encoder, type_name
 
 _TEXT_CHARS = 10_000  # message and traceback of one error, and what stands for a value
 _NUMBER = re.compile(r"\[Errno (\d+)\]")  # how str() of an OSError begins
@@ -101,8 +101,7 @@ def too_large(error: Exception) -> GuestError:
 
 def guest_encoder(value_bytes: float | None) -> Callable[[], Encoder]:
     """Return what makes an encoder for the values of one message, which may have so many bytes."""
-    limits = ValueLimits(value_bytes=None if value_bytes is None else int(value_bytes))
-    return partial(Encoder, limits, _describe)
+    return partial(Encoder, None if value_bytes is None else int(value_bytes), _describe)
 
 
 def _source_of(function: FunctionType) -> str:

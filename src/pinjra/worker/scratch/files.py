@@ -9,7 +9,7 @@ from typing import BinaryIO, Literal
 from pinjra.core.file_names import is_file_name
 from pinjra.wire.messages import Done, GetFile, ListFiles, OfRequest, PutFile
 
-_PIECE_BYTES = 72 << 20  # below what one message may carry (wire.frames.WireLimits)
+_PIECE_BYTES = 72 << 20  # below what one message may carry (wire.frames.MESSAGE_BYTES)
 _MAX_FILES = 10_000  # names in one listing
 _MAX_CHARS = 4 << 20  # of all of them: 10,000 names as long as a path may be are more than a message holds
 
