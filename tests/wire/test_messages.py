@@ -82,7 +82,7 @@ def test_fields_longer_than_a_line_travel_beside_it() -> None:
     ("kind", "tree", "why"),
     [
         ("Nothing", {}, "unknown message"),
-        ("Execute", {"run": 1}, "'code' is missing"),
+        ("Execute", {"run": 1}, "missing 1 required keyword-only argument: 'code'"),
         ("Execute", {"run": 1, "code": "", "extra": 1}, "unknown field"),
         ("Execute", {"run": True, "code": ""}, "wrong value"),
         ("Execute", {"run": 1.0, "code": ""}, "wrong value"),

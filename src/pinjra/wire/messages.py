@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Union
 
 from pinjra.core.errors import ProtocolViolation
@@ -22,17 +22,12 @@ from pinjra.wire import frames
 if TYPE_CHECKING:
     from typing import dataclass_transform
 else:  # Python 3.10 has none
-
-    def dataclass_transform(**_options):
-        """Say nothing to nobody."""
-        return lambda cls: cls
-
+    dataclass_transform = lambda **_options: lambda cls: cls  # noqa: E731
 
 PROTOCOL = 2  # the number that `Hello` names
 
-INPUT = (
-    "<stdin>"  # what a `Call` names that asks for the next piece of a run's standard input; b"" is its end
-)
+# What a `Call` names that asks for the next piece of a run's standard input; b"" is its end.
+INPUT = "<stdin>"
 
 # A codec tree: what json.loads gives. Kept opaque here.
 Value = Union[None, bool, int, float, str, list["Value"], dict[str, "Value"]]  # noqa: UP007 (forward references)
@@ -327,26 +322,9 @@ _CHECKS: Mapping[str, Check] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class _Shape:
-    """What `to_fields` and `from_fields` need to know of one message class."""
-
-    checks: Mapping[str, Check]
-    required: frozenset[str]
-    defaults: Mapping[str, object]
-
-
-def _shape(cls: type[Message]) -> _Shape:
-    own = [f for f in fields(cls) if f.name != "blobs"]
-    return _Shape(
-        checks={f.name: _CHECKS[str(f.type)] for f in own},
-        required=frozenset(f.name for f in own if f.default is MISSING),
-        defaults={f.name: f.default for f in own},
-    )
-
-
-_SHAPES: Mapping[type[Message], _Shape] = {
-    cls: _shape(cls)
+# Class -> field -> what a value must be, and its default.
+_FIELDS: Mapping[type[Message], Mapping[str, tuple[Check, object]]] = {
+    cls: {f.name: (_CHECKS[str(f.type)], f.default) for f in fields(cls) if f.name != "blobs"}
     for table in (TO_SUPERVISOR, FROM_SUPERVISOR, TO_GUEST, FROM_GUEST)
     for cls in table.values()
 }
@@ -354,8 +332,8 @@ _SHAPES: Mapping[type[Message], _Shape] = {
 
 def to_fields(message: Message) -> dict[str, object]:
     """Return the fields of `message` for JSON, without its blobs and without what has its default."""
-    defaults = _SHAPES[type(message)].defaults
-    return {name: value for name in defaults if (value := getattr(message, name)) is not defaults[name]}
+    known = _FIELDS[type(message)].items()
+    return {name: value for name, (_, default) in known if (value := getattr(message, name)) is not default}
 
 
 def from_fields(kind: str, tree: object, blobs: tuple[bytes, ...], kinds: Kinds) -> Message:
@@ -369,18 +347,19 @@ def from_fields(kind: str, tree: object, blobs: tuple[bytes, ...], kinds: Kinds)
         raise ProtocolViolation(f"unknown message {frames.glimpse(kind, 60)} on this lane")
     if type(tree) is not dict:
         raise ProtocolViolation(f"{kind}: fields are {type(tree).__name__}, not an object")
-    shape = _SHAPES[cls]
-    if not shape.required <= tree.keys():
-        raise ProtocolViolation(f"{kind}: field {min(shape.required - tree.keys())!r} is missing")
+    known = _FIELDS[cls]
     for name, value in tree.items():
-        check = shape.checks.get(name)
-        if check is None:
+        if name not in known:
             raise ProtocolViolation(f"{kind}: unknown field {frames.glimpse(name, 60)}")
+        check = known[name][0]
         if not check(value):
             raise ProtocolViolation(f"{kind}: field {name!r} has a wrong value {frames.glimpse(value, 60)}")
         if check is _is_texts:
             tree[name] = tuple(value)
-    return cls(**tree, blobs=blobs)
+    try:
+        return cls(**tree, blobs=blobs)
+    except TypeError as error:  # a field is missing
+        raise ProtocolViolation(f"{kind}: {error}") from None
 
 
 # ---------------------------------------------------------------- messages <-> frames

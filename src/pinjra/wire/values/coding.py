@@ -297,9 +297,8 @@ ENCODERS: dict[int, EncodeHandler] = {}
 DECODERS: dict[str, DecodeHandler] = {}
 BASES: list[tuple[type, EncodeHandler]] = []  # handlers of classes that inherit from builtin types
 BASE_TESTS: list[BaseTest] = []  # of classes known by their looks
-LEARNERS: dict[
-    str, Callable[[], None]
-] = {}  # by name of a library: adds its types to ENCODERS, once it is imported
+# By name of a library: adds its types to ENCODERS, once it is imported.
+LEARNERS: dict[str, Callable[[], None]] = {}
 _LEARNED: list[ModuleType] = []
 
 

@@ -9,16 +9,7 @@ from typing import TYPE_CHECKING
 from pinjra.core.values import Opaque
 from pinjra.wire.frames import refuse
 from pinjra.wire.messages import Value
-from pinjra.wire.values.coding import (
-    PIXEL,
-    BaseTest,
-    DecodeHandler,
-    Decoder,
-    Encoder,
-    loaded,
-    mro,
-    needing,
-)
+from pinjra.wire.values import coding
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -31,16 +22,18 @@ _PNG_MODES = ("1", "L", "LA", "P", "RGB", "RGBA", "I;16")
 
 
 def _is_image(cls: type) -> bool:
-    module = loaded("PIL.Image")
+    module = coding.loaded("PIL.Image")
     image: object = getattr(module, "Image", None)
     # A class that the guest derived has methods of its own, which `save` would call: only PIL's classes.
-    return image is not None and any(p is image for p in mro(cls)) and cls.__module__.startswith("PIL.")
+    return (
+        image is not None and any(p is image for p in coding.mro(cls)) and cls.__module__.startswith("PIL.")
+    )
 
 
-def _image(encoder: Encoder, value: Image.Image, depth: int) -> Value:
+def _image(encoder: coding.Encoder, value: Image.Image, depth: int) -> Value:
     if value.width * value.height > PIXELS:
         return encoder.opaque(value, depth)
-    encoder.work("pixels of images", value.width * value.height * PIXEL)
+    encoder.work("pixels of images", value.width * value.height * coding.PIXEL)
     if value.mode not in _PNG_MODES:
         value = value.convert("RGBA" if "a" in value.mode.lower() else "RGB")
     data = io.BytesIO()
@@ -48,7 +41,7 @@ def _image(encoder: Encoder, value: Image.Image, depth: int) -> Value:
     return ["im", encoder.blob(data.getvalue())]
 
 
-def _take_image(decoder: Decoder, tree: list[Value], _depth: int) -> object:
+def _take_image(decoder: coding.Decoder, tree: list[Value], _depth: int) -> object:
     from PIL import Image
 
     data = decoder.blob(tree[1])
@@ -58,7 +51,7 @@ def _take_image(decoder: Decoder, tree: list[Value], _depth: int) -> object:
     pixels = int.from_bytes(data[16:20], "big") * int.from_bytes(data[20:24], "big")
     if pixels > PIXELS:
         refuse(f"an image of more than {PIXELS} pixels")
-    decoder.work("pixels of images", pixels * PIXEL)
+    decoder.work("pixels of images", pixels * coding.PIXEL)
     return Image.open(io.BytesIO(_plain_png(data)), formats=["PNG"])
 
 
@@ -80,9 +73,9 @@ def _plain_png(data: bytes) -> bytes:
     return b"".join(kept)
 
 
-def _image_without_pillow(decoder: Decoder, tree: list[Value], _depth: int) -> object:
+def _image_without_pillow(decoder: coding.Decoder, tree: list[Value], _depth: int) -> object:
     return Opaque("Image", f"pillow is not installed here: PNG of {len(decoder.blob(tree[1]))} bytes")
 
 
-BASE_TESTS: list[BaseTest] = [(_is_image, _image)]
-DECODE: Mapping[str, DecodeHandler] = {"im": needing("PIL", _take_image, _image_without_pillow)}
+BASE_TESTS: list[coding.BaseTest] = [(_is_image, _image)]
+DECODE: Mapping[str, coding.DecodeHandler] = {"im": coding.needing("PIL", _take_image, _image_without_pillow)}

@@ -12,21 +12,12 @@ from typing import TYPE_CHECKING
 from pinjra.core.values import Opaque
 from pinjra.wire.frames import refuse
 from pinjra.wire.messages import Value
-from pinjra.wire.values.coding import (
-    DecodeHandler,
-    Decoder,
-    Encoder,
-    Late,
-    needing,
-    register,
-    text,
-    whole,
-)
+from pinjra.wire.values import coding
 
 if TYPE_CHECKING:
     import numpy as np
 else:
-    np = Late("numpy")
+    np = coding.Late("numpy")
 
 # Kinds of a fixed size that hold no pointers; long doubles differ from machine to machine.
 _DTYPE = re.compile(
@@ -39,12 +30,12 @@ _AXES = 32
 def learn() -> None:
     """Add numpy's types to the encoder's table."""
     scalars: set[type] = {np.dtype(code).type for code in "?bBhHiIlLqQefdFDSU"}
-    register(scalars | {np.datetime64, np.timedelta64}, encode_scalar)
-    register([np.ndarray], encode_array)
-    register({type(np.dtype(code)) for code in "?bBhHiIlLqQefdFDSUOMm"}, _encode_dtype)
+    coding.register(scalars | {np.datetime64, np.timedelta64}, encode_scalar)
+    coding.register([np.ndarray], encode_array)
+    coding.register({type(np.dtype(code)) for code in "?bBhHiIlLqQefdFDSUOMm"}, _encode_dtype)
 
 
-def encode_array(encoder: Encoder, value: np.ndarray, depth: int) -> Value:
+def encode_array(encoder: coding.Encoder, value: np.ndarray, depth: int) -> Value:
     """Return the tree of an array; its bytes travel as they are."""
     code = value.dtype.str
     if value.dtype.hasobject or _DTYPE.fullmatch(code) is None:
@@ -52,14 +43,14 @@ def encode_array(encoder: Encoder, value: np.ndarray, depth: int) -> Value:
     return ["nd", code, list(value.shape), encoder.blob(value.tobytes())]
 
 
-def _encode_dtype(encoder: Encoder, value: np.dtype, depth: int) -> Value:
+def _encode_dtype(encoder: coding.Encoder, value: np.dtype, depth: int) -> Value:
     if value.str != "|O" and _DTYPE.fullmatch(value.str) is None:
         return encoder.opaque(value, depth)
     encoder.spend(len(value.str))
     return ["nt", value.str]
 
 
-def encode_scalar(encoder: Encoder, value: np.generic, depth: int) -> Value:
+def encode_scalar(encoder: coding.Encoder, value: np.generic, depth: int) -> Value:
     """Return the tree of a scalar, with its plain form for a reader without numpy."""
     code = value.dtype.str
     if value.dtype.kind in "SU" or _DTYPE.fullmatch(code) is None:
@@ -76,13 +67,13 @@ def _dtype(code: str) -> np.dtype:
     return np.dtype(code)
 
 
-def _take_array(decoder: Decoder, tree: list[Value], _depth: int) -> object:
+def _take_array(decoder: coding.Decoder, tree: list[Value], _depth: int) -> object:
     _tag, code, shape, position = tree
     data = decoder.blob(position)
-    dtype = _dtype(text(code, 40))
+    dtype = _dtype(coding.text(code, 40))
     if type(shape) is not list or len(shape) > _AXES:
         refuse("not a shape", shape)
-    axes = [whole(axis, 0, 1 << 40) for axis in shape]
+    axes = [coding.whole(axis, 0, 1 << 40) for axis in shape]
     # SECURITY: the size is computed in Python's ints and compared before numpy sees the shape.
     if math.prod(axes) * dtype.itemsize != len(data):
         refuse(f"an array of {len(data)} bytes whose shape is", shape)
@@ -102,10 +93,10 @@ def _check_bits(array: np.ndarray) -> None:
             refuse("a character beyond Unicode")
 
 
-def _take_scalar(_decoder: Decoder, tree: list[Value], _depth: int) -> object:
+def _take_scalar(_decoder: coding.Decoder, tree: list[Value], _depth: int) -> object:
     _tag, code, packed, _plain = tree
-    data = binascii.a2b_base64(text(packed, 64))
-    dtype = _dtype(text(code, 40))
+    data = binascii.a2b_base64(coding.text(packed, 64))
+    dtype = _dtype(coding.text(code, 40))
     if len(data) != dtype.itemsize:
         refuse("a scalar of another size than its dtype", tree)
     array = np.frombuffer(data, dtype)
@@ -114,18 +105,20 @@ def _take_scalar(_decoder: Decoder, tree: list[Value], _depth: int) -> object:
     return array[0]
 
 
-def _take_dtype(_decoder: Decoder, tree: list[Value], _depth: int) -> object:
-    return np.dtype("O") if tree[1] == "|O" else _dtype(text(tree[1], 40))
+def _take_dtype(_decoder: coding.Decoder, tree: list[Value], _depth: int) -> object:
+    return np.dtype("O") if tree[1] == "|O" else _dtype(coding.text(tree[1], 40))
 
 
-def _array_without_numpy(decoder: Decoder, tree: list[Value], _depth: int) -> object:
+def _array_without_numpy(decoder: coding.Decoder, tree: list[Value], _depth: int) -> object:
     _tag, code, _shape, position = tree
     size = len(decoder.blob(position))
     return Opaque("ndarray", f"numpy is not installed here: array of {code!r:.40}, {size} bytes")
 
 
-DECODE: Mapping[str, DecodeHandler] = {
-    "nd": needing("numpy", _take_array, _array_without_numpy),
-    "ns": needing("numpy", _take_scalar, lambda decoder, tree, depth: decoder.value(tree[3], depth)),
-    "nt": needing("numpy", _take_dtype, lambda _d, tree, _depth: Opaque("dtype", f"dtype({tree[1]!r:.40})")),
+DECODE: Mapping[str, coding.DecodeHandler] = {
+    "nd": coding.needing("numpy", _take_array, _array_without_numpy),
+    "ns": coding.needing("numpy", _take_scalar, lambda decoder, tree, depth: decoder.value(tree[3], depth)),
+    "nt": coding.needing(
+        "numpy", _take_dtype, lambda _d, tree, _depth: Opaque("dtype", f"dtype({tree[1]!r:.40})")
+    ),
 }
