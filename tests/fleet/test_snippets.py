@@ -13,6 +13,7 @@ from pinjra.core.errors import ConfigurationError
 from pinjra.core.limits import Limits
 from pinjra.fleet import Fleet
 from pinjra.fleet.requests import Request
+from pinjra.jail.plan import JailUnavailable
 from pinjra.jail.walls import landlock
 
 SMALL = Limits(wall_seconds=60.0, memory_bytes=64 << 20, output_bytes=10_000, disk_bytes=1 << 20)
@@ -278,3 +279,18 @@ def test_a_build_has_the_time_of_a_build_and_not_of_the_run_behind_it():
             )
             done = fleet.submit_request(request).result()
             assert (done.build.reason, done.reason) == (reason, reason)
+
+
+@pytest.mark.parametrize("options", [{"executor": "local"}, {"without": ["mount namespace"]}])
+def test_what_a_snippet_leaves_is_removed_where_modes_cannot_be_changed(options):
+    code = (
+        "import os\nos.makedirs('a/b')\nopen('a/b/c', 'w').write('x')\nopen('../left', 'x').write('x')\n"
+        "print(os.listdir())"
+    )
+    try:
+        fleet = Fleet(boxes=1, **options)
+    except JailUnavailable as error:
+        pytest.skip(str(error))
+    with fleet:
+        found = [done.stdout or done.stderr or done.message for done in fleet.map([code] * 3)]
+    assert found == ["['a']\n"] * 3

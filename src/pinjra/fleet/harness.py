@@ -136,7 +136,7 @@ class _Place:
 
     def clear(self) -> None:
         """Remove what a child has left. Where that is not possible the box has had its day: the error ends it."""
-        os.chmod(self.path, 0o700)
+        _take_back(self.path)
         for name in {*os.listdir(self.path)} - self.kept:
             path = os.path.join(self.path, name)
             try:
@@ -145,15 +145,20 @@ class _Place:
                 _remove(path)
 
 
+def _take_back(path: str) -> None:
+    with contextlib.suppress(PermissionError):  # where modes cannot be changed, no child has changed this one
+        os.chmod(path, 0o700)
+
+
 def _remove(path: str) -> None:
     if os.path.islink(path) or not os.path.isdir(path):
         os.unlink(path)
         return
-    os.chmod(path, 0o700)
+    _take_back(path)
     for folder, names, _ in os.walk(path):
         for below in (os.path.join(folder, name) for name in names):
             if not os.path.islink(below):
-                os.chmod(below, 0o700)
+                _take_back(below)
     shutil.rmtree(path)
 
 
