@@ -585,12 +585,21 @@ class _Guest:
 
     def warm(self) -> None:
         """Do a few times what a child does: what Python and the linker learn by it, each child would learn, page by page."""
+        names = dict(self.module.__dict__)
+        source, rest = b"f = abs\nfor i in range(int('1')): print(end='')", b'{"mode": "program"}'
         for _ in range(_WARMING):
-            self._begin(self._taken(_HEAD.pack(4, 0, False, 0, 1.0, 1, 0, 1) + b"pass")[1])
-            self.main("for i in range(int('1')): print(end='')")
+            head = _HEAD.pack(len(source), len(rest), False, 0, 1.0, 1, 0, 1)
+            code, seed, _ = self._taken(head + source + rest)
+            self.request = _PROGRAM
+            self._begin(seed)
+            self.main(code)
             resource.setrlimit(resource.RLIMIT_CPU, resource.getrlimit(resource.RLIMIT_CPU))
             signal.setitimer(signal.ITIMER_PROF, 0.0)
-        self.module.__dict__.pop("i")
+            tree, blobs = encode(((1,), {}), self.limits, self._kept)
+            call = _unframed(bytearray(_framed({"call": ["f"], "args": tree, "blobs": blobs}))) or {}
+            _framed(self._called(call))
+        self.module.__dict__.clear()
+        self.module.__dict__.update(names)
 
     def _taken(self, data: bytes) -> tuple[str, int | None, list[Any]]:
         """Return source and seed of a request and its limits; the rest is kept."""
