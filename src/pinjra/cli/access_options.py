@@ -1,4 +1,4 @@
-"""Options that say what gets into a box (`--program`, `--allow-host`, `--package`, …) -> parameters of executors."""
+"""Options that say where code runs and what gets into its box (`--wall`, `--program`, …) -> parameters of executors."""
 
 from __future__ import annotations
 
@@ -6,31 +6,39 @@ import functools
 import os
 from collections.abc import Callable, Iterable
 from string import Template
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+
+from pinjra.cli.options import names
+
+if TYPE_CHECKING:
+    from pinjra.core.limits import Limits
 
 __all__ = ["access_options", "here"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_OPTIONS = tuple(
-    click.option(option, name, multiple=True, metavar=metavar, help=words)
-    for option, name, metavar, words in (
-        ("--program", "programs", "NAME", 'A program that code may start; "*" for all.'),
-        ("--allow-host", "hosts", "HOST[:PORT]", "A host that code may reach; *.NAME for all below."),
-        ("--secret", "secrets", "HOST=HEADER: VALUE", "A header added outside the box; $NAME is a variable."),
-        ("--package", "packages", "NAME==VERSION", "A package for code, from wheels."),
-        ("--mount", "mounts", "NAME=PATH[:rw]", "A folder that code sees, read-only without :rw."),
-        ("--env", "env", "NAME=VALUE", "A variable of the environment."),
-        (
-            "--python-path",
-            "python_path",
-            "DIR",
-            "A folder with modules of your own; code can read all of it.",
-        ),
-    )
-)
+_OPTIONS = (
+    click.option("--executor", metavar="NAME", help="jail, local, docker, …; the default of this system unless given."),
+    click.option("--imports", default="", metavar="A,B", help="Modules that code may import besides the default list."),
+    click.option("--wall", "wall_seconds", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS",
+                 help="Longest time of one step."),
+    click.option("--memory", "memory_mib", type=click.IntRange(min=1), metavar="MIB", help="Memory of the guest."),
+    *(
+        click.option(option, name, multiple=True, metavar=metavar, help=words)
+        for option, name, metavar, words in (
+            ("--program", "programs", "NAME", 'A program that code may start; "*" for all.'),
+            ("--allow-host", "hosts", "HOST[:PORT]", "A host that code may reach; *.NAME for all below."),
+            ("--secret", "secrets", "HOST=HEADER: VALUE", "A header added outside the box; $NAME is a variable."),
+            ("--package", "packages", "NAME==VERSION", "A package for code, from wheels."),
+            ("--mount", "mounts", "NAME=PATH[:rw]", "A folder that code sees, read-only without :rw."),
+            ("--env", "env", "NAME=VALUE", "A variable of the environment."),
+            ("--python-path", "python_path", "DIR", "A folder with modules of your own; code can read all of it."),
+        )
+    ),
+    click.option("--no-guard", is_flag=True, help="Plain CPython, where there is a wall."),
+)  # fmt: skip
 
 
 # What messages call a parameter -> the option that gives it.
@@ -60,11 +68,14 @@ def here(message: str) -> str:
 
 
 def access_options(command: F) -> F:
-    """Add the options; the command gets what they ask for as `access`, parameters of an executor."""
+    """Add the options; the command gets `executor`, `imports` as a list, and the rest as `access`, parameters of an executor."""
 
     @functools.wraps(command)
     def with_access(
         *args: Any,
+        imports: str,
+        wall_seconds: float | None,
+        memory_mib: int | None,
         programs: tuple[str, ...],
         hosts: tuple[str, ...],
         secrets: tuple[str, ...],
@@ -76,6 +87,7 @@ def access_options(command: F) -> F:
         **options: Any,
     ) -> Any:
         access: dict[str, object] = {
+            "limits": _limits(wall_seconds, memory_mib),
             "programs": programs,
             "network": hosts,
             "secrets": _secrets(secrets),
@@ -85,14 +97,22 @@ def access_options(command: F) -> F:
             "python_path": python_path,
         }
         given = {name: value for name, value in access.items() if value}
-        return command(*args, access={**given, "guard": False} if no_guard else given, **options)
+        if no_guard:
+            given["guard"] = False
+        return command(*args, imports=names(imports), access=given, **options)
 
-    with_access = click.option("--no-guard", is_flag=True, help="Plain CPython, where there is a wall.")(
-        with_access
-    )
     for option in reversed(_OPTIONS):
         option(with_access)
     return with_access  # type: ignore[return-value]  # the same command with more options
+
+
+def _limits(wall_seconds: float | None, memory_mib: int | None) -> Limits | None:
+    """Return the limits that the options ask for; None where they ask for none."""
+    from pinjra.core.limits import Limits
+
+    wanted = {"wall_seconds": wall_seconds, "memory_bytes": memory_mib and memory_mib << 20}
+    given: dict[str, Any] = {name: value for name, value in wanted.items() if value is not None}
+    return Limits(**given) if given else None
 
 
 def _pairs(option: str, form: str, texts: Iterable[str]) -> list[tuple[str, str]]:

@@ -14,7 +14,7 @@ import click
 
 from pinjra.cli import GUEST_FAILED, INTERRUPTED, LIMIT_REACHED
 from pinjra.cli.access_options import access_options, here
-from pinjra.cli.options import ctrl_c, executor_kwargs, executor_options, file_options, names
+from pinjra.cli.options import ctrl_c, file_options
 
 if TYPE_CHECKING:
     from pinjra.agents.run.results import RunResult
@@ -30,7 +30,6 @@ _STATUS = {"limit": LIMIT_REACHED, "interrupted": INTERRUPTED}
 @click.command(name="exec")
 @click.argument("program", type=click.File("r", encoding="utf-8"), required=False)
 @click.option("-c", "code", metavar="CODE", help="The program itself.")
-@executor_options
 @access_options
 @file_options
 @click.option(
@@ -45,9 +44,7 @@ def execute(
     files: tuple[str, ...],
     out: str | None,
     executor: str | None,
-    imports: str,
-    wall_seconds: float | None,
-    memory_mib: int | None,
+    imports: list[str],
     language: str,
     as_json: bool,
     access: dict[str, Any],
@@ -60,11 +57,8 @@ def execute(
         raise click.UsageError("give either PROGRAM or -c CODE")
     source = code if code is not None else _read(program)
     given = _given(stdin, is_taken=program is not None and program.name in ("-", "<stdin>"))
-    access = _with_language(access, language)
-    options = executor_kwargs(wall_seconds, memory_mib, access)
-    with create_executor(
-        executor, additional_authorized_imports=names(imports), executor_kwargs=options
-    ) as box:
+    options = _with_language(access, language)
+    with create_executor(executor, additional_authorized_imports=imports, executor_kwargs=options) as box:
         if not as_json:
             box.on_output = write
         with ctrl_c(box.interrupt):

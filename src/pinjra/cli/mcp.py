@@ -7,13 +7,12 @@ from typing import Any
 import click
 
 from pinjra.cli.access_options import access_options
-from pinjra.cli.options import executor_options, given_file_option, limits_of, names
+from pinjra.cli.options import given_file_option
 
 __all__ = ["mcp"]
 
 
 @click.command()
-@executor_options
 @access_options
 @given_file_option
 @click.option(
@@ -35,9 +34,7 @@ __all__ = ["mcp"]
 )
 def mcp(
     executor: str | None,
-    imports: str,
-    wall_seconds: float | None,
-    memory_mib: int | None,
+    imports: list[str],
     http: str | None,
     sessions: int,
     idle_seconds: float,
@@ -53,14 +50,13 @@ def mcp(
 
     from pinjra.server.mcp import serve
 
-    options: dict[str, Any] = {"authorized_imports": names(imports), "max_sessions": sessions}
+    options: dict[str, Any] = {"authorized_imports": imports, "max_sessions": sessions}
     options["idle_seconds"] = idle_seconds
+    if limits := access.pop("limits", None):
+        options["limits"] = limits
     options["executor_kwargs"] = {**access, "files": files} if files else access
     if executor is not None:
         options["executor"] = executor
-    limits = limits_of(wall_seconds, memory_mib)
-    if limits is not None:
-        options["limits"] = limits
     if http is None:
         serve("stdio", **options)
     else:

@@ -14,7 +14,7 @@ import click
 from pinjra.cli import FAILED, GUEST_FAILED, INTERRUPTED, LIMIT_REACHED, WRONG_INPUT
 from pinjra.cli.access_options import access_options
 from pinjra.cli.execute import save as save_result
-from pinjra.cli.options import chosen_model, ctrl_c, executor_kwargs, executor_options, file_options, names
+from pinjra.cli.options import chosen_model, ctrl_c, file_options, names
 from pinjra.core.json_data import json_text
 
 if TYPE_CHECKING:
@@ -70,7 +70,6 @@ class _AsJson:
     metavar="NAME",
     help="An embedded model, hf:…, openai:…, anthropic:…, litellm:…, or a .gguf file.",
 )
-@executor_options
 @access_options
 @file_options
 @click.option(
@@ -130,9 +129,7 @@ def run(
 def _agent(
     model: str | None,
     executor: str | None,
-    imports: str,
-    wall_seconds: float | None,
-    memory_mib: int | None,
+    imports: list[str],
     tools: str,
     max_steps: int,
     vote: int,
@@ -146,9 +143,9 @@ def _agent(
     return CodeAgent(
         tools=shipped_tools(names(tools)),
         model=load_model(chosen_model(model)),
-        additional_authorized_imports=names(imports),
+        additional_authorized_imports=imports,
         executor_type=executor,
-        executor_kwargs=executor_kwargs(wall_seconds, memory_mib, access),
+        executor_kwargs=access,
         max_steps=max_steps,
         vote=vote,
         budget=Budget(price=_price(price)),

@@ -17,7 +17,7 @@ import click
 from pinjra.cli import GUEST_FAILED
 from pinjra.cli.access_options import access_options
 from pinjra.cli.execute import save, status_of, tell, write
-from pinjra.cli.options import ctrl_c, executor_kwargs, executor_options, file_options, names
+from pinjra.cli.options import ctrl_c, file_options
 from pinjra.core.nearest import nearest
 
 if TYPE_CHECKING:
@@ -40,16 +40,13 @@ _LAYOUT = (
 
 
 @click.command()
-@executor_options
 @access_options
 @file_options
 def shell(
     files: tuple[str, ...],
     out: str | None,
     executor: str | None,
-    imports: str,
-    wall_seconds: float | None,
-    memory_mib: int | None,
+    imports: list[str],
     access: dict[str, Any],
 ) -> int:
     """Type into a session: variables and files live on; %help lists what else there is.
@@ -58,10 +55,7 @@ def shell(
     """
     from pinjra.executors.registry import create_executor
 
-    options = executor_kwargs(wall_seconds, memory_mib, access)
-    with create_executor(
-        executor, additional_authorized_imports=names(imports), executor_kwargs=options
-    ) as box:
+    with create_executor(executor, additional_authorized_imports=imports, executor_kwargs=access) as box:
         box.put_files(files)
         box.on_output = write
         session = TypedSession(box, out)
