@@ -16,6 +16,9 @@ _TREES = ("/etc", "/proc", "/sys", "/dev", "/run", "/boot", "/var/run", "/var/li
 _FOLDERS = ("/", "/home", "/root", "/usr", "/var", "/lib", "/bin", "/opt", "/tmp", "/Users")  # noqa: S108
 
 
+_HAVING_HOSTS = 'executor_type="jail" or "e2b" has them'  # others open a network whole
+
+
 def check_can(executor: str, has: Collection[str], access: Access, *, has_volumes: bool = False) -> None:
     """Return when the class of that name has all that is asked for.
 
@@ -27,7 +30,8 @@ def check_can(executor: str, has: Collection[str], access: Access, *, has_volume
     """
     for name in access.asked:
         if name not in has:
-            raise ConfigurationError(f"{executor} has no {name}=; {elsewhere(name)}")
+            others = _HAVING_HOSTS if name == "network" and access.hosts else elsewhere(name)
+            raise ConfigurationError(f"{executor} has no {name}=; {others}")
     for name, mount in access.mounts:
         if mount.volume and not has_volumes:
             raise ConfigurationError(
@@ -82,7 +86,7 @@ def open_network(executor: str, access: Access) -> bool:
     """
     if access.hosts:
         raise ConfigurationError(
-            f'{executor} knows network=True or False only, not single hosts; executor_type="jail" or "e2b" has them'
+            f"{executor} knows network=True or False only, not single hosts; {_HAVING_HOSTS}"
         )
     return access.open_network
 
