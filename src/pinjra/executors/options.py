@@ -54,6 +54,7 @@ class _Own(TypedDict, total=False):
     dockerfile_content: str | None
     dotenv: bool
     envs: Mapping[str, str] | None
+    folders: Iterable[str]
     executor: str
     host: str
     image: Any
