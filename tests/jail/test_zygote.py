@@ -278,6 +278,14 @@ def test_an_unknown_mechanism_is_the_callers_fault() -> None:
         open_zygote(require=("gvisor",))
 
 
+def test_the_home_that_a_killed_zygote_lent_its_modules_is_removed_by_the_next() -> None:
+    left = Path(tempfile.mkdtemp(prefix="pinjra-home-"))
+    (left / "fonts.json").write_text("{}")
+    os.utime(left, (0, 0))
+    open_zygote(preload=("colorsys",))
+    assert not left.exists()
+
+
 def test_a_dead_zygote_is_replaced() -> None:
     first = open_zygote(preload=("json",))
     session = first.take(SPEC)

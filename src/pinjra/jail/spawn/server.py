@@ -243,17 +243,22 @@ def _load(name: str) -> Callable[..., None]:
     return loaded
 
 
+_HOMES = ("HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "MPLCONFIGDIR")
+
+
 @contextmanager
 def _a_home() -> Iterator[None]:
     """Lend the modules a home folder for what they write while they are imported (matplotlib: its list of fonts)."""
     try:
-        lent = tempfile.TemporaryDirectory(prefix="pinjra-home-")
+        folder, lock = leftovers.own_folder("pinjra-home-")
     except OSError:  # no writable folder: they do without, or say what they miss
         yield
         return
-    with lent as folder:
-        os.environ.update(HOME=folder, XDG_CACHE_HOME=folder, XDG_CONFIG_HOME=folder, MPLCONFIGDIR=folder)
+    try:
+        os.environ.update(dict.fromkeys(_HOMES, str(folder)))
         yield
+    finally:
+        leftovers.discard_folder(folder, lock)
 
 
 def _preload(names: Iterable[str]) -> list[str]:
