@@ -54,8 +54,8 @@ class _Own(TypedDict, total=False):
     dockerfile_content: str | None
     dotenv: bool
     envs: Mapping[str, str] | None
-    folders: Iterable[str]
     executor: str
+    folders: Iterable[str]
     host: str
     image: Any
     image_name: str | None
