@@ -48,7 +48,7 @@ class Task:
     Args:
         lost: How often its box has ended while it was in there alone.
         killed: How often its process was killed, and nobody knows by whom.
-        spent_seconds: In these runs.
+        spent_seconds, spent_cpu_seconds: In these runs.
     """
 
     request: Request
@@ -58,6 +58,7 @@ class Task:
     attempts: int = 1
     killed: int = 0
     spent_seconds: float = 0.0
+    spent_cpu_seconds: float = 0.0
 
 
 class Engine(Protocol):
@@ -217,6 +218,7 @@ class LocalEngine:
             if result.is_killed and task.killed + 1 < _MOST_KILLS:
                 task.killed += 1
                 task.spent_seconds += result.wall_seconds
+                task.spent_cpu_seconds += result.cpu_seconds
                 self._return(task)
                 continue
             _give(task, _in_time(task, result))
@@ -228,6 +230,7 @@ class LocalEngine:
             if len(batch) == 1:
                 task.lost += weight
                 task.spent_seconds += why.seconds
+                task.spent_cpu_seconds += why.seconds  # at most: nobody has counted it
             if task.lost >= _MOST_LOSSES:
                 _give(task, _ended_its_box(end, str(why)))
                 continue
@@ -275,7 +278,10 @@ def _in_time(task: Task, result: SnippetResult | CaseResult) -> SnippetResult | 
     is_success = result.status == "passed" if isinstance(result, CaseResult) else result.ok
     if not is_success or not task.spent_seconds:
         return result
-    if task.spent_seconds + result.wall_seconds <= seconds(task.request.limits):
+    limits = task.request.limits
+    if task.spent_seconds + result.wall_seconds <= seconds(limits) and (
+        limits.cpu_seconds is None or task.spent_cpu_seconds + result.cpu_seconds <= limits.cpu_seconds
+    ):
         return result
     return infrastructure("its process was killed, and all of its runs together took more than its limit")
 
