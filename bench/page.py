@@ -81,16 +81,23 @@ def longest_task(browser, url: str, run: str, last: str) -> tuple[float, float]:
     """Return the longest task of the page's thread from opening a run until its end is shown: milliseconds, and of processor."""
     context = browser.new_context()
     page = context.new_page()
+    page.wait_for_timeout(1000)
     browser.start_tracing(page=page, categories=["toplevel", "devtools.timeline"])
     page.goto(f"{url}/#/runs/{run}")
     page.locator(last).first.wait_for(timeout=180_000)
     page.wait_for_timeout(500)
     events = json.loads(browser.stop_tracing())["traceEvents"]
     context.close()
+    # Chromium's own pages (of its address bar) are drawn by processes of their own.
+    ours = {
+        event["pid"] for event in events if event["name"] == "ParseHTML" and url in json.dumps(event["args"])
+    }
     threads = {
         (event["pid"], event["tid"])
         for event in events
-        if event.get("name") == "thread_name" and event["args"]["name"] == "CrRendererMain"
+        if event.get("name") == "thread_name"
+        and event["args"]["name"] == "CrRendererMain"
+        and event["pid"] in ours
     }
     tasks = [event for event in events if event["name"] in _TASKS and (event["pid"], event["tid"]) in threads]
     return tuple(max(task.get(key, 0) for task in tasks) / 1000 for key in ("dur", "tdur"))
