@@ -1,10 +1,11 @@
 """What gets in and out of a box, beside what a user would do without one. Ratios of medians within one run.
 
-python bench/access.py
+python bench/access.py [--docker IMAGE]
 """
 
 from __future__ import annotations
 
+import argparse
 import http.server
 import os
 import signal
@@ -52,12 +53,26 @@ def median_ms(action: Callable[[], object], rounds: int = ROUNDS) -> float:
     return statistics.median(times) * 1000
 
 
-def programs() -> None:
-    """exec(["true"]) beside a plain subprocess."""
+def programs(image: str | None) -> None:
+    """exec(["true"]) beside a plain subprocess, and beside `docker exec` in a container that runs."""
     plain = median_ms(lambda: subprocess.run(["true"], check=True))
     with sandbox("jail", programs=["bash"]) as box:
         ours = median_ms(lambda: box.exec(["true"]))
     print(f"exec true          {ours:7.2f} ms, plain subprocess {plain:6.2f} ms, ratio {ours / plain:.1f}")
+    if image is not None:
+        print(
+            f"docker exec true   {(theirs := docker_exec(image)):7.2f} ms, beside ours ratio {theirs / ours:.1f}"
+        )
+
+
+def docker_exec(image: str) -> float:
+    """Return the median time of `docker exec` in a container of an image."""
+    start = ["docker", "run", "--detach", "--network", "none", image, "sleep", "600"]
+    name = subprocess.run(start, check=True, capture_output=True, text=True).stdout.strip()
+    try:
+        return median_ms(lambda: subprocess.run(["docker", "exec", name, "true"], check=True))
+    finally:
+        subprocess.run(["docker", "rm", "--force", name], check=True, capture_output=True)
 
 
 CLIENT = """
@@ -125,6 +140,10 @@ def layers() -> None:
 
 
 if __name__ == "__main__":
-    programs()
+    parser = argparse.ArgumentParser()
+    parser.add_argument(
+        "--docker", metavar="IMAGE", help="an image that the daemon has, with `true` and `sleep`"
+    )
+    programs(parser.parse_args().docker)
     hosts()
     layers()

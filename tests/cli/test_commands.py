@@ -197,6 +197,13 @@ def test_run_quietly_prints_only_the_answer(provider):
     assert (done.returncode, done.stdout, done.stderr) == (0, "42\n", "")
 
 
+def test_run_takes_what_is_piped_as_a_file(provider):
+    environment, answers = provider
+    answers.append("```python\nfinal_answer(open('stdin').read().upper())\n```")
+    done = pinjra(*RUN, "--quiet", "--stdin", "-", env=environment, stdin="a,b")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "A,B\n", "")
+
+
 def test_run_takes_files_and_saves_what_comes_out(provider, tmp_path):
     environment, answers = provider
     answers += ["Copy.\n```python\nopen('b.txt', 'w').write(open('a.txt').read())\nfinal_answer(1)\n```"]

@@ -7,7 +7,7 @@ import sys
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
 import click
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["View", "run", "view_for"]
 
+_STDIN_BYTES = 64 << 20  # held by the host; a file of any size is streamed by --file
 _STATUS = {
     "success": 0,
     "max_steps_error": GUEST_FAILED,
@@ -73,6 +74,9 @@ class _AsJson:
 @access_options
 @file_options
 @click.option(
+    "--stdin", type=click.File("rb"), help="For code, as its file stdin: of this file, or of a pipe (-)."
+)
+@click.option(
     "--tools", default="", metavar="A,B", help="Of visit_webpage, web_search, wikipedia, user_input."
 )
 @click.option("--max-steps", type=click.IntRange(min=1), default=8, show_default=True)
@@ -103,6 +107,7 @@ def run(
     quiet: bool,
     save: Path | None,
     files: tuple[str, ...],
+    stdin: BinaryIO | None,
     out: str | None,
     trace: bool,
     output_type: str | None,
@@ -111,6 +116,7 @@ def run(
     """Let an agent work on TASK. The code that its model writes runs in an executor."""
     if not task.strip():
         raise click.UsageError("the task is empty")
+    given = [*files, *([] if stdin is None else [{"stdin": _read(stdin)}])]
     if trace:
         from pinjra import traces
 
@@ -118,12 +124,18 @@ def run(
     with view_for(as_json=as_json, quiet=quiet) as view, _agent(**options) as agent:
         wanted = _type(output_type)
         shown = view if wanted is None else _AsJson(view, wanted, as_text=not as_json)
-        status = _shown(agent, task, shown, quiet and not as_json, files=files, output_type=wanted)
+        status = _shown(agent, task, shown, quiet and not as_json, files=given, output_type=wanted)
         if out is not None and agent.last_result is not None:
             save_result(agent.last_result, out)
         if save is not None:
             save.write_text(agent.memory.to_json(), encoding="utf-8")
     return status
+
+
+def _read(stdin: BinaryIO) -> bytes:
+    if len(data := stdin.read(_STDIN_BYTES + 1)) > _STDIN_BYTES:
+        raise click.UsageError("--stdin has over 64 MiB: write it to a file, and give that by --file")
+    return data
 
 
 def _agent(
