@@ -1,4 +1,4 @@
-"""An MCP server for tests, made with the SDK: `mcp_server.py stdio` or `mcp_server.py http` (prints its port)."""
+"""An MCP server for tests, made with the SDK: `mcp_server.py stdio`, or `http` or `sse` (both print their port)."""
 
 from __future__ import annotations
 
@@ -100,7 +100,8 @@ def main(how: str) -> None:
     else:
         listener = socket.create_server(("127.0.0.1", 0))
         print(listener.getsockname()[1], flush=True)
-        config = uvicorn.Config(server.streamable_http_app(), log_level="error")
+        app = server.sse_app() if how == "sse" else server.streamable_http_app()
+        config = uvicorn.Config(app, log_level="error")
         asyncio.run(uvicorn.Server(config).serve(sockets=[listener]))
 
 

@@ -1,4 +1,4 @@
-"""Tools of MCP servers: real servers, made with the SDK, over both transports."""
+"""Tools of MCP servers: real servers, made with the SDK, over every transport."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -29,12 +30,19 @@ def program(how: str = "stdio") -> mcp.StdioServerParameters:
     return mcp.StdioServerParameters(command=sys.executable, args=[SERVER, how])
 
 
+@contextmanager
+def served(how: str) -> Iterator[str]:
+    """Yield the address of a server over HTTP, without its path."""
+    with subprocess.Popen([sys.executable, SERVER, how], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        yield f"http://127.0.0.1:{process.stdout.readline().strip()}"
+        process.kill()
+
+
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
-    with subprocess.Popen([sys.executable, SERVER, "http"], stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        yield f"http://127.0.0.1:{process.stdout.readline().strip()}/mcp"
-        process.kill()
+    with served("http") as address:
+        yield f"{address}/mcp"
 
 
 @pytest.fixture(scope="module", params=["stdio", "http"])
@@ -156,6 +164,21 @@ def test_a_program_that_does_not_start_says_what_it_said() -> None:
     with pytest.raises(BackendError) as caught:
         MCPClient(program("broken"))
     assert "the key is missing" in str(caught.value)
+
+
+def test_a_url_that_ends_in_sse_is_a_server_of_the_old_transport() -> None:
+    with served("sse") as address, MCPClient([program(), {"url": f"{address}/sse"}]) as tools:
+        add, add_2 = (tool for tool in tools if tool.name.startswith("add"))
+        assert (add(1, 2), add_2(3, 4)) == (3, 7)
+
+
+def test_a_transport_that_is_named_is_taken_whatever_the_url() -> None:
+    with (
+        served("sse") as address,
+        pytest.raises(BackendError),
+        MCPClient({"url": f"{address}/sse", "transport": "streamable-http"}),
+    ):
+        pass
 
 
 def test_a_program_that_is_not_there_is_an_error() -> None:

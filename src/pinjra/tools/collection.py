@@ -35,7 +35,8 @@ class ToolCollection:
 
         Args:
             server_parameters: `mcp.StdioServerParameters` (a program to start), or a URL, or a dict with "url" and
-                optionally "headers" and "transport" ("streamable-http", or "sse" for old servers).
+                optionally "headers" and "transport" ("streamable-http", or "sse" for old servers; by default "sse" where
+                the URL's path ends in `/sse`).
             trust_remote_code: Must be True: a stdio server is a program that runs on this machine with your rights,
                 and the texts of any server reach the model.
             structured_output: Give structured results as data (True), or the text of them only.

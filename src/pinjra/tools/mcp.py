@@ -211,10 +211,16 @@ def _checked(server: Server) -> Server:
         raise ConfigurationError(
             f"the URL of an MCP server begins with http:// or https://, not {server['url']!r}"
         )
-    transport = server.get("transport", "streamable-http")
+    transport = server.get("transport") or _usual_transport(server["url"])
     if transport not in ("streamable-http", "sse"):
         raise ConfigurationError(f"the transport must be 'streamable-http' or 'sse', not {transport!r}")
     return {**server, "transport": transport}
+
+
+def _usual_transport(url: str) -> str:
+    """Return the transport of a URL that comes without one: servers of the old kind, SSE, are served at `/sse`."""
+    path = url.partition("?")[0].rstrip("/")
+    return "sse" if path.endswith("/sse") else "streamable-http"
 
 
 def _transport(server: Server, errors: Any) -> Any:
