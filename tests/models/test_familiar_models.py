@@ -15,6 +15,7 @@ from pinjra import (
     ChatMessage,
     CodeAgent,
     InferenceClientModel,
+    LiteLLMModel,
     MessageRole,
     MLXModel,
     Model,
@@ -297,3 +298,8 @@ def test_models_are_copied_without_their_keys() -> None:
 def test_our_own_models_are_left_as_they_are() -> None:
     model = ScriptedModel([])
     assert adapted(model) is model
+
+
+def test_a_litellm_model_without_its_id_is_refused_instead_of_another_being_asked() -> None:
+    with pytest.raises(TypeError, match="'model_id'"):
+        LiteLLMModel(model_name="bedrock/anthropic.claude-3-sonnet-20240229-v1:0")  # type: ignore[call-arg]
