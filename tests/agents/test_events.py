@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -141,6 +143,30 @@ def test_cancelling_arun_interrupts_the_run(code_agent: Make) -> None:
             hang_tool.released.set()  # type: ignore[attr-defined]
 
     asyncio.run(main())
+
+
+CTRL_C = """
+import os, signal, threading
+from pinjra import CodeAgent, tool
+from pinjra.models import ScriptedModel
+
+@tool
+def begun() -> None:
+    '''Says that the code runs.'''
+    threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()
+
+model = ScriptedModel(["```py\\nbegun()\\nwhile True: pass\\n```", "```py\\nfinal_answer('went on')\\n```"])
+agent = CodeAgent([begun], model, executor_type="local")
+try:
+    agent.run("x")
+except KeyboardInterrupt:
+    print("interrupted", agent.run("y", reset=False))
+"""
+
+
+def test_ctrl_c_ends_a_run_and_the_agent_goes_on() -> None:
+    done = subprocess.run([sys.executable, "-c", CTRL_C], capture_output=True, text=True, timeout=300)
+    assert done.stdout.splitlines()[-1:] == ["interrupted went on"], done.stderr
 
 
 def make_hang() -> Callable[[], int]:

@@ -14,6 +14,8 @@ ELSEWHERE = (
     "the supervisor of WebAssembly is a part of the host",
     "this executor has no programs=",
     "this executor has no packages=",
+    "this executor has no python_path=",
+    "this executor has no network=",
 )
 
 

@@ -140,7 +140,9 @@ async def _step(run: Run) -> ActionStep:
 async def act(run: Run, step: ActionStep) -> None:
     """Let the agent act and write what came of it into `step`; what is not the model's to mend is raised."""
     try:
-        await run.waits.result(run.agent.act(run, step))
+        # On no loop of its own: asyncio.run() makes a wish to cancel of Ctrl-C, of which what blocks hears nothing.
+        if (acting := run.agent.act(run, step)) is not None:
+            await acting
         if step.is_final_answer:
             step.action_output = await _checked_answer(run, step.action_output)
     except BaseException as error:
