@@ -205,7 +205,9 @@ def test_a_runs_result_and_memory_are_read_as_the_memory_guide_does(
     assert (last.step_number, last.error, last.is_final_answer, last.action_output) == (2, None, True, 7)
     assert "seen" in last.observations
     assert last.model_output.startswith("<code>")
-    assert (last.tool_calls, last.observations_images) == ((), ())
+    (call,) = last.tool_calls
+    assert (call.name, call.arguments, call.id) == ("python_interpreter", last.code_action, "call_2")
+    assert last.observations_images == ()
     assert last.timing.duration > 0
     assert last.token_usage.total_tokens > 0
     assert last.dict()["code_action"] == "print('seen')\nfinal_answer(x)"

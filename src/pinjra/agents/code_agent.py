@@ -35,7 +35,7 @@ from pinjra.executors.base import PythonExecutor
 from pinjra.executors.parameters import constructor_parameters
 from pinjra.executors.registry import create_executor, default_executor, executor_class
 from pinjra.guard.imports import DEFAULT_AUTHORIZED
-from pinjra.models.base import ChatMessage, Completion, Model
+from pinjra.models.base import ChatMessage, Completion, Model, ToolCall
 from pinjra.models.code_text import shown_call
 from pinjra.tools.base import Tool
 from pinjra.tools.library.final_answer import FinalAnswerTool
@@ -214,7 +214,7 @@ class CodeAgent(Agent):
         action = self._extracted(done)
         step.thought, step.code_action = action.thought, action.code
         code = await self._approved(run, action.code)
-        step.code_action = code
+        step.code_action, step.tool_calls = code, (_call_of(code, step.step_number),)
         run.emit(CodeReady, code=code, thought=action.thought)
         run.note("code", code=code)
         execution = await self._executed(run, code + shown_call(code, run.callables))
@@ -357,6 +357,12 @@ def _failure(error: GuestError, tools: Iterable[str]) -> str:
     if error.state_lost:
         parts.append("All variables are gone: define them again.")
     return "\n".join(filter(None, parts))
+
+
+def _call_of(code: str, number: int) -> ToolCall:
+    """Return code as the call that users of smolagents look for; what it is called with is the code itself."""
+    arguments = cast("dict[str, object]", code)
+    return ToolCall(id=f"call_{number}", name="python_interpreter", arguments=arguments)
 
 
 def _executor_of(run: Run) -> PythonExecutor:

@@ -149,7 +149,7 @@ def _describe_action(step: ActionStep, cut: int | None) -> list[str]:
         f"── Step {step.step_number}  {step.timing.duration:.1f} s, {use.input_tokens} + {use.output_tokens} tokens"
     ]
     parts = [("", step.thought), ("code", step.code_action or "")]
-    parts += [("call", f"{c.name}({c.arguments})") for c in step.tool_calls]
+    parts += [("call", f"{c.name}({c.arguments})") for c in step.json_calls]
     parts += [("observation", step.observations), ("error", str(step.error or ""))]
     for label, text in parts:
         if text:

@@ -108,7 +108,7 @@ def _step(step: MemoryStep, form: MessageForm) -> list[ChatMessage]:
 def _action(step: ActionStep, form: MessageForm) -> list[ChatMessage]:
     if step.error is not None and (not form.failures or _says_nothing(step)):
         return []
-    if step.tool_calls:
+    if step.json_calls:
         return _plain_calls(step, form) if form.plain else _calls(step, form)
     written = f"```python\n{step.code_action}\n```" if form.plain and step.code_action else step.model_output
     written = cut_middle(written, _LONGEST_ANSWER)
@@ -126,7 +126,7 @@ def _images(images: Iterable[object] | None) -> tuple[bytes, ...]:
 
 def _says_nothing(step: ActionStep) -> bool:
     """Whether the step ended before the model had said anything: there is nothing for it to learn."""
-    return isinstance(step.error, _NOT_THE_MODELS) and not step.model_output and not step.tool_calls
+    return isinstance(step.error, _NOT_THE_MODELS) and not step.model_output and not step.json_calls
 
 
 def _observation(step: ActionStep, form: MessageForm) -> str:

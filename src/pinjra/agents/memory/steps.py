@@ -117,7 +117,8 @@ class ActionStep(MemoryStep):
 
     Args:
         model_output: The model's text, whole.
-        tool_calls: What a JSON agent's model asked for; empty for code.
+        tool_calls: What the model asked for; code is one call of "python_interpreter", with the code as its arguments, as
+            users of smolagents read it.
         error: Why the step failed, or None; without traceback.
         observations: What the model sees of the outcome, before it is cut for the prompt.
         action_output: The code's value, or the final answer: the object itself.
@@ -143,6 +144,11 @@ class ActionStep(MemoryStep):
     is_final_answer: bool = False
     notes: tuple[str, ...] = ()
     artifacts: tuple[Artifact, ...] = field(default=(), repr=False)
+
+    @property
+    def json_calls(self) -> tuple[ToolCall, ...]:
+        """Return the calls that the model wrote as such: none for code."""
+        return () if self.code_action is not None else self.tool_calls
 
 
 @dataclass(kw_only=True)

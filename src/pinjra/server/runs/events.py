@@ -64,7 +64,7 @@ def _step(event: Any, keep: Keep) -> dict[str, Any]:
         "notes": list(step.notes),
         "artifacts": [keep(artifact) for artifact in step.artifacts],
         "calls": [
-            plain({"name": call.name, "arguments": _argument(call.arguments)}) for call in step.tool_calls
+            plain({"name": call.name, "arguments": _argument(call.arguments)}) for call in step.json_calls
         ],
     }
 
