@@ -57,6 +57,14 @@ def test_an_async_tool_can_be_a_task_and_be_awaited_at_top_level(open_host):
     assert host.run("import asyncio\nt = asyncio.create_task(g(1))\n(await t, await g(5))") == (2, 6)
 
 
+def test_the_result_of_an_async_call_that_nobody_awaited_is_the_value_inside_of_others_too(open_host):
+    host = open_host(guard=True)
+    host.grant(is_async=True, g=lambda x: x + 1)
+    assert host.run("g(1)") == 2
+    assert host.run("[g(1), {'a': g(2)}]") == [2, {"a": 3}]
+    assert host.run("final_answer(g(g(3)))") == 5
+
+
 def test_an_async_call_made_outside_a_loop_is_sent_when_it_is_awaited(host):
     host.grant(is_async=True, g=lambda x: x + 1)
     assert host.run("import asyncio\nc = g(1)\nasyncio.run(c)") == 2

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 
 from pinjra.core.tool_errors import guest_exception
 from pinjra.core.values import Opaque, drained
-from pinjra.wire.messages import INPUT, Answer, Call
-from pinjra.wire.values.codec import Decoder, EncodeError, Encoder
+from pinjra.guard.errors import GuestStop
+from pinjra.wire.messages import INPUT, Answer, Call, Value
+from pinjra.wire.values.codec import Decoder, EncodeError, Encoder, type_name
+from pinjra.wire.values.coding import register
 from pinjra.worker.interpreter.channel import Channel
 from pinjra.worker.interpreter.interrupts import Interrupts
 
@@ -130,6 +132,21 @@ _USES = (
 )  # fmt: skip
 for _name in _USES:
     setattr(Unawaited, f"__{_name}__", _use(f"__{_name}__"))
+
+
+def _encode_unawaited(encoder: Encoder, unawaited: Unawaited, depth: int) -> Value:
+    """Return the tree of the result; where the call fails, of what says so."""
+    try:
+        result = unawaited._value()
+    except (GuestStop, MemoryError):
+        raise
+    except BaseException as error:  # a tool raises what it likes
+        name = type_name(type(error))
+        return encoder.add(Opaque("Unawaited", f"<a call that nobody awaited; it raised {name}>"), depth)
+    return encoder.add(result, depth)
+
+
+register([Unawaited], _encode_unawaited)
 
 
 class GuestTools:
