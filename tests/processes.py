@@ -29,17 +29,17 @@ def watches(pids: Iterable[int]) -> list[int]:
 
 def is_alive(pid: int) -> bool:
     """Return whether a process is there and has not ended."""
-    return _state(pid) not in ("", "Z", "X")
+    return state_of(pid) not in ("gone", "Z", "X")
 
 
 def is_stopped(pid: int) -> bool:
     """Return whether a process is there and is stopped."""
-    return _state(pid) == "T"
+    return state_of(pid) == "T"
 
 
 def parent_of(pid: int) -> int | None:
     """Return the parent of a process that is there."""
-    fields = _stat(pid)
+    fields = stat_fields(pid)
     return int(fields[1]) if fields else None
 
 
@@ -60,13 +60,14 @@ def _children_of_task(pid: int, task: str) -> list[int]:
         return []
 
 
-def _state(pid: int) -> str:
-    fields = _stat(pid)
-    return fields[0] if fields else ""
+def state_of(pid: int) -> str:
+    """Return the letter of a process's state; "gone" when it is none."""
+    fields = stat_fields(pid)
+    return fields[0] if fields else "gone"
 
 
-def _stat(pid: int) -> list[str]:
-    """Return a process's fields from its state on (proc(5)): its name, which stands before, may hold blanks."""
+def stat_fields(pid: int) -> list[str]:
+    """Return fields of proc(5) from the state on, none when it is gone; the name before them may hold blanks."""
     try:
         with open(f"/proc/{pid}/stat", errors="replace") as file:
             return file.read().rpartition(")")[2].split()

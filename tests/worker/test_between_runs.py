@@ -5,18 +5,15 @@ import time
 import pytest
 
 from pinjra.wire.messages import Finished, Lost
+from processes import stat_fields
 
 PATIENCE_SECONDS = 300.0  # a hang fails the test; nothing waits so long
 
 
 def stat_of(pid):
     """Return state and processor ticks of a process; ("gone", 0) when it is none."""
-    try:
-        with open(f"/proc/{pid}/stat") as file:
-            fields = file.read().rpartition(")")[2].split()
-    except (FileNotFoundError, ProcessLookupError):
-        return "gone", 0
-    return fields[0], int(fields[11]) + int(fields[12])
+    fields = stat_fields(pid)
+    return (fields[0], int(fields[11]) + int(fields[12])) if fields else ("gone", 0)
 
 
 def wait_until(is_true):

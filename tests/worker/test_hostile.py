@@ -7,19 +7,15 @@ import signal
 import pytest
 
 from pinjra.wire.messages import Done, Finished, GrantTools, Interrupt, Kill, Lost
-from processes import is_alive, parent_of
+from processes import is_alive, parent_of, watches
 
 
 def wait_until_gone(pids):
     """Wait until the processes have ended; a minute at most."""
-    for pid in pids:
-        try:
-            fd = os.pidfd_open(pid)
-        except ProcessLookupError:
-            continue
+    for fd in watches(pids):
         poll = select.poll()
         poll.register(fd, select.POLLIN)
-        assert poll.poll(60_000), f"process {pid} did not end"
+        assert poll.poll(60_000), f"one of the processes {pids} did not end"
         os.close(fd)
 
 

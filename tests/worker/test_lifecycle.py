@@ -26,6 +26,7 @@ from pinjra.wire.messages import (
 )
 from pinjra.wire.values.codec import encode
 from pinjra.worker.supervisor.lifecycle import RULES, LifecycleEvent, State
+from processes import state_of
 
 PATIENCE_SECONDS = 300.0  # a hang fails the test; nothing waits so long
 STOPS = """
@@ -43,14 +44,6 @@ def in_child():
 os.register_at_fork(before=before, after_in_child=in_child)
 os.getpid()
 """
-
-
-def state_of(pid):
-    try:
-        with open(f"/proc/{pid}/stat") as file:
-            return file.read().rpartition(")")[2].split()[0]
-    except (FileNotFoundError, ProcessLookupError):
-        return "gone"
 
 
 def wait_until(is_true):

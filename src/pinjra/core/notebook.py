@@ -5,13 +5,16 @@ from __future__ import annotations
 import base64
 from html import escape
 
-__all__ = ["shown_html", "text_html"]
+__all__ = ["GUEST_PAGE_POLICY", "shown_html", "text_html"]
 
 _PICTURES = ("image/png", "image/jpeg", "image/gif", "image/webp", "image/svg+xml")
 _TEXT_CHARS = 100_000  # of one text: a page with more is slow
 # SECURITY: a page of the guest's is shown in a frame of no origin, without scripts, that loads nothing from anywhere: else it
-# could run code by the notebook's server, or carry out what the box has no network to say.
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; font-src data:; base-uri 'none'; form-action 'none'"
+# could run code by the server of the page around it, or carry out what the box has no network to say.
+GUEST_PAGE_POLICY = (
+    "default-src 'none'; style-src 'unsafe-inline'; img-src data:; font-src data:; base-uri 'none'; "
+    "form-action 'none'"
+)
 _FRAME = (
     '<iframe sandbox="" srcdoc="{}" style="width: 100%; height: 24em; border: 0; resize: vertical"></iframe>'
 )
@@ -24,7 +27,7 @@ def shown_html(media_type: str, data: bytes) -> str:
         return f'<img src="data:{media_type};base64,{base64.b64encode(data).decode("ascii")}" style="max-width: 100%">'
     text = data.decode("utf-8", "replace")
     if media_type == "text/html":
-        policy = f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
+        policy = f'<meta http-equiv="Content-Security-Policy" content="{GUEST_PAGE_POLICY}">'
         return _FRAME.format(escape(f"<!doctype html>{policy}{text}"))
     return text_html(text)
 

@@ -17,6 +17,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from pinjra.core.notebook import GUEST_PAGE_POLICY
 from pinjra.server.http.errors import NotFound
 from pinjra.server.runs.store import AgentRuns
 
@@ -29,10 +30,7 @@ _PAGE_POLICY = (
     "frame-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'"
 )
 # SECURITY: what a guest displayed has no origin, loads nothing, and runs scripts only where a person asked for them.
-_FRAME_POLICY = (
-    "sandbox{}; default-src 'none'; style-src 'unsafe-inline'; img-src data:; font-src data:; base-uri 'none'; "
-    "form-action 'none'; frame-ancestors 'self'{}"
-)
+_FRAME_POLICY = f"sandbox{{}}; {GUEST_PAGE_POLICY}; frame-ancestors 'self'{{}}"
 _SCRIPTS = (" allow-scripts", "; script-src 'unsafe-inline' 'unsafe-eval'")
 _FRAME = re.compile(r"[0-9a-f]{32}\.(png|jpg|gif|webp|svg|html)")
 _TYPES = {
