@@ -42,9 +42,10 @@ def report(executor: str, found: dict[str, Any]) -> bool:
     """Print what was found; return whether enough of it is right."""
     enough = True
     for suite, result in found.items():
-        (right, of), (clean, clean_of) = result["all"], result["clean"]
-        enough = enough and clean >= SHARES[executor] * clean_of
-        print(f"{executor:6} {suite:10} {right}/{of} right, {clean}/{clean_of} of the clean ones")
+        all_, clean = result["all"], result["clean"]
+        enough = enough and clean["passed"] >= SHARES[executor] * clean["of"]
+        right = f"{all_['passed']}/{all_['of']} right, {clean['passed']}/{clean['of']} of the clean ones"
+        print(f"{executor:6} {suite:10} {right}")
         for test, miss in result["failures"].items():
             print(f"       {test}: {str(miss.get('error') or '').splitlines()[:1]}")
     return enough

@@ -180,7 +180,9 @@ def chaos(seconds: float) -> None:
         for i, status in wanted.items()
         if clocks.get(seen.get(i, ""), seen.get(i)) != clocks.get(status, status)
     }
-    print(f"{len(seen)} verdicts, {len(wanted) - len(seen)} lost, {len(wrong)} misjudged {list(wrong.items())[:5]}; "
+    # With ten times too much to do for the machine nobody says anything of a program: that is no wrong answer, but counted.
+    given_back = [i for i, (status, _) in wrong.items() if status == "infrastructure"]
+    print(f"{len(seen)} verdicts, {len(wanted) - len(seen)} lost, {len(wrong) - len(given_back)} misjudged, {len(given_back)} not judged; "
           f"limits met {max(late, default=0):.2f} s late at most; {files()} descriptors, {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10} MiB")  # fmt: skip
 
 

@@ -1,7 +1,7 @@
 """`pinjra serve` measured by its clients, beside SandboxFusion's own router. One run, so that the ratios mean something.
 
 python bench/serve.py [--count 2000] [--clients 16] [--only fork,fresh,trip,idle,soak] [--idle 1000] [--soak SECONDS [--rate 2]]
-                      [--router FOLDER]     # a checkout of SandboxFusion whose packages this Python has: isolation off
+                      [--router FOLDER] [--router-python PATH]   # a checkout of SandboxFusion, a Python with its packages: isolation off
 """
 
 from __future__ import annotations
@@ -115,8 +115,8 @@ def service(text: str = "", python_path: str = "") -> Iterator[tuple[int, int]]:
 
 
 @contextlib.contextmanager
-def router(folder: Path) -> Iterator[int]:
-    """SandboxFusion's router as it is, isolation off, with its Python's own `python` for the snippets."""
+def router(folder: Path, python: str) -> Iterator[int]:
+    """SandboxFusion's router as it is, isolation off, in this Python, whose own `python` is for the snippets."""
     port = free_port()
     with tempfile.TemporaryDirectory() as fake:
         folders = [Path(fake) / name for name in ("bin", "condabin")]  # what it takes for conda's
@@ -129,9 +129,9 @@ def router(folder: Path) -> Iterator[int]:
         app += f"app = FastAPI(); app.include_router(sandbox_router); uvicorn.run(app, port={port}, log_level='error')\n"
         paths = os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")])
         env = {**os.environ, "SANDBOX_CONFIG": "local", "PYTHONPATH": paths}
-        env["PATH"] = f"{Path(sys.executable).parent}:{env['PATH']}"
+        env["PATH"] = f"{Path(python).parent}:{env['PATH']}"
         with started(
-            [sys.executable, "-c", app],
+            [python, "-c", app],
             port,
             env=env,
             cwd=folder,
@@ -175,14 +175,14 @@ def told(name: str, port: int, count: int, clients: int) -> float:
     return rate
 
 
-def run_code(wanted: set[str], count: int, clients: int, folder: Path | None) -> None:
+def run_code(wanted: set[str], count: int, clients: int, folder: Path | None, python: str) -> None:
     rates = {}
     for isolation in ("fork", "fresh"):
         if isolation in wanted:
             with service(f'isolation = "{isolation}"') as (port, _):
                 rates[isolation] = told(f"/run_code, {isolation}", port, count, clients)
     if folder is not None:
-        with router(folder) as port:
+        with router(folder, python) as port:
             theirs = told("SandboxFusion's router", port, max(count // 20, clients * 2), clients)
         print("ratios: " + ", ".join(f"{name} {rate / theirs:.1f} ×" for name, rate in rates.items()))
 
@@ -427,10 +427,11 @@ def main() -> None:
     parser.add_argument("--soak", type=float, default=20)
     parser.add_argument("--rate", type=float, default=0)
     parser.add_argument("--router", type=Path)
+    parser.add_argument("--router-python", default=sys.executable)
     given = parser.parse_args()
     wanted = set(given.only.split(","))
     if wanted & {"fork", "fresh"}:
-        run_code(wanted, given.count, given.clients, given.router)
+        run_code(wanted, given.count, given.clients, given.router, given.router_python)
     if "trip" in wanted:
         round_trip(200)
     if "idle" in wanted:

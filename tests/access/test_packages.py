@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import socket
 import subprocess
 import sys
 import zipfile
@@ -13,6 +15,7 @@ import pytest
 
 from pinjra import ConfigurationError, StartupFailed, sandbox
 from pinjra.access import layers
+from pinjra.core.temporary_folders import make_folder
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the jail is Linux's")
 
@@ -164,3 +167,48 @@ def test_nothing_of_a_failed_fetch_is_left(index: Path, tmp_path: Path) -> None:
     left = {path.suffix for path in (tmp_path / "cache").rglob("*") if path.is_file()}
     assert left <= {".lock"}
     assert not list(tmp_path.rglob("evil.py"))
+
+
+def test_what_a_killed_fetch_has_left_is_removed_by_the_next_one_and_no_other(
+    index: Path, tmp_path: Path
+) -> None:
+    make_wheel(index, "tinyone", {"tinyone.py": "answer = 42\n"})
+    place = tmp_path / "cache" / "packages"
+    left = place / "new-left"
+    (left / "layer" / "deep").mkdir(parents=True)
+    (left / "layer" / "deep" / "a.py").touch()
+    for folder in ("layer/deep", "layer"):
+        os.chmod(left / folder, 0o555)
+    used, lock = make_folder("new-", str(place))
+    for folder in (str(left), used):
+        os.utime(folder, (0, 0))
+    layers.layer_for(["tinyone==1.0"])
+    assert [str(path) for path in place.glob("new-*")] == [used]
+    os.close(lock)
+
+
+def test_a_program_that_is_killed_leaves_no_fetch_behind(tmp_path: Path) -> None:
+    code = "from pinjra.access.layers import layer_for\nlayer_for(['tinyone'])"
+    (tmp_path / "temporary").mkdir()
+    with socket.create_server(("127.0.0.1", 0)) as registry:  # takes connections, and says nothing
+        registry.settimeout(300)
+        variables = {
+            "PIP_INDEX_URL": f"http://127.0.0.1:{registry.getsockname()[1]}/simple",
+            "PIP_TIMEOUT": "3600",
+            "PIP_CONFIG_FILE": os.devnull,
+            "PINJRA_CACHE": str(tmp_path / "cache"),
+            "TMPDIR": str(tmp_path / "temporary"),
+            **dict.fromkeys(("NO_PROXY", "no_proxy"), "127.0.0.1"),
+        }
+        with subprocess.Popen([sys.executable, "-c", code], env={**os.environ, **variables}) as program:
+            fetching, _ = registry.accept()
+            program.kill()
+        with fetching:
+            fetching.settimeout(300)
+            while fetching.recv(4096):  # until whoever fetches has ended
+                pass
+    assert not list((tmp_path / "temporary").iterdir())
+    [left] = tmp_path.glob("cache/packages/new-*")
+    folder = os.open(left, os.O_RDONLY)
+    fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)  # nobody holds it: the next one may remove it
+    os.close(folder)

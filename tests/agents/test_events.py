@@ -164,9 +164,41 @@ except KeyboardInterrupt:
 """
 
 
+def _ended(program: str) -> subprocess.CompletedProcess[str]:
+    """Return how a program ended that hears Ctrl-C, also where a shell that started these tests in its background ignores it."""
+    hears = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    return subprocess.run(
+        [sys.executable, "-c", hears + program], capture_output=True, text=True, timeout=300
+    )
+
+
 def test_ctrl_c_ends_a_run_and_the_agent_goes_on() -> None:
-    done = subprocess.run([sys.executable, "-c", CTRL_C], capture_output=True, text=True, timeout=300)
+    done = _ended(CTRL_C)
     assert done.stdout.splitlines()[-1:] == ["interrupted went on"], done.stderr
+
+
+CTRL_C_IN_A_CALLBACK = """
+import os, signal, threading
+from pinjra import CodeAgent
+from pinjra.models import ScriptedModel
+
+released = threading.Event()
+
+async def blocks(step):
+    threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()
+    released.wait(300)
+
+agent = CodeAgent([], ScriptedModel(["```py\\nfinal_answer(1)\\n```"]), executor_type="local", step_callbacks=[blocks])
+try:
+    agent.run("x")
+except KeyboardInterrupt:
+    print("interrupted", released.is_set())
+"""
+
+
+def test_ctrl_c_does_not_wait_for_an_async_callback_that_blocks() -> None:
+    done = _ended(CTRL_C_IN_A_CALLBACK)
+    assert done.stdout.splitlines()[-1:] == ["interrupted False"], done.stderr
 
 
 def make_hang() -> Callable[[], int]:
@@ -175,7 +207,7 @@ def make_hang() -> Callable[[], int]:
     def hang() -> int:
         """Waits until released."""
         started.set()
-        released.wait(30)
+        released.wait(300)
         return 1
 
     hang.started, hang.released = started, released  # type: ignore[attr-defined]
@@ -201,7 +233,7 @@ def test_interrupt_takes_effect_in_a_model_call(code_agent: Make) -> None:
 
     def slow(messages: object) -> str:
         started.set()
-        released.wait(30)
+        released.wait(300)
         return fenced("final_answer(1)")
 
     _interrupted(code_agent(model=ScriptedModel(slow)), started)
@@ -235,7 +267,7 @@ def _interrupted(agent: CodeAgent | ToolCallingAgent, started: threading.Event) 
     waiting.start()
     with pytest.raises(AgentInterrupted) as caught:
         agent.run("x")
-    waiting.join(20)
+    waiting.join(300)
     assert caught.value.result is not None
     assert caught.value.result.state == "interrupted"
 

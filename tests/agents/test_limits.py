@@ -72,7 +72,7 @@ def test_a_budget_of_seconds_takes_effect_inside_a_tool(code_agent: Make) -> Non
 
     def hang() -> bool:
         """Waits."""
-        return released.wait(30)
+        return released.wait(300)
 
     result = code_agent("hang()", tools=[hang], budget=Budget(seconds=0.2)).run("x", return_full_result=True)
     released.set()
@@ -254,7 +254,7 @@ def test_a_tool_slower_than_its_own_limit_is_abandoned(json_agent: Callable[...,
     @tool(seconds=0.05)
     def slow() -> bool:
         """Waits."""
-        return released.wait(30)
+        return released.wait(300)
 
     agent = json_agent(calling(("slow", {})), calling(("final_answer", {"answer": 1})), tools=[slow])
     assert agent.run("x") == 1

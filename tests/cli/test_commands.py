@@ -23,7 +23,7 @@ def pinjra(*arguments, env=None, stdin="", **options):
         input=stdin,
         capture_output=True,
         text=True,
-        timeout=90,
+        timeout=300,
         env={**os.environ, **(env or {})},
         **options,
     )
@@ -87,12 +87,39 @@ def test_exec_tells_by_its_exit_status_how_the_program_ended(code, status, stdou
     assert "Traceback (most recent call last)\n  File" not in done.stderr
 
 
+SHOWS_ARGUMENTS = "import sys\nprint(sys.argv)"
+
+
 def test_exec_reads_a_file_standard_input_and_authorised_imports(tmp_path):
     pytest.importorskip("numpy")
     program = tmp_path / "program.py"
     program.write_text("import numpy\nint(numpy.arange(4).sum())")
     assert pinjra("exec", str(program), "--executor", "local", "--imports", "numpy, json").stdout == "6\n"
     assert pinjra("exec", "-", "--executor", "local", stdin="'ünï'").stdout == "ünï\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "argv"),
+    [
+        (["{program}", "a", "b c"], ["{program}", "a", "b c"]),
+        (["{program}", "a", "--", "--loud"], ["{program}", "a", "--loud"]),
+        (["--", "{program}", "-x"], ["{program}", "-x"]),
+        (["-c", SHOWS_ARGUMENTS, "a"], ["-c", "a"]),
+        (["-", "a"], ["-", "a"]),
+    ],
+)
+def test_exec_gives_a_program_its_arguments(words, argv, tmp_path):
+    program = tmp_path / "p.py"
+    program.write_text(SHOWS_ARGUMENTS)
+    words, argv = ([word.format(program=program) for word in part] for part in (words, argv))
+    done = pinjra("exec", "--executor", "local", "--imports", "sys", *words, stdin=SHOWS_ARGUMENTS)
+    assert (done.stdout, done.stderr) == (f"{argv}\n", "")
+
+
+def test_exec_says_where_options_of_the_program_go(tmp_path):
+    done = pinjra("exec", str(tmp_path / "p.py"), "--loud")
+    assert done.returncode == 2
+    assert "The program's own options come after --." in done.stderr
 
 
 def test_exec_in_json_holds_everything(tmp_path):
@@ -119,6 +146,11 @@ def test_a_guests_terminal_commands_do_not_reach_the_terminal():
         (["exec"], "pinjra: give either PROGRAM or -c CODE (see pinjra exec --help)"),
         (["exec", "-c", "1", "--executor", "moon"], "pinjra: there is no executor 'moon'; there are: jail, local, "),
         (["exec", "/no/such/file"], "No such file or directory"),
+        (["exec", "-c", "1", "--python-path", "/no/such"], "python_path=: there is no folder '/no/such' (here: --python-path)"),
+        (["score", "pyproject.toml", "--reference", "--out", "/no/such/v"], "there is no folder '/no/such' to write into"),
+        (["run", "x", "--model", "openai:m", "--save", "/no/such/run"], "there is no folder '/no/such' to write into"),
+        (["score", "pyproject.toml", "--reference", "--k", "0"], "--k takes whole numbers above 0, separated by commas, not '0'"),
+        (["score", "pyproject.toml", "--reference", "--k", "²"], "--k takes whole numbers above 0, separated by commas, not '²'"),
         (["exec", "-c", "1", "--wall", "-1"], "--wall"),
         (["run", " "], "pinjra: the task is empty (see pinjra run --help)"),
         (["run", "x", "--model", "moon:1"], "pinjra: there is no model 'moon:1'; write one of "),
@@ -346,7 +378,7 @@ def test_models_are_listed_with_their_pins(tmp_path):
 
 def test_help_imports_nothing_heavy():
     code = "import sys, pinjra.cli; pinjra.cli.cli.main(['--help'], standalone_mode=False); print(sorted(sys.modules))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
     assert "doctor" in done.stdout
     for heavy in ("rich", "numpy", "httpx", "huggingface_hub", "openai", "xllamacpp", "pinjra.agents"):
         assert f"'{heavy}'" not in done.stdout
@@ -383,3 +415,17 @@ def test_an_option_that_wants_a_name_and_a_value_says_so(option: str) -> None:
     )
     assert done.returncode == 2
     assert f"{option} wants NAME=" in done.stderr
+
+
+def test_the_first_process_of_a_container_ends_when_it_is_asked() -> None:
+    code = "print('on', flush=True)\nimport time\ntime.sleep(1000)"
+    command = [sys.executable, "-m", "pinjra", "exec", "--executor", "local", "-c", code]
+    process = subprocess.Popen(["unshare", "--pid", "--fork", *command], stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    with process.stdout as output:
+        if output.readline() != b"on\n":
+            process.wait()
+            pytest.skip("no namespace of processes here")
+        (first,) = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        os.kill(int(first), signal.SIGTERM)
+        assert process.wait(300) == 128 + signal.SIGTERM

@@ -81,7 +81,7 @@ def test_try_stops_before_it_asks_a_model(tmp_path: Path) -> None:
     python.parent.mkdir(parents=True)
     python.write_text(FAKE)
     python.chmod(0o755)
-    done = subprocess.run([home / "scripts" / "try", "question"], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([home / "scripts" / "try", "question"], capture_output=True, text=True, timeout=300)
     assert done.returncode == 4
     assert "RAN" not in done.stdout
     assert "No executor keeps the model's code away from this machine here" in done.stderr
@@ -98,7 +98,7 @@ def test_elsewhere_the_default_is_wasm_or_local_with_a_warning() -> None:
     code = "import warnings\nfrom pinjra.executors.registry import default_executor\nprint(default_executor('win32'))"
     done = subprocess.run(
         [sys.executable, "-c", "import sys\n" + NO_WASM + code],
-        capture_output=True, text=True, timeout=60, env={**os.environ, "XDG_CACHE_HOME": "/nonexistent"},
+        capture_output=True, text=True, timeout=300, env={**os.environ, "XDG_CACHE_HOME": "/nonexistent"},
     )  # fmt: skip
     assert done.stdout == "local\n"
     assert "RuntimeWarning" in done.stderr

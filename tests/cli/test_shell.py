@@ -95,6 +95,22 @@ def test_commands_put_run_get_and_reset(tmp_path: Path) -> None:
     assert "not reached" not in done.stdout
 
 
+def test_a_program_that_is_run_has_its_arguments(tmp_path: Path) -> None:
+    spaced = tmp_path / "my prog.py"
+    spaced.write_text("import sys\nlen(sys.argv)")
+    text = f"%run {spaced}\n%run '{spaced}' 'a b' -c\nsys.argv[1:]\n"
+    done = pinjra("shell", "--executor", "local", "--imports", "sys", stdin=text)
+    assert (done.stdout, done.stderr) == ("1\n3\n['a b', '-c']\n", "")
+
+
+def test_it_says_that_there_is_nothing_to_save(tmp_path: Path) -> None:
+    text = "%save\n1\n%save\nopen('a', 'w').write('hi')\n%save\n"
+    done = pinjra("shell", "--executor", "local", "--out", str(tmp_path), stdin=text)
+    nothing = "nothing to save: the last run wrote and showed nothing\n"
+    saved = f"saved: {tmp_path / 'a'}\n"
+    assert done.stderr == nothing + nothing + saved + saved
+
+
 def test_a_limit_ends_the_step_and_not_the_session() -> None:
     done = pinjra("shell", "--executor", "local", "--wall", "1", stdin="x = 1\nwhile True:\n    x = 2\n\nx\n")
     assert done.stdout == "1\n"
@@ -118,14 +134,14 @@ def test_at_a_terminal_it_prompts_and_ends_with_the_end_of_input(tmp_path: Path)
         os.write(ours, b"20 + 22\r")
         assert "42" in read_until(ours, "42")
         os.write(ours, b"%quit\r")
-        assert process.wait(60) == 0
+        assert process.wait(300) == 0
     finally:
         process.kill()
         os.close(ours)
 
 
 def read_until(terminal: int, words: str) -> str:
-    text, end = "", time.monotonic() + 60
+    text, end = "", time.monotonic() + 300
     while words not in text and time.monotonic() < end:
         if select.select([terminal], [], [], 1)[0]:
             text += os.read(terminal, 4096).decode("utf-8", "replace")
@@ -137,6 +153,21 @@ def test_exec_of_a_language_needs_no_second_option() -> None:
     if "jail" in done.stderr and done.returncode == 2:
         pytest.skip(done.stderr)
     assert (done.stdout, done.returncode) == ("42\n", 0)
+
+
+def test_a_command_without_what_it_wants_says_what() -> None:
+    done = pinjra("shell", "--executor", "local", stdin="%put\n%get\n%run\n!ls\n")
+    *wants, program = done.stderr.splitlines()
+    assert wants == [
+        f"pinjra: {name}" for name in ("%put wants a PATH", "%get wants a NAME", "%run wants a PATH")
+    ]
+    assert program.endswith("(here: --program)")
+
+
+def test_no_command_names_an_option_that_it_does_not_have() -> None:
+    done = pinjra("doctor", "--live", "local", "--set", "foo=1")
+    assert "LocalPythonExecutor has no parameter 'foo'" in done.stderr
+    assert "(here:" not in done.stderr
 
 
 def test_messages_name_the_option_that_gives_what_is_missing() -> None:

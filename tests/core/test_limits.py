@@ -21,6 +21,12 @@ from pinjra.core.errors import ConfigurationError
         ({"wall_seconds": math.inf}, "Limits.wall_seconds must be a number above 0 or None, not inf"),
         ({"wall_seconds": math.nan}, "Limits.wall_seconds must be a number above 0 or None, not nan"),
         ({"processes": True}, "Limits.processes must be a number above 0 or None, not True"),
+        ({"wall_seconds": 10**5000}, "Limits.wall_seconds must be below 2**63, not 0x"),
+        ({"operations": -(10**5000)}, "Limits.operations must be a number above 0 or None, not -0x"),
+        (
+            {"disk_bytes": 1 << 63},
+            "Limits.disk_bytes must be below 2**63, not 9223372036854775808; None for no limit",
+        ),
         ({"disk_bytes": 0}, "Limits.disk_bytes must be a number above 0 or None, not 0"),
     ],
 )

@@ -57,3 +57,12 @@ def test_what_is_shown_stands_for_the_value_and_an_error_too() -> None:
     shown = Execution(value=None, error=error)._repr_html_()
     assert "ValueError" in shown
     assert "<script" not in shown
+
+
+def test_a_run_can_be_shown_whatever_its_value_is() -> None:
+    number = 10**5000
+    assert repr(Execution(value=number)).startswith(f"Execution(value={hex(number)}, stdout='', ")
+    assert "its repr raised ValueError" in repr(Execution(value=[number]))
+    assert repr(Execution(value="a", stdout="b\n")).startswith(
+        "Execution(value='a', stdout='b\\n', stderr='', error=None"
+    )

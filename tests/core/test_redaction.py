@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 from collections.abc import Callable, Iterator
@@ -12,6 +13,7 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
+from pinjra.agents.approval import AuditLog
 from pinjra.core.json_data import json_text, plain
 from pinjra.core.redaction import MASK, redact, shortened
 
@@ -122,6 +124,22 @@ class Odd:
 def test_keys_values_and_descriptions_are_masked():
     token = "hf_abcdefghijklmnopqrstuvwxyz"
     assert plain({token: [token, Odd(f"<{token}>")]}) == {MASK: [MASK, {"type": "Odd", "repr": f"<{MASK}>"}]}
+
+
+def test_what_is_too_large_to_be_audited_whole_is_cut_and_masked():
+    secret = "0123456789abcdef-token"
+    with environment(SOME_TOKEN=secret):
+        for value in (
+            [secret] * 300_000,
+            {secret: ["x"] * 300_000},
+            *(["x" * (3975 - more), secret * 9000] for more in range(0, 20, 3)),
+        ):
+            stream = io.StringIO()
+            AuditLog(stream, longest=1000 if type(value) is dict else 5000).write(
+                "tool_call", arguments=value
+            )
+            said = json.loads(stream.getvalue())["arguments"]
+            assert ("0123456789" in said, "…" in said, len(said) < 6000) == (False, True, True)
 
 
 def test_a_secret_where_a_description_is_cut_is_masked():

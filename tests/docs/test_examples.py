@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import shlex
@@ -166,4 +167,5 @@ def _problem(words: list[str]) -> str:
     if command is None:
         return f"there is no command {' '.join(words)!r}"
     options = {name for parameter in command.params for name in parameter.opts} | {"--help", "--version"}
-    return "".join(f"no option {word}" for word in rest if word.startswith("--") and word not in options)
+    own = itertools.takewhile(lambda word: word != "--", rest)  # behind it are words of a program
+    return "".join(f"no option {word}" for word in own if word.startswith("--") and word not in options)

@@ -20,6 +20,12 @@ LIES = [
     b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\nraw",
     b"HTTP/1.1 100 Continue\r\n\r\n" * 100_000,
     b"HTTP/1.1 200 OK\r\nContent-Type: application/connect+json\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n\xff\xff\xff\xff\xff\r\n",
+    b"HTTP/1.1 700 What\r\nContent-Length: 0\r\n\r\n",
+    b"HTTP/1.1 999 What\r\nContent-Length: 0\r\n\r\n",
+    b"HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n",
+    b"HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\nabcde",
+    b"HTTP/1.1 200 OK\r\nX: a\x01b\r\nContent-Length: 0\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\n\r\n",
     b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nSet-Cookie: a=b\r\nContent-Length: 0\r\nClear-Site-Data: \"*\"\r\n\r\n",
 ]
 server = socket.create_server(("127.0.0.1", 8123))

@@ -1,6 +1,8 @@
-"""Answers that cannot be shown, compared or hashed: a number of too many digits, the deepest lists, what is equal to no shape."""
+"""Answers that cannot be shown, compared, hashed or read: a number of too many digits, the deepest lists, what is half made."""
 
+import fractions
 import sys
+import uuid
 
 sys.set_int_max_str_digits(0)
 try:
@@ -10,6 +12,9 @@ except ImportError:
 tries = [10**5000, float("nan"), float("inf"), {10**5000: 1}, {float("nan"): 90}, "\ud800", b"\xff" * 1000, range(10**9), object, ...]
 if numpy is not None:
     tries += [numpy.array([]), numpy.array([90]), numpy.zeros((0, 3)), numpy.float64("nan")]
+halved = fractions.Fraction(90)
+del halved._numerator
+tries += [halved, uuid.UUID.__new__(uuid.UUID), type("No", (), {"__dataclass_fields__": 90})()]
 deep = []
 for _ in range(100_000):
     deep = [deep]

@@ -26,7 +26,7 @@ PROGRAMS: dict[str, tuple[list[str], list[str], list[str]]] = {
     "team": (["worth: 524"], [], []),
     "approval": (["paid the printer; left: 470", "on the account: 470", "refused: True"], ["audit.jsonl"], []),
     "fork_search": (["never ends: TimeoutError", "points left: 200", "best: least squares"], [], []),
-    "grading": (["right: passed", "wrong: wrong", "too slow: wall", "cheats: exception"], [], []),
+    "grading": (["right: passed", "wrong: wrong", "too slow: processor", "cheats: exception"], [], []),
     "user_formulas": (['{"value": 164}', '{"error": "the formula takes too much: memory"}', '{"value": 2}'], [], []),
     "many_at_once": (["True", "called: multiply"], [], []),
     "conversation": (["3", "box", "budget_error", "499500", "it saw what was done: True"], ["work.json"], []),

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from pinjra import ConfigurationError, ExecutorClosed, Limits, PythonExecutor, SessionLost, sandbox
+from pinjra import ConfigurationError, ExecutorClosed, PythonExecutor, SessionLost, sandbox
 from pinjra.core.execution import Cause, ErrorKind
 
 EXECUTORS = pytest.mark.parametrize("name", ["jail", "local"])
@@ -23,6 +23,7 @@ def descriptors() -> int:
     return len(os.listdir("/proc/self/fd"))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_ready_sessions")
 @EXECUTORS
 def test_many_runs_share_the_loop_and_leave_no_thread_and_no_descriptor(name: str) -> None:
@@ -93,8 +94,8 @@ def test_a_time_limit_of_asyncio_ends_the_run(name: str) -> None:
 @EXECUTORS
 def test_limits_and_interrupts_hold(name: str) -> None:
     async def main() -> None:
-        async with sandbox(name, limits=Limits(wall_seconds=0.5)) as box:
-            late = await box.arun("while True: pass")
+        async with sandbox(name) as box:
+            late = await box.arun("while True: pass", wall_seconds=0.5)
             assert late.error is not None and (late.error.kind, late.error.cause) == (
                 ErrorKind.LIMIT,
                 Cause.WALL,
@@ -121,7 +122,7 @@ def test_async_tools_are_tasks_of_the_loop_and_plain_ones_do_not_hold_it_up(name
 
         def elsewhere() -> bool:
             seen["plain"] = threading.get_ident()
-            return release.wait(30)  # for ever, if it held up the loop that lets it go
+            return release.wait(300)  # for ever, if it held up the loop that lets it go
 
         async def fails() -> None:
             raise KeyError("nothing of that name")

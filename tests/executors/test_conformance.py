@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from pinjra.executors.conformance import limits, output, tools, values  # noqa: F401  (they fill CHECKS)
+from pinjra.executors.conformance import runs, tools, values  # noqa: F401  (they fill CHECKS)
 from pinjra.executors.conformance.suite import CHECKS, Check, run_check
 from pinjra.executors.registry import executor_class
 

@@ -71,6 +71,14 @@ def test_a_run_tells_which_files_are_new_or_changed(box: PythonExecutor) -> None
     assert box.run("1").files == {}
 
 
+def test_a_program_finds_no_files_that_a_library_keeps_for_itself() -> None:
+    pytest.importorskip("matplotlib")
+    with sandbox("jail", authorized_imports=["matplotlib"]) as other:
+        code = "import glob\nimport matplotlib.pyplot as plt\nplt.plot([1])\nplt.savefig('a.png')\nglob.glob('*')"
+        done = other.run(code)
+        assert (done.error, done.value, list(done.files)) == (None, ["a.png"], ["a.png"])
+
+
 def test_files_of_a_failed_run_are_told(box: PythonExecutor) -> None:
     assert set(box.run("open('a', 'w').close()\n1 / 0").files) == {"a"}
 

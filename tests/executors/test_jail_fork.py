@@ -159,7 +159,7 @@ def test_branches_run_and_are_interrupted_at_the_same_time(box: JailExecutor) ->
         at_work.wait(120)
         assert box.run("sum(range(10))").value == 45
         branch.interrupt()
-        thread.join(20)
+        thread.join(300)
         assert seen[0].error.cause is Cause.INTERRUPT
         assert box.run("1").value == 1
 
@@ -181,7 +181,7 @@ def test_a_process_of_a_running_branch_outlives_the_runs_of_the_others(box: Jail
         box.run("1")
         assert box.run("os._exit(1)").error.rolled_back
         done.set()
-        thread.join(20)
+        thread.join(300)
         assert seen == [7]
 
 

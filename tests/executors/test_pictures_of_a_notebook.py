@@ -13,11 +13,6 @@ import pytest
 
 from pinjra import sandbox
 
-pytest.importorskip("ipykernel")
-pytest.importorskip("matplotlib_inline")
-matplotlib = pytest.importorskip("matplotlib")
-manager = pytest.importorskip("jupyter_client.manager")
-
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the jail is Linux's")
 
 BEGIN = "import matplotlib.pyplot as plt\nplt.close('all')\n"
@@ -56,6 +51,9 @@ def size(png: bytes) -> tuple[int, ...]:
 
 @pytest.fixture(scope="module")
 def kernel() -> Iterator[Any]:
+    pytest.importorskip("ipykernel")
+    pytest.importorskip("matplotlib_inline")
+    manager = pytest.importorskip("jupyter_client.manager")
     inline = "module://matplotlib_inline.backend_inline"
     running, client = manager.start_new_kernel(
         kernel_name="python3", env={**os.environ, "MPLBACKEND": inline}
@@ -67,6 +65,7 @@ def kernel() -> Iterator[Any]:
 
 @pytest.fixture(scope="module")
 def box() -> Iterator[Any]:
+    pytest.importorskip("matplotlib")
     with sandbox("jail", guard=False) as opened:
         yield opened
 

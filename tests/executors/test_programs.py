@@ -30,6 +30,28 @@ def test_a_program_has_input_output_and_a_status(shell: JailExecutor) -> None:
     assert (done.status, done.stdout, done.stderr, done.error) == (3, "in ü\n", "warned\n", None)
 
 
+def test_a_program_of_any_language_has_its_arguments(shell: JailExecutor) -> None:
+    argv = ["name", "a b", "--c"]
+    assert shell.run("import sys\nsys.argv", argv=argv).value == argv
+    assert shell.run("sys.argv").value == argv
+    assert shell.run("", argv=["rm", "kept"]).error is None
+    assert shell.run('printf "%s|" "$@"', language="bash", argv=argv).stdout == "a b|--c|"
+
+
+@needs("g++")
+def test_a_compiled_program_has_its_arguments() -> None:
+    code = "#include <cstdio>\nint main(int n, char **words) { puts(words[n - 1]); }"
+    with sandbox("jail", programs=["g++"]) as box:
+        assert box.run(code, language="cpp", argv=["name", "a b"]).stdout == "a b\n"
+
+
+@needs("node")
+def test_a_program_of_node_has_its_arguments() -> None:
+    with sandbox("jail", programs=["node"]) as box:
+        done = box.run("console.log(process.argv[2])", language="javascript", argv=["name", "a b"])
+        assert done.stdout == "a b\n"
+
+
 def test_a_program_that_dies_of_a_signal_has_its_number_below_zero(shell: JailExecutor) -> None:
     assert shell.exec(["bash", "-c", "kill -SEGV $$"]).status == -11
 

@@ -76,7 +76,7 @@ def test_a_call_runs_on_the_callers_thread_in_the_callers_context(box: PipeExecu
 
 def test_async_calls_run_together_in_copies_of_the_context(box: PipeExecutor) -> None:
     who: contextvars.ContextVar[str] = contextvars.ContextVar("who", default="nobody")
-    gate = threading.Barrier(5, timeout=60)
+    gate = threading.Barrier(5, timeout=300)
 
     async def meet(n: int) -> str:
         await asyncio.to_thread(gate.wait)
@@ -108,7 +108,7 @@ def test_a_tools_own_time_limit_is_a_timeout_in_the_guest(box: PipeExecutor) -> 
     release = threading.Event()
 
     def slow() -> None:
-        release.wait(60)
+        release.wait(300)
 
     slow.seconds = 0.1  # type: ignore[attr-defined]
     box.send_tools({"slow": slow})
@@ -222,7 +222,7 @@ def test_an_interrupt_gives_up_a_tool_that_the_run_waits_for(box: PipeExecutor) 
     box.run("x = 1")
     error = box.run("x = 2\nawait hang()").error
     assert error is not None
-    assert (error.kind, cancelled.wait(60)) == (ErrorKind.INTERRUPTED, True)
+    assert (error.kind, cancelled.wait(300)) == (ErrorKind.INTERRUPTED, True)
     assert box.run("x").error is None
 
 
@@ -283,7 +283,7 @@ def test_a_second_thread_waits_for_its_turn(box: PipeExecutor) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join(300)
     assert box.run("n").value == 8
 
 
@@ -303,6 +303,20 @@ def test_reset_forgets_variables_and_files(box: PipeExecutor) -> None:
     error = box.run("x").error
     assert error is not None
     assert (error.type, box.list_files()) == ("NameError", {})
+
+
+def test_reset_forgets_objects_of_the_host_that_the_guest_was_given() -> None:
+    connection = object()
+    with PipeExecutor(["pinjra"]) as box:
+        box.send_tools({"opened": lambda: connection, "is_it": lambda each: each is connection})
+        assert box.run("is_it(opened())").value is True
+        box.reset()
+        forged = (
+            "from pinjra.core.values import Opaque\n[is_it(Opaque('object', '', n)) for n in range(0, 20, 2)]"
+        )
+        done = box.run(forged)
+        assert (done.error, done.value) == (None, [False] * 10)
+        assert box.run("is_it(opened())").value is True
 
 
 def test_names_that_cannot_be_bound_are_the_callers_fault(box: PipeExecutor) -> None:
@@ -355,7 +369,7 @@ box.run("1")
 
 def test_a_session_ends_with_the_interpreter_that_opened_it() -> None:
     done = subprocess.run(
-        [sys.executable, "-c", LEAVE.format(then="")], capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", LEAVE.format(then="")], capture_output=True, text=True, timeout=300
     )
     assert done.stderr == ""
     with pytest.raises(ProcessLookupError):
@@ -381,6 +395,6 @@ def test_a_forked_child_neither_uses_nor_ends_its_parents_session() -> None:
         [sys.executable, "-W", "ignore", "-c", LEAVE.format(then=FORK)],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
     )
     assert done.stdout.splitlines()[1:] == ["ExecutorClosed", "42"], done.stderr

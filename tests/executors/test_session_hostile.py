@@ -56,7 +56,7 @@ def at_the_first_output(box: OddExecutor, action: Callable[[], None]) -> Iterato
     """Do something from another thread as soon as a run of the block is known to be at work."""
     at_work = threading.Event()
     box.on_output = lambda stream, text: at_work.set()
-    other = threading.Thread(target=lambda: (at_work.wait(60), action()))
+    other = threading.Thread(target=lambda: (at_work.wait(300), action()))
     other.start()
     yield
     other.join()

@@ -113,6 +113,7 @@ def test_guest_code_that_asks_for_itself_gets_no_more_than_its_input(box: Sessio
     code = "import sys\n(sys.stdin.read(), sys.stdin.read(), sys.stdin.buffer.read())"
     assert box.run(code, stdin=io.BytesIO(b"all of it")).value == ("all of it", "", b"")
     assert box.run("import sys\nsys.stdin.read()").value == ""
+    assert box.run("import sys\nsys.stdin.read()", stdin=None).value == ""  # type: ignore[arg-type]
 
 
 def test_input_is_no_tool_call(box: SessionExecutor) -> None:

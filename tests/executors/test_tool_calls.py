@@ -132,7 +132,7 @@ def test_a_call_that_was_given_up_on_a_loop_holds_the_turn_in_a_later_run_withou
 
     def slow() -> None:
         entered.set()
-        release.wait(60)
+        release.wait(300)
 
     async def give_up() -> None:
         running = asyncio.create_task(box.arun("slow()"))
@@ -152,7 +152,7 @@ def test_a_call_that_was_given_up_on_a_loop_holds_the_turn_in_a_later_run_withou
 
 @pytest.mark.parametrize("how", ["attribute", "decorator", "class"])
 def test_a_tool_that_says_concurrent_is_called_again_before_it_returns(box: PipeExecutor, how: str) -> None:
-    meet = threading.Barrier(8, timeout=60)
+    meet = threading.Barrier(8, timeout=300)
 
     def count() -> int:
         """Wait for seven others."""
@@ -186,7 +186,7 @@ def test_a_call_that_was_given_up_holds_the_turn_until_it_has_really_ended(box: 
 
     def slow() -> str:
         entered.append(1)
-        release.wait(60)
+        release.wait(300)
         return "done"
 
     slow.seconds = 0.2  # type: ignore[attr-defined]
@@ -246,3 +246,39 @@ def test_a_name_that_is_granted_again_means_the_new_function(box: PipeExecutor) 
     box.run("held = who")
     box.send_tools({"who": lambda: "new"})
     assert box.run("who(), held()").value == ("new", "new")
+
+
+CALLED_IN_CHILDREN = """
+import os
+reader, writer = os.pipe()
+for _ in range(3):
+    if os.fork() == 0:
+        try:
+            double(1)
+            said = "answered"
+        except RuntimeError as error:
+            said = str(error)
+        os.write(writer, (said + "|").encode())
+        os._exit(0)
+for _ in range(3):
+    os.wait()
+(double(21), os.read(reader, 1000).decode().split("|"))
+"""
+
+
+def test_a_child_of_the_guests_calls_no_tool_and_ends_no_session(box: PipeExecutor) -> None:
+    box.send_tools({"double": lambda number: 2 * number})
+    value, said = box.run(CALLED_IN_CHILDREN).value  # type: ignore[misc]
+    assert value == 42
+    assert said == [*["tools answer the process that the run began in; call them there"] * 3, ""]
+    assert box.run("double(4)").value == 8
+
+
+@pytest.mark.parametrize("last", ["parent", "1 / (parent != 0)", "while not parent: raise SystemExit"])
+def test_a_child_that_comes_to_the_end_of_its_parents_code_is_no_second_end_of_the_run(
+    box: PipeExecutor, last: str
+) -> None:
+    code = f"import os\nkept = 5\nparent = os.fork()\nif parent: _, status = os.waitpid(parent, 0)\n{last}"
+    assert box.run(code).error is None
+    assert box.run("os.waitstatus_to_exitcode(status)").value == (1 if "/" in last else 0)
+    assert box.run("kept").value == 5

@@ -22,7 +22,8 @@ def learned(*batches):
         ([(1, 1.0, 0.01, 0.001)], 3),  # one box more with each batch
         ([(500, 1.0, 0.01, 0.001)], 16),  # they only wait
         ([(500, 1.0, 1.0, 0.001)], 2),  # the processors are busy
-        ([(500, 1.0, 0.5, 0.001)], 4),
+        ([(500, 1.0, 0.49, 0.001)], 4),
+        ([(500, 0.04, 0.03, 0.001)], 2),  # what is left of their time is their forks
         ([(500, 0.0, 0.0, 0.001)], 2),  # nothing was measured
         ([(500, 1.0, 0.01, 0.001), (50, 1.0, 0.01, 0.1)], 11),  # all is slower than it was
         ([(500, 1.0, 0.01, 0.001), (300, 1.0, 0.01, 0.1)], 2),

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from pinjra.core.errors import ConfigurationError, InternalError, StartupFailed
 from pinjra.core.limits import Limits
 from pinjra.fleet import Case
+from pinjra.fleet.engine import LocalEngine, _Lane, task_of
 from pinjra.fleet.foresight import Foresight
 
 COUNTER = "n = 0\ndef f(x):\n    global n\n    n += 1\n    return n"
@@ -84,3 +86,74 @@ def test_a_verdict_is_the_same_however_much_is_known_of_the_test(fleet, code, te
         fleet._engine.foresight.missed(asked)
     programs = [(code, [each]) for each in (case, case, case, asked, asked)]
     assert [each.status for each in fleet.score_many(programs, per_case=limits)] == [verdict] * 5
+
+
+def test_a_batch_whose_test_another_box_has_missed_meanwhile_is_judged_whole(fleet):
+    case = Case(test="assert f(3) == 9\nassert f(4) == 16", entry="f")
+    right, wrong = "def f(x): return x * x", "def f(x): return 0"
+    assert fleet.score_sync(right, [case]).status == "passed"
+    foresight = fleet._engine.foresight
+    assert foresight.is_enough(case)
+    while foresight.is_enough(case):
+        foresight.missed(case)
+    lane = _Lane(fleet._engine)
+    batch = [task_of(code, case, Limits(), 0) for code in (right, wrong, right)]
+    assert [each.status for each in lane.results(batch)] == ["passed", "wrong", "passed"]
+    lane.close()
+
+
+def test_what_another_box_finds_out_is_not_asked_beside_it_while_there_is_other_work(fleet):
+    engine = LocalEngine(fleet.session)
+    unknown = Case(test="for i in range(3):\n    assert f(i) == i", entry="f")
+    tasks = [task_of("", case, Limits(), 0) for case in (unknown, unknown, Case(stdout=""), unknown)]
+    engine._tasks.extend(tasks)
+    with engine.foresight.asking(unknown):
+        assert [engine._first(), engine._first()] == [tasks[2], tasks[3]]
+    assert [engine._first(), engine._first()] == tasks[:2]
+
+
+def test_a_fault_of_our_own_takes_neither_the_thread_nor_whoever_waits(fleet):
+    def tell(executor, ends):
+        if "exception" in ends:
+            raise LookupError("a fault of our own")
+
+    engine = LocalEngine(fleet.session, least=1, most=1, tell=tell)
+    try:
+        case = Case(stdout="1\n")
+        failing, working = (task_of(code, case, Limits(), 0) for code in ("1 / 0", "print(1)"))
+        engine.submit(failing)
+        with pytest.raises(InternalError, match="a fault of our own"):
+            failing.future.result(300)
+        engine.submit(working)
+        assert working.future.result(300).status == "passed"
+    finally:
+        engine.close()
+
+
+def test_who_has_stopped_waiting_takes_no_thread_with_him(fleet):
+    engine = LocalEngine(fleet.session, least=1, most=1)
+    try:
+        left, after = (task_of("print(1)", Case(stdout="1\n"), Limits(), 0) for _ in range(2))
+        left.future.cancel()
+        engine.submit(left)
+        engine.submit(after)
+        assert after.future.result(300).status == "passed"
+    finally:
+        engine.close()
+
+
+def test_why_no_box_comes_up_is_told_once_however_often_it_is_tried(caplog):
+    reasons = iter([StartupFailed("no room"), StartupFailed("no room"), ConfigurationError("no such thing")])
+
+    def make():
+        raise next(reasons)
+
+    engine = LocalEngine(make, least=1, most=1)
+    try:
+        task = task_of("print(1)", Case(stdout="1\n"), Limits(), 0)
+        engine.submit(task)
+        assert task.future.result(300).status == "infrastructure"
+    finally:
+        engine.close()
+    told = [record.getMessage() for record in caplog.records if record.name.startswith("pinjra.fleet")]
+    assert told == [f"a box could not be opened: {why}" for why in ("no room", "no such thing")]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import random
+import sys
 from dataclasses import replace
 
 import pytest
@@ -51,6 +52,29 @@ def test_a_snippet_ends_as_a_program_does(fleet, code, returncode, reason, error
         assert done.error_type == error
 
 
+SHOWN = {
+    "1/0": 'Traceback (most recent call last):\n  File "main.py", line 1, in <module>\n    1/0\n    ~^~\n'
+    "ZeroDivisionError: division by zero\n",
+    "x = '\x0c'\nassert x == 2, 'm'": 'Traceback (most recent call last):\n  File "main.py", line 2, in <module>\n'
+    "    assert x == 2, 'm'\n           ^^^^^^\nAssertionError: m\n",
+    "import warnings\nwarnings.warn('w')": "main.py:2: UserWarning: w\n  warnings.warn('w')\n",
+    "import signal\nsignal.raise_signal(signal.SIGINT)": "Traceback (most recent call last):\n"
+    '  File "main.py", line 2, in <module>\n    signal.raise_signal(signal.SIGINT)\nKeyboardInterrupt\n',
+    "1 is 1": 'main.py:1: SyntaxWarning: "is" with a literal. Did you mean "=="?\n  1 is 1\n',
+}
+
+
+@pytest.mark.skipif(sys.version_info[:2] != (3, 11), reason="words and marks of Python 3.11")
+@pytest.mark.parametrize("code", SHOWN)
+def test_errors_and_warnings_are_shown_as_python_shows_them(fleet, code):
+    assert result(fleet, code).stderr == SHOWN[code]
+
+
+def test_warnings_can_be_caught_as_in_python(fleet):
+    code = "import warnings\nwith warnings.catch_warnings(record=True) as seen:\n    warnings.warn('w')\nprint(len(seen))"
+    assert result(fleet, code).stdout == "1\n"
+
+
 def test_it_is_main_with_its_input_its_folder_and_its_files(fleet):
     code = (
         "import sys, os\nif __name__ == '__main__':\n"
@@ -94,7 +118,7 @@ def test_a_limit_that_is_met_is_named(fleet, code, reason):
 
 def test_the_clock_ends_what_only_waits(fleet):
     done = result(
-        fleet, "import time\nprint('begun', flush=True)\ntime.sleep(1000)", limits=Limits(wall_seconds=0.5)
+        fleet, "import time\nprint('begun', flush=True)\ntime.sleep(1000)", limits=Limits(wall_seconds=2)
     )
     assert (done.reason, done.stdout) == ("wall", "begun\n")
 
@@ -176,6 +200,15 @@ def test_a_source_of_any_length_and_of_any_characters_arrives(fleet, code, print
     assert (done.stdout, done.reason) == (printed, reason)
 
 
+@pytest.mark.parametrize("walk", ["traceback.extract_stack()", "inspect.stack()"])
+def test_a_snippet_that_looks_at_its_stack_sees_itself_alone(fleet, walk):
+    done = result(
+        fleet, f"import inspect, traceback\ndef f():\n    return {walk}\nprint([each.lineno for each in f()])"
+    )
+    assert done.stdout in ("[4, 3]\n", "[3, 4]\n"), done.stderr
+
+
+@pytest.mark.slow
 def test_many_come_back_each_once_in_both_orders(fleet):
     codes = [f"print({i} * 2)" for i in range(200)]
     seen = {done.index: int(done.stdout) for done in fleet.map(codes)}
@@ -281,7 +314,13 @@ def test_a_build_has_the_time_of_a_build_and_not_of_the_run_behind_it():
             assert (done.build.reason, done.reason) == (reason, reason)
 
 
-@pytest.mark.parametrize("options", [{"executor": "local"}, {"without": ["mount namespace"]}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"executor": "local"},
+        {"without": ["mount namespace"], "folders": ("/var/tmp",)},
+    ],  # everybody's by its mode, and not by Landlock
+)
 def test_what_a_snippet_leaves_is_removed_where_modes_cannot_be_changed(options):
     code = (
         "import os\nos.makedirs('a/b')\nopen('a/b/c', 'w').write('x')\nopen('../left', 'x').write('x')\n"
@@ -294,3 +333,10 @@ def test_what_a_snippet_leaves_is_removed_where_modes_cannot_be_changed(options)
     with fleet:
         found = [done.stdout or done.stderr or done.message for done in fleet.map([code] * 3)]
     assert found == ["['a']\n"] * 3
+
+
+@pytest.mark.parametrize("name", ["", ".", "folder", "link", "a\0b", "../x", "x" * 5000, "absent"])
+def test_what_is_asked_for_and_is_no_file_is_left_out_and_changes_no_result(fleet, name):
+    code = "import os\nos.mkdir('folder')\nos.symlink('f', 'link')\nopen('f', 'w').write('x')\nprint(1)"
+    done = fleet.submit(code, fetch=[name, "f"]).result(300)
+    assert (done.ok, done.stdout, dict(done.files)) == (True, "1\n", {"f": b"x"})

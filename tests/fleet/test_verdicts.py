@@ -291,10 +291,14 @@ def test_no_cheat_is_passed(fleet, path):
         (code, [Case(stdout="1" + "0" * 5001, compare="numbers")]),
         (code, [Case(call="solve", args=(7,), equals=90), Case(call="solve", args=(8,), equals=105)]),
         (code, [Case(call="solve", args=(11,), equals=10**6000, compare="json")]),
-        *((code, [case]) for case in (() if "stops" in path.stem else (*tests, *KNOWN))),
+        *((code, [case]) for case in (*tests, *KNOWN)),
     ]
-    is_long = "stops" in path.stem or "without_end" in path.stem  # only the clock ends these
+    is_long = any(
+        each in path.stem for each in ("stops", "starves", "without_end")
+    )  # only the clock ends these
     limits = replace(LIMITS, wall_seconds=0.5) if is_long else LIMITS
+    if "stops" in path.stem or "starves" in path.stem:
+        programs = programs[:3]
     assert "passed" not in [each.status for each in fleet.score_many(programs, per_case=limits)]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 
 import pytest
@@ -79,10 +80,14 @@ def test_a_thread_of_the_guest_is_stopped_with_its_run() -> None:
     )
     session.interpreter.stop(Cause.INTERRUPT)
     thread = session.interpreter._namespace["t"]
-    thread.join(60)
+    thread.join(300)
     assert not thread.is_alive()
 
 
 def test_source_with_deep_nesting_is_walked_without_recursion() -> None:
-    source = "x = " + "+".join(["1"] * 2000)
-    assert Session().run(source).error is None or "nested too deeply" in Session().error(source).message
+    deep = "+".join(["1"] * 2000)
+    if sys.version_info < (3, 12):
+        assert Session().value(deep) == 2000
+    else:  # C code has a limit of its own there, which a tree reaches earlier than a text
+        assert Session().run(deep).error is None or "nested too deeply" in Session().error(deep).message
+    assert "nested too deeply" in Session().error("+".join(["1"] * 100_000)).message

@@ -136,6 +136,57 @@ def test_a_view_of_a_module_shows_its_public_names_and_takes_new_ones() -> None:
     assert session.value("out.getvalue(), sys.stdout is before") == ("1\n", True)
 
 
+def test_a_view_tells_the_functions_of_its_module_and_what_is_bound_anew_in_it() -> None:
+    session = Session("tempfile")
+    assert session.value(
+        "import math\n'sqrt' in vars(math), all(name.isidentifier() for name in vars(math))"
+    ) == (True, True)
+    source = (
+        "import tempfile\nbefore, tempfile.tempdir = tempfile.tempdir, None\nfound = tempfile.gettempdir()\n"
+    )
+    assert session.value(source + "same = tempfile.tempdir == found\ntempfile.tempdir = before\nsame") is True
+
+
+def test_private_names_of_a_module_that_is_authorised_by_name_are_shown_and_other_modules_are_not() -> None:
+    session = Session("collections", "re", "random")
+    assert session.value("from collections import _count_elements\nd = {}\n_count_elements(d, 'aab')\nd") == {
+        "a": 2,
+        "b": 1,
+    }
+    assert session.value("import re\nre._compiler.MAXREPEAT > 1, '_compile' in dir(re)") == (True, True)
+    assert (
+        session.error("import random\nrandom._os").message
+        == "random._os is the module os, which is not authorised"
+    )
+    assert (
+        session.error("import random\ngetattr(random, '__builtins__')").message
+        == "random.__builtins__ is private"
+    )
+
+
+def test_a_class_of_modules_of_ones_own_does_what_it_does_in_python() -> None:
+    source = """
+import math
+log = []
+class Module(type(math)):
+    def __setattr__(self, name, value):
+        log.append(("set", name))
+        super().__setattr__(name, value)
+    def __getattribute__(self, name):
+        log.append(("get", name))
+        return super().__getattribute__(name)
+    def __delattr__(self, name):
+        log.append(("delete", name))
+        super().__delattr__(name)
+own = Module("own")
+own.x = 1
+own.x
+del own.x
+log
+"""
+    assert Session().value(source) == [("set", "x"), ("get", "x"), ("delete", "x")]
+
+
 def test_a_package_shows_its_own_modules_under_other_names() -> None:
     pytest.importorskip("matplotlib")
     session = Session("matplotlib.pyplot")

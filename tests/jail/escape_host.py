@@ -10,6 +10,7 @@ import json
 import os
 import re
 import secrets
+import shutil
 import socket
 import stat
 import subprocess
@@ -113,7 +114,7 @@ class Canaries:
 
 
 class Folders:
-    """A folder of the user's to read, with a link that leads out of it, and one to write."""
+    """A folder of the user's to read, with a link that leads out of it, and one to write; the same ones for all attacks."""
 
     def __init__(self, canaries: Canaries) -> None:
         self._folder = Path(tempfile.mkdtemp())
@@ -141,6 +142,8 @@ class Folders:
             is_plain = stat.S_ISREG(mode) or stat.S_ISDIR(mode) or stat.S_ISLNK(mode)
             if not is_plain or mode & (stat.S_ISUID | stat.S_ISGID):
                 found.append(f"{name} has the mode {mode:o}")
+        for path in self.out.iterdir():
+            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
         return found
 
 
@@ -164,8 +167,9 @@ def free_bytes() -> int:
     return room.f_bavail * room.f_frsize
 
 
-def attack(code: str, canaries: Canaries, without: list[str], access: dict[str, object]) -> dict[str, object]:
-    folders = Folders(canaries) if access.get("mounts") else None
+def attack(
+    code: str, canaries: Canaries, without: list[str], access: dict[str, object], folders: Folders | None
+) -> dict[str, object]:
     if folders is not None:
         access = {**access, "mounts": folders.mounts}
     box = (
@@ -206,7 +210,7 @@ def attack(code: str, canaries: Canaries, without: list[str], access: dict[str, 
 
 def _left_of(box_before: set[int]) -> list[int]:
     """Return the processes of a closed session that do not end; its own first process is among `box_before`."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while left := sorted(below() - box_before):
         if time.monotonic() > deadline:
             return left
@@ -232,11 +236,12 @@ def main() -> None:
         os.setresuid(order["uid"], order["uid"], order["uid"])
     with tempfile.TemporaryDirectory() as folder:
         canaries = Canaries(Path(folder))
-        outcomes = {}
-        for name in order["programs"]:
-            outcomes[name] = attack(
-                Path(name).read_text(), canaries, order["without"], order.get("access", {})
-            )
+        access = order.get("access", {})
+        folders = Folders(canaries) if access.get("mounts") else None
+        outcomes = {
+            name: attack(Path(name).read_text(), canaries, order["without"], access, folders)
+            for name in order["programs"]
+        }
         works = None
         if order["without"] != ["jail"]:
             with JailExecutor(guard=False, limits=LIMITS, without=order["without"], spares=0) as box:

@@ -83,4 +83,4 @@ def test_all_namespaces_are_applied_where_the_kernel_allows(mode: str) -> None:
 @pytest.mark.parametrize("mode", [mode for mode in MODES if "without" in mode])
 def test_what_is_left_out_is_reported_with_its_reason(mode: str) -> None:
     missing = report(mode)["missing"]
-    assert {f"{name}: left out by the caller" for name in NAMESPACES} <= set(missing)
+    assert {f"{name}: left out on purpose" for name in NAMESPACES} <= set(missing)

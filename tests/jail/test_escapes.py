@@ -20,31 +20,48 @@ PROGRAMS = sorted(ESCAPES.glob("jail_*.py"))
 WITH_PROGRAMS = sorted(ESCAPES.glob("programs_*.py"))
 WITH_NETWORK = sorted(ESCAPES.glob("network_*.py"))
 WITH_MOUNTS = sorted(ESCAPES.glob("mounts_*.py"))
-# What boxes are given, and the attacks that make use of it.
+EVERY = "every kind"
+# What boxes are given, the attacks that make use of it, and of the attacks on the jail alone the kinds (`# oracle:` lines)
+# that it could help. The two boxes that are given most are tried with every kind.
 GIVEN = {
-    "nothing": ({}, []),
-    "all programs": ({"programs": ["*"]}, WITH_PROGRAMS),
-    "bash": ({"programs": ["bash"]}, WITH_PROGRAMS),
-    "folders": ({"mounts": "own", "programs": ["sh", "install", "cp"]}, WITH_MOUNTS),
-    "one host": ({"network": ["api.github.com"]}, WITH_NETWORK),
+    "nothing": ({}, [], EVERY),
+    "all programs": ({"programs": ["*"]}, WITH_PROGRAMS, EVERY),
+    "bash": ({"programs": ["bash"]}, WITH_PROGRAMS, "spawn write-file leak-env"),
+    "folders": (
+        {"mounts": "own", "programs": ["sh", "install", "cp"]},
+        WITH_MOUNTS,
+        "write-file leak-file disk",
+    ),
+    "one host": ({"network": ["api.github.com"]}, WITH_NETWORK, "connect crash"),
     "all programs and one host": (
         {"programs": ["*"], "network": ["api.github.com"]},
         [*WITH_PROGRAMS, *WITH_NETWORK],
+        EVERY,
     ),
 }
 HOST = Path(__file__).with_name("escape_host.py")
 
 
+def attacks(given: str) -> list[Path]:
+    """Return the programs that a box is tried with."""
+    _, own, kinds = GIVEN[given]
+    return [path for path in PROGRAMS if kinds == EVERY or oracle(path) in kinds.split()] + own
+
+
+def oracle(program: Path) -> str:
+    """Return what the program would show if it held."""
+    return next(line.split()[-1] for line in program.read_text().splitlines() if line.startswith("# oracle:"))
+
+
 @cache
 def report(mode: str, given: str = "nothing") -> dict[str, object]:
     uid, without = MODES[mode]
-    access, own = GIVEN[given]
-    attacks = [*PROGRAMS, *own]
+    access = GIVEN[given][0]
     if uid == 0 and os.geteuid() != 0:
         pytest.skip("needs root")
     drop = uid if os.geteuid() == 0 and uid else None
     order = json.dumps(
-        {"uid": drop, "without": without, "access": access, "programs": list(map(str, attacks))}
+        {"uid": drop, "without": without, "access": access, "programs": list(map(str, attacks(given)))}
     )
     done = subprocess.run([sys.executable, str(HOST), order], capture_output=True, text=True, timeout=400)
     if "Permission denied" in done.stderr and drop:
@@ -75,7 +92,7 @@ def test_no_program_reaches_a_canary(program: Path, mode: str) -> None:
 def test_no_program_reaches_a_canary_with_what_a_box_may_be_given(mode: str, given: str) -> None:
     outcomes = report(mode, given)["outcomes"]
     assert {Path(name).stem: found for name, found in outcomes.items() if found["breaches"]} == {}
-    assert len(outcomes) == len(PROGRAMS) + len(GIVEN[given][1])
+    assert len(outcomes) == len(attacks(given)) > len(GIVEN[given][1])
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import signal
+
 import pytest
 
 from pinjra.core.errors import ConfigurationError, ExecutorUnavailable
 from pinjra.jail import plan, profile
-from pinjra.jail.probe import Kernel
+from pinjra.jail.probe import Kernel, _attempt
 from pinjra.jail.walls.cgroups import Parents
 from pinjra.jail.walls.namespaces import FLAGS
 
@@ -155,7 +158,7 @@ def test_a_refusal_names_what_is_missing_and_the_choices(changes: dict[str, obje
     "mechanism", ["seccomp", "landlock files", "mount namespace", "cgroup pids", "rlimits"]
 )
 def test_a_mechanism_that_is_required_and_left_out_is_refused(mechanism: str) -> None:
-    with pytest.raises(plan.JailUnavailable, match=f"{mechanism}: left out by the caller"):
+    with pytest.raises(plan.JailUnavailable, match=f"{mechanism}: left out on purpose"):
         plan.make(kernel(), require=[mechanism], without=[mechanism])
 
 
@@ -182,3 +185,14 @@ def test_without_its_rules_landlock_keeps_no_signals_in() -> None:
         plan.JailUnavailable, match=r"'signals' here .*landlock scopes: no Landlock rules: left out"
     ):
         plan.make(kernel(), without=["landlock files", "pid namespace"])
+
+
+@pytest.mark.parametrize(("kills", "said"), [(2, ""), (3, "the attempt was killed (status 9)")])
+def test_an_attempt_that_somebody_kills_is_made_again_and_says_nothing_of_the_kernel(tmp_path, kills, said):
+    def end_once_more() -> None:
+        number = len(list(tmp_path.iterdir()))
+        if number < kills:
+            (tmp_path / str(number)).touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    assert _attempt(end_once_more) == said

@@ -241,7 +241,7 @@ def _header_numbers(machine: str) -> dict[str, int]:
     source = "#define __BITS_PER_LONG 64\n#define __ARCH_WANT_RENAMEAT\n#include <asm-generic/unistd.h>\n"
     try:
         done = subprocess.run(
-            ["cc", "-E", "-dM", "-"], input=source, capture_output=True, text=True, timeout=30
+            ["cc", "-E", "-dM", "-"], input=source, capture_output=True, text=True, timeout=300
         )
     except OSError:
         return {}

@@ -50,7 +50,7 @@ def is_unavailable() -> str:
 @pytest.mark.skipif(bool(is_unavailable()), reason=is_unavailable() or "it is available")
 def test_a_process_confines_itself_for_ever():
     done = subprocess.run(
-        [sys.executable, "-I", "-c", ATTEMPT], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-I", "-c", ATTEMPT], capture_output=True, text=True, timeout=300, check=False
     )
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
@@ -82,7 +82,7 @@ def test_a_worker_that_cannot_confine_itself_serves_nothing():
         "sys.argv[1:] = ['--jail', '0', '0', '0']; main()"
     )
     done = subprocess.run(
-        [sys.executable, "-I", "-c", code], input=b"", capture_output=True, timeout=60, check=False
+        [sys.executable, "-I", "-c", code], input=b"", capture_output=True, timeout=300, check=False
     )
     assert done.returncode == 69
     assert done.stdout == b""

@@ -8,14 +8,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from pinjra.models.base import (
-    AuthenticationFailed,
-    ChatMessage,
-    Completion,
-    ProviderFailed,
-    TokenUsage,
-    ToolCall,
-)
+from pinjra.models.base import ChatMessage, Completion, TokenUsage, ToolCall
+from pinjra.models.errors import AuthenticationFailed, ProviderFailed
 from pinjra.models.registry import load_model
 
 pytest.importorskip("anthropic")

@@ -5,23 +5,13 @@ from __future__ import annotations
 import json
 import os
 import traceback
-import warnings
 from dataclasses import dataclass
 
 import pytest
 
 from pinjra.core.errors import ConfigurationError
-from pinjra.models.base import (
-    AuthenticationFailed,
-    ChatMessage,
-    Completion,
-    ModelDelta,
-    ProviderFailed,
-    RateLimited,
-    RequestRefused,
-    TokenUsage,
-    ToolCall,
-)
+from pinjra.models.base import ChatMessage, Completion, ModelDelta, TokenUsage, ToolCall
+from pinjra.models.errors import AuthenticationFailed, ProviderFailed, RateLimited, RequestRefused
 from pinjra.models.registry import from_dict, load_model
 
 KEY = "zebra-umbrella-9471"
@@ -39,22 +29,8 @@ class Tool:
 TOOL = Tool(parameters={"type": "object", "properties": {"word": {"type": "string"}}, "required": ["word"]})
 
 
-def _litellm_works() -> bool:
-    os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            import litellm  # noqa: F401
-    except ImportError:
-        return False
-    return True
-
-
-litellm_only = [
-    pytest.mark.skipif(not _litellm_works(), reason="litellm cannot be imported here"),
-    # litellm leaves its sockets to the garbage collector and mixes versions of pydantic models.
-    pytest.mark.filterwarnings("ignore"),
-]
+# litellm leaves its sockets to the garbage collector and mixes versions of pydantic models.
+litellm_only = pytest.mark.filterwarnings("ignore")
 
 
 KINDS = {
@@ -73,8 +49,10 @@ KINDS = {
 )
 def model(request, stand_in, awaited):
     kind, _, loop = request.param.partition(" on a ")
-    if kind == "openai":
-        pytest.importorskip("openai")
+    if kind == "litellm":
+        os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
+    if kind in ("litellm", "openai"):
+        pytest.importorskip(kind, exc_type=ImportError)
     name, key, address = KINDS[kind]
     where = {key: KEY, address: stand_in.url + "/v1"}
     made = load_model(name, retry_wait_seconds=0, attempts=3, max_tokens=50, **where)

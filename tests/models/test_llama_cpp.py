@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 import pytest
 
 from pinjra.core.errors import ConfigurationError
-from pinjra.models.base import ChatMessage, Completion, ModelDelta, RequestRefused
+from pinjra.models.base import ChatMessage, Completion, ModelDelta
 from pinjra.models.catalog import SMALL_NAME, find
-from pinjra.models.errors import WeightsUnavailable
+from pinjra.models.errors import RequestRefused, WeightsUnavailable
 from pinjra.models.registry import from_dict, load_model
 from pinjra.models.weights import located
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pinjra.models.base import ChatMessage, Completion, Model, ModelDelta, ProviderFailed, TokenUsage
-from pinjra.models.errors import ModelExhausted
+from pinjra.models.base import ChatMessage, Completion, Model, ModelDelta, TokenUsage
+from pinjra.models.errors import ModelExhausted, ProviderFailed
 from pinjra.models.scripted import ScriptedModel
 
 ASK = [ChatMessage(role="user", content="two words")]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pinjra.models.base import ChatMessage, ModelDelta, RequestRefused
+from pinjra.models.base import ChatMessage, ModelDelta
+from pinjra.models.errors import RequestRefused
 from pinjra.models.transformers import TransformersModel
 
 torch = pytest.importorskip("torch", reason="torch is not installed: pip install 'pinjra[transformers]'")

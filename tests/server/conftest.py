@@ -84,7 +84,7 @@ class Service:
         self.process = started(self.settings, self.port, python_path=HERE / "agents_path")
 
     def client(self, token: str = ALICE) -> httpx.Client:
-        return httpx.Client(base_url=self.url, headers={"Authorization": f"Bearer {token}"}, timeout=60)
+        return httpx.Client(base_url=self.url, headers={"Authorization": f"Bearer {token}"}, timeout=300)
 
     def restart(self, *, kill: bool) -> None:
         if kill:

@@ -132,6 +132,7 @@ def test_the_first_of_many_faults_ends_the_check(schema: dict[str, Any]) -> None
     assert memory_bytes < 30 * count  # 3,000 a fault, when all are collected
 
 
+@pytest.mark.slow
 def test_a_value_that_takes_too_long_is_refused() -> None:
     deep: dict[str, Any] = {"not": {"type": "string"}}
     for _ in range(12):

@@ -337,3 +337,31 @@ def test_importing_tools_loads_no_heavy_package() -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda np, pd: np.zeros((1 << 31, 0), np.int8),  # no bytes, and 2**31 empty lists
+        lambda np, pd: np.zeros(4 << 20, np.int8),
+        lambda np, pd: pd.RangeIndex(1 << 27),
+        lambda np, pd: range(1 << 40),
+    ],
+    ids=["rows of nothing", "many items", "an index that is three numbers", "a range"],
+)
+def test_what_would_become_a_far_longer_list_is_no_list(make):
+    np, pd = pytest.importorskip("numpy"), pytest.importorskip("pandas")
+
+    @tool
+    def total(numbers: list[int]) -> int:
+        """Add numbers.
+
+        Args:
+            numbers: What to add.
+        """
+        return sum(numbers)
+
+    assert total(np.arange(1000)) == 499_500
+    assert total(pd.RangeIndex(1000)) == 499_500
+    with pytest.raises(ToolRefused, match="must be a list"):
+        total.check_arguments((make(np, pd),), {})

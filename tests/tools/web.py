@@ -107,7 +107,7 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", "1000")
         self.end_headers()
         self.wfile.write(b"x")
-        self.server.is_over.wait(30)
+        self.server.is_over.wait(300)
         self.close_connection = True
 
     def page_drip(self, query: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pinjra.executors.conformance import limits, output, tools, values  # noqa: F401  (they fill CHECKS)
+from pinjra.executors.conformance import runs, tools, values  # noqa: F401  (they fill CHECKS)
 from pinjra.executors.conformance.suite import CHECKS, Check, run_check
 from pinjra.executors.wasm.executor import WasmExecutor
 

@@ -17,7 +17,7 @@ import pytest
 from pinjra.core.errors import MissingDependency
 from pinjra.core.execution import Cause
 from pinjra.core.limits import Limits
-from pinjra.executors.conformance import limits, output, tools, values  # noqa: F401  (they fill CHECKS)
+from pinjra.executors.conformance import runs, tools, values  # noqa: F401  (they fill CHECKS)
 from pinjra.executors.conformance.suite import CHECKS, Check, run_check
 from pinjra.executors.wasm.deno import deno_command, deno_parts, find_deno, find_pyodide
 from pinjra.executors.wasm.executor import WasmExecutor

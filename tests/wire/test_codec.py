@@ -250,8 +250,7 @@ HOSTILE_TREES = [
     (["nd", "V8", [1], 0], "dtype"),
     (["nd", "<f8,<f8", [1], 0], "dtype"),
     (["im", 0], "not a PNG"),
-    (["tz", "../../etc/passwd"], "unknown time zone"),
-    (["tz", "America"], "unknown time zone"),
+    (["tz", "../../etc/passwd"], "not a time zone"),
     (["D", "1e999999999"], "not a decimal"),
     (["l", ["B", 0], ["B", 0]], "used twice"),
     (["B", 1], "not a whole number"),
@@ -261,7 +260,6 @@ HOSTILE_TREES = [
         ["df", ["range", 0, 1, 1, None], [["v", ["l", 1], ""]], ["range", 0, 1 << 27, 1, None]],
         "another length",
     ),
-    (["s", ["l"]], "TypeError"),
     (["unknown"], "unknown tag"),
     ([], "not a tagged value"),
 ]
@@ -273,9 +271,9 @@ def test_hostile_trees_are_refused(tree: object, why: str) -> None:
         decode(tree, [b"\xff" * 8])  # type: ignore[arg-type]
 
 
-def test_crafted_hash_collisions_are_refused() -> None:
-    with pytest.raises(ProtocolViolation, match="collisions"):
-        decode(["s", *[["i", f"{n * (2**61 - 1):x}"] for n in range(1, 20_000)]])
+def test_crafted_hash_collisions_are_told() -> None:
+    found = decode(["s", *[["i", f"{n * (2**61 - 1):x}"] for n in range(1, 20_000)]])
+    assert found == Opaque("set or dict", "its keys are too alike to be compared here, so many have one hash")
 
 
 def test_a_few_equal_hashes_are_no_attack() -> None:

@@ -129,8 +129,9 @@ _PRIME = (1 << 61) - 1  # hash() of every multiple is 0
 
 def test_tables_with_crafted_hash_collisions_cost_the_host_no_time():
     ints = [["i", f"{k * _PRIME:x}"] for k in range(16, 30_016)]
-    with pytest.raises(ProtocolViolation, match="collisions"):
-        decode(["ix", ["multi", ["l", *[["t", each] for each in ints]], ["l", None]]])
+    index = decode(["ix", ["multi", ["l", *[["t", each] for each in ints]], ["l", None]]])
+    assert isinstance(index, Opaque)
+    assert "too alike" in index.repr
     codes, kinds = ["v", ["l", *range(30_000)], ""], ["v", ["l", *ints], ""]
     column = ["k", codes[1], kinds, False]
     found = decode(["se", None, column, ["range", 0, 30_000, 1, None]])

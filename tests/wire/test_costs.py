@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 import zlib
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -105,8 +106,100 @@ def test_large_fractions_are_paid_for_by_whoever_sends_many() -> None:
 def test_many_small_sets_of_crafted_collisions_are_counted_together() -> None:
     one = ["s", *[["i", f"{n * PRIME:x}"] for n in range(8, 200)]]
     assert len(decode(one)) == 192  # type: ignore[arg-type]
-    with pytest.raises(ProtocolViolation, match="collisions"):
-        decode(["l", *[one] * 20])
+    found = decode(["l", *[one] * 20])
+    assert isinstance(found, list)
+    assert [type(each) for each in found] == [*[set] * 9, *[Opaque] * 11]
+
+
+BITS = 1 << 20
+LARGE = (1 << (BITS - 1)) // PRIME * PRIME  # its hash is 0, and that of every sum with multiples of PRIME
+BOTTOM = (1 << 5000) + 1
+
+
+def alike(length: int, count: int) -> list[Any]:
+    """Return tuples of one hash, equal but for their last items: the hash of -1 is that of -2."""
+    last = [[-1 if number >> bit & 1 else -2 for bit in range(12)] for number in range(count)]
+    return [["t", *([7] * (length - 12)), *each] for each in last]
+
+
+SLOW_TO_COMPARE = {
+    "long tuples": alike(10_000, 400),
+    "large numbers": [["i", f"{LARGE + n * PRIME:x}"] for n in range(40)],
+    "large numbers and decimals": [
+        *[["i", f"{LARGE + n * PRIME:x}"] for n in range(8)],
+        *[["D", str(n * PRIME)] for n in range(1, 100)],
+    ],
+    "fractions and decimals": [
+        *[["Q", ["i", f"{BOTTOM + n * PRIME:x}"], ["i", f"{BOTTOM:x}"]] for n in range(1, 100)],
+        *[["D", str(1 + n * PRIME)] for n in range(1, 100)],
+    ],
+    "records without a hash": [["R", "C", {"a": ["l", *range(9000)], "b": ["l", n]}, 0] for n in range(400)],
+}
+
+
+@pytest.mark.parametrize("name", SLOW_TO_COMPARE)
+def test_few_values_that_are_slow_to_compare_are_counted_by_what_they_hold(name: str) -> None:
+    keys = SLOW_TO_COMPARE[name]
+    pairs = [part for key in keys for part in (key, 1)]
+    for tree in (["s", *keys], ["f", *keys], ["d", *pairs], ["K", "Counter", ["d", *pairs], None]):
+        around = decode(["l", tree, 5])
+        assert isinstance(around, list)
+        assert (type(around[0]), around[1]) == (Opaque, 5)
+        assert "too alike" in around[0].repr
+    few = decode(["s", *keys[:3]])
+    assert isinstance(few, set)
+    assert len(few) == 3
+
+
+def test_categories_that_are_slow_to_compare_come_as_plain_values() -> None:
+    for kinds in (alike(2000, 1000), [["R", "C", {"a": ["l", n]}, 0] for n in range(2000)]):
+        found = decode(
+            ["se", None, ["k", ["l", 0, -1], ["v", ["l", *kinds], ""], False], ["range", 0, 2, 1, None]]
+        )
+        assert isinstance(found, pd.Series)
+        assert (found.dtype, len(found)) == (object, 2)
+
+
+def test_levels_of_an_index_that_are_slow_to_sort_are_counted() -> None:
+    tuples = [["t", each] for each in [["t", *([7] * 10_000), n] for n in range(600)]]
+    with pytest.raises(ProtocolViolation, match="index of tuples"):
+        decode(["ix", ["multi", ["l", *tuples], ["l", None]]])
+
+
+def test_a_key_without_a_hash_that_is_large_is_not_shown() -> None:
+    rows = np.arange(1000.0).tobytes()
+    keys = decode(
+        ["s", *[["nd", "<f8", [10, 10, 10], at] for at in range(3)], ["l", *range(10_000)]], [rows] * 3
+    )
+    assert keys == {Opaque("ndarray", f"value {n}") for n in (1, 2, 3)} | {Opaque("list", "value 4")}
+
+
+def test_paths_are_counted_as_the_python_code_that_makes_them() -> None:
+    with pytest.raises(ProtocolViolation, match="paths"):
+        decode(["l", *[["P", False, True, "a"]] * 400_000])
+    with pytest.raises(EncodeError, match="paths"):
+        encode([Path("a")] * 400_000)
+
+
+def test_ranges_of_long_numbers_are_counted_as_the_division_that_measures_them() -> None:
+    top, step = f"{1 << (1 << 20) - 1:x}", f"{(1 << (1 << 19)) + 1:x}"
+    with pytest.raises(ProtocolViolation, match="ranges"):
+        decode(["l", *[["r", 0, ["i", top], ["i", step]]] * 60])
+    with pytest.raises(EncodeError, match="ranges"):
+        encode([range(0, 1 << (1 << 20) - 1, (1 << (1 << 19)) + 1)] * 60)
+    for few in ([range(0, 10**300, 10**150)] * 1000, range(5), range(0)):
+        assert cross(few) == few
+
+
+def test_categories_do_not_become_far_longer_than_they_came() -> None:
+    kinds = np.arange(9000).tobytes()
+    for code in (0, -1):
+        rows = 4 << 20
+        column = ["k", ["nd", "|i1", [rows], 0], ["a", ["nd", "<i8", [9000], 1]], False]
+        blobs = [np.full(rows, code, np.int8).tobytes(), kinds]
+        found = decode(["se", None, column, ["range", 0, rows, 1, None]], blobs)
+        assert isinstance(found, Opaque)
+        assert "too many of both" in found.repr
 
 
 def test_categories_beyond_the_budget_come_as_plain_values() -> None:

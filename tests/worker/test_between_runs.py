@@ -43,11 +43,11 @@ def used_by(host):
 IGNORE = "import os, signal, threading, time\nsignal.signal(signal.SIGXCPU, signal.SIG_IGN)\n"
 SPIN = "while True: pass\n"
 FINISHED = 'os.write(socks[0], b\'["g","Finished",{"run":1,"value":42}]\\n\')\n'
-MARK = "time.sleep(0.05)\nfor s in socks[1:]:\n os.write(s, b'k%d;' % copy)\n"
+MARK = 'time.sleep(0.05)\nos.write(socks[0], b\'["g","Ready",%d]\\n\' % copy)\n'
 SOCKETS = """
 import stat
 fds = sorted(int(f) for f in os.listdir('/proc/self/fd') if os.path.exists(f'/proc/self/fd/{f}'))
-socks = [f for f in fds if stat.S_ISSOCK(os.fstat(f).st_mode)]  # the stream, then side, then wake
+socks = [f for f in fds if stat.S_ISSOCK(os.fstat(f).st_mode)]  # the stream, then wake
 """
 FORGED = IGNORE + SOCKETS + FINISHED
 
@@ -142,15 +142,18 @@ class Event(ctypes.Structure):
                 ("rest", ctypes.c_char * 48)]
 timer = ctypes.c_void_p()
 assert libc.timer_create(1, ctypes.byref(Event(None, signal.SIGCONT, 0)), ctypes.byref(timer)) == 0
-times = (ctypes.c_long * 4)(0, 0, 0, 300_000_000)
+times = (ctypes.c_long * 4)(0, 300_000_000, 0, 300_000_000)  # again and again: the first may come before the stop
 assert libc.timer_settime(timer, 0, times, None) == 0
 """
 
 
-CHILD = "".join(f" {line}\n" for line in (CONTINUED_BY_A_TIMER + SPIN).splitlines())
+# It says when it has its timer: what is stopped before never has one.
+CHILD = "".join(f" {line}\n" for line in (CONTINUED_BY_A_TIMER + "os.write(say, b'.')\n" + SPIN).splitlines())
 CONTINUED = {
     "the interpreter": FORGED + CONTINUED_BY_A_TIMER + "copy = 0\n" + MARK + SPIN,
-    "the checkpoint": FORGED + f"copy = os.fork()\nif copy == 0:\n{CHILD}{MARK}time.sleep(600)",
+    "the checkpoint": (
+        f"{FORGED}hear, say = os.pipe()\ncopy = os.fork()\nif copy == 0:\n{CHILD}os.read(hear, 1)\n{MARK}time.sleep(600)"
+    ),
 }
 
 
@@ -164,6 +167,15 @@ def test_what_has_itself_continued_by_the_kernel_is_ended(host, code):
     assert isinstance(lost, Lost)
     assert (lost.cause, lost.rolled_back) == ("cpu", False)
     assert host.run("6") == 6
+
+
+def test_what_is_stopped_ends_with_a_supervisor_that_is_killed(host):
+    host.run("x = 1")
+    wait_until_frozen(host)
+    stopped = host.processes()
+    assert len(stopped) == 2
+    host.process.kill()
+    wait_until(lambda: all(stat_of(pid)[0] in ("gone", "Z") for pid in stopped))
 
 
 def test_variables_tools_and_threads_go_on_after_a_pause(host):

@@ -49,6 +49,7 @@ def test_a_character_that_is_torn_between_two_reads_stays_whole(pipes):
     st.lists(st.tuples(st.integers(0, 1), st.text(max_size=30), st.integers(1, 60)), max_size=30),
     st.integers(300, 3000),
 )
+@pytest.mark.slow
 def test_the_first_and_the_last_part_are_kept_and_the_rest_is_counted(writes, limit):
     output, writers = PrintedOutput.branch()
     said, seen = {0: "", 1: ""}, []

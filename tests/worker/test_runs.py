@@ -268,10 +268,17 @@ def test_a_figure_of_a_run_that_failed_is_shown_with_it_not_with_the_next(open_h
     ],
 )
 @pytest.mark.parametrize("last", ["display(T())", "T()"])
-def test_what_an_object_shows_of_itself_is_shown(open_host, last, method, answer, media_type, data):
-    host = open_host(guard=True)
+def test_what_an_object_shows_of_itself_is_shown(guarded, last, method, answer, media_type, data):
+    host = guarded
     host.run(f"class T:\n def {method}(self, include=None, exclude=None): return {answer}\n{last}")
     assert [(p.media_type, p.blobs) for p in host.pictures] == [(media_type, (data,))]
+
+
+@pytest.fixture(scope="module")
+def guarded():
+    host = Host(guard=True)
+    yield host
+    host.close()
 
 
 def test_an_object_that_fails_to_show_itself_is_only_a_value(open_host):

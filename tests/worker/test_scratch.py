@@ -8,8 +8,8 @@ from pinjra.core.errors import ConfigurationError
 from pinjra.executors.base import check_file_name
 from pinjra.wire.messages import Done, GetFile, ListFiles, PutFile
 from pinjra.worker.scratch.files import ScratchError
-from pinjra.worker.scratch.folder import Folder
-from pinjra.worker.scratch.requests import Scratch
+from pinjra.worker.scratch.preopened_folder import Folder
+from pinjra.worker.scratch.walked_folder import Scratch
 
 
 @pytest.fixture

@@ -21,8 +21,7 @@ def by_number(monkeypatch):
     """A sweeper that has no /proc, and as its only sign of others the number of the newest process."""
     monkeypatch.setattr(sweeper, "_shows_processes", lambda: False)
     with open("/proc/loadavg", "rb") as file:
-        monkeypatch.setattr(Sweeper, "newest", file.fileno())
-        yield Sweeper()
+        yield Sweeper(newest=file.fileno())
 
 
 def sleeper():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pinjra.worker.run_output import FILE_NAME, RunOutput
-from pinjra.worker.scratch.requests import Scratch
+from pinjra.worker.scratch.walked_folder import Scratch
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ box.
 
 from __future__ import annotations
 
+import atexit
 import hashlib
 import json
 import os
@@ -15,24 +16,34 @@ import stat
 import subprocess
 import sys
 import sysconfig
-import tempfile
 import zipfile
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from pinjra.core.cache_folder import cache_folder
 from pinjra.core.errors import ConfigurationError, MissingDependency, StartupFailed
-
-__all__ = ["Layer", "layer_for", "unpack"]
+from pinjra.core.module_path import modules_of
+from pinjra.core.temporary_folders import make_folder, sweep
 
 _FETCH_SECONDS = 1800
 _COMPILE_SECONDS = 600
 _MOST_BYTES = 16 << 30  # unpacked: a wheel of a few kilobytes may say that it holds anything
 _MOST_FILES = 500_000
 _READ_ONLY = 0o555
-_SUFFIXES = (".py", ".so", ".pyd")
+_NEW = "new-"  # folders in which layers are made
+# A process that ends as soon as its parent does. Not by preexec_fn, which is Python after fork(2) in a process with threads.
+_WITH_US = """
+import os, runpy, sys
+parent = int(sys.argv.pop(1))
+if sys.platform == "linux":
+    import ctypes
+    ctypes.CDLL(None).prctl(1, 9, 0, 0, 0)  # PR_SET_PDEATHSIG, SIGKILL
+    if os.getppid() != parent:  # it has ended before that
+        sys.exit(1)
+runpy.run_module(sys.argv.pop(1), run_name="__main__", alter_sys=True)
+"""
 
 
 @dataclass(frozen=True)
@@ -95,61 +106,86 @@ def _checked(text: str) -> str:
 
 def _make(wanted: list[str], place: Path, note: Path) -> Layer:
     print(f"pinjra: fetching {', '.join(wanted)}; the next time it is there", file=sys.stderr, flush=True)
-    with _room(place) as room:
-        wheels = room / "wheels"
-        _fetch(wanted, wheels)
-        layer = room / "layer"
-        layer.mkdir()
-        digest = hashlib.sha256()
-        for wheel in sorted(wheels.glob("*.whl")):
-            digest.update(f"{wheel.name} {hashlib.sha256(wheel.read_bytes()).hexdigest()}\n".encode())
-            unpack(wheel, layer)
-        modules = tuple(sorted(_modules(layer)))
-        _compile(layer)
-        _make_read_only(layer)
-        final = place / digest.hexdigest()[:32]
-        if not final.exists():
-            os.chmod(layer, 0o700)  # else it cannot be renamed
-            layer.rename(final)
-            os.chmod(final, _READ_ONLY)
-        said = room / "note"
-        said.write_text(json.dumps({"path": str(final), "modules": modules}))
-        said.replace(note)
+    sweep(_NEW, _discard, place=str(place))
+    folder, lock = make_folder(_NEW, str(place))
+    try:
+        return _made(wanted, place, note, Path(folder))
+    finally:
+        _discard(folder)
+        if lock >= 0:
+            os.close(lock)
+
+
+def _made(wanted: list[str], place: Path, note: Path, room: Path) -> Layer:
+    """Return a layer that is made in `room`, and then moved to its place."""
+    wheels, layer = room / "wheels", room / "layer"
+    _fetch(wanted, wheels)
+    layer.mkdir()
+    digest = hashlib.sha256()
+    for wheel in sorted(wheels.glob("*.whl")):
+        digest.update(f"{wheel.name} {hashlib.sha256(wheel.read_bytes()).hexdigest()}\n".encode())
+        unpack(wheel, layer)
+    modules = tuple(sorted(modules_of(layer)))
+    _compile(layer)
+    _make_read_only(layer)
+    final = place / digest.hexdigest()[:32]
+    if not final.exists():
+        os.chmod(layer, 0o700)  # else it cannot be renamed
+        layer.rename(final)
+        os.chmod(final, _READ_ONLY)
+    said = room / "note"
+    said.write_text(json.dumps({"path": str(final), "modules": modules}))
+    said.replace(note)
     return Layer(str(final), modules)
 
 
-@contextmanager
-def _room(place: Path) -> Iterator[Path]:
-    room = Path(tempfile.mkdtemp(prefix="new-", dir=place))
-    try:
-        yield room
-    finally:
-        for folder, _, _ in os.walk(room):
+def _discard(path: str) -> None:
+    """Remove a folder in which a layer was made; those in it may be read-only."""
+    for folder, _, _ in os.walk(path):
+        with suppress(OSError):
             os.chmod(folder, 0o700)
-        shutil.rmtree(room)
+    shutil.rmtree(path, ignore_errors=True)
 
 
 def _fetch(wanted: list[str], wheels: Path) -> None:
     is_watched = sys.stderr.isatty()
     options = ["--only-binary=:all:", "--no-input", "--disable-pip-version-check", "--dest", str(wheels)]
     options += [] if is_watched else ["--quiet"]
-    command = [sys.executable, "-I", "-m", "pip", "download", *options, *wanted]
-    done = _run(command, _FETCH_SECONDS, sys.stderr.fileno() if is_watched else subprocess.DEVNULL)
+    done = _run(
+        ["pip", "download", *options, *wanted],
+        _FETCH_SECONDS,
+        sys.stderr.fileno() if is_watched else subprocess.DEVNULL,
+        wheels.parent,
+    )
     if done is None:
         raise StartupFailed(f"packages=: the index sent {', '.join(wanted)} not within {_FETCH_SECONDS} s")
     if done.returncode:
         raise _reason(done.stderr, wanted)
 
 
-def _run(command: list[str], seconds: float, stdout: int) -> subprocess.CompletedProcess[str] | None:
-    """Return how a command ended; None: it was ended after so many seconds."""
-    try:
-        return subprocess.run(  # noqa: S603 (our own words and requirements that were parsed, no shell)
-            command, stdin=subprocess.DEVNULL, stdout=stdout, stderr=subprocess.PIPE, text=True,
-            errors="replace", timeout=seconds, check=False,
-        )  # fmt: skip
-    except subprocess.TimeoutExpired:
-        return None
+def _run(
+    arguments: list[str], seconds: float, stdout: int, room: Path
+) -> subprocess.CompletedProcess[str] | None:
+    """Return how a module of Python, run with arguments, ended; None: it was ended after so many seconds.
+
+    It ends with us: on Linux also when we are killed, for the thread that has started it waits for it. Its temporary files are
+    in `room`: a pip that is killed leaves them.
+    """
+    command = [sys.executable, "-I", "-c", _WITH_US, str(os.getpid()), *arguments]
+    process = subprocess.Popen(  # noqa: S603 (our own words and requirements that were parsed, no shell)
+        command, stdin=subprocess.DEVNULL, stdout=stdout, stderr=subprocess.PIPE, text=True, errors="replace",
+        env={**os.environ, "TMPDIR": str(room)},
+    )  # fmt: skip
+    atexit.register(process.kill)  # a program that ends while a thread waits here leaves it not behind
+    with process:
+        try:
+            _, said = process.communicate(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            return None
+        finally:
+            process.kill()
+            atexit.unregister(process.kill)
+    return subprocess.CompletedProcess(command, process.returncode, stderr=said)
 
 
 def _reason(said: str, wanted: list[str]) -> Exception:
@@ -210,18 +246,10 @@ def _unpack_one(archive: zipfile.ZipFile, info: zipfile.ZipInfo, wheel: Path, la
         shutil.copyfileobj(source, file)
 
 
-def _modules(layer: Path) -> Iterator[str]:
-    for path in layer.iterdir():
-        name = path.name.partition(".")[0]
-        is_module = path.is_dir() or path.suffix in _SUFFIXES
-        if is_module and name.isidentifier() and not path.name.endswith((".dist-info", ".libs", ".data")):
-            yield name
-
-
 def _compile(layer: Path) -> None:
     """Write the bytecode: the box cannot. The compiler runs none of it; what does not compile is left as it is."""
     options = ["-q", "--invalidation-mode", "unchecked-hash", "-s", str(layer), str(layer)]
-    _run([sys.executable, "-I", "-m", "compileall", *options], _COMPILE_SECONDS, subprocess.DEVNULL)
+    _run(["compileall", *options], _COMPILE_SECONDS, subprocess.DEVNULL, layer.parent)
 
 
 def _make_read_only(layer: Path) -> None:

@@ -12,8 +12,6 @@ from glob import glob
 from pinjra.core.errors import ConfigurationError
 from pinjra.jail import profile
 
-__all__ = ["Programs", "find_programs"]
-
 
 @dataclass(frozen=True)
 class Programs:
@@ -48,9 +46,7 @@ def find_programs(names: Iterable[str], python: str = sys.executable) -> Program
         shown = list(_files(named))
         folders.update(dict.fromkeys(map(os.path.dirname, shown)))
     return Programs(
-        shown=tuple(
-            dict.fromkeys((*shown, *_of_python(python), *profile.PROGRAM_READABLE, *glob("/etc/java-*")))
-        ),
+        shown=tuple(dict.fromkeys((*shown, *_of_python(python), *profile.PROGRAM_READABLE, *_settings()))),
         path=os.pathsep.join(folder for folder in folders if os.path.isdir(folder)),
         makes_code=named == ("*",) or not profile.MAKES_CODE.isdisjoint(named),
     )
@@ -68,6 +64,11 @@ def _files(names: tuple[str, ...]) -> Iterator[str]:
         found = shutil.which(name, path=path)
         if found is not None:
             yield os.path.abspath(found)
+
+
+def _settings() -> list[str]:
+    """Return folders to which files of Java and of Debian's Python are links."""
+    return [*glob("/etc/java-*"), *glob("/etc/python3*")]
 
 
 def _of_python(python: str) -> Iterator[str]:

@@ -5,50 +5,45 @@ from __future__ import annotations
 import asyncio
 import functools
 import threading
-from abc import abstractmethod
-from collections.abc import (
-    AsyncIterator,
-    Awaitable,
-    Callable,
-    Coroutine,
-    Iterable,
-    Iterator,
-    Mapping,
-    Sequence,
-)
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import UnionType
-from typing import IO, Any, ClassVar, Literal, Self, TypedDict, TypeVar, Unpack, _SpecialForm, cast, overload
+from typing import (
+    IO,
+    TYPE_CHECKING,
+    Any,
+    ClassVar,
+    Literal,
+    Self,
+    TypedDict,
+    Unpack,
+    _SpecialForm,
+    cast,
+    overload,
+)
 
 from pinjra.agents.approval import AfterTool, AuditLog, BeforeRun, BeforeTool
-from pinjra.agents.arguments import (
-    callback_pairs,
-    check_count,
-    check_names,
-    managed_by_name,
-    tools_by_name,
-    web_tools,
-)
+from pinjra.agents.arguments import callback_pairs, check_count, check_names, managed_by_name, tools_by_name
 from pinjra.agents.errors import AgentInterrupted
 from pinjra.agents.memory.memory import AgentMemory
 from pinjra.agents.memory.messages import MessageForm
+from pinjra.agents.memory.observation import DEFAULT_LENGTH
 from pinjra.agents.memory.steps import ActionStep, TaskStep
-from pinjra.agents.prompts.templates import PromptTemplates, complete_templates, render
+from pinjra.agents.prompts.templates import PromptTemplates, complete_templates
+from pinjra.agents.prompts.tool_text import brief_signatures
 from pinjra.agents.resuming import load_memory, resumed
 from pinjra.agents.run import driver
 from pinjra.agents.run.answers import AnswerType
 from pinjra.agents.run.budget import Budget
 from pinjra.agents.run.compaction import Compaction
-from pinjra.agents.run.options import RunArguments, RunOptions, encode_images
+from pinjra.agents.run.options import RunArguments, RunOptions, encode_image
 from pinjra.agents.run.results import RunResult
-from pinjra.agents.run.sessions import LastRuns, RunSession
-from pinjra.agents.run.state import CURRENT_RUN, Outcome, Run, Sink
+from pinjra.agents.run.sessions import LastRuns
+from pinjra.agents.run.state import CURRENT_RUN, AgentSpec, Run
 from pinjra.agents.run.streaming import aexecute, astream
 from pinjra.agents.run.streaming import stream as events_of
 from pinjra.agents.run.team import call_managed
-from pinjra.agents.run.traced import traced_run
-from pinjra.agents.run.vote import execute_vote
 from pinjra.agents.saving import Savable
 from pinjra.core.coroutines import at_once
 from pinjra.core.errors import ConfigurationError
@@ -56,15 +51,23 @@ from pinjra.core.events import Event
 from pinjra.core.files import GivenFiles, given_files
 from pinjra.executors.base import check_file_name
 from pinjra.executors.parameters import CheckedConstructor, checked
-from pinjra.models.base import Model, ToolSchema
+from pinjra.models.base import ChatMessage, Model
 from pinjra.tools.base import Tool
+from pinjra.tools.library.final_answer import FinalAnswerTool
+from pinjra.tools.library.visit_webpage import VisitWebpageTool
+from pinjra.tools.library.web_search import WebSearchTool
 
-__all__ = ["Agent", "AgentOptions"]
+if TYPE_CHECKING:  # a default for type variables came with Python 3.13
+    from typing_extensions import TypeVar
 
-T = TypeVar("T")
-Hint = (
-    UnionType | _SpecialForm
-)  # type hints that are no classes, as type checkers see them: int | None, Literal["a"]
+    T = TypeVar("T", default=Any)
+else:
+    from typing import TypeVar
+
+    T = TypeVar("T")
+
+# Type hints as type checkers see them: classes, and what is none: int | None, Literal["a"].
+Hint = type[T] | UnionType | _SpecialForm | None
 On = Literal[True]
 Off = Literal[False]
 
@@ -94,9 +97,10 @@ class AgentOptions(TypedDict, total=False):
     compaction: Compaction | None
     keep_memory: bool
     vote: int
+    max_print_outputs_length: int | None
 
 
-class Agent(Savable, metaclass=CheckedConstructor):
+class Agent(AgentSpec, Savable, metaclass=CheckedConstructor):
     """An agent: a model, tools, and how to work with them. It is configuration only: each run has its own state, so one
     agent may run in several threads at once.
 
@@ -124,6 +128,8 @@ class Agent(Savable, metaclass=CheckedConstructor):
         compaction: When older steps are summed up in the prompt; None for never.
         keep_memory: As a managed agent, go on with the memory and session of the call before.
         vote: Make so many independent attempts and take the answer most of them give.
+        max_print_outputs_length: Characters of one observation, or result of a call, that the model sees; its head and tail
+            are kept.
 
     Attributes:
         state: Variables that every run is given besides its own `additional_args`. No run writes to it.
@@ -144,6 +150,7 @@ class Agent(Savable, metaclass=CheckedConstructor):
     }
     output_type: ClassVar[str] = "any"
     runs_code: ClassVar[bool] = False
+    example_turns: ClassVar[Callable[..., tuple[ChatMessage, ...]]]  # of tools and team, for a small model
     concurrent: ClassVar[bool] = True  # as a tool: every call has a run of its own
     not_copied: ClassVar[frozenset[str]] = frozenset({"last_runs", "_active", "_lock", "calls_lock"})
 
@@ -174,6 +181,7 @@ class Agent(Savable, metaclass=CheckedConstructor):
         compaction: Compaction | None = Compaction(),  # noqa: B008 (frozen)
         keep_memory: bool = False,
         vote: int = 1,
+        max_print_outputs_length: int | None = None,
     ) -> None:
         if model is None:
             raise ConfigurationError(f"{type(self).__name__} needs a model: pass model=...")
@@ -183,6 +191,7 @@ class Agent(Savable, metaclass=CheckedConstructor):
         self.tools = tools_by_name(tools, base=self.base_tools() if add_base_tools else ())
         self.managed_agents = managed_by_name(managed_agents or ())
         check_names(self.name, self.tools, self.managed_agents)
+        self.tools.setdefault("final_answer", FinalAnswerTool())
         self.prompt_templates = complete_templates(
             cast("Mapping[str, object] | None", prompt_templates), self._template_name()
         )
@@ -200,6 +209,7 @@ class Agent(Savable, metaclass=CheckedConstructor):
         self.audit = audit if audit is None or isinstance(audit, AuditLog) else AuditLog(audit)
         self.compaction = compaction
         self.keep_memory = keep_memory
+        self.max_print_outputs_length = max_print_outputs_length or DEFAULT_LENGTH
         self.state: dict[str, object] = {}
         self._set_up()
 
@@ -219,45 +229,32 @@ class Agent(Savable, metaclass=CheckedConstructor):
 
     # ------------------------------------------------------------------ what each kind of agent is
 
-    @abstractmethod
-    def act(self, run: Run, step: ActionStep) -> Awaitable[None] | None:
-        """Take one step: ask the model, do what it wants, write what came of it into `step`.
-
-        Raises:
-            AgentError: Something the model should see and mend.
-        """
-
-    @abstractmethod
-    def prompt_variables(self) -> dict[str, object]:
-        """Return what prompt templates may name."""
-
-    def open_session(self) -> RunSession | None:
-        """Return a fresh executor session; None for an agent that runs no code."""
-        return None
-
     def disk_bytes(self) -> float | None:
         """Return what the files of a run may hold; None for no limit."""
         return None
 
-    @abstractmethod
-    def bind_session(self, run: Run) -> None:
-        """Give the run's session its tools and variables."""
+    def prompt_variables(self) -> dict[str, object]:
+        """Return what prompt templates may name."""
+        tools = {name: tool for name, tool in self.tools.items() if name != "final_answer"}
+        return {
+            "tools": tools,
+            "managed_agents": self.managed_agents,
+            "brief_signatures": brief_signatures(tools, self.managed_agents),
+            "custom_instructions": self.instructions or "",
+        }
 
-    @abstractmethod
-    def callables(self) -> Mapping[str, Callable[..., object]]:
+    def callables(self) -> dict[str, Callable[..., object]]:
         """Return what a run may call by name, at this moment."""
-
-    def tool_schemas(self) -> Sequence[ToolSchema]:
-        """Return what the model is offered for structured calls."""
-        return ()
+        return {**self.tools, **self.managed_agents}
 
     def base_tools(self) -> Sequence[Tool]:
         """Return what `add_base_tools` adds."""
-        return web_tools()
+        return [WebSearchTool(), VisitWebpageTool()]
 
     def message_form(self) -> MessageForm:
-        """Return how memory is shown to the model."""
-        return MessageForm()
+        """Return how memory is shown: to a small model with examples, actions as it is to write them, without failures."""
+        examples = self.example_turns(self.tools, self.managed_agents) if self.is_small else ()
+        return MessageForm(length=self.max_print_outputs_length, plain=self.is_small, examples=examples)
 
     @property
     def is_small(self) -> bool:
@@ -275,26 +272,8 @@ class Agent(Savable, metaclass=CheckedConstructor):
     ) -> Iterator[Event]: ...
     @overload
     def run(
-        self, task: str, *, return_full_result: On, output_type: type[T], **more: Unpack[RunArguments]
+        self, task: str, *, return_full_result: On, output_type: Hint[T] = None, **more: Unpack[RunArguments]
     ) -> RunResult[T]: ...
-    @overload
-    def run(
-        self,
-        task: str,
-        *,
-        return_full_result: On,
-        output_type: Hint | None = None,
-        **more: Unpack[RunArguments],
-    ) -> RunResult[Any]: ...
-    @overload
-    def run(
-        self,
-        task: str,
-        *,
-        return_full_result: Off | None = None,
-        output_type: type[T],
-        **more: Unpack[RunArguments],
-    ) -> T: ...
     @overload
     def run(
         self,
@@ -306,8 +285,8 @@ class Agent(Savable, metaclass=CheckedConstructor):
         max_steps: int | None = None,
         return_full_result: bool | None = None,
         files: GivenFiles | None = None,
-        output_type: Hint | None = None,
-    ) -> Any: ...
+        output_type: Hint[T] = None,
+    ) -> T: ...
     @functools.partial(checked, is_method=True)
     def run(
         self,
@@ -343,7 +322,7 @@ class Agent(Savable, metaclass=CheckedConstructor):
         options = self._options(task, output_type, **more)
         if stream:
             return events_of(self, options)
-        return driver.outcome(*self.execute(options), full=self._is_full(return_full_result))
+        return driver.outcome(*at_once(driver.execute(self, options)), full=self._is_full(return_full_result))
 
     @overload
     def arun(
@@ -351,26 +330,8 @@ class Agent(Savable, metaclass=CheckedConstructor):
     ) -> AsyncIterator[Event]: ...
     @overload
     def arun(
-        self, task: str, *, return_full_result: On, output_type: type[T], **more: Unpack[RunArguments]
+        self, task: str, *, return_full_result: On, output_type: Hint[T] = None, **more: Unpack[RunArguments]
     ) -> Coroutine[Any, Any, RunResult[T]]: ...
-    @overload
-    def arun(
-        self,
-        task: str,
-        *,
-        return_full_result: On,
-        output_type: Hint | None = None,
-        **more: Unpack[RunArguments],
-    ) -> Coroutine[Any, Any, RunResult[Any]]: ...
-    @overload
-    def arun(
-        self,
-        task: str,
-        *,
-        return_full_result: Off | None = None,
-        output_type: type[T],
-        **more: Unpack[RunArguments],
-    ) -> Coroutine[Any, Any, T]: ...
     @overload
     def arun(
         self,
@@ -378,9 +339,9 @@ class Agent(Savable, metaclass=CheckedConstructor):
         stream: Off = False,
         *,
         return_full_result: Off | None = None,
-        output_type: Hint | None = None,
+        output_type: Hint[T] = None,
         **more: Unpack[RunArguments],
-    ) -> Coroutine[Any, Any, Any]: ...
+    ) -> Coroutine[Any, Any, T]: ...
     @functools.partial(checked, is_method=True, rest=run)
     def arun(
         self,
@@ -401,18 +362,6 @@ class Agent(Savable, metaclass=CheckedConstructor):
             return astream(self, options)
         return aexecute(self, options, full=self._is_full(return_full_result))
 
-    def execute(self, options: RunOptions, sink: Sink | None = None) -> Outcome:
-        """Return what came of a run, or of several attempts, in this thread; events go to `sink`."""
-        return at_once(self.aexecute(options, sink))
-
-    async def aexecute(self, options: RunOptions, sink: Sink | None = None) -> Outcome:
-        """As `execute`, on the event loop of `options`."""
-        with traced_run(self, options) as trace:
-            execute = execute_vote if self.vote > 1 and options.memory is None else driver.execute
-            done = await execute(self, options, sink)
-            trace(*done)
-            return done
-
     def resume(
         self,
         memory: AgentMemory | str | Path,
@@ -429,7 +378,7 @@ class Agent(Savable, metaclass=CheckedConstructor):
             resumed(own, self.max_steps, additional_args, has_session=self.runs_code),
             answer=None if output_type is None else AnswerType(output_type),
         )
-        return cast("RunResult[Any]", driver.outcome(*self.execute(options), full=True))
+        return cast("RunResult[Any]", driver.outcome(*at_once(driver.execute(self, options)), full=True))
 
     def step(self, memory_step: ActionStep) -> object:
         """Take one step on `memory` and write it into `memory_step`, which is the caller's to append; return the final answer,
@@ -461,7 +410,7 @@ class Agent(Savable, metaclass=CheckedConstructor):
         return RunOptions(
             task=task,
             reset=given.get("reset", True),
-            images=encode_images(given.get("images") or ()),
+            images=tuple(map(encode_image, given.get("images") or ())),
             variables=dict(given.get("additional_args") or {}),
             max_steps=self.max_steps if max_steps is None else check_count("max_steps", max_steps),
             files=given_files(given.get("files"), check_file_name, self.disk_bytes()),
@@ -504,21 +453,6 @@ class Agent(Savable, metaclass=CheckedConstructor):
     def _current_run(self) -> Run | None:
         run = CURRENT_RUN.get()
         return run if run is not None and run.agent is self else None
-
-    @property
-    def system_prompt(self) -> str:
-        """Return the system prompt, rendered."""
-        return render(str(self.prompt_templates["system_prompt"]), **self.prompt_variables())
-
-    @system_prompt.setter
-    def system_prompt(self, text: str) -> None:
-        raise AttributeError(
-            "system_prompt is rendered: change prompt_templates['system_prompt'], or instructions="
-        )
-
-    def template(self, group: str) -> dict[str, str]:
-        """Return a group of prompt templates."""
-        return cast("dict[str, str]", self.prompt_templates[group])
 
     def replay(self, detailed: bool = False) -> None:
         """Print the steps of the last run."""

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from pinjra.core.json_data import encodable, json_text, plain
+from pinjra.core.json_data import encodable, json_text, plain, text_of
 from pinjra.core.redaction import shortened
+from pinjra.core.value_text import Room
 
-__all__ = ["Allow", "AuditLog", "Decision", "Refuse", "Replace", "allow", "decided", "refuse", "replace"]
+_PARTS = 4  # times what is kept of a value: what costs more is not masked part by part
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +86,9 @@ class AuditLog:
                     file.write(line)
 
     def _value(self, value: object) -> object:
+        # SECURITY: a tool's arguments may be a million texts, and masking each takes longer than the guest took to make all.
+        if not isinstance(value, str) and not Room(_PARTS * self._longest).holds(value):
+            return shortened(text_of(value, Room(_PARTS * self._longest)), self._longest)
         data = encodable(value) if isinstance(value, str) else plain(value)
         text = data if isinstance(data, str) else json_text(data)
         return data if len(text) <= self._longest else shortened(text, self._longest)

@@ -10,15 +10,6 @@ from pinjra.agents.memory.steps import ActionStep, MemoryStep
 from pinjra.core.errors import ConfigurationError
 from pinjra.tools.base import Tool
 
-__all__ = [
-    "callback_pairs",
-    "check_count",
-    "check_names",
-    "managed_by_name",
-    "tools_by_name",
-    "web_tools",
-]
-
 A = TypeVar("A")
 Callbacks = tuple[tuple[type[MemoryStep], Callable[..., object]], ...]
 
@@ -123,11 +114,3 @@ def callback_pairs(callbacks: Sequence[Callable[..., object]] | Mapping[type, ob
                 f"step_callbacks: {kind!r} must be a class of steps and {callback!r} callable"
             )
     return tuple(cast("list[tuple[type[MemoryStep], Callable[..., object]]]", pairs))
-
-
-def web_tools() -> list[Tool]:
-    """Return web search and web pages."""
-    from pinjra.tools.library.visit_webpage import VisitWebpageTool
-    from pinjra.tools.library.web_search import WebSearchTool
-
-    return [WebSearchTool(), VisitWebpageTool()]

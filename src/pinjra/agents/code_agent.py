@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import inspect
 import re
+import threading
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from functools import partial
@@ -13,22 +14,21 @@ from typing import ClassVar, Literal, Unpack, cast
 from pinjra.agents.agent import Agent, AgentOptions
 from pinjra.agents.approval import Refuse, Replace, decided
 from pinjra.agents.errors import AgentError, AgentExecutionError
-from pinjra.agents.extract import MARKDOWN_TAGS, Action, extract_code
-from pinjra.agents.memory.messages import MessageForm
-from pinjra.agents.memory.observation import DEFAULT_LENGTH, describe_execution
+from pinjra.agents.extract import extract_code
+from pinjra.agents.memory.observation import describe_execution
 from pinjra.agents.memory.steps import ActionStep, TaskStep
 from pinjra.agents.prompts.box_text import access_of, box_lines, import_words
 from pinjra.agents.prompts.examples import IS_IT_DONE, example_turns
-from pinjra.agents.prompts.tool_text import brief_signatures, signatures
+from pinjra.agents.prompts.tool_text import signatures
 from pinjra.agents.run.completion import ask, check_complete, fresh_temperature
 from pinjra.agents.run.loop import conversation
-from pinjra.agents.run.sessions import ExecutorSource, RunSession
+from pinjra.agents.run.sessions import RunSession
 from pinjra.agents.run.state import Run
 from pinjra.agents.run.tools import granted
 from pinjra.agents.run.waiting import interrupting
 from pinjra.core.errors import ConfigurationError, PinjraError, SessionLost
 from pinjra.core.events import CodeReady, OutputText
-from pinjra.core.execution import Execution, GuestError
+from pinjra.core.execution import Execution, GuestError, error_line
 from pinjra.core.limits import Limits
 from pinjra.core.values import Opaque
 from pinjra.executors.base import PythonExecutor
@@ -36,11 +36,9 @@ from pinjra.executors.parameters import constructor_parameters
 from pinjra.executors.registry import create_executor, default_executor, executor_class
 from pinjra.guard.imports import DEFAULT_AUTHORIZED
 from pinjra.models.base import ChatMessage, Completion, Model, ToolCall
-from pinjra.models.code_text import shown_call
+from pinjra.models.code_text import MARKDOWN_TAGS, Action, shown_call
 from pinjra.tools.base import Tool
 from pinjra.tools.library.final_answer import FinalAnswerTool
-
-__all__ = ["CodeAgent"]
 
 _BEGUN = "```python\n"
 _SCHEMA = {
@@ -59,7 +57,6 @@ class CodeAgent(Agent):
         executor_type: "jail" (the default on Linux), "local", "docker", "e2b", … or any name of the registry.
         executor_kwargs: Further parameters of the executor (`limits`, …).
         executor: An executor to use, whose variables and end are the caller's; or a function that makes one a run.
-        max_print_outputs_length: Characters of one observation that the model sees; its head and tail are kept.
         code_block_tags: What code stands between in the prompt: "markdown" or two texts. All usual wrappers are understood.
         show_images: Show the model images that code displays; None: where the run's task came with images, as models that
             read text only refuse them.
@@ -70,7 +67,8 @@ class CodeAgent(Agent):
     default_template: ClassVar[str] = "code"
     small_template: ClassVar[str | None] = "small"
     runs_code: ClassVar[bool] = True
-    not_copied = Agent.not_copied | {"_source"}
+    example_turns = staticmethod(example_turns)
+    not_copied = Agent.not_copied | {"_executor_lock"}
 
     def __init__(
         self,
@@ -81,7 +79,6 @@ class CodeAgent(Agent):
         executor: PythonExecutor | Callable[[], PythonExecutor] | None = None,
         executor_type: str | None = None,
         executor_kwargs: Mapping[str, object] | None = None,
-        max_print_outputs_length: int | None = None,
         code_block_tags: tuple[str, str] | Literal["markdown"] | None = None,
         use_structured_outputs_internally: bool = False,
         show_images: bool | None = None,
@@ -90,10 +87,8 @@ class CodeAgent(Agent):
         self.use_structured_outputs_internally = use_structured_outputs_internally
         self.show_images = show_images
         super().__init__(tools, model, **options)
-        self.tools.setdefault("final_answer", FinalAnswerTool())
         self.additional_authorized_imports = list(additional_authorized_imports or ())
         self.code_block_tags = _tags(code_block_tags)
-        self.max_print_outputs_length = max_print_outputs_length or DEFAULT_LENGTH
         self.executor_type = executor_type
         self.executor_kwargs = dict(executor_kwargs or {})
         self.executor = executor
@@ -102,23 +97,29 @@ class CodeAgent(Agent):
             # An unknown name or parameter, or a missing SDK, is told now, not in the first run.
             cls = executor_class(self.executor_type)
             constructor_parameters(cls).check(cls.__name__, (), self.executor_kwargs)
-        self._source = self._make_source()
+        elif not isinstance(executor, PythonExecutor) and not callable(executor):
+            raise ConfigurationError(f"executor must be a PythonExecutor or a function, not {executor!r}")
+
+    def _set_up(self) -> None:
+        super()._set_up()
+        self._executor_lock = threading.Lock()  # of a given executor: one run at a time uses it
 
     def __setstate__(self, state: dict[str, object]) -> None:
         super().__setstate__(state)
         if isinstance(vars(self).setdefault("executor", None), PythonExecutor):
             self.executor = None
-        self._source = self._make_source()
 
     # ------------------------------------------------------------------ the session
 
     def open_session(self) -> RunSession | None:
         """Return a fresh executor session, or the one around the given executor."""
-        return self._source.open()
+        if isinstance(self.executor, PythonExecutor):
+            return RunSession(self.executor, owned=False, lock=self._executor_lock)
+        return RunSession((self.executor or self._create)(), owned=True)
 
     def disk_bytes(self) -> float | None:
         """Return what the executor's limits give to files."""
-        given = self._source.given
+        given = self._given
         limits = getattr(given, "limits", None) if given else self.executor_kwargs.get("limits")
         return limits.disk_bytes if isinstance(limits, Limits) else Limits().disk_bytes
 
@@ -135,7 +136,11 @@ class CodeAgent(Agent):
     @property
     def python_executor(self) -> PythonExecutor | None:
         """Return the given executor, that of the last run, or before the first one that of the run to come."""
-        return self._source.given or self.last_runs.executor(self.open_session, lambda: self.system_prompt)
+        return self._given or self.last_runs.executor(self.open_session, lambda: self.system_prompt)
+
+    @property
+    def _given(self) -> PythonExecutor | None:
+        return self.executor if isinstance(self.executor, PythonExecutor) else None
 
     def callables(self) -> dict[str, Callable[..., object]]:
         """Return what code may call; the plain `final_answer` is the executor's own."""
@@ -146,15 +151,6 @@ class CodeAgent(Agent):
     def authorized_imports(self) -> list[str]:
         """Return the modules that code may import: the default list's and the additional ones."""
         return sorted({*DEFAULT_AUTHORIZED, *self.additional_authorized_imports})
-
-    def _make_source(self) -> ExecutorSource:
-        if isinstance(self.executor, PythonExecutor):
-            return ExecutorSource(self.executor, self._create)
-        if self.executor is not None and not callable(self.executor):
-            raise ConfigurationError(
-                f"executor must be a PythonExecutor or a function, not {self.executor!r}"
-            )
-        return ExecutorSource(None, self.executor or self._create)
 
     def _create(self) -> PythonExecutor:
         name = self.executor_type or default_executor()
@@ -174,35 +170,22 @@ class CodeAgent(Agent):
 
     def prompt_variables(self) -> dict[str, object]:
         """Return what prompt templates may name."""
-        tools = {name: tool for name, tool in self.tools.items() if name != "final_answer"}
         # Of an executor that a function makes, nothing is known before it is there.
-        box = self._source.given or (
-            PythonExecutor if self.executor else executor_class(str(self.executor_type))
-        )
+        box = self._given or (PythonExecutor if self.executor else executor_class(str(self.executor_type)))
         access = access_of(box, self.executor_kwargs)
+        common = super().prompt_variables()
+        tools = cast("dict[str, Tool]", common["tools"])
         waits = any(tool.is_async for tool in tools.values())
         awaited = ["What is defined by `async def` is awaited: `await name(…)`."] if waits else []
-        return {
-            "tools": tools,
-            "managed_agents": self.managed_agents,
+        return common | {
             "signatures": signatures(tools, self.managed_agents),
-            "brief_signatures": brief_signatures(tools, self.managed_agents),
             "authorized_imports": import_words(
                 box, self.executor_kwargs, self.additional_authorized_imports, access
             ),
             "box_lines": [*awaited, *box_lines(access)],
-            "custom_instructions": self.instructions or "",
             "code_block_opening_tag": self.code_block_tags[0],
             "code_block_closing_tag": self.code_block_tags[1],
         }
-
-    def message_form(self) -> MessageForm:
-        """Return how memory is shown: to a small model with examples, in fences, without failures."""
-        length = self.max_print_outputs_length
-        if not self.is_small:
-            return MessageForm(length=length)
-        examples = example_turns(self.tools, self.managed_agents)
-        return MessageForm(length=length, failures=False, plain=True, examples=examples)
 
     # ------------------------------------------------------------------ a step
 
@@ -233,9 +216,8 @@ class CodeAgent(Agent):
         )
 
     def _extracted(self, done: Completion) -> Action:
-        if (
-            self.is_small and "```" not in done.text and done.text.strip()
-        ):  # it goes on where "```python" began
+        # it goes on where "```python" began
+        if self.is_small and "```" not in done.text and done.text.strip():
             return Action(thought="", code=done.text.strip("\n").rstrip())
         structured = self.use_structured_outputs_internally
         return extract_code(done.text, self.code_block_tags, structured=structured)
@@ -312,9 +294,8 @@ class CodeAgent(Agent):
                 )
             )
         step.is_final_answer = execution.is_final_answer
-        if (
-            self.is_small and not step.is_final_answer
-        ):  # else a small model writes the same again until its steps are used up
+        # a small model would write the same again until its steps are used up
+        if self.is_small and not step.is_final_answer:
             step.observations += f"\n{IS_IT_DONE}"
 
 
@@ -349,7 +330,7 @@ def _failure(error: GuestError, tools: Iterable[str]) -> str:
     near = difflib.get_close_matches(unknown[1], tools, 1) if unknown else []
     if near:
         parts.append(f"Perhaps you mean {near[0]!r}.")
-    frames = error.traceback.strip().removesuffix(f"{error.type}: {error.message}").rstrip()
+    frames = error.traceback.strip().removesuffix(error_line(error.type, error.message)).rstrip()
     if frames != f"line {error.line}: {error.source_line}":  # else it is said already
         parts.append(frames)
     if error.rolled_back and _ROLLED_BACK not in parts[0]:

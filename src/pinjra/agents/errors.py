@@ -8,19 +8,6 @@ from pinjra.core.errors import PinjraError
 from pinjra.core.json_data import encodable
 from pinjra.core.redaction import redact
 
-__all__ = [
-    "AgentBudgetError",
-    "AgentError",
-    "AgentExecutionError",
-    "AgentGenerationError",
-    "AgentInterrupted",
-    "AgentMaxStepsError",
-    "AgentParsingError",
-    "AgentToolCallError",
-    "AgentToolExecutionError",
-    "recorded_error",
-]
-
 
 class AgentError(PinjraError):
     """Something in a run went wrong. Recorded in the step's `error`; the model sees it as an observation.

@@ -7,8 +7,6 @@ from pinjra.models import code_text
 from pinjra.models.code_text import MARKDOWN_TAGS, Action
 from pinjra.models.errors import CompletionInvalid
 
-__all__ = ["MARKDOWN_TAGS", "Action", "extract_code"]
-
 
 def extract_code(text: str, tags: tuple[str, str] = MARKDOWN_TAGS, *, structured: bool = False) -> Action:
     """Return the code of a model's text; several blocks are joined in their order.

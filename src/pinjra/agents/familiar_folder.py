@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["is_familiar", "our_form"]
-
 _CLASSES = {
     "CodeAgent": "pinjra.agents.code_agent:CodeAgent",
     "ToolCallingAgent": "pinjra.agents.tool_calling_agent:ToolCallingAgent",
@@ -30,15 +28,6 @@ _MODELS = {
     "TransformersModel": "transformers",
 }
 _MODEL_OPTIONS = ("api_base", "max_tokens", "provider", "temperature", "timeout", "top_p")
-_KEPT = (
-    "name",
-    "description",
-    "max_steps",
-    "verbosity_level",
-    "planning_interval",
-    "executor_type",
-    "max_print_outputs_length",
-)
 
 
 def is_familiar(data: Mapping[str, Any]) -> bool:
@@ -51,7 +40,7 @@ def our_form(data: Mapping[str, Any]) -> dict[str, Any]:
     names = [tool["name"] if isinstance(tool, Mapping) else str(tool) for tool in data["tools"]]
     managed = data.get("managed_agents") or {}
     kind = str(data.get("class") or ("CodeAgent" if "authorized_imports" in data else "ToolCallingAgent"))
-    return {
+    ours: dict[str, Any] = {
         "format": "pinjra.agent",
         "version": 1,
         "class": _CLASSES.get(kind, kind),
@@ -60,17 +49,14 @@ def our_form(data: Mapping[str, Any]) -> dict[str, Any]:
         "managed_agents": list(managed)
         if isinstance(managed, Mapping)
         else [our_form(item) for item in managed],
-        "prompt_templates": data["prompt_templates"],
         "budget": {"price": None},
         "compaction": {},
         "executor_kwargs": {},
         "left_out": [],
-        **(
-            {"additional_authorized_imports": sorted(data["authorized_imports"])}
-            if "authorized_imports" in data
-            else {}
-        ),
-    } | {name: data[name] for name in _KEPT if data.get(name) is not None}
+    }
+    if "authorized_imports" in data:
+        ours["additional_authorized_imports"] = sorted(data["authorized_imports"])
+    return {**data, **ours}
 
 
 def _model(model: Mapping[str, Any]) -> dict[str, object] | None:

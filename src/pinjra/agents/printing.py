@@ -21,8 +21,6 @@ from pinjra.core.events import (
 from pinjra.core.json_data import encodable
 from pinjra.core.redaction import redact
 
-__all__ = ["LogLevel", "printer"]
-
 
 class LogLevel(IntEnum):
     """Names for `verbosity_level`."""

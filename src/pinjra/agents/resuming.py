@@ -11,8 +11,6 @@ from pinjra.agents.memory.steps import ActionStep, TaskStep
 from pinjra.agents.run.options import RunOptions
 from pinjra.core.errors import ConfigurationError
 
-__all__ = ["load_memory", "resumed"]
-
 # Names bound at the margin, read from the text alone: the host never parses guest code.
 _BOUND = re.compile(
     r"^(?:(?P<name>[A-Za-z_]\w*)[ \t]*(?::[^=\n]+)?=(?!=)|(?:async[ \t]+)?def[ \t]+(?P<function>\w+)|class[ \t]+(?P<cls>\w+))",

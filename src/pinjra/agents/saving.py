@@ -5,13 +5,13 @@ Loading imports the modules that the folder names: load only folders that you tr
 
 from __future__ import annotations
 
-import importlib
 import json
 import re
 import warnings
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any, Self, cast
 
 from pinjra.agents.arguments import tools_by_name
@@ -21,47 +21,58 @@ from pinjra.agents.run.budget import Budget, Price
 from pinjra.agents.run.compaction import Compaction
 from pinjra.core.errors import ConfigurationError
 from pinjra.core.limits import Limits
+from pinjra.executors.parameters import constructor_parameters
 from pinjra.models.registry import from_dict
 from pinjra.tools.base import Tool
 from pinjra.tools.library.final_answer import FinalAnswerTool
 
-__all__ = ["Savable"]
-
 _VERSION = 1
-# Parameters that are plain data; each is saved when the agent has it.
-_PLAIN = (
-    "name",
-    "description",
-    "instructions",
-    "max_steps",
-    "planning_interval",
-    "provide_run_summary",
-    "return_full_result",
-    "stream_outputs",
-    "verbosity_level",
-    "keep_memory",
-    "vote",
-    "additional_authorized_imports",
-    "executor_type",
-    "max_print_outputs_length",
-    "use_structured_outputs_internally",
-    "code_block_tags",
-    "max_tool_threads",
-)
-_FUNCTIONS = ("step_callbacks", "final_answer_checks", "before_run", "before_tool", "after_tool", "audit")
+# Parameters that are written in a form of their own; the others as they are, where JSON can hold them.
+_OWN = {"model", "tools", "managed_agents", "budget", "compaction", "executor_kwargs"}
 _SECRET = re.compile(r"key|token|secret|password|passwd|credential|auth", re.IGNORECASE)
 
 
 class Savable:
     """What can be saved to a folder and made again: every agent derives from it."""
 
+    tools: dict[str, Tool]
+
     def to_dict(self) -> dict[str, object]:
-        """Return the configuration as plain data, without secrets."""
-        return agent_to_data(self)
+        """Return the configuration as plain data, without secrets; `left_out` names what could not be put there."""
+        cls: Any = type(self)
+        own = vars(self)
+        names = [name for name in constructor_parameters(cls).kinds if name in own and name not in _OWN]
+        plain = {name: own[name] for name in names if own[name] != () and _is_json(own[name])}
+        kwargs, refused = _safe_options(own.get("executor_kwargs", {}))
+        left_out = [name for name in names if own[name] and name not in plain]
+        return plain | {
+            "format": "pinjra.agent",
+            "version": _VERSION,
+            "class": f"{cls.__module__}:{cls.__qualname__}",
+            "model": _model_data(own["model"]),
+            "tools": [_tool_data(tool) for tool in self.tools.values() if type(tool) is not FinalAnswerTool],
+            "managed_agents": [managed.to_dict() for managed in own["managed_agents"].values()],
+            "budget": asdict(own["budget"]),
+            "compaction": asdict(own["compaction"]) if own["compaction"] else None,
+            "executor_kwargs": kwargs,
+            "left_out": [*left_out, *(f"executor_kwargs.{name}" for name in refused)],
+        }
 
     def save(self, folder: str | Path) -> None:
-        """Write configuration and prompts to a folder; tools by import path, no secrets, no source."""
-        save_agent(self, Path(folder))
+        """Write configuration and prompts to a folder; tools by import path, no secrets, no source.
+
+        Prompts become `prompts/GROUP.NAME.md`, managed agents folders of their own.
+        """
+        folder, data = Path(folder), self.to_dict()
+        (folder / "prompts").mkdir(parents=True, exist_ok=True)
+        for name, text in _flat(cast("dict[str, object]", data.pop("prompt_templates"))).items():
+            (folder / "prompts" / f"{name}.md").write_text(text + "\n", encoding="utf-8")
+        managed: dict[str, Savable] = vars(self)["managed_agents"]
+        for name, agent in managed.items():
+            agent.save(folder / "managed_agents" / name)
+        data["managed_agents"] = list(managed)
+        text = json.dumps(data, ensure_ascii=False, allow_nan=False, indent=2, sort_keys=True)
+        (folder / "agent.json").write_text(text + "\n", encoding="utf-8")
 
     @classmethod
     def load(cls, folder: str | Path, **changes: object) -> Self:
@@ -69,8 +80,11 @@ class Savable:
 
         Args:
             changes: Parameters instead of the saved ones; `model=` where the saved one cannot be made again.
+
+        Raises:
+            ConfigurationError: The folder is no saved agent, or a tool or the model must be passed (the caller's fault).
         """
-        return cast("Self", load_agent(Path(folder), cls, changes))
+        return cast("Self", _made(_gathered(Path(folder)), cls, changes, str(folder)))
 
     @classmethod
     def from_folder(cls, folder: str | Path, **changes: object) -> Self:
@@ -80,60 +94,11 @@ class Savable:
     @classmethod
     def from_dict(cls, data: Mapping[str, object], **changes: object) -> Self:
         """Return the agent of `to_dict`; as `load`."""
-        return cast("Self", agent_from_data(data, cls, changes))
-
-
-def agent_to_data(agent: Any) -> dict[str, object]:
-    """Return the configuration as plain data, without secrets; `left_out` names what could not be put there."""
-    left_out = [name for name in _FUNCTIONS if getattr(agent, name)]
-    if getattr(agent, "executor", None) is not None:
-        left_out.append("executor")
-    kwargs, refused = _safe_options(getattr(agent, "executor_kwargs", {}))
-    cls = type(agent)
-    data: dict[str, object] = {
-        "format": "pinjra.agent",
-        "version": _VERSION,
-        "class": f"{cls.__module__}:{cls.__qualname__}",
-        "model": _model_data(agent.model),
-        "tools": [
-            _tool_data(tool) for name, tool in agent.tools.items() if name != "final_answer" or _is_own(tool)
-        ],
-        "managed_agents": [agent_to_data(managed) for managed in agent.managed_agents.values()],
-        "prompt_templates": agent.prompt_templates,
-        "budget": asdict(agent.budget),
-        "compaction": asdict(agent.compaction) if agent.compaction else None,
-        "executor_kwargs": kwargs,
-        "left_out": [*left_out, *(f"executor_kwargs.{name}" for name in refused)],
-    }
-    return data | {name: getattr(agent, name) for name in _PLAIN if hasattr(agent, name)}
-
-
-def save_agent(agent: Any, folder: Path) -> None:
-    """Write the folder; prompts become `prompts/GROUP.NAME.md`, managed agents folders of their own."""
-    folder.mkdir(parents=True, exist_ok=True)
-    data = agent_to_data(agent)
-    prompts = _flat(cast("dict[str, object]", data.pop("prompt_templates")))
-    (folder / "prompts").mkdir(exist_ok=True)
-    for name, text in prompts.items():
-        (folder / "prompts" / f"{name}.md").write_text(text + "\n", encoding="utf-8")
-    data["managed_agents"] = list(agent.managed_agents)
-    for name, managed in agent.managed_agents.items():
-        save_agent(managed, folder / "managed_agents" / name)
-    text = json.dumps(data, ensure_ascii=False, allow_nan=False, indent=2, sort_keys=True)
-    (folder / "agent.json").write_text(text + "\n", encoding="utf-8")
-
-
-def load_agent(folder: Path, cls: type[Savable], changes: Mapping[str, object]) -> Savable:
-    """Return the agent of `save_agent`.
-
-    Raises:
-        ConfigurationError: The folder is no saved agent, or a tool or the model must be passed (the caller's fault).
-    """
-    return agent_from_data(_gathered(folder), cls, changes, where=str(folder))
+        return cast("Self", _made(data, cls, changes, "the description"))
 
 
 def _gathered(folder: Path) -> dict[str, Any]:
-    """Return a folder as `agent_to_data` gave it: with its prompts and its managed agents."""
+    """Return a folder as `to_dict` gave it: with its prompts and its managed agents."""
     data = _read(folder)
     if "prompt_templates" not in data:
         data["prompt_templates"] = _prompts(folder / "prompts")
@@ -143,41 +108,28 @@ def _gathered(folder: Path) -> dict[str, Any]:
     return data
 
 
-def agent_from_data(
-    saved: Mapping[str, object],
-    cls: type[Savable],
-    changes: Mapping[str, object],
-    *,
-    where: str = "the description",
-) -> Savable:
-    """Return the agent of `agent_to_data`.
-
-    Raises:
-        ConfigurationError: It is no saved agent, or a tool or the model must be passed (the caller's fault).
-    """
-    data = _checked(cast("dict[str, Any]", saved), where)
+def _made(saved: object, cls: type[Savable], changes: Mapping[str, object], where: str) -> Savable:
+    data = _checked(saved, where)
     kind = _imported(str(data["class"]))
     if not (isinstance(kind, type) and issubclass(kind, Savable) and issubclass(kind, cls)):
         raise ConfigurationError(f"{where} holds a {data['class']}, which is no {cls.__name__}")
-    options: dict[str, Any] = {name: data[name] for name in _PLAIN if data.get(name) is not None}
-    if "code_block_tags" in options:
-        options["code_block_tags"] = tuple(options["code_block_tags"])
-    options |= _records(data)
-    options["prompt_templates"] = data["prompt_templates"]
-    given = _given_tools(changes)
-    options["tools"] = [_tool(item, given) for item in data["tools"]]
-    extra = [tool for name, tool in given.items() if name not in {item["name"] for item in data["tools"]}]
-    options["tools"] += extra
-    options["managed_agents"] = _managed(data, changes)
+    names = constructor_parameters(cast("Any", kind)).kinds
+    options = {name: data[name] for name in names if data.get(name) is not None} | _records(data)
+    given = tools_by_name(cast("Any", changes.get("tools") or ()))
+    saved_tools = {item["name"]: _tool(item, given) for item in data["tools"]}
+    options["tools"] = list((saved_tools | given).values())
+    shared = {name: value for name, value in changes.items() if name == "model"}
+    options["managed_agents"] = [
+        _made(item, Savable, shared, "the description") for item in data["managed_agents"]
+    ]
     if "model" not in changes:
         options["model"] = _model(data["model"])
-    _warn_left_out(where, data, changes)
+    missing = [name for name in data["left_out"] if name.split(".")[0] not in changes]
+    if missing:
+        warnings.warn(
+            f"the agent in {where} was saved without {', '.join(missing)}: pass them to load()", stacklevel=3
+        )
     return kind(**(options | {k: v for k, v in changes.items() if k != "tools"}))
-
-
-def _managed(data: Mapping[str, Any], changes: Mapping[str, object]) -> list[Savable]:
-    passed_on = {name: value for name, value in changes.items() if name == "model"}
-    return [agent_from_data(item, Savable, passed_on) for item in data["managed_agents"]]
 
 
 def _read(folder: Path) -> dict[str, Any]:
@@ -244,10 +196,6 @@ def _model(data: Mapping[str, object] | None) -> object:
     return from_dict(data)
 
 
-def _is_own(tool: Tool) -> bool:
-    return type(tool) is not FinalAnswerTool
-
-
 def _tool_data(tool: Tool) -> dict[str, object]:
     try:
         path: str | None = tool.import_path
@@ -278,19 +226,11 @@ def _tool(data: Mapping[str, Any], given: Mapping[str, Tool]) -> Tool:
     return made
 
 
-def _given_tools(changes: Mapping[str, object]) -> dict[str, Tool]:
-    return tools_by_name(cast("Any", changes.get("tools") or ()))
-
-
 def _imported(path: str) -> object:
-    module, _, attribute = path.partition(":")
     try:
-        found: object = importlib.import_module(module)
-        for name in attribute.split("."):
-            found = getattr(found, name)
+        return resolve_name(path)
     except (ImportError, AttributeError, ValueError) as error:
         raise ConfigurationError(f"{path!r} cannot be imported: {error}") from error
-    return found
 
 
 def _flat(templates: Mapping[str, object]) -> dict[str, str]:
@@ -314,11 +254,3 @@ def _prompts(folder: Path) -> dict[str, object]:
             nested[group] = text
     complete_templates(nested, "code")  # unknown names are told before anything is made
     return nested
-
-
-def _warn_left_out(where: str, data: Mapping[str, Any], changes: Mapping[str, object]) -> None:
-    missing = [name for name in data["left_out"] if name.split(".")[0] not in changes]
-    if missing:
-        warnings.warn(
-            f"the agent in {where} was saved without {', '.join(missing)}: pass them to load()", stacklevel=4
-        )

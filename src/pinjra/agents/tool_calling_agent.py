@@ -7,16 +7,14 @@ import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any, ClassVar, NamedTuple, Unpack
+from typing import Any, ClassVar, NamedTuple, Unpack, cast
 
 from pinjra.agents.agent import Agent, AgentOptions
-from pinjra.agents.arguments import web_tools
 from pinjra.agents.errors import AgentError, AgentParsingError, AgentToolCallError, AgentToolExecutionError
-from pinjra.agents.memory.messages import MessageForm
-from pinjra.agents.memory.observation import DEFAULT_LENGTH, describe_value
+from pinjra.agents.memory.observation import describe_value
 from pinjra.agents.memory.steps import ActionStep
 from pinjra.agents.prompts.examples import IS_IT_KNOWN, call_turns
-from pinjra.agents.prompts.tool_text import brief_signatures, tool_lines
+from pinjra.agents.prompts.tool_text import tool_lines
 from pinjra.agents.run.completion import ask, check_complete, fresh_temperature
 from pinjra.agents.run.loop import conversation
 from pinjra.agents.run.sessions import RunSession
@@ -27,16 +25,12 @@ from pinjra.core.errors import ToolRefused
 from pinjra.core.execution import Execution
 from pinjra.core.nearest import nearest
 from pinjra.executors.registry import create_executor
-from pinjra.models.base import ChatMessage, Completion, Model, ToolCall, tool_call
-from pinjra.models.text_calls import with_text_calls
-from pinjra.models.text_parts import after_thinking, json_objects
+from pinjra.models.base import ChatMessage, Completion, Model, ToolCall
+from pinjra.models.text_calls import first_call, with_text_calls
 from pinjra.tools.base import Tool
-from pinjra.tools.library.final_answer import FinalAnswerTool
+from pinjra.tools.library.python import PythonTool
 from pinjra.tools.schema import ToolSchema, json_schema
 
-__all__ = ["ToolCallingAgent"]
-
-_LONGEST_TEXT = 300_000  # characters of an answer in which a call is looked for
 _THREADS = 8  # calls of one turn that run at the same time
 _MISSING = (
     "No tool call was found in your answer. Call a tool, or write one JSON object: "
@@ -53,12 +47,12 @@ class ToolCallingAgent(Agent):
 
     Args:
         max_tool_threads: Calls of one turn that run at the same time.
-        max_print_outputs_length: Characters of one result that the model sees.
         options: As `Agent`.
     """
 
     default_template: ClassVar[str] = "tool_calling"
     small_template: ClassVar[str | None] = "small_calls"
+    example_turns = staticmethod(call_turns)
 
     def __init__(
         self,
@@ -66,40 +60,22 @@ class ToolCallingAgent(Agent):
         model: Model | None = None,
         *,
         max_tool_threads: int | None = None,
-        max_print_outputs_length: int | None = None,
         **options: Unpack[AgentOptions],
     ) -> None:
         self._runs_python = False
         super().__init__(tools, model, **options)
         self.max_tool_threads = max_tool_threads or _THREADS
-        self.max_print_outputs_length = max_print_outputs_length or DEFAULT_LENGTH
-        self.tools.setdefault("final_answer", FinalAnswerTool())
 
     def prompt_variables(self) -> dict[str, object]:
         """Return what prompt templates may name."""
-        tools = {name: tool for name, tool in self.tools.items() if name != "final_answer"}
-        return {
-            "tools": tools,
-            "managed_agents": self.managed_agents,
-            "tool_lines": tool_lines(tools, self.managed_agents),
-            "brief_signatures": brief_signatures(tools, self.managed_agents),
-            "custom_instructions": self.instructions or "",
-        }
-
-    def message_form(self) -> MessageForm:
-        """Return how memory is shown: to a small model with examples, calls as text, without failures."""
-        length = self.max_print_outputs_length
-        if not self.is_small:
-            return MessageForm(length=length)
-        examples = call_turns(self.tools, self.managed_agents)
-        return MessageForm(length=length, failures=False, plain=True, examples=examples)
+        common = super().prompt_variables()
+        tools = cast("dict[str, Tool]", common["tools"])
+        return common | {"tool_lines": tool_lines(tools, self.managed_agents)}
 
     def base_tools(self) -> Sequence[Tool]:
         """Return web search, web pages and Python."""
-        from pinjra.tools.library.python import PythonTool
-
         self._runs_python = True
-        return [*web_tools(), PythonTool(_RunPython())]
+        return [*super().base_tools(), PythonTool(_RunPython())]
 
     def open_session(self) -> RunSession | None:
         """Return a session for the base tool that runs Python; None without it."""
@@ -109,10 +85,6 @@ class ToolCallingAgent(Agent):
         """Keep the run's variables where its calls find them."""
         run.objects.update(self.state | run.options.variables)
 
-    def callables(self) -> dict[str, Callable[..., object]]:
-        """Return what the model may call."""
-        return {**self.tools, **self.managed_agents}
-
     async def act(self, run: Run, step: ActionStep) -> None:
         """Ask for calls, make them at the same time, observe in their order."""
         offered = self.tool_schemas()
@@ -121,7 +93,9 @@ class ToolCallingAgent(Agent):
         done = await self._ask(run, offered)
         step.model_output, step.token_usage = done.text, done.usage
         check_complete(done)
-        calls = _with_ids(done.tool_calls or _parsed(done))
+        calls = _with_ids(done.tool_calls or filter(None, [first_call(done.text)]))
+        if not calls:
+            raise AgentParsingError(_MISSING)
         step.tool_calls = calls
         answers = [call for call in calls if call.name == "final_answer"]
         if answers and len(calls) > 1:
@@ -210,7 +184,7 @@ def _calls_of(step: ActionStep) -> tuple[object, str]:
     return [(call.name, call.arguments) for call in step.tool_calls], step.observations
 
 
-def _with_ids(calls: Sequence[ToolCall]) -> tuple[ToolCall, ...]:
+def _with_ids(calls: Iterable[ToolCall]) -> tuple[ToolCall, ...]:
     """Return calls with ids that differ: providers match results by them, and models forget them."""
     seen: set[str] = set()
     made = []
@@ -232,9 +206,6 @@ class _RunPython:
         executor = run.session.executor
         with interrupting(executor.interrupt, run.stop):
             return executor.run(code, wall_seconds=wall_seconds)
-
-    def close(self) -> None:
-        """Do nothing: sessions belong to runs."""
 
 
 class _Kept(NamedTuple):
@@ -281,28 +252,6 @@ def _raise_if_all_failed(outcomes: Sequence[object], step: ActionStep) -> None:
         raise errors[0]
 
 
-def _parsed(done: Completion) -> tuple[ToolCall, ...]:
-    """Return the calls that a model wrote as text.
-
-    Raises:
-        AgentParsingError: There are none; the message tells the model what to write.
-    """
-    for value in json_objects(after_thinking(done.text[:_LONGEST_TEXT])):
-        call = _as_call(value)
-        if call is not None:
-            return (call,)
-    raise AgentParsingError(_MISSING)
-
-
-def _as_call(value: Mapping[str, object]) -> ToolCall | None:
-    name = value.get("name") or value.get("tool") or value.get("tool_name")
-    written = value.get("arguments", value.get("parameters", value.get("tool_arguments", {})))
-    if not isinstance(name, str) or not name:
-        return None
-    return tool_call("", name, written)
-
-
 def _agent_schema(name: str, agent: Agent) -> ToolSchema:
-    properties = {"task": {"type": "string", "description": "What to do, with everything needed to know."}}
-    parameters: dict[str, Any] = {"type": "object", "properties": properties, "required": ["task"]}
+    parameters = {"type": "object", "properties": {"task": agent.inputs["task"]}, "required": ["task"]}
     return ToolSchema(name=name, description=agent.description or "", parameters=parameters)

@@ -15,14 +15,13 @@ Nothing heavy is imported before a command is chosen, so that `pinjra --help` is
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from importlib import import_module
 
 import click
 
 from pinjra.core.nearest import nearest
-
-__all__ = ["FAILED", "GUEST_FAILED", "INTERRUPTED", "LIMIT_REACHED", "WRONG_INPUT", "cli", "main"]
 
 GUEST_FAILED, WRONG_INPUT, LIMIT_REACHED, FAILED, INTERRUPTED = 1, 2, 3, 4, 130
 
@@ -42,8 +41,8 @@ _COMMANDS = {
         "Judge programs on problems: HumanEval, MBPP, standard input and output.",
     ),
     "serve": ("pinjra.cli.serve:serve", "Serve sandboxed sessions over HTTP."),
-    "ui": ("pinjra.cli.ui:ui", "Watch and steer agents in the browser."),
-    "replay": ("pinjra.cli.replay:replay", "Show a saved run again."),
+    "ui": ("pinjra.cli.serve:ui", "Watch and steer agents in the browser."),
+    "replay": ("pinjra.cli.run:replay", "Show a saved run again."),
 }
 
 
@@ -85,6 +84,9 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line and leave with its exit status."""
+    # The kernel has no default for the first process of a container: it would not stop when asked.
+    if os.getpid() == 1:
+        signal.signal(signal.SIGTERM, lambda *_: os._exit(128 + signal.SIGTERM))
     _make_writable()
     status = _run(sys.argv[1:])
     sys.exit(_flushed(status))
@@ -150,5 +152,12 @@ def _told(message: str, status: int) -> int:
     from pinjra.cli.access_options import here
     from pinjra.ui.clean import clean
 
-    print(f"pinjra: {' '.join(clean(message + here(message)).split())}", file=sys.stderr)
+    print(f"pinjra: {' '.join(clean(message + here(message, _options())).split())}", file=sys.stderr)
     return status
+
+
+def _options() -> set[str]:
+    """Return the options of the command that was given."""
+    name = next((word for word in sys.argv[1:] if word in _COMMANDS), "")
+    command = cli.get_command(click.Context(cli), name)
+    return {option for each in command.params for option in each.opts} if command is not None else set()

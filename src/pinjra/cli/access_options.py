@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from string import Template
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -14,8 +14,6 @@ from pinjra.cli.options import names
 
 if TYPE_CHECKING:
     from pinjra.core.limits import Limits
-
-__all__ = ["access_options", "here"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -59,10 +57,16 @@ _HERE = {
 }
 
 
-def here(message: str) -> str:
-    """Return what a message's parameters are called on the command line, as an addition to it; "" for none."""
+def here(message: str, known: Container[str] = frozenset(_HERE.values())) -> str:
+    """Return what a message's parameters are called on the command line, as an addition to it; "" for none.
+
+    Args:
+        known: The options that the command has.
+    """
     options = dict.fromkeys(
-        option for words, option in _HERE.items() if words in message and option not in message
+        option
+        for words, option in _HERE.items()
+        if words in message and option not in message and option in known
     )
     return f" (here: {', '.join(options)})" if options else ""
 

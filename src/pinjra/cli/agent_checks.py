@@ -10,8 +10,6 @@ from pinjra.executors.base import PythonExecutor
 from pinjra.executors.conformance.suite import Check, CheckFailed, another, expect
 from pinjra.models.scripted import ScriptedModel
 
-__all__ = ["AGENT_CHECKS"]
-
 
 def _model(*codes: str) -> ScriptedModel:
     """Return a model that writes these codes, one a step."""

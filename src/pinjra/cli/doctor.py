@@ -12,8 +12,6 @@ import click
 if TYPE_CHECKING:
     from pinjra.executors.doctor import Diagnosis
 
-__all__ = ["doctor"]
-
 _ENFORCED = (
     "memory",
     "wall",
@@ -119,7 +117,7 @@ def _tell(diagnosis: Diagnosis) -> None:
     if diagnosis.problem:
         print("    " + clean(diagnosis.problem).replace("\n", "\n    "))
     for name, mechanism in diagnosis.access.items():
-        print(f"    {name + '=':11} {mechanism}")
+        print(f"    {name + '=':12} {mechanism}")
     given = diagnosis.guarantees
     if given is None:
         return

@@ -8,7 +8,7 @@ import stat
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, TextIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
@@ -22,14 +22,23 @@ if TYPE_CHECKING:
     from pinjra.core.files import Readable
     from pinjra.executors.base import PythonExecutor
 
-__all__ = ["execute", "save", "status_of", "tell", "write"]
-
 _STATUS = {"limit": LIMIT_REACHED, "interrupted": INTERRUPTED}
 
 
-@click.command(name="exec")
-@click.argument("program", type=click.File("r", encoding="utf-8"), required=False)
-@click.option("-c", "code", metavar="CODE", help="The program itself.")
+class _Arguments(click.Command):
+    """A command that may be given words for the program which it runs."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            words = f"{error.format_message()} The program's own options come after --."
+            raise click.UsageError(words, ctx) from None
+
+
+@click.command(name="exec", cls=_Arguments)
+@click.argument("words", nargs=-1, metavar="[PROGRAM] [ARGUMENT]…")
+@click.option("-c", "code", metavar="CODE", help="The program itself; all words are its arguments.")
 @access_options
 @file_options
 @click.option(
@@ -38,7 +47,7 @@ _STATUS = {"limit": LIMIT_REACHED, "interrupted": INTERRUPTED}
 @click.option("--language", default="python", metavar="NAME", help="python, bash, javascript or cpp.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object with everything that came of it.")
 def execute(
-    program: TextIO | None,
+    words: tuple[str, ...],
     code: str | None,
     stdin: BinaryIO | None,
     files: tuple[str, ...],
@@ -49,20 +58,25 @@ def execute(
     as_json: bool,
     access: dict[str, Any],
 ) -> int:
-    """Run PROGRAM ("-" for standard input), or the CODE of -c, in an executor."""
+    """Run PROGRAM ("-" for standard input), or the CODE of -c, in an executor.
+
+    It finds each ARGUMENT in sys.argv; those that begin with "-" come after "--".
+    """
     from pinjra.core.json_data import json_text
     from pinjra.executors.registry import create_executor
 
-    if (program is None) == (code is None):
+    argv = words if code is None else ("-c", *words)
+    if not argv:
         raise click.UsageError("give either PROGRAM or -c CODE")
-    source = code if code is not None else _read(program)
-    given = _given(stdin, is_taken=program is not None and program.name in ("-", "<stdin>"))
+    source = code if code is not None else _read(argv[0])
+    given = _given(stdin, is_taken=code is None and argv[0] == "-")
     options = _with_language(access, language)
     with create_executor(executor, additional_authorized_imports=imports, executor_kwargs=options) as box:
         if not as_json:
             box.on_output = write
         with ctrl_c(box.interrupt):
-            done = _run(box, source, language=language, stdin=given, files=files)
+            box.put_files(files)
+            done = run_program(box, source, argv, language=language, stdin=given)
         saved = save(done, out) if out is not None else None
         form = _form(done, saved) if as_json else None  # files are read while the box is open
     if form is not None:
@@ -81,17 +95,24 @@ def _with_language(access: dict[str, Any], language: str) -> dict[str, Any]:
     return {**access, "programs": programs} if programs else access
 
 
-def _run(
-    box: PythonExecutor, source: str, *, language: str, stdin: Readable | None, files: Sequence[str]
+def run_program(
+    box: PythonExecutor,
+    source: str,
+    argv: Sequence[str],
+    *,
+    language: str = "python",
+    stdin: Readable | None = None,
 ) -> Execution:
+    """Return what came of a program with its name and arguments."""
     from pinjra.core.errors import ConfigurationError
     from pinjra.executors.session.executor import SessionExecutor
 
-    box.put_files(files)
     if isinstance(box, SessionExecutor):
-        return box.run(source, language=language, stdin=b"" if stdin is None else stdin)
-    if language != "python" or stdin is not None:
-        raise ConfigurationError("this executor knows neither --language nor --stdin")
+        return box.run(source, language=language, stdin=b"" if stdin is None else stdin, argv=argv)
+    if language != "python" or stdin is not None or argv[1:]:
+        raise ConfigurationError(
+            "this executor knows neither --language nor --stdin, nor arguments of the program"
+        )
     return box.run(source)
 
 
@@ -125,12 +146,12 @@ def save(done: Execution | RunResult[Any], out: str | Path) -> list[Path]:
     return paths
 
 
-def _read(file: TextIO | None) -> str:
-    assert file is not None  # noqa: S101 (the caller checked)
+def _read(path: str) -> str:
+    file = click.File("r", encoding="utf-8").convert(path, None, click.get_current_context())
     try:
-        return file.read()
+        return str(file.read())
     except UnicodeDecodeError as error:
-        raise click.UsageError(f"{Path(file.name).name} is not UTF-8 text: {error}") from None
+        raise click.UsageError(f"{Path(path).name} is not UTF-8 text: {error}") from None
 
 
 def write(stream: str, text: str) -> None:
@@ -161,8 +182,10 @@ def tell(done: Execution) -> None:
 
 def _failure(error: GuestError) -> str:
     """Return an error with its traceback and hint, each once."""
+    from pinjra.core.execution import error_line
+
     text = error.traceback.rstrip()
-    if f"{error.type}: {error.message}".rstrip(": ") not in text:
+    if error_line(error.type, error.message) not in text:
         text = f"{text}\n{error}".lstrip()
     if error.hint and error.hint not in text:
         text = f"{text}\n{error.hint}"

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from pinjra.core.limits import Limits
     from pinjra.executors.base import PythonExecutor
 
-__all__ = ["options_of", "run_live"]
-
 FAILED = 4  # exit status
 _PROBE = "total = sum(range(101))\nprint('output')\ntotal"
 

@@ -9,8 +9,6 @@ import click
 from pinjra.cli.access_options import access_options
 from pinjra.cli.options import given_file_option
 
-__all__ = ["mcp"]
-
 
 @click.command()
 @access_options

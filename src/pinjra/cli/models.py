@@ -13,8 +13,6 @@ import click
 if TYPE_CHECKING:
     from pinjra.models.sources import Report
 
-__all__ = ["models"]
-
 
 @click.group(invoke_without_command=True)
 @click.pass_context

@@ -10,20 +10,25 @@ from typing import Any, TypeVar
 
 import click
 
-__all__ = [
-    "chosen_model",
-    "ctrl_c",
-    "file_options",
-    "given_file_option",
-    "names",
-]
-
 F = TypeVar("F", bound=Callable[..., Any])
 
 
 def names(text: str) -> list[str]:
     """Return the names of a list like "a, b"."""
     return [name.strip() for name in text.split(",") if name.strip()]
+
+
+class NewFile(click.Path):
+    """A file that is written when the work is done; that it cannot be written is told before."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the path."""
+        folder = os.path.dirname(os.path.abspath(value))
+        if not os.access(folder, os.W_OK):
+            self.fail(
+                f"{value!r} cannot be written: there is no folder {folder!r} to write into.", param, ctx
+            )
+        return super().convert(value, param, ctx)
 
 
 def file_options(command: F) -> F:

@@ -1,27 +1,25 @@
-"""`pinjra run`: a task -> an agent's answer, shown as it comes about."""
+"""`pinjra run`: a task -> an agent's answer, shown as it comes about. `pinjra replay`: a saved one, shown again."""
 
 from __future__ import annotations
 
 import os
 import sys
-from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
 from pinjra.cli import FAILED, GUEST_FAILED, INTERRUPTED, LIMIT_REACHED, WRONG_INPUT
 from pinjra.cli.access_options import access_options
 from pinjra.cli.execute import save as save_result
-from pinjra.cli.options import chosen_model, ctrl_c, file_options, names
+from pinjra.cli.options import NewFile, chosen_model, ctrl_c, file_options, names
 from pinjra.core.json_data import json_text
+from pinjra.ui.view import View
 
 if TYPE_CHECKING:
     from pinjra.agents import CodeAgent, Price
     from pinjra.core.events import Event, FinalAnswer, RunFinished
-
-__all__ = ["View", "run", "view_for"]
 
 _STDIN_BYTES = 64 << 20  # held by the host; a file of any size is streamed by --file
 _STATUS = {
@@ -33,19 +31,13 @@ _STATUS = {
 }
 
 
-class View(Protocol):
-    """What shows a run."""
-
-    def show(self, event: Event) -> Event | None:
-        """Show one event; return it where it was shown as another."""
-
-
-class _AsJson:
+class _AsJson(View):
     """Shows answers of a type as JSON."""
 
     def __init__(self, view: View, wanted: object, *, as_text: bool) -> None:
         from pinjra.agents.run.answers import AnswerType
 
+        super().__init__()
         self._view, self._type, self._as_text = view, AnswerType(wanted), as_text
 
     def show(self, event: Event) -> Event | None:
@@ -94,7 +86,7 @@ class _AsJson:
     help="What a million tokens read and written cost: shows the cost of the run.",
 )
 @click.option(
-    "--save", type=click.Path(dir_okay=False, path_type=Path), help="Write the run for `pinjra replay`."
+    "--save", type=NewFile(dir_okay=False, path_type=Path), help="Write the run for `pinjra replay`."
 )
 @click.option(
     "--trace", is_flag=True, help="Send spans and metrics to OpenTelemetry, as OTEL_… variables say."
@@ -234,16 +226,14 @@ def _tell(event: FinalAnswer | RunFinished, status: int | None) -> None:
         print(f"pinjra: {words.run_end(event)}", file=sys.stderr)
 
 
-def view_for(*, as_json: bool, quiet: bool) -> AbstractContextManager[View]:
+def view_for(*, as_json: bool, quiet: bool) -> View:
     """Return the view for this output: JSON, nothing, live in a terminal, plain text elsewhere."""
     if as_json:
         from pinjra.ui.machine import JsonView
 
         return JsonView(sys.stdout, only_result=quiet)
     if quiet:
-        from pinjra.ui.silent import SilentView
-
-        return SilentView()
+        return View()
     if sys.stdout.isatty():
         from rich.console import Console
 
@@ -253,3 +243,25 @@ def view_for(*, as_json: bool, quiet: bool) -> AbstractContextManager[View]:
     from pinjra.ui.plain import PlainView
 
     return PlainView(sys.stdout)
+
+
+@click.command()
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line for each event.")
+def replay(file: Path, as_json: bool) -> None:
+    """Show the run that FILE holds (of `pinjra run --save`, or an agent's `memory.to_json()`)."""
+    from pinjra.agents.memory.json import memory_from_json
+    from pinjra.core.errors import ConfigurationError
+    from pinjra.ui.replay import replay as events_of
+
+    try:
+        text = file.read_text("utf-8")
+    except UnicodeDecodeError:
+        raise click.UsageError(f"{file.name} is not UTF-8 text") from None
+    try:
+        memory = memory_from_json(text)
+    except ConfigurationError as error:
+        raise click.UsageError(f"{file.name} holds no run of `pinjra run --save`: {error}") from None
+    with view_for(as_json=as_json, quiet=False) as view:
+        for event in events_of(memory):
+            view.show(event)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections import Counter, defaultdict
 from pathlib import Path
@@ -10,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pinjra.cli.options import NewFile, names
+
 if TYPE_CHECKING:
     from pinjra.fleet.cases import Verdict
     from pinjra.fleet.datasets import Problem, Sample
-
-__all__ = ["score"]
 
 
 @click.command()
@@ -42,7 +43,7 @@ __all__ = ["score"]
 @click.option("--all-cases", is_flag=True, help="Run later cases of a sample too when one has failed.")
 @click.option("--preload", default="", metavar="A,B", help="Modules that every sample finds imported.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the samples' random numbers.")
-@click.option("--out", type=click.Path(dir_okay=False, writable=True), help="Verdicts as JSON lines.")
+@click.option("--out", type=NewFile(dir_okay=False, writable=True), help="Verdicts as JSON lines.")
 def score(
     problems: str,
     samples: str | None,
@@ -63,16 +64,15 @@ def score(
     A sample is {"task_id", "completion"} or {"task_id", "code"}. Expected answers and tests never enter the box that
     runs a sample. Exit status 4: some could not be judged, because of the machine and not because of them.
     """
-    from pinjra.cli.options import names
     from pinjra.core.errors import ConfigurationError
     from pinjra.core.limits import Limits
     from pinjra.fleet import Fleet
     from pinjra.fleet.datasets import read_problems
 
+    if not names(ks) or not all(re.fullmatch("[1-9][0-9]{0,8}", k) for k in names(ks)):
+        raise ConfigurationError(f"--k takes whole numbers above 0, separated by commas, not {ks!r}")
     found = read_problems(problems)
     wanted = [pair for pair in _pairs(found, samples, reference) for _ in range(repeat)]
-    if not ks.replace(",", "").isdigit():
-        raise ConfigurationError(f"--k takes whole numbers separated by commas, not {ks!r}")
     limits = Limits(wall_seconds=wall_seconds, cpu_seconds=wall_seconds, memory_bytes=memory_mib << 20)
     programs = ((sample.program(problem), problem.cases) for problem, sample in wanted)
     with Fleet(engine, isolation=isolation, limits=limits, preload=names(preload), seed=seed) as fleet:
@@ -84,9 +84,7 @@ def score(
         Path(out).write_text(
             "".join(f"{json.dumps({**_row(p, v), 'seed': seed})}\n" for (p, _), v in judged), encoding="utf-8"
         )
-    return _show(
-        [(problem.id, verdict) for (problem, _), verdict in judged], [int(k) for k in ks.split(",") if k]
-    )
+    return _show([(problem.id, verdict) for (problem, _), verdict in judged], [int(k) for k in names(ks)])
 
 
 def _pairs(

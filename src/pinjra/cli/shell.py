@@ -6,6 +6,7 @@ What is typed is sent to the box as it is. Whether it is whole is told by its to
 from __future__ import annotations
 
 import io
+import shlex
 import sys
 import tokenize
 from collections.abc import Callable, Iterator
@@ -15,16 +16,14 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from pinjra.cli import GUEST_FAILED
-from pinjra.cli.access_options import access_options
-from pinjra.cli.execute import save, status_of, tell, write
+from pinjra.cli.access_options import access_options, here
+from pinjra.cli.execute import run_program, save, status_of, tell, write
 from pinjra.cli.options import ctrl_c, file_options
 from pinjra.core.nearest import nearest
 
 if TYPE_CHECKING:
     from pinjra.core.execution import Execution
     from pinjra.executors.base import PythonExecutor
-
-__all__ = ["TypedSession", "is_whole", "programs", "shell"]
 
 _FIRST, _MORE = ">>> ", "... "
 _GOES_ON = ("elif", "else", "except", "finally", "case")  # lines that belong to the block before them
@@ -108,13 +107,16 @@ class TypedSession:
             save(self.last, self.out)
 
     def _failed(self, words: str, status: int) -> None:
-        print(f"pinjra: {words}", file=sys.stderr)
+        print(f"pinjra: {words}{here(words)}", file=sys.stderr)
         self.status = status
 
     def _command(self, text: str) -> None:
         name, _, rest = text.partition(" ")
         if name not in _COMMANDS:
             raise click.UsageError(f"there is no {name}; {nearest(name, _COMMANDS)}")
+        wanted = _COMMANDS[name][1].partition(":")[0].split()[0]
+        if wanted in ("PATH", "NAME") and not rest.strip():
+            raise click.UsageError(f"{name} wants a {wanted}")
         _COMMANDS[name][0](self, rest.strip())
 
     def _help(self, _: str) -> None:
@@ -136,11 +138,12 @@ class TypedSession:
         print(write_file(self.out or ".", name, self.box.get_file(name)))
 
     def _save(self, folder: str) -> None:
-        if self.last is not None:
-            save(self.last, folder or self.out or ".")
+        if self.last is None or not save(self.last, folder or self.out or "."):
+            print("nothing to save: the last run wrote and showed nothing", file=sys.stderr)
 
-    def _run(self, path: str) -> None:
-        self._ran(lambda: self.box.run(Path(path).read_text("utf-8")))
+    def _run(self, line: str) -> None:
+        argv = [line] if Path(line).is_file() else shlex.split(line)
+        self._ran(lambda: run_program(self.box, Path(argv[0]).read_text("utf-8"), argv))
 
     def _reset(self, _: str) -> None:
         self.box.reset()
@@ -155,7 +158,7 @@ _COMMANDS: dict[str, tuple[Callable[[TypedSession, str], None], str]] = {
     "%put": (TypedSession._put, "PATH: copy a file of this machine into the box"),
     "%get": (TypedSession._get, "NAME: copy a file of the box into --out, or here"),
     "%save": (TypedSession._save, "DIR: save what the last run wrote and showed"),
-    "%run": (TypedSession._run, "PATH: run a file of this machine"),
+    "%run": (TypedSession._run, "PATH [ARGUMENT]...: run a file of this machine"),
     "%reset": (TypedSession._reset, "forget variables and files"),
     "%quit": (TypedSession._quit, "leave; so does Ctrl-D"),
 }

@@ -10,8 +10,6 @@ from typing import TypedDict
 
 from pinjra.core.errors import ConfigurationError
 
-__all__ = ["PARAMETERS", "Access", "AccessOptions", "Mount", "parse_access"]
-
 _PROGRAM = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}")
 _HOST = re.compile(r"(\*\.)?[a-z0-9]([a-z0-9_-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9_-]*[a-z0-9])?)*")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
@@ -103,8 +101,16 @@ def parse_access(given: AccessOptions) -> Access:
         packages=tuple(dict.fromkeys(_texts("packages", given.get("packages", ())))),
         mounts=tuple(_mount(name, what) for name, what in given.get("mounts", {}).items()),
         env=tuple(_variable(name, value) for name, value in given.get("env", {}).items()),
-        python_path=tuple(os.path.abspath(os.path.expanduser(path)) for path in given.get("python_path", ())),
+        python_path=tuple(map(_folder, given.get("python_path", ()))),
     )
+
+
+def is_system_text(value: object) -> bool:
+    """Return whether it is a text that the system can have as a path or a variable: it ends at no NUL, and can be encoded."""
+    try:
+        return isinstance(value, str) and b"\0" not in os.fsencode(value)
+    except UnicodeEncodeError:
+        return False
 
 
 def _texts(parameter: str, value: object) -> tuple[str, ...]:
@@ -164,15 +170,24 @@ def _mount(name: str, what: object) -> tuple[str, Mount]:
         raise ConfigurationError(f"mounts= wants a path or a Mount for {name!r}, not {what!r:.200}")
     if mount.volume:
         return name, replace(mount, writable=mount.writable or mount.volume == "emptyDir")
-    path = os.path.realpath(os.path.expanduser(mount.path))
+    path = os.path.realpath(os.path.expanduser(mount.path)) if is_system_text(mount.path) else ""
     if not os.path.exists(path):
         raise ConfigurationError(f"mounts= for {name!r}: there is no {mount.path!r}")
     return name, Mount(path, mount.writable, mount.dangerous)
 
 
+def _folder(path: object) -> str:
+    if not isinstance(path, (str, os.PathLike)) or not is_system_text(os.fspath(path)):
+        raise ConfigurationError(f"python_path= wants paths of folders, not {path!r:.200}")
+    found = os.path.abspath(os.path.expanduser(path))
+    if not os.path.exists(found):
+        raise ConfigurationError(f"python_path=: there is no folder {os.fspath(path)!r}")
+    return found
+
+
 def _variable(name: str, value: object) -> str:
     if not isinstance(name, str) or not _VARIABLE.fullmatch(name):
         raise ConfigurationError(f"env= wants names of variables, not {name!r}")
-    if not isinstance(value, str) or "\0" in value:
+    if not is_system_text(value):
         raise ConfigurationError(f"env= wants a text for {name!r}, not {value!r:.200}")
     return f"{name}={value}"

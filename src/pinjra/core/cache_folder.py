@@ -6,8 +6,6 @@ import os
 import sys
 from pathlib import Path
 
-__all__ = ["cache_folder"]
-
 
 def cache_folder() -> Path:
     """Return the user's cache folder for Pinjra, by the conventions of the system (XDG on Linux); not created."""

@@ -7,20 +7,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from keyword import iskeyword
-from typing import Protocol, runtime_checkable
 
 from pinjra.core.errors import ConfigurationError
 from pinjra.core.signatures import call_signature
-
-__all__ = ["ArgumentChecker", "HostFunction", "describe"]
-
-
-@runtime_checkable
-class ArgumentChecker(Protocol):
-    """What a tool with a schema offers: bind and check plain arguments before the call."""
-
-    def check_arguments(self, args: tuple[object, ...], kwargs: dict[str, object]) -> None:
-        """Raise `ToolRefused` with a message for the model when the arguments do not fit the schema."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +23,7 @@ class HostFunction:
         is_concurrent: It may be called again before an earlier call has returned. Without, calls wait for their turn.
         doc: Shown by the guest's `help`-like text; the first lines only.
         seconds: Longest time one call may take, the wait for its turn included; None for no limit of its own.
-        check: Refuses arguments before the call, or None.
+        check: Raises `ToolRefused`, with a message for the model, where positional and keyword arguments do not fit; or None.
         methods: Names of methods of its results that guest code may call; they run here, as calls of tools.
         bind: Returns what calls such a method of an object; None: the method itself.
     """
@@ -90,9 +79,7 @@ def describe(name: str, function: Callable[..., object]) -> HostFunction:
         doc=_documentation(function)[:2000],
         methods=_methods(function),
         seconds=float(seconds) if isinstance(seconds, (int, float)) else None,
-        check=function.check_arguments
-        if isinstance(function, ArgumentChecker)
-        else partial(call_signature(function).check, name),
+        check=getattr(function, "check_arguments", None) or partial(call_signature(function).check, name),
     )
 
 

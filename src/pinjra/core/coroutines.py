@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Coroutine
 from typing import TypeVar
 
-__all__ = ["at_once"]
-
 T = TypeVar("T")
 
 

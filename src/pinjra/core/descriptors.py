@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 
-__all__ = ["fill_standard_descriptors"]
-
 
 def fill_standard_descriptors() -> None:
     """Open the null device at 0, 1 and 2 where they are closed.

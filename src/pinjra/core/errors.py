@@ -7,21 +7,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pinjra.core.execution import Cause, Execution, GuestError
 
-__all__ = [
-    "BackendError",
-    "ConfigurationError",
-    "ExecutorClosed",
-    "ExecutorUnavailable",
-    "InternalError",
-    "InterpreterError",
-    "MissingDependency",
-    "PinjraError",
-    "ProtocolViolation",
-    "SessionLost",
-    "StartupFailed",
-    "ToolRefused",
-]
-
 
 class PinjraError(Exception):
     """Base of all errors that Pinjra raises on the host."""

@@ -7,21 +7,6 @@ from typing import Literal
 
 from pinjra.core.execution import Artifact
 
-__all__ = [
-    "CodeReady",
-    "Event",
-    "FinalAnswer",
-    "ModelDelta",
-    "OutputText",
-    "PlanMade",
-    "RunFinished",
-    "RunStarted",
-    "StepFinished",
-    "StepStarted",
-    "ToolCalled",
-    "ToolReturned",
-]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:

@@ -14,18 +14,6 @@ if TYPE_CHECKING:  # the worker has no use for what they import
     from pinjra.core.guest_files import GuestFile
 
 
-__all__ = [
-    "Artifact",
-    "Cause",
-    "CodeOutput",
-    "ErrorKind",
-    "Execution",
-    "GuestError",
-    "Usage",
-    "save_artifacts",
-]
-
-
 class ErrorKind(str, Enum):
     """What sort of guest failure ended a run."""
 
@@ -55,6 +43,11 @@ class Cause(str, Enum):
     INTERRUPT = "interrupt"
     PROTOCOL = "protocol"
     HOST = "host"
+
+
+def error_line(name: str, message: str) -> str:
+    """Return an error as the last line of a traceback names it: one without words is its name alone."""
+    return f"{name}: {message}" if message else name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +80,7 @@ class GuestError:
     def __str__(self) -> str:
         where = f" (line {self.line}: {self.source_line})" if self.line and self.source_line else ""
         hint = f"\n{self.hint}" if self.hint else ""
-        return f"{self.type}: {self.message}{where}{hint}"
+        return f"{error_line(self.type, self.message)}{where}{hint}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,6 +141,12 @@ class Execution:
     notes: tuple[str, ...] = ()
     status: int | None = None
     files: Mapping[str, GuestFile] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        """Return all fields; never raises, also where Python gives a value no text (an integer of more than 4,300 digits)."""
+        from pinjra.core.json_data import text_of
+
+        return f"Execution({', '.join(f'{name}={text_of(getattr(self, name))}' for name in self.__slots__)})"
 
     def save(self, folder: str | os.PathLike[str]) -> list[Path]:
         """Write all `files` and `artifacts` into a folder of this machine; return where they are."""

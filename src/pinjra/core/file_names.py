@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 
-__all__ = ["MOST_PARTS", "is_file_name"]
-
 MOST_PARTS = 32  # folders in one another, and a file
 _PART_BYTES = 255  # of one name in a folder, on every file system
 

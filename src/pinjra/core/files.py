@@ -10,17 +10,6 @@ from typing import Protocol
 
 from pinjra.core.errors import ConfigurationError
 
-__all__ = [
-    "GivenFile",
-    "GivenFiles",
-    "GivenInput",
-    "Readable",
-    "describe_files",
-    "given_file",
-    "given_files",
-    "is_text",
-]
-
 GivenFiles = Sequence[str | os.PathLike[str] | Mapping[str, object]] | Mapping[str, object]
 """Paths of this machine, and dicts of name → bytes or path."""
 

@@ -10,8 +10,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-__all__ = ["GuestFile", "save_all", "write_file"]
-
 _UNSAFE = re.compile(r'[\x00-\x1f\x7f<>:"|?*\\]' if sys.platform == "win32" else r"[\x00-\x1f\x7f]")
 
 

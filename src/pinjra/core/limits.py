@@ -8,8 +8,7 @@ from dataclasses import dataclass, fields
 from typing import NoReturn
 
 from pinjra.core.errors import ConfigurationError
-
-__all__ = ["Limits"]
+from pinjra.core.json_data import text_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +41,8 @@ class Limits:
 
     def __new__(cls, *args: object, **given: object) -> Limits:
         """Say a wrong name, and the nearest right one, as any other mistake in a configuration is said."""
+        if args:
+            raise ConfigurationError("Limits takes everything by name, such as Limits(wall_seconds=5)")
         for name in given:
             if name not in cls.__annotations__:
                 near = [
@@ -56,18 +57,19 @@ class Limits:
             value = getattr(self, field.name)
             if value is None:
                 continue
-            is_number = isinstance(value, (int, float)) and type(value) is not bool and math.isfinite(value)
-            if not is_number or value <= 0:
+            is_number = isinstance(value, (int, float)) and type(value) is not bool
+            # Compared, and not asked of math.isfinite(): an integer may be too large for a float
+            if not is_number or not 0 < value < math.inf:
                 _refuse(field.name, "a number above 0", value)
+            if value >= 1 << 63:  # what the kernel and the wire count with
+                raise ConfigurationError(
+                    f"Limits.{field.name} must be below 2**63, not {text_of(value)}; None for no limit"
+                )
             if not field.name.endswith("_seconds"):
                 if value != int(value):
                     _refuse(field.name, "a whole number", value)
-                if value >= 1 << 63:  # what the kernel and the wire count with
-                    raise ConfigurationError(
-                        f"Limits.{field.name} must be below 2**63, not {value!r}; None for no limit"
-                    )
                 object.__setattr__(self, field.name, int(value))
 
 
 def _refuse(name: str, wanted: str, value: object) -> NoReturn:
-    raise ConfigurationError(f"Limits.{name} must be {wanted} or None, not {value!r}")
+    raise ConfigurationError(f"Limits.{name} must be {wanted} or None, not {text_of(value)}")

@@ -5,8 +5,6 @@ from __future__ import annotations
 import base64
 from html import escape
 
-__all__ = ["GUEST_PAGE_POLICY", "shown_html", "text_html"]
-
 _PICTURES = ("image/png", "image/jpeg", "image/gif", "image/webp", "image/svg+xml")
 _TEXT_CHARS = 100_000  # of one text: a page with more is slow
 # SECURITY: a page of the guest's is shown in a frame of no origin, without scripts, that loads nothing from anywhere: else it

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["PrintableOutput", "printable", "printable_output", "settled", "unfinished"]
-
 # C0 but tab and newline, DEL, C1, and the bidirectional overrides that make text lie about its order (CVE-2021-42574);
 # lone surrogates, which no file and no model's API takes.
 _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -59,6 +57,14 @@ class PrintableOutput:
                 return f"\\x1b{found[1:]}"
             self._row -= up
         return found if len(found) > 1 or found == "\n" else _spelled(match)
+
+
+def without_middle(text: str, most: int) -> str:
+    """Return text of about `most` characters at the longest: its head and its tail, saying how much is cut between them."""
+    if len(text) <= most:
+        return text
+    half = most // 2
+    return f"{text[:half]}\n… ({len(text) - 2 * half} characters cut) …\n{text[-half:]}"
 
 
 def unfinished(text: str) -> int:

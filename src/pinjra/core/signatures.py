@@ -17,8 +17,6 @@ from typing import Annotated, get_args, get_origin
 
 from pinjra.core.errors import ToolRefused
 
-__all__ = ["CallSignature", "call_signature"]
-
 Parameter = inspect.Parameter
 _NAME = r"[A-Za-z_][\w.]*"
 # SECURITY: no quotes, digits or calls: a Literal's values and what stands in Annotated are the host's own.

@@ -6,8 +6,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from typing import Literal, Protocol
 
-__all__ = ["Operation", "Span", "Tracer", "headers", "set_tracer", "span"]
-
 Operation = Literal["invoke_agent", "chat", "plan", "execute_tool", "run_code", "serve_request"]
 
 
@@ -44,14 +42,10 @@ class Tracer(Protocol):
 class _Nothing:
     """The span of what nobody traces."""
 
-    def note(self, **facts: object) -> None:
-        """Do nothing."""
+    def _nothing(self, *_: object, **__: object) -> None:
+        pass
 
-    def tell(self, name: str, contents: Callable[[], object]) -> None:
-        """Do nothing."""
-
-    def fail(self, kind: str, message: str) -> None:
-        """Do nothing."""
+    note = tell = fail = _nothing
 
 
 _NOTHING = _Nothing()

@@ -18,15 +18,13 @@ try:
 except ImportError:  # Windows: nothing is locked there, and so nothing swept
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["discard_folder", "make_folder", "own_folder", "sweep"]
-
 _FOLDER = sum(getattr(os, name, 0) for name in ("O_RDONLY", "O_DIRECTORY", "O_NOFOLLOW", "O_CLOEXEC"))
 _AGE_SECONDS = 600.0  # a folder is locked as soon as it is made: younger ones are left alone
 
 
-def make_folder(prefix: str) -> tuple[str, int]:
-    """Return a new folder in the temporary one, and the descriptor to be kept as long as it is in use."""
-    path = tempfile.mkdtemp(prefix=prefix)
+def make_folder(prefix: str, place: str | None = None) -> tuple[str, int]:
+    """Return a new folder in `place`, the temporary one unless given, and the descriptor to be kept as long as it is in use."""
+    path = tempfile.mkdtemp(prefix=prefix, dir=place)
     if fcntl is None:
         return path, -1
     lock = os.open(path, _FOLDER)
@@ -49,18 +47,21 @@ def discard_folder(path: Path, lock: int) -> None:
         os.close(lock)
 
 
-def sweep(prefix: str, remove: Callable[[str], object], age_seconds: float = _AGE_SECONDS) -> None:
+def sweep(
+    prefix: str, remove: Callable[[str], object], age_seconds: float = _AGE_SECONDS, place: str | None = None
+) -> None:
     """Remove what makers that are gone have left; another user's only as root.
 
     Args:
         remove: Removes a folder whose content is hostile.
         age_seconds: Younger folders are left alone.
+        place: Where they are; None: in the temporary folder.
     """
     if fcntl is None:
         return
     now, uid = time.time(), os.geteuid()
     try:
-        place = tempfile.gettempdir()
+        place = place or tempfile.gettempdir()
     except OSError:  # there is no writable folder, and so nothing that was left in it
         return
     with os.scandir(place) as entries:

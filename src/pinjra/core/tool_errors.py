@@ -5,8 +5,6 @@ from __future__ import annotations
 import ast
 import builtins
 
-__all__ = ["ToolError", "guest_exception"]
-
 
 class ToolError(Exception):
     """What guest code sees when a host tool failed with an exception that Python does not have built in."""

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from types import GeneratorType
 from typing import cast
 
-__all__ = ["ForeignException", "Iterated", "NamedItems", "Opaque", "Record", "drained"]
-
-_MOST_ITEMS = 1_000_000  # of an iterator that is read to its end; its own code may go on for ever
+MOST_ITEMS = 1_000_000  # of an iterator that is read to its end, and of what becomes a list
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +51,28 @@ class Record:
             raise AttributeError(f"{name!r} is no field of this record")
         return self.fields[name]
 
+    def __eq__(self, other: object) -> bool:
+        if self is other or not isinstance(other, Record):
+            return self is other
+        try:
+            return self.type == other.type and self.fields == other.fields
+        except ValueError:  # arrays and tables have no one answer
+            return False
+
+    def __hash__(self) -> int:
+        # 0 for a field that has none, since the object on the other side has one
+        return hash((self.type, *(hash_of(value) or 0 for value in self.fields.values())))
+
     def __repr__(self) -> str:
         return f"{self.type}({', '.join(f'{name}={value!r}' for name, value in self.fields.items())})"
+
+
+def hash_of(value: object) -> int | None:
+    """Return the hash of a value; None of one that has none."""
+    try:
+        return hash(value)
+    except TypeError:
+        return None
 
 
 class NamedItems(tuple):  # type: ignore[type-arg]  # of anything; Python 3.10 could not make instances of tuple[object, ...]
@@ -81,7 +100,7 @@ class NamedItems(tuple):  # type: ignore[type-arg]  # of anything; Python 3.10 c
         return found
 
     def _asdict(self) -> dict[str, object]:
-        return dict(zip(self._fields, self))  # noqa: B905 (Python 3.10; the lengths are equal)
+        return dict(zip(self._fields, self, strict=True))
 
     def __repr__(self) -> str:
         return f"{self._type}({', '.join(f'{name}={value!r}' for name, value in self._asdict().items())})"
@@ -132,12 +151,21 @@ def drained(value: object, depth: int = 4) -> object:
         return value
     if not hasattr(cls, "__next__"):
         return value
-    items = list(islice(value, _MOST_ITEMS + 1))  # type: ignore[call-overload]  # it is an iterator
-    if len(items) > _MOST_ITEMS:
+    items = list(islice(value, MOST_ITEMS + 1))  # type: ignore[call-overload]  # it is an iterator
+    if len(items) > MOST_ITEMS:
         raise ValueError(
-            f"an iterator of more than {_MOST_ITEMS} items; return a list of those that are wanted"
+            f"an iterator of more than {MOST_ITEMS} items; return a list of those that are wanted"
         )
     return Iterated(items) if cls is GeneratorType else items
+
+
+def can_be_listed(value: object) -> bool:
+    """Return whether an array, column or table of numpy or pandas becomes at most a million objects; True of anything else."""
+    if type(value).__module__.partition(".")[0] not in ("numpy", "pandas"):
+        return True
+    # SECURITY: an array of no bytes may have 2**31 empty rows, an index of a few bytes 2**27 numbers.
+    shape: tuple[int, ...] = getattr(value, "shape", ())
+    return math.prod(max(axis, 1) for axis in shape) <= MOST_ITEMS
 
 
 _PLAIN = frozenset({int, float, bool, str, bytes, type(None)})

@@ -5,24 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from pinjra.core.access import PARAMETERS
 from pinjra.core.errors import PinjraError
 from pinjra.executors.guarantees import Guarantees
 from pinjra.executors.registry import executor_class, executor_names
-
-COLUMNS = (
-    "boundary",
-    "isolation",
-    "network",
-    "memory",
-    "disk",
-    "processes",
-    "wall",
-    "cpu",
-    "rollback",
-    "fork",
-    "files",
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,19 +56,3 @@ def diagnose(name: str) -> Diagnosis:
 def diagnose_all() -> list[Diagnosis]:
     """Return one diagnosis an executor, in the registry's order."""
     return [diagnose(name) for name in executor_names()]
-
-
-def guarantee_row(name: str, guarantees: Guarantees) -> str:
-    """Return one line of a Markdown table: what an executor enforces, by `COLUMNS`."""
-    cells = []
-    for column in COLUMNS:
-        value = getattr(guarantees, column)
-        text = ", ".join(value) if isinstance(value, tuple) else value
-        cells.append((text or "–").replace("|", "/"))
-    return f"| `{name}` | {' | '.join(cells)} |"
-
-
-def access_row(name: str) -> str:
-    """Return one line of a Markdown table: by which mechanism an executor has each of `core.access.PARAMETERS`."""
-    access: Mapping[str, str] = getattr(executor_class(name), "ACCESS", {})
-    return f"| `{name}` | {' | '.join(access.get(parameter, '–') for parameter in PARAMETERS)} |"

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
-from typing import Any, ClassVar, Unpack
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import httpx
 
@@ -21,7 +22,6 @@ from pinjra.core.errors import (
 from pinjra.core.limits import Limits
 from pinjra.core.spans import headers as trace_headers
 from pinjra.executors.guarantees import Guarantees
-from pinjra.executors.options import BoxOptions
 from pinjra.executors.session.transport import Transport
 from pinjra.executors.session.uploading import UploadingExecutor
 
@@ -39,6 +39,7 @@ _ERRORS: dict[int, type[PinjraError]] = {
 }
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class HttpExecutor(UploadingExecutor):
     """Runs guest code in a session of a `pinjra serve` that may be on another machine.
 
@@ -47,7 +48,6 @@ class HttpExecutor(UploadingExecutor):
         token: The tenant's token; else PINJRA_TOKEN. Not needed by a service on loopback without tenants.
         executor: Which of the service's executors; "" for its default.
         parameters: Further parameters of the stream there, such as {"mounts": ["name"]} for folders that its operator offers.
-        options: `packages`, `programs`, `network` and `secrets` are the service's to give; `mounts` are uploaded.
 
     Raises:
         ConfigurationError: No address, a wrong token, or parameters that the service does not take (the caller's fault).
@@ -60,50 +60,40 @@ class HttpExecutor(UploadingExecutor):
         **dict.fromkeys(("packages", "programs", "network", "secrets"), "the service's executor"),
     }
 
-    def __init__(
-        self,
-        additional_authorized_imports: Iterable[str] = (),
-        *,
-        url: str | None = None,
-        token: str | None = None,
-        executor: str = "",
-        limits: Limits = Limits(),  # noqa: B008  (frozen)
-        parameters: Mapping[str, object] | None = None,
-        **options: Unpack[BoxOptions],
-    ) -> None:
-        self._url = (url or os.environ.get("PINJRA_URL") or "").rstrip("/")
+    url: str | None = None
+    token: str | None = None
+    executor: str = ""
+    parameters: Mapping[str, object] | None = None
+
+    def _configure(self) -> None:
+        self._url = (self.url or os.environ.get("PINJRA_URL") or "").rstrip("/")
         if not self._url.startswith(("http://", "https://")):
             raise ConfigurationError(
                 f"executor 'http' needs url=\"http://HOST:PORT\" or PINJRA_URL, not {self._url!r}"
             )
-        given = token or os.environ.get("PINJRA_TOKEN") or ""
-        self._headers = {"Authorization": f"Bearer {given}"} if given else {}
-        imports = tuple(additional_authorized_imports)
-        self._wanted = {
-            "authorized_imports": list(imports),
-            "limits": {
-                name: getattr(limits, name) for name in Limits.__slots__ if getattr(limits, name) is not None
-            },
-            **({"executor": executor} if executor else {}),
-            **{name: value for name, value in options.items() if name in ("guard", "rollback")},
-            **(parameters or {}),
-        }
-        super().__init__(imports, limits=limits, **options)
-
-    def _configure(self) -> None:
+        token = self.token or os.environ.get("PINJRA_TOKEN") or ""
+        self._headers = {"Authorization": f"Bearer {token}"} if token else {}
         access = self.access
         asked = {
-            "packages": list(access.packages),
-            "programs": list(access.programs),
+            "packages": access.packages,
+            "programs": access.programs,
             "network": access.open_network or [host.removesuffix(":") for host in access.hosts],
             "secrets": {host.removesuffix(":"): dict(headers) for host, headers in access.secrets},
+            "executor": self.executor,
         }
-        self._wanted = {**{name: value for name, value in asked.items() if value}, **self._wanted}
+        limits = {name: getattr(self.limits, name) for name in Limits.__slots__}
+        self._wanted = {
+            **{name: value for name, value in asked.items() if value},
+            "authorized_imports": self.additional_authorized_imports,
+            "limits": {name: value for name, value in limits.items() if value is not None},
+            **{name: False for name in ("guard", "rollback") if not getattr(self, name)},
+            **(self.parameters or {}),
+        }
 
     def _open(self) -> Transport:
         opened = self._post("/v1/streams", self._wanted)
         # What the box there needs to hear from this side of the conversation.
-        self._scratch = str(opened.get("scratch", ""))
+        self.scratch = str(opened.get("scratch", ""))
         self._links = tuple(opened.get("links", ()))
         self._environment = tuple(opened.get("environment", ()))
         modules = tuple(opened.get("modules", ()))  # of `packages`
@@ -172,7 +162,6 @@ class HttpTransport(Transport):
             raise StartupFailed(f"the service does not take the stream: {error}") from error
 
     def read(self, timeout_seconds: float | None) -> bytes:
-        """Return the next bytes; see `Transport.read`."""
         try:
             data = self._socket.recv(timeout_seconds)
         except self._closed as error:
@@ -182,7 +171,6 @@ class HttpTransport(Transport):
         return data if isinstance(data, bytes) else data.encode()
 
     def write(self, data: bytes) -> None:
-        """Send all of `data`; see `Transport.write`."""
         view = memoryview(data)
         try:
             for begin in range(0, len(view), _PIECE_BYTES):
@@ -200,7 +188,6 @@ class HttpTransport(Transport):
         self._ending.close()
 
     def close(self) -> None:
-        """Cut the stream, at which the service ends the box."""
         self.kill()
 
     def describe_death(self) -> str:

@@ -15,17 +15,16 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any, ClassVar, Unpack
+from dataclasses import dataclass, replace
+from importlib.machinery import PathFinder
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pinjra.access.programs import find_programs
-from pinjra.core.errors import BackendError
-from pinjra.core.limits import Limits
+from pinjra.core.module_path import installed_folders, modules_of
 from pinjra.executors.guarantees import Guarantees
-from pinjra.executors.options import SessionOptions
+from pinjra.executors.pipes import DescriptorTransport, is_ready
 from pinjra.executors.session.connection import Patience
 from pinjra.executors.session.executor import SessionExecutor
-from pinjra.executors.session.transport import Transport
 from pinjra.guard.policy import DEFAULT_AUTHORIZED
 from pinjra.jail import profile
 from pinjra.jail.confine import Spec
@@ -44,10 +43,9 @@ _SERVE = "pinjra.worker.supervisor.loop:serve"
 _PRELOAD = ("pinjra.worker.interpreter.forked", *DEFAULT_AUTHORIZED)
 _DEATH_SECONDS = 2.0  # a killed session is gone in milliseconds; a kernel under memory pressure takes longer
 _LEAVE_SECONDS = 2.0  # for the supervisor to end one of several sessions; then the box ends with all of them
-# The most bytes of one read: beyond 128 KiB malloc(3) takes from the kernel and gives back, each time.
-_MOST_BYTES = 120 << 10
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class JailExecutor(SessionExecutor):
     """Runs guest code in a process that the kernel confines: files, network, system calls, memory, processes.
 
@@ -60,8 +58,7 @@ class JailExecutor(SessionExecutor):
         resolve: Name and port -> addresses, for `network=[…]`; None: as this machine does.
         on_connection: Told each connection of the guest, or refusal, when it has ended; on a thread of the gateway.
         folders: Where the guest finds empty folders of its own besides the scratch folder, in that one's quota ("/mnt").
-        options: `network`, `python_path` (folders with modules of your own: the guest can read everything in them) and the others
-            of docs/sandbox.md; `guard`, `rollback`, `protected`.
+        python_path: Folders with modules of your own: the guest can read everything in them.
 
     Raises:
         JailUnavailable: This machine cannot give what is required; says what is missing and the choices.
@@ -80,38 +77,28 @@ class JailExecutor(SessionExecutor):
     }
     PATIENCE = Patience(close_seconds=0.0)  # no goodbye: the kernel ends all of a session at once
 
-    def __init__(
-        self,
-        additional_authorized_imports: Iterable[str] = (),
-        *,
-        limits: Limits = Limits(),  # noqa: B008  (frozen)
-        preload: Iterable[str] | None = None,
-        require: Iterable[str] = (),
-        without: Iterable[str] = (),
-        spares: int = 1,
-        resolve: Resolve | None = None,
-        on_connection: Callable[[Connection], None] | None = None,
-        folders: Iterable[str] = (),
-        **options: Unpack[SessionOptions],
-    ) -> None:
-        self.folders = tuple(folders)
-        imports = tuple(additional_authorized_imports)
-        self._preload = tuple(preload) if preload is not None else third_party(imports)
-        self._require, self._without = tuple(require), tuple(without)
-        self._resolve, self._on_connection = resolve, on_connection
-        self._gateway: Gateway | None = None
-        super().__init__(imports, limits=limits, spares=spares, **options)
+    preload: Iterable[str] | None = None
+    require: Iterable[str] = ()
+    without: Iterable[str] = ()
+    spares: int = 1
+    resolve: Resolve | None = None
+    on_connection: Callable[[Connection], None] | None = None
+    folders: Iterable[str] = ()
 
     def _configure(self) -> None:
-        demands: dict[str, Any] = {"require": self._require, "without": self._without}
+        self._gateway: Gateway | None = None
+        if self.preload is None:
+            self.preload = third_party(self.additional_authorized_imports)
+        self.preload, self.folders = tuple(self.preload), tuple(self.folders)
+        demands: dict[str, Any] = {"require": tuple(self.require), "without": tuple(self.without)}
         if self.folders:
             demands["folders"] = ("", *self.folders)
         if self.access.hosts:
-            gateway = self._gateway = _gateway(self.access, self._resolve, self._on_connection)
-            self._spares = 0  # a session belongs to its gateway, which is this executor's own
+            gateway = self._gateway = _gateway(self.access, self.resolve, self.on_connection)
+            self.spares = 0  # a session belongs to its gateway, which is this executor's own
             rules = gateway.rules
             demands |= {"ports": rules.ports, "addresses": rules.addresses, "texts": gateway.texts}
-        self._config = session_config(self, self._preload, network=self.access.open_network, **demands)
+        self._config = session_config(self, self.preload, network=self.access.open_network, **demands)
         if self._gateway is not None:
             self._environment += self._gateway.environment
 
@@ -141,7 +128,6 @@ class JailExecutor(SessionExecutor):
 
     @classmethod
     def diagnose(cls) -> str:
-        """Return "" when the jail works here, else why not."""
         try:
             zygote_for(Config(serve=_SERVE, preload=_PRELOAD))
         except Exception as error:  # whatever it is, it is the answer
@@ -150,7 +136,6 @@ class JailExecutor(SessionExecutor):
 
     @property
     def guarantees(self) -> Guarantees:
-        """What is applied around this session, and what could not be."""
         return guarantees_of(self)
 
 
@@ -165,10 +150,10 @@ def session_config(executor: SessionExecutor, preload: Iterable[str] = (), **dem
         demands: `require`, `without`, `network`, `refuses`, `folders` of `Config`.
     """
     found = find_programs(executor.access.programs)
-    layers = _layers(executor)
+    folders = (*_layers(executor), *executor.access.python_path)
     variables = {
         "PATH": found.path,
-        "PYTHONPATH": os.pathsep.join(layers),
+        "PYTHONPATH": os.pathsep.join(folders),
         # git ends where /etc/gitconfig is there and cannot be read.
         **dict.fromkeys(("GIT_CONFIG_NOSYSTEM", "GIT_ATTR_NOSYSTEM"), "1" if found.shown else ""),
     }
@@ -176,14 +161,26 @@ def session_config(executor: SessionExecutor, preload: Iterable[str] = (), **dem
     return Config(
         mounts=tuple((name, mount.path, mount.writable) for name, mount in executor.access.mounts),
         serve=_SERVE,
-        # SECURITY: what comes from a layer is imported in the box only
-        preload=(*_PRELOAD, *(name for name in preload if name.partition(".")[0] not in executor._modules)),
+        preload=(*_PRELOAD, *_trusted(preload, executor)),
         programs=found.shown,
         makes_code=found.makes_code,
-        python_path=executor.access.python_path,
-        layers=layers,
+        layers=folders,
         **demands,
     )
+
+
+def _trusted(names: Iterable[str], executor: SessionExecutor) -> list[str]:
+    """Return the modules that the zygote may import: all of them are this machine's own.
+
+    SECURITY: what comes from a layer or a folder of modules is imported in the box only. It is there for guests, and an earlier
+    one may have written it. Where it takes the place of an installed module, none is imported: they import each other.
+    """
+    folders = [path for path in executor.access.python_path if os.access(path, os.R_OK)]
+    brought = {*executor._modules, *(name for path in folders for name in modules_of(path))}
+    installed = installed_folders()
+    if any(PathFinder.find_spec(name, installed) for name in brought):
+        return []
+    return [name for name in names if name.partition(".")[0] not in brought]
 
 
 def _layers(executor: SessionExecutor) -> tuple[str, ...]:
@@ -200,7 +197,7 @@ def _layers(executor: SessionExecutor) -> tuple[str, ...]:
 def open_box(executor: SessionExecutor, config: Config, gateway: Gateway | None = None) -> JailTransport:
     """Return the stream to a new confined process; raise as `zygote_for`."""
     zygote = zygote_for(config)  # another one when that died or this process was forked
-    executor._scratch = zygote.scratch
+    executor.scratch = zygote.scratch
     executor._links = tuple(
         f"{name}={f'{profile.MOUNTS}/{name}' if zygote.scratch else mount.path}"
         for name, mount in executor.access.mounts
@@ -289,6 +286,12 @@ class JailBox:
             self._process.widen(self._most)
 
     @property
+    def pid(self) -> int:
+        """Return the number of the first process, as this machine has it; 0: it has ended."""
+        with self._lock:
+            return self._process.pid
+
+    @property
     def is_shared(self) -> bool:
         """Return whether another session lives here."""
         return self._tenants > 1
@@ -311,9 +314,8 @@ class JailBox:
         """Return how the first process ended, or ends in a moment, and why where that is known; "" while it lives."""
         with self._lock:
             if self._process.pidfd >= 0:
-                poll = select.poll()
-                poll.register(self._process.pidfd, select.POLLIN)
-                if not poll.poll(0 if self.is_shared else _DEATH_SECONDS * 1000):
+                seconds = 0.0 if self.is_shared else _DEATH_SECONDS
+                if not is_ready(self._process.pidfd, select.POLLIN, seconds):
                     return ""
             self._end()
             return self._death
@@ -326,58 +328,29 @@ class JailBox:
             self._death = _words(how)
 
 
-class JailTransport(Transport):
+class JailTransport(DescriptorTransport):
     """The stream of one session."""
 
-    eight_bit_clean = True
+    READ_BYTES = 120 << 10  # beyond 128 KiB malloc(3) takes from the kernel and gives back, each time
 
     def __init__(self, box: JailBox, stream: socket.socket | None = None) -> None:
         self.box = box
         self._stream = box.stream if stream is None else stream
-        self._stream.setblocking(False)
-        self._readable = select.poll()
-        self._readable.register(self._stream, select.POLLIN)
-        self._reading = threading.Lock()
+        super().__init__(self._stream.fileno(), self._stream.fileno())
         self._closing = threading.Lock()
         self._passing: socket.socket | None = None
-        self._is_closed = False
         self._has_left = False
 
-    def read(self, timeout_seconds: float | None) -> bytes:
-        """Return the next bytes; see `Transport.read`."""
-        with self._reading:
-            if self._is_closed:
-                return b""
-            _wait(self._readable, timeout_seconds)
-            try:
-                return self._stream.recv(_MOST_BYTES)
-            except BlockingIOError:
-                raise TimeoutError("nothing came from the session in time") from None
-            except OSError:
-                return b""
-
-    def fileno(self) -> int:
-        """Return what is readable when the session says something, or ends; -1 when it is closed."""
-        return self._stream.fileno()
-
     def write(self, data: bytes) -> None:
-        """Send all of `data`; see `Transport.write`."""
-        rest = memoryview(data)
-        while rest:
-            try:
-                rest = rest[self._stream.send(rest) if self._passing is None else self._pass_on(rest) :]
-            except BlockingIOError:
-                poll = select.poll()
-                poll.register(self._stream, select.POLLOUT)
-                _wait(poll, None)  # ends also when the session dies: `kill` is the deadline
-            except OSError as error:
-                raise BackendError(f"the session is gone: {error}") from error
+        if self._passing is not None:
+            passing, self._passing = self._passing, None
+            is_ready(self._in, select.POLLOUT, self.WRITE_SECONDS)
+            data = data[socket.send_fds(self._stream, [data], [passing.fileno()]) :]
+        super().write(data)
 
-    def _pass_on(self, data: memoryview) -> int:
-        passing = self._passing
-        count = socket.send_fds(self._stream, [data], [passing.fileno()] if passing else [])
-        self._passing = None
-        return count
+    @property
+    def pid(self) -> int:
+        return self.box.pid
 
     def branch(self, ask: Callable[[], None]) -> JailTransport:
         """Return another session's stream into this box.
@@ -410,7 +383,6 @@ class JailTransport(Transport):
             self._stream.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
-        """End the session and wait until nothing of it is left."""
         with self._closing:
             if self._has_left:
                 return
@@ -418,10 +390,9 @@ class JailTransport(Transport):
                 self._say_goodbye()
             else:
                 self.box.kill()
-            with (
-                self._reading
-            ):  # a reader wakes at the end of the stream; it must not meet another's descriptor
-                self._is_closed = True
+            # A reader wakes at the end of the stream; it must not meet another's descriptor.
+            with self._reading:
+                self._in = self._out = -1
                 self._stream.close()
             self._has_left = True
             self.box.leave()
@@ -439,14 +410,7 @@ class JailTransport(Transport):
             return  # it has ended already
 
     def describe_death(self) -> str:
-        """Return how the box ended; see `JailBox.describe_death`."""
         return self.box.describe_death()
-
-
-def _wait(poll: select.poll, timeout_seconds: float | None) -> None:
-    """Return when the stream is ready or has ended; raise `TimeoutError` when neither, in time."""
-    if not poll.poll(None if timeout_seconds is None else max(timeout_seconds, 0.0) * 1000):
-        raise TimeoutError("the session's stream is not ready in time")
 
 
 def _words(how: dict[str, object]) -> str:

@@ -1,46 +1,24 @@
-"""What executors take besides imports and limits, for type checkers: the words of `sandbox()` and of every constructor."""
+"""The words of `sandbox()`, for type checkers."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, TypedDict
+from typing import Any
 
 from pinjra.core.access import AccessOptions
 from pinjra.core.files import GivenFiles
 from pinjra.guard.policy import ImportMode
 
 
-class SessionOptions(AccessOptions, total=False):
-    """What every executor takes; see `SessionExecutor`."""
-
-    guard: bool
-    imports: ImportMode | None
-    rollback: bool
-    protected: Iterable[str]
-    files: GivenFiles
-
-
-class BoxOptions(SessionOptions, total=False):
-    """What those take that do not keep sessions ready by themselves."""
-
-    spares: int
-
-
-class VendorOptions(BoxOptions, total=False):
-    """What executors of vendors take; see `VendorExecutor`."""
-
-    api_key: str | None
-    install: bool
-    additional_imports: Iterable[str]
-    allow_pickle: bool
-
-
-class _Own(TypedDict, total=False):
-    """What one executor or some have; their classes say what it is."""
+class SandboxOptions(AccessOptions, total=False):
+    """What `sandbox()` takes: the parameters of all shipped executors. Which has which is checked when it is called."""
 
     additional_authorized_imports: Iterable[str]
     additional_functions: Mapping[str, Callable[..., object]] | None
+    additional_imports: Iterable[str]
     allow_internet_access: bool
+    allow_pickle: bool
+    api_key: str | None
     app_name: str
     base_image: str
     base_url: str | None
@@ -55,10 +33,14 @@ class _Own(TypedDict, total=False):
     dotenv: bool
     envs: Mapping[str, str] | None
     executor: str
+    files: GivenFiles
     folders: Iterable[str]
+    guard: bool
     host: str
     image: Any
     image_name: str | None
+    imports: ImportMode | None
+    install: bool
     kubeconfig: str | None
     logger: object
     max_print_outputs_length: int | None
@@ -71,11 +53,13 @@ class _Own(TypedDict, total=False):
     platform: str | None
     port: int | None
     preload: Iterable[str] | None
+    protected: Iterable[str]
     pyodide: str | None
     python: str | None
     region: str | None
     require: Iterable[str]
     resolve: Callable[..., Any] | None
+    rollback: bool
     rootfs: str | None
     runtime: str | None
     runtime_class: str | None
@@ -84,6 +68,7 @@ class _Own(TypedDict, total=False):
     sandbox_options: Mapping[str, Any] | None
     scratch: str | None
     snapshot: str | None
+    spares: int
     start_seconds: float
     template: str | None
     timeout: int | None
@@ -93,7 +78,3 @@ class _Own(TypedDict, total=False):
     url: str | None
     warm_pool: str | None
     without: Iterable[str]
-
-
-class SandboxOptions(VendorOptions, _Own, total=False):
-    """What `sandbox()` takes: the parameters of all shipped executors. Which has which is checked when it is called."""

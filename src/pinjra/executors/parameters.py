@@ -6,34 +6,43 @@ a union any part will do. An annotation that is not there is not checked.
 
 from __future__ import annotations
 
+import ast
 import difflib
 import functools
 import inspect
 import math
 import os
 from abc import ABCMeta
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from pinjra.core.access import AccessOptions
+from pinjra.core.access import PARAMETERS, is_system_text
 from pinjra.core.errors import ConfigurationError
 from pinjra.core.limits import Limits
 from pinjra.guard.policy import IMPORT_MODES
+
+_MOST_SPARES = 1000  # sessions kept ready: 4 MiB each, opened one after the other
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True, slots=True)
 class ParameterKind:
-    """What a parameter takes, in words and as a test."""
+    """What a parameter takes, in words and as a test.
+
+    Args:
+        is_texts: Several texts are taken. An iterator that a constructor is given is read first: what it gives is checked.
+    """
 
     words: str
     fits: Callable[[object], bool]
+    is_texts: bool = False
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    # Compared, and not asked of math.isfinite(): an integer may be too large for a float
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and -math.inf < value < math.inf
 
 
 def _is_whole(value: object) -> bool:
@@ -66,7 +75,7 @@ def _is_utf8(value: object) -> bool:
     return isinstance(value, str) and (value.isascii() or bool(value.encode()))
 
 
-_TEXTS = ParameterKind('several texts, such as ["one", "two"]', _is_texts)
+_TEXTS = ParameterKind('several texts, such as ["one", "two"]', _is_texts, is_texts=True)
 _MAPPING = ParameterKind('a dict with texts as keys, such as {"name": value}', _is_mapping)
 _FUNCTION = ParameterKind("a function", callable)
 # A part of an annotation, or its head -> what it takes.
@@ -83,6 +92,19 @@ KINDS: Mapping[str, ParameterKind] = {
         "Limits, such as Limits(wall_seconds=5)", lambda value: isinstance(value, Limits)
     ),
     "Count": ParameterKind("a whole number, 0 or more", lambda value: _is_whole(value) and value >= 0),  # type: ignore[operator]
+    "Spares": ParameterKind(
+        f"a whole number from 0 to {_MOST_SPARES}",
+        lambda value: _is_whole(value) and 0 <= value <= _MOST_SPARES,  # type: ignore[operator]
+    ),
+    "Path": ParameterKind("a path that the system can have", is_system_text),
+    "Paths": ParameterKind(
+        "several paths that the system can have",
+        lambda value: (
+            _is_texts(value) and (not isinstance(value, Collection) or all(map(is_system_text, value)))
+        ),
+        is_texts=True,
+    ),
+    "Number": ParameterKind("a whole number above 0", lambda value: _is_whole(value) and value > 0),  # type: ignore[operator]
     "Input": ParameterKind(
         "a text that UTF-8 can write, bytes, or a file that is open for reading", _is_input
     ),
@@ -102,7 +124,14 @@ KINDS: Mapping[str, ParameterKind] = {
     "Iterable[str]": _TEXTS,
     "Sequence[str]": _TEXTS,
     "Iterable[str | os.PathLike[str]]": ParameterKind("several paths", _is_several),
+    "Iterable[str | bytes]": ParameterKind("several texts or bytes", _is_several),
+    "Iterable[tuple[str, Sequence[Case]]]": ParameterKind("several pairs of code and cases", _is_several),
     "Sequence[object]": ParameterKind("several values", _is_several),
+    "Sequence[Case]": ParameterKind(
+        'several Cases, such as [Case(stdin="1", stdout="2")]',
+        lambda value: (isinstance(value, Sequence) and all(type(item).__name__ == "Case" for item in value)),
+    ),
+    "tuple": ParameterKind("a tuple, such as (1, 2)", lambda value: isinstance(value, (tuple, list))),
     "Iterable[Tool | Callable[..., object]]": ParameterKind(
         "tools, such as [WebSearchTool(), my_function]",
         lambda value: hasattr(value, "tools") or (isinstance(value, Iterable) and not isinstance(value, str)),
@@ -117,15 +146,32 @@ KINDS: Mapping[str, ParameterKind] = {
 
 
 def _either(one: ParameterKind, other: ParameterKind) -> ParameterKind:
-    return ParameterKind(f"{one.words}, or {other.words}", lambda value: one.fits(value) or other.fits(value))
+    return ParameterKind(
+        f"{one.words}, or {other.words}",
+        lambda value: one.fits(value) or other.fits(value),
+        one.is_texts or other.is_texts,
+    )
 
 
 def _kind_of(said: str) -> ParameterKind | None:
     kinds = [
-        KINDS.get(part) or KINDS.get(part.partition(",")[0]) or KINDS.get(part.partition("[")[0])
+        _one_of(part)
+        or KINDS.get(part)
+        or KINDS.get(part.partition(",")[0])
+        or KINDS.get(part.partition("[")[0])
         for part in _parts(said)
     ]
     return None if None in kinds else functools.reduce(_either, (kind for kind in kinds if kind))
+
+
+def _one_of(said: str) -> ParameterKind | None:
+    """Return what a `Literal` takes; None where it is something else."""
+    if not said.startswith("Literal["):
+        return None
+    values = ast.literal_eval(said.removeprefix("Literal"))
+    return ParameterKind(
+        " or ".join(map(repr, values)), lambda value: isinstance(value, str) and value in values
+    )
 
 
 def _parts(said: str) -> Iterator[str]:
@@ -138,14 +184,15 @@ def _parts(said: str) -> Iterator[str]:
             part = ""
 
 
-_ACCESS = {
-    name: getattr(said, "__forward_arg__", str(said)) for name, said in AccessOptions.__annotations__.items()
-}
+# narrower than annotations
 _BY_NAME = {
     "wall_seconds": "Seconds | None",
-    "spares": "Count",
+    "spares": "Spares",
+    "scratch": "Path | None",
+    "folders": "Paths",
+    **dict.fromkeys(("boxes", "most_boxes"), "Number | None"),
     "stdin": "Input | None",
-}  # narrower than annotations
+}
 
 # What users of other libraries write -> what does it here; the first that there is.
 _ELSEWHERE: Mapping[str, tuple[str, ...]] = {
@@ -163,7 +210,7 @@ _ELSEWHERE: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(("allow_network", "internet"), ("network=True",)),
     **{
         name: (f'executor_kwargs={{"{name}": …}}',)
-        for name in ("limits", "guard", "imports", "spares", "files", *_ACCESS)
+        for name in ("limits", "guard", "imports", "spares", "files", *PARAMETERS)
     },
     **dict.fromkeys(
         ("modules", "allowed_imports", "authorized_imports", "additional_authorized_imports"),
@@ -198,7 +245,7 @@ class Parameters:
         if len(args) > len(self.ordered):
             ordered = ", ".join(self.ordered) or "nothing"
             raise ConfigurationError(f"{owner} takes {ordered} by position, not {len(args)} values")
-        for name, value in zip(self.ordered, args):  # noqa: B905 (Python 3.10)
+        for name, value in zip(self.ordered, args, strict=False):
             self._check_one(owner, name, value)
         for name, value in kwargs.items():
             if name not in self.kinds and not self.takes_more:
@@ -208,10 +255,20 @@ class Parameters:
         if missing:
             raise ConfigurationError(f"{owner} needs {min(missing, key=list(self.kinds).index)}=")
 
+    def read(self, kwargs: Mapping[str, object]) -> dict[str, object]:
+        """Return the arguments with iterators over texts read: what can be read once only is checked, then used."""
+
+        def is_read(name: str, value: object) -> bool:
+            kind = self.kinds.get(name)
+            return isinstance(value, Iterator) and kind is not None and kind.is_texts
+
+        return {name: list(value) if is_read(name, value) else value for name, value in kwargs.items()}  # type: ignore[call-overload]
+
     def _check_one(self, owner: str, name: str, value: object) -> None:
         kind = self.kinds.get(name)
         if kind is not None and not kind.fits(value):
-            raise ConfigurationError(f"{owner}: {name}= takes {kind.words}, not {_shown(value)}")
+            of = _types(value) if kind.is_texts and isinstance(value, (list, tuple, set)) else ""
+            raise ConfigurationError(f"{owner}: {name}= takes {kind.words}, not {_shown(value)}{of}")
 
     def _instead(self, name: str) -> str:
         known = [each for each in _ELSEWHERE.get(name, ()) if each.partition("=")[0] in self.kinds]
@@ -228,7 +285,11 @@ def _shown(value: object) -> str:
     return f"a {type(value).__name__}"
 
 
-def _parameters(*functions: Callable[..., object], extra: Mapping[str, str] | None = None) -> Parameters:
+def _types(items: Iterable[object]) -> str:
+    return f" of {' and '.join(sorted({type(item).__name__ for item in items}))}"
+
+
+def _parameters(*functions: Callable[..., object]) -> Parameters:
     """Return what a call may give to the first of `functions`, each of which hands what it does not know to the next."""
     ordered: tuple[str, ...] | None = None
     kinds: dict[str, ParameterKind | None] = {}
@@ -247,9 +308,7 @@ def _parameters(*functions: Callable[..., object], extra: Mapping[str, str] | No
         rest = any(each.kind is each.VAR_KEYWORD for each in found)
         if not rest:
             break
-    if rest and extra:
-        kinds = {name: _kind_of(said) for name, said in extra.items()} | kinds
-    return Parameters(ordered or (), kinds, frozenset(needed), rest and not extra)
+    return Parameters(ordered or (), kinds, frozenset(needed), rest)
 
 
 _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
@@ -270,11 +329,11 @@ def _without_self(function: Callable[..., object]) -> Callable[..., object]:
 def constructor_parameters(cls: type) -> Parameters:
     """Return what the class's constructors take together: one hands to the next what it does not know."""
     own = [vars(each)["__init__"] for each in cls.__mro__ if "__init__" in vars(each) and each is not object]
-    return _parameters(*map(_without_self, own), extra=_ACCESS)
+    return _parameters(*map(_without_self, own))
 
 
 def checked(
-    function: Method, *, is_method: bool = False, name: str = "", rest: Callable[..., object] | None = None
+    function: Method, *, is_method: bool = False, rest: Callable[..., object] | None = None
 ) -> Method:
     """Return `function` with its arguments checked before anything else happens.
 
@@ -283,7 +342,7 @@ def checked(
     """
     together: tuple[Callable[..., object], ...] = (function,) if rest is None else (function, rest)
     parameters = _parameters(*(map(_without_self, together) if is_method else together))
-    said = name or function.__name__
+    said = function.__name__
 
     @functools.wraps(function)
     def call(*args: object, **kwargs: object) -> object:
@@ -301,7 +360,9 @@ class CheckedConstructor(ABCMeta):
 
         def __call__(cls, *args: Any, **kwargs: Any) -> Any:
             """Return an object of the class."""
-            constructor_parameters(cls).check(cls.__name__, args, kwargs)
+            parameters = constructor_parameters(cls)
+            kwargs = parameters.read(kwargs)
+            parameters.check(cls.__name__, args, kwargs)
             return super().__call__(*args, **kwargs)
 
 

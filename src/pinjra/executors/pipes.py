@@ -14,13 +14,12 @@ from contextlib import suppress
 from typing import IO
 
 from pinjra.core.errors import BackendError, StartupFailed
+from pinjra.core.module_path import installed_folders
 from pinjra.executors.session.transport import Transport
 from pinjra.jail.paths import PACKAGE
 
 WORKER_COMMAND = (sys.executable, "-I", "-u", "-m", "pinjra.worker")
-READ_BYTES = 256 << 10
 TAIL_BYTES = 4096  # of stderr, kept to say why a worker died
-WRITE_SECONDS = 30.0  # without one byte taken: a supervisor always reads, so it is stuck or hostile
 END_SECONDS = 5.0  # for a killed process to be gone
 _PIPE_BYTES = 1 << 20  # as large as an unprivileged user may ask for (pipe(7))
 
@@ -32,12 +31,72 @@ _BOOT = (
 
 def worker_command(python_path: Sequence[str] = ()) -> tuple[str, ...]:
     """Return the command of a worker with the modules of this process's installation and of some folders of the caller's."""
-    installed = [path for path in sys.path if os.path.basename(path) in ("site-packages", "dist-packages")]
     own = os.path.dirname(PACKAGE)
-    return (sys.executable, "-I", "-u", "-c", _BOOT, *dict.fromkeys((*installed, own, *python_path)))
+    return (
+        sys.executable,
+        "-I",
+        "-u",
+        "-c",
+        _BOOT,
+        *dict.fromkeys((*installed_folders(), own, *python_path)),
+    )
 
 
-class SubprocessTransport(Transport):
+class DescriptorTransport(Transport):
+    """A stream on descriptors of this process, one to read (by one thread at a time) and one to write; they may be the same."""
+
+    READ_BYTES = 256 << 10  # the most of one read
+    WRITE_SECONDS: float | None = None
+    """Without one byte taken, after which the other side is stuck or hostile; None: `kill` is the deadline."""
+    eight_bit_clean = True
+
+    def __init__(self, reading: int, writing: int) -> None:
+        self._out, self._in = reading, writing
+        self._reading = threading.Lock()
+        for fd in (reading, writing):
+            os.set_blocking(fd, False)
+
+    def fileno(self) -> int:
+        """Return what is readable when the worker says something, or has ended; -1 when it is closed."""
+        return self._out
+
+    def read(self, timeout_seconds: float | None) -> bytes:
+        with self._reading:
+            if self._out < 0:
+                return b""
+            self._wait(timeout_seconds)
+            try:
+                return os.read(self._out, self.READ_BYTES)
+            except BlockingIOError:
+                raise TimeoutError("nothing came in time") from None
+            except OSError:
+                return b""
+
+    def _wait(self, timeout_seconds: float | None) -> None:
+        """Return when there is something to read; raise `TimeoutError` when there is nothing in time."""
+        if not is_ready(self._out, select.POLLIN, timeout_seconds):
+            raise TimeoutError(f"nothing came within {timeout_seconds} s")
+
+    def write(self, data: bytes) -> None:
+        rest = memoryview(data)
+        while rest:
+            try:
+                rest = rest[os.write(self._in, rest) :]
+            except BlockingIOError:
+                if not is_ready(self._in, select.POLLOUT, self.WRITE_SECONDS):
+                    raise BackendError(f"the worker did not read for {self.WRITE_SECONDS} s") from None
+            except (OSError, ValueError) as error:
+                raise BackendError(f"the worker takes nothing any more: {error}") from error
+
+
+def is_ready(fd: int, event: int, timeout_seconds: float | None) -> bool:
+    """Return whether a descriptor is ready, or has ended, in time."""
+    poll = select.poll()
+    poll.register(fd, event)
+    return bool(poll.poll(None if timeout_seconds is None else max(timeout_seconds, 0.0) * 1000))
+
+
+class SubprocessTransport(DescriptorTransport):
     """A process of this machine, on two pipes.
 
     Args:
@@ -49,6 +108,8 @@ class SubprocessTransport(Transport):
     Raises:
         StartupFailed: The command cannot be started.
     """
+
+    WRITE_SECONDS = 30.0
 
     def __init__(
         self,
@@ -71,48 +132,38 @@ class SubprocessTransport(Transport):
             )
         except OSError as error:
             raise StartupFailed(f"{command[0]!r} cannot be started: {error}") from error
-        self._in, self._out, self._err = (pipe.fileno() for pipe in self._pipes())
+        writing, reading, self._err = (pipe.fileno() for pipe in self._pipes())
+        super().__init__(reading, writing)
+        os.set_blocking(self._err, False)
         self._tail = b""
         self._ending = threading.Lock()
-        self._reading = threading.Lock()
-        self._is_closed = False
-        for fd in (self._in, self._out, self._err):
-            os.set_blocking(fd, False)
-        _widen(self._in, self._out)
+        _widen(writing, reading)
         if first:
             self.write(first)
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
 
     def _pipes(self) -> list[IO[bytes]]:
         process = self._process
         return [pipe for pipe in (process.stdin, process.stdout, process.stderr) if pipe is not None]
 
-    def read(self, timeout_seconds: float | None) -> bytes:
-        """Return the next bytes; see `Transport.read`."""
+    def _wait(self, timeout_seconds: float | None) -> None:
         deadline = None if timeout_seconds is None else time.monotonic() + timeout_seconds
-        with self._reading:
-            if self._is_closed:
-                return b""
-            while True:
-                ready = self._poll(deadline)
-                if not ready:
-                    raise TimeoutError(f"nothing came within {timeout_seconds} s")
-                if self._err in ready:
-                    self._take_tail()
-                if self._out in ready:
-                    with suppress(BlockingIOError):
-                        return os.read(self._out, READ_BYTES)
-
-    def fileno(self) -> int:
-        """Return what is readable when the worker says something; -1 when it is closed."""
-        return self._out
-
-    def _poll(self, deadline: float | None) -> set[int]:
-        poll = select.poll()
-        for fd in (self._out, self._err):
-            if fd >= 0:
-                poll.register(fd, select.POLLIN)
-        left = None if deadline is None else max(0.0, deadline - time.monotonic()) * 1000
-        return {fd for fd, _events in poll.poll(left)}
+        while True:
+            poll = select.poll()
+            for fd in (self._out, self._err):
+                if fd >= 0:
+                    poll.register(fd, select.POLLIN)
+            left = None if deadline is None else max(0.0, deadline - time.monotonic()) * 1000
+            ready = {fd for fd, _events in poll.poll(left)}
+            if self._err in ready:
+                self._take_tail()
+            if self._out in ready:
+                return
+            if not ready:
+                raise TimeoutError(f"nothing came within {timeout_seconds} s")
 
     def _take_tail(self) -> None:
         try:
@@ -123,23 +174,6 @@ class SubprocessTransport(Transport):
         if not data:
             self._err = -1  # Popen still owns and closes it
 
-    def write(self, data: bytes) -> None:
-        """Send all of `data`; see `Transport.write`."""
-        view = memoryview(data)
-        while view:
-            try:
-                view = view[os.write(self._in, view) :]
-            except BlockingIOError:
-                self._await_room()
-            except (OSError, ValueError) as error:
-                raise BackendError(f"the worker takes nothing any more: {error}") from error
-
-    def _await_room(self) -> None:
-        poll = select.poll()
-        poll.register(self._in, select.POLLOUT)
-        if not poll.poll(WRITE_SECONDS * 1000):
-            raise BackendError(f"the worker did not read for {WRITE_SECONDS:g} s")
-
     def kill(self) -> None:
         """Kill the process group; what left it ends with the worker that watches it."""
         with self._ending:
@@ -149,12 +183,10 @@ class SubprocessTransport(Transport):
                 self._process.kill()
 
     def close(self) -> None:
-        """Kill, reap and close the pipes."""
         self.kill()
         with self._reading:  # a reader comes back at once: its pipe has ended
-            if self._is_closed:
+            if self._out < 0:
                 return
-            self._is_closed = True
             self._reap(END_SECONDS)
             self._in = self._out = self._err = -1
             for pipe in self._pipes():
@@ -169,10 +201,10 @@ class SubprocessTransport(Transport):
 
     def describe_death(self) -> str:
         """Return the exit status or signal and the last words on stderr."""
-        status = self._process.returncode if self._is_closed else self._reap(0.5)
+        status = self._process.returncode if self._out < 0 else self._reap(0.5)
         if status is None:
             return ""
-        if not self._is_closed and self._err >= 0:
+        if self._err >= 0:
             self._take_tail()
         said = self._tail.decode("utf-8", "replace").strip()
         how = f"signal {-status}" if status < 0 else f"exit status {status}"
@@ -181,9 +213,8 @@ class SubprocessTransport(Transport):
 
 def _widen(*pipes: int) -> None:
     """Make pipes as large as allowed: eight megabytes cross with 8 wake-ups instead of 128."""
-    with suppress(
-        ImportError, AttributeError, OSError
-    ):  # not Linux, or the user's share of pipe memory is used up
+    # not Linux, or the user's share of pipe memory is used up
+    with suppress(ImportError, AttributeError, OSError):
         import fcntl
 
         for fd in pipes:

@@ -154,9 +154,8 @@ def sandbox(
     """
     name = name or default_executor()
     known = constructor_parameters(executor_class(name))
-    files = (
-        () if "files" in known.kinds else options.pop("files", ())
-    )  # those of other packages may not know it
+    # those of other packages may not know it
+    files = () if "files" in known.kinds else options.pop("files", ())
     known.under("additional_authorized_imports", "authorized_imports").check(
         f"sandbox({name!r})", (), options
     )

@@ -48,16 +48,13 @@ class PinjraExecutor(PythonExecutor):  # type: ignore[misc]  # smolagents ships 
             additional_authorized_imports=additional_authorized_imports,
             executor_kwargs=executor_kwargs,
         )
-        self.state: dict[str, Any] = {
-            "_print_outputs": ""
-        }  # where smolagents looks for it after a failed step
+        # where smolagents looks for it after a failed step
+        self.state: dict[str, Any] = {"_print_outputs": ""}
 
     def send_tools(self, tools: Mapping[str, Any]) -> None:
-        """Grant tools and managed agents; they stay here."""
         self.executor.send_tools({name: _callable(tool) for name, tool in tools.items()})
 
     def send_variables(self, variables: Mapping[str, Any]) -> None:
-        """Set guest variables to copies."""
         self.executor.send_variables(variables)
 
     def __call__(self, code_action: str) -> CodeOutput:

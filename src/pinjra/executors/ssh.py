@@ -9,20 +9,21 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
-from typing import ClassVar, Unpack
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
 
 from pinjra.core.errors import ConfigurationError, MissingDependency
 from pinjra.core.limits import Limits
 from pinjra.executors.bootstrap.first_bytes import bootstrap_command, bootstrap_payload
 from pinjra.executors.guarantees import Guarantees
-from pinjra.executors.options import BoxOptions
 from pinjra.executors.pipes import SubprocessTransport
 from pinjra.executors.session.connection import Patience
 from pinjra.executors.session.transport import Transport
 from pinjra.executors.session.uploading import UploadingExecutor
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class SshExecutor(UploadingExecutor):
     """Runs guest code on another machine, as the user that ssh logs in as.
 
@@ -32,7 +33,6 @@ class SshExecutor(UploadingExecutor):
         options_ssh: Further arguments of ssh ("-p", "2222", "-i", …).
         confine: "jail": confine the worker at the far end, or fail; "none": the far end is a boundary by itself (a machine
             made for this).
-        options: `mounts` (copies), `programs` with `confine="none"`, `env`; `guard`, `rollback`, `protected`.
 
     Raises:
         MissingDependency: There is no ssh here.
@@ -46,38 +46,28 @@ class SshExecutor(UploadingExecutor):
     }
     PATIENCE = Patience(start_seconds=60.0, interrupt_seconds=0.5, kill_seconds=3.0, close_seconds=2.0)
 
-    def __init__(
-        self,
-        additional_authorized_imports: Iterable[str] = (),
-        *,
-        host: str = "",
-        limits: Limits = Limits(),  # noqa: B008  (frozen)
-        python: str = "python3",
-        options_ssh: Sequence[str] = (),
-        confine: str = "jail",
-        **options: Unpack[BoxOptions],
-    ) -> None:
-        if not host or host.startswith("-"):
-            raise ConfigurationError(
-                f"executor ssh needs a host (executor_kwargs={{'host': 'user@machine'}}), not {host!r}"
-            )
-        if confine not in ("jail", "none"):
-            raise ConfigurationError(f"confine must be 'jail' or 'none', not {confine!r}")
-        self._ssh = _find_ssh()
-        self._host = host
-        self._confine = confine
-        remote = bootstrap_command(python, _jail_arguments(limits) if confine == "jail" else ())
-        # BatchMode: a question on the terminal would hang for ever. ServerAlive: a dead line is noticed within 45 s.
-        settings = ("BatchMode=yes", "ServerAliveInterval=15", "ServerAliveCountMax=3")
-        flags = [part for setting in settings for part in ("-o", setting)]
-        self._command = [self._ssh, "-T", *flags, *options_ssh, "--", host, shlex.join(remote)]
-        super().__init__(additional_authorized_imports, limits=limits, **options)
+    host: str = ""
+    python: str = "python3"
+    options_ssh: Sequence[str] = ()
+    confine: str = "jail"
 
     def _configure(self) -> None:
-        if self.access.programs and self._confine == "jail":
+        if not self.host or self.host.startswith("-"):
+            raise ConfigurationError(
+                f"executor ssh needs a host (executor_kwargs={{'host': 'user@machine'}}), not {self.host!r}"
+            )
+        if self.confine not in ("jail", "none"):
+            raise ConfigurationError(f"confine must be 'jail' or 'none', not {self.confine!r}")
+        is_confined = self.confine == "jail"
+        if self.access.programs and is_confined:
             raise ConfigurationError(
                 'the jail at the far end starts no programs: confine="none" on a machine made for this, or executor_type="jail"'
             )
+        remote = bootstrap_command(self.python, _jail_arguments(self.limits) if is_confined else ())
+        # BatchMode: a question on the terminal would hang for ever. ServerAlive: a dead line is noticed within 45 s.
+        settings = ("BatchMode=yes", "ServerAliveInterval=15", "ServerAliveCountMax=3")
+        flags = [part for setting in settings for part in ("-o", setting)]
+        self._command = [_find_ssh(), "-T", *flags, *self.options_ssh, "--", self.host, shlex.join(remote)]
 
     def _open(self) -> Transport:
         inherited = {
@@ -92,7 +82,6 @@ class SshExecutor(UploadingExecutor):
 
     @property
     def guarantees(self) -> Guarantees:
-        """What the far end said it applied."""
         confined = bool(self.hello.applied)
         by = {"network": "seccomp, Landlock", "processes": "RLIMIT_NPROC"} if confined else {}
         missing = self.hello.missing if confined else ("confinement at the far end: not asked for",)

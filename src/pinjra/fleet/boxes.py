@@ -6,21 +6,22 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Mapping
-from importlib import resources
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pinjra.core.errors import PinjraError, StartupFailed
 from pinjra.core.execution import Execution
-from pinjra.fleet.requests import Request, seconds
+from pinjra.fleet.requests import Request, most_seconds
 
 if TYPE_CHECKING:
     from pinjra.executors.base import PythonExecutor
 
-__all__ = ["HARNESS", "Box", "BoxLost", "BoxUseless"]
+__all__ = ["WARDEN", "Box", "BoxLost", "BoxUseless"]
 
 Talk = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 
-HARNESS = "pinjra.fleet.harness"
+# What runs in a box; it is never imported here.
+WARDEN = "pinjra.snippets.warden"
 _LATE_SECONDS = 5.0  # a box that is so much later than its requests' own limits is stuck
 _OF_THE_MOMENT = ("BlockingIOError", "MemoryError", "OSError", "RuntimeError")
 _NOBODY: Mapping[str, Any] = {"error": "nobody is there", "bases": [], "message": ""}
@@ -70,16 +71,11 @@ class Box:
         self._thread.start()
 
     def _serve(self, preload: tuple[str, ...]) -> None:
-        # A jail of this machine has it imported before it is opened: compiling it anew costs more than opening the jail.
-        is_there = HARNESS in getattr(self.executor, "authorized_imports", ())
-        source = (
-            f"from {HARNESS} import serve"
-            if is_there
-            else (resources.files("pinjra.fleet") / "harness.py").read_text("utf-8")
-        )
         try:
             folders = getattr(self.executor, "folders", ())
-            self.end = self.executor.run(f"{source}\nserve(exchange, interact, {preload!r}, {folders!r})\n")
+            self.end = self.executor.run(
+                f"from {WARDEN} import serve\nserve(exchange, interact, {preload!r}, {folders!r})\n"
+            )
         except PinjraError as error:
             self.end = error
         self._results.put(None)
@@ -137,8 +133,12 @@ class Box:
 
 
 def _longest_seconds(request: Request) -> float:
-    building = request.build_seconds if request.build else 0.0
-    return building + seconds(request.limits) + request.others_seconds
+    building = replace(request.limits, wall_seconds=request.build_seconds)
+    return (
+        (most_seconds(building) if request.build else 0.0)
+        + most_seconds(request.limits)
+        + request.others_seconds
+    )
 
 
 def _is_for_ever(end: Execution | PinjraError | None) -> bool:

@@ -6,23 +6,37 @@ import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, Literal, cast, get_args
 
 from pinjra.core.errors import ConfigurationError
 from pinjra.core.limits import Limits
+from pinjra.executors.base import check_file_name
+from pinjra.executors.parameters import CheckedConstructor
 
-__all__ = ["Case", "CaseResult", "Compare", "Status", "Verdict", "are_equal", "is_same_text"]
+__all__ = [
+    "Case",
+    "CaseResult",
+    "Compare",
+    "Status",
+    "Verdict",
+    "are_equal",
+    "check_files",
+    "check_size",
+    "is_same_text",
+]
 
 Status = Literal[
     "passed", "wrong", "exception", "compile", "wall", "processor", "memory", "output", "infrastructure"
 ]
 Compare = Literal["lines", "exact", "tokens", "numbers", "json"] | Callable[[Any, Any], bool]
 
+_ROOM, _ROOM_OF_FILE = 64 << 10, 64  # bytes of a message that are for what goes with it
 _RELATIVE, _ABSOLUTE = 1e-6, 1e-9  # of "numbers"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Case:
+class Case(metaclass=CheckedConstructor):
     """One thing that a program must do: exactly one of `stdout`, `call` or `test` is given.
 
     Args:
@@ -48,6 +62,9 @@ class Case:
     files: Mapping[str, bytes] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        if not isinstance(self.stdin, (str, bytes)):
+            raise ConfigurationError(f"Case: stdin= takes a text or bytes, not {type(self.stdin).__name__}")
+        check_files(self.files)
         kinds = [self.stdout is not None, bool(self.call), bool(self.test)]
         if sum(kinds) != 1:
             raise ConfigurationError("a Case has exactly one of stdout=, call= or test=")
@@ -55,6 +72,41 @@ class Case:
             raise ConfigurationError(
                 f'compare= is "lines", "exact", "tokens", "numbers", "json" or a function, not {self.compare!r}'
             )
+
+
+def check_size(
+    most_bytes: int | None, *said: str | bytes, files: Mapping[str, bytes] = MappingProxyType({})
+) -> None:
+    """Check that what a box is given fits into one message to it.
+
+    Args:
+        most_bytes: `value_bytes` of the box; None for no limit.
+
+    Raises:
+        ConfigurationError: It does not (the caller's fault).
+    """
+    size = sum(map(_bytes_of, said)) + sum(
+        _ROOM_OF_FILE + len(name) + memoryview(data).nbytes for name, data in files.items()
+    )
+    if most_bytes is not None and size + _ROOM > most_bytes:
+        raise ConfigurationError(
+            f"a snippet, its input and its files have {size} bytes together, which is more than can be sent to a box: "
+            f"{most_bytes} with what goes with them; box_limits=Limits(value_bytes=…, …) of the Fleet allows more"
+        )
+
+
+def _bytes_of(said: str | bytes) -> int:
+    if isinstance(said, str) and not said.isascii():
+        return len(said.encode("utf-8", "surrogatepass"))
+    return len(said)
+
+
+def check_files(files: Mapping[str, bytes]) -> None:
+    """Check files that a snippet is given; ConfigurationError: one has no such name, or is no bytes (the caller's fault)."""
+    for name, content in files.items():
+        check_file_name(name.removeprefix("/"))  # of the scratch folder, or of `folders=`
+        if not isinstance(content, (bytes, bytearray, memoryview)):
+            raise ConfigurationError(f"files[{name!r}] is bytes, not {type(content).__name__}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

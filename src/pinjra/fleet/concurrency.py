@@ -15,6 +15,8 @@ _MOST_BATCH, _BATCH_SECONDS = 16, 0.2  # that go to a box together: one message 
 _SLOW = 3.0  # times the least delay: above it nothing grows
 _FORGOTTEN = 1.01  # the least delay rises so with each batch: what was once is not for ever
 _LEAST_SHARE = 0.05
+# Of a processor, that the fork and the end of a snippet take within its time, uncounted.
+_FORK_SECONDS = 0.001
 _SHRINKING = 0.1  # of a box, with each batch
 
 
@@ -55,7 +57,8 @@ class Concurrency:
         if wall_seconds <= 0:
             return
         weight = 1.0 - (1.0 - _SMOOTHING) ** count
-        self._share += weight * (min(cpu_seconds / wall_seconds, 1.0) - self._share)
+        used = cpu_seconds + count * _FORK_SECONDS
+        self._share += weight * (min(used / wall_seconds, 1.0) - self._share)
         self._wall += weight * (wall_seconds / count - self._wall)
         self._least_delay = min(self._least_delay * _FORGOTTEN, delay_seconds)
         busy = max(self.least, min(self._processors / max(self._share, _LEAST_SHARE), self.most))

@@ -8,7 +8,8 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future
+from concurrent.futures import Future, InvalidStateError
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
@@ -19,13 +20,13 @@ from pinjra.fleet.boxes import Box, BoxLost, BoxUseless
 from pinjra.fleet.cases import Case, CaseResult
 from pinjra.fleet.concurrency import Concurrency
 from pinjra.fleet.foresight import Foresight
-from pinjra.fleet.requests import Request, SnippetResult, infrastructure, result_of, seconds
+from pinjra.fleet.requests import MOST_STARVING, Request, SnippetResult, infrastructure, result_of, seconds
 from pinjra.fleet.scoring import ask, is_unforeseen, judge, judge_test, request_of
 
 if TYPE_CHECKING:
     from pinjra.executors.base import PythonExecutor
 
-__all__ = ["Engine", "LocalEngine", "Task"]
+__all__ = ["Engine", "LocalEngine", "Task", "end_of", "give"]
 
 _log = logging.getLogger("pinjra.fleet")
 
@@ -48,6 +49,7 @@ class Task:
     Args:
         lost: How often its box has ended while it was in there alone.
         killed: How often its process was killed, and nobody knows by whom.
+        starved: How often it could not be judged, for the machine had too much to do.
         spent_seconds, spent_cpu_seconds: In these runs.
     """
 
@@ -57,6 +59,7 @@ class Task:
     lost: int = 0
     attempts: int = 1
     killed: int = 0
+    starved: int = 0
     spent_seconds: float = 0.0
     spent_cpu_seconds: float = 0.0
 
@@ -108,7 +111,7 @@ class LocalEngine:
         self._change = threading.Condition()
         self._threads: set[threading.Thread] = set()
         self._count = self._idle = 0  # of the threads those that go on, and those that wait
-        self._failing_since = 0.0
+        self._failing_since, self._failing_because = 0.0, ""
         self._closing = threading.Event()
         self.foresight = Foresight()
 
@@ -154,7 +157,16 @@ class LocalEngine:
         lane = _Lane(self)
         try:
             while (batch := self._next()) is not None:
-                self._done(lane, batch)
+                batch = [task for task in batch if not task.future.cancelled()]
+                if not batch:
+                    continue
+                try:
+                    self._done(lane, batch)
+                except Exception as error:  # our own bug must not take the thread with it, and whoever waits
+                    lane.close()
+                    for task in batch:
+                        with suppress(InvalidStateError):  # it was done before
+                            task.future.set_exception(InternalError(f"{type(error).__name__}: {error}"))
         finally:
             lane.close()
             with self._change:
@@ -172,7 +184,7 @@ class LocalEngine:
                 self._change.notify()  # what woke this one is for another
                 return None
             fair = max(1, len(self._tasks) // self._count)
-            batch = [self._tasks.popleft()]
+            batch = [self._first()]
             while (
                 len(batch) < min(fair, self._concurrency.batch)
                 and self._tasks
@@ -182,6 +194,13 @@ class LocalEngine:
             if self._tasks and not self._idle:
                 self._start_if_worth_it()
             return batch
+
+    def _first(self) -> Task:
+        """Take a task from the front; rather none of a test that a box asks for the first time, for it will be known soon."""
+        self._tasks.rotate(
+            -next((i for i, task in enumerate(self._tasks) if not self.foresight.is_asked(task.case)), 0)
+        )
+        return self._tasks.popleft()
 
     def _fit(self, *tasks: Task) -> bool:
         """Return whether tasks may go to a box together."""
@@ -198,14 +217,9 @@ class LocalEngine:
             lane.close()
             self._not_opened(batch, error)
             return
-        except Exception as error:  # our own bug must not take the thread with it, and whoever waits
-            lane.close()
-            for task in batch:
-                task.future.set_exception(InternalError(f"{type(error).__name__}: {error}"))
-            return
-        self._failing_since = 0.0
+        self._failing_since, self._failing_because = 0.0, ""
         if self.tell is not None:
-            self.tell(lane.executor, Counter(map(_end_of, results)))
+            self.tell(lane.executor, Counter(map(end_of, results)))
         wall, cpu = sum(each.wall_seconds for each in results), sum(each.cpu_seconds for each in results)
         with self._change:
             self._concurrency.learn(
@@ -220,8 +234,11 @@ class LocalEngine:
                 task.spent_seconds += result.wall_seconds
                 task.spent_cpu_seconds += result.cpu_seconds
                 self._return(task)
-                continue
-            _give(task, _in_time(task, result))
+            elif end_of(result) == "infrastructure" and _may_starve_again(task):
+                task.starved += 1
+                self._return(task)
+            else:
+                give(task, _in_time(task, result))
 
     def _again(self, batch: list[Task], end: object, why: BoxLost) -> None:
         """Put tasks whose box has ended back to the front, each to be run alone; or say that they ended it."""
@@ -232,7 +249,7 @@ class LocalEngine:
                 task.spent_seconds += why.seconds
                 task.spent_cpu_seconds += why.seconds  # at most: nobody has counted it
             if task.lost >= _MOST_LOSSES:
-                _give(task, _ended_its_box(end, str(why)))
+                give(task, _ended_its_box(end, str(why)))
                 continue
             self._return(task)
 
@@ -247,10 +264,12 @@ class LocalEngine:
         """Put tasks back to the front until a box comes up; or give them up, where none has for long or none ever will."""
         now = time.monotonic()
         self._failing_since = self._failing_since or now
-        _log.warning("a box could not be opened: %s", error)
+        if str(error) != self._failing_because:  # it is tried again and again: each reason is told once
+            _log.warning("a box could not be opened: %s", error)
+        self._failing_because = str(error)
         if isinstance(error, _FOR_EVER) or now - self._failing_since > _PATIENCE_SECONDS:
             for task in batch:
-                _give(task, infrastructure(str(error)))
+                give(task, infrastructure(str(error)))
             return
         with self._change:
             self._concurrency.shrink()
@@ -258,15 +277,17 @@ class LocalEngine:
         self._closing.wait(_PAUSE_SECONDS)
 
 
-def _end_of(result: SnippetResult | CaseResult) -> str:
+def end_of(result: SnippetResult | CaseResult) -> str:
+    """Return in one word how a task has ended."""
     return result.status if isinstance(result, CaseResult) else result.reason or "ok"
 
 
-def _give(task: Task, result: SnippetResult | CaseResult) -> None:
+def give(task: Task, result: SnippetResult | CaseResult) -> None:
+    """Give a task's future its result; of a case it is a `CaseResult`."""
     if task.case is not None and isinstance(result, SnippetResult):
         status = "infrastructure" if result.reason == "infrastructure" else "exception"
         result = CaseResult(status="memory" if result.reason == "memory" else status, message=result.message)  # type: ignore[arg-type]
-    if not task.future.cancelled():
+    with suppress(InvalidStateError):  # whoever waited has cancelled it
         task.future.set_result(result)
 
 
@@ -284,6 +305,10 @@ def _in_time(task: Task, result: SnippetResult | CaseResult) -> SnippetResult | 
     ):
         return result
     return infrastructure("its process was killed, and all of its runs together took more than its limit")
+
+
+def _may_starve_again(task: Task) -> bool:
+    return not task.starved and task.request.most_starving == MOST_STARVING
 
 
 def _is_for_memory(end: object) -> bool:
@@ -331,17 +356,22 @@ class _Lane:
             BoxLost: A box has ended; all are closed.
             PinjraError: A box could not be opened.
         """
-        if batch[0].lost or batch[0].killed:
-            self.close()  # in a box that no other snippet has seen: what ends it now is its own doing
+        if batch[0].lost or batch[0].killed or batch[0].starved:
+            self.close()  # in a box that no other snippet has seen, on another service where there is one
         try:
-            case = batch[0].case
-            if case is not None and not self._engine.foresight.is_enough(case):
-                return [self._asked(batch[0].request, case)]
-            return self._foreseen(batch)
+            if all(self._engine.foresight.is_enough(task.case) for task in batch):
+                return self._foreseen(batch)
+            # one that was not known from the start is alone; of several, another box has missed one meanwhile
+            return [self._one(task) for task in batch]
         except BoxLost:
             self.last_end = next((box.end for box in self._boxes.values()), None)
             self.close()
             raise
+
+    def _one(self, task: Task) -> SnippetResult | CaseResult:
+        if task.case is None or self._engine.foresight.is_enough(task.case):
+            return self._foreseen([task])[0]
+        return self._asked(task.request, task.case)
 
     def _foreseen(self, batch: list[Task]) -> list[SnippetResult | CaseResult]:
         """Run all programs together, and then all tests that must be run on what the programs have said."""
@@ -367,11 +397,11 @@ class _Lane:
 
     def _asked(self, request: Request, case: Case) -> CaseResult:
         """Run a test, and let it ask the program call by call."""
-        result, asked = ask(
-            self._box("program"), self._box("test"), request, case, self._engine.foresight.of(case)
-        )
-        if result.status == "passed":
-            self._engine.foresight.learn(case, asked)
+        foresight = self._engine.foresight
+        with foresight.asking(case):
+            result, asked = ask(self._box("program"), self._box("test"), request, case, foresight.of(case))
+            if result.status == "passed":
+                foresight.learn(case, asked)
         return result
 
     def close(self) -> None:

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pinjra.core.errors import ConfigurationError
 from pinjra.core.limits import Limits
-from pinjra.executors.registry import sandbox
-from pinjra.fleet.boxes import HARNESS
-from pinjra.fleet.cases import PER_CASE, Case, CaseResult, Status, Verdict
+from pinjra.executors.parameters import CheckedMethods, constructor_parameters
+from pinjra.executors.registry import executor_class, sandbox
+from pinjra.fleet.boxes import WARDEN
+from pinjra.fleet.cases import PER_CASE, Case, CaseResult, Status, Verdict, check_files, check_size
 from pinjra.fleet.engine import Engine, LocalEngine, Task, task_of
 from pinjra.fleet.requests import Request, SnippetResult
 from pinjra.fleet.results import Results
@@ -39,7 +40,7 @@ _PODS = 2  # at once at first
 Isolation = Literal["fork", "fresh"]
 
 
-class Fleet:
+class Fleet(metaclass=CheckedMethods):
     """Runs snippets and judges programs, as many at once as the machines can take.
 
     Args:
@@ -74,6 +75,7 @@ class Fleet:
             raise ConfigurationError(f'isolation= is "fork" or "fresh", not {isolation!r}')
         self.limits = limits
         self.seed = seed
+        self._most_bytes = box_limits.value_bytes
         preload = tuple(preload)
         settings: dict[str, Any] = {
             "preload": preload,
@@ -83,7 +85,7 @@ class Fleet:
         }
         settings = {name: value for name, value in settings.items() if value is not None}
         # What a jail of this machine has imported before it is opened, all of them share.
-        shared = (HARNESS, *preload) if executor == "jail" and engine in ("local", "ray") else ()
+        shared = (WARDEN, *preload) if executor == "jail" and engine in ("local", "ray") else ()
         parameters = {
             "authorized_imports": ["*", *shared],
             "guard": False,
@@ -91,6 +93,11 @@ class Fleet:
             "limits": box_limits,
             **options,
         }
+        if engine == "local":
+            of_box = constructor_parameters(executor_class(executor))
+            known = of_box.under("additional_authorized_imports", "authorized_imports")
+            own = constructor_parameters(type(self)).kinds  # so that the nearest name may be one of these
+            replace(known, kinds={**known.kinds, **own}).check("Fleet", (), parameters)
         self._engine = _engine(engine, executor, parameters, settings)
 
     # ------------------------------------------------------------ snippets
@@ -104,6 +111,7 @@ class Fleet:
 
     def submit_request(self, request: Request) -> Future[SnippetResult]:
         """Return the future result of one snippet, or program, that is already described as a `Request`."""
+        check_size(self._most_bytes, request.code, request.stdin, files=request.files)
         task = Task(request=request)
         self._engine.submit(task)
         return task.future
@@ -184,6 +192,9 @@ class Fleet:
         """Return the future verdict of a program on its cases."""
         if not cases:
             raise ConfigurationError("a program is scored by at least one Case")
+        for case in cases:
+            check_size(self._most_bytes, code, case.stdin, files=case.files)
+            check_size(self._most_bytes, case.setup, case.test)
         return _Scoring(self._engine, code, cases, per_case or self.limits, stop_at, self.seed).future
 
     def score_many(
@@ -249,6 +260,9 @@ def _request(
 ) -> Request:
     if not isinstance(code, str):
         raise ConfigurationError(f"a snippet is a text, not {type(code).__name__}")
+    if not isinstance(stdin, (str, bytes)):
+        raise ConfigurationError(f"a snippet's stdin is a text or bytes, not {type(stdin).__name__}")
+    check_files(files or {})
     data = stdin.encode() if isinstance(stdin, str) else stdin
     return Request(
         code=code, stdin=data, files=dict(files or {}), limits=limits, fetch=tuple(fetch), seed=seed
@@ -281,16 +295,18 @@ class _Scoring:
             self._begin(index)
 
     def _begin(self, index: int) -> None:
-        task = task_of(self._code, self._cases[index], self._limits, self._seed)
-        task.future.add_done_callback(lambda done: self._take(index, task, done))
         try:
+            task = task_of(self._code, self._cases[index], self._limits, self._seed)
+            task.future.add_done_callback(lambda done: self._take(index, task, done))
+            self.future.add_done_callback(lambda done: task.future.cancel() if done.cancelled() else None)
             self._engine.submit(task)
-        except RuntimeError as error:
+        # Arguments of a case that cannot be sent, a fleet that is closed: nobody else would tell whoever waits
+        except (ConfigurationError, RuntimeError) as error:
             if not self.future.done():
                 self.future.set_exception(error)
 
     def _take(self, index: int, task: Task, done: Future[CaseResult]) -> None:
-        if done.cancelled():
+        if done.cancelled() or self.future.done():
             self.future.cancel()
             return
         self._found[index] = done.result()

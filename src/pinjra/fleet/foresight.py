@@ -5,13 +5,14 @@ counts only while the test asks exactly these calls, in this order: then each wa
 every answer. Everything else is done again, call by call, in a process that knows nothing of the first try.
 
 Known are calls with literals, which are read from the test's source, and those that a test made when a program has passed it.
-Calls and answers are the texts of the frames that `harness` sends and gets, one character a byte.
+Calls and answers are the texts of the frames that `snippets` sends and gets, one character a byte.
 """
 
 from __future__ import annotations
 
 import ast
 import builtins
+import contextlib
 import itertools
 import json
 import secrets
@@ -22,9 +23,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from pinjra.core.errors import ConfigurationError
 from pinjra.core.values import Opaque
 from pinjra.fleet.cases import Case
 from pinjra.wire.values.codec import decode, encode
+from pinjra.wire.values.coding import EncodeError
 
 __all__ = ["Foreseen", "Foresight", "call_of", "frame", "message_of"]
 
@@ -64,7 +67,7 @@ class Foreseen:
 
 
 def frame(message: Mapping[str, Any], blobs: Sequence[bytes] = ()) -> str:
-    """Return a message to a box's child as `harness` frames it."""
+    """Return a message to a box's child as `snippets` frames it."""
     head = json.dumps({**message, "sizes": [len(blob) for blob in blobs]})
     return "\n".join([head, b"".join(blobs).decode("latin-1")])
 
@@ -83,8 +86,17 @@ def message_of(text: str) -> dict[str, Any]:
 
 
 def call_of(path: list[Any], args: tuple[Any, ...], kwargs: Mapping[str, Any], **options: bool) -> str:
-    """Return the frame of a call."""
-    tree, blobs = encode((args, dict(kwargs)))
+    """Return the frame of a call.
+
+    Raises:
+        ConfigurationError: The arguments are too large to be sent (the fault of whoever gives them).
+    """
+    try:
+        tree, blobs = encode((args, dict(kwargs)))
+    except EncodeError as error:
+        raise ConfigurationError(
+            f"the arguments of {'.'.join(map(str, path))} cannot be sent: {error}"
+        ) from error
     return frame({"call": path, "args": tree, **options}, blobs)
 
 
@@ -102,6 +114,7 @@ class Foresight:
         self._plans: dict[tuple[str, str, str], Foreseen] = {}
         self._seed = secrets.randbits(32)
         self._misses: Counter[tuple[str, str, str]] = Counter()
+        self._asking: list[tuple[str, str, str]] = []  # one for each box that asks; several threads change it
 
     def of(self, case: Case | None) -> Foreseen:
         """Return what is known of a test; a plan without calls: nothing, or it is none."""
@@ -115,6 +128,24 @@ class Foresight:
     def is_enough(self, case: Case | None) -> bool:
         """Return whether what is known of a case is enough to run its program without its test."""
         return case is None or not case.test or bool(self.of(case).calls)
+
+    @contextlib.contextmanager
+    def asking(self, case: Case) -> Iterator[None]:
+        """Say, while it lasts, that a test is asked what it asks."""
+        self._asking.append(_key(case))
+        try:
+            yield
+        finally:
+            self._asking.remove(_key(case))
+
+    def is_asked(self, case: Case | None) -> bool:
+        """Return whether what a test asks is not known, and is being found out."""
+        return (
+            bool(self._asking)
+            and case is not None
+            and _key(case) in self._asking
+            and not self.is_enough(case)
+        )
 
     def missed(self, case: Case) -> None:
         """Take note that the test has asked something else."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from pinjra.core.errors import BackendError, ConfigurationError, MissingDependency
 from pinjra.executors.registry import sandbox
 from pinjra.fleet.cases import Case, CaseResult
-from pinjra.fleet.engine import LocalEngine, Task
+from pinjra.fleet.engine import LocalEngine, Task, end_of, give
 from pinjra.fleet.requests import Request, SnippetResult
 
 if TYPE_CHECKING:
@@ -143,8 +143,17 @@ class RayEngine:
                 self._find_nodes()
             self._change.notify()
         for (_, task), result in zip(batch, results or (), strict=False):
-            if not task.future.cancelled():
-                task.future.set_result(result)
+            if (
+                end_of(result) == "infrastructure"
+                and task.attempts == 1
+                and len(self._nodes) > 1
+                and not self._is_closed
+            ):
+                task.attempts += 1
+                # under a new name, for it is to be done again: by whoever has the least to do
+                self.submit(task)
+            else:
+                give(task, result)
 
     def _lost(self, batch: list[tuple[str, Task]], problem: str) -> None:
         for name, task in reversed(batch):

@@ -1,4 +1,4 @@
-"""What one snippet needs -> plain data for a box; what the box says -> a result. The host's side of `harness`."""
+"""What one snippet needs -> plain data for a box; what the box says -> a result. The host's side of `snippets`."""
 
 from __future__ import annotations
 
@@ -10,17 +10,23 @@ from typing import Any, Literal
 
 from pinjra.core.limits import Limits
 
-__all__ = ["Reason", "Request", "SnippetResult", "result_of", "seconds"]
+__all__ = ["Reason", "Request", "SnippetResult", "most_seconds", "result_of", "seconds"]
 
 Reason = Literal[
     "", "exception", "exit", "compile", "wall", "processor", "memory", "output", "value", "infrastructure"
 ]
 Mode = Literal["program", "calls", "test"]
 
+_WORDS = {
+    "value": "it said more to its box than it was asked, or something else",
+    "infrastructure": "the machine had too much else to do: it hardly ran",
+}
 _DEFAULT = Limits(wall_seconds=10.0, cpu_seconds=10.0, memory_bytes=512 << 20)
 # Signals that the kernel does not send for what a process does itself.
 _SENT = {signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT}
 _UNLIMITED_SECONDS = 86_400.0
+# Times the limit, in which a program may wait for processors: on a machine that has ten times too much to do none is judged.
+MOST_STARVING = 9.0
 _UNLIMITED_BYTES = 1 << 40
 # The warm interpreter's own share, which a forked child has mapped from its first moment.
 _CHILD_MEMORY = 64 << 20
@@ -29,6 +35,11 @@ _CHILD_MEMORY = 64 << 20
 def seconds(limits: Limits) -> float:
     """Return the time on the clock that limits leave; what has none has a day."""
     return limits.wall_seconds or _UNLIMITED_SECONDS
+
+
+def most_seconds(limits: Limits) -> float:
+    """Return the time that may pass for `seconds`: their clock stands still while a program waits for others' processors."""
+    return seconds(limits) * (1 + MOST_STARVING)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +58,7 @@ class Request:
         calls: What it is asked, one after the other, where that is known before; of a test what it will ask.
         answers: Of a test: what the program has said to each of `calls`, as far as it came.
         others_seconds: How long others may take for all of their answers to it: its clock stands still meanwhile.
+        most_starving: Times its limit, in which it may wait for processors; with less than usual there is no second try either.
     """
 
     code: str = ""
@@ -66,6 +78,7 @@ class Request:
     calls: tuple[str, ...] = ()
     answers: tuple[str, ...] = ()
     others_seconds: float = 0.0
+    most_starving: float = MOST_STARVING
 
     def data(self) -> dict[str, Any]:
         """Return it as the box takes it."""
@@ -88,6 +101,7 @@ class Request:
             "answers": list(self.answers),
             "others_seconds": self.others_seconds,
             "wall_seconds": seconds(limits),
+            "most_starving": self.most_starving,
             "cpu_seconds": limits.cpu_seconds or _UNLIMITED_SECONDS,
             "memory_bytes": limits.memory_bytes and limits.memory_bytes + _CHILD_MEMORY,
             "disk_bytes": limits.disk_bytes or _UNLIMITED_BYTES,
@@ -140,8 +154,7 @@ def result_of(request: Request, said: Mapping[str, Any]) -> SnippetResult:
     report = said["report"] if isinstance(said["report"], dict) else {}
     kind, message = str(report.get("type", "")), str(report.get("message", ""))
     reason = _reason(request, said, code, report, kind)
-    if reason == "value":
-        message = "it said more to its box than it was asked, or something else"
+    message = _WORDS.get(reason, message)
     return SnippetResult(
         ok=not reason,
         reason=reason,
@@ -171,6 +184,8 @@ def _reason(
     if said["cause"] in ("wall", "output", "value"):
         found: Reason = said["cause"]
         return found
+    if said["cause"] == "starved":
+        return "infrastructure"
     cpu = request.limits.cpu_seconds
     if code in (-signal.SIGPROF, -signal.SIGXCPU) or (
         code == -signal.SIGKILL and cpu and said["cpu_seconds"] >= cpu

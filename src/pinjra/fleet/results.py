@@ -6,6 +6,7 @@ import asyncio
 import queue
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import Future
+from contextlib import suppress
 from typing import Generic, TypeVar
 
 __all__ = ["Results"]
@@ -36,7 +37,7 @@ class Results(Generic[T]):
         self._finish = finish
         self._ordered = ordered
         self._progress = progress
-        self._under_way = 0
+        self._begun: set[Future[T]] = set()  # and not taken yet
 
     def _begin(self, tell: Callable[[int, Future[T]], None]) -> bool:
         """Begin the next piece, whose end is told with its index; False when there is none."""
@@ -44,9 +45,19 @@ class Results(Generic[T]):
         if found is None:
             return False
         index, call = found
-        self._under_way += 1
-        call().add_done_callback(lambda done: tell(index, done))
+        future = call()
+        self._begun.add(future)
+        future.add_done_callback(lambda done: tell(index, done))
         return True
+
+    def _taken(self, future: Future[T]) -> T:
+        self._begun.discard(future)
+        return future.result()
+
+    def _give_up(self) -> None:
+        """Cancel what nobody waits for any more: whoever takes results has left."""
+        for future in list(self._begun):
+            future.cancel()
 
     def __iter__(self) -> Iterator[T]:
         """Yield the results."""
@@ -55,13 +66,15 @@ class Results(Generic[T]):
         def pieces() -> Iterator[T]:
             put: _InOrder[T] = _InOrder(self._ordered)
             is_more = True
-            while is_more or self._under_way:
-                while is_more and self._under_way + put.held < self._room:
-                    is_more = self._begin(lambda index, future: done.put((index, future)))
-                if self._under_way:
-                    index, future = done.get()
-                    self._under_way -= 1
-                    yield from put.take(index, self._finish(index, future.result()))
+            try:
+                while is_more or self._begun:
+                    while is_more and len(self._begun) + put.held < self._room:
+                        is_more = self._begin(lambda index, future: done.put((index, future)))
+                    if self._begun:
+                        index, future = done.get()
+                        yield from put.take(index, self._finish(index, self._taken(future)))
+            finally:
+                self._give_up()
 
         return self._shown(pieces())
 
@@ -72,19 +85,22 @@ class Results(Generic[T]):
         put: _InOrder[T] = _InOrder(self._ordered)
         bar = _Bar(self._progress)
         is_more = True
+
+        def tell(index: int, future: Future[T]) -> None:
+            with suppress(RuntimeError):  # the loop has ended before what was given up
+                loop.call_soon_threadsafe(done.put_nowait, (index, future))
+
         try:
-            while is_more or self._under_way:
-                while is_more and self._under_way + put.held < self._room:
-                    is_more = self._begin(
-                        lambda index, future: loop.call_soon_threadsafe(done.put_nowait, (index, future))  # type: ignore[arg-type]
-                    )
-                if self._under_way:
+            while is_more or self._begun:
+                while is_more and len(self._begun) + put.held < self._room:
+                    is_more = self._begin(tell)
+                if self._begun:
                     index, future = await done.get()
-                    self._under_way -= 1
                     bar.advance()
-                    for result in put.take(index, self._finish(index, future.result())):
+                    for result in put.take(index, self._finish(index, self._taken(future))):
                         yield result
         finally:
+            self._give_up()
             bar.close()
 
     def _shown(self, results: Iterator[T]) -> Iterator[T]:

@@ -11,12 +11,13 @@ from dataclasses import replace
 from typing import Any
 
 from pinjra.core.errors import PinjraError, ProtocolViolation
+from pinjra.core.execution import error_line
 from pinjra.core.limits import Limits
 from pinjra.core.values import Opaque
 from pinjra.fleet.boxes import Box, BoxLost
 from pinjra.fleet.cases import Case, CaseResult, Compare, Status, are_equal, is_same_text
 from pinjra.fleet.foresight import Foreseen, call_of, frame, message_of
-from pinjra.fleet.requests import Request, SnippetResult, result_of, seconds
+from pinjra.fleet.requests import Request, SnippetResult, most_seconds, result_of, seconds
 from pinjra.wire.values.codec import decode
 
 __all__ = ["ask", "is_unforeseen", "judge", "judge_test", "pass_at_k", "request_of"]
@@ -61,6 +62,8 @@ def judge(
     result = result_of(request, said)
     if case is None:
         return result
+    if result.reason == "infrastructure":
+        return _failed(result)
     if case.stdout is not None:
         return _judge_output(case, result)
     if case.call:
@@ -80,7 +83,9 @@ def _case(result: SnippetResult, status: Status, message: str) -> CaseResult:
 
 
 def _failed(result: SnippetResult) -> CaseResult:
-    said = f"{result.error_type}: {result.message}".removeprefix(": ") or f"exit status {result.returncode}"
+    said = (
+        error_line(result.error_type, result.message).removeprefix(": ") or f"exit status {result.returncode}"
+    )
     return _case(result, _STATUS[result.reason], said)
 
 
@@ -128,9 +133,8 @@ def _compared(
     try:
         if is_right(seen, expected, case.compare):
             return _case(result, "passed", "")
-    except (
-        Exception
-    ) as error:  # SECURITY: a guest chooses what is compared; comparing may fail, and then it is not right
+    # SECURITY: a guest chooses what is compared; comparing may fail, and then it is not right
+    except Exception as error:
         return _case(result, "wrong", f"it cannot be compared: {type(error).__name__}: {error}")
     return _case(result, "wrong", f"{_short(seen)}, expected {_short(expected)}")
 
@@ -165,11 +169,11 @@ def judge_test(result: SnippetResult, test: Request, said: Mapping[str, Any]) ->
     judged = result_of(test, said)
     if judged.ok:
         return _case(result, "passed", "")
-    if judged.error_type == "AssertionError":
-        return _case(result, "wrong", f"{judged.error_type}: {judged.message}")
-    if result.reason in ("wall", "processor", "memory", "output"):
+    if judged.error_type == "AssertionError" and result.reason != "infrastructure":
+        return _case(result, "wrong", error_line(judged.error_type, judged.message))
+    if result.reason in ("wall", "processor", "memory", "output", "infrastructure"):
         return _failed(result)
-    return _case(result, _STATUS[judged.reason], f"{judged.error_type}: {judged.message}")
+    return _case(result, _STATUS[judged.reason], error_line(judged.error_type, judged.message))
 
 
 def ask(box: Box, other: Box, request: Request, case: Case, plan: Foreseen) -> tuple[CaseResult, list[str]]:
@@ -178,8 +182,8 @@ def ask(box: Box, other: Box, request: Request, case: Case, plan: Foreseen) -> t
     Raises:
         BoxLost: One of the boxes has ended.
     """
-    test = replace(_test_of(request, case, plan), others_seconds=seconds(request.limits))
-    program = _Program(box, replace(request, others_seconds=seconds(test.limits)))
+    test = replace(_test_of(request, case, plan), others_seconds=most_seconds(request.limits))
+    program = _Program(box, replace(request, others_seconds=most_seconds(test.limits)))
     with program:
         said = other.run([test], program.ask)[0] if program.is_ready() else None
     result = program.result()

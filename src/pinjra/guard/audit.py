@@ -19,8 +19,6 @@ from types import TracebackType
 from pinjra.guard.errors import RefusedAccess
 from pinjra.guard.policy.events import EVENTS, FAMILIES, FILES
 
-__all__ = ["Watch"]
-
 _HINT = "nothing but this confines the process here; the jail executor has walls of its own, and gives more"
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 _DEVICES = ("/dev/null", "/dev/urandom", "/dev/random", "/dev/zero")

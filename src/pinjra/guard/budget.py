@@ -23,8 +23,6 @@ from pinjra.core.execution import Cause
 from pinjra.core.limits import Limits
 from pinjra.guard.errors import AnswerGiven, GuestStop
 
-__all__ = ["OperationBudget"]
-
 _CHUNK = 1023  # ticks paid at once (plus the payer's own): 1/1000 of the price of a Python call a tick
 _UNLIMITED = 1 << 62
 

@@ -5,16 +5,16 @@ import __future__ as futures
 
 import ast
 import builtins
+import os
 import sys
 import types
 from collections.abc import Callable, Mapping
+from operator import index
 from types import FrameType
 from typing import NoReturn, cast
 
 from pinjra.guard.compiler import Compiler
 from pinjra.guard.errors import GuardRefused, RefusedOperation
-
-__all__ = ["guest_builtins"]
 
 _FUTURES = 0
 for _name in futures.all_feature_names:
@@ -22,6 +22,8 @@ for _name in futures.all_feature_names:
 _OPTIMIZED = 1  # inspect.CO_OPTIMIZED: a function's code
 _Source = str | bytes | ast.Module | ast.Expression | ast.Interactive
 _MODES = ("exec", "eval", "single")
+# By programs that are tested; not what the worker itself could not do without.
+_PATCHED = ("input", "open", "print")
 _TEXTS = (str, bytes, bytearray, memoryview, ast.AST)
 
 
@@ -32,7 +34,7 @@ def guest_builtins(compiler: Compiler | None, import_: Callable[..., object] | N
         compiler: None for plain Python.
         import_: What import statements call; None for the real one.
     """
-    module = types.ModuleType("builtins", builtins.__doc__)
+    module = _Builtins("builtins", builtins.__doc__)
     space = vars(module)
     space.update(vars(builtins))
     space.update(exit=_leave, quit=_leave)
@@ -41,6 +43,15 @@ def guest_builtins(compiler: Compiler | None, import_: Callable[..., object] | N
     if import_ is not None:
         space["__import__"] = _like(builtins.__import__, import_)
     return module
+
+
+class _Builtins(types.ModuleType):
+    """What `import builtins` gives. What a program, or its test, replaces there, its own modules and libraries get too."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        super().__setattr__(name, value)
+        if name in _PATCHED:
+            setattr(builtins, name, value)
 
 
 def _leave(code: object = None) -> NoReturn:
@@ -80,12 +91,14 @@ class _Compiling:
             optimize: int = -1,
             **options: object,
         ) -> object:
+            flags = index(flags)
             if not dont_inherit:
                 flags |= sys._getframe(1).f_code.co_flags & _FUTURES
             is_plain = flags & ast.PyCF_ONLY_AST or options or mode not in _MODES
             if is_plain or not isinstance(source, _TEXTS):
                 return compile(source, filename, mode, flags, True, optimize, **options)  # type: ignore[call-overload]
-            return self._compiled(source, str(filename), mode, flags, optimize)
+            name = os.fsdecode(filename)  # type: ignore[arg-type]  # a text, bytes or a path, as for the real one
+            return self._compiled(source, name, mode, flags, optimize)
 
         def guarded_eval(source: object, /, globals: object = None, locals: object = None) -> object:  # noqa: A002
             space, names = self._namespaces(sys._getframe(1), globals, locals)
@@ -124,7 +137,7 @@ class _Compiling:
             raise RefusedOperation(str(refused), first.hint) from None
 
     def _namespaces(self, frame: FrameType, space: object, names: object) -> tuple[object, object]:
-        """Return globals and locals as `eval` would take them from its caller."""
+        """Return globals and locals as `eval` takes them, with its caller's in the place of none."""
         if space is None:
             if names is None:
                 names = frame.f_locals
@@ -132,9 +145,9 @@ class _Compiling:
                 if frame.f_code.co_flags & _OPTIMIZED and type(names) is not dict:
                     names = dict(names)
             space = frame.f_globals
-        if type(space) is dict:
-            space.setdefault("__builtins__", self._space)
-        return space, space if names is None else names
+        if issubclass(type(space), dict):  # isinstance() asks the guest's class
+            dict.setdefault(cast("dict[str, object]", space), "__builtins__", self._space)
+        return space, names
 
 
 def _flags(frame: FrameType) -> int:

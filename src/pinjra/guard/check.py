@@ -15,8 +15,6 @@ from pinjra.guard.policy.names import REFUSED_ATTRIBUTES, REFUSED_NAMES
 from pinjra.guard.policy.syntax import FIELDS
 from pinjra.guard.rewrite import CHANGES
 
-__all__ = ["Findings", "check"]
-
 _POSITIONS = frozenset(["lineno", "col_offset", "end_lineno", "end_col_offset"])
 _MAX_VIOLATIONS = 20
 # Fields that hold text, numbers, contexts or operators: no node in them needs a look.

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import ast
 import copy
+import sys
 import types
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 from pinjra.guard.budget import OperationBudget
 from pinjra.guard.check import Tree, check
@@ -15,13 +16,13 @@ from pinjra.guard.errors import GuardRefused, Violation
 from pinjra.guard.policy import Policy
 from pinjra.guard.rewrite import rewrite, with_guards
 
-__all__ = ["RESULT", "Compiler", "compile_plain", "is_coroutine"]
-
 RESULT = "$result"
 """The global that holds the value of a program's last expression; no source can spell it."""
 
 _SOURCE_BYTES = 4 << 20  # CPython's parser needs about 100 times the memory of the source
 _AWAITS = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+# Levels of a tree; in WebAssembly the stack is small.
+_DEEPEST = 1_000 if sys.platform in ("emscripten", "wasi") else 3_000
 
 
 class Compiler:
@@ -38,9 +39,10 @@ class Compiler:
             GuardRefused: The policy does not allow what the source asks for (the guest's fault).
             SyntaxError: The source does not parse, or is nested too deeply.
         """
-        tree = _parse(source, filename)
-        _keep_last(tree)
-        return self._guarded(tree, filename, "exec", _AWAITS)
+        with _quiet(), _translated(filename), _deep():  # a model would take warnings for output
+            tree = _parse(source, filename)
+            _keep_last(tree)
+            return self._guarded(tree, filename, "exec", _AWAITS)
 
     def source(
         self, source: str | bytes | Tree, filename: str, mode: str, flags: int = 0, optimize: int = -1
@@ -48,26 +50,30 @@ class Compiler:
         """Return what `compile(source, filename, mode, flags, optimize=optimize)` would, guarded.
 
         Raises:
-            GuardRefused, SyntaxError, ValueError, TypeError: As `program`, and as the real one.
+            GuardRefused: The policy does not allow what the source asks for (the guest's fault).
+            Exception: As the real one does.
         """
-        if isinstance(source, ast.AST):
-            tree = copy.deepcopy(source)
-        else:
-            tree = compile(source, filename, mode, flags | ast.PyCF_ONLY_AST, dont_inherit=True)
-        return self._guarded(tree, filename, mode, flags, optimize)
+        with _deep():
+            if isinstance(source, ast.AST):
+                compile(source, filename, mode, flags, dont_inherit=True)  # says what is wrong with it
+                tree = copy.deepcopy(source)
+            else:
+                tree = compile(source, filename, mode, flags | ast.PyCF_ONLY_AST, dont_inherit=True)
+            return self._guarded(tree, filename, mode, flags, optimize)
 
     def _guarded(
         self, tree: Tree, filename: str, mode: str, flags: int, optimize: int = -1
     ) -> types.CodeType:
-        with _translated(filename):
-            findings = check(tree, self._policy)
-            if findings.violations:
-                raise GuardRefused(tuple(findings.violations))
-            rewrite(findings.places)
+        findings = check(tree, self._policy)
+        if findings.violations:
+            raise GuardRefused(tuple(findings.violations))
+        rewrite(findings.places)
+        # what stands in the place of `compress` is not callable yet
+        with _quiet("'tuple' object is not callable") if findings.places else nullcontext():
             code: types.CodeType = compile(
                 tree, filename, mode, flags=flags, dont_inherit=True, optimize=optimize
             )
-            return with_guards(code, self._budget.ticks)
+        return with_guards(code, self._budget.ticks)
 
 
 def compile_plain(source: str, filename: str) -> types.CodeType:
@@ -76,9 +82,9 @@ def compile_plain(source: str, filename: str) -> types.CodeType:
     Raises:
         SyntaxError: The source does not parse.
     """
-    tree = _parse(source, filename)
-    _keep_last(tree)
-    with _translated(filename):
+    with _quiet(), _translated(filename), _deep():
+        tree = _parse(source, filename)
+        _keep_last(tree)
         code: types.CodeType = compile(tree, filename, "exec", flags=_AWAITS, dont_inherit=True)
     return code
 
@@ -92,8 +98,7 @@ def _parse(source: str, filename: str) -> ast.Module:
     if len(source) > _SOURCE_BYTES:
         message = f"the source has {len(source):,} characters; at most {_SOURCE_BYTES:,} are taken"
         raise GuardRefused((Violation(1, message),))
-    with _translated(filename):
-        return ast.parse(source, filename)
+    return ast.parse(source, filename)
 
 
 def _keep_last(tree: ast.Module) -> None:
@@ -105,12 +110,29 @@ def _keep_last(tree: ast.Module) -> None:
 
 
 @contextmanager
-def _translated(filename: str) -> Iterator[None]:
-    """Turn what the parser and compiler raise on absurd input into SyntaxError; say nothing of what they only warn of."""
+def _quiet(message: str = "") -> Iterator[None]:
+    """Say nothing of what the compiler only warns of, in words that begin like this."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message, SyntaxWarning)
+        yield
+
+
+@contextmanager
+def _deep() -> Iterator[None]:
+    """Allow a tree as many levels as a text: of a tree each level counts as a call, of a text every third."""
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(max(limit, min(3 * limit, _DEEPEST)))
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", SyntaxWarning)
-            yield
+        yield
+    finally:
+        sys.setrecursionlimit(limit)
+
+
+@contextmanager
+def _translated(filename: str) -> Iterator[None]:
+    """Turn what the parser and compiler raise on absurd input into SyntaxError."""
+    try:
+        yield
     except RecursionError:
         raise SyntaxError("the source is nested too deeply", (filename, 1, None, None)) from None
     except MemoryError:

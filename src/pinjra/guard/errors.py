@@ -2,20 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pinjra.core.execution import Cause
-
-__all__ = [
-    "AnswerGiven",
-    "GuardRefused",
-    "GuestStop",
-    "RefusedAccess",
-    "RefusedAttribute",
-    "RefusedImport",
-    "RefusedOperation",
-    "Violation",
-]
 
 
 @dataclass(frozen=True)
@@ -47,6 +37,11 @@ class RefusedOperation(Exception):
         super().__init__(message)
         self.hint = hint
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """Return what makes it anew in another process of the guest's: no class is found by the name that it shows."""
+        more = {"name": self.name} if isinstance(self, ImportError) else {}
+        return _again, (_KINDS.index(type(self)), self.args, {**vars(self), **more})
+
 
 class RefusedAttribute(RefusedOperation, AttributeError):
     """A refused attribute: an AttributeError too, so that code that probes for attributes goes on."""
@@ -62,6 +57,19 @@ class RefusedImport(RefusedOperation, ModuleNotFoundError):
 
 class RefusedAccess(RefusedOperation, PermissionError):
     """A refused file, process or socket: a PermissionError too, as from a system that does not permit it."""
+
+
+_KINDS = (RefusedOperation, RefusedAttribute, RefusedImport, RefusedAccess)
+for _class in _KINDS:  # what a guest prints of one that it caught names nothing of ours
+    _class.__module__ = "builtins"
+    _class.__name__ = _class.__qualname__ = (*_class.__bases__[1:], _class)[0].__name__
+
+
+def _again(kind: int, args: tuple[str, ...], state: Mapping[str, object]) -> RefusedOperation:
+    error = _KINDS[kind](*args)
+    for name, value in state.items():
+        setattr(error, name, value)
+    return error
 
 
 class GuestStop(BaseException):

@@ -18,7 +18,7 @@ import pkgutil
 import sys
 import types
 from collections.abc import Iterable, Mapping, Sequence
-from typing import cast
+from weakref import WeakKeyDictionary
 
 from pinjra.guard.errors import RefusedAttribute, RefusedImport
 from pinjra.guard.policy import DEFAULT_AUTHORIZED, Policy
@@ -28,7 +28,9 @@ from pinjra.guard.policy.names import REFUSED_ATTRIBUTES
 __all__ = ["DEFAULT_AUTHORIZED", "Importer"]
 
 _ALIKE = 0.75  # of difflib.get_close_matches: one letter in four may differ
-_VOLATILE = frozenset(["sys"])  # names that are bound anew while a program runs: looked up each time
+_VOLATILE = frozenset(["sys"])  # its names are bound anew while a program runs
+# Not True and False, which are often states.
+_SETTLED = (types.ModuleType, int, float, complex, str, bytes, tuple, frozenset)
 
 
 class Importer:
@@ -173,7 +175,7 @@ class Importer:
             RefusedAttribute: It is private, or a module that is not authorised.
         """
         is_dunder = item[:2] == item[-2:] == "__"
-        if item in REFUSED_ATTRIBUTES or (item[:1] == "_" and not is_dunder):
+        if not self.is_shown(name, item):
             raise RefusedAttribute(f"{name}.{item} is private")
         value = getattr(module, item)
         full = f"{name}.{item}"
@@ -182,6 +184,12 @@ class Importer:
         if not self.is_allowed(name) and not is_dunder and not self.is_allowed(full):
             raise RefusedAttribute(f"{full} is not authorised")
         return value
+
+    def is_shown(self, name: str, item: str) -> bool:
+        """Return whether a name of a module may be asked for: public, or of a module that its caller authorised by name."""
+        if item[:1] != "_":
+            return True
+        return item not in REFUSED_ATTRIBUTES and (item[:2] == item[-2:] == "__" or self._is_authorized(name))
 
     def _inner(self, name: str, full: str, value: types.ModuleType) -> object:
         """Return the view of a module that another holds."""
@@ -209,7 +217,7 @@ class _View(types.ModuleType):
     """
 
     def __setattr__(self, name: str, value: object) -> None:
-        module = _module(self)
+        module = _MODULES.get(self)
         if module is None:  # a program's own, of the class that it found
             super().__setattr__(name, value)
         else:
@@ -217,7 +225,7 @@ class _View(types.ModuleType):
             setattr(module, name, value)
 
     def __delattr__(self, name: str) -> None:
-        module = _module(self)
+        module = _MODULES.get(self)
         if module is None:
             super().__delattr__(name)
         else:
@@ -225,39 +233,46 @@ class _View(types.ModuleType):
             delattr(module, name)
 
 
+_MODULES: WeakKeyDictionary[types.ModuleType, types.ModuleType] = WeakKeyDictionary()
+"""View -> module. Beside the views: among their variables a program would find it."""
+
+
 def _fill(view: _View, importer: Importer, module: types.ModuleType) -> None:
-    """Let a view have the names of `module` from now on, each when it is asked for (PEP 562: no attribute guard of Python)."""
+    """Let a view have the names of `module` from now on (PEP 562: no attribute guard of Python).
+
+    Of the standard library those that are loaded, so that `vars()` tells them; of others each when it is asked for.
+    """
     name, space = view.__name__, vars(view)
+    is_own = name.partition(".")[0] in sys.stdlib_module_names and importer.is_allowed(name)
 
     def resolve(item: str) -> object:
         is_list = item == "__all__" and item not in vars(module)
         value = _public(module) if is_list else importer.resolve(name, module, item)
-        if name not in _VOLATILE:
+        if is_settled(value):
             space[item] = value
         return value
 
+    def is_settled(value: object) -> bool:
+        is_constant = isinstance(value, _SETTLED) and not isinstance(value, bool)
+        return name not in _VOLATILE and (is_constant or callable(value))
+
     def names() -> list[str]:
-        return [item for item in dir(module) if item[:1] != "_" or item[:2] == "__"]
+        return [item for item in dir(module) if importer.is_shown(name, item)]
 
-    own = {
-        item: value for item, value in vars(module).items() if _is_own_dunder(item)
-    }  # `object` has some of these
-    space.update(own, __getattr__=resolve, __dir__=names, __spec__=getattr(module, "__spec__", None))
-    space["$module"] = module
+    def is_copied(item: str, value: object) -> bool:
+        is_plain = is_own and is_settled(value) and not isinstance(value, types.ModuleType)
+        return importer.is_shown(name, item) and (is_plain or item[:2] == item[-2:] == "__")
 
-
-def _module(view: types.ModuleType) -> types.ModuleType | None:
-    return cast("types.ModuleType | None", vars(view).get("$module"))
+    # `object` has some of those with two underscores, which is therefore not asked for them
+    space.update({item: value for item, value in vars(module).items() if is_copied(item, value)})
+    space.update(__getattr__=resolve, __dir__=names, __spec__=getattr(module, "__spec__", None))
+    _MODULES[view] = module
 
 
 def _public(module: types.ModuleType) -> list[str]:
     """Return what `from module import *` binds where the module has no list: nothing is loaded for it."""
     space = vars(module)
     return [item for item in space if item[:1] != "_" and not isinstance(space[item], types.ModuleType)]
-
-
-def _is_own_dunder(name: str) -> bool:
-    return name[:2] == name[-2:] == "__" and name not in REFUSED_ATTRIBUTES
 
 
 def _is_own(top: str) -> bool:

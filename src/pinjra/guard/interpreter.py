@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 import linecache
 import sys
 import types
@@ -23,8 +24,6 @@ from pinjra.guard.errors import AnswerGiven, GuardRefused, GuestStop
 from pinjra.guard.imports import Importer
 from pinjra.guard.policy import Policy
 from pinjra.guard.reports import report_exception, report_refused, report_stop, report_syntax
-
-__all__ = ["Interpreter", "Outcome"]
 
 _import_module = importlib.import_module
 _LEAST_DEPTH = 1_000  # Python's own default
@@ -121,6 +120,7 @@ class Interpreter:
             return result
 
         call.__name__ = call.__qualname__ = str(getattr(function, "__name__", "tool"))
+        call.__module__, call.__annotations__ = "__main__", {}  # help() shows them
         call.__doc__ = doc if isinstance(doc := getattr(function, "__doc__", None), str) else None
         return call
 
@@ -144,11 +144,10 @@ class Interpreter:
         try:
             with self._watch:
                 self._execute(code)
-        except (
-            BaseException
-        ) as error:  # SECURITY: nothing that guest code raises may leave, SystemExit included
+        # SECURITY: nothing that guest code raises may leave, SystemExit included; nor is its class asked, as isinstance() does
+        except BaseException as error:
             failure = error
-        if isinstance(failure, MemoryError):
+        if issubclass(type(failure), MemoryError):
             self.make_room()
         return self._outcome(failure)
 
@@ -174,7 +173,7 @@ class Interpreter:
         )
         self._sources[filename] = source
         # Where traceback, inspect and warnings look for lines; no time of change: it is never checked.
-        linecache.cache[filename] = (len(source), None, f"{source}\n".splitlines(True), filename)
+        linecache.cache[filename] = (len(source), None, io.StringIO(f"{source}\n").readlines(), filename)
         if len(self._sources) > _KEPT_SOURCES:
             linecache.cache.pop(self._sources.popitem(last=False)[0], None)
         return code
@@ -263,7 +262,14 @@ def _is_imported(name: str, value: object) -> bool:
 
 def _is_success(failure: BaseException) -> bool:
     """Return whether a program ended itself as programs do that have done their work: `sys.exit(0)`."""
-    return isinstance(failure, SystemExit) and failure.code in (None, 0)
+    # SECURITY: nothing is asked of classes of the guest's
+    if not issubclass(type(failure), SystemExit):
+        return False
+    code: object = _CODE_OF(failure)
+    return code is None or (issubclass(type(code), int) and int.__eq__(code, 0) is True)  # type: ignore[operator]
+
+
+_CODE_OF = vars(SystemExit)["code"].__get__
 
 
 def _describe(error: BaseException) -> str:

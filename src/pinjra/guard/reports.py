@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import errno
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from types import TracebackType
+from typing import cast
 
-from pinjra.core.execution import Cause, ErrorKind, GuestError
+from pinjra.core.execution import Cause, ErrorKind, GuestError, error_line
 from pinjra.guard.errors import GuardRefused, GuestStop, RefusedOperation
-
-__all__ = ["report_exception", "report_refused", "report_stop", "report_syntax"]
 
 _MESSAGE_CHARACTERS = 10_000
 _FRAMES = 20
 _LINE_CHARACTERS = 200
 _CAUSES = 5  # of one exception are shown
+_WRAPPED = 10  # of one exception are looked at: requests wraps urllib3's, which wraps a socket's
 _DIRECT = "The above exception was the direct cause of the following exception:"
 _DURING = "During handling of the above exception, another exception occurred:"
 
 Describe = Callable[[BaseException], str]
 _NAME_OF_CLASS = vars(type)["__name__"].__get__
 _ERRNO_OF = vars(OSError)["errno"].__get__
+# What a class of the guest's says of itself (a property, __bool__, __getattribute__) is its code, and not asked.
+_TRACE_OF = vars(BaseException)["__traceback__"].__get__
+_IS_CONTEXT_HIDDEN = vars(BaseException)["__suppress_context__"].__get__
+_CAUSE_OF = vars(BaseException)["__cause__"].__get__
+_CONTEXT_OF = vars(BaseException)["__context__"].__get__
 
 
 def report_exception(error: BaseException, sources: Mapping[str, str], describe: Describe) -> GuestError:
@@ -30,8 +36,8 @@ def report_exception(error: BaseException, sources: Mapping[str, str], describe:
         sources: File name → source of each of the session's runs.
         describe: Returns `str(error)`; runs guest code, so it may fail in any way.
     """
-    frames = _guest_frames(error.__traceback__, sources)
-    refused = isinstance(error, RefusedOperation)
+    frames = _guest_frames(_TRACE_OF(error), sources)
+    refused = issubclass(type(error), RefusedOperation)  # isinstance() asks the guest's class
     line, text = (frames[-1][0], frames[-1][2]) if frames else (None, None)
     name = "RefusedOperation" if refused else _type_name(error)
     message = describe(error)[:_MESSAGE_CHARACTERS]
@@ -43,7 +49,7 @@ def report_exception(error: BaseException, sources: Mapping[str, str], describe:
         line=line,
         source_line=text,
         traceback=causes + _render(frames, _last_line(name, message)),
-        hint=(error.hint or None) if isinstance(error, RefusedOperation) else _hint(error),
+        hint=(cast("RefusedOperation", error).hint or None) if refused else _hint(error),
     )
 
 
@@ -57,20 +63,52 @@ _ALLOWED_BY = {
 }
 _NOT_PERMITTED = {
     errno.EPERM: "the sandbox does not permit this system call",
+    errno.EROFS: "the sandbox lets the scratch folder be written, and of mounts= those that are writable",
     errno.EACCES: "the sandbox lets the scratch folder be written, and mounts= shows more of the machine",
 }
 
 
 def _hint(error: BaseException) -> str | None:
-    """Return what is to be known of a system call that the kernel has refused."""
+    """Return what is to be known of a system call that the kernel has refused; libraries wrap its error in their own."""
+    return next((hint for each in _chain(error) if (hint := _hint_of(each))), None)
+
+
+def _chain(error: BaseException) -> list[BaseException]:
+    chain = [error]
+    while len(chain) <= _WRAPPED and (cause := _cause(error)) is not None:
+        chain.append(cause)
+        error = cause
+    return chain
+
+
+def _cause(error: BaseException) -> BaseException | None:
+    direct: BaseException | None = _CAUSE_OF(error)
+    return _CONTEXT_OF(error) if direct is None else direct
+
+
+def _hint_of(error: BaseException) -> str | None:
     if not issubclass(type(error), OSError):
         return None
+    if type(error) is getattr(sys.modules.get("_socket"), "gaierror", None):
+        return None if _has_sockets() else _ALLOWED_BY["socket"]
     number = _ERRNO_OF(error)  # not what the guest's own class says
-    name = _innermost_module(error.__traceback__)
+    name = _innermost_module(_TRACE_OF(error))
     is_refused = number in _NOT_PERMITTED or (
         number == errno.ENOENT and name == "multiprocessing.synchronize"
     )
     return _ALLOWED_BY.get(name) or _NOT_PERMITTED.get(number) if is_refused else None
+
+
+def _has_sockets() -> bool:
+    import _socket
+
+    try:
+        _socket.socket().close()
+    except PermissionError:
+        return False
+    except OSError:  # descriptors are used up
+        pass
+    return True
 
 
 def _innermost_module(trace: TracebackType | None) -> str:
@@ -84,23 +122,23 @@ def _causes(error: BaseException, sources: Mapping[str, str], describe: Describe
     """Yield what an exception came of, first things first: the causes that its traceback shows in CPython."""
     chain: list[tuple[BaseException, str]] = []
     while len(chain) < _CAUSES and all(error is not seen for seen, _ in chain):
-        cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
-        if cause is None:
+        is_direct, cause = _CAUSE_OF(error) is not None, _cause(error)
+        if cause is None or (_IS_CONTEXT_HIDDEN(error) and not is_direct):
             break
-        chain.append((cause, _DIRECT if error.__cause__ is not None else _DURING))
+        chain.append((cause, _DIRECT if is_direct else _DURING))
         error = cause
     for cause, words in reversed(chain):
-        frames = _guest_frames(cause.__traceback__, sources)
+        frames = _guest_frames(_TRACE_OF(cause), sources)
         yield _render(frames, _last_line(_type_name(cause), describe(cause))) + f"\n\n{words}\n\n"
 
 
 def _last_line(name: str, message: str) -> str:
-    return f"{name}: {message[:1000]}" if message else name
+    return error_line(name, message[:1000])
 
 
 def report_stop(stop: GuestStop, error: BaseException | None, sources: Mapping[str, str]) -> GuestError:
     """Return a stop (limit, interrupt) as a value."""
-    frames = _guest_frames(error.__traceback__, sources) if error is not None else []
+    frames = _guest_frames(_TRACE_OF(error), sources) if error is not None else []
     line, text = (frames[-1][0], frames[-1][2]) if frames else (None, None)
     interrupted = stop.cause is Cause.INTERRUPT
     name = "Interrupted" if interrupted else "LimitReached"
@@ -134,14 +172,27 @@ def report_refused(refused: GuardRefused, source: str) -> GuestError:
 def report_syntax(error: SyntaxError, source: str) -> GuestError:
     """Return a SyntaxError of the guest's source."""
     line = error.lineno if isinstance(error.lineno, int) else None
+    text = _line_of(source, line) if line else None
     message = f"{error.msg}"[:_MESSAGE_CHARACTERS]
     return GuestError(
         kind=ErrorKind.SYNTAX,
         type=type(error).__name__,
         message=message,
         line=line,
-        source_line=_line_of(source, line) if line else None,
+        source_line=text,
+        hint=next((hint for begin, hint in _OF_IPYTHON if (text or "").startswith(begin)), None),
     )
+
+
+# Lines that notebooks take and Python does not begin like this -> what is there instead.
+_OF_IPYTHON = (
+    (
+        ("!pip ", "%pip ", "!conda ", "%conda "),
+        'this is Python, not IPython: packages=["…"] installs packages',
+    ),
+    (("!",), 'this is Python, not IPython: programs=["…"] allows programs, subprocess starts them'),
+    (("%",), "this is Python: lines that begin with % are IPython's"),
+)
 
 
 def _type_name(error: BaseException) -> str:

@@ -25,8 +25,6 @@ import types
 from collections.abc import Callable, Mapping
 from itertools import compress
 
-__all__ = ["CHANGES", "rewrite", "with_guards"]
-
 # A tuple of a frozenset: the compiler makes such a constant of no source.
 _TICKS = (frozenset(["ticks"]),)
 _COMPRESS = (frozenset(["compress"]),)

@@ -48,12 +48,12 @@ def readable(extra: Iterable[str], *, network: bool) -> tuple[tuple[str, ...], t
     return tuple(shown), tuple(left_out)
 
 
-def unreachable(shown: Iterable[str]) -> tuple[str, ...]:
-    """Return which of these another user cannot reach, with the reason. A private view has no such folders above."""
+def unreachable(shown: Iterable[str], *, is_private: bool = False) -> tuple[str, ...]:
+    """Return which of these another user cannot reach, with the reason. A private view has its own above."""
     notes = []
     for path in shown:
         parents = [os.path.realpath(path)]
-        while parents[-1] != "/":
+        while parents[-1] != "/" and not is_private:
             parents.append(os.path.dirname(parents[-1]))
         closed = [
             parent for parent in parents if not os.stat(parent).st_mode & 0o001 and os.path.isdir(parent)

@@ -78,7 +78,7 @@ def make(
     reasons = _reasons(kernel, network)
     _check_names((*require, *without), reasons)
     for name in without:
-        reasons[name] = "left out by the caller"
+        reasons[name] = "left out on purpose"
     by_root = kernel.uid == 0 and not reasons["unprivileged uid"]
     _without_their_base(reasons, by_root=by_root)
     applied = tuple(name for name, reason in reasons.items() if not reason)

@@ -7,6 +7,7 @@ or the right Landlock and a container's filter in front of it. So each thing is 
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -103,7 +104,7 @@ def _use(name: str) -> None:
         os.waitpid(child, 0)
 
 
-def _attempt(action: Callable[[], None]) -> str:
+def _attempt(action: Callable[[], None], tries: int = 3) -> str:
     """Return "" when a child process could do it, else the reason why not."""
     reader, writer = os.pipe()
     child = os.fork()
@@ -123,4 +124,7 @@ def _attempt(action: Callable[[], None]) -> str:
     with os.fdopen(reader, "rb") as pipe:
         reason = pipe.read().decode("utf-8", "replace")
     _, status = os.waitpid(child, 0)
+    # By whoever ends what takes memory: that says nothing of the kernel.
+    if status == signal.SIGKILL and tries > 1:
+        return _attempt(action, tries - 1)
     return reason or ("" if status == 0 else f"the attempt was killed (status {status})")

@@ -151,6 +151,7 @@ FATAL = tuple(
 # Their flags are behind a pointer, which a filter cannot read: the C library falls back to the older call.
 NO_SUCH_CALL = ("clone3", "openat2")
 
+# the last two only take rights away: a process of a box may leave less to its children than it has
 ALLOWED = tuple(
     """
     read write pread64 pwrite64 readv writev preadv pwritev close close_range lseek dup dup2 dup3
@@ -171,7 +172,7 @@ ALLOWED = tuple(
     shutdown getsockopt getsockname getpeername
     landlock_create_ruleset landlock_restrict_self
     """.split()
-)  # the last two only take rights away: a process of a box may leave less to its children than it has
+)
 
 _PROT_EXEC, _PROT_WRITE, _MAP_ANONYMOUS = 4, 2, 0x20
 # CLONE_NEW*, PTRACE, PARENT, UNTRACED.

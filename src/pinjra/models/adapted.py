@@ -19,8 +19,6 @@ from pinjra.models.base import (
 )
 from pinjra.models.errors import CompletionInvalid, RequestRefused
 
-__all__ = ["AskedModel", "adapted", "message_of", "question_of"]
-
 
 class AskedModel(Model):
     """A model that answers questions: whatever form its callers use, it sees one. Ours derive from it."""
@@ -105,9 +103,6 @@ def question_of(
 def _schema_of(tool: Any) -> ToolSchema:
     if hasattr(tool, "parameters"):
         return tool  # type: ignore[no-any-return]  # it has what the protocol says
-    to_schema = getattr(tool, "to_schema", None)
-    if callable(to_schema):
-        return to_schema()  # type: ignore[no-any-return]  # a Tool's own
     raise RequestRefused(f"{tool!r:.200} is no tool")
 
 

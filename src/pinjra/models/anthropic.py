@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import base64
+import inspect
 import json
 import os
-from collections.abc import AsyncIterator, Iterator, Mapping
-from functools import partial
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import AbstractContextManager, asynccontextmanager
 from typing import Any, ClassVar
 
-from pinjra.core.errors import MissingDependency
-from pinjra.models.api import ApiModel
+from pinjra.core.optional import optional
+from pinjra.models.api import ApiModel, awaited
 from pinjra.models.base import ChatMessage, Completion, FinishReason, Question, TokenUsage, tool_call
 from pinjra.models.chat_form import media_type, turns
 from pinjra.models.errors import AuthenticationFailed
-
-__all__ = ["AnthropicModel"]
 
 _ANSWER_TOOL = "answer"  # structured output is asked for as the input of this tool
 _FINISH: dict[str, FinishReason] = {
@@ -50,8 +49,6 @@ class AnthropicModel(ApiModel):
         base_url: str | None = None,
         max_tokens: int = 8192,
         client_kwargs: Mapping[str, Any] | None = None,
-        attempts: int = 4,
-        retry_wait_seconds: float = 1.0,
         **options: Any,
     ) -> None:
         key = api_key or os.environ.get("ANTHROPIC_API_KEY")
@@ -59,44 +56,32 @@ class AnthropicModel(ApiModel):
             model_id,
             secrets=(key,),
             base_url=base_url,
-            attempts=attempts,
-            retry_wait_seconds=retry_wait_seconds,
             options={"max_tokens": max_tokens, **options},
         )
-        self._sdk = _import_anthropic()
+        self._sdk: Any = optional("anthropic", "pinjra[anthropic]")
         self._check_options(self._sdk.resources.Messages.create)
-        if key is not None and self._client is None:
+        if key is not None:
             where = {"api_key": key, "base_url": base_url, "max_retries": 0, **(client_kwargs or {})}
-            self._client = self._sdk.Anthropic(**where)
-            if "http_client" not in where:  # a client for threads
-                self._connect_awaited = partial(self._sdk.AsyncAnthropic, **where)
+            self._connect(self._sdk.Anthropic, self._sdk.AsyncAnthropic, where)
 
-    def _ask(self, question: Question) -> Completion:
-        return _completion_of(self._connected().messages.create(**self._body(question)))
+    async def _ask(self, client: Any, question: Question) -> Completion:
+        answer = self._messages(client).create(**self._body(question))
+        return _completion_of(await answer if inspect.isawaitable(answer) else answer)
 
-    def _stream(self, question: Question) -> Iterator[str | Completion]:
+    async def _stream(self, client: Any, question: Question) -> AsyncGenerator[str | Completion]:
         structured = question.response_schema is not None
-        with self._connected().messages.stream(**self._body(question)) as stream:
-            for event in stream:
+        given = self._messages(client).stream(**self._body(question))
+        async with given if hasattr(given, "__aenter__") else _entered(given) as stream:
+            async for event in stream if hasattr(stream, "__aiter__") else awaited(stream):
                 if text := _text_of(event, structured):
                     yield text
-            yield _completion_of(stream.get_final_message())
+            done = stream.get_final_message()
+            yield _completion_of(await done if inspect.isawaitable(done) else done)
 
-    async def _aask(self, client: Any, question: Question) -> Completion:
-        return _completion_of(await client.messages.create(**self._body(question)))
-
-    async def _astream(self, client: Any, question: Question) -> AsyncIterator[str | Completion]:
-        structured = question.response_schema is not None
-        async with client.messages.stream(**self._body(question)) as stream:
-            async for event in stream:
-                if text := _text_of(event, structured):
-                    yield text
-            yield _completion_of(await stream.get_final_message())
-
-    def _connected(self) -> Any:
-        if self._client is None:
+    def _messages(self, client: Any) -> Any:
+        if client is None:
             raise AuthenticationFailed(f"{self!r} needs a key: set ANTHROPIC_API_KEY or pass api_key=")
-        return self._client
+        return client.messages
 
     def _body(self, question: Question) -> dict[str, Any]:
         system = "\n\n".join(m.content for m in question.messages if m.role == "system")
@@ -123,6 +108,12 @@ class AnthropicModel(ApiModel):
 
     def _sdk_errors(self) -> tuple[type[Exception], ...]:
         return (self._sdk.AnthropicError,)
+
+
+@asynccontextmanager
+async def _entered(given: AbstractContextManager[Any]) -> AsyncIterator[Any]:
+    with given as stream:
+        yield stream
 
 
 def _text_of(event: Any, structured: bool) -> str:
@@ -172,11 +163,3 @@ def _usage_of(usage: Any) -> TokenUsage:
         getattr(usage, "cache_creation_input_tokens", 0) or 0
     )
     return TokenUsage(input_tokens=usage.input_tokens + cached, output_tokens=usage.output_tokens)
-
-
-def _import_anthropic() -> Any:
-    try:
-        import anthropic
-    except ImportError:
-        raise MissingDependency("the anthropic package", "pip install 'pinjra[anthropic]'") from None
-    return anthropic

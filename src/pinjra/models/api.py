@@ -6,9 +6,19 @@ import asyncio
 import inspect
 import re
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
+from contextlib import aclosing
 from dataclasses import replace
+from functools import partial
 from typing import Any, ClassVar, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 from weakref import WeakKeyDictionary
@@ -23,9 +33,7 @@ from pinjra.models.errors import RequestRefused
 from pinjra.models.registry import from_dict
 from pinjra.models.retry import Pace, Sleep, blame, client_errors, hold, retrying
 from pinjra.models.stop_support import takes_stop
-from pinjra.models.stops import StopCutter
-
-__all__ = ["REMOVE_PARAMETER", "ApiModel", "ChatApiModel", "Question", "public_url"]
+from pinjra.models.stops import StopCutter, cut
 
 T = TypeVar("T")
 
@@ -59,12 +67,11 @@ class ApiModel(AskedModel, ABC):
     """A model behind an SDK. Subclasses say how to ask once, how to stream once, and which errors are the SDK's.
 
     Args:
-        attempts: Tries of one request, the first included.
-        retry_wait_seconds: Upper bound of the first pause between tries; it doubles each time.
         options: Sent with every request (`temperature`, `max_tokens`, …); one that is `REMOVE_PARAMETER` never is. Also the
-            parameters that all models behind an SDK have: `client` (a client of the SDK, already made), `retry` (False: one
-            attempt), `requests_per_minute`, `custom_role_conversions` (role → role to send), `flatten_messages_as_text` (send
-            no images).
+            parameters that all models behind an SDK have: `attempts` (of one request, the first included: 4),
+            `retry_wait_seconds` (upper bound of the first pause between them, 1; it doubles each time), `retry` (False: one
+            attempt), `requests_per_minute`, `client` (of the SDK, already made), `custom_role_conversions` (role → role to
+            send), `flatten_messages_as_text` (send no images).
 
     Raises:
         ConfigurationError: An option that the SDK does not know (the caller's fault).
@@ -79,15 +86,14 @@ class ApiModel(AskedModel, ABC):
         *,
         secrets: Sequence[str | None] = (),
         base_url: str | None = None,
-        attempts: int = 4,
-        retry_wait_seconds: float = 1.0,
-        options: Mapping[str, Any] | None = None,
+        options: Mapping[str, Any],
     ) -> None:
-        given = dict(options or {})
+        given = dict(options)
         super().__init__(bool(given.pop("flatten_messages_as_text", False)), model_id)
         self.base_url = base_url
+        attempts: int = given.pop("attempts", 4)
         self.attempts = attempts if given.pop("retry", True) else 1
-        self.retry_wait_seconds = retry_wait_seconds
+        self.retry_wait_seconds: float = given.pop("retry_wait_seconds", 1.0)
         self._client: Any = given.pop("client", None)
         self._connect_awaited: Callable[[], Any] | None = None  # makes an async client, where the SDK has one
         self._clients: WeakKeyDictionary[asyncio.AbstractEventLoop, tuple[Any, object]] = WeakKeyDictionary()
@@ -98,6 +104,23 @@ class ApiModel(AskedModel, ABC):
         self._takes_stop = takes_stop(model_id)
         self.options = given
         self._secrets = (*(s for s in secrets if s), *_secret_texts(self.options))
+
+    def _connect(
+        self, made: Callable[..., Any], awaited: Callable[..., Any], arguments: dict[str, Any]
+    ) -> None:
+        """Make the SDK's client, where the caller gave none, and note how its async one is made.
+
+        Raises:
+            ConfigurationError: The SDK does not take these arguments (the caller's fault).
+        """
+        if self._client is not None:
+            return
+        try:
+            self._client = made(**arguments)
+        except TypeError as error:
+            raise ConfigurationError(f"client_kwargs of {type(self).__name__}: {error}") from error
+        if "http_client" not in arguments:  # it would be a client for threads
+            self._connect_awaited = partial(awaited, **arguments)
 
     def _check_options(self, request: Callable[..., object]) -> None:
         """Raise where an option is none of the parameters of the SDK's own function for a request."""
@@ -124,11 +147,7 @@ class ApiModel(AskedModel, ABC):
 
     def answer(self, question: Question) -> Completion:
         """Return the model's answer. Raises as `Model.generate` does."""
-
-        async def ask(sent: Question) -> Completion:
-            return self._ask(sent)
-
-        return at_once(self._answer(question, ask, hold))
+        return at_once(self._answer(self._client, question, hold))
 
     async def agenerate(self, messages: Sequence[Any], **options: Any) -> Completion:
         """Return what `generate` returns, awaited: by the SDK's async client, or on a thread where it has none."""
@@ -136,19 +155,15 @@ class ApiModel(AskedModel, ABC):
         client = await self._awaited_client()
         if client is None:
             return await asyncio.to_thread(self.answer, question)
-        return await self._answer(question, lambda sent: self._aask(client, sent), asyncio.sleep)
+        return await self._answer(client, question, asyncio.sleep)
 
-    async def _answer(
-        self, question: Question, ask: Callable[[Question], Awaitable[Completion]], sleep: Sleep
-    ) -> Completion:
-        done = await self._retrying(question, ask, sleep)
-        cutter = StopCutter(question.stop)
-        return replace(done, text=cutter.feed(done.text) + cutter.end())
+    async def _answer(self, client: Any, question: Question, sleep: Sleep) -> Completion:
+        done = await self._retrying(question, lambda sent: self._ask(client, sent), sleep)
+        return replace(done, text=cut(done.text, question.stop))
 
     def pieces(self, question: Question) -> Iterator[ModelDelta | Completion]:
         """Yield the answer's text as it comes, then the `Completion`. Raises as `Model.generate` does."""
-        opened = at_once(self._opened(question, lambda sent: _awaited(self._stream(sent)), hold))
-        return _held(self._cut(*opened, StopCutter(question.stop)))
+        return _held(at_once(self._opened(self._client, question, hold)))
 
     async def astream(
         self, messages: Sequence[Any], **options: Any
@@ -157,12 +172,12 @@ class ApiModel(AskedModel, ABC):
         question = question_of(messages, None, options)
         client = await self._awaited_client()
         if client is None:
-            for item in await asyncio.to_thread(lambda: list(self.pieces(question))):
+            items = awaited(await asyncio.to_thread(lambda: list(self.pieces(question))))
+        else:
+            items = await self._opened(client, question, asyncio.sleep)
+        async with aclosing(items):
+            async for item in items:
                 yield item
-            return
-        opened = await self._opened(question, lambda sent: self._astream(client, sent), asyncio.sleep)
-        async for item in self._cut(*opened, StopCutter(question.stop)):
-            yield item
 
     @property
     def can_be_awaited(self) -> bool:
@@ -192,54 +207,47 @@ class ApiModel(AskedModel, ABC):
         return replace(message, role=role, images=() if self.flatten_messages_as_text else message.images)
 
     @abstractmethod
-    def _ask(self, question: Question) -> Completion:
-        """Return the answer of one request; may raise the SDK's errors."""
+    async def _ask(self, client: Any, question: Question) -> Completion:
+        """Return the answer of one request, of the SDK's client for threads or of that for event loops.
+
+        May raise the SDK's errors.
+        """
 
     @abstractmethod
-    def _stream(self, question: Question) -> Iterator[str | Completion]:
-        """Yield pieces of text of one request and then the completion (its text is not looked at)."""
+    def _stream(self, client: Any, question: Question) -> AsyncGenerator[str | Completion]:
+        """Yield pieces of text of one request and then the completion (its text is not looked at); as `_ask`."""
 
     @abstractmethod
     def _sdk_errors(self) -> tuple[type[Exception], ...]:
         """Return the SDK's own classes of errors for a failing request (its HTTP client's are known already)."""
 
-    async def _aask(self, client: Any, question: Question) -> Completion:
-        """Do what `_ask` does with the SDK's async client."""
-        raise NotImplementedError
-
-    def _astream(self, client: Any, question: Question) -> AsyncIterator[str | Completion]:
-        """Do what `_stream` does with the SDK's async client."""
-        raise NotImplementedError
-
     async def _opened(
-        self, question: Question, stream: Callable[[Question], AsyncIterator[str | Completion]], sleep: Sleep
-    ) -> tuple[AsyncIterator[str | Completion], str | Completion | None]:
-        async def begin(sent: Question) -> tuple[AsyncIterator[str | Completion], str | Completion | None]:
-            pieces = stream(sent)
+        self, client: Any, question: Question, sleep: Sleep
+    ) -> AsyncGenerator[ModelDelta | Completion]:
+        async def begin(sent: Question) -> tuple[AsyncGenerator[str | Completion], str | Completion | None]:
+            pieces = self._stream(client, sent)
             return pieces, await anext(pieces, None)
 
-        return await self._retrying(question, begin, sleep)
+        return self._cut(*await self._retrying(question, begin, sleep), StopCutter(question.stop))
 
     async def _cut(
-        self, pieces: AsyncIterator[str | Completion], first: str | Completion | None, cutter: StopCutter
-    ) -> AsyncIterator[ModelDelta | Completion]:
-        text, done, item, late = "", Completion(finish_reason="unknown"), first, 0
+        self, pieces: AsyncGenerator[str | Completion], first: str | Completion | None, cutter: StopCutter
+    ) -> AsyncGenerator[ModelDelta | Completion]:
+        done, item, late = Completion(finish_reason="unknown"), first, 0
         try:
             while item is not None:
                 if isinstance(item, Completion):
                     done = item
                 elif shown := cutter.feed(item):
-                    text += shown
                     yield ModelDelta(shown)
                 late += cutter.is_stopped
                 item = None if late > _LATE_PIECES else await self._blaming(lambda: anext(pieces, None))
         finally:
-            await pieces.aclose()  # type: ignore[attr-defined]  # all are generators
+            await pieces.aclose()
         if held := cutter.end():
-            text += held
             yield ModelDelta(held)
         finish = "stop" if cutter.is_stopped else done.finish_reason
-        yield replace(done, text=text, finish_reason=finish)
+        yield replace(done, text=cutter.text, finish_reason=finish)
 
     async def _retrying(self, question: Question, ask: Callable[[Question], Awaitable[T]], sleep: Sleep) -> T:
         async def once() -> T:
@@ -283,68 +291,46 @@ class ChatApiModel(ApiModel):
             if name not in removed and value is not REMOVE_PARAMETER
         }
 
-    def _ask(self, question: Question) -> Completion:
-        return completion_of(self._create(self._client, self._body(question)))
+    async def _ask(self, client: Any, question: Question) -> Completion:
+        answer = self._create(client, self._body(question))
+        return completion_of(await answer if inspect.isawaitable(answer) else answer)
 
-    async def _aask(self, client: Any, question: Question) -> Completion:
-        return completion_of(await self._create(client, self._body(question)))
-
-    def _streamed_body(self, question: Question) -> dict[str, Any]:
-        return {**self._body(question), "stream": True, "stream_options": {"include_usage": True}}
-
-    def _stream(self, question: Question) -> Iterator[str | Completion]:
+    async def _stream(self, client: Any, question: Question) -> AsyncGenerator[str | Completion]:
         collected = Accumulator()
-        with _closing(self._create(self._client, self._streamed_body(question))) as chunks:
-            for chunk in chunks:
-                if text := collected.add(chunk):
-                    yield text
-        yield collected.finish("")
-
-    async def _astream(self, client: Any, question: Question) -> AsyncIterator[str | Completion]:
-        collected = Accumulator()
-        async with _aclosing(await self._create(client, self._streamed_body(question))) as chunks:
+        body = {**self._body(question), "stream": True, "stream_options": {"include_usage": True}}
+        async with aclosing(_chunks(self._create(client, body))) as chunks:
             async for chunk in chunks:
                 if text := collected.add(chunk):
                     yield text
-        yield collected.finish("")
+        yield collected.finish()
 
 
-@contextmanager
-def _closing(chunks: Any) -> Iterator[Any]:
+async def _chunks(answer: Any) -> AsyncGenerator[Any]:
+    """Yield what a stream gives and close it: an SDK's stream for threads, or what gives one for event loops."""
+    is_awaited = inspect.isawaitable(answer)
+    stream = await answer if is_awaited else answer
     try:
-        yield chunks
+        async for chunk in stream if is_awaited else awaited(stream):
+            yield chunk
     finally:
-        close = getattr(chunks, "close", None)
-        if close is not None:
-            close()
+        close = (is_awaited and getattr(stream, "aclose", None)) or getattr(stream, "close", None)
+        if close is not None and inspect.isawaitable(closing := close()):
+            await closing
 
 
-@asynccontextmanager
-async def _aclosing(chunks: Any) -> AsyncIterator[Any]:
-    try:
-        yield chunks
-    finally:
-        close = getattr(chunks, "aclose", None) or getattr(chunks, "close", None)
-        if close is not None:
-            await close()
+async def awaited(items: Iterable[T]) -> AsyncGenerator[T]:
+    """Yield items where coroutines are waited for at once."""
+    for item in items:
+        yield item
 
 
-async def _awaited(items: Iterator[T]) -> AsyncIterator[T]:
-    """Yield a generator's items where coroutines are waited for at once."""
-    try:
-        for item in items:
-            yield item
-    finally:
-        items.close()  # type: ignore[attr-defined]  # all are generators
-
-
-def _held(items: AsyncIterator[T]) -> Iterator[T]:
+def _held(items: AsyncGenerator[T]) -> Iterator[T]:
     """Yield what is made without an event loop."""
     try:
         while (item := at_once(_next(items))) is not None:
             yield item
     finally:
-        at_once(items.aclose())  # type: ignore[attr-defined]  # all are generators
+        at_once(items.aclose())
 
 
 async def _next(items: AsyncIterator[T]) -> T | None:

@@ -10,39 +10,6 @@ from io import BytesIO
 from typing import Any, ClassVar, Literal, Protocol
 
 from pinjra.core.json_data import encodable, encodable_data
-from pinjra.models.errors import (
-    AuthenticationFailed,
-    CompletionInvalid,
-    ModelError,
-    ProviderFailed,
-    RateLimited,
-    RequestRefused,
-)
-
-__all__ = [
-    "AuthenticationFailed",
-    "ChatMessage",
-    "Completion",
-    "CompletionInvalid",
-    "FinishReason",
-    "JsonSchema",
-    "MessageRole",
-    "Model",
-    "ModelDelta",
-    "ModelError",
-    "PromptStyle",
-    "ProviderFailed",
-    "Question",
-    "RateLimited",
-    "RequestRefused",
-    "Role",
-    "TokenUsage",
-    "ToolCall",
-    "ToolSchema",
-    "image_bytes",
-    "tool_call",
-    "tool_call_of",
-]
 
 Role = Literal["system", "user", "assistant", "tool"]
 PromptStyle = Literal["full", "small"]
@@ -280,10 +247,11 @@ class Model:
         return self.generate(messages, *args, **options)
 
 
+# what other libraries keep in memory -> what is sent
 _ROLES = {
     "tool-call": "assistant",
     "tool-response": "user",
-}  # what other libraries keep in memory -> what is sent
+}
 
 
 def tool_call_of(call: Any) -> ToolCall:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
-from importlib import import_module
+from collections.abc import AsyncGenerator, Mapping
 from typing import Any, ClassVar
 
-from pinjra.core.errors import ConfigurationError, MissingDependency
+from pinjra.core.errors import ConfigurationError
+from pinjra.core.optional import optional
 from pinjra.models.api import ApiModel
 from pinjra.models.base import ChatMessage, Completion, FinishReason, Question, TokenUsage, tool_call
 from pinjra.models.chat_form import media_type, turns
-
-__all__ = ["AmazonBedrockModel"]
 
 _FINISH: dict[str, FinishReason] = {
     "end_turn": "stop",
@@ -53,15 +51,10 @@ class AmazonBedrockModel(ApiModel):
         model_id: str = "us.amazon.nova-pro-v1:0",
         client: Any = None,
         client_kwargs: Mapping[str, Any] | None = None,
-        *,
-        attempts: int = 4,
-        retry_wait_seconds: float = 1.0,
         **options: Any,
     ) -> None:
         super().__init__(
             model_id,
-            attempts=attempts,
-            retry_wait_seconds=retry_wait_seconds,
             options={"client": client, **options},
         )
         unknown = [name for name in self.options if name not in (*_INFERENCE, *_REQUEST)]
@@ -71,13 +64,14 @@ class AmazonBedrockModel(ApiModel):
                 f"AmazonBedrockModel has no parameter {unknown[0]!r}; there are: {known}"
             )
         if self._client is None:
-            self._client = _import_boto3().client("bedrock-runtime", **(client_kwargs or {}))
+            sdk: Any = optional("boto3", "boto3")
+            self._client = sdk.client("bedrock-runtime", **(client_kwargs or {}))
 
-    def _ask(self, question: Question) -> Completion:
-        return _completion_of(self._client.converse(**self._body(question)))
+    async def _ask(self, client: Any, question: Question) -> Completion:
+        return _completion_of(client.converse(**self._body(question)))
 
-    def _stream(self, question: Question) -> Iterator[str | Completion]:
-        done = self._ask(question)  # one piece: Converse's stream needs a permission of its own
+    async def _stream(self, client: Any, question: Question) -> AsyncGenerator[str | Completion]:
+        done = await self._ask(client, question)  # one piece: Converse's stream needs a permission of its own
         yield done.text
         yield done
 
@@ -107,9 +101,8 @@ class AmazonBedrockModel(ApiModel):
         return body
 
     def _sdk_errors(self) -> tuple[type[Exception], ...]:
-        loaded = sys.modules.get(
-            "botocore.exceptions"
-        )  # not there: a client of the user's own, without boto3
+        # not there: a client of the user's own, without boto3
+        loaded = sys.modules.get("botocore.exceptions")
         return (loaded.BotoCoreError, loaded.ClientError) if loaded else ()
 
 
@@ -140,10 +133,3 @@ def _completion_of(answer: Mapping[str, Any]) -> Completion:
         ),
         finish_reason=_FINISH.get(answer.get("stopReason", ""), "unknown"),
     )
-
-
-def _import_boto3() -> Any:
-    try:
-        return import_module("boto3")
-    except ImportError:
-        raise MissingDependency("the boto3 package", "pip install boto3") from None

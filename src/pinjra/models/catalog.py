@@ -11,8 +11,6 @@ from pathlib import Path
 
 from pinjra.core.errors import ConfigurationError
 
-__all__ = ["CATALOG", "DEFAULT_NAME", "SMALL_NAME", "Weights", "find"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Weights:

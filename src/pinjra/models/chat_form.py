@@ -20,16 +20,6 @@ from pinjra.models.base import (
 )
 from pinjra.models.errors import CompletionInvalid, RequestRefused
 
-__all__ = [
-    "Accumulator",
-    "completion_of",
-    "media_type",
-    "message_form",
-    "schema_form",
-    "tool_form",
-    "turns",
-]
-
 _NO_NAME = re.compile(r"[^A-Za-z0-9_-]")  # providers refuse a conversation with a name that no tool may have
 _SIGNATURES = ((b"\x89PNG", "image/png"), (b"\xff\xd8\xff", "image/jpeg"), (b"GIF8", "image/gif"))
 _FINISH: dict[str, FinishReason] = {
@@ -131,6 +121,7 @@ class Accumulator:
     """Collects the chunks of a streamed chat completion."""
 
     def __init__(self) -> None:
+        self._text = ""
         self._usage: Any = None
         self._finish: str | None = None
         self._calls: dict[int, dict[str, str]] = {}
@@ -145,7 +136,9 @@ class Accumulator:
         delta = choices[0].delta
         for position, part in enumerate(getattr(delta, "tool_calls", None) or ()):
             self._add_call(position, part)
-        return getattr(delta, "content", None) or ""
+        text = getattr(delta, "content", None) or ""
+        self._text += text
+        return text
 
     def _add_call(self, position: int, part: Any) -> None:
         index = getattr(part, "index", None)
@@ -158,11 +151,13 @@ class Accumulator:
         arguments = getattr(function, "arguments", None) or ""
         call["arguments"] += arguments if isinstance(arguments, str) else json.dumps(arguments)
 
-    def finish(self, text: str) -> Completion:
+    def finish(self) -> Completion:
         """Return the whole completion. Raises as `completion_of` does."""
         calls = tuple(tool_call(c["id"], c["name"], c["arguments"]) for _, c in sorted(self._calls.items()))
         finish = _finish_of(self._finish, bool(calls))
-        return Completion(text=text, tool_calls=calls, usage=_usage_of(self._usage), finish_reason=finish)
+        return Completion(
+            text=self._text, tool_calls=calls, usage=_usage_of(self._usage), finish_reason=finish
+        )
 
 
 def _usage_of(usage: Any) -> TokenUsage:

@@ -20,9 +20,7 @@ from functools import cache
 
 from pinjra.core.json_data import encodable
 from pinjra.models.errors import CompletionInvalid
-from pinjra.models.text_parts import THINKING_TAGS, json_objects
-
-__all__ = ["MARKDOWN_TAGS", "Action", "action", "shown_call", "structured_action"]
+from pinjra.models.text_calls import THINKING_TAGS, json_objects
 
 MARKDOWN_TAGS = ("```python", "```")
 _CODE_TAGS = ("<code>", "</code>")

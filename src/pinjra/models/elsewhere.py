@@ -7,8 +7,6 @@ from typing import Any
 from pinjra.core.errors import ConfigurationError
 from pinjra.models.base import Model
 
-__all__ = ["MLXModel", "VLLMModel"]
-
 _SAID = (
     "{name} is not loaded into this process: start its server, `{command}`, and use "
     'OpenAIModel({model!r}, api_base="http://127.0.0.1:{port}/v1")'

@@ -4,18 +4,6 @@ from __future__ import annotations
 
 from pinjra.core.errors import ConfigurationError, PinjraError
 
-__all__ = [
-    "AuthenticationFailed",
-    "CompletionInvalid",
-    "ModelError",
-    "ModelExhausted",
-    "ProviderFailed",
-    "RateLimited",
-    "RequestRefused",
-    "WeightsUnavailable",
-    "WrongHash",
-]
-
 
 class ModelError(PinjraError):
     """Base of all failures of a model. `retryable`: the same request may succeed later."""

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
 from typing import Any, ClassVar
 
-from pinjra.core.errors import ConfigurationError
 from pinjra.models.api import ChatApiModel
 from pinjra.models.errors import AuthenticationFailed
-
-__all__ = ["DEFAULT_MODEL_ID", "InferenceClientModel"]
 
 DEFAULT_MODEL_ID = "Qwen/Qwen3-Coder-480B-A35B-Instruct"
 
@@ -40,8 +36,6 @@ class InferenceClientModel(ChatApiModel):
         base_url: str | None = None,
         bill_to: str | None = None,
         client_kwargs: Mapping[str, Any] | None = None,
-        attempts: int = 4,
-        retry_wait_seconds: float = 1.0,
         **options: Any,
     ) -> None:
         from huggingface_hub import AsyncInferenceClient, InferenceClient, get_token
@@ -53,8 +47,6 @@ class InferenceClientModel(ChatApiModel):
             model_id,
             secrets=(self._token,),
             base_url=base_url,
-            attempts=attempts,
-            retry_wait_seconds=retry_wait_seconds,
             options=options,
         )
         self.provider = provider
@@ -63,12 +55,7 @@ class InferenceClientModel(ChatApiModel):
             where["provider"] = provider
         self._check_options(InferenceClient.chat_completion)
         where |= {"token": self._token or "", "timeout": timeout, "bill_to": bill_to, **(client_kwargs or {})}
-        if self._client is None:
-            try:
-                self._client = InferenceClient(**where)
-            except TypeError as error:
-                raise ConfigurationError(f"client_kwargs of {type(self).__name__}: {error}") from error
-            self._connect_awaited = partial(AsyncInferenceClient, **where)
+        self._connect(InferenceClient, AsyncInferenceClient, where)
 
     def to_dict(self) -> dict[str, object]:
         """Return the configuration as plain data, without the token."""

@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
-from pinjra.core.errors import ConfigurationError, MissingDependency
+from pinjra.core.errors import ConfigurationError
 from pinjra.core.nearest import nearest
+from pinjra.core.optional import optional
 from pinjra.models.api import ChatApiModel
-
-__all__ = ["LiteLLMModel", "LiteLLMRouterModel"]
 
 
 class LiteLLMModel(ChatApiModel):
@@ -36,19 +35,18 @@ class LiteLLMModel(ChatApiModel):
         api_key: str | None = None,
         *,
         base_url: str | None = None,
-        attempts: int = 4,
-        retry_wait_seconds: float = 1.0,
         **options: Any,
     ) -> None:
         super().__init__(
             model_id,
             secrets=(api_key,),
             base_url=api_base or base_url,
-            attempts=attempts,
-            retry_wait_seconds=retry_wait_seconds,
             options=options,
         )
-        self._sdk = _import_litellm()
+        # Without this, importing litellm fetches a price list over the network.
+        os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
+        self._sdk = cast("Any", optional("litellm", "pinjra[litellm]"))
+        self._sdk.suppress_debug_info = True  # it prints help texts to stdout otherwise
         self._api_key = api_key
         self._takes_stop = self._takes_stop and self._sdk_takes_stop()
         self._connect_awaited = self._awaited
@@ -68,9 +66,8 @@ class LiteLLMModel(ChatApiModel):
         ask = client.completion if client is not None else self._sdk.completion
         where = {"api_base": self.base_url, "api_key": self._api_key}
         given = {name: value for name, value in where.items() if value is not None}
-        return ask(
-            model=self.model_id, num_retries=0, max_retries=0, **given, **body
-        )  # retried here, with our limits
+        # retried here, with our limits
+        return ask(model=self.model_id, num_retries=0, max_retries=0, **given, **body)
 
     def _sdk_errors(self) -> tuple[type[Exception], ...]:
         import openai
@@ -130,14 +127,3 @@ class LiteLLMRouterModel(LiteLLMModel):
             ConfigurationError: Always.
         """
         raise ConfigurationError("a router's deployments hold keys: pass model= where the agent is loaded")
-
-
-def _import_litellm() -> Any:
-    # Without this, importing litellm fetches a price list over the network.
-    os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
-    try:
-        import litellm
-    except ImportError as error:
-        raise MissingDependency(f"litellm ({error})", "pip install 'pinjra[litellm]'") from None
-    litellm.suppress_debug_info = True  # it prints help texts to stdout otherwise
-    return litellm

@@ -17,7 +17,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from pinjra.core.errors import ConfigurationError, MissingDependency
+from pinjra.core.errors import ConfigurationError
+from pinjra.core.optional import optional
 from pinjra.models.adapted import AskedModel
 from pinjra.models.base import Completion, ModelDelta, PromptStyle, Question, ToolSchema
 from pinjra.models.catalog import DEFAULT_NAME, find
@@ -25,8 +26,6 @@ from pinjra.models.chat_form import Accumulator, request_form
 from pinjra.models.errors import ProviderFailed, RequestRefused, WeightsUnavailable
 from pinjra.models.text_calls import with_text_calls
 from pinjra.models.weights import located
-
-__all__ = ["LlamaCppModel"]
 
 
 class LlamaCppModel(AskedModel):
@@ -62,7 +61,7 @@ class LlamaCppModel(AskedModel):
     ) -> None:
         self.model_id = model_id
         self.prompt_style: PromptStyle = prompt_style
-        self._sdk = _import_xllamacpp()
+        self._sdk: Any = optional("xllamacpp", "pinjra[llama-cpp]")
         self._path = _weights_path(model_id)
         self._context_tokens = context_tokens
         self._threads = threads or max(1, (os.cpu_count() or 1) - 1)
@@ -112,12 +111,11 @@ class LlamaCppModel(AskedModel):
         return self._answer(body, question.tools)
 
     def _answer(self, body: dict[str, Any], tools: Sequence[ToolSchema]) -> Iterator[ModelDelta | Completion]:
-        collected, text = Accumulator(), ""
+        collected = Accumulator()
         for chunk in self._chunks({**body, "stream": True, "stream_options": {"include_usage": True}}):
             if piece := collected.add(_as_object(chunk)):
-                text += piece
                 yield ModelDelta(piece)
-        yield with_text_calls(collected.finish(text), tools)
+        yield with_text_calls(collected.finish(), tools)
 
     def _chunks(self, body: dict[str, Any]) -> Iterator[Mapping[str, Any]]:
         """Yield the server's chunks as they come; closing the iterator stops the generation at the next token."""
@@ -193,11 +191,3 @@ def _weights_path(model_id: str) -> Path:
             f"the weights of {model_id} are not here ({size}): pinjra models pull {model_id}"
         )
     return here
-
-
-def _import_xllamacpp() -> Any:
-    try:
-        import xllamacpp
-    except ImportError as error:
-        raise MissingDependency(f"llama.cpp's runtime ({error})", "pip install 'pinjra[llama-cpp]'") from None
-    return xllamacpp

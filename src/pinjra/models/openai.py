@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from functools import partial
 from typing import Any, ClassVar
 
-from pinjra.core.errors import ConfigurationError, MissingDependency
+from pinjra.core.optional import optional
 from pinjra.models.api import ChatApiModel
 from pinjra.models.errors import AuthenticationFailed
-
-__all__ = ["AzureOpenAIModel", "OpenAIModel"]
 
 
 class OpenAIModel(ChatApiModel):
@@ -28,6 +25,7 @@ class OpenAIModel(ChatApiModel):
     """
 
     kind: ClassVar[str] = "openai"
+    _sdk_clients: ClassVar = ("OpenAI", "AsyncOpenAI")  # of the SDK, for threads and for event loops
 
     def __init__(
         self,
@@ -39,8 +37,6 @@ class OpenAIModel(ChatApiModel):
         organization: str | None = None,
         project: str | None = None,
         client_kwargs: Mapping[str, Any] | None = None,
-        attempts: int = 4,
-        retry_wait_seconds: float = 1.0,
         **options: Any,
     ) -> None:
         address = api_base or base_url or os.environ.get("OPENAI_BASE_URL") or None
@@ -49,27 +45,18 @@ class OpenAIModel(ChatApiModel):
             model_id,
             secrets=(key if key != "none" else None, organization),
             base_url=address,
-            attempts=attempts,
-            retry_wait_seconds=retry_wait_seconds,
             options=options,
         )
-        self._sdk = _import_openai()
+        self._sdk: Any = optional("openai", "pinjra[openai]")
         self._check_options(self._sdk.resources.chat.Completions.create)
-        if key is not None and self._client is None:
-            where = {"api_key": key, "base_url": address, "organization": organization, "project": project}
+        if key is not None:
+            where = {"api_key": key, "organization": organization, "project": project, **self._where()}
             more = {"max_retries": 0, **(client_kwargs or {})}  # retried here, with our limits
-            self._client = self._connected(self._sdk.OpenAI, **where, **more)
-            if "http_client" not in more:  # a client for threads
-                self._connect_awaited = partial(self._connected, self._sdk.AsyncOpenAI, **where, **more)
+            made, awaited = (getattr(self._sdk, name) for name in self._sdk_clients)
+            self._connect(made, awaited, where | more)
 
-    def _connected(self, sdk_client: Any, **arguments: Any) -> Any:
-        try:
-            return self._connect(sdk_client, **arguments)
-        except TypeError as error:
-            raise ConfigurationError(f"client_kwargs of {type(self).__name__}: {error}") from error
-
-    def _connect(self, sdk_client: Any, **arguments: Any) -> Any:
-        return sdk_client(**arguments)
+    def _where(self) -> dict[str, Any]:
+        return {"base_url": self.base_url}
 
     def _create(self, client: Any, body: dict[str, Any]) -> Any:
         if client is None:
@@ -91,6 +78,7 @@ class AzureOpenAIModel(OpenAIModel):
     """
 
     kind: ClassVar[str] = "azure"
+    _sdk_clients: ClassVar = ("AzureOpenAI", "AsyncAzureOpenAI")
 
     def __init__(
         self,
@@ -104,15 +92,5 @@ class AzureOpenAIModel(OpenAIModel):
         address = azure_endpoint or os.environ.get("AZURE_OPENAI_ENDPOINT")
         super().__init__(model_id, address, api_key or os.environ.get("AZURE_OPENAI_API_KEY"), **options)
 
-    def _connect(self, sdk_client: Any, **arguments: Any) -> Any:
-        endpoint = arguments.pop("base_url")
-        azure = self._sdk.AzureOpenAI if sdk_client is self._sdk.OpenAI else self._sdk.AsyncAzureOpenAI
-        return azure(azure_endpoint=endpoint, api_version=self._api_version, **arguments)
-
-
-def _import_openai() -> Any:
-    try:
-        import openai
-    except ImportError:
-        raise MissingDependency("the openai package", "pip install 'pinjra[openai]'") from None
-    return openai
+    def _where(self) -> dict[str, Any]:
+        return {"azure_endpoint": self.base_url, "api_version": self._api_version}

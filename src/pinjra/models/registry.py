@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from importlib import import_module
+from pkgutil import resolve_name
 from typing import Any
 
 from pinjra.core.errors import ConfigurationError
 from pinjra.core.nearest import nearest
 from pinjra.models.base import Model
 from pinjra.models.catalog import CATALOG
-
-__all__ = ["KINDS", "from_dict", "load_model", "named"]
 
 KINDS: dict[str, str] = {
     "hf": "pinjra.models.huggingface:InferenceClientModel",
@@ -37,8 +35,7 @@ def load_model(name: str, **options: Any) -> Model:
         WeightsUnavailable: An embedded model whose weights are not here.
     """
     kind, model_id = named(name)
-    module, _, attribute = KINDS[kind].partition(":")
-    build = getattr(import_module(module), attribute)
+    build = resolve_name(KINDS[kind])
     try:
         model: Model = build(model_id, **options) if model_id else build(**options)
     except TypeError as error:

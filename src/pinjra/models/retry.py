@@ -12,8 +12,6 @@ from typing import TypeVar
 from pinjra.core.errors import ConfigurationError
 from pinjra.models.errors import AuthenticationFailed, ModelError, ProviderFailed, RateLimited, RequestRefused
 
-__all__ = ["Pace", "Sleep", "blame", "client_errors", "hold", "redact", "retrying"]
-
 T = TypeVar("T")
 Sleep = Callable[[float], Awaitable[None]]
 

@@ -10,8 +10,7 @@ from dataclasses import replace
 from pinjra.models.adapted import AskedModel
 from pinjra.models.base import ChatMessage, Completion, ModelDelta, PromptStyle, Question, TokenUsage
 from pinjra.models.errors import ModelExhausted
-
-__all__ = ["Request", "ScriptedModel"]
+from pinjra.models.stops import cut
 
 Script = str | Completion | Exception | Callable[[Sequence[ChatMessage]], "str | Completion"]
 
@@ -69,7 +68,7 @@ class ScriptedModel(AskedModel):
             raise script
         answer = script if isinstance(script, str | Completion) else script(question.messages)
         done = Completion(text=answer) if isinstance(answer, str) else answer
-        text = _cut(done.text, question.stop)
+        text = cut(done.text, question.stop)
         usage = done.usage if done.usage.total_tokens else _word_usage(question.messages, text)
         return replace(done, text=text, usage=usage)
 
@@ -93,11 +92,6 @@ class ScriptedModel(AskedModel):
 
 def _is_local(script: Script) -> bool:
     return callable(script) and "<" in getattr(script, "__qualname__", "")
-
-
-def _cut(text: str, stop: Sequence[str]) -> str:
-    ends = [at for mark in stop if mark and (at := text.find(mark)) >= 0]
-    return text[: min(ends)] if ends else text
 
 
 def _word_usage(messages: Sequence[ChatMessage], text: str) -> TokenUsage:

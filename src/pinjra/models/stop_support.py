@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["takes_stop"]
-
 # Models that answer 400 to `stop`, by the last part of their names (OpenAI's and xAI's pages on reasoning models).
 _WITHOUT_STOP = re.compile(
     r"(?:o\d+|gpt-5|codex-mini|computer-use|grok-3-mini|grok-4|grok-code|grok-[5-9])(?:$|[-._:@].*)",

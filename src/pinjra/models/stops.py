@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-__all__ = ["StopCutter"]
-
 
 class StopCutter:
-    """Cuts a stream of text at stop sequences.
+    """Cuts a stream of text at stop sequences; `text` is what was let through.
 
     Servers differ: some do not know stop sequences, some leave the sequence in the text, and the stop of a proxy may come
     late. So every model cuts once more on this side.
@@ -17,6 +15,7 @@ class StopCutter:
     def __init__(self, stop: Sequence[str]) -> None:
         self._stop = tuple(mark for mark in stop if mark)
         self._held = ""
+        self.text = ""
         self.is_stopped = False
 
     def feed(self, piece: str) -> str:
@@ -26,15 +25,16 @@ class StopCutter:
         text = self._held + piece
         ends = [at for mark in self._stop if (at := text.find(mark)) >= 0]
         if ends:
-            self.is_stopped, self._held = True, ""
-            return text[: min(ends)]
-        keep = self._begun(text)
-        self._held = text[len(text) - keep :]
-        return text[: len(text) - keep]
+            self.is_stopped = True
+        shown = min(ends) if ends else len(text) - self._begun(text)
+        self._held = "" if ends else text[shown:]
+        self.text += text[:shown]
+        return text[:shown]
 
     def end(self) -> str:
         """Return what was held back when the stream has ended."""
         held, self._held = self._held, ""
+        self.text += held
         return held
 
     def _begun(self, text: str) -> int:
@@ -44,3 +44,9 @@ class StopCutter:
             if any(mark.startswith(text[len(text) - length :]) for mark in self._stop):
                 return length
         return 0
+
+
+def cut(text: str, stop: Sequence[str]) -> str:
+    """Return a whole text up to the first stop sequence."""
+    cutter = StopCutter(stop)
+    return cutter.feed(text) + cutter.end()

@@ -1,20 +1,25 @@
-"""Text of a model without structured tool calls -> the calls that it wrote as JSON."""
+"""A model's text -> what it is made of: without its thinking, the JSON objects in it, and the calls that these spell out.
+
+A model's text is nobody's friend: whatever reads it looks at each character a bounded number of times.
+"""
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from pinjra.models.base import Completion, FinishReason, ToolCall, ToolSchema, tool_call
-from pinjra.models.text_parts import after_thinking
-
-__all__ = ["call_line", "result_line", "with_text_calls"]
 
 _LONGEST = (
     300_000  # characters of a text that is looked at: several times what any model writes to call a tool
 )
 _PIECES = 200  # tagged or fenced pieces looked at
+THINKING_TAGS = "think|thinking|thought|reasoning"
+_THINKING = re.compile(rf"<(/?)({THINKING_TAGS})>|\[(/?)(THINK)\]", re.IGNORECASE)
+_ATTEMPTS = 200  # braces tried as the start of an object in one text; a call is among the first
+_WORK = 4  # characters read in all, as a multiple of the text's length
 
 
 def with_text_calls(done: Completion, tools: Sequence[ToolSchema]) -> Completion:
@@ -29,9 +34,9 @@ def with_text_calls(done: Completion, tools: Sequence[ToolSchema]) -> Completion
     said = after_thinking(done.text)
     opening, pieces = _pieces(said)
     calls = [
-        ToolCall(id=f"call_{number}", name=name, arguments=arguments)
-        for number, (name, arguments) in enumerate(_calls(pieces), start=1)
-        if name in offered
+        replace(call, id=f"call_{number}")
+        for number, call in enumerate(_calls(pieces), start=1)
+        if call.name in offered
     ]
     if not calls:
         return done
@@ -59,12 +64,26 @@ def _pieces(text: str) -> tuple[str, list[str]]:
     return "", [text]
 
 
-def _calls(pieces: Sequence[str]) -> Iterator[tuple[str, dict[str, object]]]:
+def _calls(pieces: Sequence[str]) -> Iterator[ToolCall]:
     for piece in pieces:
-        for item in _objects(piece.strip()):
-            call = tool_call("", item.get("name"), item.get("arguments", item.get("parameters", {})))
-            if not call.problem:  # else it is no call after all: the text says what it is
-                yield call.name, call.arguments
+        if piece.lstrip()[:1] in ("{", "["):
+            for item in json_objects(piece):
+                call = _as_call(item)
+                # what has a problem is no call after all: the text says what it is
+                if call is not None and not call.problem:
+                    yield call
+
+
+def _as_call(item: Mapping[str, object]) -> ToolCall | None:
+    name = item.get("name") or item.get("tool") or item.get("tool_name")
+    written = item.get("arguments", item.get("parameters", item.get("tool_arguments", {})))
+    return tool_call("", name, written) if isinstance(name, str) and name else None
+
+
+def first_call(text: str) -> ToolCall | None:
+    """Return the first call of any tool that stands anywhere in a text; what is wrong with it is told in `problem`."""
+    calls = map(_as_call, json_objects(after_thinking(text[:_LONGEST])))
+    return next((call for call in calls if call is not None), None)
 
 
 def _between(text: str, opening: str, closing: str) -> list[str]:
@@ -85,16 +104,36 @@ def _fenced(text: str) -> list[str]:
     return [body for label, _, body in bodies if label.strip() in ("", "json", "tool_call")]
 
 
-def _objects(piece: str) -> Iterator[dict[str, object]]:
-    """Yield the JSON objects that `piece` consists of: one, a list, or several one after the other."""
-    decoder, at = json.JSONDecoder(), 0
-    while at < len(piece):
-        try:
-            value, at = decoder.raw_decode(piece, at)
-        except (ValueError, RecursionError):
+def after_thinking(text: str) -> str:
+    """Return `text` without what stands in thinking tags, before a lone closing tag, or behind one never closed."""
+    kept: list[str] = []
+    at, opened = 0, ""
+    for mark in _THINKING.finditer(text):
+        closes, name = bool(mark[1] or mark[3]), (mark[2] or mark[4]).lower()
+        if not opened and closes:
+            kept, at = [], mark.end()  # the tag that opened it stood in the prompt
+        elif not opened:
+            kept.append(text[at : mark.start()])
+            opened = name
+        elif closes and name == opened:
+            at, opened = mark.end(), ""
+    return "".join(kept) if opened else "".join(kept) + text[at:]
+
+
+def json_objects(text: str) -> Iterator[dict[str, object]]:
+    """Yield the JSON objects in `text`, wherever they begin; those inside another one are not told apart."""
+    decoder = json.JSONDecoder(strict=False)
+    at, left = text.find("{"), _WORK * len(text)
+    for _ in range(_ATTEMPTS):
+        if at < 0 or left < 0:
             return
-        yield from (
-            item for item in (value if isinstance(value, list) else [value]) if isinstance(item, dict)
-        )
-        while at < len(piece) and piece[at] in " \t\r\n,;":
-            at += 1
+        try:
+            value, end = decoder.raw_decode(text, at)
+        except json.JSONDecodeError as error:
+            left -= max(error.pos - at, 1)
+            end = at + 1
+        except (ValueError, RecursionError):  # an integer of too many digits; nested without end
+            return
+        else:
+            yield value
+        at = text.find("{", end)

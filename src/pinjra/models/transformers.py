@@ -6,7 +6,10 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from pinjra.core.errors import ConfigurationError, MissingDependency
+from jinja2 import TemplateError
+
+from pinjra.core.errors import ConfigurationError
+from pinjra.core.optional import optional
 from pinjra.models.adapted import AskedModel
 from pinjra.models.base import (
     ChatMessage,
@@ -21,8 +24,6 @@ from pinjra.models.chat_form import message_form, tool_form
 from pinjra.models.errors import ProviderFailed, RequestRefused
 from pinjra.models.stops import StopCutter
 from pinjra.models.text_calls import with_text_calls
-
-__all__ = ["TransformersModel"]
 
 
 class TransformersModel(AskedModel):
@@ -70,7 +71,8 @@ class TransformersModel(AskedModel):
         super().__init__(bool(generation.pop("flatten_messages_as_text", True)), model_id)
         self.model_id = model_id
         self.prompt_style: PromptStyle = prompt_style
-        self._sdk = _import_transformers()
+        optional("torch", "pinjra[transformers]")  # transformers is imported without it, and fails later
+        self._sdk: Any = optional("transformers", "pinjra[transformers]")
         for name in generation:
             if not hasattr(self._sdk.GenerationConfig(), name):
                 raise ConfigurationError(
@@ -130,13 +132,8 @@ class TransformersModel(AskedModel):
                 return_dict=True,
                 **self._template_options,
             ).to(self._model.device)
-        except (ValueError, TypeError, self._sdk_template_error()) as error:
+        except (ValueError, TypeError, TemplateError) as error:
             raise RequestRefused(f"{self!r}: the chat template refuses the messages: {error}") from error
-
-    def _sdk_template_error(self) -> type[Exception]:
-        from jinja2 import TemplateError
-
-        return TemplateError
 
     def _answer(
         self, inputs: Any, cutter: StopCutter, temperature: float, tools: Sequence[ToolSchema]
@@ -149,20 +146,17 @@ class TransformersModel(AskedModel):
         }
         if temperature > 0:
             sampling["temperature"] = temperature
-        text = ""
         for piece in run.pieces({**inputs, **sampling}):
             if shown := cutter.feed(piece):
-                text += shown
                 yield ModelDelta(shown)
             if cutter.is_stopped:
                 run.stop()
         if held := cutter.end():
-            text += held
             yield ModelDelta(held)
         read = int(inputs["input_ids"].shape[-1])
         cut = run.written >= self._max_new_tokens and not cutter.is_stopped
         usage = TokenUsage(input_tokens=read, output_tokens=run.written)
-        done = Completion(text=text, usage=usage, finish_reason="length" if cut else "stop")
+        done = Completion(text=cutter.text, usage=usage, finish_reason="length" if cut else "stop")
         yield with_text_calls(done, tools)
 
 
@@ -216,14 +210,3 @@ class _Generation:
             return torch.full((input_ids.shape[0],), self._stopped.is_set(), device=input_ids.device)
 
         return is_done
-
-
-def _import_transformers() -> Any:
-    try:
-        import torch  # noqa: F401 (transformers imports without it and fails later)
-        import transformers
-    except ImportError as error:
-        raise MissingDependency(
-            f"transformers with torch ({error})", "pip install 'pinjra[transformers]'"
-        ) from None
-    return transformers

@@ -13,8 +13,6 @@ from pinjra.models.catalog import Weights, find
 from pinjra.models.errors import WeightsUnavailable, WrongHash
 from pinjra.models.sources import HubSource, PartsSource, Report, Source
 
-__all__ = ["cache_folder", "located", "pull"]
-
 
 def located(weights: Weights) -> Path | None:
     """Return where the weights are, or None; only a verified file is ever at that place."""

@@ -18,12 +18,11 @@ from pydantic import Field
 from pinjra.core.errors import PinjraError, SessionLost
 from pinjra.core.execution import Artifact, Execution
 from pinjra.core.json_data import encodable, text_of
+from pinjra.core.safe_text import without_middle
 from pinjra.core.values import Opaque
 from pinjra.executors.base import PythonExecutor
 from pinjra.server.http.hub import Held, new_name
 from pinjra.server.sessions import Sessions
-
-__all__ = ["SandboxTools"]
 
 _TEXT_CHARACTERS = 50_000  # of each part of an answer; the middle of more is cut
 _IMAGES = ("image/png", "image/jpeg", "image/gif", "image/webp")  # what MCP clients show
@@ -123,9 +122,8 @@ class SandboxTools:
                     if isinstance(piece, Execution):
                         return _answer(piece, name, was_new)
                     told += len(piece[1])
-                    with suppress(
-                        anyio.ClosedResourceError, anyio.BrokenResourceError
-                    ):  # nobody listens any more
+                    # it may be that nobody listens any more
+                    with suppress(anyio.ClosedResourceError, anyio.BrokenResourceError):
                         await context.report_progress(told, None, piece[1])
         raise AssertionError("a run has no end")
 
@@ -302,7 +300,4 @@ def _content(text: str | None, encoded: str | None) -> bytes:
 
 
 def _cut(text: str) -> str:
-    if len(text) <= _TEXT_CHARACTERS:
-        return text
-    half = _TEXT_CHARACTERS // 2
-    return f"{text[:half]}\n… ({len(text) - 2 * half} characters cut) …\n{text[-half:]}"
+    return without_middle(text, _TEXT_CHARACTERS)

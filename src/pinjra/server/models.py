@@ -11,9 +11,7 @@ from pinjra.models.adapted import AskedModel
 from pinjra.models.base import Question
 from pinjra.models.registry import load_model
 
-__all__ = ["LoadedModels", "arguments_of", "imported"]
-
-_PYTHON = "python:"
+PYTHON = "python:"  # before a model that stands in Python
 
 
 class LoadedModels:
@@ -31,7 +29,7 @@ class LoadedModels:
         """
         with self._lock:
             if said not in self._loaded:
-                own = said.removeprefix(_PYTHON)
+                own = said.removeprefix(PYTHON)
                 made = load_model(said) if own == said else imported(own, AskedModel)
                 self._loaded[said] = cast("AskedModel", made)
             return self._loaded[said]
@@ -43,12 +41,23 @@ def imported(place: str, kind: type) -> Any:
     Raises:
         ConfigurationError: It cannot be imported (the operator's fault).
     """
-    module, _, attribute = place.partition(":")
-    try:
-        found = getattr(import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise ConfigurationError(f"{place!r} cannot be imported: {error}") from error
+    found = found_at(place)
     return found if isinstance(found, kind) else found()
+
+
+def found_at(place: str) -> Any:
+    """Return what stands in Python at "module:name".
+
+    Raises:
+        ConfigurationError: It cannot be imported (the operator's fault).
+    """
+    module, colon, attribute = place.partition(":")
+    if not (module and colon and attribute):
+        raise ConfigurationError(f'what stands in Python is "module:name", not {place!r}')
+    try:
+        return getattr(import_module(module), attribute)
+    except Exception as error:  # a module of the operator's raises what it likes
+        raise ConfigurationError(f"{place!r} cannot be imported: {type(error).__name__}: {error}") from error
 
 
 def arguments_of(question: Question) -> dict[str, Any]:

@@ -16,8 +16,6 @@ from pinjra.server.http.tenants import Tenant
 if TYPE_CHECKING:
     from pinjra.executors.base import PythonExecutor
 
-__all__ = ["MOST_CALLS", "SessionRefused", "Sessions"]
-
 # In progress in one session; each occupies a thread, and one client must not occupy all of them.
 MOST_CALLS = 4
 _FRESH_SECONDS = 60.0  # a session used within this time is never closed to make room for another

@@ -9,7 +9,6 @@ from pinjra.tools.base import tool as tool
 from pinjra.tools.collection import ToolCollection as ToolCollection
 from pinjra.tools.fetch import FetchFailed as FetchFailed
 from pinjra.tools.library.final_answer import FinalAnswerTool as FinalAnswerTool
-from pinjra.tools.library.python import PythonTool as PythonInterpreterTool
 from pinjra.tools.library.python import PythonTool as PythonTool
 from pinjra.tools.library.user_input import UserInputTool as UserInputTool
 from pinjra.tools.library.visit_webpage import VisitWebpageTool as VisitWebpageTool
@@ -24,25 +23,7 @@ from pinjra.tools.schema import python_signature as python_signature
 if TYPE_CHECKING:
     from pinjra.tools.mcp import MCPClient as MCPClient
 
-__all__ = [
-    "DuckDuckGoSearchTool",
-    "FetchFailed",
-    "FinalAnswerTool",
-    "MCPClient",
-    "PythonInterpreterTool",
-    "PythonTool",
-    "Tool",
-    "ToolCollection",
-    "ToolSchema",
-    "UserInputTool",
-    "VisitWebpageTool",
-    "WebSearchTool",
-    "WikipediaSearchTool",
-    "WikipediaTool",
-    "json_schema",
-    "python_signature",
-    "tool",
-]
+PythonInterpreterTool = PythonTool  # the name that users of this kind of library know
 
 
 def __getattr__(name: str) -> object:

@@ -12,8 +12,6 @@ from __future__ import annotations
 
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
-__all__ = ["why_refused"]
-
 _IPV4 = tuple(
     (IPv4Network(network), kind)
     for network, kind in (

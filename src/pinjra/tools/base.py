@@ -8,9 +8,9 @@ import json
 import threading
 from abc import ABCMeta
 from collections.abc import Callable, Sequence
-from importlib import import_module
 from keyword import iskeyword
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypedDict, Unpack, overload
 
 from pinjra.core.errors import ConfigurationError, ToolRefused
@@ -27,8 +27,8 @@ from pinjra.tools.definition import (
     whole_numbers,
 )
 from pinjra.tools.docstring import parse_docstring
-from pinjra.tools.hints import ALL_TYPES, Schema
-from pinjra.tools.schema import python_signature, python_type
+from pinjra.tools.hints import ALL_TYPES
+from pinjra.tools.schema import Described, python_signature, python_type
 
 if TYPE_CHECKING:  # defaults for type variables came with Python 3.13
     from typing_extensions import ParamSpec, TypeVar
@@ -40,8 +40,6 @@ else:
 
     P = ParamSpec("P")
     R = TypeVar("R")
-
-__all__ = ["FunctionTool", "Tool", "tool"]
 
 
 class ToolOptions(TypedDict, total=False):
@@ -66,7 +64,7 @@ class _Checked(ABCMeta):
             return made
 
 
-class Tool(metaclass=_Checked):
+class Tool(Described, metaclass=_Checked):
     """Base of all tools: subclass it, set the attributes, write `forward`.
 
     A tool runs on the host, also when the code that calls it runs in a sandbox. One session calls it once at a time, unless
@@ -85,15 +83,8 @@ class Tool(metaclass=_Checked):
         methods: Names of methods of the objects that it returns (one, or a list) which code may call; they run on the host.
     """
 
-    name: str
-    description: str
-    inputs: dict[str, Schema]
-    output_type: str
-    output_schema: dict[str, Any] | None = None
-    examples: Sequence[str] = ()
     seconds: float | None = None
     concurrent: bool | None = None
-    methods: Sequence[str] = ()
     is_initialized: bool = False
     skip_forward_signature_validation: ClassVar[bool] = False
 
@@ -113,10 +104,6 @@ class Tool(metaclass=_Checked):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         """Take and ignore arguments, as subclasses written for other libraries expect."""
-
-    def forward(self, *args: Any, **kwargs: Any) -> Any:
-        """Do the work; the arguments are those of `inputs`. May be `async`."""
-        raise NotImplementedError(f"{type(self).__name__} has no forward() method: write one")
 
     def setup(self) -> None:
         """Do what is expensive and needed before the first call; called once, by the first call."""
@@ -174,19 +161,6 @@ class Tool(metaclass=_Checked):
         self._enums = enum_hints(self.forward)
         self._lists = {name for name, entry in self.inputs.items() if entry.get("type") == "array"}
         self._whole = {name for name, entry in self.inputs.items() if "integer" in repr(entry)}
-
-    @property
-    def is_async(self) -> bool:
-        """Whether a call returns an awaitable."""
-        return inspect.iscoroutinefunction(self.forward)
-
-    @property
-    def required_inputs(self) -> tuple[str, ...]:
-        """Names of the arguments that every call must give."""
-        empty = inspect.Parameter.empty
-        return tuple(
-            name for name, parameter in self.signature.parameters.items() if parameter.default is empty
-        )
 
     @property
     def import_path(self) -> str:
@@ -249,7 +223,6 @@ class Tool(metaclass=_Checked):
     _checkers: dict[str, Callable[[object], str | None]]
     _enums: dict[str, type[enum.Enum]]
     _whole: set[str]
-    signature: inspect.Signature
 
     def _set_up_once(self) -> None:
         with self._setup_lock:
@@ -413,10 +386,7 @@ class FunctionTool(Tool, Generic[P, R]):
 
 
 def _imported_tool(path: str) -> Tool:
-    module, _, qualified = path.partition(":")
-    found: Any = import_module(module)
-    for name in qualified.split("."):
-        found = getattr(found, name)
+    found = resolve_name(path)
     return found if isinstance(found, Tool) else Tool.from_function(found)
 
 

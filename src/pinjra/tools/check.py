@@ -20,8 +20,6 @@ from pinjra.tools.hints import PASSED_AS_THEMSELVES, Schema
 from pinjra.tools.patterns import matches
 from pinjra.tools.schema import allowing_null, map_subschemas
 
-__all__ = ["make_checker", "short"]
-
 VISITS = 2_000_000  # of values and keywords in one check: about a second
 _MATCH_VISITS = 200  # what one regular expression counts for
 
@@ -219,25 +217,15 @@ def _equals(choice: object, value: object) -> bool:
     return isinstance(choice, bool) == isinstance(value, bool) and bool(choice == value)
 
 
-def _enum(_compiler: _Compiler, wanted: Any, _schema: Schema) -> Check:
-    return (
-        lambda value, _meter: None if any(_equals(c, value) for c in wanted) else Fault("enum", wanted, value)
-    )
-
-
-def _const(_compiler: _Compiler, wanted: Any, _schema: Schema) -> Check:
-    return lambda value, _meter: None if _equals(wanted, value) else Fault("const", wanted, value)
-
-
 def _of_kind(
     keyword: str, kinds: tuple[str, ...], fits: Callable[[Any, Any], bool]
 ) -> Callable[[_Compiler, Any, Schema], Check]:
-    """Return the maker of a keyword that says something of values of these kinds and nothing of others."""
+    """Return the maker of a keyword that says something of values of these kinds (none: of all) and nothing of others."""
 
     def make(_compiler: _Compiler, wanted: Any, _schema: Schema) -> Check:
         def check(value: object, meter: _Meter) -> Fault | None:
             meter.spend()
-            if not _is_any(kinds, value) or fits(value, wanted):
+            if (kinds and not _is_any(kinds, value)) or fits(value, wanted):
                 return None
             return Fault(keyword, wanted, value)
 
@@ -490,8 +478,8 @@ _NUMBERS, _LISTS = ("number",), ("array",)
 _KEYWORDS: Mapping[str, Callable[[_Compiler, Any, Schema], Check]] = {
     "$ref": lambda compiler, wanted, _schema: compiler.reference(wanted),
     "type": _type,
-    "enum": _enum,
-    "const": _const,
+    "enum": _of_kind("enum", (), lambda value, wanted: any(_equals(choice, value) for choice in wanted)),
+    "const": _of_kind("const", (), lambda value, wanted: _equals(wanted, value)),
     "minimum": _of_kind("minimum", _NUMBERS, lambda value, wanted: value >= wanted),
     "maximum": _of_kind("maximum", _NUMBERS, lambda value, wanted: value <= wanted),
     "exclusiveMinimum": _of_kind("exclusiveMinimum", _NUMBERS, lambda value, wanted: value > wanted),

@@ -11,8 +11,6 @@ from pinjra.tools.base import Tool
 if TYPE_CHECKING:
     from mcp import StdioServerParameters
 
-__all__ = ["ToolCollection"]
-
 
 class ToolCollection:
     """Tools that belong together; give `collection.tools` to an agent."""

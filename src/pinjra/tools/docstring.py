@@ -6,8 +6,6 @@ import inspect
 import re
 from dataclasses import dataclass, field
 
-__all__ = ["Docstring", "parse_docstring"]
-
 _SECTION = re.compile(
     r"^(Args|Arguments|Parameters|Params|Returns?|Yields?|Raises|Examples?|Notes?|Attributes|Warnings?|See Also):\s*$"
 )

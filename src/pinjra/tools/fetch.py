@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
     from pinjra.tools.network import Deadline, Resolver
 
-__all__ = ["FetchFailed", "FetchLimits", "Fetcher", "Page"]
-
 _ENCODINGS = {"gzip", "x-gzip", "deflate"}
 _CHARSET = re.compile(rb"""<meta[^>]{0,200}?charset\s*=\s*["']?\s*([A-Za-z0-9_:.-]{2,40})""", re.IGNORECASE)
 # The encodings of the web (WHATWG). Python knows more, some of them with costs that grow with the square of the text.

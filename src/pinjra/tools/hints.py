@@ -14,8 +14,6 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, is_type
 
 from pinjra.core.errors import ConfigurationError
 
-__all__ = ["ALL_TYPES", "PASSED_AS_THEMSELVES", "HintError", "Schema", "hint_schema"]
-
 Schema = dict[str, Any]
 
 JSON_TYPES = ("string", "boolean", "integer", "number", "array", "object", "null")

@@ -17,15 +17,14 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from pinjra.core.errors import BackendError, ConfigurationError, MissingDependency, PinjraError
+from pinjra.core.errors import BackendError, ConfigurationError, PinjraError
+from pinjra.core.optional import optional
 from pinjra.tools.base import Tool
 from pinjra.tools.mcp_tool import MCPTool
 
 if TYPE_CHECKING:
     import mcp
     from mcp.types import CallToolResult
-
-__all__ = ["MCPClient"]
 
 Server = Any  # mcp.StdioServerParameters | dict[str, Any] | str; the SDK is optional
 
@@ -193,10 +192,9 @@ def _checked(server: Server) -> Server:
         ConfigurationError: It is neither (the caller's fault).
         MissingDependency: The SDK is not installed.
     """
-    try:
-        import mcp
-    except ImportError:
-        raise MissingDependency("mcp", "pip install 'pinjra[mcp]'") from None
+    optional("mcp", "pinjra[mcp]")
+    import mcp
+
     if isinstance(server, str):
         server = {"url": server}
     if isinstance(server, mcp.StdioServerParameters):

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from mcp.types import CallToolResult, ContentBlock
     from mcp.types import Tool as ServerTool
 
-__all__ = ["Call", "MCPTool", "MCPToolError", "identifier"]
-
 Call = Callable[[str, dict[str, Any]], "CallToolResult"]
 """The server's name of a tool and its arguments → the server's answer."""
 

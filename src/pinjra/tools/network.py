@@ -22,8 +22,6 @@ import httpx
 from pinjra.core.errors import ToolRefused
 from pinjra.tools.address import why_refused
 
-__all__ = ["CheckedBackend", "CheckedTransport", "Deadline", "Resolver"]
-
 Resolver = Callable[[str, int], Sequence[str]]
 """Host name and port → IP addresses, best first; raises OSError."""
 

@@ -12,8 +12,6 @@ import subprocess
 import sys
 import threading
 
-__all__ = ["matches"]
-
 SECONDS = 0.5  # for one text; an ordinary one takes a tenth of a millisecond
 
 _CHILD = """

@@ -5,13 +5,11 @@ from __future__ import annotations
 import inspect
 import json
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from pinjra.tools.hints import Schema
-
-__all__ = ["ToolSchema", "json_schema", "plain_schema", "python_signature"]
 
 _ANY_JSON = ["string", "number", "boolean", "object", "array", "null"]
 _STANDS_FOR: dict[str, tuple[str, list[str]]] = {
@@ -37,27 +35,34 @@ _PYTHON_NAMES = {
 }
 
 
-class DescribedTool(Protocol):
-    """What of a tool is told to a model."""
+class Described:
+    """What of a tool is told to a model; its attributes are said at `Tool`."""
+
+    name: str
+    description: str
+    inputs: dict[str, Schema]
+    output_type: str
+    output_schema: dict[str, Any] | None = None
+    examples: Sequence[str] = ()
+    methods: Sequence[str] = ()
+    signature: inspect.Signature
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """Do the work; the arguments are those of `inputs`. May be `async`."""
+        raise NotImplementedError(f"{type(self).__name__} has no forward() method: write one")
 
     @property
-    def name(self) -> str: ...
+    def is_async(self) -> bool:
+        """Whether a call returns an awaitable."""
+        return inspect.iscoroutinefunction(self.forward)
+
     @property
-    def description(self) -> str: ...
-    @property
-    def examples(self) -> Sequence[str]: ...
-    @property
-    def inputs(self) -> Mapping[str, Schema]: ...
-    @property
-    def required_inputs(self) -> Sequence[str]: ...
-    @property
-    def signature(self) -> inspect.Signature: ...
-    @property
-    def is_async(self) -> bool: ...
-    @property
-    def output_type(self) -> str: ...
-    @property
-    def output_schema(self) -> Schema | None: ...
+    def required_inputs(self) -> tuple[str, ...]:
+        """Names of the arguments that every call must give."""
+        empty = inspect.Parameter.empty
+        return tuple(
+            name for name, parameter in self.signature.parameters.items() if parameter.default is empty
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +78,7 @@ class ToolSchema:
     parameters: dict[str, Any]
 
 
-def json_schema(tool: DescribedTool) -> ToolSchema:
+def json_schema(tool: Described) -> ToolSchema:
     """Return the schema by which a model calls this tool with JSON arguments."""
     description = tool.description
     if tool.examples:
@@ -92,7 +97,9 @@ def json_schema(tool: DescribedTool) -> ToolSchema:
 
 def plain_schema(schema: Schema) -> Schema:
     """Return plain JSON Schema for a schema with our extensions (`nullable`, "any", "image", …)."""
-    result = {key: _plain_value(key, value) for key, value in schema.items() if key != "nullable"}
+    result = {
+        key: map_subschemas(key, value, plain_schema) for key, value in schema.items() if key != "nullable"
+    }
     said = _replace_types(result)
     if said and "description" in result:
         result["description"] = f"{result['description']} ({said})"
@@ -124,10 +131,6 @@ def map_subschemas(key: str, value: Any, change: Any) -> Any:
     return value
 
 
-def _plain_value(key: str, value: Any) -> Any:
-    return map_subschemas(key, value, plain_schema)
-
-
 def _replace_types(schema: Schema) -> str:
     """Replace our own types in place by JSON's; return what to add to the description, or ""."""
     given = schema.get("type")
@@ -144,7 +147,7 @@ def _replace_types(schema: Schema) -> str:
     return "; ".join(said for name in names if (said := _STANDS_FOR.get(name, ("", ""))[0]))
 
 
-def python_signature(tool: DescribedTool) -> str:
+def python_signature(tool: Described) -> str:
     """Return the tool as a Python function without a body, for the prompt of an agent that writes code."""
     defaults = tool.signature.parameters
     arguments = ", ".join(_python_argument(name, tool.inputs[name], defaults[name]) for name in defaults)
@@ -187,15 +190,16 @@ def _python_type(schema: Schema) -> str:
     return _PYTHON_NAMES.get(given, "Any")
 
 
-def _returned(tool: DescribedTool) -> str:
+def _returned(tool: Described) -> str:
     return "dict" if tool.output_schema is not None else _PYTHON_NAMES.get(tool.output_type, "Any")
 
 
-def _documentation(tool: DescribedTool) -> str:
+def _documentation(tool: Described) -> str:
     parts = [tool.description.strip()]
     if tool.inputs:
         lines = [
-            f"    {name}: {_one_line(entry.get('description', ''))}" for name, entry in tool.inputs.items()
+            f"    {name}: {' '.join(entry.get('description', '').split())}"
+            for name, entry in tool.inputs.items()
         ]
         parts.append("Args:\n" + "\n".join(lines))
     if tool.output_schema is not None:
@@ -204,14 +208,10 @@ def _documentation(tool: DescribedTool) -> str:
             "Returns:\n    A dict of this JSON schema; read its fields directly:\n"
             + textwrap.indent(fields, "    ")
         )
-    if methods := getattr(tool, "methods", ()):
-        parts.append(f"What it returns has methods that you can call: {', '.join(methods)}.")
+    if tool.methods:
+        parts.append(f"What it returns has methods that you can call: {', '.join(tool.methods)}.")
     if tool.examples:
         parts.append("Examples:\n" + textwrap.indent("\n".join(tool.examples), "    "))
     # A description that itself has triple quotes must not end the docstring in the prompt.
     text = "\n\n".join(parts).replace('"""', "'''")
     return f'"""{text}\n"""'
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())

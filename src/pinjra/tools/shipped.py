@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from importlib import import_module
+from pkgutil import resolve_name
 
 from pinjra.core.errors import ConfigurationError
 from pinjra.core.nearest import nearest
 from pinjra.tools.base import Tool
-
-__all__ = ["SHIPPED", "shipped_tools"]
 
 SHIPPED = {
     "visit_webpage": "pinjra.tools:VisitWebpageTool",
@@ -31,6 +29,5 @@ def shipped_tools(wanted: Iterable[str]) -> list[Tool]:
 def _tool(name: str) -> Tool:
     if name not in SHIPPED:
         raise ConfigurationError(f"there is no tool {name!r}; {nearest(name, SHIPPED)}")
-    module, _, attribute = SHIPPED[name].partition(":")
-    made: Tool = getattr(import_module(module), attribute)()
+    made: Tool = resolve_name(SHIPPED[name])()
     return made

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["clean", "coloured"]
-
 # SECURITY: C0 (ESC begins every terminal command), DEL and C1 (0x9B is a CSI of its own) are shown as pictures;
 # bidirectional and invisible format characters are spelled out, because they can make code read as other code
 # (CVE-2021-42574). Lone surrogates cannot be encoded.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.live import Live
@@ -21,8 +21,7 @@ from pinjra.core.execution import Artifact
 from pinjra.ui import words
 from pinjra.ui.clean import clean, coloured
 from pinjra.ui.pictures import picture_for
-
-__all__ = ["LiveView", "highlighted"]
+from pinjra.ui.view import View
 
 _TAIL_CHARACTERS = 60  # of what the model is writing, in the line on what goes on now
 _INDENT = 4  # columns a level of managed agents
@@ -46,24 +45,23 @@ class _Raw:
         yield Segment.line()
 
 
-class LiveView:
+class LiveView(View):
     """Shows a run in a terminal. A managed agent's steps are indented under the call.
 
     Text of guests and models is never read as markup: it goes in as `Text`, cleaned.
     """
 
     def __init__(self, console: Console) -> None:
+        super().__init__()
         self._console = console
         self._started = time.monotonic()
         self._doing = "starting"
         self._tail = ""
         self._tokens = 0
         self._money = 0.0
-        self._told = ""  # what went wrong in the last step
-        self._begun: dict[tuple[str, str], str] = {}
         self._spinner = Spinner("dots", style="cyan")
         self._live = Live(console=console, transient=True, refresh_per_second=8, get_renderable=self._now)
-        self._show: dict[type[e.Event], Callable[..., None]] = {
+        self._show = {
             e.RunStarted: self._run_started,
             e.StepStarted: self._step_started,
             e.ModelDelta: self._delta,
@@ -84,12 +82,6 @@ class LiveView:
     def __exit__(self, *_: object) -> None:
         self._live.stop()
 
-    def show(self, event: e.Event) -> None:
-        """Show what the event says."""
-        show = self._show.get(type(event))
-        if show is not None:
-            show(event)
-
     def _now(self) -> RenderableType:
         seconds = time.monotonic() - self._started
         cost = f" · cost {words.money(self._money)}" if self._money else ""
@@ -106,16 +98,16 @@ class LiveView:
     def _say(self, event: e.Event, text: str, style: str = "") -> None:
         self._print(event, Text(clean(text), style=style))
 
-    def _printed(self, event: e.Event, text: str, style: str = "") -> None:
+    def _printed(self, event: e.Event, text: str, stream: str) -> None:
         shown = Text.from_ansi(coloured(text))
-        shown.stylize_before(style)
+        shown.stylize_before("" if stream == "stdout" else "yellow")
         self._print(event, shown)
 
+    def _panel(self, event: e.Event, text: Text, title: str | Text, colour: str) -> None:
+        self._print(event, Panel(text, title=title, title_align="left", border_style=colour))
+
     def _run_started(self, event: e.RunStarted) -> None:
-        title = Text(f"{clean(event.agent)}", style="bold cyan")
-        self._print(
-            event, Panel(Text(clean(event.task)), title=title, title_align="left", border_style="cyan")
-        )
+        self._panel(event, Text(clean(event.task)), Text(clean(event.agent), style="bold cyan"), "cyan")
 
     def _step_started(self, event: e.StepStarted) -> None:
         self._doing, self._tail = f"{clean(event.agent)}, step {event.step}: the model is thinking", ""
@@ -124,9 +116,7 @@ class LiveView:
         self._tail = " ".join((self._tail + clean(event.text)).split("\n"))[-_TAIL_CHARACTERS:]
 
     def _plan(self, event: e.PlanMade) -> None:
-        self._print(
-            event, Panel(Text(clean(event.plan)), title="plan", title_align="left", border_style="blue")
-        )
+        self._panel(event, Text(clean(event.plan)), "plan", "blue")
 
     def _code(self, event: e.CodeReady) -> None:
         self._doing, self._tail = f"{clean(event.agent)}, step {event.step}: the code runs", ""
@@ -134,14 +124,6 @@ class LiveView:
         if event.thought.strip():
             self._say(event, event.thought.strip(), "italic")
         self._print(event, highlighted(event.code))
-
-    def _output(self, event: e.OutputText) -> None:
-        key = (event.run_id, event.stream)
-        *whole, begun = (self._begun.pop(key, "") + event.text).split("\n")
-        if whole:
-            self._printed(event, "\n".join(whole), "" if event.stream == "stdout" else "yellow")
-        if begun:
-            self._begun[key] = begun
 
     def _tool_called(self, event: e.ToolCalled) -> None:
         self._doing = f"{clean(event.agent)}, step {event.step}: {clean(event.name)} works"
@@ -152,10 +134,7 @@ class LiveView:
         self._say(event, f"← {words.returned(event)}", "red" if event.error else "magenta")
 
     def _step_finished(self, event: e.StepFinished) -> None:
-        for stream in ("stdout", "stderr"):
-            if begun := self._begun.pop((event.run_id, stream), ""):
-                self._printed(event, begun)
-        self._told = event.error
+        super()._step_finished(event)
         if event.error:
             self._say(event, f"✗ {event.error}", "red")
         for artifact in event.artifacts:
@@ -171,8 +150,7 @@ class LiveView:
         self._say(event, f"displayed: {artifact.media_type}, {len(artifact.data)} bytes", "dim")
 
     def _final_answer(self, event: e.FinalAnswer) -> None:
-        answer = Text(words.answer(event.value), style="bold")
-        self._print(event, Panel(answer, title="answer", title_align="left", border_style="green"))
+        self._panel(event, Text(words.answer(event.value), style="bold"), "answer", "green")
 
     def _run_finished(self, event: e.RunFinished) -> None:
         self._say(event, words.run_end(event, self._told), "dim" if event.state == "success" else "red")

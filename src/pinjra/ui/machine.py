@@ -9,11 +9,10 @@ from typing import TextIO
 from pinjra.core.events import Event, RunFinished, StepFinished
 from pinjra.core.execution import Artifact
 from pinjra.core.json_data import json_text
+from pinjra.ui.view import View
 
-__all__ = ["JsonView"]
 
-
-class JsonView:
+class JsonView(View):
     """Writes one JSON object a line: the event's name as "event", then its fields.
 
     Args:
@@ -21,14 +20,9 @@ class JsonView:
     """
 
     def __init__(self, out: TextIO, *, only_result: bool = False) -> None:
+        super().__init__()
         self._out = out
         self._only_result = only_result
-
-    def __enter__(self) -> JsonView:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._out.flush()
 
     def show(self, event: Event) -> None:
         """Write the event."""

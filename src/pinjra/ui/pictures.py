@@ -9,8 +9,6 @@ from typing import TextIO
 
 from pinjra.core.execution import Artifact
 
-__all__ = ["picture_for", "show_picture"]
-
 _PNG_BYTES, _PNG_PIXELS = 8 << 20, 32 << 20  # a terminal holds every picture until it has scrolled away
 _CHUNK = 4096  # kitty's protocol allows no more at once
 

@@ -15,8 +15,6 @@ from pinjra.agents.memory.steps import (
 )
 from pinjra.core import events as e
 
-__all__ = ["replay"]
-
 
 def replay(
     steps: Iterable[MemoryStep], *, agent: str = "agent", run_id: str = "replay", depth: int = 0

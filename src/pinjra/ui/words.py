@@ -7,8 +7,6 @@ from pinjra.core.events import RunFinished, StepFinished, ToolCalled, ToolReturn
 from pinjra.core.json_data import text_of
 from pinjra.ui.clean import clean
 
-__all__ = ["answer", "call", "money", "returned", "run_end", "short", "step_end"]
-
 _SHORT_CHARACTERS = 200
 _ANSWER_CHARACTERS = 20_000
 

@@ -1,6 +1,6 @@
 """Bytes <-> messages, with who may say what next. One class for each of host, supervisor and interpreter; no I/O.
 
-Rule for whoever edits: what the host accepts is in `_ACCEPTS` and the small `_on_…` methods, nowhere else. A message that is
+Rule for whoever edits: what the host accepts is in `_ACCEPTS` and `HostConnection._check`, nowhere else. A message that is
 not in the table is refused. See docs/protocol.md.
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Literal
 
 from pinjra.core.errors import InternalError
@@ -48,11 +48,10 @@ class HostConnection:
     """
 
     def __init__(self, *, message_bytes: int = MESSAGE_BYTES, resume: bool = False) -> None:
-        self._message_bytes = message_bytes
         self._stream = NumberedStream(keep=resume)
         self._reader = FrameReader(numbered=True, raw=False)
-        self._control = wire.Assembler(wire.FROM_SUPERVISOR, self._message_bytes)
-        self._guest = wire.Assembler(wire.FROM_GUEST, self._message_bytes)
+        self._control = wire.Assembler(wire.FROM_SUPERVISOR, message_bytes)
+        self._guest = wire.Assembler(wire.FROM_GUEST, message_bytes)
         self._mark: re.Pattern[bytes] | None = None
         self._seeking = b""
         self._raw = False
@@ -149,11 +148,20 @@ class HostConnection:
             refuse(f"{kind} while {self.state}")
         if isinstance(message, wire.OfRun) and message.run != self.run:
             refuse(f"a message of run {message.run} while {self.run} is open")
-        if isinstance(message, wire.Done):
-            self._on_done(lane, message)
-        act = _ACTS.get(kind)
-        if act is not None:
-            act(self, message)
+        match message:
+            case wire.Call():
+                self._on_call(message)
+            case wire.Done():
+                self._on_done(lane, message)
+            case wire.Finished():
+                self.open_calls.clear()
+                self.state = "idle"
+            case wire.Lost():
+                self._on_lost(message)
+            case wire.Started():
+                self.state = "idle"
+            case wire.Hello():
+                self._on_hello(message)
 
     def _on_done(self, lane: str, message: wire.Done) -> None:
         request = message.request
@@ -168,18 +176,11 @@ class HostConnection:
             refuse(f"this host speaks protocol {wire.PROTOCOL}", message)
         self.state = "init"
 
-    def _on_started(self, _message: wire.Started) -> None:
-        self.state = "idle"
-
     def _on_call(self, message: wire.Call) -> None:
         if message.call <= self._last_call:
             refuse(f"call number {message.call} is not above {self._last_call}")
         self._last_call = message.call
         self.open_calls.add(message.call)
-
-    def _on_finished(self, _message: wire.Finished) -> None:
-        self.open_calls.clear()
-        self.state = "idle"
 
     def _on_lost(self, message: wire.Lost) -> None:
         self.open_kills.discard(message.kill)
@@ -189,18 +190,10 @@ class HostConnection:
         self.state = "starting" if self.state == "starting" else "idle"
 
 
-_ACTS: Mapping[str, Callable[..., None]] = {
-    "Hello": HostConnection._on_hello,
-    "Started": HostConnection._on_started,
-    "Call": HostConnection._on_call,
-    "Finished": HostConnection._on_finished,
-    "Lost": HostConnection._on_lost,
-}
-
-
 # ---------------------------------------------------------------- the supervisor
 
 _TOKEN = re.compile(r"[0-9a-f]{8,64}")
+READY = b'"Ready",'  # the interpreter's word to its supervisor; no host hears it
 
 
 class SupervisorConnection:
@@ -277,14 +270,16 @@ class SupervisorConnection:
         self._stream.resume_answer(message.token, message.last_seen)
 
     def relay(self, data: bytes) -> Iterator[bytes]:
-        """Take bytes of the interpreter; return an iterator over bytes for the host.
+        """Take bytes of the interpreter; return an iterator over bytes for the host, and words for the supervisor (READY).
 
         Raises:
             ProtocolViolation: From the iterator: the interpreter (the guest) sent what is no frame; to be killed.
         """
         for frame in self._guest.feed(data):
-            if frame.rest.startswith(b'"Finished"'):
-                self.run_open = False
+            if frame.rest.startswith(READY):
+                yield frame.rest
+                continue
+            self.run_open = self.run_open and not frame.rest.startswith(b'"Finished"')
             yield self._stream.number("g", self._as_agreed(frame))
 
     def _as_agreed(self, frame: Frame) -> tuple[bytes, bytes | memoryview]:

@@ -28,9 +28,8 @@ _PIECES = 64  # of a body that are kept apart: copied once, and never a list as 
 # Bytes of Python objects that a message becomes, once as JSON and once as values.
 LIST_WEIGHT, DICT_WEIGHT, ITEM_WEIGHT, TEXT_WEIGHT = 130, 480, 40, 50
 MEMORY_FACTOR = 5  # bytes of objects for each byte on the way: a list of texts of ten characters; dicts of one key would take 60
-MESSAGE_BYTES = (
-    80 << 20
-)  # of a message with all its blobs: Limits.value_bytes, and room for what goes with it
+# Of a message with all its blobs: Limits.value_bytes, and room for what goes with it.
+MESSAGE_BYTES = 80 << 20
 DEPTH = 64  # of JSON: far below what any parser's stack holds
 BLOBS = 4096  # blobs of one message: a table of 4,000 columns
 

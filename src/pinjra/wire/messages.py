@@ -34,15 +34,14 @@ Value = Union[None, bool, int, float, str, list["Value"], dict[str, "Value"]]  #
 
 
 @dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(field,))
-class _Data:
-    def __init_subclass__(cls) -> None:
-        dataclass(frozen=True, kw_only=True)(cls)
-
-
-class Message(_Data):
+@dataclass(frozen=True, kw_only=True)
+class Message:
     """Base of all messages; `blobs` are the raw bytes that the message's values refer to by position."""
 
     blobs: tuple[bytes, ...] = field(default=(), repr=False)
+
+    def __init_subclass__(cls) -> None:
+        dataclass(frozen=True, kw_only=True)(cls)
 
 
 class OfRequest(Message):
@@ -78,7 +77,7 @@ class Init(Message):
 
 
 class Interrupt(Message):
-    """Stop the run now: SIGINT first, SIGKILL and rollback after `grace_seconds`."""
+    """Stop the run now: by a signal first, SIGKILL and rollback after `grace_seconds`."""
 
     grace_seconds: float = 0.2
 
@@ -212,11 +211,12 @@ class SetVariables(OfRequest):
 class Execute(OfRun):
     """Run code, or a program. Answered by `Finished` (or `Lost` on the control lane).
 
-    `argv`: start this program instead of running code; its exit status is the value. `blobs[0]` is the standard input of either;
-    with `more`, its beginning: calls of `INPUT` ask for the rest.
+    `argv`: with code, what it finds as `sys.argv` from now on, where it is not empty. Without code (None) the program to start,
+    whose exit status is the value. `blobs[0]` is the standard input of either; with `more`, its beginning: calls of `INPUT` ask
+    for the rest.
     """
 
-    code: str
+    code: str | None
     argv: tuple[str, ...] = ()
     more: bool = False
 
@@ -308,6 +308,7 @@ _CHECKS: Mapping[str, Check] = {
     "int": _is_int,
     "float": _is_number,
     "str": _of(str),
+    "str | None": _optional(_of(str)),
     "bool": _of(bool),
     "Value": lambda _value: True,
     "tuple[str, ...]": _is_texts,

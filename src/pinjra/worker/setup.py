@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from pinjra.wire.messages import Init
+
+STOP = signal.SIGURG
+"""By which the supervisor stops a run. Programs have no use for it, and without a handler it does nothing.
+
+SECURITY: no real-time signal, whose queue a guest can fill. Who takes its handler away is killed when the grace is over.
+"""
 
 
 @dataclass(frozen=True)
@@ -21,7 +28,6 @@ class Sockets(NamedTuple):
     """The ends, of one side, of what leads from a supervisor to its interpreter; see `supervisor.process`."""
 
     stream: socket.socket
-    side: socket.socket
     wake: socket.socket
 
     @classmethod
@@ -44,5 +50,3 @@ class SessionSetup:
     sockets: Sockets
     init: Init
     place: Workplace
-    grants: bytes
-    """The GrantTools messages of earlier interpreters, to be carried out without an answer."""

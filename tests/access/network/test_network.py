@@ -343,7 +343,7 @@ def test_each_connection_is_noted(plain: Server) -> None:
 
     with box_for(plain, secret=True, on_connection=note) as box:
         box.run(f"import urllib.request\nurllib.request.urlopen('http://api.example:{plain.port}/a').read()")
-        assert ended.wait(60)
+        assert ended.wait(300)
         assert tuple(told) == box.connections
     (one,) = told
     assert (one.host, one.port, one.address, one.has_secret) == ("api.example", plain.port, "127.0.0.1", True)
@@ -431,8 +431,19 @@ def test_nothing_is_left_of_a_closed_box(plain: Server) -> None:
         with box_for(plain) as box:
             box.run(CLIENTS["urllib"].format(url=f"http://api.example:{plain.port}/a"))
     for thread in set(threading.enumerate()) - threads:
-        thread.join(60)
+        thread.join(300)
         assert not thread.is_alive(), thread
     assert (
         len(os.listdir("/proc/self/fd")) <= before
     )  # fewer is none of its: sockets of earlier tests end when they like
+
+
+def test_processes_share_lists_through_a_manager_on_the_box_s_own_loopback(plain: Server) -> None:
+    code = (
+        "import multiprocessing\ndef add(shared):\n    shared.append(2)\n"
+        "with multiprocessing.Manager() as manager:\n    shared = manager.list([1])\n"
+        "    process = multiprocessing.Process(target=add, args=(shared,))\n    process.start()\n    process.join()\n"
+        "    found = list(shared)\nfound"
+    )
+    with box_for(plain) as box:
+        assert value(box.run(code)) == [1, 2]

@@ -67,10 +67,10 @@ class OnThread:
 
     def halt(self) -> None:
         """Wait for the thread; a handler that does not end is left where it stands."""
-        self.thread.join(10)
+        self.thread.join(300)
         if self.thread.is_alive():
             self.loop.call_soon_threadsafe(self.loop.stop)
-            self.thread.join(10)
+            self.thread.join(300)
 
     async def main(self) -> None:
         self.loop = asyncio.get_running_loop()
@@ -101,6 +101,7 @@ class Served(OnThread):
             log_level="error",
             lifespan="off",
             timeout_graceful_shutdown=1,
+            timeout_keep_alive=3600,  # one that is closed as an SDK uses it again breaks a request
             ws="websockets-sansio",
             ws_max_size=64 << 20,
         )

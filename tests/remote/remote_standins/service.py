@@ -19,6 +19,7 @@ def started(
     *options: str,
     python_path: object = "",
     stdout: Any = None,
+    stderr: Any = None,
     **variables: str,
 ) -> subprocess.Popen[bytes]:
     """Return the process of a service that answers.
@@ -28,11 +29,13 @@ def started(
     """
     path = {"PYTHONPATH": str(python_path)} if python_path else {}
     command = [sys.executable, "-m", "pinjra", "serve", "--config", str(settings_file), "--port", str(port)]
-    process = subprocess.Popen([*command, *options], env={**os.environ, **variables, **path}, stdout=stdout)
-    deadline = time.monotonic() + 60
+    process = subprocess.Popen(
+        [*command, *options], env={**os.environ, **variables, **path}, stdout=stdout, stderr=stderr
+    )
+    deadline = time.monotonic() + 300
     while time.monotonic() < deadline:
         try:
-            if httpx.get(f"http://127.0.0.1:{port}/health", timeout=10).status_code == 200:
+            if httpx.get(f"http://127.0.0.1:{port}/health", timeout=300).status_code == 200:
                 return process
         except httpx.HTTPError:
             assert process.poll() is None, "the service has ended"
@@ -45,6 +48,6 @@ def stop(process: subprocess.Popen[bytes]) -> int:
     """Ask a service to end; return its exit status."""
     process.terminate()
     try:
-        return process.wait(60)
+        return process.wait(300)
     finally:
         process.kill()

@@ -16,6 +16,7 @@ idle_seconds = 60
 executors = ["jail"]
 hosts = ["pinjra.test", "*.pinjra.test"]
 body_bytes = 4194304
+bodies_bytes = 268435456
 body_seconds = 8
 drain_seconds = 5
 
@@ -31,6 +32,14 @@ memory_bytes = 268435456
 """
 
 
+FAULT = "Exception in ASGI application"
+
+
+def faults(log):
+    """Lines of a service's log about what nobody had thought of: whatever clients and guests do, there are none."""
+    return [line for line in log.read_text(errors="replace").splitlines() if FAULT in line]
+
+
 def start(settings_file, *options, **more):
     with held_port() as held:
         port = held.getsockname()[1]
@@ -41,20 +50,24 @@ def start(settings_file, *options, **more):
 def service(tmp_path_factory):
     path = tmp_path_factory.mktemp("serve") / "settings.toml"
     path.write_text(SETTINGS)
-    process, url = start(path)
+    log = path.with_name("log")
+    with log.open("wb") as stderr:
+        process, url = start(path, stderr=stderr)
     yield url
+    found = faults(log)  # before it is asked to end, which may cut what somebody still waits for
     assert stop(process) == 0
+    assert not found, log.read_text(errors="replace")[-20_000:]
 
 
 @pytest.fixture
 def alice(service):
-    with httpx.Client(base_url=service, headers={"Authorization": f"Bearer {ALICE}"}, timeout=60) as client:
+    with httpx.Client(base_url=service, headers={"Authorization": f"Bearer {ALICE}"}, timeout=300) as client:
         yield client
 
 
 @pytest.fixture
 def bob(service):
-    with httpx.Client(base_url=service, headers={"Authorization": f"Bearer {BOB}"}, timeout=60) as client:
+    with httpx.Client(base_url=service, headers={"Authorization": f"Bearer {BOB}"}, timeout=300) as client:
         yield client
 
 

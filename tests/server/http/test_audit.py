@@ -51,7 +51,7 @@ def lines(log, /, **wanted):
 
 
 def client(url, token):
-    return httpx.Client(base_url=url, headers={"Authorization": f"Bearer {token}"}, timeout=60)
+    return httpx.Client(base_url=url, headers={"Authorization": f"Bearer {token}"}, timeout=300)
 
 
 def test_a_session_is_told_from_its_opening_to_its_end(audited):

@@ -22,6 +22,7 @@ openai = pytest.importorskip("openai")
 # Models of the service: one says what it was asked, one calls a tool, one writes an agent's code, one fails.
 MODELS = """
 import json
+from pinjra.core.errors import ConfigurationError
 from pinjra.models import Completion, ScriptedModel, ToolCall
 from pinjra.models.errors import ProviderFailed, RequestRefused
 
@@ -37,6 +38,9 @@ def fail(messages):
     raise RequestRefused("it is too long") if messages[-1].content == "long" else ProviderFailed("it is down")
 
 failing = ScriptedModel(fail)
+
+def nothing():
+    raise ConfigurationError("it is not here")
 """
 
 SETTINGS = f"""

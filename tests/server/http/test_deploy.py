@@ -60,6 +60,37 @@ def test_a_later_file_of_settings_goes_before_an_earlier_one(tmp_path):
         load_settings([str(tmp_path / "a")], {})
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('hots = ["a"]', "hots: there is no such setting; perhaps you mean 'hosts'; there are: host, port"),
+        ("[tenant.a]", "tenant: there is no such setting; perhaps you mean 'tenants'"),
+        (f"{TENANTS}\nsesions = 4", "sesions: there is no such setting; perhaps you mean 'sessions'"),
+        ('[agents.a]\nmodel = "x"\nmax_step = 4', "agents.a.max_step: .* perhaps you mean 'max_steps'"),
+        ('[agents.a]\nmodel = "x"\napproval = "tool"', "approval: .* '', 'code', 'tools' or 'all'"),
+        ('executors = "jail"', 'executors: it is a list, as \\["…"\\]'),
+        ("tenants = 5", "tenants: it is a table"),
+        ("drain_seconds = inf", "drain_seconds: Input should be a finite number"),
+        ("drain_seconds = nan", "drain_seconds: Input should be a finite number"),
+        ("drain_seconds = -1", "drain_seconds: Input should be greater than or equal to 0"),
+        ("drain_seconds = 1e300", "drain_seconds: Input should be less than"),
+        ("idle_seconds = inf", "idle_seconds: Input should be a finite number"),
+        ("body_seconds = true", "body_seconds: Input should be a valid number"),
+        ("sessions = 9223372036854775808", "sessions: Input should be less than"),
+        ("audit_files = 100000000000", "audit_files: Input should be less than or equal to 1000"),
+        (f"{TENANTS}\nwall_seconds = inf", "tenants.team.wall_seconds: Input should be a finite number"),
+        (f"{TENANTS}\ncpu_seconds = nan", "tenants.team.cpu_seconds: Input should be a finite number"),
+        ('[agents.a]\nmodel = "x"\nprice = [-1, 2]', "agents.a.price.0: .* greater than or equal to 0"),
+        ("body_bytes = 2000\nbodies_bytes = 1000", "body_bytes = 2000 is above bodies_bytes = 1000"),
+        ('executor = "jial"', "there is no executor 'jial'; perhaps you mean 'jail'"),
+    ],
+)
+def test_a_wrong_setting_is_named_with_what_was_perhaps_meant(tmp_path, text, said):
+    (tmp_path / "settings.toml").write_text(text)
+    with pytest.raises(ConfigurationError, match=said):
+        load_settings([str(tmp_path / "settings.toml")], {})
+
+
 @needs_helm
 def test_the_charts_settings_with_the_secrets_tenants_are_settings_of_the_service(tmp_path):
     config = rendered("settings.hosts={sandbox.example.com}", "settings.warmImports={numpy}")["ConfigMap"]

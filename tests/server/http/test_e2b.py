@@ -162,6 +162,29 @@ def test_tables_pictures_and_charts_are_results(box):
     ]
 
 
+def test_boxes_have_the_same_numbers_whichever_way_they_lie_and_equal_bars_their_heights():
+    pytest.importorskip("matplotlib")
+    from matplotlib.figure import Figure
+
+    from pinjra.server.http.e2b.inside.charts import chart_of
+
+    def elements(method, *values, **options):
+        figure = Figure()
+        getattr(figure.add_subplot(), method)(*values, **options)
+        return chart_of(figure)["elements"]
+
+    data = [[1, 2, 3, 9], [2, 3, 4, 6]]
+    standing, lying = (
+        elements("boxplot", data, patch_artist=True, orientation=way) for way in ("vertical", "horizontal")
+    )
+    assert standing == lying
+    assert [(one["label"], one["median"], one["outliers"]) for one in lying] == [
+        ("1", 2.5, [9.0]),
+        ("2", 3.5, []),
+    ]
+    assert [bar["value"] for bar in elements("bar", ["x", "y"], [3, 3])] == [3, 3]
+
+
 def test_code_of_an_unknown_language_is_an_error_that_names_the_known_ones(box):
     error = box.run_code("x", language="cobol").error
     assert (
@@ -244,7 +267,7 @@ def test_a_server_of_the_box_is_reached_by_its_port(service, box):
     command = box.commands.run("cd site && python3 -u -m http.server 8000 2>&1", background=True)
     next(iter(command))  # it says that it listens
     name = {"Host": f"8000-{box.sandbox_id}.pinjra.test"}
-    with httpx.Client(base_url=service, headers=name, timeout=60) as client:
+    with httpx.Client(base_url=service, headers=name, timeout=300) as client:
         assert client.get("/page").status_code == 403
         client.headers["E2B-Traffic-Access-Token"] = box.traffic_access_token
         assert client.get("/page").text == "served"

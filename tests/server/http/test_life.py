@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
+import socket
 import threading
 import time
 
 import httpx
 import pytest
+from remote_standins.service import stop
 
 from processes import descendants, is_alive
 
@@ -22,14 +25,14 @@ def own(tmp_path):
     """A service of this test: its process and a client."""
     (tmp_path / "settings.toml").write_text(SETTINGS)
     process, url = start(tmp_path / "settings.toml")
-    with httpx.Client(base_url=url, headers={"Authorization": f"Bearer {ALICE}"}, timeout=60) as client:
+    with httpx.Client(base_url=url, headers={"Authorization": f"Bearer {ALICE}"}, timeout=300) as client:
         yield process, client
     process.kill()
     process.wait()
 
 
 def wait_until(condition):
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.02)
@@ -58,9 +61,9 @@ def test_a_run_in_progress_ends_before_a_service_that_is_asked_to_end(own):
     assert begun.wait(120)
     started = descendants(process.pid)
     process.terminate()
-    thread.join(60)
+    thread.join(300)
     assert '"value": "whole"' in found["text"]
-    assert process.wait(60) == 0
+    assert process.wait(300) == 0
     wait_until(lambda: not any(map(is_alive, started)))
 
 
@@ -94,3 +97,57 @@ def test_a_service_that_is_killed_leaves_no_process(own):
     process.kill()
     process.wait()
     wait_until(lambda: not any(map(is_alive, started)))
+
+
+def test_a_service_that_is_asked_to_end_waits_for_no_opening_and_leaves_none_behind(tmp_path):
+    (tmp_path / "settings.toml").write_text(
+        f'drain_seconds = 1\n[tenants.alice]\ntoken = "{ALICE}"\npackages = true\n'
+    )
+    with socket.create_server(("127.0.0.1", 0)) as registry:  # takes connections, and says nothing
+        registry.settimeout(300)
+        address = f"http://127.0.0.1:{registry.getsockname()[1]}/simple"
+        variables = {"PIP_INDEX_URL": address, "PIP_TIMEOUT": "3600", "XDG_CACHE_HOME": str(tmp_path)}
+        variables |= dict.fromkeys(("NO_PROXY", "no_proxy"), "127.0.0.1")
+        log, answers = tmp_path / "log", []
+        with log.open("wb") as stderr:
+            process, url = start(tmp_path / "settings.toml", stderr=stderr, **variables)
+        headers = {"Authorization": f"Bearer {ALICE}"}
+
+        def open_one():
+            body = {"packages": ["six"]}
+            answers.append(httpx.post(f"{url}/v1/sessions", json=body, headers=headers, timeout=300))
+
+        thread = threading.Thread(target=open_one)
+        thread.start()
+        try:
+            fetching, _ = registry.accept()
+            started = descendants(process.pid)
+            process.terminate()
+            assert process.wait(300) == 0
+        finally:
+            process.kill()
+            process.wait()
+            thread.join(300)
+        with fetching:
+            fetching.settimeout(300)
+            while fetching.recv(4096):
+                pass
+        wait_until(lambda: not any(map(is_alive, started)))
+    [answer] = answers
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1"), answer.text
+    assert answer.json()["error"] == {"kind": "refused", "message": "the service is ending"}
+    assert "Traceback" not in log.read_text(), log.read_text()
+
+
+def test_a_service_takes_as_many_descriptors_as_its_user_may_have(tmp_path):
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    (tmp_path / "settings.toml").write_text(SETTINGS)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard - 1, hard))
+    try:
+        process, _ = start(tmp_path / "settings.toml")
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    try:
+        assert resource.prlimit(process.pid, resource.RLIMIT_NOFILE) == (hard, hard)
+    finally:
+        assert stop(process) == 0

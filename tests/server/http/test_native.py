@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import socket as sockets
 import threading
+from urllib.parse import urlsplit
 
 import pytest
 
+from websockets.exceptions import ConnectionClosed  # isort: skip
 from websockets.sync.client import connect  # isort: skip
 
 from .conftest import ALICE
@@ -88,7 +91,7 @@ def test_an_interrupt_stops_the_run_in_progress(alice, session, service):
     thread.start()
     assert begun.wait(120)
     assert alice.post(f"{session}/interrupt").status_code == 204
-    thread.join(30)
+    thread.join(300)
     assert '"cause": "interrupt"' in found["text"]
 
 
@@ -110,7 +113,7 @@ def test_a_clients_function_is_a_tool_of_its_session(alice, session, service):
         thread.start()
         code = "a = price('tea', size=3)\ntry:\n    fail()\nexcept Exception as e:\n    b = str(e)\n(a, b)"
         value = run(alice, session, code)["value"]
-        thread.join(30)
+        thread.join(300)
     assert (value[0], "sold out" in value[1]) == (42, True)
     assert (calls[0]["name"], calls[0]["args"], calls[0]["kwargs"]) == ("price", ["tea"], {"size": 3})
 
@@ -154,3 +157,83 @@ def test_a_program_has_its_status_and_both_streams(alice):
 
 def test_a_program_is_refused_where_none_was_allowed(alice, session):
     assert alice.post(f"{session}/programs", json={"argv": ["sh"]}).status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("code", "value"),
+    [
+        (r"'a\ud800'", "a\\ud800"),
+        (r"{'\ud800': [1, 'x']}", {"\\ud800": [1, "x"]}),
+        ("{frozenset([1]): 2}", {"frozenset({1})": 2}),
+        ("[16**5000, 7]", [{"type": "int", "repr": "0x1" + "0" * 5000}, 7]),
+        (r"import pathlib; pathlib.Path('/\udcff')", {"type": "PosixPath", "repr": r"PosixPath('/\udcff')"}),
+        ("import pandas; pandas.Series([pandas.NaT, 1])", {"0": {"type": "NaTType", "repr": "NaT"}, "1": 1}),
+    ],
+)
+def test_what_json_cannot_say_is_described_and_what_stands_beside_it_is_said(alice, code, value):
+    path = alice.post("/v1/sessions", json={"guard": False, "authorized_imports": ["*"]}).headers["Location"]
+    answer = alice.post(f"{path}/runs", json={"code": code})
+    streamed = alice.post(f"{path}/runs", json={"code": code, "stream": True}).text
+    alice.delete(path)
+    assert (answer.status_code, answer.json()["value"]) == (200, value)
+    assert "event: finished" in streamed
+
+
+def test_a_file_whose_name_is_no_text_is_listed_with_the_run(alice):
+    path = alice.post("/v1/sessions", json={"guard": False}).headers["Location"]
+    answer = alice.post(
+        f"{path}/runs", json={"code": r"import os; os.mkdir(b'd\xff'); open(b'd\xff/x', 'w').write('y')"}
+    )
+    alice.delete(path)
+    assert (answer.status_code, answer.json()["files"]) == (200, {"d\\udcff/x": 1})
+
+
+@pytest.mark.parametrize(
+    "said",
+    [b"\0\1", '{"call": []}', '{"call": {}, "value": 1}', "[]", "x", json.dumps({"tools": {"é!" * 200: {}}})],
+)
+def test_a_client_that_says_something_else_on_its_socket_of_tools_loses_that_socket_at_most(
+    alice, session, service, said
+):
+    address = f"ws{service[4:]}{session}/tools"
+    with connect(address, additional_headers={"Authorization": f"Bearer {ALICE}"}) as socket:
+        try:  # the service may have closed it before the second message
+            socket.send(said)
+            socket.send(json.dumps({"tools": {"price": {}}}))
+            assert json.loads(socket.recv(60)) == {"ready": ["price"]}
+        except ConnectionClosed as closed:
+            assert closed.rcvd is not None and closed.rcvd.code == 1003
+    assert run(alice, session, "1")["value"] == 1
+
+
+@pytest.mark.parametrize("opening", ["/v1/streams", "/sandboxes"])
+def test_what_another_api_speaks_to_is_no_session_for_runs_and_can_be_closed(alice, opening):
+    answer = alice.post(opening, json={})
+    if answer.status_code == 501:
+        pytest.skip("E2B's server is not installed")
+    path = f"/v1/sessions/{answer.json().get('id') or answer.json()['sandboxID']}"
+    asked = [
+        ("GET", "", None), ("POST", "/runs", {"code": "1"}), ("POST", "/programs", {"argv": ["ls"]}), ("POST", "/fork", None),
+        ("POST", "/reset", None), ("POST", "/interrupt", None), ("PUT", "/variables", {"variables": {}}),
+        ("GET", "/files", None), ("GET", "/files/x", None), ("PUT", "/files/x", {}),
+        ("GET", "/variables", None), ("GET", "/variables/x", None),
+    ]  # fmt: skip
+    for method, more, body in asked:
+        assert alice.request(method, path + more, json=body).status_code == 404, (method, more)
+    assert alice.delete(path).status_code == 204
+    assert alice.delete(path).status_code == 404
+
+
+def test_an_upload_that_breaks_off_is_nobodys_fault(alice, session, service):
+    host, port = urlsplit(service).netloc.split(":")
+    head = f"PUT {session}/files/x HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {ALICE}\r\nContent-Length: 99\r\n\r\nhalf"
+    for _ in range(5):
+        with sockets.create_connection((host, int(port)), timeout=60) as raw:
+            raw.sendall(head.encode())
+    assert alice.get(f"{session}/files").json() == {"files": {}}
+
+
+@pytest.mark.parametrize("name", ["operations", "tool_calls", "memory_bytes", "wall_seconds"])
+def test_a_limit_with_thousands_of_digits_is_the_clients_mistake(alice, name):
+    body = f'{{"limits": {{"{name}": {"9" * 4000}}}}}'
+    assert alice.post("/v1/sessions", content=body).status_code == 400

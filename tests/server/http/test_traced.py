@@ -28,7 +28,7 @@ def test_a_request_is_a_span_below_its_clients_and_above_its_run(tmp_path):
     with (tmp_path / "out").open("w") as out:
         process, url = start(tmp_path / "settings.toml", "--trace", stdout=out, **exporters)
     headers = {"Authorization": f"Bearer {ALICE}", "traceparent": f"00-{TRACE}-{PARENT}-01"}
-    with httpx.Client(base_url=url, headers=headers, timeout=60) as client:
+    with httpx.Client(base_url=url, headers=headers, timeout=300) as client:
         session = client.post("/v1/sessions", json={}).json()["id"]
         client.post(f"/v1/sessions/{session}/runs", json={"code": "1/0"})
         client.get("/v1/sessions/of-nobody")

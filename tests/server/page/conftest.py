@@ -78,10 +78,21 @@ def service_settings():
 
 def until(page, expression):
     """Wait until an expression is true in the page, which itself evaluates no text."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while not page.evaluate(expression):
         assert time.monotonic() < deadline, expression
         page.wait_for_timeout(50)
+
+
+def shows(place, text, *, exact=False):
+    """Wait until a part of the page shows a text: what has just come into sight is laid out a frame later."""
+    deadline = time.monotonic() + 60
+    while True:
+        seen = place.inner_text()
+        if seen.strip() == text if exact else text in seen:
+            return
+        assert time.monotonic() < deadline, f"{text!r} is not shown: {seen!r}"
+        place.page.wait_for_timeout(50)
 
 
 class Visit:

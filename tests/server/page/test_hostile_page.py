@@ -9,6 +9,8 @@ import json
 import pytest
 from remote_standins import calls
 
+from .conftest import shows
+
 OWNED = "document.title='owned'"
 SOCKET = """new Promise((ok, no) => {
     const socket = new WebSocket('ws://127.0.0.1:1');
@@ -31,9 +33,9 @@ def test_hostile_text_is_text_in_every_place_of_a_run(visit):
     still_ours(page)
     for place in ("h1", "details.plan", ".step .prose", ".step .code", ".step .output", ".call summary", ".step pre.value",
                   ".step pre.problem", ".answer", ".files"):  # fmt: skip
-        assert "<img src=x onerror" in page.locator(place).first.inner_text(), place
+        shows(page.locator(place).first, "<img src=x onerror")
     page.locator(".call summary").first.click()
-    assert HOSTILE in page.locator(".call dd").first.inner_text()
+    shows(page.locator(".call dd").first, HOSTILE)
     visit.go("#/")
     page.get_by_text(HOSTILE).first.wait_for()
     still_ours(page)
@@ -194,9 +196,9 @@ def test_hostile_variables_and_results_are_text_in_a_session(visit, service):
     console.fill("print(text); bad")
     console.press("Enter")
     page.locator(".console .value").wait_for()
-    assert HOSTILE in page.locator(".console .value").inner_text()
-    assert HOSTILE in page.locator(".variables").inner_text()
-    assert "<img src=x onerror=alert(1)>.txt" in page.locator(".files").inner_text()
+    shows(page.locator(".console .value"), HOSTILE)
+    shows(page.locator(".variables"), HOSTILE)
+    shows(page.locator(".files"), "<img src=x onerror=alert(1)>.txt")
     still_ours(page)
 
 

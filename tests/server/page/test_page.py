@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 
-from .conftest import until
+from .conftest import shows, until
 
 
 def test_a_task_is_given_and_watched_to_its_answer(visit):
@@ -20,23 +20,22 @@ def test_a_task_is_given_and_watched_to_its_answer(visit):
     page.locator("details.plan", has_text="Read the table").wait_for()
     visit.ended()
     step = page.get_by_label("Step 1", exact=True)
-    assert "import pandas as pd" in step.locator(".code").inner_text()
-    assert step.locator(".code .t-k").first.inner_text() == "import"
-    assert step.locator(".output .a2").inner_text() == "read 6 months"
+    shows(step.locator(".code"), "import pandas as pd")
+    shows(step.locator(".code .t-k").first, "import", exact=True)
+    shows(step.locator(".output .a2"), "read 6 months", exact=True)
     assert step.locator("thead th").all_inner_texts()[1:] == ["month", "units", "price", "revenue"]
     plot = page.get_by_label("Step 2", exact=True).locator("img.picture")
     plot.scroll_into_view_if_needed()
     until(page, "document.querySelector('img.picture').naturalWidth > 300")
-    assert "revenu" in page.get_by_label("Step 3", exact=True).locator(".problem").inner_text()
-    progress = page.get_by_label("Step 4", exact=True).locator(".output").inner_text()
-    assert progress.strip() == f"asking {'█' * 20} 100 %"
+    shows(page.get_by_label("Step 3", exact=True).locator(".problem"), "revenu")
+    shows(page.get_by_label("Step 4", exact=True).locator(".output"), f"asking {'█' * 20} 100 %", exact=True)
     call = page.get_by_label("Step 4", exact=True).locator("details.call").first
-    assert call.locator("summary").inner_text() == "exchange_rate(currency=USD) → 1.17"
+    shows(call.locator("summary"), "exchange_rate(currency=USD) → 1.17", exact=True)
     writer = page.get_by_label("Step 5", exact=True).locator("details.call").first
     writer.locator("summary").first.click()
     writer.locator("details.nested > summary").click()
     writer.get_by_text("I put it into one sentence.").wait_for()
-    assert "1,890 € or 2,211 $" in page.get_by_label("Answer", exact=True).last.inner_text()
+    shows(page.get_by_label("Answer", exact=True).last, "1,890 € or 2,211 $")
     figures = page.locator(".run .figures").inner_text()
     assert re.search(r"steps\s*5", figures) and "tokens" in figures and "cost" in figures
 
@@ -83,7 +82,7 @@ def test_code_is_approved_changed_and_refused(visit):
     page.get_by_label("Code to approve").fill("final_answer('changed by hand')")
     page.get_by_role("button", name="Approve the change").click()
     page.get_by_label("Answer", exact=True).get_by_text("changed by hand").wait_for()
-    assert "Code changed" in page.get_by_label("Step 2", exact=True).inner_text()
+    shows(page.get_by_label("Step 2", exact=True), "Code changed")
 
 
 def test_a_tool_call_is_approved_with_other_arguments(visit):
@@ -151,8 +150,8 @@ def test_a_session_shows_its_variables_files_and_limits_and_has_a_console(visit)
     console.fill(r'print("all 0 %\npart 0 %\n\x1b[2Aall 9 %\n\x1b[31mpart 50 %\x1b[0m")')
     console.press("Enter")
     bars = page.locator(".console .output", has_text="all")
-    assert bars.inner_text().split("\n")[:2] == ["all 9 %", "part 50 %"]
-    assert bars.locator(".a1").inner_text() == "part 50 %"
+    shows(bars, "all 9 %\npart 50 %")
+    shows(bars.locator(".a1"), "part 50 %", exact=True)
     console.press("ArrowUp")
     console.press("ArrowUp")
     assert console.input_value().startswith("for n")
@@ -248,10 +247,10 @@ def test_an_audit_log_shows_a_teams_runs_below_their_calls_and_all_as_over(visit
     first, second = page.get_by_label("Step 1", exact=True), page.get_by_label("Step 2", exact=True)
     second.get_by_text("limit: out of time").wait_for()
     call = first.locator("details.call")
-    assert call.locator("summary").first.inner_text() == "helper(task=look) → deep"
+    shows(call.locator("summary").first, "helper(task=look) → deep", exact=True)
     call.locator("summary").first.click()
     call.locator("details.nested > summary").click()
-    assert "final_answer('deep')" in call.get_by_label("helper, step 1").inner_text()
+    shows(call.get_by_label("helper, step 1"), "final_answer('deep')")
     assert page.locator(".pulse, .badge.live").count() == 0
 
 
@@ -268,7 +267,7 @@ def test_a_services_audit_log_shows_each_session_and_what_ran_in_it(visit, servi
     visit.drop(page.locator(".drop.big"), audit__jsonl="\n".join(lines))
     page.get_by_role("heading", name=f"Session {session}").wait_for()
     run = page.locator(".step", has=page.locator(".code"))
-    assert run.nth(0).locator(".code").inner_text() == "print(1)"
+    shows(run.nth(0).locator(".code"), "print(1)", exact=True)
     assert "opened: tenant alice, executor jail" in run.nth(0).locator(".output").text_content()
     assert run.nth(1).locator(".problem").text_content() == "ended by exception"
     page.get_by_text("method POST, path /v1/sessions, status 201").wait_for()
@@ -288,8 +287,8 @@ def test_a_run_is_saved_as_one_file_that_needs_nothing_else(visit, browser, tmp_
     said = []
     shown.on("console", lambda message: said.append(message.text))
     shown.goto(path.as_uri())
-    assert "1,890 €" in shown.get_by_label("Answer", exact=True).last.inner_text()
-    assert "revenue.png" in shown.locator(".files").inner_text()
+    shows(shown.get_by_label("Answer", exact=True).last, "1,890 €")
+    shows(shown.locator(".files"), "revenue.png")
     shown.locator("img.picture").scroll_into_view_if_needed()
     until(shown, "document.querySelector('img.picture').naturalWidth > 300")
     assert said == [] and "<script" not in path.read_text()

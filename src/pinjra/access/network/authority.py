@@ -10,12 +10,9 @@ import datetime
 import functools
 import os
 import ssl
-import threading
 from typing import Any
 
 from pinjra.core.errors import MissingDependency
-
-__all__ = ["Authority", "authority"]
 
 _DAYS = 30
 _NAME = "Pinjra, this process only"
@@ -44,8 +41,7 @@ class Authority:
             raise MissingDependency("cryptography", "pip install 'pinjra[network]' (for secrets=)") from None
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._leaf_key = ec.generate_private_key(ec.SECP256R1())
-        self._lock = threading.Lock()
-        self._contexts: dict[str, ssl.SSLContext] = {}
+        self.context_for = functools.cache(self._context_for)
         self._certificate = self._sign(_NAME, self._key.public_key(), is_authority=True)
 
     @property
@@ -55,14 +51,8 @@ class Authority:
 
         return str(self._certificate.public_bytes(Encoding.PEM).decode())
 
-    def context_for(self, name: str) -> ssl.SSLContext:
+    def _context_for(self, name: str) -> ssl.SSLContext:
         """Return the settings of a server that is `name` to the box."""
-        with self._lock:
-            if name not in self._contexts:
-                self._contexts[name] = self._context(name)
-            return self._contexts[name]
-
-    def _context(self, name: str) -> ssl.SSLContext:
         from cryptography.hazmat.primitives import serialization
 
         certificate = self._sign(name, self._leaf_key.public_key(), is_authority=False)

@@ -29,8 +29,6 @@ from pinjra.access.network.requests import Headers, relay_requests
 from pinjra.access.network.rules import Refused, Resolve, Rules, look_up
 from pinjra.core.access import Access
 
-__all__ = ["Connection", "Gateway", "Quota"]
-
 _READ_BYTES = 64 << 10
 _HELLO_BYTES = 64 << 10  # of a TLS greeting
 _FIRST_SECONDS = 0.3  # for a client to speak; where it does not, the server speaks first

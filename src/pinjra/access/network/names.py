@@ -11,8 +11,6 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable
 
-__all__ = ["Names"]
-
 _FIRST = 0x7F400001  # 127.64.0.1
 _MOST_NAMES = 4096  # a wildcard and a loop make names without end
 _TYPE_A, _CLASS_IN = 1, 1

@@ -14,8 +14,6 @@ import h11
 
 from pinjra.access.network.rules import Refused
 
-__all__ = ["relay_requests"]
-
 _READ_BYTES = 64 << 10
 _HEAD_BYTES = 256 << 10  # of the head of one request or answer
 # Said between two neighbours only, or decided here.

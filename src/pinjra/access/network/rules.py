@@ -7,8 +7,6 @@ import socket
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-__all__ = ["DEFAULT_PORTS", "Refused", "Resolve", "Rules", "look_up"]
-
 DEFAULT_PORTS = (443, 80)  # of a pattern that names no port
 
 Resolve = Callable[[str, int], Sequence[str]]

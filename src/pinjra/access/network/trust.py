@@ -7,8 +7,6 @@ import os
 import ssl
 from pathlib import Path
 
-__all__ = ["ENVIRONMENT", "files"]
-
 _BUNDLE = "/etc/pinjra/certificates.pem"
 _SYSTEM_BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
 # Each library has a name of its own for the same thing.

@@ -22,8 +22,6 @@ from pinjra.core.errors import ConfigurationError
 from pinjra.core.execution import Artifact
 from pinjra.models.base import TokenUsage, ToolCall
 
-__all__ = ["MEMORY_VERSION", "memory_from_json", "memory_to_json", "step_to_data", "steps_from_data"]
-
 MEMORY_VERSION = 1
 # Field name -> how to read it back; everything else is taken as it is.
 _RECORDS = {"timing": Timing, "token_usage": TokenUsage}

@@ -18,8 +18,6 @@ from pinjra.agents.memory.steps import (
 )
 from pinjra.models.base import TokenUsage
 
-__all__ = ["AgentMemory"]
-
 
 class AgentMemory:
     """The steps of one conversation.
@@ -112,13 +110,11 @@ def describe_step(step: MemoryStep, *, cut: int | None = 2000, indent: str = "")
         for nested in step.nested:
             lines.append(f"{indent}  ┌ {nested.agent}: {_shorten(nested.task, 200)} [{nested.state}]")
             lines += [
-                describe_step(s, cut=cut, indent=indent + "  │ ") for s in nested.steps if not _is_prompt(s)
+                describe_step(s, cut=cut, indent=indent + "  │ ")
+                for s in nested.steps
+                if not isinstance(s, SystemPromptStep)
             ]
     return "\n".join(lines)
-
-
-def _is_prompt(step: MemoryStep) -> bool:
-    return isinstance(step, SystemPromptStep)
 
 
 def _describe(step: MemoryStep, cut: int | None) -> list[str]:

@@ -18,14 +18,13 @@ from pinjra.agents.memory.steps import (
 from pinjra.models.base import ChatMessage, image_bytes
 from pinjra.models.text_calls import call_line, result_line
 
-__all__ = ["MessageForm", "estimate_tokens", "to_messages"]
-
 _LONGEST_ANSWER = 100_000  # characters shown of what a model wrote: more than any writes that is not looping
+# errors that the model did nothing for
 _NOT_THE_MODELS = (
     AgentGenerationError,
     AgentInterrupted,
     AgentBudgetError,
-)  # errors that the model did nothing for
+)
 _RETRY = "Find the cause and try another way; do not repeat the same code."
 
 
@@ -35,13 +34,12 @@ class MessageForm:
 
     Args:
         length: Characters of one observation.
-        failures: Show failed steps. Small models do not recover by seeing them, so they get fresh attempts.
         examples: Turns after the system prompt.
-        plain: Show an action only as the model is to write it: code in a fence, calls as JSON objects, one a line.
+        plain: For small models: an action only as the model is to write it (code in a fence, calls as JSON objects, one a
+            line), and no failed steps: such models do not recover by seeing them, they get fresh attempts.
     """
 
     length: int = DEFAULT_LENGTH
-    failures: bool = True
     examples: tuple[ChatMessage, ...] = ()
     plain: bool = False
 
@@ -52,16 +50,15 @@ def to_messages(steps: Sequence[MemoryStep], form: MessageForm) -> list[ChatMess
     Steps covered by a compaction are left out, except the system prompt and the first task.
     """
     messages: list[ChatMessage] = []
-    last = _last_compaction(steps)
+    last = next((step for step in reversed(steps) if isinstance(step, CompactionStep)), None)
+    covers = 0 if last is None else last.covers
+    first_task = next((number for number, step in enumerate(steps) if isinstance(step, TaskStep)), 0)
     for number, step in enumerate(steps):
-        if last is not None and number < last[1].covers and number > 0 and not _is_first_task(steps, number):
+        if last is not None and number == covers:
+            messages += _step(last, form)
+        if number not in (0, first_task) and (number < covers or isinstance(step, CompactionStep)):
             continue
-        if isinstance(step, CompactionStep) and (last is None or step is not last[1]):
-            continue
-        if last is not None and number == last[1].covers:
-            messages += _step(last[1], form)
-        if not isinstance(step, CompactionStep):
-            messages += _step(step, form)
+        messages += _step(step, form)
         if number == 0:
             messages += form.examples
     return messages
@@ -70,15 +67,6 @@ def to_messages(steps: Sequence[MemoryStep], form: MessageForm) -> list[ChatMess
 def estimate_tokens(messages: Iterable[ChatMessage]) -> int:
     """Return about how many tokens messages have: four characters a token, a thousand an image."""
     return sum(len(m.content) // 4 + 4 + 1000 * len(m.images) for m in messages)
-
-
-def _last_compaction(steps: Sequence[MemoryStep]) -> tuple[int, CompactionStep] | None:
-    found = [(number, step) for number, step in enumerate(steps) if isinstance(step, CompactionStep)]
-    return found[-1] if found else None
-
-
-def _is_first_task(steps: Sequence[MemoryStep], number: int) -> bool:
-    return isinstance(steps[number], TaskStep) and not any(isinstance(s, TaskStep) for s in steps[:number])
 
 
 def _step(step: MemoryStep, form: MessageForm) -> list[ChatMessage]:
@@ -106,7 +94,7 @@ def _step(step: MemoryStep, form: MessageForm) -> list[ChatMessage]:
 
 
 def _action(step: ActionStep, form: MessageForm) -> list[ChatMessage]:
-    if step.error is not None and (not form.failures or _says_nothing(step)):
+    if step.error is not None and (form.plain or _says_nothing(step)):
         return []
     if step.json_calls:
         return _plain_calls(step, form) if form.plain else _calls(step, form)

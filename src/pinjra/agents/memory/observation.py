@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import re
 import reprlib
+from collections.abc import Callable, Iterable
+from itertools import islice
+from typing import Any, TypeVar
 
 from pinjra.core.execution import Execution
 from pinjra.core.json_data import encodable, text_of
 from pinjra.core.safe_text import settled
+from pinjra.core.value_text import MOST, Room
 from pinjra.core.values import Opaque, Record
 
-__all__ = ["as_data", "cut_middle", "describe_execution", "describe_value", "glimpse"]
+T = TypeVar("T")
 
 _MARK = re.compile(r"<(?P<rest>\s*(?:/\s*)?observation)", re.IGNORECASE)  # linear: no two runs of blanks meet
 _GLIMPSE = 500
-_SHORT = reprlib.Repr()  # looks at a few items only: a list of a million costs nothing
-_SHORT.maxlist = _SHORT.maxtuple = _SHORT.maxdict = _SHORT.maxset = 20
-_SHORT.maxstring = _SHORT.maxother = _GLIMPSE
+_GLIMPSE_COST = 1 << 18  # of one glimpse, in characters
+_GLIMPSE_ITEMS = 20
 _LONGEST = 200_000  # characters kept of a value's text; a prompt gets far less
 _MOST_FILES = 20  # told by name; a program may write thousands
 DEFAULT_LENGTH = 10_000  # characters of an observation in a prompt: about 2,500 tokens
@@ -45,21 +48,57 @@ def describe_execution(done: Execution) -> str:
     return "\n".join(parts)
 
 
-def describe_value(value: object) -> str:
+def describe_value(value: object, room: Room | None = None) -> str:
     """Return a value as the model should read it; never raises."""
+    room = room or Room(MOST)
     if isinstance(value, str):
         return cut_middle(encodable(value), _LONGEST)
     if isinstance(value, Opaque):
         return value.repr
     if isinstance(value, Record):
-        return f"{value.type}({', '.join(f'{k}={describe_value(v)}' for k, v in value.fields.items())})"
-    return cut_middle(text_of(value), _LONGEST)
+        return f"{value.type}({', '.join(f'{k}={describe_value(v, room)}' for k, v in value.fields.items())})"
+    return cut_middle(text_of(value, room), _LONGEST)
+
+
+class _Short(reprlib.Repr):
+    """Looks at a few items only, and at nothing that takes long: a list of a million costs nothing."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxlevel = 4
+        self.maxlist = self.maxtuple = self.maxdict = self.maxset = self.maxfrozenset = _GLIMPSE_ITEMS
+        self.maxstring = self.maxother = _GLIMPSE
+        self._room = Room(_GLIMPSE_COST)
+
+    def repr_int(self, x: int, level: int) -> str:
+        return (
+            super().repr_int(x, level) if x.bit_length() < _GLIMPSE else f"<an int of {x.bit_length()} bits>"
+        )
+
+    def repr_instance(self, x: object, level: int) -> str:
+        return self._room.written(x)[:_GLIMPSE]
+
+    # SECURITY: reprlib sorts all of them to show the first.
+    def repr_set(self, x: set[Any], level: int) -> str:
+        return super().repr_set(_few(x, set), level)
+
+    def repr_frozenset(self, x: frozenset[Any], level: int) -> str:
+        return super().repr_frozenset(_few(x, frozenset), level)
+
+    def repr_dict(self, x: dict[Any, Any], level: int) -> str:
+        return super().repr_dict(
+            {key: x[key] for key in _few(x, list)} if len(x) > _GLIMPSE_ITEMS else x, level
+        )
+
+
+def _few(items: Iterable[Any], make: Callable[[Iterable[Any]], T]) -> T:
+    return make(islice(items, _GLIMPSE_ITEMS + 1))
 
 
 def glimpse(value: object) -> str:
     """Return a short text of a value of any size, cheaply; never raises."""
     try:
-        return value[:_GLIMPSE] if isinstance(value, str) else _SHORT.repr(value)[:_GLIMPSE]
+        return value[:_GLIMPSE] if isinstance(value, str) else _Short().repr(value)[:_GLIMPSE]
     except Exception as error:  # a tool's own objects may do anything in their repr
         return f"<{type(value).__name__}: no text of it ({type(error).__name__})>"
 

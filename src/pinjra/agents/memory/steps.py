@@ -15,20 +15,6 @@ from pinjra.core.execution import Artifact
 from pinjra.core.json_data import plain
 from pinjra.models.base import TokenUsage, ToolCall, image_bytes
 
-__all__ = [
-    "ActionStep",
-    "CompactionStep",
-    "FinalAnswerStep",
-    "MemoryStep",
-    "NestedRun",
-    "PlanningStep",
-    "SystemPromptStep",
-    "TaskStep",
-    "Timing",
-    "ToolRecord",
-    "step_to_data",
-]
-
 
 @dataclass(slots=True)
 class Timing:

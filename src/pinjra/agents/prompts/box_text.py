@@ -10,8 +10,6 @@ from pinjra.core.access import PARAMETERS, Access, AccessOptions, parse_access
 from pinjra.executors.base import PythonExecutor
 from pinjra.guard.imports import DEFAULT_AUTHORIZED
 
-__all__ = ["access_of", "box_lines", "import_words"]
-
 # The standard modules a model most often wants; the executor's own list decides.
 _USUAL = (
     "collections", "datetime", "itertools", "math", "random", "re", "statistics", "time", "json", "dataclasses",
@@ -29,15 +27,12 @@ def import_words(
     access: Access,
 ) -> str:
     """Return which modules code may import in a box: one that is open, or one of a class with these parameters."""
-    own = (
-        cast("Iterable[str]", getattr(box, "authorized_imports", ()))
-        if isinstance(box, PythonExecutor)
-        else ()
-    )
+    is_open = isinstance(box, PythonExecutor)
+    own = cast("Iterable[str]", getattr(box, "authorized_imports", ())) if is_open else ()
     names = [name for name in dict.fromkeys([*additional, *own]) if name not in DEFAULT_AUTHORIZED]
     names += [name for name in _package_names(access) if name not in names]
     mode = getattr(box, "imports", None) or given.get("imports") or getattr(box, "IMPORTS", "listed")
-    is_guarded = getattr(box, "_guard", given.get("guard", True))
+    is_guarded = getattr(box, "guard", True) if is_open else given.get("guard", True)
     if "*" in names or mode == "all" or not is_guarded:
         return _ANY
     if mode == "standard":

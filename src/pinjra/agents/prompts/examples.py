@@ -13,8 +13,6 @@ from pinjra.models.base import ChatMessage
 from pinjra.models.text_calls import call_line, result_line
 from pinjra.tools.base import Tool
 
-__all__ = ["IS_IT_DONE", "IS_IT_KNOWN", "call_turns", "example_turns"]
-
 # Each of another kind, and none a sum: what is shown twice is imitated where it does not fit.
 _PLAIN = (
     (
@@ -116,13 +114,10 @@ def _comparison(tool: Tool) -> list[ChatMessage]:
 
 def _calls(tool: Tool) -> tuple[str, str]:
     """Return two calls: the tool's own examples, else made of its inputs' types."""
-    made = [f"{tool.name}({', '.join(_word(entry, n) for entry in _needed(tool))})" for n in (0, 1)]
+    needed = [tool.inputs[name] for name in tool.required_inputs]
+    made = [f"{tool.name}({', '.join(_word(entry, n) for entry in needed)})" for n in (0, 1)]
     calls = [*(example.strip() for example in tool.examples), *made]
     return calls[0], calls[1] if len(tool.examples) != 1 else made[1]
-
-
-def _needed(tool: Tool) -> list[dict[str, object]]:
-    return [tool.inputs[name] for name in tool.required_inputs]
 
 
 def _word(entry: dict[str, object], number: int) -> str:

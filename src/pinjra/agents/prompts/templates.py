@@ -12,8 +12,6 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from pinjra.core.errors import ConfigurationError
 
-__all__ = ["PromptTemplates", "complete_templates", "render", "shipped"]
-
 
 class PlanningTemplates(TypedDict, total=False):
     """Asked before the first step, and every `planning_interval` steps after."""

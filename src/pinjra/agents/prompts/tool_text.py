@@ -7,8 +7,6 @@ from typing import Protocol
 
 from pinjra.tools.base import Tool
 
-__all__ = ["brief_signatures", "signatures", "tool_lines"]
-
 
 class TeamMember(Protocol):
     """What a prompt tells of a managed agent."""

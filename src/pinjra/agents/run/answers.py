@@ -12,9 +12,7 @@ from typing import Any, NotRequired, Required, Union, get_args, get_origin, get_
 
 from pinjra.agents.errors import AgentError
 from pinjra.core.errors import ConfigurationError, MissingDependency
-from pinjra.core.values import Record
-
-__all__ = ["AnswerType", "named_type"]
+from pinjra.core.values import Record, can_be_listed
 
 _MOST_PROBLEMS = 10  # that the model is told at once
 
@@ -164,7 +162,8 @@ def _plain(value: object, *, enums: bool) -> object:
             if type(value) in (list, tuple, set, frozenset)
             else list(map(again, value))
         )
-    if type(value).__module__ == "numpy" and callable(to_list := getattr(value, "tolist", None)):
+    is_array = type(value).__module__ == "numpy" and can_be_listed(value)
+    if is_array and callable(to_list := getattr(value, "tolist", None)):
         return to_list()
     return value
 

@@ -9,8 +9,6 @@ from dataclasses import dataclass, fields
 from pinjra.agents.errors import AgentBudgetError
 from pinjra.models.base import TokenUsage
 
-__all__ = ["Budget", "Meter", "Price"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Price:
@@ -58,33 +56,31 @@ class Budget:
 
 
 class Meter:
-    """What a run has used. Safe from several threads. What is added here is added to `parent` too."""
+    """What a run has used. Safe from several threads. What is added here is added to the meters of runs above too."""
 
     def __init__(self, budget: Budget, parent: Meter | None = None) -> None:
         self.budget = budget
-        self.parent = parent
         self.usage = TokenUsage()
         self.money = 0.0
         self.steps = 0
         self.tool_calls = 0
         self.started = time.monotonic()
         self._lock = threading.Lock()
+        self._all: tuple[Meter, ...] = (self, *(parent._all if parent else ()))
 
     def add_usage(self, usage: TokenUsage, price: Price | None = None) -> None:
-        """Count a completion. `price` is that of the model's own agent; else this budget's is taken."""
-        own = price or self.budget.price
-        with self._lock:
-            self.usage += usage
-            self.money += own.of(usage) if own else 0.0
-        if self.parent is not None:
-            self.parent.add_usage(usage, own)
+        """Count a completion. `price` is that of the model's own agent; else the nearest budget's is taken."""
+        for meter in self._all:
+            price = price or meter.budget.price
+            with meter._lock:
+                meter.usage += usage
+                meter.money += price.of(usage) if price else 0.0
 
     def add_step(self) -> None:
         """Count a step that begins."""
-        with self._lock:
-            self.steps += 1
-        if self.parent is not None:
-            self.parent.add_step()
+        for meter in self._all:
+            with meter._lock:
+                meter.steps += 1
 
     def add_tool_call(self) -> None:
         """Count a tool call that begins.
@@ -92,11 +88,11 @@ class Meter:
         Raises:
             AgentBudgetError: It is one too many.
         """
-        with self._lock:
-            self.tool_calls += 1
-            self._over("tool_calls", self.tool_calls, self.budget.tool_calls)
-        if self.parent is not None:
-            self.parent.add_tool_call()
+        for meter in self._all:
+            with meter._lock:
+                meter.tool_calls += 1
+                if meter.budget.tool_calls is not None and meter.tool_calls > meter.budget.tool_calls:
+                    raise AgentBudgetError("tool_calls", meter.budget.tool_calls, meter.tool_calls)
 
     def check(self) -> None:
         """Raise when nothing is left for another step.
@@ -104,19 +100,14 @@ class Meter:
         Raises:
             AgentBudgetError: Says of what.
         """
-        self._spent("tokens", self.usage.total_tokens, self.budget.tokens)
-        self._spent("money", self.money, self.budget.money)
-        self._spent("seconds", time.monotonic() - self.started, self.budget.seconds)
-        self._spent("steps", self.steps, self.budget.steps)
-        if self.parent is not None:
-            self.parent.check()
-
-    @staticmethod
-    def _over(kind: str, used: float, limit: float | None) -> None:
-        if limit is not None and used > limit:
-            raise AgentBudgetError(kind, limit, used)
-
-    @staticmethod
-    def _spent(kind: str, used: float, limit: float | None) -> None:
-        if limit is not None and used >= limit:
-            raise AgentBudgetError(kind, limit, used)
+        for meter in self._all:
+            used = {
+                "tokens": meter.usage.total_tokens,
+                "money": meter.money,
+                "seconds": time.monotonic() - meter.started,
+                "steps": meter.steps,
+            }
+            for kind, amount in used.items():
+                limit: float | None = getattr(meter.budget, kind)
+                if limit is not None and amount >= limit:
+                    raise AgentBudgetError(kind, limit, amount)

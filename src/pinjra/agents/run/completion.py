@@ -15,8 +15,6 @@ from pinjra.models.adapted import adapted, completion_from
 from pinjra.models.base import ChatMessage, Completion, JsonSchema, ModelDelta, ToolSchema
 from pinjra.models.errors import CompletionInvalid
 
-__all__ = ["ask", "check_complete", "fresh_temperature"]
-
 _FRESH_TEMPERATURES = (0.0, 0.6, 0.9, 1.0)  # of attempts one after the other, for small models
 
 
@@ -38,9 +36,8 @@ async def ask(
     """
     model = adapted(run.agent.model)
     if not tools and any(message.tool_calls for message in messages):
-        tools = (
-            run.agent.tool_schemas()
-        )  # providers refuse a conversation with calls of tools that are not offered
+        # providers refuse a conversation with calls of tools that are not offered
+        tools = run.agent.tool_schemas()
     safe = [message.encodable() for message in messages]
     options = {"stop": stop, "tools": tools, "response_schema": response_schema, "temperature": temperature}
     try:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import time
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 from pinjra.agents.errors import (
@@ -30,9 +29,8 @@ from pinjra.agents.run.traced import traced_plan
 from pinjra.core.events import FinalAnswer, PlanMade, RunFinished, RunStarted, StepFinished, StepStarted
 from pinjra.models.base import ChatMessage, TokenUsage
 
-__all__ = ["act", "conversation", "drive", "end_state", "finished", "result_of"]
-
 S = TypeVar("S", bound=MemoryStep)
+Answer = tuple[object, RunState]
 _FATAL = (AgentInterrupted, AgentBudgetError, AgentGenerationError)
 _STOPS: dict[type[BaseException], str] = {
     KeyboardInterrupt: "interrupted by the keyboard",
@@ -46,30 +44,37 @@ _STATES: dict[type[BaseException], RunState] = {
 }
 
 
-async def drive(run: Run) -> Outcome:
-    """Return the run's result, and the error that ended it, if one did."""
+async def drive(run: Run, work: Callable[[Run], Awaitable[Answer]]) -> Outcome:
+    """Return the run's result, and the error that ended it, if one did; its answer is what `work` gives."""
     run.emit(RunStarted, task=run.options.task)
     output: object = None
     state: RunState = "error"
     error: BaseException | None = None
     with run.limited(), run.current():
         try:
-            output, state = await _steps(run)
+            output, state = await work(run)
         except BaseException as raised:  # given back as a value; the caller decides what is raised
-            error, state = raised, end_state(raised)
-    files = await run.waits.do(run.files_kept) if run.files else {}
-    result = replace(result_of(run, state, error), output=output, files=files)
+            error, state = raised, _STATES.get(type(raised), "error")
+    result = await _result(run, output, state, error)
     if isinstance(error, AgentError):
         error.result = result
         run.note("limit" if state == "budget_error" else "end", state=state, message=str(error))
-    run.emit(RunFinished, **finished(result))
+    run.emit(
+        RunFinished,
+        state=state,
+        output=output,
+        error=result.error,
+        input_tokens=result.token_usage.input_tokens,
+        output_tokens=result.token_usage.output_tokens,
+        seconds=result.timing.duration,
+        money=result.money,
+    )
     return result, error
 
 
-def result_of(run: Run, state: RunState, error: BaseException | None) -> RunResult:
-    """Return the result of a run, without answer and files."""
+async def _result(run: Run, output: object, state: RunState, error: BaseException | None) -> RunResult:
     return RunResult(
-        output=None,
+        output=output,
         state=state,
         memory=run.memory,
         token_usage=run.meter.usage,
@@ -77,26 +82,9 @@ def result_of(run: Run, state: RunState, error: BaseException | None) -> RunResu
         money=run.meter.money,
         error=f"{type(error).__name__}: {error}" if error is not None else "",
         run_id=run.id,
+        files=await run.waits.do(run.files_kept) if run.files else {},
         artifacts=tuple(run.artifacts),
     )
-
-
-def end_state(error: BaseException) -> RunState:
-    """Return the state of a run that an error ended."""
-    return _STATES.get(type(error), "error")
-
-
-def finished(result: RunResult) -> dict[str, object]:
-    """Return what the last event of a run says."""
-    return {
-        "state": result.state,
-        "output": result.output,
-        "error": result.error,
-        "input_tokens": result.token_usage.input_tokens,
-        "output_tokens": result.token_usage.output_tokens,
-        "seconds": result.timing.duration,
-        "money": result.money,
-    }
 
 
 async def conversation(run: Run) -> list[ChatMessage]:
@@ -112,7 +100,8 @@ async def conversation(run: Run) -> list[ChatMessage]:
     return to_messages(run.memory.all_steps, form)
 
 
-async def _steps(run: Run) -> tuple[object, RunState]:
+async def steps(run: Run) -> Answer:
+    """Return the final answer of a run that goes step by step, and how it ended."""
     agent = run.agent
     for taken in range(run.options.max_steps):
         run.stop.check()

@@ -11,12 +11,10 @@ from typing import TypedDict
 from pinjra.agents.memory.memory import AgentMemory
 from pinjra.agents.run.answers import AnswerType
 from pinjra.agents.run.budget import Budget
-from pinjra.agents.run.stop import Stop
+from pinjra.agents.run.waiting import Stop
 from pinjra.core.errors import ConfigurationError
 from pinjra.core.files import GivenFile, GivenFiles
 from pinjra.models.base import image_bytes
-
-__all__ = ["RunArguments", "RunOptions", "encode_images"]
 
 
 class RunArguments(TypedDict, total=False):
@@ -66,16 +64,12 @@ class RunOptions:
             raise ConfigurationError(f"the task must be a text, not {type(self.task).__name__}")
 
 
-def encode_images(images: Sequence[object]) -> tuple[bytes, ...]:
-    """Return images as files' bytes.
+def encode_image(image: object) -> bytes:
+    """Return an image as a file's bytes.
 
     Raises:
-        ConfigurationError: Something is neither bytes, a path nor a PIL image (the caller's fault).
+        ConfigurationError: It is neither bytes, a path nor a PIL image (the caller's fault).
     """
-    return tuple(_encode_image(image) for image in images)
-
-
-def _encode_image(image: object) -> bytes:
     if isinstance(image, str | Path):
         return Path(image).read_bytes()
     if not isinstance(image, bytes) and not callable(getattr(image, "save", None)):

@@ -23,8 +23,6 @@ else:
 
     T_co = TypeVar("T_co", covariant=True)
 
-__all__ = ["RunResult", "RunState"]
-
 RunState = Literal["success", "max_steps_error", "budget_error", "interrupted", "error"]
 
 

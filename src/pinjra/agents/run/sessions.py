@@ -15,8 +15,6 @@ from pinjra.core.calls import HostFunction
 from pinjra.core.errors import ConfigurationError, ExecutorUnavailable, PinjraError
 from pinjra.executors.base import PythonExecutor
 
-__all__ = ["ExecutorSource", "LastRun", "LastRuns", "RunSession"]
-
 
 class RunSession:
     """An executor while runs use it.
@@ -51,9 +49,8 @@ class RunSession:
         """Let code call these and nothing that an earlier run of this session was granted."""
         gone = self._granted - set(functions)
         if gone:
-            with suppress(
-                ExecutorUnavailable
-            ):  # such an executor keeps the name; the ended run's tool refuses by itself
+            # such an executor keeps the name; the ended run's tool refuses by itself
+            with suppress(ExecutorUnavailable):
                 self.executor.revoke_tools(sorted(gone))
         self.executor.send_tools(functions)
         self._granted = set(functions)
@@ -76,21 +73,6 @@ class RunSession:
             self.executor.close()
         except PinjraError as error:  # the run's result must not be lost for it
             warnings.warn(f"a session did not close: {error}", ResourceWarning, stacklevel=2)
-
-
-class ExecutorSource:
-    """Makes sessions: by the given function, or around the executor that the caller gave."""
-
-    def __init__(self, given: PythonExecutor | None, make: Callable[[], PythonExecutor]) -> None:
-        self.given = given
-        self._make = make
-        self._lock = threading.Lock()
-
-    def open(self) -> RunSession:
-        """Return a fresh session, or the one around the given executor."""
-        if self.given is not None:
-            return RunSession(self.given, owned=False, lock=self._lock)
-        return RunSession(self._make(), owned=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,30 +6,29 @@ import asyncio
 import threading
 import time
 import uuid
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Literal, Protocol
+from typing import Literal, cast
 
 from pinjra.agents.approval import AfterTool, AuditLog, BeforeRun, BeforeTool
 from pinjra.agents.errors import AgentBudgetError, AgentError
 from pinjra.agents.memory.memory import AgentMemory
 from pinjra.agents.memory.messages import MessageForm
 from pinjra.agents.memory.steps import ActionStep, MemoryStep, NestedRun, ToolRecord
+from pinjra.agents.prompts.templates import render
 from pinjra.agents.run.budget import Budget, Meter, Price
 from pinjra.agents.run.compaction import Compaction
 from pinjra.agents.run.options import RunOptions
 from pinjra.agents.run.results import RunResult
 from pinjra.agents.run.sessions import LastRuns, RunSession
-from pinjra.agents.run.stop import Stop
-from pinjra.agents.run.waiting import waits_of
+from pinjra.agents.run.waiting import Stop, waits_of
 from pinjra.core.errors import PinjraError
 from pinjra.core.events import Event
 from pinjra.core.execution import Artifact
 from pinjra.core.guest_files import GuestFile
 from pinjra.models.base import Model, ToolSchema
-
-__all__ = ["CURRENT_RUN", "AgentSpec", "Outcome", "Run", "Sink"]
 
 Sink = Callable[[Event], None]
 Outcome = tuple[RunResult, BaseException | None]  # of a run, and the error that ended it, if one did
@@ -40,7 +39,7 @@ _KEPT_BYTES = 64 << 20  # of files that a result holds itself
 CURRENT_RUN: ContextVar[Run | None] = ContextVar("pinjra_current_run", default=None)
 
 
-class AgentSpec(Protocol):
+class AgentSpec(ABC):
     """What a run sees of an agent: its configuration, and how this kind of agent does what all do."""
 
     name: str | None
@@ -61,40 +60,58 @@ class AgentSpec(Protocol):
     after_tool: AfterTool | None
     step_callbacks: tuple[tuple[type[MemoryStep], Callable[..., object]], ...]
     final_answer_checks: tuple[Callable[..., object], ...]
+    prompt_templates: dict[str, object]
     last_runs: LastRuns
     calls_lock: threading.Lock
 
     @property
     def system_prompt(self) -> str:
         """Return the system prompt, rendered."""
+        return render(str(self.prompt_templates["system_prompt"]), **self.prompt_variables())
 
-    def callables(self) -> Mapping[str, Callable[..., object]]:
-        """Return what a run may call by name."""
-
-    def act(self, run: Run, step: ActionStep) -> Awaitable[None] | None:
-        """Take one step and write into `step` what came of it."""
-
-    def open_session(self) -> RunSession | None:
-        """Return a fresh executor session; None for an agent that runs no code."""
-
-    def bind_session(self, run: Run) -> None:
-        """Give the run's session its tools and variables."""
-
-    def tool_schemas(self) -> Sequence[ToolSchema]:
-        """Return what the model is offered for structured calls."""
-
-    def message_form(self) -> MessageForm:
-        """Return how memory is shown to the model."""
-
-    def prompt_variables(self) -> dict[str, object]:
-        """Return what prompt templates may name."""
+    @system_prompt.setter
+    def system_prompt(self, text: str) -> None:
+        raise AttributeError(
+            "system_prompt is rendered: change prompt_templates['system_prompt'], or instructions="
+        )
 
     def template(self, group: str) -> dict[str, str]:
         """Return a group of prompt templates."""
+        return cast("dict[str, str]", self.prompt_templates[group])
 
-    async def aexecute(self, options: RunOptions, sink: Sink | None = None) -> Outcome:
-        """Return what came of a run: on the loop of `options`; without one it holds this thread."""
+    @abstractmethod
+    def act(self, run: Run, step: ActionStep) -> Awaitable[None] | None:
+        """Take one step: ask the model, do what it wants, write what came of it into `step`.
 
+        Raises:
+            AgentError: Something the model should see and mend.
+        """
+
+    @abstractmethod
+    def prompt_variables(self) -> dict[str, object]:
+        """Return what prompt templates may name."""
+
+    @abstractmethod
+    def callables(self) -> Mapping[str, Callable[..., object]]:
+        """Return what a run may call by name, at this moment."""
+
+    def tool_schemas(self) -> Sequence[ToolSchema]:
+        """Return what the model is offered for structured calls."""
+        return ()
+
+    def message_form(self) -> MessageForm:
+        """Return how memory is shown to the model."""
+        return MessageForm()
+
+    def open_session(self) -> RunSession | None:
+        """Return a fresh executor session; None for an agent that runs no code."""
+        return None
+
+    @abstractmethod
+    def bind_session(self, run: Run) -> None:
+        """Give the run's session its tools and variables."""
+
+    @abstractmethod
     def track(self, run: Run, *, active: bool) -> None:
         """Note that a run begins or ends."""
 

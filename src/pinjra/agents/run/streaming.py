@@ -11,14 +11,12 @@ from contextlib import suppress
 from dataclasses import replace
 
 from pinjra.agents.errors import AgentInterrupted
-from pinjra.agents.run.driver import outcome
+from pinjra.agents.run.driver import execute, outcome
 from pinjra.agents.run.options import RunOptions
 from pinjra.agents.run.state import AgentSpec
-from pinjra.agents.run.stop import Stop
+from pinjra.agents.run.waiting import Stop
 from pinjra.core.coroutines import at_once
 from pinjra.core.events import Event
-
-__all__ = ["aexecute", "astream", "stream"]
 
 
 def stream(agent: AgentSpec, options: RunOptions) -> Iterator[Event]:
@@ -34,7 +32,7 @@ def stream(agent: AgentSpec, options: RunOptions) -> Iterator[Event]:
 
     def work() -> None:
         try:
-            _, error = at_once(agent.aexecute(options, inbox.put))
+            _, error = at_once(execute(agent, options, inbox.put))
             inbox.put(error)
         except BaseException as error:  # handed to the thread that iterates
             inbox.put(error)
@@ -55,7 +53,7 @@ def stream(agent: AgentSpec, options: RunOptions) -> Iterator[Event]:
 
 async def aexecute(agent: AgentSpec, options: RunOptions, *, full: bool) -> object:
     """Return what `run` returns, without blocking the event loop."""
-    return outcome(*await agent.aexecute(replace(options, loop=asyncio.get_running_loop())), full=full)
+    return outcome(*await execute(agent, replace(options, loop=asyncio.get_running_loop())), full=full)
 
 
 async def astream(agent: AgentSpec, options: RunOptions) -> AsyncIterator[Event]:
@@ -68,7 +66,7 @@ async def astream(agent: AgentSpec, options: RunOptions) -> AsyncIterator[Event]
             loop.call_soon_threadsafe(inbox.put_nowait, event)  # tools may tell theirs from other threads
 
     options = replace(options, loop=loop, streams=True)
-    running = asyncio.ensure_future(agent.aexecute(options, hand_over))
+    running = asyncio.ensure_future(execute(agent, options, hand_over))
     running.add_done_callback(lambda _: hand_over(None))
     try:
         while (event := await inbox.get()) is not None:

@@ -8,14 +8,11 @@ from pinjra.agents.errors import AgentToolCallError
 from pinjra.agents.memory.memory import describe_step
 from pinjra.agents.memory.observation import describe_value
 from pinjra.agents.prompts.templates import render, shipped
-from pinjra.agents.run.driver import outcome
+from pinjra.agents.run.driver import execute, outcome
 from pinjra.agents.run.options import RunOptions
 from pinjra.agents.run.results import RunResult
 from pinjra.agents.run.state import CURRENT_RUN, AgentSpec
-from pinjra.agents.run.stop import Stop
-from pinjra.agents.run.waiting import waits_of
-
-__all__ = ["call_managed"]
+from pinjra.agents.run.waiting import Stop, waits_of
 
 
 async def call_managed(
@@ -51,7 +48,7 @@ async def call_managed(
     if keep:
         await waits_of(Stop(), loop).turn(agent.calls_lock)
     try:
-        result, error = await agent.aexecute(options)
+        result, error = await execute(agent, options)
     finally:
         if keep:
             agent.calls_lock.release()
@@ -70,8 +67,5 @@ def _report(agent: AgentSpec, template: str, answer: object, result: RunResult) 
     text = render(template, name=agent.name or "", final_answer=describe_value(answer))
     if not agent.provide_run_summary:
         return text
-    return f"{text}\n\nSummary of the work:\n{_summary(result)}"
-
-
-def _summary(result: RunResult) -> str:
-    return "\n".join(describe_step(step, cut=500) for step in result.memory.steps)
+    summary = "\n".join(describe_step(step, cut=500) for step in result.memory.steps)
+    return f"{text}\n\nSummary of the work:\n{summary}"

@@ -24,8 +24,6 @@ from pinjra.core.errors import ToolRefused
 from pinjra.core.events import ToolCalled, ToolReturned
 from pinjra.core.spans import span
 
-__all__ = ["RunTool", "granted"]
-
 
 @dataclass(slots=True, kw_only=True)
 class _Call:

@@ -11,8 +11,6 @@ from pinjra.agents.run.state import AgentSpec, Run
 from pinjra.core.spans import Span, span
 from pinjra.models.base import ChatMessage, Completion, Model, ToolSchema
 
-__all__ = ["answered", "traced_plan", "traced_request", "traced_run"]
-
 
 @contextmanager
 def traced_run(

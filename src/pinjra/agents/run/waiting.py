@@ -1,4 +1,4 @@
-"""How a run waits: `run` holds its thread, `arun` none. The loop of an agent is written once, over these two.
+"""How a run waits and is stopped: `run` holds its thread, `arun` none. The loop of an agent is written once, over these two.
 
 A thread cannot be killed in Python, so an abandoned call may go on until it returns by itself; nobody listens to it then.
 """
@@ -16,16 +16,67 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any, TypeVar, cast
 
-from pinjra.agents.run.stop import Stop
+from pinjra.agents.errors import AgentError
 from pinjra.core.coroutines import at_once
-
-__all__ = ["OnLoop", "Waits", "interrupting", "waits_of"]
 
 _INSIST_SECONDS = 0.5  # longer than the grace an executor gives before it kills
 _TURN_SECONDS = 0.02  # a coroutine that waits for a lock of threads looks so often whether it is free
 
 T = TypeVar("T")
 Action = Callable[[], Coroutine[Any, Any, T]]
+
+
+class Stop:
+    """Why a run must end, or None yet.
+
+    What waits registers a callback that ends the waiting (`executor.interrupt`, waking a queue); so nothing polls.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._reason: AgentError | None = None
+        self._callbacks: dict[int, Callable[[], object]] = {}
+        self._next = 0
+
+    @property
+    def reason(self) -> AgentError | None:
+        """Return the first reason that was set."""
+        return self._reason
+
+    def set(self, reason: AgentError) -> None:
+        """Stop for `reason`; later reasons are ignored."""
+        with self._lock:
+            if self._reason is not None:
+                return
+            self._reason = reason
+            callbacks = list(self._callbacks.values())
+        for callback in callbacks:
+            callback()
+
+    def check(self) -> None:
+        """Raise the reason when there is one.
+
+        Raises:
+            AgentInterrupted: `interrupt()` was called.
+            AgentBudgetError: A budget is used up.
+        """
+        if self._reason is not None:
+            raise self._reason
+
+    @contextmanager
+    def calling(self, callback: Callable[[], object]) -> Iterator[None]:
+        """Call `callback` when the flag is set inside the block; at once when it is set already."""
+        with self._lock:
+            number, self._next = self._next, self._next + 1
+            self._callbacks[number] = callback
+            late = self._reason is not None
+        try:
+            if late:
+                callback()
+            yield
+        finally:
+            with self._lock:
+                del self._callbacks[number]
 
 
 class Waits:
@@ -50,6 +101,9 @@ class Waits:
             AgentError: The stop flag was set meanwhile.
             TimeoutError: It took longer than `seconds`.
         """
+        return self._called(function, seconds, self._stop)
+
+    def _called(self, function: Callable[[], T], seconds: float | None, stop: Stop) -> T:
         # What gives the result or raises; None: stopped.
         done: queue.SimpleQueue[Callable[[], T] | None] = queue.SimpleQueue()
         jobs = self._free()
@@ -67,13 +121,13 @@ class Waits:
             done.put(outcome)
 
         jobs.put(work)
-        with self._stop.calling(lambda: done.put(None)):
+        with stop.calling(lambda: done.put(None)):
             try:
                 outcome = done.get(timeout=seconds)
             except queue.Empty:
                 raise TimeoutError(f"no answer after {seconds:g} s") from None
         if outcome is None:
-            self._stop.check()
+            stop.check()
             raise RuntimeError("unreachable: a stop has a reason")
         return outcome()
 
@@ -88,12 +142,9 @@ class Waits:
         waiting = _awaited(cast("Awaitable[T]", value))
         if self._loop is not None and self._loop.is_running():
             return asyncio.run_coroutine_threadsafe(waiting, self._loop).result()
-        try:
-            asyncio.get_running_loop()
-        except RuntimeError:
-            return asyncio.run(waiting)
-        with ThreadPoolExecutor(1) as pool:  # `run` was called on an event loop, which it blocks
-            return pool.submit(asyncio.run, waiting).result()
+        # On a thread: this one may have a loop that runs, and where it has none, asyncio.run() makes a wish to cancel of Ctrl-C,
+        # of which a callback that blocks hears nothing. No stop abandons it: what a run ends with is called back too.
+        return self._called(lambda: asyncio.run(waiting), None, Stop())
 
     async def all(self, actions: Sequence[Action[T]], most: int) -> list[T]:
         """Return what each gives, in their order; `most` of them at the same time."""

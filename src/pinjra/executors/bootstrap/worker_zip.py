@@ -9,7 +9,7 @@ from functools import cache
 from importlib import resources
 from importlib.resources.abc import Traversable
 
-_LAYERS = ("core", "guard", "wire", "jail", "worker")
+_LAYERS = ("core", "guard", "wire", "jail", "worker", "snippets")
 # The same files give the same bytes, so that a box can keep the zip by its digest.
 _DATE = (2020, 1, 1, 0, 0, 0)
 _INIT = '"""Runs guest code: the part of Pinjra that goes into the box."""\n'
@@ -18,7 +18,7 @@ _MAIN = "from pinjra.worker.__main__ import main\n\nmain()\n"
 
 @cache
 def worker_zip(main: bytes = b"") -> bytes:
-    """Return the worker as a zip: `core`, `guard`, `wire`, `jail` and `worker`, importable as `pinjra`, and runnable.
+    """Return the worker as a zip: `core`, `guard`, `wire`, `jail`, `worker` and `snippets`, importable as `pinjra`, and runnable.
 
     Args:
         main: Source of `pinjra.worker.__main__` instead of the worker's own (another worker, to test the host).

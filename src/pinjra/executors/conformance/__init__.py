@@ -6,10 +6,8 @@ from collections.abc import Iterable
 
 # The files of checks fill CHECKS when they are imported.
 from pinjra.executors.conformance import access as access
-from pinjra.executors.conformance import data as data
 from pinjra.executors.conformance import hostile as hostile
-from pinjra.executors.conformance import limits as limits
-from pinjra.executors.conformance import output as output
+from pinjra.executors.conformance import runs as runs
 from pinjra.executors.conformance import tools as tools
 from pinjra.executors.conformance import values as values
 from pinjra.executors.conformance.suite import CHECKS as CHECKS

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import tempfile
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from typing import cast
 
 from pinjra.core.access import PARAMETERS
 from pinjra.core.errors import ConfigurationError, ExecutorUnavailable, MissingDependency, StartupFailed
@@ -49,8 +49,7 @@ def what_an_executor_cannot_give_is_refused_with_the_name_of_one_that_can(execut
 @check()
 def a_host_that_is_named_is_reached_and_no_other(executor: PythonExecutor) -> None:
     _need(executor, "network")
-    with _Answering() as server:
-        host = f"127.0.0.1:{server.server_port}"
+    with _answering() as (host, keys), _answering() as (other, others_keys):
         secrets = {"secrets": {host: {"X-Key": "added"}}} if "secrets" in _access(executor) else {}
         try:
             box = another(executor, ["urllib"], network=[host], **secrets)
@@ -63,41 +62,32 @@ def a_host_that_is_named_is_reached_and_no_other(executor: PythonExecutor) -> No
             code = "import urllib.request\nurllib.request.urlopen('http://{}/', timeout=20).read().decode()"
             expect(value_of(box, code.format(host)), "answered")
             if secrets:
-                expect(server.keys, ["added"])
-            expect(box.run(code.format(f"127.0.0.1:{server.other.server_port}")).error is None, False)
-            expect(server.other.keys, [])
+                expect(keys, ["added"])
+            expect(box.run(code.format(other)).error is None, False)
+            expect(others_keys, [])
 
 
-class _Server(HTTPServer):
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.keys: list[str | None] = []
-        threading.Thread(target=self.serve_forever, daemon=True).start()
+@contextmanager
+def _answering() -> Iterator[tuple[str, list[str | None]]]:
+    """Have a server of this machine; its address, and the keys with which it was asked."""
+    keys: list[str | None] = []
 
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            keys.append(self.headers["X-Key"])
+            self.send_response(200)
+            self.send_header("Content-Length", "8")
+            self.end_headers()
+            self.wfile.write(b"answered")
 
-class _Answering(_Server):
-    """Two servers of this machine: one to be reached, and one not."""
+        def log_message(self, *_: object) -> None: ...
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.other = _Server()
-
-    def __exit__(self, *error: object) -> None:
-        for each in (self.other, self):
-            each.shutdown()
-            each.server_close()
-
-
-class _Handler(BaseHTTPRequestHandler):
-    def do_GET(self) -> None:
-        cast(_Server, self.server).keys.append(self.headers["X-Key"])
-        self.send_response(200)
-        self.send_header("Content-Length", "8")
-        self.end_headers()
-        self.wfile.write(b"answered")
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield f"127.0.0.1:{server.server_port}", keys
+        finally:
+            server.shutdown()
 
 
 @check()

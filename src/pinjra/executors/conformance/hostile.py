@@ -65,7 +65,7 @@ def frames_that_are_replayed_and_calls_that_are_not_granted_have_no_effect(execu
 @check()
 def guest_code_that_writes_on_the_workers_own_stream_forges_nothing(executor: PythonExecutor) -> None:
     session, touched = _stream(executor), _touched(executor)
-    session._guard, session._spares = False, 0
+    session.guard, session.spares = False, 0
     for name, data in _FORGED.items():
         _replace_worker(session)
         try:
@@ -74,7 +74,7 @@ def guest_code_that_writes_on_the_workers_own_stream_forges_nothing(executor: Py
             continue
         if done.error is None:
             raise CheckFailed(f"{name!r} was taken for {done.value!r}")
-    session._guard = True
+    session.guard = True
     _replace_worker(session)
     expect(value_of(session, "1 + 1"), 2)
     expect(touched, [])
@@ -94,7 +94,7 @@ def _session(executor: PythonExecutor) -> SessionExecutor:
 def _stream(executor: PythonExecutor) -> SessionExecutor:
     if not isinstance(executor, SessionExecutor):
         raise NotHere("there is no stream")
-    executor._spares = 0  # a worker that is replaced by another kind is not one that was ready
+    executor.spares = 0  # a worker that is replaced by another kind is not one that was ready
     return executor
 
 
@@ -117,8 +117,8 @@ def _touched(executor: PythonExecutor) -> list[object]:
 def _lying(session: SessionExecutor) -> Iterator[None]:
     """Sessions that are started in here get the liar for a worker."""
     source = resources.files("pinjra").joinpath("executors", "conformance", "liar.py").read_bytes()
-    honest, spares = None, session._spares
-    session._spares = 0  # a ready session would be an honest one
+    honest, spares = None, session.spares
+    session.spares = 0  # a ready session would be an honest one
     if sys.platform == "linux":
         from pinjra.executors.jail import JailExecutor
         from pinjra.executors.local import LocalPythonExecutor
@@ -130,7 +130,7 @@ def _lying(session: SessionExecutor) -> Iterator[None]:
         with substituted(worker_zip(source)):
             yield
     finally:
-        session._spares = spares
+        session.spares = spares
         if honest is not None:
             session._config = honest  # type: ignore[attr-defined]
 

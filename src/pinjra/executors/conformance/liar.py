@@ -73,7 +73,7 @@ class Liar:
             self.say(wire.Done(request=message.request))
         elif isinstance(message, wire.Execute):
             self.run = message.run
-            lie = {**LIES, **HARMLESS}.get(message.code)
+            lie = {**LIES, **HARMLESS}.get(message.code or "")
             if lie is None:
                 self.say(wire.Finished(run=self.run, value=f"no such lie: {message.code}"))
             else:

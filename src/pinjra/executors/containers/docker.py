@@ -12,7 +12,8 @@ import os
 import re
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, ClassVar, Unpack
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
 from pinjra.core.access import Access
 from pinjra.core.errors import ConfigurationError, ExecutorUnavailable, MissingDependency, StartupFailed
@@ -20,23 +21,20 @@ from pinjra.core.limits import Limits
 from pinjra.executors.bootstrap.first_bytes import bootstrap_command
 from pinjra.executors.containers.ownership import holder, is_abandoned
 from pinjra.executors.guarantees import BY_CONTAINER, Guarantees
-from pinjra.executors.options import BoxOptions
-from pinjra.executors.remote.base import RemoteTransport, refuse_pickle
+from pinjra.executors.remote.base import RemoteTransport, Take, is_readable, refuse_pickle
 from pinjra.executors.remote.packages import distributions_for, modules_of
-from pinjra.executors.remote.stream_reader import Take, is_readable
-from pinjra.executors.session.capabilities import MOUNTS, links_to, open_network
+from pinjra.executors.session.capabilities import IMAGE, MOUNTS, NOBODY, SCRATCH, links_to
 from pinjra.executors.session.connection import Patience
 from pinjra.executors.session.executor import SessionExecutor
 from pinjra.executors.session.transport import Transport
 
-BASE_IMAGE = "python:3.12.12-slim-bookworm"
 LABEL = "io.pinjra.host"  # "<host name>/<boot id>/<pid>/<start time>": who holds the container
-SCRATCH = "/scratch"
 # Without which there is no worker, or no end of it.
 OWN_SETTINGS = "command entrypoint stdin_open tty labels log_config image detach remove auto_remove"
 NETWORK_SETTINGS = frozenset(("network", "network_mode", "ports", "links"))
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class DockerExecutor(SessionExecutor):
     """Runs guest code in a container: no network, read-only root, no capabilities, an unprivileged user, limits by cgroup.
 
@@ -52,8 +50,6 @@ class DockerExecutor(SessionExecutor):
         additional_imports: Another name of `additional_authorized_imports`.
         logger, host, port: Taken for the sake of programs that were written for another library; no port is opened.
         allow_pickle: False; nothing is ever unpickled.
-        options: `packages`, `network=True` (the daemon's default network), `mounts`, `programs`, `env`; `guard`, `rollback`,
-            `protected`.
 
     Raises:
         MissingDependency: The docker SDK is not installed.
@@ -68,65 +64,58 @@ class DockerExecutor(SessionExecutor):
         "programs": "whatever the image has",
         "network": "the daemon's, all of it",
     }
+    HOSTS = "all"
     PATIENCE = Patience(start_seconds=60.0, interrupt_seconds=0.2, kill_seconds=2.0, close_seconds=1.0)
 
-    def __init__(
-        self,
-        additional_authorized_imports: Iterable[str] = (),
-        logger: object = None,
-        *,
-        limits: Limits = Limits(),  # noqa: B008  (frozen)
-        image: str | None = None,
-        image_name: str | None = None,
-        build_new_image: bool = True,
-        dockerfile_content: str | None = None,
-        base_image: str = BASE_IMAGE,
-        runtime: str | None = None,
-        base_url: str | None = None,
-        cpus: float = 1.0,
-        container_run_kwargs: Mapping[str, Any] | None = None,
-        additional_imports: Iterable[str] = (),
-        allow_pickle: bool = False,
-        host: str = "",
-        port: int = 0,
-        **options: Unpack[BoxOptions],
-    ) -> None:
-        refuse_pickle(allow_pickle)
-        imports = (*additional_authorized_imports, *additional_imports)
-        self._given = dict(container_run_kwargs or {})
+    logger: object = field(default=None, kw_only=False)
+    image: str | None = None
+    image_name: str | None = None
+    build_new_image: bool = True
+    dockerfile_content: str | None = None
+    base_image: str = IMAGE
+    runtime: str | None = None
+    base_url: str | None = None
+    cpus: float = 1.0
+    container_run_kwargs: Mapping[str, Any] | None = None
+    additional_imports: Iterable[str] = ()
+    allow_pickle: bool = False
+    host: str = ""
+    port: int = 0
+    scratch: str = SCRATCH
+
+    def _configure(self) -> None:
+        refuse_pickle(self.allow_pickle)
+        self.additional_authorized_imports = (*self.additional_authorized_imports, *self.additional_imports)
+        self._given = dict(self.container_run_kwargs or {})
         for name in self._given.keys() & set(OWN_SETTINGS.split()):
             raise ConfigurationError(
                 f"container_run_kwargs: {name!r} is what the worker is started and ended by; leave it out"
             )
-        self._image = image or ""
-        self._recipe = dockerfile_content or f"FROM {base_image}\n"
-        self._build: dict[str, Any] = {"name": image_name, "is_new": build_new_image}
-        self._packages = [] if image else distributions_for(imports)
-        self._base_url = base_url
-        self._runtime = runtime
-        self._cpus = cpus
-        super().__init__(imports, limits=limits, scratch=SCRATCH, **options)
-
-    def _configure(self) -> None:
-        self._network = open_network(type(self).__name__, self.access)
-        if self._image and self.access.packages:
+        if self.image and self.access.packages:
             raise ConfigurationError(
                 "packages= are built into an image of ours: leave image= out, or put them into yours"
             )
         self._links = links_to(self.access.mounts)
-        self._client = connect(self._base_url)
-        if not self._image:
+        packages = (
+            ()
+            if self.image
+            else (*distributions_for(self.additional_authorized_imports), *self.access.packages)
+        )
+        self._client = connect(self.base_url)
+        if not self.image:
             self._modules = modules_of(self.access.packages)
-            packages = (*self._packages, *self.access.packages)
-            self._image = build_image(self._client, self._recipe, packages, **self._build)
+            recipe = self.dockerfile_content or f"FROM {self.base_image}\n"
+            self.image = build_image(
+                self._client, recipe, packages, name=self.image_name, is_new=self.build_new_image
+            )
 
     def _open(self) -> Transport:
         sweep(self._client)
-        settings = container_settings(self.limits, self.access, cpus=self._cpus)
-        if self._runtime:
-            settings["runtime"] = self._runtime
+        settings = container_settings(self.limits, self.access, cpus=self.cpus)
+        if self.runtime:
+            settings["runtime"] = self.runtime
         settings.update(self._given)
-        return DockerTransport(self._client, self._image, settings).start()
+        return DockerTransport(self._client, self.image or "", settings).start()
 
     def close(self) -> None:
         """End the session, remove its container, and close the connections to the daemon."""
@@ -139,11 +128,10 @@ class DockerExecutor(SessionExecutor):
 
     @property
     def guarantees(self) -> Guarantees:
-        """What the container's settings enforce."""
-        runtime = [f"runtime {self._runtime}"] if self._runtime else []
+        runtime = [f"runtime {self.runtime}"] if self.runtime else []
         own = [f"settings of the caller: {', '.join(sorted(self._given))}"] if self._given else []
         walls = ("namespaces", "docker's seccomp profile", "no capabilities", "no-new-privileges")
-        network = "" if self._network or self._given.keys() & NETWORK_SETTINGS else "none"
+        network = "" if self.access.open_network or self._given.keys() & NETWORK_SETTINGS else "none"
         isolation = (*runtime, *walls, "read-only root", *own)
         return self._enforced("container", *isolation, network=network, **BY_CONTAINER)
 
@@ -179,7 +167,7 @@ def container_settings(limits: Limits, access: Access, *, cpus: float) -> dict[s
     return {
         "command": bootstrap_command(),
         "entrypoint": [],
-        "user": "65534:65534",  # SECURITY: nobody, also inside
+        "user": f"{NOBODY}:{NOBODY}",  # SECURITY: nobody, also inside
         "cap_drop": ["ALL"],  # SECURITY: no capability at all
         "security_opt": ["no-new-privileges"],  # SECURITY: no setuid binary helps
         "read_only": True,  # SECURITY: nothing outlives the container

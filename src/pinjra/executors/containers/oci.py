@@ -8,13 +8,15 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import select
 import shutil
 import subprocess
 import sys
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Unpack
+from typing import Any, ClassVar
 
 from pinjra.core.access import Access
 from pinjra.core.errors import (
@@ -28,16 +30,13 @@ from pinjra.core.limits import Limits
 from pinjra.core.temporary_folders import discard_folder, own_folder
 from pinjra.executors.bootstrap.first_bytes import bootstrap_command, bootstrap_payload
 from pinjra.executors.guarantees import BY_CONTAINER, Guarantees
-from pinjra.executors.options import BoxOptions
 from pinjra.executors.pipes import SubprocessTransport
-from pinjra.executors.session.capabilities import MOUNTS, links_to
+from pinjra.executors.session.capabilities import MOUNTS, NOBODY, SCRATCH, links_to
 from pinjra.executors.session.connection import Patience
 from pinjra.executors.session.executor import SessionExecutor
 from pinjra.executors.session.transport import Transport
 
 RUNTIMES = ("runc", "crun", "runsc")
-SCRATCH = "/scratch"
-NOBODY = 65534
 STARTS = 3  # gVisor's systrap platform was seen to start and say nothing, 6 times of 40
 COMMAND_SECONDS = 30
 # CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET: clone(2), linux/sched.h
@@ -59,6 +58,7 @@ REFUSED_CALLS = """
 """
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class OciExecutor(SessionExecutor):
     """Runs guest code in a container of an OCI runtime: the hardening of the docker executor, an eighth of its start time.
 
@@ -67,7 +67,6 @@ class OciExecutor(SessionExecutor):
         rootfs: A folder with a Python 3.10 or later; None: this machine's own, bound read-only.
         python: The interpreter inside; None: `python3` of `rootfs`, or the one that runs this program.
         platform: Of gVisor ("systrap", "ptrace", "kvm").
-        options: `mounts`, `programs`, `env`; `guard`, `rollback`, `protected`.
 
     Raises:
         MissingDependency: No runtime is installed.
@@ -83,33 +82,23 @@ class OciExecutor(SessionExecutor):
     }
     PATIENCE = Patience(start_seconds=60.0, interrupt_seconds=0.2, kill_seconds=2.0, close_seconds=1.0)
 
-    def __init__(
-        self,
-        additional_authorized_imports: Iterable[str] = (),
-        *,
-        limits: Limits = Limits(),  # noqa: B008  (frozen)
-        runtime: str | None = None,
-        rootfs: str | None = None,
-        python: str | None = None,
-        platform: str | None = None,
-        cpus: float = 1.0,
-        **options: Unpack[BoxOptions],
-    ) -> None:
-        self._runtime = find_runtime(runtime)
-        self._rootfs = rootfs
-        self._python = python or ("python3" if rootfs else os.path.realpath(sys.executable))
-        self._platform = platform
-        self._cpus = cpus
-        self.starts: list[str] = []  # what empty starts said, for who wants to know
-        super().__init__(additional_authorized_imports, limits=limits, scratch=SCRATCH, **options)
+    runtime: str | None = None
+    rootfs: str | None = None
+    python: str | None = None
+    platform: str | None = None
+    cpus: float = 1.0
+    scratch: str = SCRATCH
 
     def _configure(self) -> None:
+        self._runtime = find_runtime(self.runtime)
+        self._python = self.python or ("python3" if self.rootfs else os.path.realpath(sys.executable))
+        self.starts: list[str] = []  # what empty starts said, for who wants to know
         self._layer = ""
         self._links = links_to(self.access.mounts)
         if self.access.programs:
             self._environment = (f"PATH={PROGRAM_FOLDERS}",)
         if self.access.packages:
-            if self._rootfs is not None:
+            if self.rootfs is not None:
                 raise ConfigurationError("packages= are for this machine's own Python: put them into rootfs=")
             from pinjra.access.layers import layer_for
 
@@ -119,11 +108,11 @@ class OciExecutor(SessionExecutor):
 
     def _open(self) -> Transport:
         config = bundle_config(
-            self.limits, self.access, python=self._python, rootfs=self._rootfs, cpus=self._cpus
+            self.limits, self.access, python=self._python, rootfs=self.rootfs, cpus=self.cpus
         )
         if self._layer:
             config["mounts"].append(_bind(self._layer, PACKAGES))
-        flags = ["--platform", self._platform, "--network=none"] if self._platform else []
+        flags = ["--platform", self.platform, "--network=none"] if self.platform else []
         for _ in range(STARTS):
             transport = OciTransport(self._runtime, flags, config)
             try:
@@ -141,7 +130,6 @@ class OciExecutor(SessionExecutor):
 
     @property
     def guarantees(self) -> Guarantees:
-        """What the bundle's configuration enforces."""
         walls = ("namespaces", "no capabilities", "no-new-privileges", "seccomp", "read-only root")
         runtime = Path(self._runtime).name
         return self._enforced("container", runtime, *walls, network="none", **BY_CONTAINER)
@@ -154,10 +142,8 @@ class OciTransport(SubprocessTransport):
         self._folder, self._folder_lock = own_folder("pinjra-oci-")
         self._name = f"pinjra-{uuid.uuid4().hex[:12]}"
         self._base = [runtime, "--root", str(self._folder / "state"), *flags]
-        self._first = b""
-        bundle = self._folder
-        (bundle / "rootfs").mkdir()
-        (bundle / "config.json").write_text(json.dumps(config))
+        (self._folder / "rootfs").mkdir()
+        (self._folder / "config.json").write_text(json.dumps(config))
         command = [*self._base, "run", "--bundle", str(self._folder), self._name]
         try:
             super().__init__(command, environment={"PATH": os.environ.get("PATH", "")})
@@ -166,22 +152,12 @@ class OciTransport(SubprocessTransport):
             raise
 
     def await_first_byte(self, seconds: float = 20.0) -> None:
-        """Wait until the worker speaks.
-
-        Raises:
-            TimeoutError: It says nothing.
-            StartupFailed: It ended.
-        """
-        self._first = super().read(seconds)
-        if not self._first:
+        """Return when the worker speaks; raise `TimeoutError` when it says nothing, `StartupFailed` when it ended."""
+        self._wait(seconds)
+        poll = select.poll()
+        poll.register(self.fileno(), select.POLLIN)
+        if not poll.poll(0)[0][1] & select.POLLIN:
             raise StartupFailed("the container ended before the worker spoke")
-
-    def read(self, timeout_seconds: float | None) -> bytes:
-        """Return the next bytes; see `Transport.read`."""
-        if self._first:
-            first, self._first = self._first, b""
-            return first
-        return super().read(timeout_seconds)
 
     def kill(self) -> None:
         """Kill the container, then the runtime in front of it."""
@@ -195,7 +171,6 @@ class OciTransport(SubprocessTransport):
         super().kill()
 
     def close(self) -> None:
-        """Kill, and remove the bundle."""
         super().close()
         self._discard()
 

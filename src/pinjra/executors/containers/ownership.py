@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import socket
 
+from pinjra.core.processes import stat_fields
+
 
 def holder() -> str:
     """Return "<host name>/<boot id>/<pid>/<start time>" of this process."""
@@ -28,9 +30,8 @@ def _boot_id() -> str:
 
 
 def _start_time(pid: int) -> str:
-    """Return field 22 of /proc/PID/stat (proc(5)): with the pid it names one process of one boot; "" when there is none."""
+    """Return when a process began: with the pid it names one process of one boot; "" when there is none."""
     try:
-        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
-            return file.read().rpartition(")")[2].split()[19]
+        return stat_fields(pid)[19].decode()
     except (OSError, IndexError):
         return ""

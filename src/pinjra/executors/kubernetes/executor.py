@@ -10,24 +10,21 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, ClassVar, Unpack
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 from pinjra.core.errors import BackendError, ConfigurationError
-from pinjra.core.limits import Limits
 from pinjra.executors.bootstrap.first_bytes import bootstrap_command
 from pinjra.executors.guarantees import Guarantees
-from pinjra.executors.kubernetes.manifests import CONTAINER, SCRATCH, add_volumes, pod_spec
+from pinjra.executors.kubernetes.manifests import CONTAINER, add_volumes, pod_spec
 from pinjra.executors.kubernetes.pods import CALL_SECONDS, Cluster, Pod, connect, reason_of
-from pinjra.executors.options import BoxOptions
-from pinjra.executors.remote.base import RemoteTransport
-from pinjra.executors.remote.stream_reader import Take, is_readable
-from pinjra.executors.session.capabilities import links_to, open_network
+from pinjra.executors.remote.base import RemoteTransport, Take, is_readable
+from pinjra.executors.session.capabilities import IMAGE, SCRATCH, links_to
 from pinjra.executors.session.connection import Patience
 from pinjra.executors.session.transport import Transport
 from pinjra.executors.session.uploading import UploadingExecutor
 
-IMAGE = "python:3.12.12-slim-bookworm"
 WALLS = (
     "pod", "seccomp RuntimeDefault", "no capabilities", "no privilege escalation", "read-only root"
 )  # fmt: skip
@@ -39,6 +36,7 @@ STDIN, STDOUT, STDERR, STATUS = range(4)
 STATUS_BYTES = 4096  # of the message in which an exec's end is told
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class KubernetesExecutor(UploadingExecutor):
     """Runs guest code in a pod of its own: no network, read-only root, no capabilities, an unprivileged user.
 
@@ -53,9 +51,9 @@ class KubernetesExecutor(UploadingExecutor):
         timeout_seconds: Lifetime of the pod: how long it outlives a dead host.
         start_seconds: For the pod to run.
         kubeconfig, context: As kubectl takes them; None: the environment's, or the cluster that this program runs in.
-        options: `network=True` leaves the pod's network as the cluster makes it. Else the NetworkPolicy `pinjra-no-network` must
-            exist, and is made where this user may. `mounts` are volumes of the cluster, or copies of folders of this machine.
-            `programs`, `env`; `guard`, `rollback`, `protected`.
+        network: True leaves the pod's network as the cluster makes it. Else the NetworkPolicy `pinjra-no-network` must exist, and
+            is made where this user may.
+        mounts: Volumes of the cluster, or copies of folders of this machine.
 
     Raises:
         MissingDependency: The Kubernetes client (or agent-sandbox's) is not installed.
@@ -69,61 +67,52 @@ class KubernetesExecutor(UploadingExecutor):
         "programs": "whatever the image has",
         "network": "the cluster's, all of it",
     }
+    HOSTS = "all"
     VOLUMES = True
     PATIENCE = Patience(start_seconds=120.0, interrupt_seconds=0.5, kill_seconds=5.0, close_seconds=2.0)
 
-    def __init__(
-        self,
-        additional_authorized_imports: Iterable[str] = (),
-        *,
-        limits: Limits = Limits(),  # noqa: B008  (frozen)
-        namespace: str = "default",
-        image: str = IMAGE,
-        runtime_class: str | None = None,
-        cpus: float = 1.0,
-        warm_pool: str | None = None,
-        container: str | None = None,
-        scratch: str | None = None,
-        timeout_seconds: int = 3600,
-        start_seconds: float = 180.0,
-        kubeconfig: str | None = None,
-        context: str | None = None,
-        **options: Unpack[BoxOptions],
-    ) -> None:
-        self._api_client = connect(kubeconfig, context)
-        self._namespace = namespace
-        self._spec = pod_spec(
-            limits, image=image, cpus=cpus, runtime_class=runtime_class, lifetime_seconds=timeout_seconds
-        )
-        self._runtime_class = runtime_class
-        self._warm_pool = warm_pool
-        self._container = container
-        self._timeout_seconds = timeout_seconds
-        self._start_seconds = start_seconds
-        place = scratch if scratch is not None else "" if warm_pool else SCRATCH
-        super().__init__(additional_authorized_imports, limits=limits, scratch=place, **options)
+    namespace: str = "default"
+    image: str = IMAGE
+    runtime_class: str | None = None
+    cpus: float = 1.0
+    warm_pool: str | None = None
+    container: str | None = None
+    scratch: str | None = None  # type: ignore[assignment]  # None: by `warm_pool`
+    timeout_seconds: int = 3600
+    start_seconds: float = 180.0
+    kubeconfig: str | None = None
+    context: str | None = None
 
     def _configure(self) -> None:
-        self._network = open_network(type(self).__name__, self.access)
+        if self.scratch is None:
+            self.scratch = "" if self.warm_pool else SCRATCH
+        self._api_client = connect(self.kubeconfig, self.context)
         self._volumes = [(name, mount) for name, mount in self.access.mounts if mount.volume]
-        if self._volumes and self._warm_pool:
+        if self._volumes and self.warm_pool:
             raise ConfigurationError(
                 f"mounts= for {self._volumes[0][0]!r}: a pod of a warm pool has the volumes of its SandboxTemplate; put it "
                 "there, or leave warm_pool= out"
             )
+        self._spec = pod_spec(
+            self.limits,
+            image=self.image,
+            cpus=self.cpus,
+            runtime_class=self.runtime_class,
+            lifetime_seconds=self.timeout_seconds,
+        )
         add_volumes(self._spec, self._volumes)
         self._links = links_to(self._volumes)
 
     def _open(self) -> Transport:
-        cluster = Cluster(self._api_client, self._namespace)
-        if self._warm_pool:
-            pod: Pod = cluster.claim(self._warm_pool, self._start_seconds, self._timeout_seconds)
+        cluster = Cluster(self._api_client, self.namespace)
+        if self.warm_pool:
+            pod: Pod = cluster.claim(self.warm_pool, self.start_seconds, self.timeout_seconds)
         else:
             cluster.sweep()
-            if not self._network:
+            if not self.access.open_network:
                 cluster.require_policy()
-            pod = cluster.create(self._spec, self._start_seconds, has_network=self._network)
-        container = self._container or (None if self._warm_pool else CONTAINER)
+            pod = cluster.create(self._spec, self.start_seconds, has_network=self.access.open_network)
+        container = self.container or (None if self.warm_pool else CONTAINER)
         return KubernetesTransport(pod, container).start()
 
     @classmethod
@@ -132,24 +121,23 @@ class KubernetesExecutor(UploadingExecutor):
 
     @property
     def guarantees(self) -> Guarantees:
-        """What the pod's settings ask the cluster to enforce."""
-        if self._warm_pool:
-            pool = f"pod of the warm pool {self._warm_pool!r}: hardened as its SandboxTemplate says"
+        if self.warm_pool:
+            pool = f"pod of the warm pool {self.warm_pool!r}: hardened as its SandboxTemplate says"
             missing = ("network: as the warm pool's SandboxTemplate says",)
             return self._enforced("container", pool, files="scratch folder in the pod", missing=missing)
-        runtime = [f"runtime class {self._runtime_class}"] if self._runtime_class else []
+        runtime = [f"runtime class {self.runtime_class}"] if self.runtime_class else []
         shown = [f"{mount.volume}{'' if mount.writable else ' read-only'}" for _, mount in self._volumes]
         policy = "network: the cluster's network plugin must enforce NetworkPolicy; not every one does"
         return self._enforced(
             "container",
             *(*runtime, *WALLS),
-            network="" if self._network else "NetworkPolicy",
+            network="" if self.access.open_network else "NetworkPolicy",
             memory="cgroup, RLIMIT_DATA",
             cpu="measured by the supervisor, cgroup share",
             disk="emptyDir sizeLimit, supervisor's quota",
             processes="counted by the supervisor, the kubelet's pod limit",
             files=", ".join(("scratch on a memory volume", *shown)),
-            missing=() if self._network else (policy,),
+            missing=() if self.access.open_network else (policy,),
         )
 
 

@@ -10,12 +10,10 @@ from pinjra.core.access import Mount
 from pinjra.core.errors import ConfigurationError
 from pinjra.core.file_names import is_file_name
 from pinjra.core.limits import Limits
-from pinjra.executors.session.capabilities import MOUNTS
+from pinjra.executors.session.capabilities import MOUNTS, NOBODY, SCRATCH
 
 CONTAINER = "guest"
-SCRATCH = "/scratch"
 POLICY = "pinjra-no-network"
-NOBODY = 65534
 OURS = {"app.kubernetes.io/managed-by": "pinjra"}
 LABELS = {**OURS, "pinjra.io/network": "none"}
 # Supervisor, checkpoint and the first process, besides the guest's memory and scratch folder.

@@ -8,19 +8,19 @@ from __future__ import annotations
 import contextlib
 import importlib
 import os
+import queue
+import select
 import threading
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Unpack
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pinjra.core.errors import BackendError, ConfigurationError, MissingDependency, StartupFailed
-from pinjra.core.limits import Limits
 from pinjra.executors.bootstrap.first_bytes import bootstrap_payload
 from pinjra.executors.guarantees import Guarantees
-from pinjra.executors.options import BoxOptions
+from pinjra.executors.pipes import is_ready
 from pinjra.executors.remote.packages import distributions_for, install_command, modules_of
-from pinjra.executors.remote.stream_reader import StreamReader, Take
-from pinjra.executors.session.capabilities import domains_of
 from pinjra.executors.session.connection import Patience
 from pinjra.executors.session.transport import Transport
 from pinjra.executors.session.uploading import UploadingExecutor
@@ -28,10 +28,14 @@ from pinjra.executors.session.uploading import UploadingExecutor
 if TYPE_CHECKING:
     from typing import Self
 
+Take = Callable[["str | bytes"], None]
 INSTALL_SECONDS = 300
+MOST_WAITING = 256  # chunks that may wait for the reader: SDKs give at most 64 KiB each, so 16 MiB
+POLL_SECONDS = 1.0  # who listens looks so often whether somebody still reads
 TAIL_CHARACTERS = 4096  # of stderr, kept to say why a worker died
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class VendorExecutor(UploadingExecutor):
     """Runs guest code in a sandbox of somebody else; tools and agents stay here.
 
@@ -41,7 +45,7 @@ class VendorExecutor(UploadingExecutor):
         install: Install third-party authorised imports in the sandbox before the first run.
         additional_imports: Another name of `additional_authorized_imports`.
         allow_pickle: False; nothing is ever unpickled.
-        options: `packages`, `network` (True, or domains), `mounts`, `programs`, `env`; `guard`, `rollback`, `protected`.
+        network: True, or domains.
 
     Raises:
         MissingDependency: The SDK is not installed.
@@ -64,30 +68,23 @@ class VendorExecutor(UploadingExecutor):
         "programs": "whatever the sandbox has",
         "network": "all, or the vendor's allow-list of domains",
     }
+    HOSTS = "domains"
     PATIENCE = Patience(start_seconds=120.0, interrupt_seconds=0.5, kill_seconds=5.0, close_seconds=2.0)
 
-    def __init__(
-        self,
-        additional_authorized_imports: Iterable[str] = (),
-        logger: object = None,
-        *,
-        limits: Limits = Limits(),  # noqa: B008  (frozen)
-        api_key: str | None = None,
-        install: bool = True,
-        additional_imports: Iterable[str] = (),
-        allow_pickle: bool = False,
-        **options: Unpack[BoxOptions],
-    ) -> None:
-        refuse_pickle(allow_pickle)
-        imports = (*additional_authorized_imports, *additional_imports)
-        self._key = api_key or self.find_key()
-        self._packages = distributions_for(imports) if install else []
-        super().__init__(imports, limits=limits, **options)
+    logger: object = field(default=None, kw_only=False)
+    api_key: str | None = None
+    install: bool = True
+    additional_imports: Iterable[str] = ()
+    allow_pickle: bool = False
 
     def _configure(self) -> None:
-        self._packages = [*self._packages, *self.access.packages]
+        refuse_pickle(self.allow_pickle)
+        self.additional_authorized_imports = (*self.additional_authorized_imports, *self.additional_imports)
+        self._key = self.api_key or self.find_key()
+        named = distributions_for(self.additional_authorized_imports) if self.install else ()
+        self._packages = [*named, *self.access.packages]
         self._modules = modules_of(self.access.packages)
-        self._domains = domains_of(type(self).__name__, self.access)
+        self._domains = [host.removesuffix(":") for host in self.access.hosts]
 
     @property
     def _is_sealed(self) -> bool:
@@ -165,7 +162,6 @@ class VendorExecutor(UploadingExecutor):
 
     @property
     def guarantees(self) -> Guarantees:
-        """What the vendor's machine and the worker in it enforce."""
         network = "" if self._has_network else "blocked by the vendor"
         if network and self._domains:
             network = "the vendor's allow-list"
@@ -178,8 +174,12 @@ class VendorExecutor(UploadingExecutor):
         return self.access.open_network
 
 
-class RemoteTransport:
-    """The stream of a worker that an SDK starts; `start` begins it."""
+class Stopped(Exception):
+    """Nobody reads any more."""
+
+
+class RemoteTransport(Transport):
+    """The stream of a worker that an SDK starts; `start` begins it. A daemon thread collects what comes, to be read in time."""
 
     VENDOR: ClassVar[str]
     INPUT_BYTES: ClassVar[int] = 512 << 10  # of one request
@@ -189,7 +189,9 @@ class RemoteTransport:
         self._sandbox = sandbox
         self._closed = threading.Event()
         self._stderr = ""
-        self._reader: StreamReader | None = None
+        self._chunks: queue.Queue[bytes | Exception] = queue.Queue(MOST_WAITING)  # a new one for each stream
+        self._last: bytes | Exception | None = None  # how the stream ended
+        self._listener = threading.Thread()
 
     # ------------------------------------------------------------ what a vendor adds
 
@@ -198,7 +200,11 @@ class RemoteTransport:
         raise NotImplementedError
 
     def _listen(self, take: Take) -> None:
-        """Hand every chunk of the worker's stdout to `take`, until it ends. Called on a thread of its own."""
+        """Hand every chunk of the worker's stdout to `take`, until it ends. Called on a thread of its own.
+
+        Args:
+            take: Waits while the reader is behind; raises `Stopped` when nobody reads any more.
+        """
         raise NotImplementedError
 
     def _send(self, data: bytes) -> None:
@@ -234,7 +240,7 @@ class RemoteTransport:
         try:
             prepare()
             self._start()
-            self._reader = StreamReader(self.VENDOR, self._listen)
+            self._begin_listening()
             self.write(bootstrap_payload())
         except BaseException as error:
             self.close()
@@ -257,8 +263,17 @@ class RemoteTransport:
         self._stderr = (self._stderr + text)[-TAIL_CHARACTERS:]
 
     def read(self, timeout_seconds: float | None) -> bytes:
-        """Return the next bytes of stdout; see `Transport.read`."""
-        return b"" if self._reader is None else self._reader.read(timeout_seconds)
+        if self._last is None:
+            try:
+                item = self._chunks.get(timeout=timeout_seconds)
+            except queue.Empty:
+                raise TimeoutError("nothing came from the sandbox") from None
+            if item and isinstance(item, bytes):
+                return item
+            self._last = item
+        if isinstance(self._last, Exception):
+            raise BackendError(f"the stream broke: {type(self._last).__name__}: {self._last}") from self._last
+        return b""
 
     def write(self, data: bytes) -> None:
         """Send all of `data` to stdin. Not repeated on failure: the protocol's resume does that exactly."""
@@ -281,10 +296,35 @@ class RemoteTransport:
                 return False
         except Exception:  # the worker or the sandbox is gone
             return False
-        if self._reader is not None:
-            self._reader.close()
-        self._reader = StreamReader(self.VENDOR, self._listen)
+        self._begin_listening()
         return True
+
+    def _begin_listening(self) -> None:
+        self._chunks, self._last = queue.Queue(MOST_WAITING), None
+        name, chunks = f"pinjra-{self.VENDOR}", self._chunks
+        self._listener = threading.Thread(target=self._collect, args=(chunks,), name=name, daemon=True)
+        self._listener.start()
+
+    def _collect(self, chunks: queue.Queue[bytes | Exception]) -> None:
+        def take(chunk: str | bytes) -> None:
+            data = chunk.encode("utf-8", "replace") if isinstance(chunk, str) else bytes(chunk)
+            if data:
+                self._put(chunks, data)
+
+        with contextlib.suppress(Stopped):
+            try:
+                self._listen(take)
+                self._put(chunks, b"")
+            except Exception as error:  # whatever the SDK raises ends this stream and is the reader's to see
+                self._put(chunks, error)
+
+    def _put(self, chunks: queue.Queue[bytes | Exception], item: bytes | Exception) -> None:
+        while chunks is self._chunks:
+            try:
+                return chunks.put(item, timeout=POLL_SECONDS)
+            except queue.Full:
+                continue
+        raise Stopped
 
     def kill(self) -> None:
         """End the sandbox: with it goes everything that the guest started."""
@@ -294,10 +334,8 @@ class RemoteTransport:
                 self._end()
 
     def close(self) -> None:
-        """End the sandbox and let the threads end."""
         self.kill()
-        if self._reader is not None:
-            self._reader.close()
+        self._chunks = queue.Queue()  # so that the thread ends
         with contextlib.suppress(Exception):  # never opened, or broken already
             self._free()
 
@@ -308,6 +346,14 @@ class RemoteTransport:
             for word in self._ending():
                 words.append(word)
         return ", ".join(word for word in (*words, self._stderr.strip()[-500:]) if word) or "it is gone"
+
+
+def is_readable(connection: Any) -> bool:
+    """Wait for a moment; return whether a connection, encrypted or not, has something to read."""
+    pending = getattr(connection, "pending", None)  # decrypted already, so that no poll would tell
+    if pending is not None and pending():
+        return True
+    return is_ready(connection.fileno(), select.POLLIN, POLL_SECONDS)
 
 
 def told(error: BaseException) -> str:

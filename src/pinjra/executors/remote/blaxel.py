@@ -10,20 +10,19 @@ from __future__ import annotations
 import shlex
 import uuid
 from collections.abc import Iterable, Iterator
-from typing import Any, Unpack
+from dataclasses import dataclass
+from typing import Any
 
 import httpx
 
 from pinjra.core.errors import BackendError
-from pinjra.core.limits import Limits
 from pinjra.executors.bootstrap.first_bytes import bootstrap_command
-from pinjra.executors.options import VendorOptions
-from pinjra.executors.remote.base import RemoteTransport, VendorExecutor
-from pinjra.executors.remote.stream_reader import Take
+from pinjra.executors.remote.base import RemoteTransport, Take, VendorExecutor
 
 LONGEST_LINE = 2 << 20  # characters: twice a frame's longest line
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class BlaxelExecutor(VendorExecutor):
     """Runs guest code in a sandbox of Blaxel; tools and agents stay here.
 
@@ -34,7 +33,6 @@ class BlaxelExecutor(VendorExecutor):
         ttl: Lifetime of the sandbox ("30m"): how long it outlives a dead host.
         region: Where it runs; None: the vendor's choice.
         sandbox: An existing `SyncSandboxInstance` to use instead of a new one; it is not deleted at the end.
-        logger, options: As of every vendor, see `VendorExecutor`.
 
     Raises:
         As `VendorExecutor`; the key is `BL_API_KEY` with `BL_WORKSPACE`.
@@ -44,39 +42,33 @@ class BlaxelExecutor(VendorExecutor):
     KEYS, KEY_HINT = ("BL_API_KEY", "BL_CLIENT_CREDENTIALS"), "set BL_API_KEY and BL_WORKSPACE"
     WALL = "microVM of Blaxel"
 
-    def __init__(
-        self,
-        additional_authorized_imports: Iterable[str] = (),
-        logger: object = None,
-        *,
-        limits: Limits = Limits(),  # noqa: B008  (frozen)
-        image: str = "blaxel/py-app:latest",
-        sandbox_name: str | None = None,
-        memory: int | None = None,
-        ttl: str | None = "1h",
-        region: str | None = None,
-        sandbox: Any = None,
-        **options: Unpack[VendorOptions],
-    ) -> None:
-        self._given = sandbox
-        needed = 4096 if limits.memory_bytes is None else max(1024, (limits.memory_bytes >> 20) + 512)
-        self._parameters = {
-            "name": sandbox_name or f"pinjra-{uuid.uuid4().hex[:12]}",
-            "image": image,
-            "memory": memory or needed,
-            **({"ttl": ttl} if ttl else {}),
-            **({"region": region} if region else {}),
+    image: str = "blaxel/py-app:latest"
+    sandbox_name: str | None = None
+    memory: int | None = None
+    ttl: str | None = "1h"
+    region: str | None = None
+    sandbox: Any = None
+
+    @property
+    def _parameters(self) -> dict[str, Any]:
+        needed = self.limits.memory_bytes
+        wanted = {
+            "name": self.sandbox_name or f"pinjra-{uuid.uuid4().hex[:12]}",
+            "image": self.image,
+            "memory": self.memory or (4096 if needed is None else max(1024, (needed >> 20) + 512)),
+            "ttl": self.ttl,
+            "region": self.region,
         }
-        super().__init__(additional_authorized_imports, logger, limits=limits, **options)
+        return {name: value for name, value in wanted.items() if value}
 
     def _create(self) -> Any:
-        parameters = dict(self._parameters)
+        parameters = self._parameters
         if not self._has_network:  # it cannot be taken away after an installation
             parameters["network"] = {"allowedDomains": self._domains, "forbiddenDomains": ["*"]}
-        return self._given or self.sdk().SyncSandboxInstance.create(parameters)
+        return self.sandbox or self.sdk().SyncSandboxInstance.create(parameters)
 
     def _transport(self, sandbox: Any) -> RemoteTransport:
-        return BlaxelTransport(sandbox, is_owned=self._given is None)
+        return BlaxelTransport(sandbox, is_owned=self.sandbox is None)
 
     def _run_command(self, sandbox: Any, command: str) -> str:
         started = sandbox.process.exec({"command": command, "keep_alive": True})
@@ -85,7 +77,7 @@ class BlaxelExecutor(VendorExecutor):
 
     @property
     def _has_network(self) -> bool:
-        return super()._has_network or bool(self._packages) or self._given is not None
+        return super()._has_network or bool(self._packages) or self.sandbox is not None
 
 
 class BlaxelTransport(RemoteTransport):

@@ -12,15 +12,13 @@ import contextlib
 import shlex
 import time
 import uuid
-from collections.abc import Iterable, Iterator
-from typing import Any, Unpack
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
 
 from pinjra.core.errors import BackendError
-from pinjra.core.limits import Limits
 from pinjra.executors.bootstrap.first_bytes import bootstrap_command
-from pinjra.executors.options import VendorOptions
-from pinjra.executors.remote.base import INSTALL_SECONDS, RemoteTransport, VendorExecutor
-from pinjra.executors.remote.stream_reader import Take
+from pinjra.executors.remote.base import INSTALL_SECONDS, RemoteTransport, Take, VendorExecutor
 
 KEY = "DAYTONA_API_KEY"
 INPUT_BYTES = 1 << 20  # of one request; a single longer line goes alone
@@ -30,6 +28,7 @@ CALL_SECONDS = 30.0  # of one request
 STALL_SECONDS = 3.0
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class DaytonaExecutor(VendorExecutor):
     """Runs guest code in a sandbox of Daytona; tools and agents stay here.
 
@@ -39,33 +38,16 @@ class DaytonaExecutor(VendorExecutor):
         image: An image to build from instead of a snapshot; memory and processors are then asked for as in `limits`.
         cpus: Processors, with `image`.
         timeout_seconds: After which an idle sandbox is stopped and deleted: how long it outlives a dead host.
-        logger, options: As of every vendor, see `VendorExecutor`.
     """
 
     VENDOR, SDK, EXTRA = "Daytona", "daytona", "daytona"
     KEYS, KEY_HINT = (KEY,), f"set {KEY}, or pass api_key="
     WALL = "container of Daytona"
 
-    def __init__(
-        self,
-        additional_authorized_imports: Iterable[str] = (),
-        logger: object = None,
-        *,
-        limits: Limits = Limits(),  # noqa: B008  (frozen)
-        snapshot: str | None = None,
-        image: str | None = None,
-        cpus: int = 1,
-        timeout_seconds: int = 900,
-        **options: Unpack[VendorOptions],
-    ) -> None:
-        self._timeout_seconds = timeout_seconds
-        self._snapshot = snapshot
-        self._image = image
-        self._resources = {
-            "cpu": cpus,
-            "memory": -(-((limits.memory_bytes or 1 << 30) + (128 << 20)) // (1 << 30)),  # GiB
-        }
-        super().__init__(additional_authorized_imports, logger, limits=limits, **options)
+    snapshot: str | None = None
+    image: str | None = None
+    cpus: int = 1
+    timeout_seconds: int = 900
 
     def _create(self) -> Any:
         sdk = self.sdk()
@@ -77,17 +59,18 @@ class DaytonaExecutor(VendorExecutor):
             # Installing needs the network; it is taken away again before the first guest line runs.
             "network_block_all": self._is_sealed and not self._packages,
             "domain_allow_list": ",".join(self._domains) if self._domains and not self._packages else None,
-            "auto_stop_interval": max(1, -(-self._timeout_seconds // 60)),
+            "auto_stop_interval": max(1, -(-self.timeout_seconds // 60)),
             "auto_delete_interval": 0,  # as soon as it is stopped
             "labels": {"managed-by": "pinjra"},
         }
-        if self._image is None:
-            return sdk.CreateSandboxFromSnapshotParams(snapshot=self._snapshot, **common)
-        resources = sdk.Resources(**self._resources)
-        return sdk.CreateSandboxFromImageParams(image=self._image, resources=resources, **common)
+        if self.image is None:
+            return sdk.CreateSandboxFromSnapshotParams(snapshot=self.snapshot, **common)
+        memory_gib = -(-((self.limits.memory_bytes or 1 << 30) + (128 << 20)) // (1 << 30))
+        resources = sdk.Resources(cpu=self.cpus, memory=memory_gib)
+        return sdk.CreateSandboxFromImageParams(image=self.image, resources=resources, **common)
 
     def _transport(self, sandbox: Any) -> RemoteTransport:
-        return DaytonaTransport(sandbox, idle_seconds=self._timeout_seconds, owner=self._client)
+        return DaytonaTransport(sandbox, idle_seconds=self.timeout_seconds, owner=self._client)
 
     def _run_command(self, sandbox: Any, command: str) -> str:
         done = sandbox.process.exec(command, timeout=INSTALL_SECONDS)
@@ -137,7 +120,6 @@ class DaytonaTransport(RemoteTransport):
         asyncio.run(follow(self._session, self._command, take, self._note_stderr))
 
     def read(self, timeout_seconds: float | None) -> bytes:
-        """Return the next bytes of stdout; see `Transport.read`."""
         stalled_in = self._heard + STALL_SECONDS - time.monotonic() if self._heard else None
         is_short = stalled_in is not None and (timeout_seconds is None or stalled_in < timeout_seconds)
         try:

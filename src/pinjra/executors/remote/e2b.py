@@ -9,19 +9,18 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Unpack
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
 
 from pinjra.core.errors import MissingDependency
-from pinjra.core.limits import Limits
 from pinjra.executors.bootstrap.first_bytes import bootstrap_command
-from pinjra.executors.options import VendorOptions
-from pinjra.executors.remote.base import INSTALL_SECONDS, RemoteTransport, VendorExecutor
-from pinjra.executors.remote.stream_reader import Take
+from pinjra.executors.remote.base import INSTALL_SECONDS, RemoteTransport, Take, VendorExecutor
 
 KEY = "E2B_API_KEY"
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class E2BExecutor(VendorExecutor):
     """Runs guest code in a cloud sandbox of E2B; tools and agents stay here.
 
@@ -34,54 +33,42 @@ class E2BExecutor(VendorExecutor):
         envs: Another name of `env`.
         metadata: Of the sandbox.
         sandbox_options: Further parameters of the SDK's `Sandbox.create`.
-        logger, options: As of every vendor, see `VendorExecutor`.
     """
 
     VENDOR, SDK, EXTRA = "E2B", "e2b_code_interpreter", "e2b"
     KEYS, KEY_HINT = (KEY,), f"set {KEY}, or pass api_key="
     WALL = "microVM of E2B"
 
-    def __init__(
-        self,
-        additional_authorized_imports: Iterable[str] = (),
-        logger: object = None,
-        *,
-        limits: Limits = Limits(),  # noqa: B008  (frozen)
-        dotenv: bool = False,
-        template: str | None = None,
-        timeout_seconds: int = 300,
-        timeout: int | None = None,
-        allow_internet_access: bool = False,
-        envs: Mapping[str, str] | None = None,
-        metadata: Mapping[str, str] | None = None,
-        sandbox_options: dict[str, Any] | None = None,
-        **options: Unpack[VendorOptions],
-    ) -> None:
-        self._sandboxes = self.sdk().Sandbox
-        self._lifetime_seconds = timeout or timeout_seconds
-        self._parameters = {
-            "template": template,
-            "timeout": self._lifetime_seconds,
-            "metadata": dict(metadata) if metadata else None,
-            **(sandbox_options or {}),
-        }
-        if options.get("api_key") is None and dotenv and not os.environ.get(KEY):
-            options["api_key"] = _key_in_file()
-        if allow_internet_access:
-            options.setdefault("network", True)
-        if envs:
-            options.setdefault("env", envs)
-        super().__init__(additional_authorized_imports, logger, limits=limits, **options)
+    dotenv: bool = False
+    template: str | None = None
+    timeout_seconds: int = 300
+    timeout: int | None = None
+    allow_internet_access: bool = False
+    envs: Mapping[str, str] | None = None
+    metadata: Mapping[str, str] | None = None
+    sandbox_options: dict[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        self.sdk()  # that it is not installed is said before anything else
+        self.timeout_seconds = self.timeout or self.timeout_seconds
+        if self.api_key is None and self.dotenv and not os.environ.get(KEY):
+            self.api_key = _key_in_file()
+        self.network = self.network or self.allow_internet_access
+        self.env = self.env or self.envs or {}
+        super().__post_init__()
 
     def _create(self) -> Any:
         # Installing needs the network; it is taken away again before the first guest line runs.
         parameters = {
             "allow_internet_access": not self._is_sealed or bool(self._packages),
-            **self._parameters,
+            "template": self.template,
+            "timeout": self.timeout_seconds,
+            "metadata": dict(self.metadata) if self.metadata else None,
+            **(self.sandbox_options or {}),
         }
         if self._domains and not self._packages:
             parameters["network"] = self._allowed
-        return self._sandboxes.create(api_key=self._key, **parameters)
+        return self.sdk().Sandbox.create(api_key=self._key, **parameters)
 
     @property
     def _allowed(self) -> dict[str, list[str]]:
@@ -89,7 +76,7 @@ class E2BExecutor(VendorExecutor):
         return {**({"allow_out": self._domains} if self._domains else {}), "deny_out": ["0.0.0.0/0"]}
 
     def _transport(self, sandbox: Any) -> RemoteTransport:
-        return E2BTransport(sandbox, lifetime_seconds=self._lifetime_seconds)
+        return E2BTransport(sandbox, lifetime_seconds=self.timeout_seconds)
 
     def _run_command(self, sandbox: Any, command: str) -> str:
         sandbox.commands.run(command, timeout=INSTALL_SECONDS)  # raises what failed

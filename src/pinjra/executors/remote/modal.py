@@ -7,17 +7,16 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, ClassVar, Unpack
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 from pinjra.core.errors import BackendError, ConfigurationError
-from pinjra.core.limits import Limits
 from pinjra.executors.bootstrap.first_bytes import bootstrap_command
-from pinjra.executors.options import VendorOptions
-from pinjra.executors.remote.base import RemoteTransport, VendorExecutor
-from pinjra.executors.remote.stream_reader import Take
+from pinjra.executors.remote.base import RemoteTransport, Take, VendorExecutor
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class ModalExecutor(VendorExecutor):
     """Runs guest code in a sandbox of Modal; tools and agents stay here.
 
@@ -28,7 +27,6 @@ class ModalExecutor(VendorExecutor):
         cpus: Processors reserved, as the vendor counts them.
         create_kwargs, sandbox_options: Further parameters of `modal.Sandbox.create`. Two names of one thing.
         port: Taken for the sake of programs that were written for another library; no port is opened.
-        logger, options: As of every vendor, see `VendorExecutor`.
 
     Raises:
         As `VendorExecutor`; the key is `MODAL_TOKEN_ID` with `MODAL_TOKEN_SECRET`, or what `modal token new` has stored.
@@ -44,32 +42,13 @@ class ModalExecutor(VendorExecutor):
         "packages": "built into the image by the vendor",
     }
 
-    def __init__(
-        self,
-        additional_authorized_imports: Iterable[str] = (),
-        logger: object = None,
-        *,
-        limits: Limits = Limits(),  # noqa: B008  (frozen)
-        app_name: str = "pinjra",
-        image: Any = None,
-        timeout_seconds: int = 3600,
-        cpus: float | None = None,
-        sandbox_options: Mapping[str, Any] | None = None,
-        create_kwargs: Mapping[str, Any] | None = None,
-        port: int | None = None,
-        **options: Unpack[VendorOptions],
-    ) -> None:
-        self._app_name = app_name
-        self._image = image
-        memory = limits.memory_bytes
-        self._parameters = {
-            "timeout": timeout_seconds,
-            "memory": None if memory is None else max(128, memory >> 20) + 64,
-            "cpu": cpus,
-            **(sandbox_options or {}),
-            **(create_kwargs or {}),
-        }
-        super().__init__(additional_authorized_imports, logger, limits=limits, **options)
+    app_name: str = "pinjra"
+    image: Any = None
+    timeout_seconds: int = 3600
+    cpus: float | None = None
+    sandbox_options: Mapping[str, Any] | None = None
+    create_kwargs: Mapping[str, Any] | None = None
+    port: int | None = None
 
     @classmethod
     def find_key(cls) -> str:
@@ -84,12 +63,20 @@ class ModalExecutor(VendorExecutor):
 
     def _create(self) -> Any:
         sdk = self.sdk()
-        app = sdk.App.lookup(self._app_name, create_if_missing=True)
-        image = self._image or sdk.Image.debian_slim()
-        packages = self._packages if self._image is None else self.access.packages
+        app = sdk.App.lookup(self.app_name, create_if_missing=True)
+        image = self.image or sdk.Image.debian_slim()
+        packages = self._packages if self.image is None else self.access.packages
         if packages:
             image = image.pip_install(*packages)
-        parameters = {"block_network": self._is_sealed, **self._parameters}
+        memory = self.limits.memory_bytes
+        parameters = {
+            "block_network": self._is_sealed,
+            "timeout": self.timeout_seconds,
+            "memory": None if memory is None else max(128, memory >> 20) + 64,
+            "cpu": self.cpus,
+            **(self.sandbox_options or {}),
+            **(self.create_kwargs or {}),
+        }
         if self._domains:
             parameters["outbound_domain_allowlist"] = self._domains
         return sdk.Sandbox.create(app=app, image=image, **parameters)
@@ -117,7 +104,7 @@ class ModalTransport(RemoteTransport):
 
     def _send(self, data: bytes) -> None:
         # The client would try for 20 seconds to reach a process that is gone.
-        if self._reader is not None and self._reader.has_ended:
+        if not self._listener.is_alive():
             raise BackendError("the worker's output has ended")
         self._process.stdin.write(data)
         self._process.stdin.drain()

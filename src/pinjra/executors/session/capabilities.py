@@ -5,11 +5,16 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Iterable, Iterator
 from importlib import import_module
+from typing import Literal
 
 from pinjra.core.access import Access, Mount
 from pinjra.core.errors import ConfigurationError
 
-MOUNTS = "/mnt"  # where containers have the user's folders. Not in the scratch folder: what empties that would empty them
+Hosts = Literal["with ports", "domains", "all"]
+SCRATCH = "/scratch"  # where containers and pods have the scratch folder
+MOUNTS = "/mnt"  # where they have the user's folders. Not in the scratch folder: what empties that would empty them
+IMAGE = "python:3.12.12-slim-bookworm"  # they are made from, where nobody says another
+NOBODY = 65534  # as whom all in them runs
 
 # SECURITY: what nobody shows to a guest by mistake. Whole trees, and folders that are only refused themselves.
 _TREES = ("/etc", "/proc", "/sys", "/dev", "/run", "/boot", "/var/run", "/var/lib")
@@ -19,10 +24,18 @@ _FOLDERS = ("/", "/home", "/root", "/usr", "/var", "/lib", "/bin", "/opt", "/tmp
 _HAVING_HOSTS = 'executor_type="jail" or "e2b" has them'  # others open a network whole
 
 
-def check_can(executor: str, has: Collection[str], access: Access, *, has_volumes: bool = False) -> None:
+def check_can(
+    executor: str,
+    has: Collection[str],
+    access: Access,
+    *,
+    hosts: Hosts = "with ports",
+    has_volumes: bool = False,
+) -> None:
     """Return when the class of that name has all that is asked for.
 
     Args:
+        hosts: Which hosts its network can be opened for; "all": for single ones it cannot.
         has_volumes: It is a cluster's, whose volumes `mounts` may name.
 
     Raises:
@@ -32,6 +45,15 @@ def check_can(executor: str, has: Collection[str], access: Access, *, has_volume
         if name not in has:
             others = _HAVING_HOSTS if name == "network" and access.hosts else elsewhere(name)
             raise ConfigurationError(f"{executor} has no {name}=; {others}")
+    for host in access.hosts:
+        if hosts == "all":
+            raise ConfigurationError(
+                f"{executor} knows network=True or False only, not single hosts; {_HAVING_HOSTS}"
+            )
+        if hosts == "domains" and not host.endswith(":"):
+            raise ConfigurationError(
+                f'{executor}: the vendor\'s allow-list has no ports ({host!r}); executor_type="jail" has them'
+            )
     for name, mount in access.mounts:
         if mount.volume and not has_volumes:
             raise ConfigurationError(
@@ -76,30 +98,3 @@ def _having(parameter: str) -> Iterator[str]:
 def links_to(mounts: Iterable[tuple[str, Mount]]) -> tuple[str, ...]:
     """Return the links by which the scratch folder shows what is at its name below `MOUNTS`."""
     return tuple(f"{name}={MOUNTS}/{name}" for name, _ in mounts)
-
-
-def open_network(executor: str, access: Access) -> bool:
-    """Return whether a backend that knows all or nothing is to open its network.
-
-    Raises:
-        ConfigurationError: Single hosts were named (the caller's fault).
-    """
-    if access.hosts:
-        raise ConfigurationError(
-            f"{executor} knows network=True or False only, not single hosts; {_HAVING_HOSTS}"
-        )
-    return access.open_network
-
-
-def domains_of(executor: str, access: Access) -> list[str]:
-    """Return the hosts that a vendor's own allow-list is to name.
-
-    Raises:
-        ConfigurationError: One has a port, which no vendor's list knows (the caller's fault).
-    """
-    for host in access.hosts:
-        if not host.endswith(":"):
-            raise ConfigurationError(
-                f'{executor}: the vendor\'s allow-list has no ports ({host!r}); executor_type="jail" has them'
-            )
-    return [host[:-1] for host in access.hosts]

@@ -137,16 +137,16 @@ class WorkerConnection:
 
     # ------------------------------------------------------------ a run
 
-    def run(self, record: RunRecord, code: str, argv: tuple[str, ...], stdin: StandardInput) -> None:
-        """Run `code`, or the program `argv`, to its end; what came of it is in `record`. The caller holds the lock."""
+    def run(self, record: RunRecord, code: str | None, argv: tuple[str, ...], stdin: StandardInput) -> None:
+        """Run `code`, or without it the program `argv`, to its end; what came of it is in `record`. The caller holds the lock."""
         with self._running(record, None, stdin):
             self._begin(code, argv, stdin)
             self._follow(record)
 
-    async def arun(self, record: RunRecord, code: str, stdin: StandardInput) -> None:
+    async def arun(self, record: RunRecord, code: str, argv: tuple[str, ...], stdin: StandardInput) -> None:
         """Do the same on an event loop, which goes on meanwhile; cancelled, the run is interrupted first."""
         with self._running(record, asyncio.get_running_loop(), stdin):
-            self._begin(code, (), stdin)
+            self._begin(code, argv, stdin)
             try:
                 await self._afollow(record)
             except asyncio.CancelledError:
@@ -174,7 +174,7 @@ class WorkerConnection:
             self.record = None
             self.tool_calls.end_run()
 
-    def _begin(self, code: str, argv: tuple[str, ...], stdin: StandardInput) -> None:
+    def _begin(self, code: str | None, argv: tuple[str, ...], stdin: StandardInput) -> None:
         number = self.messages.connection.run + 1
         blobs = (stdin.first,) if stdin.first else ()
         self.messages.send(wire.Execute(run=number, code=code, argv=argv, more=stdin.has_more, blobs=blobs))

@@ -10,11 +10,12 @@ import weakref
 from abc import abstractmethod
 from collections.abc import AsyncIterator, Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, Unpack, cast
+from keyword import iskeyword
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
-from pinjra.core.access import AccessOptions, parse_access
+from pinjra.core.access import PARAMETERS, AccessOptions, Mount, parse_access
 from pinjra.core.calls import describe
 from pinjra.core.errors import (
     BackendError,
@@ -30,11 +31,11 @@ from pinjra.core.files import GivenFiles, GivenInput, given_file, given_files
 from pinjra.core.guest_files import GuestFile
 from pinjra.core.limits import Limits
 from pinjra.core.spans import Span, span
-from pinjra.core.values import drained
+from pinjra.core.values import drained, hash_of
 from pinjra.executors.base import PythonExecutor, check_file_name
 from pinjra.executors.guarantees import Boundary, Guarantees
 from pinjra.executors.pool import POOL
-from pinjra.executors.session.capabilities import check_can
+from pinjra.executors.session.capabilities import Hosts, check_can
 from pinjra.executors.session.connection import LOCK_SECONDS, Patience, WorkerConnection
 from pinjra.executors.session.file_pieces import PIECE_BYTES, with_progress
 from pinjra.executors.session.guest_state import GuestState
@@ -49,9 +50,12 @@ from pinjra.wire.values.codec import EncodeError
 if TYPE_CHECKING:
     from typing import Self
 
+_NOT_STARTED = (126, 127)  # what a shell says of a program that may not be run, or is not there
 
+
+@dataclass(kw_only=True, eq=False, repr=False)
 class SessionExecutor(PythonExecutor):
-    """A session with a worker at the other end of a byte stream.
+    """A session with a worker at the other end of a byte stream. Its fields are its parameters, and those of a backend follow.
 
     Args:
         additional_authorized_imports: Module names besides the default list.
@@ -63,10 +67,10 @@ class SessionExecutor(PythonExecutor):
         scratch: The scratch folder's path in the box; "" lets the worker make one.
         spares: Sessions that are opened in advance, in idle time, for the next executors of the same configuration.
         files: Put into the scratch folder before the first run: ["a.csv", Path, {"name": b"…"}].
-        access: `programs`, `network`, `secrets`, `packages`, `mounts`, `env`, `python_path`; see docs/sandbox.md.
+        programs, network, secrets, packages, mounts, env, python_path: See docs/sandbox.md.
 
     Raises:
-        ConfigurationError: This executor has not what `access` asks for; says which one has (the caller's fault).
+        ConfigurationError: This executor has not what is asked for; says which one has (the caller's fault).
         StartupFailed: The worker did not come up (the host's or provider's fault).
     """
 
@@ -78,41 +82,46 @@ class SessionExecutor(PythonExecutor):
     """Something besides the worker itself confines it; else, where it cannot either, the guard's audit hook is on."""
     ACCESS: ClassVar[Mapping[str, str]] = {"env": "said with the configuration"}
     """Parameter of `core.access` -> the mechanism by which this backend has it."""
+    HOSTS: ClassVar[Hosts] = "with ports"
+    """Which hosts its network can be opened for."""
     VOLUMES: ClassVar[bool] = False
     """`mounts` may name volumes of a cluster."""
 
-    def __init__(
-        self,
-        additional_authorized_imports: Iterable[str] = (),
-        *,
-        limits: Limits = Limits(),  # noqa: B008  (frozen)
-        guard: bool = True,
-        imports: ImportMode | None = None,
-        rollback: bool = True,
-        protected: Iterable[str] = (),
-        scratch: str = "",
-        spares: int = 0,
-        files: GivenFiles = (),
-        **access: Unpack[AccessOptions],
-    ) -> None:
-        given_files(files, check_file_name, limits.disk_bytes)  # refused before anything is started
-        self._spares = spares
-        self.access = parse_access(access)
-        check_can(type(self).__name__, self.ACCESS, self.access, has_volumes=self.VOLUMES)
+    additional_authorized_imports: Iterable[str] = field(default=(), kw_only=False)
+    limits: Limits = Limits()  # noqa: RUF009  (frozen)
+    guard: bool = True
+    imports: ImportMode | None = None
+    rollback: bool = True
+    protected: Iterable[str] = ()
+    scratch: str = ""
+    spares: int = 0
+    files: GivenFiles = ()
+    programs: str | Iterable[str] = ()
+    network: bool | str | Iterable[str] = False
+    secrets: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    packages: Iterable[str] = ()
+    mounts: Mapping[str, str | os.PathLike[str] | Mount] = field(default_factory=dict)
+    env: Mapping[str, str] = field(default_factory=dict)
+    python_path: Iterable[str | os.PathLike[str]] = ()
+
+    def __post_init__(self) -> None:
+        files, self.files = self.files, ()
+        given_files(files, check_file_name, self.limits.disk_bytes)  # refused before anything is started
+        self.access = parse_access(cast("AccessOptions", {name: getattr(self, name) for name in PARAMETERS}))
+        name = type(self).__name__
+        check_can(name, self.ACCESS, self.access, hosts=self.HOSTS, has_volumes=self.VOLUMES)
+        self.additional_authorized_imports = tuple(self.additional_authorized_imports)
+        self.imports = self.imports or self.IMPORTS
+        self.protected = tuple(self.protected)
         self._modules: tuple[str, ...] = ()  # what `packages` brings
         self._links: tuple[str, ...] = ()  # "name=path": where the backend shows the user's folders
         self._environment: tuple[str, ...] = ()  # of the backend's own
         self._configure()
-        self.limits = limits
-        self.authorized_imports = (*DEFAULT_AUTHORIZED, *additional_authorized_imports, *self._modules)
-        self.imports = imports or self.IMPORTS
-        self._guard = guard
-        self._rollback = rollback
-        self._protected = tuple(protected)
-        self._scratch = scratch
+        self.authorized_imports = (*DEFAULT_AUTHORIZED, *self.additional_authorized_imports, *self._modules)
         self._pid = os.getpid()
         self._closed = False
-        self._kind = (type(self), *((name, _hashable(value)) for name, value in sorted(vars(self).items())))
+        own = sorted(vars(self).keys() - set(PARAMETERS))  # what these ask for is in `access`
+        self._kind = (type(self), *((name, _hashable(getattr(self, name))) for name in own))
         self._pristine = dict(vars(self))
         self._begin()
         try:
@@ -154,14 +163,14 @@ class SessionExecutor(PythonExecutor):
             isolation: Mechanisms, outermost first.
             by: Fields of `Guarantees` that something else than the worker enforces.
         """
-        has_rollback = self._rollback and "rollback" in self.hello.capabilities
+        has_rollback = self.rollback and "rollback" in self.hello.capabilities
         own = Guarantees(
             boundary=boundary,
             isolation=isolation,
             memory="RLIMIT_DATA",
             wall="host timer, kill by the supervisor",
             cpu="measured by the supervisor",
-            operations="guard" if self._guard else "",
+            operations="guard" if self.guard else "",
             disk="RLIMIT_FSIZE, supervisor's quota",
             processes="counted by the supervisor",
             files="scratch folder",
@@ -174,21 +183,21 @@ class SessionExecutor(PythonExecutor):
 
     def _begin(self) -> None:
         """Have a session: a ready one of the same configuration, or a new one."""
-        ready = POOL.take(self._kind) if self._spares else None
+        ready = POOL.take(self._kind) if self.spares else None
         if isinstance(ready, SessionExecutor):
             self._adopt(ready)
         else:
             self._start(self._open)
-        if self._spares:
-            POOL.want(self._kind, self._spares, partial(_opened, type(self), self._pristine))
-
-    _end: weakref.finalize[..., SessionExecutor]
+        if self.spares:
+            POOL.want(self._kind, self.spares, partial(_opened, type(self), self._pristine))
 
     def _adopt(self, ready: SessionExecutor) -> None:
         """Have the session of another executor of the same configuration, which has never used it."""
         ready._end.detach()
         vars(self).update(vars(ready))
-        self._end = weakref.finalize(self, _end, self._connection, os.getpid())
+        self._end: weakref.finalize[..., SessionExecutor] = weakref.finalize(
+            self, _end, self._connection, os.getpid()
+        )
         _LIVE.add(self)
 
     def is_unused(self) -> bool:
@@ -215,12 +224,12 @@ class SessionExecutor(PythonExecutor):
         return wire.Init(
             authorized_imports=tuple(dict.fromkeys(self.authorized_imports)),
             limits={name: getattr(self.limits, name) for name in Limits.__slots__},
-            guard=self._guard,
-            imports=self.imports,
+            guard=self.guard,
+            imports=self.imports or self.IMPORTS,
             walled=self.WALLED,
-            rollback=self._rollback,
-            protected=self._protected,
-            scratch=self._scratch,
+            rollback=self.rollback,
+            protected=tuple(self.protected),
+            scratch=self.scratch,
             raw=is_clean and "raw" in hello.capabilities,
             resume=not is_clean,
             links=self._links,
@@ -228,7 +237,6 @@ class SessionExecutor(PythonExecutor):
         )
 
     def close(self) -> None:
-        """End the session and its whole process tree; see `PythonExecutor.close`."""
         if not self._closed and os.getpid() == self._pid:  # a forked child leaves its parent's session alone
             self._closed = True
             self._end()
@@ -269,6 +277,7 @@ class SessionExecutor(PythonExecutor):
         language: str = "python",
         stdin: GivenInput = b"",
         files: GivenFiles = (),
+        argv: Sequence[str] = (),
     ) -> Execution:
         """Return what came of running `code` in the worker; see `PythonExecutor.run`.
 
@@ -277,42 +286,49 @@ class SessionExecutor(PythonExecutor):
             stdin: What `input()` and `sys.stdin` read: text (as UTF-8), bytes, or a file that is open for reading, of which no
                 more is read than the guest asks for. Behind it, and without it, is the end: EOFError.
             files: Put into the scratch folder first; see `PythonExecutor.put_files`.
+            argv: What the code finds as `sys.argv` from now on: its own name and its arguments. A program in another language
+                gets the arguments.
         """
+        words = _words("run(argv=)", argv)
         if files:
             self.put_files(files)
         if language != "python":
-            return self._run_language(code, language, wall_seconds, stdin)
-        return self._run(code, (), stdin, wall_seconds)
+            return self._run_language(code, language, words[1:], stdin, wall_seconds)
+        return self._run(code, words, stdin, wall_seconds)
 
     def exec(
         self, argv: Sequence[str], *, stdin: GivenInput = b"", timeout: float | None = None
     ) -> Execution:
-        """Return what came of running a program in the box; see `PythonExecutor.exec`."""
         if not self.access.programs:
             raise ConfigurationError('exec() starts programs: open the box with programs=["bash", …] or "*"')
-        words = (argv,) if isinstance(argv, str) else tuple(argv)
-        if not words or not all(isinstance(word, str) and "\0" not in word for word in words):
-            raise ConfigurationError(f"exec() wants a list of texts, not {argv!r:.200}")
-        done = self._run("", words, stdin, timeout)
+        if not (words := _words("exec()", argv)):
+            raise ConfigurationError("exec() wants a list of texts, not []")
+        done = self._run(None, words, stdin, timeout)
         is_status = type(done.value) is int and done.error is None
         return replace(done, value=None, status=cast("int", done.value) if is_status else None)
 
-    def _run_language(self, code: str, name: str, wall_seconds: float | None, stdin: GivenInput) -> Execution:
+    def _run_language(
+        self, code: str, name: str, arguments: Sequence[str], stdin: GivenInput, wall_seconds: float | None
+    ) -> Execution:
         language = language_of(name)
+        wants = f"language={name!r} wants programs={list(language.programs)!r}"
+        if not self.access.programs:
+            raise ConfigurationError(wants)
         file = f".run-{secrets.token_hex(4)}{language.suffix(code)}"
-        if self.access.programs:
-            self.put_file(file, code.encode())
+        self.put_file(file, code.encode())
         script = f'trap \'rm -f "./$0" "./$0.o" "./$0.out"\' EXIT; {language.line}'
-        done = self.exec(["sh", "-c", script, file], stdin=stdin, timeout=wall_seconds)
+        done = self.exec(["sh", "-c", script, file, *arguments], stdin=stdin, timeout=wall_seconds)
         if done.error or not done.status:
             return done
         status = done.status
         how = f"signal {-status}" if status < 0 else f"exit status {status}"
         why = f"the program ended with {how}"
-        return replace(done, error=GuestError(kind=ErrorKind.EXCEPTION, type="ProgramFailed", message=why))
+        hint = wants if status in _NOT_STARTED and self.access.programs != ("*",) else None
+        error = GuestError(kind=ErrorKind.EXCEPTION, type="ProgramFailed", message=why, hint=hint)
+        return replace(done, error=error)
 
     def _run(
-        self, code: str, argv: tuple[str, ...], stdin: GivenInput, wall_seconds: float | None
+        self, code: str | None, argv: tuple[str, ...], stdin: GivenInput, wall_seconds: float | None
     ) -> Execution:
         with self._in_use() as connection, self._traced(code, argv, wall_seconds) as trace:
             record = RunRecord(self.limits, wall_seconds, self.on_output)
@@ -320,16 +336,16 @@ class SessionExecutor(PythonExecutor):
             return self._ended(record, trace)
 
     @contextmanager
-    def _traced(self, code: str, argv: tuple[str, ...], wall_seconds: float | None) -> Iterator[Span]:
+    def _traced(self, code: str | None, argv: tuple[str, ...], wall_seconds: float | None) -> Iterator[Span]:
         def facts() -> dict[str, object]:
             limits = {f"limit.{name}": getattr(self.limits, name) for name in Limits.__slots__}
             if wall_seconds is not None:
                 limits["limit.wall_seconds"] = wall_seconds
-            program = argv[0] if argv else None
-            return {"executor": type(self).__name__, "program": program, "guard": self._guard, **limits}
+            program = argv[0] if code is None else None
+            return {"executor": type(self).__name__, "program": program, "guard": self.guard, **limits}
 
         with span("run_code", "", facts) as trace:
-            trace.tell("code", lambda: list(argv) or code)
+            trace.tell("code", lambda: list(argv) if code is None else code)
             yield trace
 
     async def arun(
@@ -340,16 +356,17 @@ class SessionExecutor(PythonExecutor):
         language: str = "python",
         stdin: GivenInput = b"",
         files: GivenFiles = (),
+        argv: Sequence[str] = (),
     ) -> Execution:
         """Return what `run` returns, on the event loop and without a thread; see `PythonExecutor.arun`."""
+        words = _words("arun(argv=)", argv)
         if files or language != "python" or not self._can_follow_on_loop():
-            return await self._on_thread(
-                lambda: self.run(code, wall_seconds=wall_seconds, language=language, stdin=stdin, files=files)
-            )
+            options: dict[str, Any] = {"language": language, "stdin": stdin, "files": files, "argv": words}
+            return await self._on_thread(partial(self.run, code, wall_seconds=wall_seconds, **options))
         async with self._aturn():
-            with self._in_use() as connection, self._traced(code, (), wall_seconds) as trace:
+            with self._in_use() as connection, self._traced(code, words, wall_seconds) as trace:
                 record = RunRecord(self.limits, wall_seconds, self.on_output)
-                await connection.arun(record, code, StandardInput(stdin))
+                await connection.arun(record, code, words, StandardInput(stdin))
                 return self._ended(record, trace)
 
     def _can_follow_on_loop(self) -> bool:
@@ -392,14 +409,12 @@ class SessionExecutor(PythonExecutor):
     # ------------------------------------------------------------ tools and variables
 
     def send_tools(self, tools: Mapping[str, Callable[..., object]]) -> None:
-        """Grant host functions by name; see `PythonExecutor.send_tools`."""
         described = {name: describe(name, function) for name, function in tools.items()}
         with self._in_use() as connection:
             connection.tool_calls.functions.update(described)
             self._grant(connection, list(described))
 
     def revoke_tools(self, names: Iterable[str]) -> None:
-        """Take grants back; see `PythonExecutor.revoke_tools`."""
         self._check_usable()
         functions = self._connection.tool_calls.functions
         wanted = list(names)
@@ -430,10 +445,11 @@ class SessionExecutor(PythonExecutor):
             _bind(connection, partial(wire.GrantTools, tools=tools))
 
     def send_variables(self, variables: Mapping[str, object]) -> None:
-        """Set guest variables to copies; see `PythonExecutor.send_variables`."""
         for name in variables:
-            if not isinstance(name, str) or not name.isidentifier():
-                raise ConfigurationError(f"a variable's name must be an identifier, not {name!r}")
+            if not isinstance(name, str) or not name.isidentifier() or iskeyword(name):
+                raise ConfigurationError(
+                    f"a variable's name must be an identifier that is no keyword, not {name!r}"
+                )
         with self._in_use() as connection:
             try:
                 tree, blobs = connection.tool_calls.encoded(drained(dict(variables)))
@@ -444,7 +460,6 @@ class SessionExecutor(PythonExecutor):
     # ------------------------------------------------------------ files
 
     def put_file(self, name: str, data: bytes | os.PathLike[str]) -> None:
-        """Write a scratch file; see `PythonExecutor.put_file`."""
         file = given_file(check_file_name(name), data)
         quota = self.limits.disk_bytes
         if quota is not None and file.size > quota:
@@ -455,7 +470,6 @@ class SessionExecutor(PythonExecutor):
             offset += len(piece)
 
     def get_file(self, name: str) -> bytes:
-        """Return a scratch file's bytes; see `PythonExecutor.get_file`."""
         return b"".join(self._pieces_of(name))
 
     def file_pieces(self, name: str, size: int = 0) -> Iterator[bytes]:
@@ -485,7 +499,6 @@ class SessionExecutor(PythonExecutor):
                 return
 
     def list_files(self) -> dict[str, int]:
-        """Return relative name → bytes; see `PythonExecutor.list_files`."""
         return self._ask(wire.ListFiles, "").files or {}
 
     def _ask(self, make: Callable[..., wire.Message], what: str) -> wire.Done:
@@ -506,8 +519,9 @@ class SessionExecutor(PythonExecutor):
         """Forget variables and scratch files, keep the tools; a lost session is started anew, empty."""
         self._check_usable()
         if self._connection.lost is None:
-            with self._in_use():
+            with self._in_use() as connection:
                 self._ask(wire.Reset, "reset")
+                connection.tool_calls.forget_objects()
             return
         old = self._connection
         with old.lock:
@@ -518,7 +532,6 @@ class SessionExecutor(PythonExecutor):
             self._grant(connection, list(connection.tool_calls.functions))
 
     def fork(self) -> Self:
-        """Return an independent session with the same variables and files; see `PythonExecutor.fork`."""
         with self._in_use() as connection:
             copy = object.__new__(type(self))
             copy.__dict__.update(self.__dict__)
@@ -553,13 +566,21 @@ def _opened(cls: type[SessionExecutor], configuration: Mapping[str, object]) -> 
     return executor
 
 
+def _words(owner: str, argv: Iterable[object]) -> tuple[str, ...]:
+    """Return the words of a command line.
+
+    Raises:
+        ConfigurationError: They are no texts that a program can be given (the caller's fault).
+    """
+    words = tuple(argv)
+    if not all(isinstance(word, str) and "\0" not in word for word in words):
+        raise ConfigurationError(f"{owner} wants a list of texts, not {list(words)!r:.200}")
+    return cast("tuple[str, ...]", words)
+
+
 def _hashable(value: object) -> Hashable:
     """Return what stands for an attribute in a key: itself, or its text."""
-    try:
-        hash(value)
-    except TypeError:
-        return repr(value)
-    return value
+    return repr(value) if hash_of(value) is None else value
 
 
 def _bind(connection: WorkerConnection, make: Callable[..., wire.Message]) -> None:

@@ -17,7 +17,7 @@ class Language:
 
     Args:
         suffix: Of the file, chosen by the code.
-        line: For `sh`; "$0" is the file.
+        line: For `sh`; "$0" is the file, "$@" its arguments.
         programs: What `programs=` must allow.
     """
 
@@ -27,15 +27,15 @@ class Language:
 
 
 LANGUAGES = {
-    "bash": Language(lambda _code: ".sh", 'bash "./$0"', ("bash",)),
+    "bash": Language(lambda _code: ".sh", 'bash "./$0" "$@"', ("bash",)),
     "javascript": Language(
-        lambda code: ".mjs" if _IS_MODULE.search(code) else ".js", 'node "./$0"', ("node",)
+        lambda code: ".mjs" if _IS_MODULE.search(code) else ".js", 'node "./$0" "$@"', ("node",)
     ),
     # Where no mode can be changed (local), what is compiled takes that of a program that is copied.
     "cpp": Language(
         lambda _code: ".cpp",
         'g++ -std=c++17 -O1 -pipe -o "./$0.o" "./$0" && cp "$(command -v cat)" "./$0.out" && cat "./$0.o" >"./$0.out" && '
-        'rm -f "./$0.o" && "./$0.out"',
+        'rm -f "./$0.o" && "./$0.out" "$@"',
         ("g++",),
     ),
 }

@@ -20,8 +20,8 @@ class StandardInput:
         may_wait: Reading more may take as long as it likes: it is a file, or a pipe whose other end is slow.
     """
 
-    def __init__(self, given: GivenInput) -> None:
-        data = given.encode() if isinstance(given, str) else given
+    def __init__(self, given: GivenInput | None) -> None:
+        data = given.encode() if isinstance(given, str) else b"" if given is None else given
         self.may_wait = not isinstance(data, (bytes, bytearray, memoryview))
         self._read = _reader(data if self.may_wait else io.BytesIO(data))  # type: ignore[arg-type]
         self.first = b"" if self.may_wait else self._read(_PIECE_BYTES)

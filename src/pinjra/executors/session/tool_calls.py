@@ -439,11 +439,15 @@ class ToolCalls:
             self._records.update(parent._records)
             self._next_handle = parent._next_handle
 
+    def forget_objects(self) -> None:
+        """Keep no object of the host any longer: their numbers are easily guessed by a guest that was never given them."""
+        with self._lock:
+            for table in (self._handles, self._methods, self._records):
+                table.clear()
+
     def close(self) -> None:
         """Give up everything."""
-        self._handles.clear()
-        self._methods.clear()
-        self._records.clear()
+        self.forget_objects()
         self.end_run()
 
 

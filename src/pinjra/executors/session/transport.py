@@ -29,6 +29,11 @@ class Transport(Protocol):
         """Send all of `data`, in order. May be called by one thread while another reads."""
         ...
 
+    @property
+    def pid(self) -> int:
+        """Return the number of the worker's first process, as this machine has it; 0 where it runs elsewhere, or has ended."""
+        return 0
+
     def reopen(self) -> bool:
         """Attach again to the same worker after the stream broke; False where this backend cannot."""
         return False

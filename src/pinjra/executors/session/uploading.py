@@ -28,7 +28,6 @@ class UploadingExecutor(SessionExecutor):
         self._upload(files)
 
     def reset(self) -> None:
-        """Forget variables and scratch files, keep tools and uploaded folders; see `PythonExecutor.reset`."""
         was_lost = self._connection.lost is not None
         super().reset()
         if not was_lost:

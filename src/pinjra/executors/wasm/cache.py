@@ -31,7 +31,7 @@ from pinjra.core import cache_folder as core
 from pinjra.core.errors import ExecutorUnavailable, StartupFailed
 from pinjra.executors.bootstrap.worker_zip import worker_zip
 from pinjra.executors.wasm.child import Settings, command, environment
-from pinjra.executors.wasm.wasmtime import Archive, Runtime, find_runtime
+from pinjra.executors.wasm.wasmtime import Runtime, find_runtime
 
 # For each second that it takes on an idle machine; 8 times as long was seen on a busy one.
 COMPILE_SECONDS = 60
@@ -61,19 +61,10 @@ def parts(name: str = "python", folder: Path | None = None) -> Settings:
     runtime = find_runtime(name)
     place = own(cache_folder() if folder is None else folder)
     module = kept(_module_file(runtime, place), partial(_compile, runtime))
-    library = () if runtime.archive is None else _library(runtime.archive, place)
+    library = _library(runtime, place)
     digest = hashlib.sha256(worker_zip() + runtime.sha256.encode()).hexdigest()[:16]
     worker = kept(place / f"worker-{digest}", partial(_make_byte_code, runtime, module, library))
     return Settings(module=str(module), options=runtime.options, worker=str(worker), library=library)
-
-
-def is_compiled(name: str) -> bool:
-    """Return whether a session of this runtime would start without compiling first.
-
-    Raises:
-        As `find_runtime`.
-    """
-    return _module_file(find_runtime(name), cache_folder()).is_file()
 
 
 def _module_file(runtime: Runtime, place: Path) -> Path:
@@ -135,24 +126,26 @@ def sweep(place: Path) -> None:
             continue  # another process swept it
 
 
-def _library(archive: Archive, place: Path) -> tuple[tuple[str, str], ...]:
-    """Return the folders of a library, each with its path for the guest."""
-    target = kept(place / f"library-{archive.sha256[:16]}", partial(_unpack, archive))
-    folders = [(str(target / "lib"), archive.seen_in)]
-    folders += [(str(target / str(number)), seen) for number, (_, seen) in enumerate(archive.unpacked)]
-    return tuple(folders)
+def _library(runtime: Runtime, place: Path) -> tuple[tuple[str, str], ...]:
+    """Return the folders of a runtime's library, each with its path for the guest."""
+    if runtime.library is None:
+        return ()
+    make = partial(_unpack, runtime.library, runtime.library_sha256, runtime.library_name)
+    target = kept(place / f"library-{runtime.library_sha256[:16]}", make)
+    seen = f"/usr/local/lib/{runtime.library_name}/matplotlib/mpl-data"
+    return (str(target / "lib"), "/usr/local/lib"), (str(target / "0"), seen)
 
 
-def _unpack(archive: Archive, made: Path) -> None:
-    data = archive.file.read_bytes()
-    if hashlib.sha256(data).hexdigest() != archive.sha256:
-        raise StartupFailed(f"{archive.file} is not what its package says it is (SHA-256); reinstall it")
+def _unpack(library: Path, sha256: str, name: str, made: Path) -> None:
+    data = library.read_bytes()
+    if hashlib.sha256(data).hexdigest() != sha256:
+        raise StartupFailed(f"{library} is not what its package says it is (SHA-256); reinstall it")
     (made / "lib").mkdir(parents=True)
-    (made / "lib" / archive.name).write_bytes(data)
-    with zipfile.ZipFile(archive.file) as files:
-        for number, (inner, _seen_as) in enumerate(archive.unpacked):
-            with zipfile.ZipFile(io.BytesIO(files.read(inner))) as found:
-                found.extractall(made / str(number))
+    (made / "lib" / name).write_bytes(data)
+    with zipfile.ZipFile(library) as files:
+        inner = io.BytesIO(files.read("matplotlib/mpl-data.zip"))  # what is opened from it must lie unpacked
+    with zipfile.ZipFile(inner) as found:
+        found.extractall(made / "0")
 
 
 def run_to_end(

@@ -180,7 +180,7 @@ def run_instance() -> None:
     words = bytearray()
     start = prepare(settings, words)
     ticker = Ticker(settings)
-    applied, missing = confine(settings) if settings.confine else ([], ["left out by the caller"])
+    applied, missing = confine(settings) if settings.confine else ([], ["left out on purpose"])
     os.write(1, json.dumps({"applied": applied, "missing": missing}).encode() + b"\n")
     threading.Thread(target=ticker.run, daemon=True).start()
     status = on_deep_stack(start)

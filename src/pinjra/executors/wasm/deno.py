@@ -25,6 +25,7 @@ from pathlib import Path
 
 from pinjra.core.errors import MissingDependency
 from pinjra.core.limits import Limits
+from pinjra.core.processes import stat_fields
 from pinjra.executors.bootstrap.worker_zip import worker_zip
 from pinjra.executors.wasm.cache import cache_folder, kept, own, run_to_end
 from pinjra.executors.wasm.child import command
@@ -150,8 +151,7 @@ def _make_snapshot(deno: Path, package: Path, made: Path) -> None:
 def _used(pid: int) -> tuple[float, int]:
     """Return processor seconds and most resident bytes of a process of Linux; elsewhere nothing is known of it."""
     try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            fields = file.read().rpartition(b")")[2].split()
+        fields = stat_fields(pid)
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK"), _field(pid, "VmHWM")
     except (OSError, IndexError, ValueError):
         return 0.0, 0
@@ -194,9 +194,7 @@ def deno_command(parts: DenoParts, limits: Limits) -> tuple[str, ...]:
 def deno_launcher(parts: DenoParts, limits: Limits, *, confine: bool) -> Callable[[Path, int], Launch]:
     """Return what says how the instance of a number is started."""
     deno = deno_command(parts, limits)
-    why = (
-        "left out by the caller" if not confine else f"confinement of Deno's process: this is {sys.platform}"
-    )
+    why = "left out on purpose" if not confine else f"confinement of Deno's process: this is {sys.platform}"
     report = json.dumps({"applied": [], "missing": [why]}).encode() + b"\n"
 
     def launch(folder: Path, number: int) -> Launch:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Any
 
 from pinjra.core.errors import ConfigurationError
-from pinjra.core.limits import Limits
 from pinjra.executors.guarantees import Guarantees
-from pinjra.executors.options import BoxOptions
 from pinjra.executors.session.connection import Patience
 from pinjra.executors.session.transport import Transport
 from pinjra.executors.session.uploading import UploadingExecutor
@@ -30,6 +29,7 @@ _FILES_LOST = "files: they are in the sandbox's memory, and lost with an instanc
 _NO_CPU = "cpu: known on Linux only"
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class WasmExecutor(UploadingExecutor):
     """Runs guest code in CPython compiled to WebAssembly, in a process of its own.
 
@@ -39,7 +39,6 @@ class WasmExecutor(UploadingExecutor):
             3.14 in Pyodide, under Deno without permissions.
         confine: On Linux, also put the engine's process behind Landlock and a system call filter.
         pyodide: The folder of the npm package of this name; None: $PINJRA_PYODIDE, else the user's cache folder.
-        options: `mounts` (copies), `env`; `guard`, `protected`.
 
     Raises:
         MissingDependency: The engine or the runtime is not installed.
@@ -49,26 +48,19 @@ class WasmExecutor(UploadingExecutor):
 
     PATIENCE = Patience(start_seconds=120.0, interrupt_seconds=0.3, kill_seconds=60.0)
 
-    def __init__(
-        self,
-        additional_authorized_imports: Iterable[str] = (),
-        *,
-        limits: Limits = Limits(),  # noqa: B008  (frozen)
-        runtime: str = "python",
-        confine: bool = True,
-        pyodide: str | None = None,
-        **options: Unpack[BoxOptions],
-    ) -> None:
-        if runtime not in (*RUNTIMES, _PYODIDE):
-            known = ", ".join((*RUNTIMES, _PYODIDE))
-            raise ConfigurationError(f"executor wasm runs the builds {known}, not {runtime!r}")
-        self._runtime = runtime
+    runtime: str = "python"
+    confine: bool = True
+    pyodide: str | None = None
+
+    def _configure(self) -> None:
         self._launcher: Callable[[Path, int], Launch]
-        if runtime == _PYODIDE:
-            self._launcher = deno_launcher(deno_parts(pyodide), limits, confine=confine)
+        if self.runtime == _PYODIDE:
+            self._launcher = deno_launcher(deno_parts(self.pyodide), self.limits, confine=self.confine)
+        elif self.runtime in RUNTIMES:
+            self._launcher = wasmtime_launcher(parts(self.runtime), self.limits, confine=self.confine)
         else:
-            self._launcher = wasmtime_launcher(parts(runtime), limits, confine=confine)
-        super().__init__(additional_authorized_imports, limits=limits, **options)
+            known = ", ".join((*RUNTIMES, _PYODIDE))
+            raise ConfigurationError(f"executor wasm runs the builds {known}, not {self.runtime!r}")
 
     def _open(self) -> Transport:
         return WasmTransport(self._launcher, self.limits)
@@ -79,8 +71,7 @@ class WasmExecutor(UploadingExecutor):
 
     @property
     def guarantees(self) -> Guarantees:
-        """What the engine and the process around it enforce."""
-        return self._under_deno() if self._runtime == _PYODIDE else self._under_wasmtime()
+        return self._under_deno() if self.runtime == _PYODIDE else self._under_wasmtime()
 
     def _under_wasmtime(self) -> Guarantees:
         limits = self.limits
@@ -91,7 +82,7 @@ class WasmExecutor(UploadingExecutor):
             processes="WASI has none",
             network="WASI has no sockets",
             files="one preopened folder",
-            missing=(_ROLLBACK, "fork: WASI has no fork", _LIBRARY[self._runtime], *self.hello.missing),
+            missing=(_ROLLBACK, "fork: WASI has no fork", _LIBRARY[self.runtime], *self.hello.missing),
         )
 
     def _under_deno(self) -> Guarantees:
@@ -113,5 +104,5 @@ class WasmExecutor(UploadingExecutor):
         isolation = ("process", *self.hello.applied, *engine)
         by["wall"] = "host timer, stop by the guard, kill"
         by["cpu"] = "host, kill" if has_cpu and self.limits.cpu_seconds else ""
-        by["operations"] = "guard" if self._guard and self.limits.operations else ""
+        by["operations"] = "guard" if self.guard and self.limits.operations else ""
         return self._enforced("wasm", *isolation, **by)

@@ -304,7 +304,6 @@ class WasmTransport(Transport):
     # ------------------------------------------------------------ the stream
 
     def read(self, timeout_seconds: float | None) -> bytes:
-        """Return the next bytes for the host; see `Transport.read`."""
         deadline = None if timeout_seconds is None else time.monotonic() + timeout_seconds
         while True:
             with self._lock:
@@ -335,7 +334,6 @@ class WasmTransport(Transport):
         return max(0.0, min(at for at in times if at is not None) - now)
 
     def write(self, data: bytes) -> None:
-        """Take what the host says; see `Transport.write`."""
         with self._lock:
             if self._is_closed:
                 raise BackendError("the session was closed")
@@ -358,14 +356,12 @@ class WasmTransport(Transport):
             pass  # then the reader has something to do anyway
 
     def kill(self) -> None:
-        """Kill the instance; the stream ends."""
         with self._lock:
             self._is_closed = True
             self._instance.kill()
         self._wake()
 
     def close(self) -> None:
-        """Kill the instance; remove the session's folder."""
         self.kill()
         with self._lock:
             self._instance.close()

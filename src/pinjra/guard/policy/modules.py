@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-__all__ = ["LISTED", "MEANT", "UNFIT"]
-
 _LISTED = """
 abc asyncio base64 bisect calendar collections contextlib copy csv dataclasses datetime decimal enum fractions functools
 hashlib heapq html io itertools json math operator queue random re stat statistics string struct textwrap time types

@@ -6,8 +6,6 @@ Nothing ordinary needs them, and the rest of the language is open in every mode.
 
 from __future__ import annotations
 
-__all__ = ["REFUSED_ATTRIBUTES", "REFUSED_NAMES"]
-
 _ATTRIBUTES = """
 __globals__ __builtins__ __code__ __closure__ __loader__ __spec__ __import__ func_globals
 f_back f_builtins f_code f_globals f_locals tb_frame gi_code gi_frame cr_code cr_frame ag_code ag_frame

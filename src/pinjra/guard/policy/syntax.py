@@ -5,8 +5,6 @@ A node or field that is not here is refused, so a new Python adds syntax only af
 
 from __future__ import annotations
 
-__all__ = ["FIELDS"]
-
 _TABLE = """
 AnnAssign: target annotation value simple
 Assert: test msg

@@ -18,6 +18,8 @@ from typing import BinaryIO
 
 from pinjra.core.descriptors import fill_standard_descriptors
 from pinjra.core.errors import ConfigurationError, StartupFailed
+from pinjra.core.module_path import installed_folders
+from pinjra.core.processes import pid_of
 from pinjra.jail.confine import Spec
 from pinjra.jail.paths import PACKAGE
 from pinjra.jail.plan import JailUnavailable, unavailable
@@ -55,8 +57,8 @@ class Config:
     Args:
         serve: "module:function" that a confined child calls.
         preload: Modules to import before the first session.
-        python_path: Folders with the operator's own modules, readable in the session.
-        layers: Folders with packages, readable in the session. SECURITY: never on the zygote's own path.
+        python_path: Folders with modules of whoever wrote `serve`, readable in the session.
+        layers: Folders with modules for the guest, readable in the session. SECURITY: never on the zygote's own path.
         require, without: See `plan.make`.
         network: The guest may open internet sockets.
         refuses: It is a jail: without what `profile.REQUIRED` names there is none. False: whatever can be had is applied.
@@ -106,6 +108,11 @@ class JailProcess:
     stream: socket.socket
     pidfd: int
     door: socket.socket | None = None
+
+    @property
+    def pid(self) -> int:
+        """Return the number of the process, as this machine has it; 0: it has ended."""
+        return max(pid_of(self.pidfd), 0) if self.pidfd >= 0 else 0
 
     def widen(self, sessions: int) -> None:
         """Let the box use what so many sessions may: it has been forked."""
@@ -292,9 +299,8 @@ def _pidfd_of_this_process() -> int:
 
 
 def _first_message(config: Config) -> bytes:
-    own = [path for path in sys.path if os.path.basename(path) in ("site-packages", "dist-packages")]
     more: dict[str, object] = {
-        "path": [*own, *config.python_path],
+        "path": [*installed_folders(), *config.python_path],
         "readable": (*config.python_path, *config.layers),
         "texts": dict(config.texts),
     }

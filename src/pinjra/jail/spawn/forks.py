@@ -44,6 +44,19 @@ def fork() -> int:
         _is_ours = False
 
 
+def newest() -> int:
+    """Return a number above those of all processes so far: that of one which is made for it, and has ended.
+
+    Raises:
+        OSError: No process can be made.
+    """
+    pid = fork()
+    if pid == 0:
+        os._exit(0)
+    os.waitpid(pid, 0)
+    return pid
+
+
 def _register(**hooks: _Hook) -> None:
     for when, hook in hooks.items():
         if when not in _hooks or not callable(hook):

@@ -12,6 +12,7 @@ from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import NoReturn
 
+from pinjra.core.processes import ended_children
 from pinjra.core.temporary_folders import make_folder
 from pinjra.jail import profile
 from pinjra.jail.confine import Prepared, Spec, confine
@@ -99,13 +100,7 @@ class SessionPool:
 
     def reap(self) -> None:
         """Take note of all that died, and clean up behind it."""
-        while True:
-            try:
-                process, status = os.waitpid(-1, os.WNOHANG)
-            except ChildProcessError:
-                break
-            if process == 0:
-                break
+        for process, status, _usage in ended_children():
             self._retire(process, status)
         self._groups = [group for group in self._groups if not group.remove()]
         self._folders = [folder for folder in self._folders if not quota.remove(folder, _SLICE_SECONDS)]

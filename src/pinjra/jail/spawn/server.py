@@ -150,8 +150,8 @@ def _prepare(host: socket.socket, config: Json, pidfd: int) -> SessionPool:
     }
     extra = (*_strings(config, "readable"), *programs, *(profile.HOSTS_READABLE if ports else ()))
     shown, left_out = paths.readable(extra, network=network)
-    if chosen.by_root and not chosen.has("mount namespace"):
-        left_out += paths.unreachable(shown)
+    if chosen.by_root:
+        left_out += paths.unreachable(shown, is_private=chosen.has("mount namespace"))
     cgroups.sweep(kernel.cgroups)
     leftovers.sweep(profile.SCRATCH_PREFIX, quota.remove)
     parents = kernel.cgroups
@@ -200,9 +200,8 @@ def _plan(kernel: Kernel, config: Json) -> plan.Plan:
     """
     required = profile.REQUIRED if config["refuses"] is True else ()
     require, without = _strings(config, "require"), _strings(config, "without")
-    if (
-        config["ports"] or config.get("loopback") is True
-    ):  # SECURITY: hosts are reached from a network of the session's own, or not at all
+    # SECURITY: hosts are reached from a network of the session's own, or not at all
+    if config["ports"] or config.get("loopback") is True:
         require = (*require, *profile.HOSTS_REQUIRED)
     network = config.get("network") is True
     chosen = plan.make(kernel, required=required, require=require, without=without, network=network)

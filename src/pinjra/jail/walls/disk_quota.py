@@ -16,13 +16,15 @@ import time
 from itertools import count
 
 BYTES_AN_INODE = 4096  # of the quota: bounds how many empty files fit, and how long a look takes
+# Where the blocks of a file lie takes blocks too: one file of the quota's size, which RLIMIT_FSIZE allows, fits.
+_OWN_ROOM_BYTES = 64 << 10
 _MOST_DEPTH = 64  # one descriptor each; a deeper tree is made only to be in the way
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC  # SECURITY: a link would lead out
 
 
 def is_exceeded(folder: str, disk_bytes: int) -> bool:
     """Return whether the files below `folder` take more room, are more, or lie deeper than the quota allows."""
-    left, entries = disk_bytes, max(disk_bytes // BYTES_AN_INODE, 16)
+    left, entries = disk_bytes + _OWN_ROOM_BYTES, max(disk_bytes // BYTES_AN_INODE, 16)
     open_folders = [os.open(folder, _FOLDER)]
     names = [iter(os.listdir(open_folders[0]))]
     try:
@@ -39,9 +41,8 @@ def is_exceeded(folder: str, disk_bytes: int) -> bool:
                 if stat.S_ISDIR(found.st_mode):
                     open_folders.append(os.open(name, _FOLDER, dir_fd=open_folders[-1]))
                     names.append(iter(os.listdir(open_folders[-1])))
-            except (
-                PermissionError
-            ):  # SECURITY: a folder that can be written and not listed would hide what is in it
+            # SECURITY: a folder that can be written and not listed would hide what is in it
+            except PermissionError:
                 return True
             except OSError:
                 continue  # removed meanwhile

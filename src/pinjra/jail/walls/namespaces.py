@@ -193,9 +193,8 @@ def mount_scratch(
         options += f",size={disk_bytes},nr_inodes={max(disk_bytes // BYTES_AN_INODE, 16)}"
     flags = _NOSUID | _NODEV | (0 if executable else _NOEXEC)
     _mount("tmpfs", path, "tmpfs", flags, options)
-    for number, folder in enumerate(
-        (*folders, path) if folders else ()
-    ):  # `path` last: it hides what it is a part of
+    # `path` last: it hides what it is a part of
+    for number, folder in enumerate((*folders, path) if folders else ()):
         part = f"{path}/{number}"
         os.mkdir(part, 0o700)
         os.chown(part, uid, gid)

@@ -13,19 +13,16 @@ from starlette.responses import JSONResponse, Response
 from pinjra.core.errors import ConfigurationError
 from pinjra.core.files import given_files
 from pinjra.executors.base import check_file_name
-from pinjra.server.http.answers import AgentRunAnswer, AgentRunsAnswer, AgentsAnswer
 from pinjra.server.http.asked import Asked
 from pinjra.server.http.errors import Forbidden, NotFound
 from pinjra.server.http.hub import new_name
-from pinjra.server.http.operations import Operation
+from pinjra.server.http.operations import Operation, StrictAnswer
 from pinjra.server.http.requests import decoded_files
 from pinjra.server.http.results import attachment
 from pinjra.server.http.settings import AgentSettings, ServeSettings
 from pinjra.server.runs.ag_ui import ag_ui_events
-from pinjra.server.runs.note import Approval, RunNote
+from pinjra.server.runs.note import Approval, RunFacts, RunNote
 from pinjra.server.runs.run import AgentRun
-
-__all__ = ["OPERATIONS"]
 
 _PING_SECONDS = 15
 _LISTED = 200  # runs in one answer
@@ -87,6 +84,53 @@ class SavedRun(BaseModel):
     steps: list[dict[str, Any]]
 
 
+class AgentAnswer(StrictAnswer):
+    """An agent of the settings."""
+
+    name: str
+    description: str
+    model: str
+    tools: list[str]
+    managed_agents: list[str]
+    executor: str
+    max_steps: int
+    approval: Literal["", "code", "tools", "all"]
+
+
+class AgentsAnswer(StrictAnswer):
+    """The agents that tasks can be given to, and what a task may choose."""
+
+    agents: list[AgentAnswer]
+    models: list[str]
+    executors: list[str]
+
+
+class WrittenFile(StrictAnswer):
+    """A file that a run's code wrote."""
+
+    name: str
+    size: int
+
+
+class AgentRunAnswer(RunFacts):
+    """A run of an agent.
+
+    `waiting` are the questions that wait for a person, `snapshots` the steps that a branch can begin at, `session` its session
+    where that is still open.
+    """
+
+    files: list[WrittenFile]
+    session: str | None
+    waiting: list[str]
+    snapshots: list[int]
+
+
+class AgentRunsAnswer(StrictAnswer):
+    """The tenant's runs, the newest first."""
+
+    runs: list[AgentRunAnswer]
+
+
 def _configured(settings: ServeSettings, name: str) -> AgentSettings:
     try:
         return settings.agents[name]
@@ -105,7 +149,7 @@ def _least(wanted: Approval, settings: AgentSettings) -> Approval:
 # ---------------------------------------------------------------- agents and runs
 
 
-async def list_agents(request: Asked) -> Response:
+async def list_agents(request: Asked) -> dict[str, Any]:
     """List the agents that tasks can be given to, and what a task may choose."""
     settings = request.settings
     agents = [
@@ -123,14 +167,13 @@ async def list_agents(request: Asked) -> Response:
     ]
     models = sorted({agent.model for agent in settings.agents.values() if agent.model})
     offered = list(dict.fromkeys((settings.executor, *settings.executors)))
-    return JSONResponse({"agents": agents, "models": models, "executors": offered})
+    return {"agents": agents, "models": models, "executors": offered}
 
 
-async def create_run(request: Asked) -> Response:
+async def create_run(request: Asked, wanted: TaskRequest) -> Response:
     """Give an agent a task."""
     tenant, settings, name = request.tenant, request.settings, request.path_params["agent"]
     agent = _configured(settings, name)
-    wanted = await request.body_as(TaskRequest)
     if wanted.executor not in (None, settings.executor, *settings.executors):
         raise Forbidden(f"executor {wanted.executor!r} is not offered here")
     if wanted.model not in (None, *(each.model for each in settings.agents.values())):
@@ -157,31 +200,30 @@ async def create_run(request: Asked) -> Response:
     return JSONResponse(run.described(), 201, where)
 
 
-async def list_runs(request: Asked) -> Response:
+async def list_runs(request: Asked) -> dict[str, Any]:
     """List the tenant's runs, the newest first."""
     return _listed(request.runs.of(request.tenant))
 
 
-async def list_agents_runs(request: Asked) -> Response:
+async def list_agents_runs(request: Asked) -> dict[str, Any]:
     """List the tenant's runs of one agent, the newest first."""
     name = request.path_params["agent"]
     _configured(request.settings, name)
     return _listed([run for run in request.runs.of(request.tenant) if run.record.agent == name])
 
 
-def _listed(runs: list[AgentRun]) -> Response:
-    return JSONResponse({"runs": [run.described() for run in runs[:_LISTED]]})
+def _listed(runs: list[AgentRun]) -> dict[str, Any]:
+    return {"runs": [run.described() for run in runs[:_LISTED]]}
 
 
-async def show_run(request: Asked) -> Response:
+async def show_run(request: Asked) -> dict[str, Any]:
     """Describe a run."""
-    return JSONResponse(request.run.described())
+    return request.run.described()
 
 
-async def remove_run(request: Asked) -> Response:
+async def remove_run(request: Asked) -> None:
     """End a run and forget it."""
     await request.runs.remove(request.run)
-    return Response(status_code=204)
 
 
 # ---------------------------------------------------------------- events
@@ -221,43 +263,32 @@ async def _ag_ui(run: AgentRun, after: int) -> AsyncIterator[dict[str, str]]:
 # ---------------------------------------------------------------- steering
 
 
-async def decide(request: Asked) -> Response:
+async def decide(request: Asked, wanted: DecisionRequest) -> None:
     """Approve, refuse or edit what waits for a person."""
-    run, wanted = request.run, await request.body_as(DecisionRequest)
-    run.decide(
-        request.path_params["key"],
-        wanted.decision,
-        reason=wanted.reason,
-        code=wanted.code,
-        arguments=wanted.arguments,
-    )
-    return Response(status_code=204)
+    request.run.decide(request.path_params["key"], **wanted.model_dump())
 
 
-async def set_approval(request: Asked) -> Response:
+async def set_approval(request: Asked, wanted: ApprovalRequest) -> dict[str, Any]:
     """Say what waits for a person from now on; never less than the settings say."""
-    run, wanted = request.run, await request.body_as(ApprovalRequest)
+    run = request.run
     run.record.approval = _least(wanted.approval, _configured(request.settings, run.record.agent))
-    return JSONResponse(run.described())
+    return run.described()
 
 
-async def interrupt_run(request: Asked) -> Response:
+async def interrupt_run(request: Asked) -> None:
     """Stop a run; its session stays."""
     await request.hub.call(request.run.interrupt)
-    return Response(status_code=204)
 
 
-async def go_on(request: Asked) -> Response:
+async def go_on(request: Asked, wanted: GoOnRequest) -> dict[str, Any]:
     """Go on with a run that has ended."""
-    run, wanted = request.run, await request.body_as(GoOnRequest)
-    await request.runs.go_on(request.tenant, run, wanted.task)
-    return JSONResponse(run.described())
+    await request.runs.go_on(request.tenant, request.run, wanted.task)
+    return request.run.described()
 
 
-async def create_branch(request: Asked) -> Response:
+async def create_branch(request: Asked, wanted: BranchRequest) -> Response:
     """Begin a run with other code for one step, in a fork of the session as it was then."""
-    run, wanted = request.run, await request.body_as(BranchRequest)
-    branch = await request.runs.branch(request.tenant, run, wanted.step, wanted.code, goes_on=wanted.goes_on)
+    branch = await request.runs.branch(request.tenant, request.run, **wanted.model_dump())
     return JSONResponse(branch.described(), 201, {"Location": f"/v1/runs/{branch.record.id}"})
 
 
@@ -266,8 +297,7 @@ async def create_branch(request: Asked) -> Response:
 
 async def run_file(request: Asked) -> Response:
     """Return a file that the run's code wrote, as an attachment."""
-    data = request.run.file(request.path_params["name"])
-    return attachment(data)
+    return attachment(request.run.file(request.path_params["name"]))
 
 
 async def run_memory(request: Asked) -> Response:

@@ -12,7 +12,7 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
@@ -20,21 +20,21 @@ from pinjra.core.errors import PinjraError
 from pinjra.server.http import agents, chat, description, e2b, fusion, native, page, streams, variables
 from pinjra.server.http.audit import Audited
 from pinjra.server.http.bounds import Bounds
-from pinjra.server.http.errors import answer_error, answer_http_error
+from pinjra.server.http.errors import answer_error, answer_http_error, answer_who_left
 from pinjra.server.http.hub import Hub
+from pinjra.server.http.machine import check_machine
 from pinjra.server.http.metrics import Metrics
-from pinjra.server.http.protocol import BoundedProtocol
+from pinjra.server.http.protocol import BoundedProtocol, BoundedSocketProtocol
 from pinjra.server.http.settings import ServeSettings
 from pinjra.server.http.tenants import Tenants
 from pinjra.server.http.traced import Traced
 from pinjra.server.models import LoadedModels
 from pinjra.server.runs.store import AgentRuns
 
-__all__ = ["OPERATIONS", "create_app", "serve"]
-
+# SDKs keep a connection for 90: one that the service closes as it is used breaks a request
+_IDLE_SECONDS = 95
 # SECURITY: of one connection; more than this waits in the client's memory and not in ours.
 _SOCKET_BYTES = 20 << 20
-_SOCKET_MESSAGES = 4
 
 _log = logging.getLogger("pinjra.serve")
 
@@ -84,7 +84,6 @@ def create_app(settings: ServeSettings) -> Starlette:
             yield
         finally:
             await app.state.agents.stop()
-            app.state.sandboxes.close()
             await app.state.hub.stop()
             await app.state.hub.call(app.state.fleets.close)
 
@@ -111,6 +110,7 @@ def create_app(settings: ServeSettings) -> Starlette:
         exception_handlers={
             **dict.fromkeys((PinjraError, FileNotFoundError, Exception), answer_error),
             HTTPException: answer_http_error,
+            ClientDisconnect: answer_who_left,
         },
         lifespan=life,
     )
@@ -132,7 +132,12 @@ def serve(settings: ServeSettings, tell: Callable[[str], None]) -> None:
 
     Args:
         tell: Called with the service's address when it answers there.
+
+    Raises:
+        ConfigurationError: The settings name what is not there (the operator's fault).
     """
+    check_machine(settings)
+    _allow_descriptors()
     if settings.traces:
         from pinjra import traces
 
@@ -143,19 +148,30 @@ def serve(settings: ServeSettings, tell: Callable[[str], None]) -> None:
         port=settings.port,
         log_level="warning",
         timeout_graceful_shutdown=int(settings.drain_seconds) + 1,
+        timeout_keep_alive=_IDLE_SECONDS,
         http=BoundedProtocol,
+        ws=BoundedSocketProtocol,
+        # SECURITY: a message of kilobytes would become one of megabytes; bytes of workers are sent as they are anyway
+        ws_per_message_deflate=False,
         ws_max_size=_SOCKET_BYTES,
-        ws_max_queue=_SOCKET_MESSAGES,
-        proxy_headers=bool(
-            settings.proxies
-        ),  # SECURITY: else anybody of this machine chooses the address that the log shows
+        # SECURITY: else anybody of this machine chooses the address that the log shows
+        proxy_headers=bool(settings.proxies),
         forwarded_allow_ips=list(settings.proxies),
         server_header=False,
     )
-    signal.signal(
-        signal.SIGTERM, lambda *_: None
-    )  # uvicorn raises it again when it has ended: ending on request is no failure
-    _Server(config, tell).run()
+    server = _Server(config, tell)
+    # Until uvicorn listens for it itself; it raises it again when it has ended: ending on request is no failure.
+    signal.signal(signal.SIGTERM, lambda *_: setattr(server, "should_exit", True))
+    server.run()
+
+
+def _allow_descriptors() -> None:
+    """Have as many descriptors as this user may: a connection takes one, a session several, and 1,024 is the usual limit."""
+    with contextlib.suppress(ImportError, OSError, ValueError):  # not POSIX; more than this system has
+        import resource
+
+        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 class _Server(uvicorn.Server):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -11,14 +12,14 @@ from starlette.requests import Request
 from pinjra.core.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from pinjra.executors.base import PythonExecutor
     from pinjra.server.http.hub import Held, Hub
     from pinjra.server.http.settings import ServeSettings
     from pinjra.server.http.tenants import Tenant
     from pinjra.server.runs.run import AgentRun
     from pinjra.server.runs.store import AgentRuns
 
-__all__ = ["Asked"]
-
+T = TypeVar("T")
 B = TypeVar("B", bound=BaseModel)
 
 
@@ -56,13 +57,25 @@ class Asked(Request):
 
     @cached_property
     def held(self) -> Held:
-        """Return the tenant's session that the path names; NotFound: there is none."""
+        """Return the tenant's session that the path names; NotFound: there is none, or another API speaks to it."""
+        found = self.held_by_any
+        found.check_kind()
+        return found
+
+    @property
+    def held_by_any(self) -> Held:
+        """Return the tenant's session that the path names, also a stream or a sandbox; NotFound: there is none."""
         return self.hub.find(self.tenant, self.path_params["session"])
 
     @cached_property
     def run(self) -> AgentRun:
         """Return the tenant's run of an agent that the path names; NotFound: there is none."""
         return self.runs.find(self.tenant, self.path_params["run"])
+
+    async def use(self, do: Callable[[PythonExecutor], T], *, alone: bool = True) -> T:
+        """Return what `do` returns of the session's executor, in a thread; with `alone` when it is this request's turn."""
+        async with self.hub.using(self.held, alone=alone) as executor:
+            return await self.hub.call(do, executor)
 
     async def body_as(self, kind: type[B]) -> B:
         """Return the JSON body as `kind`.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import logging
 import os
@@ -11,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import asdict
+from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,8 +23,6 @@ from pinjra.server.http.tenants import Tenants
 
 if TYPE_CHECKING:
     from pinjra.access.network.gateway import Connection
-
-__all__ = ["QUIET", "Audit", "Audited"]
 
 _log = logging.getLogger("pinjra.serve")
 
@@ -74,10 +72,7 @@ class Audit:
             return
         if not is_full:
             return
-        names = [self._path, *(Path(f"{self._path}.{number}") for number in range(1, self._files))]
-        for older, newer in zip(names[:0:-1], names[-2::-1], strict=True):
-            with contextlib.suppress(FileNotFoundError):
-                newer.replace(older)
+        RotatingFileHandler(self._path, backupCount=self._files - 1, delay=True).doRollover()
         if self._files == 1:
             self._path.unlink()
 

@@ -14,11 +14,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from pinjra.server.http.settings import ServeSettings
 from pinjra.server.http.tenants import Tenant, Tenants
 
-__all__ = ["Bounds"]
-
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 # Of a body that is refused, which is passed over: who is cut off while sending does not read the answer.
 _REST_BYTES, _REST_SECONDS = 64 << 20, 10.0
+_PIECE_BYTES = 256 << 10  # of an answer, that are handed to the connection at once
 _FOREIGN = "requests from pages of other sites are refused"
 
 
@@ -37,7 +36,7 @@ class Bounds:
         self._app = app
         self._tenants = tenants
         self.settings = settings
-        self.bodies = 0  # bytes of all that are being taken
+        self.bodies = 0  # bytes of all that are being taken, and of answers that are not read yet
         self._hosts = {settings.host, *settings.hosts, *(_LOOPBACK if settings.is_loopback else ())}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -47,23 +46,28 @@ class Bounds:
             return
         headers = Headers(scope=scope)
         problem = self._problem(headers)
-        if scope["type"] == "websocket":
-            if problem:
-                await receive()
-                await send({"type": "websocket.close", "code": 1008, "reason": problem})
-            else:
-                await self._app(scope, receive, send)
-            return
         tenant = self._tenants.found(headers)  # where there is none, whoever answers asks for a token
         refusal = self._refusal(headers, tenant, problem)
+        answer = self._socket if scope["type"] == "websocket" else self._bounded
         if tenant is None or refusal is not None:
-            await self._bounded(scope, receive, send, refusal)
+            await answer(scope, receive, send, tenant, refusal)
             return
         tenant.requests += 1
         try:
-            await self._bounded(scope, receive, send, None)
+            await answer(scope, receive, send, tenant, None)
         finally:
             tenant.requests -= 1
+
+    async def _socket(
+        self, scope: Scope, receive: Receive, send: Send, tenant: Tenant | None, refusal: _Refused | None
+    ) -> None:
+        if refusal is None:
+            with suppress(asyncio.CancelledError):  # at the end of the drain: it was told so before
+                await self._app(scope, receive, send)
+            return
+        await receive()
+        code = 1013 if refusal.status == 429 else 1008
+        await send({"type": "websocket.close", "code": code, "reason": str(refusal)})
 
     def _refusal(self, headers: Headers, tenant: Tenant | None, problem: str) -> _Refused | None:
         """Return why a request is not taken, as far as its head tells."""
@@ -100,8 +104,10 @@ class Bounds:
             not self.settings.is_loopback and _is_address(name)
         )
 
-    async def _bounded(self, scope: Scope, receive: Receive, send: Send, refusal: _Refused | None) -> None:
-        body = _Body(self, Headers(scope=scope), receive, send)
+    async def _bounded(
+        self, scope: Scope, receive: Receive, send: Send, tenant: Tenant | None, refusal: _Refused | None
+    ) -> None:
+        body = _Body(self, tenant, Headers(scope=scope), receive, send)
         try:
             if refusal is not None:
                 raise refusal
@@ -109,15 +115,22 @@ class Bounds:
         except _Refused as refused:
             if not body.is_answered:
                 await _answer(refused)(scope, receive, body.give)
+        # nobody cancels a request but a service that has waited long enough for its end
+        except asyncio.CancelledError:
+            if not body.is_answered:  # sent at once: there is no time for the rest of the body
+                await _answer(_Refused(503, "the service is ending"))(scope, receive, send)
         finally:
-            self.bodies -= body.taken
+            body.end()
 
 
 class _Body:
-    """The body of one request, piece by piece, and the answer, which waits until the body has come."""
+    """The body of one request, piece by piece, and the answer, which waits until the body has come. Both are memory."""
 
-    def __init__(self, bounds: Bounds, headers: Headers, receive: Receive, send: Send) -> None:
-        self.taken = 0
+    def __init__(
+        self, bounds: Bounds, tenant: Tenant | None, headers: Headers, receive: Receive, send: Send
+    ) -> None:
+        self._tenant = tenant
+        self._taken = 0
         self.is_answered = False
         self._head: Message | None = None
         self._bounds = bounds
@@ -146,19 +159,48 @@ class _Body:
         return await self._receive()
 
     async def give(self, message: Message) -> None:
-        """Send a piece of the answer; its head waits for the piece behind it."""
-        self.is_answered = True
-        if message["type"] == "http.response.start" and self._is_arriving and not self._is_asking_first:
-            self._head = message  # SDKs that see it while they send go no further, or fail
+        """Send a piece of the answer.
+
+        Raises:
+            _Refused: There is no room for a piece of this size; nothing has been sent yet.
+        """
+        if message["type"] == "http.response.start":
+            self._head = message if self._waits(message) else None  # forget one whose answer was refused
+            if self._head is None:
+                self.is_answered = True
+                await self._send(message)
             return
-        head, self._head = self._head, None
         is_end = message["type"] == "http.response.body" and not message.get("more_body", False)
         if is_end and not self._is_asking_first:
             with suppress(TimeoutError):
                 await self._pass_over()
+        size = len(message.get("body", b""))
+        if size > _PIECE_BYTES and not self.is_answered:
+            self._check_room(size)
+        self.is_answered = True
+        head, self._head = self._head, None
         if head is not None:
             await self._send(head)
-        await self._send(message)
+        self._count(size)
+        try:
+            await self._in_pieces(message)
+        finally:
+            self._count(-size)
+
+    async def _in_pieces(self, message: Message) -> None:
+        """Send on as fast as the client reads: its request is in progress so long, and what it has not read yet is counted."""
+        body, begin = message.get("body", b""), 0
+        while len(body) - begin > _PIECE_BYTES:
+            piece = body[begin : begin + _PIECE_BYTES]
+            await self._send({"type": "http.response.body", "body": piece, "more_body": True})
+            begin += _PIECE_BYTES
+        await self._send({**message, "body": body[begin:]} if begin else message)
+
+    def _waits(self, message: Message) -> bool:
+        """Return whether the head of an answer waits for the piece behind it."""
+        # SDKs that see it while they send go no further, or fail; and for a large piece there may be no room.
+        length = Headers(raw=message["headers"]).get("content-length", "0")
+        return (self._is_arriving and not self._is_asking_first) or int(length) > _PIECE_BYTES
 
     async def _pass_over(self) -> None:
         rest, deadline = _REST_BYTES, time.monotonic() + _REST_SECONDS
@@ -175,13 +217,31 @@ class _Body:
 
     def _charged(self, message: Message) -> Message:
         size = len(message.get("body", b""))
-        self.taken += size
-        self._bounds.bodies += size
-        if self.taken > self._settings.body_bytes:
+        if self._taken + size > self._settings.body_bytes:
             raise _Refused(413, f"a body has at most {self._settings.body_bytes} bytes")
-        if self._bounds.bodies > self._settings.bodies_bytes:
-            raise _Refused(503, "the service has as many bodies in memory as it may")
+        self._check_room(size)
+        self._count(size)
+        self._taken += size
         return message
+
+    def _check_room(self, size: int) -> None:
+        """Check that so many bytes more may be in memory; _Refused: they may not."""
+        most, tenant = self._settings.bodies_bytes, self._tenant
+        own = max(most // 2, self._settings.body_bytes) if len(self._settings.tenants) > 1 else most
+        # SECURITY: half is left for the others, however slowly one tenant's clients send and read
+        if tenant is not None and tenant.bodies + size > own:
+            raise _Refused(503, "this tenant has as many bodies in memory as it may")
+        if self._bounds.bodies + size > most:
+            raise _Refused(503, "the service has as many bodies in memory as it may")
+
+    def _count(self, size: int) -> None:
+        self._bounds.bodies += size
+        if self._tenant is not None:
+            self._tenant.bodies += size
+
+    def end(self) -> None:
+        """Forget the body."""
+        self._count(-self._taken)
 
 
 def _is_address(name: str) -> bool:

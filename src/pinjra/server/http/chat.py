@@ -27,8 +27,6 @@ from pinjra.server.http.operations import Operation
 from pinjra.server.http.tenants import Tenant
 from pinjra.server.models import LoadedModels, arguments_of
 
-__all__ = ["OPERATIONS", "Models"]
-
 _AT_ONCE = 4  # requests that models work on; the others wait in order
 _WAITING = 64
 _BUSY_SECONDS = 5.0
@@ -280,10 +278,9 @@ class Models:
 # ---------------------------------------------------------------- requests
 
 
-async def create_completion(request: Asked) -> Response:
+async def create_completion(request: Asked, wanted: ChatRequest) -> Response:
     """Continue a chat; with `stream` piece by piece."""
     models: Models = request.service.models
-    wanted = await request.body_as(ChatRequest)
     models.check(wanted.model)
     question = wanted.question()
     pieces = models.pieces(request.tenant, wanted.model, question)
@@ -336,18 +333,18 @@ def _described(name: str) -> dict[str, Any]:
     return {"id": name, "object": "model", "created": 0, "owned_by": "pinjra"}
 
 
-async def list_models(request: Asked) -> Response:
+async def list_models(request: Asked) -> dict[str, Any]:
     """List the models that can be asked."""
     models: Models = request.service.models
-    return JSONResponse({"object": "list", "data": [_described(name) for name in models.names]})
+    return {"object": "list", "data": [_described(name) for name in models.names]}
 
 
-async def show_model(request: Asked) -> Response:
+async def show_model(request: Asked) -> dict[str, Any]:
     """Describe a model."""
     models: Models = request.service.models
     name = request.path_params["model"]
     models.check(name)
-    return JSONResponse(_described(name))
+    return _described(name)
 
 
 _O = "/openai/v1"

@@ -15,8 +15,6 @@ from starlette.routing import Route
 
 from pinjra.server.http.operations import Operation, document
 
-__all__ = ["routes"]
-
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 }

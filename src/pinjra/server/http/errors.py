@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
+from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from pinjra.core.errors import (
     BackendError,
@@ -26,17 +28,6 @@ from pinjra.models.errors import (
     RequestRefused,
     WeightsUnavailable,
 )
-
-__all__ = [
-    "Busy",
-    "Forbidden",
-    "NotFound",
-    "Unauthorized",
-    "answer_error",
-    "answer_http_error",
-    "status_of",
-    "told",
-]
 
 
 class Unauthorized(PinjraError):
@@ -83,6 +74,8 @@ _STATUS: tuple[tuple[type[BaseException], int, str], ...] = (
 )
 
 
+_LEFT = 499  # for the audit log, as nginx calls it
+_REASON_BYTES = 123  # of a frame that closes a WebSocket (RFC 6455, 5.5)
 _HTTP = {404: "not_found", 405: "method_not_allowed"}
 
 
@@ -97,6 +90,18 @@ def told(error: BaseException) -> dict[str, str]:
     """Return what a client is told of an error: its word and message, never a traceback."""
     is_ours = isinstance(error, (PinjraError, FileNotFoundError))
     return {"kind": status_of(error)[1], "message": str(error) if is_ours else "an error of the service"}
+
+
+async def answer_who_left(request: Request, error: Exception) -> Response:
+    """Return what nobody reads: the client has broken off while it sent its request."""
+    return Response(status_code=_LEFT)
+
+
+async def close_socket(socket: WebSocket, code: int, why: str) -> None:
+    """Close a WebSocket, with as much of the reason as a frame holds; one whose client has left is closed."""
+    reason = why.encode("utf-8", "replace")[:_REASON_BYTES].decode("utf-8", "ignore")
+    with suppress(WebSocketDisconnect, RuntimeError):
+        await socket.close(code, reason)
 
 
 async def answer_http_error(request: Request, error: Exception) -> JSONResponse:

@@ -9,29 +9,30 @@ import asyncio
 import base64
 import os
 import shutil
+import subprocess
 from collections.abc import Mapping
+from functools import cache, partial
 from typing import Any, Literal
 
 from pydantic import BaseModel, Field
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import PlainTextResponse, Response
 
 from pinjra.core.errors import ConfigurationError
 from pinjra.core.execution import Cause, Execution
 from pinjra.core.limits import Limits
+from pinjra.core.value_text import text_of
 from pinjra.core.values import Opaque
 from pinjra.executors.base import PythonExecutor, check_file_name
 from pinjra.executors.parameters import constructor_parameters
 from pinjra.executors.registry import executor_class, sandbox
 from pinjra.fleet import Fleet, SnippetResult
-from pinjra.fleet.requests import Request
+from pinjra.fleet.requests import MOST_STARVING, Request
 from pinjra.server.http.asked import Asked
 from pinjra.server.http.errors import Forbidden
-from pinjra.server.http.hub import Hub
+from pinjra.server.http.hub import Held, Hub
 from pinjra.server.http.operations import Operation
 from pinjra.server.http.requests import decoded_files
 from pinjra.server.http.tenants import Tenant
-
-__all__ = ["OPERATIONS", "Fleets"]
 
 _PROGRAM_PATH = "/usr/local/bin:/usr/bin:/bin"
 _JAVA = (
@@ -72,6 +73,7 @@ LANGUAGES: Mapping[str, tuple[str, str, tuple[str, ...], tuple[str, ...]]] = {
         ("vvp", "-n", "main"),
     ),
 }
+_MODULES = {"pytest": "pytest"}  # language -> what its program, a Python, must be able to import
 _ALIASES = {"js": "nodejs", "ts": "typescript"}
 # What `npm install -g` and Debian's packages bring is found by require() and import, as there.
 _PROGRAM_ENV = {
@@ -84,6 +86,8 @@ _PROGRAM_ENV = {
 _FOLDERS = ("/mnt", "/home", "/root", "/workspace", "/data")
 _LARGEST_SECONDS = 3600.0
 _OUTPUT_BYTES = 8 << 20
+_CLIENT_SECONDS = 8.0  # clients wait 10 s more than both limits
+_FETCH_SECONDS = 10.0  # for a session to read one of its files
 
 
 class _Body(BaseModel):
@@ -192,10 +196,9 @@ def _folders(executor: str) -> dict[str, Any]:
 # ---------------------------------------------------------------- /run_code
 
 
-async def run_code(asked: Asked) -> Response:
+async def run_code(asked: Asked, wanted: RunCode) -> dict[str, Any]:
     """Run one program."""
     hub, tenant = asked.hub, asked.tenant
-    wanted = await asked.body_as(RunCode)
     tenant.check_budget()
     request = _request(wanted, tenant)
     fleet = asked.service.fleets.of(tenant, has_programs=bool(request.argv))
@@ -203,20 +206,11 @@ async def run_code(asked: Asked) -> Response:
     is_built = result.build is not None and result.build.ok  # else it is what the result says
     cpu_seconds = result.cpu_seconds + (result.build.cpu_seconds if is_built and result.build else 0.0)
     tenant.charge(cpu_seconds)
-    for counted in (hub.metrics.runs, hub.metrics.verdicts):
-        counted.labels(tenant.name, result.reason or "ok").inc()
-    hub.metrics.cpu.labels(tenant.name).inc(cpu_seconds)
-    hub.audit.write(
-        "run",
-        tenant=tenant.name,
-        language=wanted.language,
-        end=result.reason or "ok",
-        wall_seconds=round(result.wall_seconds, 4),
-        cpu_seconds=cpu_seconds,
-        output_bytes=len(result.stdout) + len(result.stderr),
-        code=hub.audit.code(wanted.code),
-    )
-    return JSONResponse(_answer(result, wanted))
+    end, output = result.reason or "ok", len(result.stdout) + len(result.stderr)
+    hub.metrics.verdicts.labels(tenant.name, end).inc()
+    seconds = (result.wall_seconds, cpu_seconds)
+    hub.note_run("run", tenant, end, seconds, output, wanted.code, language=wanted.language)
+    return _answer(result)
 
 
 def _request(wanted: RunCode, tenant: Tenant) -> Request:
@@ -226,6 +220,8 @@ def _request(wanted: RunCode, tenant: Tenant) -> Request:
         "stdin": (wanted.stdin or "").encode(),
         "fetch": tuple(wanted.fetch_files),
         "limits": limits,
+        # a client that still waits is told
+        "most_starving": min((wanted.compile_timeout + _CLIENT_SECONDS) / wanted.run_timeout, MOST_STARVING),
     }
     if wanted.language == "python":
         return Request(code=wanted.code, files=files, **shared)
@@ -237,9 +233,10 @@ def _request(wanted: RunCode, tenant: Tenant) -> Request:
     if not tenant.quota.programs:
         raise Forbidden(f"tenant {tenant.name!r} may not start programs")
     program, name, build, argv = LANGUAGES[language]
-    found = _installed(program)
+    found = _installed(language)
     if found is None:
-        raise ConfigurationError(f"{program} is not installed here; there are: {', '.join(_offered())}")
+        missing = _MODULES.get(language, program)
+        raise ConfigurationError(f"{missing} is not installed here; there are: {', '.join(_offered())}")
     prefix = os.path.dirname(os.path.dirname(os.path.realpath(found)))
     build, argv = (tuple(part.replace("{prefix}", prefix) for part in parts) for parts in (build, argv))
     is_untagged = language == "php" and not wanted.code.lstrip().startswith("<?php")
@@ -254,11 +251,23 @@ def _request(wanted: RunCode, tenant: Tenant) -> Request:
 
 
 def _offered() -> list[str]:
-    return ["python", *(name for name, (program, *_) in LANGUAGES.items() if _installed(program))]
+    return ["python", *filter(_installed, LANGUAGES)]
 
 
-def _installed(program: str) -> str | None:
-    return shutil.which(program, path=_PROGRAM_PATH)
+def _installed(language: str) -> str | None:
+    """Return where a language's program is; None where it, or a module that it needs, is not installed for all users."""
+    found = shutil.which(LANGUAGES[language][0], path=_PROGRAM_PATH)
+    is_whole = found is None or language not in _MODULES or _has_module(found, _MODULES[language])
+    return found if is_whole else None
+
+
+@cache
+def _has_module(python: str, module: str) -> bool:
+    code = f"import importlib.util, sys; sys.exit(importlib.util.find_spec({module!r}) is None)"
+    done = subprocess.run(  # noqa: S603 (this machine's own Python, fixed words)
+        [python, "-I", "-c", code], stdin=subprocess.DEVNULL, capture_output=True, check=False
+    )
+    return done.returncode == 0
 
 
 def _files(given: Mapping[str, str | None]) -> dict[str, bytes]:
@@ -284,7 +293,7 @@ def _limits(seconds: float, memory_mib: int, tenant: Tenant) -> Limits:
     return quota.capped(asked)
 
 
-def _answer(result: SnippetResult, wanted: RunCode) -> dict[str, Any]:
+def _answer(result: SnippetResult) -> dict[str, Any]:
     build, run = result.build, result
     is_built = build is None or build.ok
     status = "Success" if result.ok else "Failed"
@@ -315,10 +324,9 @@ def _command(result: SnippetResult) -> dict[str, Any]:
 # ---------------------------------------------------------------- /run_jupyter
 
 
-async def run_jupyter(asked: Asked) -> Response:
+async def run_jupyter(asked: Asked, wanted: RunJupyter) -> dict[str, Any]:
     """Run cells one after the other in one session of their own."""
     hub, tenant = asked.hub, asked.tenant
-    wanted = await asked.body_as(RunJupyter)
     files = _files(wanted.files)
     limits = _limits(wanted.total_timeout, wanted.memory_limit_MB, tenant)
 
@@ -334,12 +342,12 @@ async def run_jupyter(asked: Asked) -> Response:
     held = await hub.open(tenant, make, executor_name=hub.settings.executor)
     try:
         async with hub.using(held) as executor:
-            return JSONResponse(await _cells(hub, held, executor, wanted))
+            return await _cells(hub, held, executor, wanted)
     finally:
         await hub.close(held)
 
 
-async def _cells(hub: Hub, held: Any, executor: PythonExecutor, wanted: RunJupyter) -> dict[str, Any]:
+async def _cells(hub: Hub, held: Held, executor: PythonExecutor, wanted: RunJupyter) -> dict[str, Any]:
     cells: list[dict[str, Any]] = []
     left, is_late = wanted.total_timeout, False
     for code in wanted.cells:
@@ -357,7 +365,7 @@ async def _cells(hub: Hub, held: Any, executor: PythonExecutor, wanted: RunJupyt
     fetched = {}
     for name in wanted.fetch_files:
         try:
-            fetched[name] = base64.b64encode(await hub.call(_get, executor, name)).decode()
+            fetched[name] = base64.b64encode(await _fetched(hub, held, executor, name)).decode()
         except (FileNotFoundError, ConfigurationError):
             continue
     driver = {"status": "TimeLimitExceeded" if is_late else "Finished", "execution_time": wanted.total_timeout - left,
@@ -384,13 +392,20 @@ def _put(executor: PythonExecutor, name: str, data: bytes) -> None:
     )
 
 
-def _get(executor: PythonExecutor, name: str) -> bytes:
+async def _fetched(hub: Hub, held: Held, executor: PythonExecutor, name: str) -> bytes:
+    """Return a file of the scratch folder, or of the other folders, which the session's own code reads.
+
+    Raises:
+        FileNotFoundError: There is none.
+    """
     if not name.startswith("/"):
-        return executor.get_file(name)
-    value = executor.run(f"with open({name!r}, 'rb') as _file: _data = _file.read()\n_data").value
-    if not isinstance(value, bytes):
+        return await hub.call(executor.get_file, name)
+    code = f"with open({name!r}, 'rb') as _file: _data = _file.read()\n_data"
+    # SECURITY: `open` may be the guest's by now: it has little time, and is paid for
+    done = await hub.run(held, partial(executor.run, code, wall_seconds=_FETCH_SECONDS), kind="fetch")
+    if not isinstance(done.value, bytes):
         raise FileNotFoundError(name)
-    return value
+    return done.value
 
 
 def _cell(done: Execution) -> dict[str, Any]:
@@ -400,7 +415,7 @@ def _cell(done: Execution) -> dict[str, Any]:
     ]
     if done.value is not None:
         display.append(
-            {"text/plain": done.value.repr if isinstance(done.value, Opaque) else repr(done.value)}
+            {"text/plain": done.value.repr if isinstance(done.value, Opaque) else text_of(done.value)}
         )
     return {
         "stdout": done.stdout,

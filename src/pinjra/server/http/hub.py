@@ -3,42 +3,50 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import logging
 import secrets
+import threading
 import time
+from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from concurrent.futures import Future, InvalidStateError
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import groupby
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import anyio
 import anyio.to_thread
 
-from pinjra.core.execution import Execution
+from pinjra.core.execution import Execution, Usage
+from pinjra.core.processes import usage_of
 from pinjra.executors.parameters import constructor_parameters
 from pinjra.executors.registry import executor_class
 from pinjra.server.http.audit import Audit
-from pinjra.server.http.errors import Busy, NotFound
+from pinjra.server.http.errors import Busy, NotFound, status_of
 from pinjra.server.http.metrics import Metrics, end_of
 from pinjra.server.http.settings import ServeSettings
 from pinjra.server.http.tenants import Tenant
-from pinjra.server.printed import RunText
 
 if TYPE_CHECKING:
     from pinjra.executors.base import PythonExecutor
 
-__all__ = ["Held", "Hub", "new_name", "watched"]
-
 T = TypeVar("T")
+
+SESSION = "session"  # of the native API
 
 _log = logging.getLogger("pinjra.serve")
 
-_THREADS = (
-    64  # besides two for each session: a run in progress occupies one, and whoever wants to stop it another
-)
+# Besides two for each session: a run in progress occupies one, and whoever wants to stop it another.
+_THREADS = 64
 _REAP_SECONDS = 1.0
+METER_SECONDS = 5.0
 _LOOK_SECONDS = 2.0  # between two looks at whether sessions can be opened
+_READS = 2  # of files of one session at one time
+_MOST_PIECES = 256  # of output, between a run and its client
+_SLOW_SECONDS = 5.0  # a client that reads nothing for so long gets memory, not the run's time
 _BUSY_SECONDS = 2.0  # a session ends, or a run does, about so often on a full machine
 
 
@@ -48,11 +56,15 @@ class Held:
 
     Args:
         turn: Held by the call that works in the session; the others wait.
+        reads: Whole files that are read into memory at one time.
         ends: Monotonic time at which it is closed unless it is used.
         idle_seconds: How far each use moves `ends` on.
         fixed: `ends` was set by the client and is not moved by use (E2B's time-outs).
         details: What a foreign API keeps about its sessions.
         at_end: Called when the time has come, instead of closing.
+        kind: Which API speaks to it.
+        pid: Of the box's first process, where no run tells what is used: the tenant pays for what the kernel counts.
+        over_budget: Called when the tenant has used all that it may, instead of closing.
     """
 
     id: str
@@ -64,10 +76,19 @@ class Held:
     started: float = field(default_factory=time.time)
     fixed: bool = False
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    reads: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_READS))
     users: int = 0
     details: dict[str, Any] = field(default_factory=dict)
-    on_close: list[Callable[[], None]] = field(default_factory=list)
+    on_close: list[Callable[[], object]] = field(default_factory=list)
     at_end: Callable[[], None] | None = None
+    kind: str = SESSION
+    pid: int = 0
+    over_budget: Callable[[], None] | None = None
+
+    def check_kind(self, wanted: str = SESSION) -> None:
+        """Check that it is spoken to by its own API; NotFound: it is of another one."""
+        if self.kind != wanted:
+            raise NotFound(f"{self.id!r} is a {self.kind}, and no {wanted}")
 
     @property
     def used(self) -> float:
@@ -95,6 +116,64 @@ def watched(
     }
 
 
+async def _opened(make: Callable[[], PythonExecutor]) -> PythonExecutor:
+    """Return what `make` opens, in a thread of its own: one for which nobody waits any more is closed when it has come up."""
+    opening: Future[PythonExecutor] = Future()
+    context = contextvars.copy_context()
+
+    def work() -> None:
+        try:
+            executor = context.run(make)
+        except BaseException as error:
+            with suppress(InvalidStateError):
+                opening.set_exception(error)
+            return
+        try:
+            opening.set_result(executor)
+        except InvalidStateError:
+            executor.close()
+
+    # A service that ends does not wait for packages to be fetched, or a machine far away to come up
+    threading.Thread(target=work, name="pinjra-opening", daemon=True).start()
+    return await asyncio.wrap_future(opening)
+
+
+class RunText:
+    """What one run prints in its thread -> pieces on the event loop, those that have come meanwhile as one. Made on the loop.
+
+    Bounded: the run waits for a slow client.
+    """
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._pieces: deque[tuple[str, str]] = deque()
+        self._room = threading.Semaphore(_MOST_PIECES)
+        self._wake = asyncio.Event()
+        self._is_over = False
+
+    def put(self, stream: str, text: str) -> None:
+        """Take a piece; called on the run's thread."""
+        self._room.acquire(timeout=_SLOW_SECONDS)
+        self._pieces.append((stream, text))
+        self._loop.call_soon_threadsafe(self._wake.set)
+
+    def end(self) -> None:
+        """Say that nothing more comes; called on the loop."""
+        self._is_over = True
+        self._wake.set()
+
+    async def __aiter__(self) -> AsyncIterator[tuple[str, str]]:
+        is_last = False
+        while not is_last:
+            await self._wake.wait()
+            self._wake.clear()
+            is_last = self._is_over
+            pieces = [self._pieces.popleft() for _ in range(len(self._pieces))]
+            self._room.release(max(len(pieces), 1))
+            for stream, together in groupby(pieces, key=lambda piece: piece[0]):
+                yield stream, "".join(text for _, text in together)
+
+
 class Hub:
     """All sessions of one service. Used on its event loop only; what blocks runs in threads."""
 
@@ -103,6 +182,9 @@ class Hub:
         self.metrics = metrics
         self.audit = Audit(settings)
         self._held: dict[str, Held] = {}
+        # Process -> its processor seconds that are paid; forked streams share one.
+        self._paid: dict[int, float] = {}
+        self._next_meter = 0.0
         self._opening = 0
         self._runs = 0
         self._limiter: anyio.CapacityLimiter | None = None
@@ -156,6 +238,39 @@ class Hub:
                 self.metrics.expired.inc()
                 held.details["end"] = "expired"
                 (held.at_end or partial(self.close_soon, held))()
+            if now >= self._next_meter:
+                self._next_meter = now + METER_SECONDS
+                self._meter_all()
+
+    def _meter_all(self) -> None:
+        """Have tenants pay for what goes on in their boxes without a run; stop it where they have nothing left."""
+        for held in [held for held in self._held.values() if held.pid]:
+            self.meter(held)
+            try:
+                held.tenant.check_budget()
+            except Busy:
+                if held.over_budget is not None:
+                    held.over_budget()
+                else:
+                    held.details["end"] = "budget"
+                    self.close_soon(held)
+
+    def meter(self, held: Held) -> tuple[float, int]:
+        """Have its tenant pay for what a box has used since the last time; return processor seconds and bytes of memory."""
+        used, memory = usage_of(held.pid)
+        paid = self._paid.get(held.pid, 0.0)
+        if used > paid:
+            held.tenant.charge(used - paid)
+            self._paid[held.pid] = used
+        return used, memory
+
+    def _meter_last(self, held: Held, seconds: float) -> None:
+        """Do the same when a session that was open so long is closed."""
+        if not self.meter(held)[0]:
+            # SECURITY: it has ended, and nobody counts what it used since the last look
+            held.tenant.charge(min(seconds, METER_SECONDS))
+        if not any(other.pid == held.pid for other in self._held.values()):
+            self._paid.pop(held.pid, None)
 
     # ------------------------------------------------------------ sessions
 
@@ -192,6 +307,7 @@ class Hub:
         fixed: bool = False,
         name: str | None = None,
         given: Mapping[str, object] | None = None,
+        kind: str = SESSION,
     ) -> Held:
         """Open a session with `make`, which runs in a thread.
 
@@ -206,7 +322,7 @@ class Hub:
         self._opening += 1
         tenant.sessions += 1
         try:
-            executor = await self.call(make)
+            executor = await _opened(make)
         except BaseException:
             tenant.sessions -= 1
             raise
@@ -221,6 +337,7 @@ class Hub:
             idle_seconds=seconds,
             ends=time.monotonic() + seconds,
             fixed=fixed,
+            kind=kind,
         )
         self._held[held.id] = held
         self.metrics.sessions.labels(tenant.name).inc()
@@ -257,6 +374,8 @@ class Hub:
         self.audit.write("closed", tenant=held.tenant.name, session=held.id, end=end, seconds=seconds)
         for tell in held.on_close:
             tell()
+        if held.pid:
+            self._meter_last(held, seconds)
         try:
             await self.call(held.executor.close)
         except Exception:
@@ -296,28 +415,50 @@ class Hub:
         """
         held.tenant.check_budget()
         self._runs += 1
+        begun = time.monotonic()
         task = asyncio.ensure_future(self.call(run))
         try:
-            done = await asyncio.shield(task)
+            return await asyncio.shield(task)
         except asyncio.CancelledError:
             held.executor.interrupt()
             await asyncio.wait([task])
             raise
         finally:
             self._runs -= 1
-        held.tenant.charge(done.usage.cpu_seconds or done.usage.wall_seconds)
-        self.metrics.count_run(held.tenant.name, done)
+            self._pay(held, task, time.monotonic() - begun, kind, code)
+
+    def _pay(
+        self, held: Held, task: asyncio.Future[Execution], wall_seconds: float, kind: str, code: str
+    ) -> None:
+        """Charge and note a run, however it ended: where nobody knows what it has used, the time on the clock."""
+        # SECURITY: a client that leaves, or a guest that ends its worker, would else run for nothing
+        end, used = "cancelled", Usage(wall_seconds=wall_seconds)
+        if task.done() and not task.cancelled():
+            error = task.exception()
+            end, used = (status_of(error)[1], used) if error else (end_of(task.result()), task.result().usage)
+        held.tenant.charge(used.cpu_seconds or used.wall_seconds)
+        self.metrics.seconds.observe(used.wall_seconds)
+        seconds = (used.wall_seconds, used.cpu_seconds)
+        self.note_run(kind, held.tenant, end, seconds, used.output_bytes, code, session=held.id)
+
+    def note_run(
+        self,
+        kind: str,
+        tenant: Tenant,
+        end: str,
+        seconds: tuple[float, float | None],
+        output_bytes: int,
+        code: str,
+        **details: str,
+    ) -> None:
+        """Count one finished run, and write it into the audit log. `seconds` are those on the clock and of processor."""
+        wall, cpu = seconds
+        self.metrics.runs.labels(tenant.name, end).inc()
+        self.metrics.cpu.labels(tenant.name).inc(cpu or 0.0)
         self.audit.write(
-            kind,
-            tenant=held.tenant.name,
-            session=held.id,
-            end=end_of(done),
-            wall_seconds=round(done.usage.wall_seconds, 4),
-            cpu_seconds=done.usage.cpu_seconds,
-            output_bytes=done.usage.output_bytes,
-            code=self.audit.code(code),
-        )
-        return done
+            kind, tenant=tenant.name, **details, end=end, wall_seconds=round(wall, 4), cpu_seconds=cpu,
+            output_bytes=output_bytes, code=self.audit.code(code),
+        )  # fmt: skip
 
     async def told(
         self, held: Held, run: Callable[[], Execution], *, code: str = ""

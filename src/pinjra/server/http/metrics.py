@@ -14,8 +14,6 @@ from prometheus_client.samples import Sample
 
 from pinjra.core.execution import Execution
 
-__all__ = ["Metrics", "end_of"]
-
 
 def end_of(done: Execution) -> str:
     """Return in a word how a run ended."""
@@ -35,48 +33,29 @@ class Metrics(Collector):
     """Counters of one service, in a registry of its own."""
 
     def __init__(self) -> None:
-        self.registry = CollectorRegistry()
-        self.sessions = Gauge("pinjra_sessions", "Open sessions", ["tenant"], registry=self.registry)
-        self.expired = Counter(
-            "pinjra_sessions_expired", "Sessions closed by their time", registry=self.registry
-        )
-        self.runs = Counter(
-            "pinjra_runs", "Runs by how they ended", ["tenant", "end"], registry=self.registry
-        )
-        self.seconds = Histogram("pinjra_run_seconds", "Time of a run on the clock", registry=self.registry)
-        self.cpu = Counter(
-            "pinjra_run_cpu_seconds", "Processor time of runs", ["tenant"], registry=self.registry
-        )
-        self.verdicts = Counter(
-            "pinjra_verdicts",
-            "Snippets that were judged: of /run_code, and of fleets whose boxes are here",
-            ["tenant", "end"],
-            registry=self.registry,
-        )
-        self.tokens = Counter(
-            "pinjra_model_tokens", "Tokens of models", ["tenant", "model", "kind"], registry=self.registry
-        )
-        self.agent_runs = Counter(
-            "pinjra_agent_runs",
-            "Runs of agents by how they ended",
-            ["tenant", "state"],
-            registry=self.registry,
-        )
-        load = Gauge("pinjra_load", "Load of the machine, last minute", registry=self.registry)
+        registry = self.registry = CollectorRegistry()
+
+        def counter(name: str, words: str, *labels: str) -> Counter:
+            return Counter(f"pinjra_{name}", words, labels, registry=registry)
+
+        self.sessions = Gauge("pinjra_sessions", "Open sessions", ["tenant"], registry=registry)
+        self.expired = counter("sessions_expired", "Sessions closed by their time")
+        self.runs = counter("runs", "Runs by how they ended", "tenant", "end")
+        self.seconds = Histogram("pinjra_run_seconds", "Time of a run on the clock", registry=registry)
+        self.cpu = counter("run_cpu_seconds", "Processor time of runs", "tenant")
+        judged = "Snippets that were judged: of /run_code, and of fleets whose boxes are here"
+        self.verdicts = counter("verdicts", judged, "tenant", "end")
+        self.tokens = counter("model_tokens", "Tokens of models", "tenant", "model", "kind")
+        self.agent_runs = counter("agent_runs", "Runs of agents by how they ended", "tenant", "state")
+        load = Gauge("pinjra_load", "Load of the machine, last minute", registry=registry)
         load.set_function(lambda: os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0)
-        memory = Gauge("pinjra_memory_bytes", "Resident memory of the service", registry=self.registry)
+        memory = Gauge("pinjra_memory_bytes", "Resident memory of the service", registry=registry)
         memory.set_function(_memory_bytes)
 
     def count_tokens(self, tenant: str, model: str, read: int, written: int) -> None:
         """Count the tokens of one answer of a model."""
         self.tokens.labels(tenant, model, "read").inc(read)
         self.tokens.labels(tenant, model, "written").inc(written)
-
-    def count_run(self, tenant: str, done: Execution) -> None:
-        """Count one finished run."""
-        self.runs.labels(tenant, end_of(done)).inc()
-        self.seconds.observe(done.usage.wall_seconds)
-        self.cpu.labels(tenant).inc(done.usage.cpu_seconds or 0.0)
 
     def text(self, tenant: str | None) -> bytes:
         """Return the page that Prometheus reads.

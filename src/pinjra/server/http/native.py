@@ -9,28 +9,21 @@ from contextlib import aclosing
 from functools import partial
 from typing import Any
 
+from pydantic import Field
 from pydantic_core import to_jsonable_python
 from sse_starlette import EventSourceResponse
 from starlette.responses import JSONResponse, Response
 from starlette.routing import WebSocketRoute
 
 from pinjra.core.errors import PinjraError
-from pinjra.core.execution import Execution
+from pinjra.core.execution import Execution, GuestError, Usage
 from pinjra.executors.base import PythonExecutor
+from pinjra.executors.guarantees import Guarantees
 from pinjra.executors.registry import executor_names, sandbox
-from pinjra.server.http.answers import (
-    ExecutorsAnswer,
-    FilesAnswer,
-    OpenedAnswer,
-    ProgramAnswer,
-    RunAnswer,
-    SessionAnswer,
-    SessionsAnswer,
-)
 from pinjra.server.http.asked import Asked
 from pinjra.server.http.errors import told
 from pinjra.server.http.hub import Held, Hub, new_name, watched
-from pinjra.server.http.operations import Operation
+from pinjra.server.http.operations import Operation, StrictAnswer
 from pinjra.server.http.requests import (
     ProgramRequest,
     RunRequest,
@@ -42,7 +35,75 @@ from pinjra.server.http.results import attachment, execution_json
 from pinjra.server.http.tenants import Tenant
 from pinjra.server.http.tools import tools_socket
 
-__all__ = ["OPERATIONS", "ROUTES", "execute", "opened"]
+
+class SessionAnswer(StrictAnswer):
+    """An open session."""
+
+    id: str
+    executor: str
+    started: float
+    idle_seconds: float
+    in_use: bool
+
+
+class OpenedAnswer(SessionAnswer):
+    """An open session with what it enforces; where it is asked for, also what a run may use."""
+
+    guarantees: Guarantees
+    limits: dict[str, float | None] = Field(default_factory=dict)
+
+
+class SessionsAnswer(StrictAnswer):
+    """The tenant's open sessions, the oldest first."""
+
+    sessions: list[SessionAnswer]
+
+
+class ArtifactAnswer(StrictAnswer):
+    """Something to look at. `data` is base64."""
+
+    media_type: str
+    name: str
+    data: str
+
+
+class RunAnswer(StrictAnswer):
+    """Everything that came of a run.
+
+    `files` has name -> size of those that it wrote, `status` the exit status of a program in another language.
+    """
+
+    value: Any
+    stdout: str
+    stderr: str
+    error: GuestError | None
+    artifacts: list[ArtifactAnswer]
+    usage: Usage
+    is_final_answer: bool
+    notes: list[str]
+    status: int | None
+    files: dict[str, int]
+
+
+class ProgramAnswer(StrictAnswer):
+    """How a program ended; `returncode` is null where it did not end by itself."""
+
+    returncode: int | None
+    stdout: str
+    stderr: str
+
+
+class FilesAnswer(StrictAnswer):
+    """Name -> size in bytes."""
+
+    files: dict[str, int]
+
+
+class ExecutorsAnswer(StrictAnswer):
+    """What a session may ask for."""
+
+    default: str
+    executors: list[str]
 
 
 def described(held: Held) -> dict[str, Any]:
@@ -59,10 +120,10 @@ def described(held: Held) -> dict[str, Any]:
 # ---------------------------------------------------------------- sessions
 
 
-async def opened(hub: Hub, tenant: Tenant, wanted: SessionRequest, **options: Any) -> Held:
-    """Open the session that a request asks for, with its files and variables in it."""
+async def create_session(request: Asked, wanted: SessionRequest) -> Response:
+    """Open a session, with its files and variables in it."""
+    hub, tenant, session = request.hub, request.tenant, new_name()
     name, parameters = wanted.options(tenant, hub.settings)
-    session = new_name()
     noted = watched(hub, tenant, session, name, parameters)
     files = decoded_files(wanted.files)
 
@@ -78,42 +139,27 @@ async def opened(hub: Hub, tenant: Tenant, wanted: SessionRequest, **options: An
             raise
         return executor
 
-    return await hub.open(
-        tenant,
-        make,
-        executor_name=name,
-        idle_seconds=wanted.timeout_seconds,
-        name=session,
-        given=noted,
-        **options,
-    )
-
-
-async def create_session(request: Asked) -> Response:
-    """Open a session."""
-    held = await opened(request.hub, request.tenant, await request.body_as(SessionRequest))
+    seconds = wanted.timeout_seconds
+    held = await hub.open(tenant, make, executor_name=name, idle_seconds=seconds, name=session, given=noted)
     body = {**described(held), "guarantees": to_jsonable_python(held.executor.guarantees)}
     return JSONResponse(body, 201, {"Location": f"/v1/sessions/{held.id}"})
 
 
-async def list_sessions(request: Asked) -> Response:
+async def list_sessions(request: Asked) -> dict[str, Any]:
     """List the tenant's sessions."""
-    return JSONResponse({"sessions": [described(held) for held in request.hub.of(request.tenant)]})
+    return {"sessions": [described(held) for held in request.hub.of(request.tenant)]}
 
 
-async def show_session(request: Asked) -> Response:
+async def show_session(request: Asked) -> dict[str, Any]:
     """Describe a session and what it enforces."""
-    held = request.held
-    limits = to_jsonable_python(held.executor.limits)
-    return JSONResponse(
-        {**described(held), "guarantees": to_jsonable_python(held.executor.guarantees), "limits": limits}
-    )
+    executor = request.held.executor
+    more = {"guarantees": executor.guarantees, "limits": executor.limits}
+    return {**described(request.held), **to_jsonable_python(more)}
 
 
-async def close_session(request: Asked) -> Response:
+async def close_session(request: Asked) -> None:
     """Close a session."""
-    await request.hub.close(request.held)
-    return Response(status_code=204)
+    await request.hub.close(request.held_by_any)
 
 
 async def fork_session(request: Asked) -> Response:
@@ -126,46 +172,37 @@ async def fork_session(request: Asked) -> Response:
     return JSONResponse(described(copy), 201, {"Location": f"/v1/sessions/{copy.id}"})
 
 
-async def reset_session(request: Asked) -> Response:
+async def reset_session(request: Asked) -> None:
     """Forget variables and files."""
-    hub, held = request.hub, request.held
-    async with hub.using(held) as executor:
-        await hub.call(executor.reset)
-    return Response(status_code=204)
+    await request.use(lambda executor: executor.reset())
 
 
-async def interrupt_session(request: Asked) -> Response:
+async def interrupt_session(request: Asked) -> None:
     """Stop the run in progress."""
     await request.hub.call(request.held.executor.interrupt)
-    return Response(status_code=204)
 
 
-async def set_variables(request: Asked) -> Response:
+async def set_variables(request: Asked, wanted: VariablesRequest) -> None:
     """Set variables to JSON data."""
-    hub, held = request.hub, request.held
-    wanted = await request.body_as(VariablesRequest)
-    async with hub.using(held) as executor:
-        await hub.call(executor.send_variables, wanted.variables)
-    return Response(status_code=204)
+    await request.use(lambda executor: executor.send_variables(wanted.variables))
 
 
 # ---------------------------------------------------------------- runs
 
 
-async def run_code(request: Asked) -> Response:
+async def run_code(request: Asked, wanted: RunRequest) -> Response:
     """Run code in a session; with `stream` as server-sent events."""
     hub, held = request.hub, request.held
-    wanted = await request.body_as(RunRequest)
     if wanted.stream:
         return EventSourceResponse(
             _events(hub, held, wanted), shutdown_grace_period=hub.settings.drain_seconds
         )
     async with hub.using(held) as executor:
-        done = await hub.run(held, lambda: execute(executor, held.tenant, wanted), code=wanted.code)
+        done = await hub.run(held, lambda: _execute(executor, held.tenant, wanted), code=wanted.code)
     return JSONResponse(await hub.call(execution_json, done))  # a large value takes a while
 
 
-def execute(executor: PythonExecutor, tenant: Tenant, wanted: RunRequest) -> Execution:
+def _execute(executor: PythonExecutor, tenant: Tenant, wanted: RunRequest) -> Execution:
     """Run what a request asks for; blocking."""
     options: dict[str, Any] = {}
     if wanted.wall_seconds is not None:
@@ -181,7 +218,7 @@ async def _events(hub: Hub, held: Held, wanted: RunRequest) -> AsyncIterator[dic
     """Yield output as it is printed, artifacts, and last the whole result, or the error of the session."""
 
     def run() -> Execution:
-        return execute(held.executor, held.tenant, wanted)
+        return _execute(held.executor, held.tenant, wanted)
 
     async with hub.using(held), aclosing(hub.told(held, run, code=wanted.code)) as pieces:
         try:
@@ -198,52 +235,45 @@ async def _events(hub: Hub, held: Held, wanted: RunRequest) -> AsyncIterator[dic
             yield {"event": "error", "data": json.dumps(told(error))}
 
 
-async def run_program(request: Asked) -> Response:
+async def run_program(request: Asked, wanted: ProgramRequest) -> dict[str, Any]:
     """Start a program in a session and wait for its end."""
     hub, held = request.hub, request.held
-    wanted = await request.body_as(ProgramRequest)
     seconds = min(wanted.timeout_seconds or held.tenant.quota.wall_seconds, held.tenant.quota.wall_seconds)
     async with hub.using(held) as executor:
         start = partial(executor.exec, wanted.argv, stdin=wanted.stdin or "", timeout=seconds)
         done = await hub.run(held, start, code=shlex.join(wanted.argv), kind="program")
-    return JSONResponse({"returncode": done.status, "stdout": done.stdout, "stderr": done.stderr})
+    return {"returncode": done.status, "stdout": done.stdout, "stderr": done.stderr}
 
 
 # ---------------------------------------------------------------- files
 
 
-async def list_files(request: Asked) -> Response:
+async def list_files(request: Asked) -> dict[str, Any]:
     """List name and size of the session's files."""
-    hub, held = request.hub, request.held
-    async with hub.using(held, alone=False) as executor:
-        return JSONResponse({"files": await hub.call(executor.list_files)})
+    return {"files": await request.use(lambda executor: executor.list_files(), alone=False)}
 
 
 async def read_file(request: Asked) -> Response:
     """Return a file's bytes."""
-    hub, held = request.hub, request.held
-    async with hub.using(held, alone=False) as executor:
-        data = await hub.call(executor.get_file, request.path_params["name"])
-    return attachment(data)
+    name = request.path_params["name"]
+    async with request.held.reads:
+        return attachment(await request.use(lambda executor: executor.get_file(name), alone=False))
 
 
-async def write_file(request: Asked) -> Response:
+async def write_file(request: Asked) -> None:
     """Write a file; the body is its bytes."""
-    hub, held = request.hub, request.held
-    data = await request.body()
-    async with hub.using(held, alone=False) as executor:
-        await hub.call(executor.put_file, request.path_params["name"], data)
-    return Response(status_code=204)
+    name, data = request.path_params["name"], await request.body()
+    await request.use(lambda executor: executor.put_file(name, data), alone=False)
 
 
 # ---------------------------------------------------------------- the machine
 
 
-async def show_executors(request: Asked) -> Response:
+async def show_executors(request: Asked) -> dict[str, Any]:
     """List the executors that a session may ask for."""
     settings = request.settings
     offered = [name for name in executor_names() if name in (settings.executor, *settings.executors)]
-    return JSONResponse({"default": settings.executor, "executors": offered})
+    return {"default": settings.executor, "executors": offered}
 
 
 _S = "/v1/sessions/{session}"

@@ -6,20 +6,18 @@ import re
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from importlib.metadata import version
-from typing import Any
+from typing import Any, TypeGuard
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 from pydantic.json_schema import models_json_schema
 from starlette.convertors import PathConvertor, register_url_convertor
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from pinjra.server.http.asked import Asked
 
-__all__ = ["Operation", "asked_route", "document"]
-
-Endpoint = Callable[[Asked], Awaitable[Response]]
+Endpoint = Callable[..., Awaitable[object]]  # (request), or (request, body) where it has a checked one
 
 _COMPONENTS = "#/components/schemas/{model}"
 _PARAMETER = re.compile(r"\{(\w+)(?::\w+)?\}")
@@ -43,6 +41,12 @@ class _FileConvertor(PathConvertor):
 register_url_convertor("file", _FileConvertor())
 
 
+class StrictAnswer(BaseModel):
+    """What is answered: the description is made from these, and the property test holds us to them."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
 class ErrorText(BaseModel):
     """What went wrong, as a word and as a sentence."""
 
@@ -56,14 +60,30 @@ class ErrorAnswer(BaseModel):
     error: ErrorText
 
 
-def asked_route(method: str, path: str, endpoint: Endpoint, *, is_open: bool = False) -> Route:
-    """Return the route that answers such requests; unless it is open, those of tenants only."""
+def asked_route(
+    method: str,
+    path: str,
+    endpoint: Endpoint,
+    *,
+    body: type | None = None,
+    status: int = 200,
+    is_open: bool = False,
+) -> Route:
+    """Return the route that answers such requests; unless it is open, those of tenants only.
+
+    Args:
+        body: Where it is a model, the endpoint is given the request's body as one.
+        status: Of what the endpoint returns, as JSON, where it is no response itself; None is an answer without a body.
+    """
 
     async def answer(request: Request) -> Response:
         asked = Asked(request.scope, request.receive)
         if not is_open:
             asked.check_tenant()  # SECURITY: here, so that no endpoint can forget it
-        return await endpoint(asked)
+        said = await (endpoint(asked, await asked.body_as(body)) if _is_model(body) else endpoint(asked))
+        if isinstance(said, Response):
+            return said
+        return Response(status_code=status) if said is None else JSONResponse(said, status)
 
     return Route(path, answer, methods=[method])
 
@@ -91,7 +111,9 @@ class Operation:
 
     def route(self) -> Route:
         """Return the route of this operation."""
-        return asked_route(self.method, self.path, self.endpoint, is_open=self.is_open)
+        return asked_route(
+            self.method, self.path, self.endpoint, body=self.body, status=self.status, is_open=self.is_open
+        )
 
     @property
     def place(self) -> str:
@@ -105,13 +127,13 @@ class Operation:
 
 
 def _models(operations: Iterable[Operation]) -> list[type[BaseModel]]:
-    found = [ErrorAnswer]
+    found: list[type[BaseModel]] = [ErrorAnswer]
     for operation in operations:
-        found += [each for each in (operation.body, operation.answer) if _is_model(each)]  # type: ignore[misc]
+        found += [each for each in (operation.body, operation.answer) if _is_model(each)]
     return list(dict.fromkeys(found))
 
 
-def _is_model(kind: object) -> bool:
+def _is_model(kind: object) -> TypeGuard[type[BaseModel]]:
     return isinstance(kind, type) and issubclass(kind, BaseModel)
 
 

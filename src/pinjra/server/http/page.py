@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from collections.abc import Callable
 from importlib.resources import files
 from typing import Any
 
@@ -20,8 +19,6 @@ from starlette.routing import Route
 from pinjra.core.notebook import GUEST_PAGE_POLICY
 from pinjra.server.http.errors import NotFound
 from pinjra.server.runs.store import AgentRuns
-
-__all__ = ["ROUTES"]
 
 # SECURITY: nothing but the page's own script and styles, known by their hashes, is used, nothing of another host is loaded,
 # markup from text is refused by the browser (trusted types), and no page of another site may frame this one.
@@ -128,8 +125,4 @@ async def frame(request: Request) -> Response:
     return Response(path.read_bytes(), media_type=_TYPES[match[1]], headers=headers)
 
 
-_PLAIN: tuple[tuple[str, Callable[[Request], Any]], ...] = (
-    ("/", page),
-    ("/frames/{run}/{name}", frame),
-)
-ROUTES: list[Any] = [Route(path, function, methods=["GET"]) for path, function in _PLAIN]
+ROUTES = [Route("/", page), Route("/frames/{run}/{name}", frame)]

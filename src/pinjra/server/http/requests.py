@@ -15,15 +15,7 @@ from pinjra.server.http.errors import Forbidden
 from pinjra.server.http.settings import ServeSettings
 from pinjra.server.http.tenants import Tenant
 
-__all__ = [
-    "ProgramRequest",
-    "RunRequest",
-    "SessionRequest",
-    "StreamRequest",
-    "StrictBody",
-    "VariablesRequest",
-    "decoded_files",
-]
+_Word = Annotated[str, Field(max_length=1000)]  # a name, a host, a requirement
 
 
 class StrictBody(BaseModel):
@@ -54,16 +46,16 @@ class StreamRequest(StrictBody):
     """A box to open: the parameters of `sandbox()`. What is put into it comes over its stream."""
 
     executor: str | None = None
-    authorized_imports: list[str] = Field(default_factory=list, max_length=1000)
+    authorized_imports: list[_Word] = Field(default_factory=list, max_length=1000)
     imports: str | None = None
     guard: bool | None = None
     rollback: bool | None = None
     limits: LimitsRequest = Field(default_factory=LimitsRequest)
-    packages: list[str] = Field(default_factory=list, max_length=200)
-    programs: list[str] = Field(default_factory=list, max_length=200)
-    network: bool | Annotated[list[str], Field(max_length=200)] = Field(default_factory=list)
+    packages: list[_Word] = Field(default_factory=list, max_length=200)
+    programs: list[_Word] = Field(default_factory=list, max_length=200)
+    network: bool | Annotated[list[_Word], Field(max_length=200)] = Field(default_factory=list)
     secrets: dict[str, dict[str, str]] = Field(default_factory=dict)
-    mounts: list[str] = Field(default_factory=list, max_length=50)
+    mounts: list[_Word] = Field(default_factory=list, max_length=50)
     env: dict[str, str] = Field(default_factory=dict)
 
     def options(self, tenant: Tenant, settings: ServeSettings) -> tuple[str, dict[str, Any]]:
@@ -117,7 +109,7 @@ class SessionRequest(StreamRequest):
     `files` are base64. `timeout_seconds` is how long it stays open without use.
     """
 
-    files: dict[str, str] = Field(default_factory=dict)
+    files: dict[str, str] = Field(default_factory=dict, max_length=1000)
     variables: dict[str, Any] = Field(default_factory=dict)
     timeout_seconds: float | None = Field(default=None, gt=0, le=86400, allow_inf_nan=False)
 

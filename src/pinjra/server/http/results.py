@@ -3,22 +3,43 @@
 from __future__ import annotations
 
 import base64
+from collections import deque
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic_core import from_json, to_json, to_jsonable_python
 from starlette.responses import Response
 
 from pinjra.core.execution import Artifact, Execution
-from pinjra.core.values import Opaque, Record
-
-__all__ = ["artifact_json", "attachment", "execution_json", "value_json"]
+from pinjra.core.json_data import encodable, text_of
+from pinjra.core.values import Opaque, Record, can_be_listed
 
 _VALUE_CHARACTERS = 1 << 20  # of a described value
 
 
 def value_json(value: object) -> Any:
     """Return the value as JSON data; what JSON does not have is `{"type": …, "repr": …}`."""
-    return from_json(to_json(value, inf_nan_mode="strings", bytes_mode="base64", fallback=_described))
+    try:
+        return from_json(to_json(value, inf_nan_mode="strings", bytes_mode="base64", fallback=_described))
+    except ValueError:  # half a character, a number with thousands of digits, a key that is no text
+        return _in_parts(value)
+
+
+def _in_parts(value: object) -> Any:
+    """Return the same of a value of which something cannot be said: that part is described, the others are as ever."""
+    if isinstance(value, str):
+        return encodable(value)
+    if isinstance(value, Mapping):
+        return {
+            encodable(key) if isinstance(key, str) else text_of(key): _in_parts(part)
+            for key, part in value.items()
+        }
+    if isinstance(value, list | tuple | set | frozenset | deque):
+        return [_in_parts(part) for part in value]
+    try:
+        return from_json(to_json(value, inf_nan_mode="strings", bytes_mode="base64"))
+    except ValueError:
+        return _in_parts(_described(value))
 
 
 def _described(value: object) -> object:
@@ -27,9 +48,9 @@ def _described(value: object) -> object:
     if isinstance(value, Record):
         return {"type": value.type, "fields": dict(value.fields)}
     for method in ("to_dict", "tolist"):  # pandas and numpy, built on the host from plain data
-        if callable(getattr(value, method, None)):
+        if can_be_listed(value) and callable(getattr(value, method, None)):
             return getattr(value, method)()
-    return {"type": type(value).__name__, "repr": repr(value)[:_VALUE_CHARACTERS]}
+    return {"type": type(value).__name__, "repr": text_of(value)[:_VALUE_CHARACTERS]}
 
 
 def artifact_json(artifact: Artifact) -> dict[str, Any]:
@@ -53,7 +74,7 @@ def execution_json(done: Execution) -> dict[str, Any]:
         "is_final_answer": done.is_final_answer,
         "notes": list(done.notes),
         "status": done.status,
-        "files": {name: file.size for name, file in done.files.items()},
+        "files": {encodable(name): file.size for name, file in done.files.items()},
     }
 
 

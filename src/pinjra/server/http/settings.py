@@ -2,31 +2,36 @@
 
 from __future__ import annotations
 
+import secrets
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from pinjra.core.errors import ConfigurationError
 from pinjra.core.limits import Limits
-from pinjra.executors.registry import executor_class, executor_names
+from pinjra.core.nearest import nearest
+from pinjra.executors.registry import default_executor, executor_class, executor_names
 from pinjra.models.registry import named
 from pinjra.tools.shipped import SHIPPED, shipped_tools
-
-__all__ = ["AgentSettings", "ServeSettings", "TenantSettings", "load_settings"]
-
 
 # SECURITY: what is not in this row is bounded by another one (operations and calls by time).
 _CAPPED = ("wall_seconds", "memory_bytes", "disk_bytes", "output_bytes", "value_bytes", "processes")
 
 
+_MOST = 1 << 63  # what the kernel and the wire count with
+_Count = Annotated[int, Field(strict=True, gt=0, lt=_MOST)]
+_Seconds = Annotated[float, Field(strict=True, gt=0, lt=_MOST)]
+_Money = Annotated[float, Field(strict=True, ge=0)]
+
+
 class _Strict(BaseModel):
     """Unknown names are refused: a misspelled quota must not be no quota."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class TenantSettings(_Strict):
@@ -49,15 +54,15 @@ class TenantSettings(_Strict):
     """
 
     token: str = Field(min_length=16, repr=False)
-    sessions: int = Field(default=64, gt=0)
-    requests: int = Field(default=2000, gt=0)
-    cpu_seconds: float | None = Field(default=None, gt=0)
-    memory_bytes: int = Field(default=1 << 30, gt=0)
-    disk_bytes: int = Field(default=256 << 20, gt=0)
-    wall_seconds: float = Field(default=300.0, gt=0)
-    output_bytes: int = Field(default=16 << 20, gt=0)
-    value_bytes: int = Field(default=16 << 20, gt=0)
-    processes: int = Field(default=256, gt=0)
+    sessions: _Count = 64
+    requests: _Count = 2000
+    cpu_seconds: _Seconds | None = None
+    memory_bytes: _Count = 1 << 30
+    disk_bytes: _Count = 256 << 20
+    wall_seconds: _Seconds = 300.0
+    output_bytes: _Count = 16 << 20
+    value_bytes: _Count = 16 << 20
+    processes: _Count = 256
     network: tuple[str, ...] = ()
     open_network: bool = False
     packages: bool = False
@@ -92,10 +97,10 @@ class AgentSettings(_Strict):
     managed_agents: tuple[str, ...] = ()
     authorized_imports: tuple[str, ...] = ()
     executor: str | None = None
-    max_steps: int = Field(default=10, gt=0)
-    planning_interval: int | None = Field(default=None, gt=0)
-    approval: bool | Literal["", "code", "tools", "all"] = ""
-    price: tuple[float, float] | None = None
+    max_steps: _Count = 10
+    planning_interval: _Count | None = None
+    approval: Literal[True, False, "", "code", "tools", "all"] = ""
+    price: tuple[_Money, _Money] | None = None
 
     @model_validator(mode="after")
     def _is_one(self) -> Self:
@@ -133,27 +138,27 @@ class ServeSettings(_Strict):
     """
 
     host: str = "127.0.0.1"
-    port: int = Field(default=8700, ge=0, le=65535)
+    port: int = Field(default=8700, strict=True, ge=0, le=65535)
     hosts: tuple[str, ...] = ()
     proxies: tuple[str, ...] = ()
     executor: str = "jail"
     executors: tuple[str, ...] = ("jail",)
-    sessions: int = Field(default=1024, gt=0)
-    idle_seconds: float = Field(default=900.0, gt=0)
-    body_bytes: int = Field(default=256 << 20, gt=0)
-    bodies_bytes: int = Field(default=1 << 30, gt=0)
-    body_seconds: float = Field(default=120.0, gt=0)
-    drain_seconds: float = Field(default=30.0, ge=0)
+    sessions: _Count = 1024
+    idle_seconds: _Seconds = 900.0
+    body_bytes: _Count = 256 << 20
+    bodies_bytes: _Count = 1 << 30
+    body_seconds: _Seconds = 120.0
+    drain_seconds: float = Field(default=30.0, strict=True, ge=0, lt=_MOST)
     isolation: Literal["fork", "fresh"] = "fork"
     warm_imports: tuple[str, ...] = ()
     traces: bool = False
     audit_log: str = ""
-    audit_bytes: int = Field(default=64 << 20, gt=0)
-    audit_files: int = Field(default=5, gt=0)
-    audit_code_characters: int = Field(default=2000, ge=0)
+    audit_bytes: _Count = 64 << 20
+    audit_files: int = Field(default=5, strict=True, gt=0, le=1000)
+    audit_code_characters: int = Field(default=2000, strict=True, ge=0, lt=_MOST)
     metrics_token: str = Field(default="", pattern="^(.{16,})?$", repr=False)
     runs_folder: str = ""
-    runs_kept: int = Field(default=500, gt=0)
+    runs_kept: _Count = 500
     tenants: dict[str, TenantSettings] = Field(default_factory=dict)
     agents: dict[str, AgentSettings] = Field(default_factory=dict)
     models: dict[str, str] = Field(default_factory=dict)
@@ -164,6 +169,14 @@ class ServeSettings(_Strict):
         if len({tenant.token for tenant in tenants.values()}) != len(tenants):
             raise ValueError("two tenants have the same token")
         return tenants
+
+    @model_validator(mode="after")
+    def _bodies_have_room(self) -> Self:
+        if self.body_bytes > self.bodies_bytes:
+            raise ValueError(
+                f"body_bytes = {self.body_bytes} is above bodies_bytes = {self.bodies_bytes}, which is for all together"
+            )
+        return self
 
     @model_validator(mode="after")
     def _teams_are_there(self) -> Self:
@@ -186,6 +199,14 @@ def _check_team(agents: Mapping[str, AgentSettings], name: str, above: tuple[str
         _check_team(agents, each, (*above, name))
 
 
+_TABLES: Mapping[str, type[_Strict]] = {
+    "": ServeSettings,
+    "tenants": TenantSettings,
+    "agents": AgentSettings,
+}
+_WORDS = {"tuple_type": 'it is a list, as ["…"]', "dict_type": "it is a table, of names and values"}
+
+
 def load_settings(paths: Sequence[str], options: Mapping[str, Any]) -> ServeSettings:
     """Return the settings of TOML files, the later on top, with `options` that are not None on top of them.
 
@@ -204,15 +225,24 @@ def load_settings(paths: Sequence[str], options: Mapping[str, Any]) -> ServeSett
     try:
         settings = ServeSettings.model_validate(values)
     except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False)[0]  # the input may be a token
-        where = ".".join(str(part) for part in first["loc"]) or "settings"
-        raise ConfigurationError(f"{', '.join(paths) or 'options'}: {where}: {first['msg']}") from None
+        raise ConfigurationError(f"{', '.join(paths) or 'options'}: {_said(error)}") from None
     if not settings.is_loopback and not settings.tenants:
         raise ConfigurationError(
             f"{settings.host} can be reached by other machines: give at least one tenant with a token ([tenants.NAME] token = …)"
         )
     _check_names(settings)
     return settings
+
+
+def _said(error: ValidationError) -> str:
+    """Return where the first wrong value stands, and what would be right."""
+    first = error.errors(include_input=False, include_url=False)[0]  # the input may be a token
+    where = ".".join(str(part) for part in first["loc"]) or "settings"
+    if first["type"] == "extra_forbidden":
+        *above, name = first["loc"]
+        known = _TABLES[str(above[0]) if above else ""].model_fields
+        return f"{where}: there is no such setting; {nearest(str(name), known)}"
+    return f"{where}: {_WORDS.get(first['type']) or first['msg'].removeprefix('Value error, ')}"
 
 
 def _check_names(settings: ServeSettings) -> None:
@@ -229,3 +259,40 @@ def _check_names(settings: ServeSettings) -> None:
         if model and not model.startswith("python:"):
             named(model)
     shipped_tools({tool for agent in agents for tool in agent.tools} - set(SHIPPED))
+
+
+def settings_for_one(
+    config: str | None, agent: Mapping[str, Any] | None, *, port: int, executor: str | None
+) -> ServeSettings:
+    """Return settings for one user of this machine: on loopback, one tenant, you, who may do everything, by a token made for it.
+
+    Args:
+        config: A TOML file as of `pinjra serve`; its tenants and address are left out of account.
+        agent: An agent named "agent", beside those of the file.
+        executor: Where code runs; the file's, or this system's own, unless given.
+
+    Raises:
+        ConfigurationError: The file or a value is wrong (the user's fault).
+    """
+    you = {
+        "token": secrets.token_urlsafe(24),
+        "network": ("*",),
+        "open_network": True,
+        "packages": True,
+        "sessions": 64,
+    }
+    own: dict[str, Any] = {
+        "host": "127.0.0.1",
+        "hosts": (),
+        "tenants": {"you": you},
+        "idle_seconds": 3600.0,
+        "drain_seconds": 2.0,
+        "port": port,
+    }
+    paths = [config] if config else []
+    given = load_settings(paths, {})
+    chosen = executor or (given.executor if "executor" in given.model_fields_set else default_executor())
+    others = given.executors if "executors" in given.model_fields_set else ()
+    own |= {"executor": chosen, "executors": tuple(dict.fromkeys((chosen, *others)))}
+    agents = {name: each.model_dump() for name, each in given.agents.items()}
+    return load_settings(paths, {**own, "agents": {**agents, **({"agent": dict(agent)} if agent else {})}})

@@ -11,7 +11,6 @@ import threading
 from collections.abc import Callable, Iterable
 from typing import Any, Protocol, cast, get_args
 
-from starlette.responses import JSONResponse, Response
 from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
@@ -22,23 +21,40 @@ from pinjra.executors.session.executor import SessionExecutor
 from pinjra.executors.session.transport import Transport
 from pinjra.fleet.cases import Status
 from pinjra.fleet.requests import Reason
-from pinjra.server.http.answers import ForkAnswer, StreamAnswer
 from pinjra.server.http.asked import Asked
-from pinjra.server.http.errors import NotFound, status_of
+from pinjra.server.http.errors import NotFound, close_socket, status_of
 from pinjra.server.http.hub import Held, Hub, new_name, watched
-from pinjra.server.http.operations import Operation
+from pinjra.server.http.operations import Operation, StrictAnswer
 from pinjra.server.http.requests import StreamRequest
 from pinjra.server.http.tenants import Tenant
 
-__all__ = ["OPERATIONS", "ROUTES"]
-
 # What an executor says to its worker besides the caller's parameters; here the client is the one who says it.
-_SAID_TO_WORKERS = ("scratch", "links", "environment", "modules")
+_SAID_TO_WORKERS = {
+    name.removeprefix("_"): name for name in ("scratch", "_links", "_environment", "_modules")
+}
+_STREAM = "stream"  # what the hub calls it
 _FORK_SECONDS = 30.0  # for the client to say Fork and to connect
 _CONNECT_SECONDS = 30.0  # for the client of a new stream to connect
 # SECURITY: what a client may say of its own verdicts: known words, in a short message, and no more at once than a box is given.
 _ENDS = frozenset({"ok", *get_args(Reason), *get_args(Status)} - {""})
 _VERDICTS, _TOLD_CHARACTERS = 1000, 1000
+
+
+class ForkAnswer(StrictAnswer):
+    """A stream that was forked from another one."""
+
+    id: str
+
+
+class StreamAnswer(StrictAnswer):
+    """A box whose stream is at the WebSocket `/v1/streams/ID`; the last four are what a host says to its worker."""
+
+    id: str
+    idle_seconds: float
+    scratch: str
+    links: list[Any]
+    environment: list[Any]
+    modules: list[str]
 
 
 class _Box(Protocol):
@@ -93,10 +109,9 @@ class _Branch:
         self.transport.kill()
 
 
-async def open_stream(request: Asked) -> Response:
+async def open_stream(request: Asked, wanted: StreamRequest) -> dict[str, Any]:
     """Open a box for a client that brings the host's side itself."""
     hub, tenant = request.hub, request.tenant
-    wanted = await request.body_as(StreamRequest)
     name, options = wanted.options(tenant, hub.settings)
     session = new_name()
     noted = watched(hub, tenant, session, name, options)
@@ -108,17 +123,16 @@ async def open_stream(request: Asked) -> Response:
         idle_seconds=_CONNECT_SECONDS,
         name=session,
         given=noted,
+        kind=_STREAM,
     )
-    held.details["stream"] = True
-    body = {
+    return {
         "id": held.id,
         "idle_seconds": held.idle_seconds,
-        **{name: getattr(held.executor, f"_{name}", ()) for name in _SAID_TO_WORKERS},
+        **{name: getattr(held.executor, attribute, ()) for name, attribute in _SAID_TO_WORKERS.items()},
     }
-    return JSONResponse(body, 201)
 
 
-async def fork_stream(request: Asked) -> Response:
+async def fork_stream(request: Asked) -> dict[str, Any]:
     """Prepare a fork: the client says `Fork` on the old stream next, and then connects to the new one."""
     hub, tenant = request.hub, request.tenant
     held = hub.find(tenant, request.path_params["stream"])
@@ -137,7 +151,9 @@ async def fork_stream(request: Asked) -> Response:
     def make() -> PythonExecutor:
         return cast("PythonExecutor", _Branch(branch(ask)))
 
-    opening = asyncio.ensure_future(hub.open(tenant, make, executor_name=held.executor_name, name=name))
+    opening = asyncio.ensure_future(
+        hub.open(tenant, make, executor_name=held.executor_name, name=name, kind=_STREAM)
+    )
     pending: dict[tuple[Tenant, str], tuple[threading.Event, asyncio.Future[Held]]] = request.service.forks
     pending[tenant, name] = (is_said, opening)
     opening.add_done_callback(lambda done: (pending.pop((tenant, name), None), done.exception()))
@@ -146,12 +162,11 @@ async def fork_stream(request: Asked) -> Response:
     waiting.cancel()
     if opening.done():
         opening.result()
-    return JSONResponse({"id": name}, 201)
+    return {"id": name}
 
 
 def _box(held: Held) -> _Box:
-    if "stream" not in held.details and not isinstance(held.executor, _Branch):
-        raise NotFound(f"session {held.id!r} is no stream")
+    held.check_kind(_STREAM)
     return cast("_Box", held.executor)
 
 
@@ -166,22 +181,25 @@ async def stream_socket(socket: WebSocket) -> None:
             is_said.set()
             await opening
         held = hub.find(tenant, name)
-        transport = _box(held).transport
+        held.pid = _box(held).transport.pid
         if held.users:
             raise NotFound(f"stream {name!r} has its client")
     except PinjraError as error:
-        await socket.close(1008, f"{status_of(error)[0]} {error}"[:120])
+        await close_socket(socket, 1008, f"{status_of(error)[0]} {error}")
         return
-    await socket.accept()
     held.users += 1
     try:
-        await _relay(socket, transport, hub, tenant)
+        await socket.accept()
+        await _relay(socket, held, hub)
+    except WebSocketDisconnect:
+        return  # before it was accepted
     finally:
         held.users -= 1
         await hub.close(held)
 
 
-async def _relay(socket: WebSocket, transport: Transport, hub: Hub, tenant: Tenant) -> None:
+async def _relay(socket: WebSocket, held: Held, hub: Hub) -> None:
+    transport = _box(held).transport
     out = asyncio.ensure_future(_outwards(socket, transport))
     try:
         while True:
@@ -192,10 +210,11 @@ async def _relay(socket: WebSocket, transport: Transport, hub: Hub, tenant: Tena
             if data:
                 await hub.call(transport.write, data)
             for end, number in _verdicts(message.get("text") or ""):
-                hub.metrics.verdicts.labels(tenant.name, end).inc(number)
+                hub.metrics.verdicts.labels(held.tenant.name, end).inc(number)
     except (WebSocketDisconnect, PinjraError):
         return
     finally:
+        hub.meter(held)
         transport.kill()  # a reader in its thread comes back at once
         await asyncio.wait([out])
 
@@ -241,10 +260,7 @@ async def _outwards(socket: WebSocket, transport: Transport) -> None:
                 is_open = False  # go on reading, so that the thread ends
     if is_open:
         said = await asyncio.to_thread(transport.describe_death)
-        try:
-            await socket.close(1011, said[:120] or "the worker has ended")
-        except (WebSocketDisconnect, RuntimeError):
-            return  # the client has left first
+        await close_socket(socket, 1011, said or "the worker has ended")
 
 
 OPERATIONS = (

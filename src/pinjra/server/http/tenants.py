@@ -11,13 +11,11 @@ from dataclasses import dataclass, field
 from pinjra.server.http.errors import Busy, Unauthorized
 from pinjra.server.http.settings import ServeSettings, TenantSettings
 
-__all__ = ["Tenant", "Tenants"]
-
 _WINDOW_SECONDS = 3600.0  # of the processor time that a tenant may use
 _TOGETHER_SECONDS = 10.0  # what is used within so long is one entry: a window has a few hundred at most
-_ANYBODY = TenantSettings(
-    token="-" * 16, network=("*",), packages=True
-)  # loopback without a token: the user of this machine
+_DEAR_SHARE = 0.2  # of the service's time, for what a tenant's boxes make dear for it
+# Loopback without a token: the user of this machine.
+_ANYBODY = TenantSettings(token="-" * 16, network=("*",), packages=True)
 
 
 @dataclass(slots=True, eq=False)
@@ -25,6 +23,8 @@ class Tenant:
     """Who asks, what it may use, and what it has used.
 
     Args:
+        bodies: Bytes of requests and answers that are in memory.
+        rests_until: Monotonic time up to which work that is dear for the service itself waits.
         spent: (monotonic time, processor seconds) of what its runs used in the last hour, the oldest first.
     """
 
@@ -32,6 +32,8 @@ class Tenant:
     quota: TenantSettings
     sessions: int = 0
     requests: int = 0
+    bodies: int = 0
+    rests_until: float = 0.0
     spent: deque[tuple[float, float]] = field(default_factory=deque)
 
     def charge(self, cpu_seconds: float) -> None:
@@ -43,6 +45,16 @@ class Tenant:
             since, before = self.spent.pop()
             now, cpu_seconds = since, before + cpu_seconds
         self.spent.append((now, cpu_seconds))
+
+    def rest_seconds(self, used_seconds: float) -> float:
+        """Note processor time of the service itself that dear work has taken; return how long the next of that kind waits.
+
+        So all such work of one tenant has a fifth of the service's time at most, and the tenant pays for it.
+        """
+        self.charge(used_seconds)
+        now = time.monotonic()
+        self.rests_until = max(self.rests_until, now) + used_seconds / _DEAR_SHARE
+        return self.rests_until - now
 
     def check_budget(self) -> None:
         """Check that it has processor time left.
@@ -78,7 +90,15 @@ class Tenants:
         Raises:
             Unauthorized: There is none.
         """
-        return self._anybody if self._anybody is not None else self.by_token(_token(headers))
+        if self._anybody is not None:
+            return self._anybody
+        given, found = _token(headers).encode("utf-8", "replace"), None
+        for tenant in self._tenants.values():  # SECURITY: all are compared, each in constant time
+            if hmac.compare_digest(tenant.quota.token.encode(), given):
+                found = tenant
+        if found is None:
+            raise Unauthorized("a token is needed: Authorization: Bearer …")
+        return found
 
     def rows_for(self, headers: Mapping[str, str]) -> str | None:
         """Return whose rows of the metrics a request may see: all (None), a tenant's, or nobody's ("")."""
@@ -98,20 +118,6 @@ class Tenants:
         """Return the name of the tenant that a request comes from; "" where it has none."""
         tenant = self.found(headers)
         return tenant.name if tenant is not None else ""
-
-    def by_token(self, given: str) -> Tenant:
-        """Return the tenant with that token.
-
-        Raises:
-            Unauthorized: There is none.
-        """
-        found = None
-        for tenant in self._tenants.values():  # SECURITY: all are compared, each in constant time
-            if hmac.compare_digest(tenant.quota.token.encode(), given.encode("utf-8", "replace")):
-                found = tenant
-        if found is None:
-            raise Unauthorized("a token is needed: Authorization: Bearer …")
-        return found
 
 
 def _token(headers: Mapping[str, str]) -> str:

@@ -11,16 +11,15 @@ import concurrent.futures
 import itertools
 import json
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
+from starlette.types import Message
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from pinjra.core.errors import PinjraError
-from pinjra.server.http.errors import status_of
+from pinjra.server.http.errors import close_socket, status_of
 from pinjra.server.http.hub import Hub
 from pinjra.server.http.results import value_json
-
-__all__ = ["tools_socket"]
 
 _MESSAGE_CHARACTERS = 16 << 20
 _CALL_SECONDS = 600.0  # for a client to answer one call
@@ -56,7 +55,8 @@ class _Calls:
 
     def answered(self, message: dict[str, Any]) -> None:
         """Give an answer to the call that waits for it; an answer to no call is dropped."""
-        waiting = self._open.get(message.get("call", 0))
+        number = message.get("call")
+        waiting = self._open.get(number) if type(number) is int else None
         if waiting is None or waiting.done():
             return
         if message.get("error") is not None:
@@ -73,22 +73,30 @@ class _Calls:
 
 async def tools_socket(socket: WebSocket) -> None:
     """Serve one client's tools until it leaves."""
-    hub = cast("Hub", socket.app.state.hub)
+    hub: Hub = socket.app.state.hub
     try:
         held = hub.find(socket.app.state.tenants.of(socket.headers), socket.path_params["session"])
+        held.check_kind()
     except PinjraError as error:
-        await socket.close(1008, f"{status_of(error)[0]} {error}"[:120])
+        await close_socket(socket, 1008, f"{status_of(error)[0]} {error}")
         return
     if held.details.get("sockets", 0) >= _SOCKETS:
-        await socket.close(1013, "this session has as many clients with tools as it may")
+        await close_socket(socket, 1013, "this session has as many clients with tools as it may")
         return
-    await socket.accept()
     held.details["sockets"] = held.details.get("sockets", 0) + 1
     calls = _Calls(socket, asyncio.get_running_loop())
+    ending: list[asyncio.Task[None]] = []
+
+    def end() -> None:
+        """Close it with its session: nobody counts it any more."""
+        ending.append(asyncio.create_task(close_socket(socket, 1001, "the session has ended")))
+
+    held.on_close.append(end)
     held.users += 1
     try:
+        await socket.accept()
         while True:
-            message = _parsed(await socket.receive_text())
+            message = _parsed(await socket.receive())
             if "tools" in message:
                 names = await _granted(hub, held.executor, calls, message["tools"])
                 await socket.send_json({"ready": names})
@@ -97,14 +105,24 @@ async def tools_socket(socket: WebSocket) -> None:
     except WebSocketDisconnect:
         return
     except (ValueError, RecursionError, PinjraError) as error:
-        await socket.close(1003, str(error)[:120])
+        await close_socket(socket, 1003, str(error))
     finally:
         calls.end()
+        held.on_close.remove(end)
         held.details["sockets"] -= 1
         held.users -= 1
 
 
-def _parsed(text: str) -> dict[str, Any]:
+def _parsed(received: Message) -> dict[str, Any]:
+    """Return what a client says.
+
+    Raises:
+        ValueError: It is no object of JSON.
+        WebSocketDisconnect: It has left.
+    """
+    if received["type"] == "websocket.disconnect":
+        raise WebSocketDisconnect(received.get("code", 1005))
+    text = received.get("text") or ""
     if len(text) > _MESSAGE_CHARACTERS:
         raise ValueError("the message is too long")
     message = json.loads(text)
@@ -114,11 +132,8 @@ def _parsed(text: str) -> dict[str, Any]:
 
 
 async def _granted(hub: Hub, executor: Any, calls: _Calls, wanted: object) -> list[str]:
-    if (
-        not isinstance(wanted, dict)
-        or len(wanted) > _TOOLS
-        or not all(isinstance(each, dict) for each in wanted.values())
-    ):
+    is_object = isinstance(wanted, dict) and all(isinstance(each, dict) for each in wanted.values())
+    if not isinstance(wanted, dict) or not is_object or len(wanted) > _TOOLS:
         raise ValueError("tools are an object of name -> {doc}")
     functions = {name: calls.function(name, str(each.get("doc", ""))) for name, each in wanted.items()}
     await hub.call(executor.send_tools, functions)

@@ -11,8 +11,6 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from pinjra.core.spans import span
 from pinjra.server.http.audit import QUIET
 
-__all__ = ["Traced"]
-
 
 class Traced:
     """Traces each request, by its route: names and paths of tenants are not in it."""

@@ -6,18 +6,14 @@ The guest describes its own variables, in its own language: nothing of what it s
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import Any
 
-from starlette.responses import JSONResponse, Response
-
 from pinjra.core.errors import ConfigurationError
-from pinjra.server.http.answers import TableAnswer, VariablesAnswer
 from pinjra.server.http.asked import Asked
 from pinjra.server.http.errors import Busy
-from pinjra.server.http.operations import Operation
+from pinjra.server.http.operations import Operation, StrictAnswer
 from pinjra.server.http.results import value_json
-
-__all__ = ["OPERATIONS"]
 
 _SECONDS = 5.0  # to describe variables; a guest's own repr may do anything
 _WAIT_SECONDS = 2.0  # for a run in this session to end
@@ -61,14 +57,38 @@ globals().pop("__paged")({name}, {first}, {rows})
 """
 
 
-async def list_variables(request: Asked) -> Response:
+class VariableAnswer(StrictAnswer):
+    """A variable of a session, as the guest tells of it."""
+
+    name: str
+    type: str
+    size: str
+    text: str
+    is_table: bool
+
+
+class VariablesAnswer(StrictAnswer):
+    """A session's variables."""
+
+    variables: list[VariableAnswer]
+
+
+class TableAnswer(StrictAnswer):
+    """Rows of a table, each with its index first, and how many there are in all."""
+
+    columns: list[str]
+    rows: list[list[str]]
+    total: int
+
+
+async def list_variables(request: Asked) -> dict[str, Any]:
     """List a session's variables."""
     found = await _asked(request, _LIST % _MOST)
     names = ("name", "type", "size", "text", "is_table")
-    return JSONResponse({"variables": [dict(zip(names, row, strict=False)) for row in found]})
+    return {"variables": [dict(zip(names, row, strict=False)) for row in found]}
 
 
-async def show_table(request: Asked) -> Response:
+async def show_table(request: Asked) -> dict[str, Any]:
     """Return rows of a table."""
     name, query = request.path_params["name"], request.query_params
     first, rows = query.get("from", "0"), query.get("rows", "20")
@@ -79,7 +99,7 @@ async def show_table(request: Asked) -> Response:
         raise ConfigurationError("a table has a name, and its rows have numbers")
     code = _PAGE.format(name=name, first=int(first), rows=min(int(rows), _ROWS))
     columns, cells, total = await _asked(request, code)
-    return JSONResponse({"columns": columns, "rows": cells, "total": total})
+    return {"columns": columns, "rows": cells, "total": total}
 
 
 async def _asked(request: Asked, code: str) -> Any:
@@ -93,7 +113,8 @@ async def _asked(request: Asked, code: str) -> Any:
     try:
         async with asyncio.timeout(_WAIT_SECONDS) as waiting, hub.using(held) as executor:
             waiting.reschedule(None)
-            done = await hub.call(executor.run, code, wall_seconds=_SECONDS)
+            # SECURITY: a guest's own repr may do anything: who looks at it pays, as for a run
+            done = await hub.run(held, partial(executor.run, code, wall_seconds=_SECONDS), kind="variables")
     except TimeoutError:
         raise Busy("a run goes on in this session; look again when it has ended") from None
     if done.error is not None:

@@ -6,8 +6,6 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["ag_ui_events"]
-
 Record = dict[str, Any]
 
 

@@ -13,8 +13,6 @@ from pinjra.core import events as e
 from pinjra.core.execution import Artifact
 from pinjra.core.json_data import plain
 
-__all__ = ["record_of"]
-
 _LONGEST = 200_000  # characters of one text
 _ARGUMENT = 20_000  # characters of one argument, or of what a tool gave
 _ROWS = 200  # of a table that is the answer

@@ -15,8 +15,6 @@ from typing import Any
 
 from pinjra.core.errors import ConfigurationError
 
-__all__ = ["RunLog"]
-
 _TOGETHER = 512  # records that a reader is given before other work of the loop gets its turn
 
 

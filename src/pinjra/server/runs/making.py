@@ -17,8 +17,6 @@ from pinjra.server.http.settings import ServeSettings, TenantSettings
 from pinjra.server.models import LoadedModels, arguments_of, imported
 from pinjra.tools.shipped import shipped_tools
 
-__all__ = ["AgentMaker", "FirstSaid"]
-
 
 class AgentMaker:
     """Makes the agents that settings name."""

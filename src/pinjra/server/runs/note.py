@@ -7,8 +7,6 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-__all__ = ["Approval", "RunFacts", "RunNote", "State"]
-
 Approval = Literal["", "code", "tools", "all"]
 State = Literal["running", "success", "max_steps_error", "budget_error", "interrupted", "error"]
 

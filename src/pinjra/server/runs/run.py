@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 from pinjra.agents.agent import Agent
 from pinjra.agents.approval import Decision, Refuse, Replace, decided
-from pinjra.agents.memory.json import MEMORY_VERSION, step_to_data
+from pinjra.agents.memory.json import MEMORY_VERSION
 from pinjra.agents.memory.memory import AgentMemory
+from pinjra.agents.memory.steps import step_to_data
+from pinjra.agents.run.driver import execute
 from pinjra.agents.run.options import RunOptions
 from pinjra.agents.run.results import RunResult
 from pinjra.agents.run.state import CURRENT_RUN, Run
@@ -33,8 +35,6 @@ from pinjra.server.runs.note import RunNote, State
 
 if TYPE_CHECKING:
     from pinjra.server.http.hub import Held
-
-__all__ = ["AgentRun"]
 
 _MERGE_SECONDS = 0.03  # text that comes within so long is one event: a model writes a word at a time
 _SNAPSHOTS = 4  # sessions kept as they were before each of the last steps
@@ -135,7 +135,7 @@ class AgentRun:
         assert agent is not None  # noqa: S101 (whoever starts a run has set it)
         self._hook(agent)
         try:
-            result, _ = agent.execute(options, self.take)
+            result, _ = at_once(execute(agent, options, self.take))
         except Exception as error:  # before the first event: the session, the files
             self.end("error", f"{type(error).__name__}: {error}")
             return
@@ -164,17 +164,8 @@ class AgentRun:
         """Write the end of a run that cannot write it itself."""
         with self._lock:
             self._flush()
-            where = {
-                "run_id": self.record.id,
-                "agent": self.record.agent,
-                "depth": 0,
-                "parent": None,
-                "step": 0,
-            }
-            self.log.append(
-                {"event": "RunFinished", "time": round(time.time(), 3), **where, "state": state, "error": error,
-                 "input_tokens": 0, "output_tokens": 0, "seconds": 0.0, "money": 0.0}
-            )  # fmt: skip
+            where: dict[str, Any] = {"run_id": self.record.id, "agent": self.record.agent, "depth": 0}
+            self.log.append(record_of(e.RunFinished(**where, state=state, error=error), self._keep))
         self.record.state, self.record.error, self.record.ended = state, error, time.time()
         self.save()
 

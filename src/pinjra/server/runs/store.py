@@ -32,8 +32,6 @@ from pinjra.server.runs.making import AgentMaker, FirstSaid
 from pinjra.server.runs.note import RunNote
 from pinjra.server.runs.run import AgentRun
 
-__all__ = ["AgentRuns", "runs_folder"]
-
 _log = logging.getLogger("pinjra.serve")
 
 _LIVE = 64  # runs at one time; each has a thread
@@ -41,6 +39,7 @@ _END_SECONDS = 10.0  # for interrupted runs to end when the service does
 _GO_ON = (
     "You were interrupted and go on now with the same task at the next step. All variables are still there."
 )
+_NEW_SESSION = "\n(The Python session is a new one: its variables are gone.)"
 _ENDED = "the service ended while this run went on"
 
 
@@ -122,12 +121,7 @@ class AgentRuns:
             Busy: There is no room for a session, or for one more run.
         """
         agent = await self._agent(tenant, record)
-        run = self._new(record)
-        try:
-            await self._open(tenant, run, agent, lambda: agent.python_executor)  # type: ignore[attr-defined]  # asked of code agents only
-        except BaseException:
-            self._drop(run)
-            raise
+        run = await self._opened(tenant, record, agent, lambda: agent.python_executor)  # type: ignore[attr-defined]  # asked of code agents only
         options = RunOptions(
             task=record.task,
             max_steps=min(max_steps or agent.max_steps, agent.max_steps),
@@ -155,12 +149,7 @@ class AgentRuns:
             await self._open(tenant, run, agent, lambda: agent.python_executor)  # type: ignore[attr-defined]  # as above
         agent = _agent_of(run)
         if task:
-            lost = (
-                ""
-                if has_session or not agent.runs_code
-                else "\n(The Python session is a new one: its variables are gone.)"
-            )
-            memory.append(TaskStep(task=task + lost))
+            memory.append(TaskStep(task=task if has_session or not agent.runs_code else task + _NEW_SESSION))
             options = RunOptions(task=task, max_steps=agent.max_steps, memory=memory)
         else:
             options = resumed(memory, agent.max_steps, None, has_session=agent.runs_code)
@@ -185,12 +174,7 @@ class AgentRuns:
             branch_step=step, executor=old.executor, model=old.model, tools=old.tools,
         )  # fmt: skip
         agent = await self._agent(tenant, record)
-        branch = self._new(record)
-        try:
-            await self._open(tenant, branch, agent, source.fork)
-        except BaseException:
-            self._drop(branch)
-            raise
+        branch = await self._opened(tenant, record, agent, source.fork)
         assert branch.held is not None  # noqa: S101 (a source is a code agent's)
         session = RunSession(branch.held.executor, owned=True)
         session.is_fresh = True
@@ -198,10 +182,8 @@ class AgentRuns:
         agent.planning_interval = None  # the plan stands in the steps before
         agent.model = FirstSaid(agent.model, f"```python\n{code}\n```")
         branch.first_code, branch.stops_after_step = code, not goes_on
-        self._begin(
-            branch,
-            RunOptions(task=old.task, max_steps=agent.max_steps, reset=False, memory=before, streams=True),
-        )
+        options = RunOptions(task=old.task, max_steps=agent.max_steps, memory=before)
+        self._begin(branch, replace(options, reset=False, streams=True))
         return branch
 
     async def remove(self, run: AgentRun) -> None:
@@ -245,6 +227,18 @@ class AgentRuns:
         folder.mkdir(parents=True, mode=0o700)
         run = known[record.id] = AgentRun(folder, record)
         run.save()
+        return run
+
+    async def _opened(
+        self, tenant: Tenant, record: RunNote, agent: Agent, make: Callable[[], PythonExecutor]
+    ) -> AgentRun:
+        """Return a new run; one that gets no session is not kept."""
+        run = self._new(record)
+        try:
+            await self._open(tenant, run, agent, make)
+        except BaseException:
+            self._drop(run)
+            raise
         return run
 
     async def _open(

@@ -6,8 +6,6 @@ from typing import Any
 
 from pinjra.tools.base import Tool
 
-__all__ = ["FinalAnswerTool"]
-
 
 class FinalAnswerTool(Tool):
     """Gives its argument back; agents end their run when it is called."""

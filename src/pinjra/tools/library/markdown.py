@@ -13,8 +13,6 @@ import os
 import re
 import sys
 
-__all__ = ["main", "markdown"]
-
 _IN_PROCESS_CHARACTERS = 4000  # the worst input of this size takes about 0.2 seconds
 _MEMORY_BYTES = 1 << 30
 _UNREAD = re.compile(r"(script|style|noscript|template|svg)\b", re.IGNORECASE)
@@ -69,9 +67,8 @@ def _convert(source: str) -> str:
 def _convert_in_child(source: str, seconds: float) -> str:
     import subprocess
 
-    if not sys.executable or getattr(
-        sys, "frozen", False
-    ):  # packed into a program: there is no Python to start
+    # packed into a program: there is no Python to start
+    if not sys.executable or getattr(sys, "frozen", False):
         return ""
     # This very file, without the package around it: it starts in half the time. -P: its folder is no place to import from.
     command = [sys.executable, "-S", "-P", __file__]

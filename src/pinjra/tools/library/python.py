@@ -7,10 +7,10 @@ from typing import Protocol
 
 from pinjra.core.errors import ConfigurationError
 from pinjra.core.execution import Execution
+from pinjra.core.safe_text import without_middle
+from pinjra.core.value_text import text_of
 from pinjra.core.values import Opaque
 from pinjra.tools.base import Tool
-
-__all__ = ["PythonTool"]
 
 
 class Runner(Protocol):
@@ -18,11 +18,6 @@ class Runner(Protocol):
 
     def run(self, code: str, *, wall_seconds: float | None = None) -> Execution:
         """Return what came of running the code."""
-        ...
-
-    def close(self) -> None:
-        """End the session."""
-        ...
 
 
 class PythonTool(Tool):
@@ -54,9 +49,9 @@ class PythonTool(Tool):
     def forward(self, code: str) -> str:
         """Return output, value and error as one text."""
         done = self._executor.run(code)
-        parts = [f"Stdout:\n{_cut(done.logs, self.max_output_length)}"]
+        parts = [f"Stdout:\n{without_middle(done.logs, self.max_output_length)}"]
         if done.error is None:
-            parts.append(f"Output: {_cut(_shown(done.value), self.max_output_length)}")
+            parts.append(f"Output: {without_middle(_shown(done.value), self.max_output_length)}")
         else:
             parts.append(f"Error: {done.error.traceback or done.error}")
             if done.error.hint and done.error.traceback:
@@ -67,11 +62,4 @@ class PythonTool(Tool):
 def _shown(value: object) -> str:
     if isinstance(value, Opaque):
         return value.repr
-    return value if isinstance(value, str) else repr(value)
-
-
-def _cut(text: str, most: int) -> str:
-    if len(text) <= most:
-        return text
-    half = most // 2
-    return f"{text[:half]}\n… ({len(text) - 2 * half} characters cut) …\n{text[-half:]}"
+    return value if isinstance(value, str) else text_of(value)

@@ -6,8 +6,6 @@ from collections.abc import Callable
 
 from pinjra.tools.base import Tool
 
-__all__ = ["UserInputTool"]
-
 
 class UserInputTool(Tool):
     """Asks the user.

@@ -9,8 +9,6 @@ from pinjra.tools.base import Tool
 from pinjra.tools.fetch import Fetcher, FetchFailed, FetchLimits, Page
 from pinjra.tools.library.markdown import markdown
 
-__all__ = ["VisitWebpageTool"]
-
 _HTML = ("text/html", "application/xhtml+xml", "")
 _TEXT = (
     "application/json",

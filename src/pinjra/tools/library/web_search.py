@@ -6,11 +6,10 @@ import threading
 import time
 from typing import Any
 
-from pinjra.core.errors import ConfigurationError, MissingDependency
+from pinjra.core.errors import ConfigurationError
+from pinjra.core.optional import optional
 from pinjra.tools.base import Tool
 from pinjra.tools.fetch import FetchFailed
-
-__all__ = ["DuckDuckGoSearchTool", "WebSearchTool"]
 
 
 class WebSearchTool(Tool):
@@ -66,7 +65,7 @@ class WebSearchTool(Tool):
         Raises:
             MissingDependency: It is not.
         """
-        _ddgs()
+        optional("ddgs", "pinjra[search]")
 
     def forward(self, query: str) -> str:
         """Return the results as Markdown.
@@ -74,13 +73,15 @@ class WebSearchTool(Tool):
         Raises:
             FetchFailed: No engine answered, or none found anything.
         """
-        ddgs = _ddgs()
+        ddgs: Any = optional("ddgs", "pinjra[search]")
+        from ddgs.exceptions import DDGSException
+
         self._wait_for_turn()
         try:
             found = ddgs.DDGS(**self._options).text(
                 query, region=self._region, max_results=self.max_results, backend=self.engine
             )
-        except ddgs.exceptions.DDGSException as error:
+        except DDGSException as error:
             said = str(error).replace(
                 self._options["proxy"] or "\0", "the proxy"
             )  # which may hold a password
@@ -124,12 +125,3 @@ class DuckDuckGoSearchTool(WebSearchTool):
 
 def _entry(result: dict[str, Any]) -> str:
     return f"[{result.get('title', '')}]({result.get('href', '')})\n{result.get('body', '')}"
-
-
-def _ddgs() -> Any:
-    try:
-        import ddgs
-        import ddgs.exceptions
-    except ImportError:
-        raise MissingDependency("ddgs", "pip install 'pinjra[search]'") from None
-    return ddgs

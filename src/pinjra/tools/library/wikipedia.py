@@ -12,8 +12,6 @@ from pinjra.tools.base import Tool
 from pinjra.tools.fetch import Fetcher, FetchFailed, FetchLimits
 from pinjra.tools.library.markdown import markdown
 
-__all__ = ["WikipediaSearchTool", "WikipediaTool"]
-
 
 class WikipediaTool(Tool):
     """Finds the best matching article and returns its summary or text, with the URL.

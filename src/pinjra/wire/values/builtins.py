@@ -85,7 +85,7 @@ def encode_named(
 ) -> Value:
     """Return the tree of a tuple whose items have names."""
     items = tuple.__getitem__(value, _ALL)
-    if len(fields) != len(items) or not all(type(name) is str for name in fields):
+    if len(fields) != len(items) or not all(type(name) is str and name.isidentifier() for name in fields):
         return encoder.sequence("t", value, items, depth)
     names = encoder.sequence("l", fields, fields, depth + 1)
     return ["N", kind[:200], names, encoder.sequence("t", value, items, depth + 1)]
@@ -124,6 +124,7 @@ _CONTAINERS: tuple[Iterable[object], ...] = (
     [], (), "", "\u0100", range(0), range(1 << 70), {}, {}.values(), {}.items(), set(),
 )  # fmt: skip
 _ITERATORS = tuple(type(iter(each)) for each in _CONTAINERS)
+_VIEWS: tuple[type, ...] = (type({}.keys()), type({}.values()), type({}.items()))
 
 
 _FACTORIES: Mapping[str, type] = {cls.__name__: cls for cls in (list, dict, set, int, float, str, tuple)}
@@ -140,6 +141,19 @@ def _defaultdict(encoder: Encoder, value: defaultdict[object, object], depth: in
 def _deque(encoder: Encoder, value: deque[object], depth: int) -> Value:
     most = value.maxlen if value.maxlen is not None and value.maxlen <= _LONGEST else None
     return ["K", "deque", encoder.sequence("l", value, list(value), depth + 1), most]
+
+
+def _range_parts(side: Encoder | Decoder, parts: Iterable[object], tree: object) -> list[int]:
+    """Return a range's three numbers, and charge for the range."""
+    found = [part if type(part) is int else refuse("not a range", tree) for part in parts]
+    # SECURITY: a range knows its length from the start, by a division that takes the square of its numbers' length.
+    side.work("ranges", (max(map(int.bit_length, found), default=0) / 2000) ** 2)
+    return found
+
+
+def _range(encoder: Encoder, value: range, depth: int) -> Value:
+    parts = _range_parts(encoder, (value.start, value.stop, value.step), None)
+    return ["r", *[_int(encoder, part, depth) for part in parts]]
 
 
 _ALL = slice(None)
@@ -168,21 +182,18 @@ ENCODE: Mapping[type, EncodeHandler] = {
     float: _float,
     str: _str,
     bytes: _bytes,
-    complex: _complex,
     Opaque: encode_opaque,
     Record: _record,
     NamedItems: _named_items,
     Iterated: lambda e, v, d: ["I", e.sequence("l", v, v.items, d + 1)],
     **dict.fromkeys(_EXCEPTIONS.values(), _exception),
     **dict.fromkeys(_ITERATORS, _iterator),
-    range: lambda e, v, d: ["r", *[_int(e, part, d) for part in (v.start, v.stop, v.step)]],
+    range: _range,
     Counter: lambda e, v, d: ["K", "Counter", e.mapping(v, list(dict.items(v)), d + 1), None],
     OrderedDict: lambda e, v, d: ["K", "OrderedDict", e.mapping(v, list(OrderedDict.items(v)), d + 1), None],
     defaultdict: _defaultdict,
     deque: _deque,
-    type({}.keys()): lambda e, v, d: e.sequence("l", v, list(v), d),
-    type({}.values()): lambda e, v, d: e.sequence("l", v, list(v), d),
-    type({}.items()): lambda e, v, d: e.sequence("l", v, list(v), d),
+    **dict.fromkeys(_VIEWS, lambda e, v, d: e.sequence("l", v, list(v), d)),
 }
 
 
@@ -190,7 +201,7 @@ def _take_dict(decoder: Decoder, tree: list[Value], depth: int) -> object:
     parts = decoder.values(tree, depth)
     if len(parts) % 2:
         refuse("a key without a value")
-    return dict(zip(decoder.hashables(parts[::2]), parts[1::2]))  # noqa: B905 (Python 3.10; the lengths are equal)
+    return dict(zip(decoder.hashables(parts[::2]), parts[1::2], strict=True))
 
 
 def _take_big_int(_decoder: Decoder, tree: list[Value], _depth: int) -> object:
@@ -198,7 +209,9 @@ def _take_big_int(_decoder: Decoder, tree: list[Value], _depth: int) -> object:
 
 
 def _take_float(_decoder: Decoder, tree: list[Value], _depth: int) -> object:
-    return {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}[text(tree[1], 4)]
+    name = text(tree[1], 4)
+    # Each NaN is an object of its own, as it was: a set holds many, whose hashes differ.
+    return float(name) if name in ("nan", "inf", "-inf") else refuse("not a number", name)
 
 
 def _take_complex(decoder: Decoder, tree: list[Value], depth: int) -> object:
@@ -218,9 +231,7 @@ def _take_bytearray(decoder: Decoder, tree: list[Value], depth: int) -> object:
 
 
 def _take_range(decoder: Decoder, tree: list[Value], depth: int) -> object:
-    return range(
-        *[part if type(part) is int else refuse("not a range", tree) for part in decoder.values(tree, depth)]
-    )
+    return range(*_range_parts(decoder, decoder.values(tree, depth), tree))
 
 
 def _take_opaque(decoder: Decoder, tree: list[Value], _depth: int) -> object:

@@ -5,10 +5,11 @@ dict, list or string of a guest can be taken for a tag; scalars stand for themse
 
 Encoding meets hostile objects (in the guest, and for the in-process executor in the host). It looks at `type(x)` by
 identity only, never at `x.__class__`, never hashes or compares classes (a metaclass could answer), and reads
-subclasses of builtin types through the builtin type's own methods. What it does not know becomes `Opaque`.
+subclasses of builtin types through the builtin type's own methods. What it does not know, and what a handler raises for,
+becomes `Opaque`.
 
 Decoding trusts nothing: counts, depth and sizes were bounded by the frames, a blob may be used once, a hash table is
-checked for crafted collisions, and any error of a constructor is a `ProtocolViolation`.
+checked for crafted collisions (then it is told as `Opaque`), and any error of a constructor is a `ProtocolViolation`.
 """
 
 from __future__ import annotations
@@ -16,12 +17,14 @@ from __future__ import annotations
 import importlib
 import math
 import sys
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
+from functools import cache
 from types import GetSetDescriptorType, ModuleType
 
 from pinjra.core.errors import ProtocolViolation
-from pinjra.core.values import Opaque
+from pinjra.core.values import Opaque, Record, hash_of
 from pinjra.wire import frames
 from pinjra.wire.frames import DICT_WEIGHT, ITEM_WEIGHT, LIST_WEIGHT, MEMORY_FACTOR, TEXT_WEIGHT, refuse
 from pinjra.wire.messages import Value
@@ -58,10 +61,19 @@ _TYPE_NAME: Callable[[type], object] = TYPE["__name__"].__get__
 mro: Callable[[type], tuple[type, ...]] = TYPE["__mro__"].__get__
 
 
+def inherits(cls: type, base: object) -> bool:
+    """Return whether `base` is the class or one of its ancestors, without asking either."""
+    return any(parent is base for parent in mro(cls))
+
+
 def plain_opaque(value: object) -> Opaque:
     """Return what stands for a value, without a look into it."""
     name = type_name(type(value))
     return Opaque(name, f"<{name} object>")
+
+
+class StandIn(Exception):
+    """A value cannot be made here; its argument is the `Opaque` in its place."""
 
 
 class _Budget:
@@ -70,9 +82,11 @@ class _Budget:
     left: float = WORK
     fault: type[ValueError] | type[ProtocolViolation] = ProtocolViolation
 
-    def can_work(self, microseconds: float) -> bool:
-        """Return whether the budget holds so much more."""
-        return microseconds <= self.left
+    def affords(self, microseconds: float) -> bool:
+        """Charge so much where the budget holds it; return whether it does."""
+        is_held = microseconds <= self.left
+        self.left -= microseconds if is_held else 0.0
+        return is_held
 
     def work(self, what: str, microseconds: float) -> None:
         """Charge for what costs more than its bytes tell, before it is done; raise `fault` when the budget is used up."""
@@ -120,9 +134,14 @@ class Encoder(_Budget):
         """
         # SECURITY: by identity of the exact type; a lookup by the type itself would call its metaclass' __hash__.
         handler = ENCODERS.get(id(type(value)))
-        if handler is None:
-            handler = self._inherited(type(value))
-        tree: Value = handler(self, value, depth)
+        try:
+            if handler is None:
+                handler = self._inherited(type(value))
+            tree: Value = handler(self, value, depth)
+        except (EncodeError, MemoryError, RecursionError):
+            raise
+        except Exception:  # empty, closed or half made: classes of libraries raise what they like
+            tree = self.opaque(value)
         if type(tree) is list:
             self.work("values with a tag", TAGGED)
             self._weigh(LIST_WEIGHT + ITEM_WEIGHT * len(tree))
@@ -211,7 +230,7 @@ class Encoder(_Budget):
             if is_it(cls):
                 return make
         for base, handler in BASES:
-            if any(parent is base for parent in mro(cls)):
+            if inherits(cls, base):
                 return handler
         return Encoder.opaque
 
@@ -231,6 +250,7 @@ class Decoder(_Budget):
     ) -> None:
         self._blobs: list[bytes | None] = list(blobs)
         self.resolve = resolve
+        self._shown_keys = 0
 
     def take(self, tree: Value) -> object:
         """Return the value of `tree`.
@@ -254,7 +274,11 @@ class Decoder(_Budget):
             if handler is None:
                 refuse("unknown tag", tree[0])
             self.work("values with a tag", TAGGED)
-            return handler(self, tree, depth + 1)
+            try:
+                return handler(self, tree, depth + 1)
+            except StandIn as error:
+                found: object = error.args[0]
+                return found
         if type(tree) is dict:
             if depth > frames.DEPTH:
                 refuse("a value nested too deep")
@@ -262,16 +286,28 @@ class Decoder(_Budget):
         return tree
 
     def hashables(self, items: list[object]) -> list[object]:
-        """Return `items` when they may go into one hash table; otherwise, where they collide by design, refuse them."""
+        """Return `items` when they may go into one hash table; `StandIn` where they collide by design."""
         # SECURITY: number hashes are not seeded; n keys with one hash cost n² comparisons (CPython's set and dict).
-        hashes = list(map(hash, items))
-        twice = len(hashes) - len(set(hashes))
-        if twice:
-            pairs = twice * (twice + 1)  # if all have one hash
-            if pairs > 100:
-                pairs = sum(count * (count - 1) for count in Counter(hashes).values())
-            self.work("a set or dict with crafted hash collisions", pairs * PAIR)
+        try:
+            hashes = list(map(hash, items))
+        except TypeError:  # a class of the guest's may give a list a hash: its text stands for it
+            return self.hashables([self._key_for(each) for each in items])
+        if not self.affords(collisions(items, hashes)):
+            why = "its keys are too alike to be compared here, so many have one hash"
+            raise StandIn(Opaque("set or dict", why))
         return items
+
+    def _key_for(self, value: object) -> object:
+        """Return a value, or its text where it has no hash."""
+        if hash_of(value) is not None:
+            return value
+        self._shown_keys += 1
+        # SECURITY: only what is short is shown: the repr of an array takes milliseconds. The number keeps the others apart.
+        shown = f"value {self._shown_keys}"
+        if comparing(value) < _LARGE:
+            with suppress(ValueError):  # of a number with more digits than Python shows
+                shown = repr(value)[:200]
+        return Opaque(type(value).__name__, shown)
 
     def values(self, tree: list[Value], depth: int) -> list[object]:
         """Return the values after the tag."""
@@ -326,23 +362,81 @@ class Late:
         self._name = name
 
     def __getattr__(self, name: str) -> object:
-        return getattr(importlib.import_module(self._name), name)
+        found: object = getattr(importlib.import_module(self._name), name)
+        vars(self)[name] = found  # found at once from then on
+        return found
+
+
+@cache
+def _is_installed(name: str) -> bool:
+    try:
+        importlib.import_module(name)
+    except ImportError:
+        return False
+    return True
 
 
 def needing(name: str, handler: DecodeHandler, instead: DecodeHandler) -> DecodeHandler:
     """Return `handler` where a library is installed, else what gives something in the value's place."""
 
     def take(decoder: Decoder, tree: list[Value], depth: int) -> object:
-        try:
-            importlib.import_module(name)
-        except ImportError:
+        if not _is_installed(name):
             return instead(decoder, tree, depth)
-        return handler(decoder, tree, depth)
+        try:
+            return handler(decoder, tree, depth)
+        except (ProtocolViolation, StandIn):
+            raise
+        # It takes less than its like in the box, or what stands for it; of its own classes of exceptions.
+        except Exception as error:
+            return Opaque(name, f"cannot be made here: {error}"[:500])
 
     return take
 
 
 # ---------------------------------------------------------------- shared by the handlers
+
+
+def collisions(items: Sequence[object], hashes: Sequence[int]) -> float:
+    """Return the microseconds that comparisons of items with the same hash may take in one hash table."""
+    if len(hashes) == len(set(hashes)):
+        return 0.0
+    others = Counter(hashes)
+    # SECURITY: by what is compared too: a pair of long tuples, or of large numbers of two kinds, takes milliseconds.
+    pairs = zip(items, hashes)  # noqa: B905 (Python 3.10; the lengths are equal)
+    return sum((others[each] - 1) * (PAIR + comparing(value)) for value, each in pairs if others[each] > 1)
+
+
+def comparing(value: object) -> float:
+    """Return the microseconds that it may take to compare a value with another of the same hash, whatever that is."""
+    if isinstance(value, (Record, dict)):
+        value = tuple((value.fields if isinstance(value, Record) else value).values())
+    if isinstance(value, (tuple, list, frozenset, set, deque)):
+        return _ITEM * len(value) + _comparing_all(value)
+    if type(value) is range:
+        return _comparing_int(max(map(int.bit_length, (value.start, value.stop, value.step))))
+    if isinstance(value, (str, bytes)):
+        return len(value) / 10_000
+    if type(value) is int:
+        return _comparing_int(value.bit_length())
+    return 0.0 if type(value) in _SIMPLE else _LARGE
+
+
+def _comparing_all(values: Collection[object]) -> float:
+    kinds = set(map(type, values))
+    if kinds <= _SIMPLE:
+        return 0.0
+    if kinds == {int}:  # at C speed
+        return len(values) * _comparing_int(max(map(int.bit_length, values)))  # type: ignore[arg-type]
+    return sum(map(comparing, values))
+
+
+def _comparing_int(bits: int) -> float:
+    return (bits / 2000) ** 2  # with a Decimal, as which it takes the square of its length
+
+
+_SIMPLE = {bool, float, complex, type(None)}
+_ITEM = 0.05
+_LARGE = 200.0  # microseconds: Fraction with Decimal; arrays and tables
 
 
 def _plain_items(items: Sequence[object]) -> int | None:

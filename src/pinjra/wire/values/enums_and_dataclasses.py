@@ -8,13 +8,9 @@ from types import GetSetDescriptorType, MappingProxyType, MemberDescriptorType
 
 from pinjra.wire.messages import Value
 from pinjra.wire.values.builtins import encode_named
-from pinjra.wire.values.coding import TYPE, BaseTest, Encoder, mro, type_name
+from pinjra.wire.values.coding import TYPE, BaseTest, Encoder, inherits, mro, type_name
 
 _CLASS_DICT: Callable[[type], MappingProxyType[str, object]] = TYPE["__dict__"].__get__
-
-
-def _is_enum(cls: type) -> bool:
-    return any(parent is enum.Enum for parent in mro(cls))
 
 
 def _having(*marks: str) -> Callable[[type], bool]:
@@ -22,13 +18,13 @@ def _having(*marks: str) -> Callable[[type], bool]:
     return lambda cls: any(mark in _CLASS_DICT(parent) for parent in mro(cls) for mark in marks)
 
 
-def _names_of(cls: type) -> tuple[object, ...] | None:
-    found = next((f for parent in mro(cls) if (f := _CLASS_DICT(parent).get("_fields")) is not None), None)
-    return found if type(found) is tuple else None
+def _nearest(cls: type, name: str) -> object:
+    """Return what the class, or else its nearest ancestor, has under a name; None where none has it."""
+    return next((found for parent in mro(cls) if (found := _CLASS_DICT(parent).get(name)) is not None), None)
 
 
 def _is_named_tuple(cls: type) -> bool:
-    return any(parent is tuple for parent in mro(cls)) and _names_of(cls) is not None
+    return inherits(cls, tuple) and type(_nearest(cls, "_fields")) is tuple
 
 
 def _attributes(value: object) -> dict[str, object]:
@@ -63,11 +59,9 @@ def _enum(encoder: Encoder, value: object, depth: int) -> Value:
 
 def _dataclass(encoder: Encoder, value: object, depth: int) -> Value:
     own = _attributes(value)
-    names = next(
-        fields
-        for parent in mro(type(value))
-        if type(fields := _CLASS_DICT(parent).get("__dataclass_fields__")) is dict
-    )
+    names = _nearest(type(value), "__dataclass_fields__")
+    if type(names) is not dict:
+        return encoder.opaque(value)
     pairs: list[tuple[object, object]] = [(n, own[n]) for n in names if type(n) is str and n in own]
     return encoder.record(value, pairs, depth)
 
@@ -80,12 +74,13 @@ def _model(encoder: Encoder, value: object, depth: int) -> Value:
 
 
 def _named_tuple(encoder: Encoder, value: tuple[object, ...], depth: int) -> Value:
-    fields = _names_of(type(value)) or ()
-    return encode_named(encoder, type_name(type(value)), fields, value, depth)
+    fields = _nearest(type(value), "_fields")
+    names = fields if type(fields) is tuple else ()
+    return encode_named(encoder, type_name(type(value)), names, value, depth)
 
 
 BASE_TESTS: list[BaseTest] = [
-    (_is_enum, _enum),
+    (lambda cls: inherits(cls, enum.Enum), _enum),
     (_having("__dataclass_fields__"), _dataclass),
     (_having("__pydantic_core_schema__", "__attrs_attrs__"), _model),
     (_is_named_tuple, _named_tuple),

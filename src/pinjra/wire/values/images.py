@@ -25,9 +25,7 @@ def _is_image(cls: type) -> bool:
     module = coding.loaded("PIL.Image")
     image: object = getattr(module, "Image", None)
     # A class that the guest derived has methods of its own, which `save` would call: only PIL's classes.
-    return (
-        image is not None and any(p is image for p in coding.mro(cls)) and cls.__module__.startswith("PIL.")
-    )
+    return coding.inherits(cls, image) and cls.__module__.startswith("PIL.")
 
 
 def _image(encoder: coding.Encoder, value: Image.Image, depth: int) -> Value:

@@ -38,9 +38,11 @@ def learn() -> None:
 def encode_array(encoder: coding.Encoder, value: np.ndarray, depth: int) -> Value:
     """Return the tree of an array; its bytes travel as they are."""
     code = value.dtype.str
-    if value.dtype.hasobject or _DTYPE.fullmatch(code) is None:
+    if value.dtype.hasobject or value.ndim > _AXES or _DTYPE.fullmatch(code) is None:
         return encoder.opaque(value, depth)
-    return ["nd", code, list(value.shape), encoder.blob(value.tobytes())]
+    data = value.tobytes()
+    _check_bits(np.frombuffer(data, value.dtype))
+    return ["nd", code, list(value.shape), encoder.blob(data)]
 
 
 def _encode_dtype(encoder: coding.Encoder, value: np.dtype, depth: int) -> Value:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import datetime
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from pinjra.core.values import Opaque
@@ -19,6 +19,9 @@ from pinjra.wire.values.coding import (
     Decoder,
     Encoder,
     Late,
+    StandIn,
+    collisions,
+    comparing,
     needing,
     register,
     text,
@@ -39,10 +42,13 @@ _FREQUENCY = re.compile(_EVEN.pattern + r"|-?[0-9]{0,3}(B|W(-[A-Z]{3})?|B?(M|Q|Y
 _STEP = 20.0  # microseconds of one step of another kind: pandas calls Python code
 _EVEN_STEP = 0.05
 _TIME = 20.0  # microseconds of one Timestamp
+_QUICK = frozenset({int, float, str, bool})  # compared by C code, at their first difference
 _ROWS = 1 << 27  # a range index costs nothing to send
 # SECURITY: pandas hashes categories without a seed, crafted ones cost n²: where that is too much they come as plain values
 _CATEGORIES = 1 << 13
 _PAIR = 0.006  # microseconds of one comparison of pandas' hash tables
+# SECURITY: as plain values a row takes 32 bytes while it is made, and may have come as one
+_PLAIN_ROWS = 1 << 21
 # SECURITY: by other names ("dateutil//home/…") pandas opens files
 _ZONE = re.compile(r"(?!dateutil)[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+){0,2}|UTC[+-]\d\d:\d\d(:\d\d)?")
 
@@ -53,38 +59,35 @@ def learn() -> None:
     register([pd.Series], _series)
     index_kinds = (pd.RangeIndex, pd.MultiIndex, pd.DatetimeIndex, pd.TimedeltaIndex, pd.CategoricalIndex)
     register([pd.Index, *index_kinds], lambda e, value, depth: ["ix", _index(e, value, depth)])
-    register([pd.Timestamp], _timestamp)
-    register([pd.Timedelta], _timedelta)
+    register([pd.Timestamp, pd.Timedelta], _time)
     register([type(pd.NaT)], lambda e, _v, _d: ["pn", "NaT"])
     register([type(pd.NA)], lambda e, _v, _d: ["pn", "NA"])
 
 
-def _timestamp(encoder: Encoder, value: pd.Timestamp, depth: int) -> Value:
-    """Return the plain time, and what it lacks: nanoseconds and the unit."""
+def _time(encoder: Encoder, value: pd.Timestamp | pd.Timedelta, depth: int) -> Value:
+    """Return the plain time, and what it lacks: nanoseconds and the unit. Where no plain time is so far away, pandas raises."""
     encoder.work("single times of pandas", _TIME)
-    plain = encoder.add(value.to_pydatetime(warn=False), depth + 1)
-    return ["pt", plain, int(value.nanosecond), str(value.unit)]
-
-
-def _timedelta(encoder: Encoder, value: pd.Timedelta, depth: int) -> Value:
-    encoder.work("single times of pandas", _TIME)
-    if str(value.unit) != "ns":
-        return ["pd", encoder.add(value.to_pytimedelta(), depth + 1), 0, str(value.unit)]
-    whole_ones, rest = divmod(int(value.value), 1000)
-    return ["pd", encoder.add(datetime.timedelta(microseconds=whole_ones), depth + 1), rest, "ns"]
+    unit, is_point = str(value.unit), isinstance(value, pd.Timestamp)
+    whole_ones, rest = divmod(int(value.value), 1000) if unit == "ns" else (None, 0)
+    if is_point:
+        plain = value.to_pydatetime(warn=False)
+    elif whole_ones is None:
+        plain = value.to_pytimedelta()
+    else:
+        plain = datetime.timedelta(microseconds=whole_ones)
+    return ["pt" if is_point else "pd", encoder.add(plain, depth + 1), rest, unit]
 
 
 def _column(encoder: Encoder, values: pd.Series | pd.Index, depth: int) -> Value:
     encoder.work("columns of tables", COLUMN)
     dtype, name = values.dtype, str(values.dtype)
-    if type(dtype).__module__.startswith("numpy") and dtype.kind in "biufcmM":
-        return ["a", encoder.add(values.to_numpy(), depth + 2)]
+    if type(dtype).__module__.startswith("numpy") and dtype.kind in "biufcmM" and dtype.char not in "gG":
+        return ["a", _untold(encoder.add(values.to_numpy(), depth + 2))]
     if name.startswith("datetime64[") and "," in name and _ZONE.fullmatch(str(dtype.tz)):
         times = values.dt.tz_convert("UTC").dt if hasattr(values, "dt") else values.tz_convert("UTC")
         naive = times.tz_localize(None).to_numpy()
         return ["t", encoder.add(naive, depth + 2), str(dtype.tz)]
-    if name == "category" and encoder.can_work(len(dtype.categories) ** 2 * _PAIR):
-        encoder.work("categories", len(dtype.categories) ** 2 * _PAIR)
+    if name == "category" and encoder.affords(len(dtype.categories) ** 2 * _PAIR):
         codes = values.cat.codes.to_numpy() if hasattr(values, "cat") else values.codes
         kinds = _column(encoder, dtype.categories, depth + 1)
         return ["k", encoder.add(codes, depth + 2), kinds, bool(dtype.ordered)]
@@ -93,14 +96,23 @@ def _column(encoder: Encoder, values: pd.Series | pd.Index, depth: int) -> Value
         None if item is missing or (is_str and item != item) else item
         for item in values.astype(object).tolist()
     ]
-    return ["v", encoder.add(items, depth + 2), name if name in _NULLABLE or is_str else ""]
+    return ["v", _untold(encoder.add(items, depth + 2)), name if name in _NULLABLE or is_str else ""]
+
+
+def _untold(tree: Value) -> Value:
+    """Return the tree of a column's values; raise where it is a description, and so the whole table becomes one."""
+    if type(tree) is not list or tree[0] == "o":
+        raise ValueError("nested too deep, or bytes that are no values of their dtype")
+    return tree
 
 
 def _index(encoder: Encoder, index: pd.Index, depth: int) -> Value:
     encoder.work("columns of tables", COLUMN)
     if type(index) is pd.RangeIndex:
-        parts: list[Value] = [int(index.start), int(index.stop), int(index.step)]
-        return ["range", *parts, encoder.add(index.name, depth + 2)]
+        parts = [int(index.start), int(index.stop), int(index.step)]
+        if all(-_ROWS <= part <= _ROWS for part in parts):
+            return ["range", *parts, encoder.add(index.name, depth + 2)]
+        encoder.spend(8 * len(index))  # before they are made
     if isinstance(index, pd.MultiIndex):
         return ["multi", encoder.add(index.tolist(), depth + 2), encoder.add(list(index.names), depth + 2)]
     freq = getattr(index, "freqstr", None)
@@ -119,37 +131,30 @@ def _frame(encoder: Encoder, value: pd.DataFrame, depth: int) -> Value:
     return ["df", names, columns, _index(encoder, value.index, depth)]
 
 
-_KINDS = {"a": "biufcmM", "t": "M", "k": "iu"}  # dtypes of a column's values, by its form
-
-
-def _take_column(decoder: Decoder, tree: Value, depth: int) -> pd.Series | np.ndarray | list[object]:
+def _take_column(decoder: Decoder, tree: Value, depth: int) -> pd.Series | np.ndarray:
     if type(tree) is not list or not tree:
         refuse("not a column", tree)
     decoder.work("columns of tables", COLUMN)
-    form = tree[0]
+    kinds, make = _FORMS.get(str(tree[0]), ((), _take_values))
     values = decoder.value(tree[1], depth + 1)
+    kind = "list" if type(values) is list else ""
+    if isinstance(values, np.ndarray) and values.ndim == 1:
+        kind = values.dtype.kind
     # SECURITY: only what is as long in memory as it was on the way; a range is a few bytes of any length.
-    if type(values) is list:
-        if form not in ("v", "k"):
-            refuse("not a column", tree)
-    elif (
-        not isinstance(values, np.ndarray)
-        or values.ndim != 1
-        or values.dtype.kind not in _KINDS.get(str(form), "")
-    ):
+    if kind not in kinds:
         refuse("not a column", tree)
-    if form == "a":
-        return values
-    if form == "t":
-        if _ZONE.fullmatch(text(tree[2], 64)) is None:
-            refuse("not a time zone", tree[2])
-        return pd.Series(pd.DatetimeIndex(values, tz="UTC").tz_convert(tree[2]))
-    if form == "k":
-        return _take_categories(
-            decoder, values, _take_column(decoder, tree[2], depth + 1), ordered=tree[3] is True
-        )
+    return make(decoder, values, tree, depth)
+
+
+def _take_zoned_times(_decoder: Decoder, values: np.ndarray, tree: list[Value], _depth: int) -> pd.Series:
+    if _ZONE.fullmatch(text(tree[2], 64)) is None:
+        refuse("not a time zone", tree[2])
+    return pd.Series(pd.DatetimeIndex(values, tz="UTC").tz_convert(tree[2]))
+
+
+def _take_values(_decoder: Decoder, values: list[object], tree: list[Value], _depth: int) -> pd.Series:
     dtype = text(tree[2], 20)
-    if form != "v" or type(values) is not list or (dtype and dtype not in _NULLABLE and dtype != "str"):
+    if dtype and dtype not in _NULLABLE and dtype != "str":
         refuse("not a column", tree)
     if dtype == "str" and not all(item is None or type(item) is str for item in values):
         refuse("a column of texts with something else", tree)
@@ -157,19 +162,32 @@ def _take_column(decoder: Decoder, tree: Value, depth: int) -> pd.Series | np.nd
     return pd.Series(values, dtype=dtype if dtype and known else object)
 
 
-def _take_categories(
-    decoder: Decoder, codes: object, kinds: pd.Series | np.ndarray | list[object], *, ordered: bool
-) -> pd.Series:
+def _take_categories(decoder: Decoder, codes: object, tree: list[Value], depth: int) -> pd.Series:
     """Return a column of categories; its plain values where there are too many kinds of them."""
-    known = pd.Series(kinds)
+    known = pd.Series(_take_column(decoder, tree[2], depth + 1))
     places = pd.Series(codes)
     cost = len(known) ** 2 * _PAIR
-    if len(known) <= _CATEGORIES and decoder.can_work(cost):
-        decoder.work("categories", cost)
-        return pd.Series(pd.Categorical.from_codes(codes, pd.Index(known), ordered=ordered))
+    if known.dtype == object:
+        # SECURITY: pandas compares these as Python does, which takes longer.
+        cost += collisions(known.tolist(), list(map(hash, known)))
+    if len(known) <= _CATEGORIES and decoder.affords(cost):
+        return pd.Series(pd.Categorical.from_codes(codes, pd.Index(known), ordered=tree[3] is True))
     if places.dtype.kind != "i" or places.min() < -1 or places.max() >= len(known):
         refuse("codes of no category")
+    if len(places) > _PLAIN_ROWS:
+        raise StandIn(
+            Opaque("Categorical", f"{len(places)} rows of {len(known)} categories, too many of both")
+        )
     return known.reindex(places).set_axis(range(len(places))) if (places < 0).any() else known.take(places)
+
+
+# Form of a column -> kinds of numpy that its array may have, or "list" for a list; what makes the column.
+_FORMS: Mapping[str, tuple[tuple[str, ...], Callable[..., pd.Series | np.ndarray]]] = {
+    "a": (tuple("biufcmM"), lambda _decoder, values, _tree, _depth: values),
+    "t": (("M",), _take_zoned_times),
+    "k": (("i", "u", "list"), _take_categories),
+    "v": (("list",), _take_values),
+}
 
 
 def _take_tuples(decoder: Decoder, tuples: object, names: object) -> pd.MultiIndex:
@@ -179,7 +197,7 @@ def _take_tuples(decoder: Decoder, tuples: object, names: object) -> pd.MultiInd
     if not all(type(each) is tuple and len(each) == len(names) for each in tuples):
         refuse("an index of tuples of another length")
     decoder.work("columns of tables", COLUMN * len(names))
-    found = [_level(decoder, column) for column in zip(*tuples)] or [([], [])] * len(names)  # noqa: B905 (Python 3.10)
+    found = [_level(decoder, column) for column in zip(*tuples, strict=True)] or [([], [])] * len(names)
     levels = [pd.Index(kinds, tupleize_cols=False) for kinds, _codes in found]
     return pd.MultiIndex(
         levels=levels, codes=[codes for _kinds, codes in found], names=names, verify_integrity=False
@@ -191,13 +209,16 @@ def _level(decoder: Decoder, column: Sequence[object]) -> tuple[list[object], li
     missing = {id(None), id(pd.NaT), id(pd.NA)}
     present = [value for value in column if id(value) not in missing and value == value]  # not a NaN
     kinds = list(dict.fromkeys(decoder.hashables(present)))
+    if not set(map(type, kinds)) <= _QUICK:
+        # SECURITY: each is compared with so many others to sort them.
+        decoder.work("an index of tuples", len(kinds).bit_length() * sum(map(comparing, kinds)))
     try:
         kinds.sort()
     except TypeError:  # of types that have no order, as pandas leaves them
         pass
     places = {value: place for place, value in enumerate(kinds)}
     is_missing = [id(value) in missing or value != value for value in column]
-    return kinds, [-1 if gone else places[value] for value, gone in zip(column, is_missing)]  # noqa: B905
+    return kinds, [-1 if gone else places[value] for value, gone in zip(column, is_missing, strict=True)]
 
 
 def _take_index(decoder: Decoder, tree: Value, depth: int) -> pd.Index:
@@ -216,8 +237,7 @@ def _take_index(decoder: Decoder, tree: Value, depth: int) -> pd.Index:
     # SECURITY: pandas walks from time to time to see that they keep it, for minutes where it may; then it goes unsaid.
     cost = len(index) * (_EVEN_STEP if _EVEN.fullmatch(freq) else _STEP)
     has_times = isinstance(index, (pd.DatetimeIndex, pd.TimedeltaIndex))
-    if has_times and _FREQUENCY.fullmatch(freq) and decoder.can_work(cost):
-        decoder.work("times with a frequency", cost)
+    if has_times and _FREQUENCY.fullmatch(freq) and decoder.affords(cost):
         index.freq = freq
     return index
 
@@ -262,6 +282,8 @@ def _take_plain_time(decoder: Decoder, tree: list[Value], depth: int) -> object:
     """Return the time to the microsecond."""
     decoder.work("single times of pandas", _TIME)
     value = decoder.value(tree[1], depth)
+    if type(value) is Opaque:  # in a time zone that does not cross
+        raise StandIn(value)
     if type(value) is not (datetime.datetime if tree[0] == "pt" else datetime.timedelta):
         refuse("not a time", tree)
     return value

@@ -5,40 +5,57 @@ from __future__ import annotations
 import datetime as dt
 import re
 import zoneinfo
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from decimal import Decimal
 from fractions import Fraction
 from functools import cache
 from pathlib import Path, PosixPath, PurePath, PurePosixPath, PureWindowsPath, WindowsPath
 from uuid import UUID
 
+from pinjra.core.values import Opaque
 from pinjra.wire.frames import refuse
 from pinjra.wire.messages import Value
-from pinjra.wire.values.coding import DecodeHandler, Decoder, EncodeHandler, Encoder, text, whole
+from pinjra.wire.values.coding import DecodeHandler, Decoder, EncodeHandler, Encoder, StandIn, text, whole
 
 _ZONE_KEY = re.compile(r"[A-Za-z0-9_+-]{1,40}(/[A-Za-z0-9_+-]{1,40}){0,3}")
 _DECIMAL = re.compile(r"-?(\d{1,9000}(\.\d{0,9000})?(E[+-]?\d{1,4})?|Infinity|s?NaN\d{0,20})")
 
+_ZONE_NAME_CHARS = 200
+_PATH = 6.0  # microseconds of a path and its hash: pathlib is Python code
 BITS = 1 << 16  # of a fraction's parts
 
 
-def _reduction(top: int, bottom: int) -> float:
-    """Return the microseconds that reducing a fraction takes: it grows with the square of its length."""
-    return 2.0 + (max(top.bit_length(), bottom.bit_length()) / 2000) ** 2
+def _parts(side: Encoder | Decoder, top: object, bottom: object) -> tuple[int, int]:
+    """Return a fraction's parts when they are some, and charge for reducing it; otherwise refuse them."""
+    # SECURITY: the slots of a Fraction can be written, and reducing one of a million bits takes seconds.
+    if type(top) is not int or type(bottom) is not int or bottom == 0:
+        refuse("not a fraction")
+    bits = max(top.bit_length(), bottom.bit_length())
+    if bits > BITS:
+        refuse("a fraction of too many digits")
+    side.work("fractions", 2.0 + (bits / 2000) ** 2)
+    return top, bottom
 
 
 def _zone(encoder: Encoder, zone: dt.tzinfo | None) -> Value:
-    """Return the tree of a time zone; False for one that cannot cross (its methods would have to be called)."""
+    """Return the tree of a time zone; raise `TypeError` for one that cannot cross (its methods would have to be called)."""
     encoder.spend(40)
     if zone is None:
         return None
     if type(zone) is dt.timezone:
         offset: Value = _timedelta(encoder, zone.utcoffset(None), 0)
-        return [offset, zone.tzname(None)]
-    if type(zone) is zoneinfo.ZoneInfo and type(zone.key) is str:
-        return zone.key
-    key: object = vars(type(zone)).get("zone") if type(zone).__module__ in ("pytz", "pytz.tzfile") else None
-    return key if type(key) is str else False
+        name = zone.tzname(None)
+        if len(name) > _ZONE_NAME_CHARS:
+            raise ValueError("a time zone with a long name")
+        return [offset, name]
+    key: object = None
+    if type(zone) is zoneinfo.ZoneInfo:
+        key = zone.key
+    elif type(zone).__module__ in ("pytz", "pytz.tzfile"):
+        key = vars(type(zone)).get("zone")
+    if type(key) is not str or not _ZONE_KEY.fullmatch(key):
+        raise TypeError("a time zone of a class or a name of its own")
+    return key
 
 
 _DATE = ("year", "month", "day")
@@ -51,23 +68,12 @@ def _date(encoder: Encoder, value: dt.date, _depth: int) -> Value:
 
 
 def _with_zone(tag: str, names: tuple[str, ...]) -> EncodeHandler:
-    def encode(encoder: Encoder, value: dt.datetime | dt.time, depth: int) -> Value:
-        zone = _zone(encoder, value.tzinfo)
-        if zone is False:
-            return encoder.opaque(value, depth)
-        return [tag, *[getattr(value, name) for name in names], zone]
-
-    return encode
+    return lambda e, value, _d: [tag, *[getattr(value, name) for name in names], _zone(e, value.tzinfo)]
 
 
 def _timedelta(encoder: Encoder, value: dt.timedelta, _depth: int) -> Value:
     encoder.spend(16)
     return ["td", value.days, value.seconds, value.microseconds]
-
-
-def _timezone(encoder: Encoder, value: dt.tzinfo, depth: int) -> Value:
-    zone = _zone(encoder, value)
-    return ["tz", zone] if zone is not False else encoder.opaque(value, depth)
 
 
 def _decimal(encoder: Encoder, value: Decimal, depth: int) -> Value:
@@ -77,12 +83,8 @@ def _decimal(encoder: Encoder, value: Decimal, depth: int) -> Value:
 
 
 def _fraction(encoder: Encoder, value: Fraction, depth: int) -> Value:
-    # SECURITY: a Fraction's slots can be written; they are checked to hold plain ints before use.
-    top, bottom = value.numerator, value.denominator
-    if type(top) is not int or type(bottom) is not int or max(top.bit_length(), bottom.bit_length()) > BITS:
-        return encoder.opaque(value, depth)
-    encoder.work("fractions", _reduction(top, bottom))
-    return ["Q", encoder.add(top, depth + 1), encoder.add(bottom, depth + 1)]
+    parts = _parts(encoder, value.numerator, value.denominator)
+    return ["Q", *(encoder.add(part, depth + 1) for part in parts)]
 
 
 def _uuid(encoder: Encoder, value: UUID, depth: int) -> Value:
@@ -94,6 +96,7 @@ def _uuid(encoder: Encoder, value: UUID, depth: int) -> Value:
 
 
 def _path(encoder: Encoder, value: PurePath, depth: int) -> Value:
+    encoder.work("paths", _PATH)
     shown: object = str(value)
     if type(shown) is not str or len(shown) > 4096:
         return encoder.opaque(value, depth)
@@ -107,15 +110,11 @@ ENCODE: Mapping[type, EncodeHandler] = {
     dt.time: _with_zone("tm", _CLOCK),
     dt.date: _date,
     dt.timedelta: _timedelta,
-    dt.timezone: _timezone,
-    zoneinfo.ZoneInfo: _timezone,
+    **dict.fromkeys((dt.timezone, zoneinfo.ZoneInfo), lambda e, v, _d: ["tz", _zone(e, v)]),
     Decimal: _decimal,
     Fraction: _fraction,
     UUID: _uuid,
-    PurePosixPath: _path,
-    PureWindowsPath: _path,
-    PosixPath: _path,
-    WindowsPath: _path,
+    **dict.fromkeys((PurePosixPath, PureWindowsPath, PosixPath, WindowsPath), _path),
 }
 
 
@@ -128,26 +127,31 @@ def _zones() -> frozenset[str]:
     return frozenset(zoneinfo.available_timezones())
 
 
-def _take_zone(zone: Value) -> dt.tzinfo | None:
+def _take_zone(zone: Value, owner: str) -> dt.tzinfo | None:
+    """Return a time zone; raise `StandIn` for the value of class `owner` where it is not known here."""
     if zone is None:
         return None
     if type(zone) is list:
         offset, name = zone
         plain = dt.timezone(_take_timedelta(offset))
-        return plain if plain.tzname(None) == name else dt.timezone(_take_timedelta(offset), text(name, 200))
+        name = text(name, _ZONE_NAME_CHARS)
+        return plain if plain.tzname(None) == name else dt.timezone(plain.utcoffset(None), name)
     key = text(zone, 200)
     # SECURITY: ZoneInfo opens files and imports packages by its key; only names that it lists itself get there.
-    if _ZONE_KEY.fullmatch(key) is None or (key != "UTC" and key not in _zones()):
-        refuse("unknown time zone", key)
-    return dt.UTC if key == "UTC" and key not in _zones() else zoneinfo.ZoneInfo(key)
+    if _ZONE_KEY.fullmatch(key) is None:
+        refuse("not a time zone", key)
+    if key != "UTC" and key not in _zones():  # the box may know others, or have made one
+        raise StandIn(Opaque(owner, f"time zone {key!r} is not known here"))
+    return zoneinfo.ZoneInfo(key) if key in _zones() else dt.timezone.utc  # noqa: UP017 (Python 3.10 has no dt.UTC)
 
 
-def _take_with_zone(make: Callable[..., object], names: tuple[str, ...]) -> DecodeHandler:
+def _take_with_zone(make: type[dt.datetime | dt.time], names: tuple[str, ...]) -> DecodeHandler:
     def take(_decoder: Decoder, tree: list[Value], _depth: int) -> object:
         *numbers, zone = tree[1:]
         if len(numbers) != len(names):
             refuse("not a time", tree)
-        return make(**dict(zip(names, _numbers(numbers))), tzinfo=_take_zone(zone))  # noqa: B905 (Python 3.10)
+        fields = dict(zip(names, _numbers(numbers), strict=True))
+        return make(**fields, tzinfo=_take_zone(zone, make.__name__))
 
     return take
 
@@ -166,14 +170,11 @@ def _take_decimal(_decoder: Decoder, tree: list[Value], _depth: int) -> object:
 
 def _take_fraction(decoder: Decoder, tree: list[Value], depth: int) -> object:
     top, bottom = decoder.values(tree, depth)
-    # SECURITY: reducing a fraction of a million bits takes seconds.
-    if type(top) is not int or type(bottom) is not int or max(top.bit_length(), bottom.bit_length()) > BITS:
-        refuse("not a fraction", tree)
-    decoder.work("fractions", _reduction(top, bottom))
-    return Fraction(top, bottom)
+    return Fraction(*_parts(decoder, top, bottom))
 
 
-def _take_path(_decoder: Decoder, tree: list[Value], _depth: int) -> object:
+def _take_path(decoder: Decoder, tree: list[Value], _depth: int) -> object:
+    decoder.work("paths", _PATH)
     _tag, is_windows, is_concrete, shown = tree
     if is_concrete is True and isinstance(Path(), WindowsPath) is is_windows:
         return Path(text(shown, 4096))
@@ -185,7 +186,7 @@ DECODE: Mapping[str, DecodeHandler] = {
     "tm": _take_with_zone(dt.time, _CLOCK),
     "da": lambda _d, tree, _depth: dt.date(*_numbers(tree[1:])),
     "td": lambda _d, tree, _depth: _take_timedelta(tree),
-    "tz": lambda _d, tree, _depth: _take_zone(tree[1]),
+    "tz": lambda _d, tree, _depth: _take_zone(tree[1], "ZoneInfo"),
     "D": _take_decimal,
     "Q": _take_fraction,
     "U": lambda _d, tree, _depth: UUID(int=int(text(tree[1], 32), 16)),

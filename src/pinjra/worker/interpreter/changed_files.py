@@ -67,7 +67,7 @@ def _is_empty(folder: str) -> bool:
 
 
 def _is_passed_over(name: str) -> bool:
-    return name.startswith((".", "fontlist-v")) or name in _CACHES
+    return name.startswith(".") or name in _CACHES
 
 
 def _walk(folder: str, prefix: str, depth: int) -> Iterator[tuple[str, _State]]:

@@ -30,11 +30,11 @@ class Channel:
         self._kinds = kinds
         self._send_lock = threading.Lock()
         self._turn = threading.Condition(threading.Lock())
-        self._waiters = 0  # threads that wait for their turn, or are about to look whether they must
         self.attach(stream)
         self.run = 0
         """The run in progress; 0 between runs."""
         self._last_call = 0
+        self._pid = 0  # of the process that carries out the run
 
     def attach(self, stream: socket.socket) -> None:
         """Speak over this socket from now on, and forget what the one before had half said."""
@@ -55,14 +55,24 @@ class Channel:
 
     def begin_run(self, run: int) -> None:
         """Open a run: calls and output are possible."""
-        self.run = run
+        self.run, self._pid = run, os.getpid()
         self._last_call = max(self._last_call, run * _CALLS_PER_RUN)
+
+    @property
+    def is_in_child(self) -> bool:
+        """Whether this is a process that guest code has forked."""
+        return os.getpid() != self._pid
 
     def send(self, message: Message) -> None:
         """Send a message, whole, whatever signals come."""
         with self._interrupts, self._send_lock:
             for piece in self._connection.pieces(message):
                 self._stream.sendall(piece)
+
+    def tell(self, line: bytes) -> None:
+        """Say one line to the supervisor itself."""
+        with self._interrupts, self._send_lock:
+            self._stream.sendall(line)
 
     def call(self, message: Callable[..., Call], on_answer: Callable[[Answer], None]) -> int:
         """Send a call; return its number.
@@ -72,8 +82,11 @@ class Channel:
             on_answer: Called once, on the thread that happened to read the answer.
 
         Raises:
-            RuntimeError: No run is open (a thread that a run left behind).
+            RuntimeError: No run is open (a thread that a run left behind), or this is a child of the guest's, which has the same
+                socket: its numbers would be those of its parent's calls, and its answers read by either.
         """
+        if self.is_in_child and self.run:
+            raise RuntimeError("tools answer the process that the run began in; call them there")
         with self._turn:
             if not self.run:
                 raise RuntimeError("a tool was called after the run was over")
@@ -109,12 +122,8 @@ class Channel:
         """
         while True:
             with self._turn:
-                self._waiters += 1
-                try:
-                    while not (done := is_done()) and self._has_leader:
-                        self._turn.wait()
-                finally:
-                    self._waiters -= 1
+                while not (done := is_done()) and self._has_leader:
+                    self._turn.wait()
                 if done:
                     return
                 self._has_leader = True
@@ -141,13 +150,9 @@ class Channel:
             self._resign()
 
     def _resign(self) -> None:
-        self._has_leader = False
-        self._wake_waiters()
-
-    def _wake_waiters(self) -> None:
-        if self._waiters:
-            with self._turn:
-                self._turn.notify_all()
+        with self._turn:
+            self._has_leader = False
+            self._turn.notify_all()
 
     def _read(self) -> bool:
         """Wait for some bytes and hand out the messages that they complete; False at the end of the stream."""
@@ -159,7 +164,8 @@ class Channel:
             return False
         for message in self._connection.receive_data(data):
             self._take(message)
-        self._wake_waiters()
+        with self._turn:
+            self._turn.notify_all()
         return bool(data)
 
     def _take(self, message: Message) -> None:

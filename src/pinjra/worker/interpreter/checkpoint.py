@@ -21,16 +21,11 @@ from collections.abc import Callable
 from pinjra.jail.spawn.forks import fork
 from pinjra.worker.interpreter.tools import has_threads
 from pinjra.worker.setup import Sockets, Workplace
-from pinjra.worker.supervisor.processes import die_with_parent, is_child, send_signal
+from pinjra.worker.supervisor.processes import die_with_parent, go_on_without_parent, is_child, send_signal
 
-READY = b"k"  # the checkpoint is this process, and the interpreter waits for its next message
-SET_ASIDE = b"m"  # the checkpoint is this process
-UNDO = b"u"  # the run that has just ended is to be undone: I end here
-BORN = b"p"  # the first word of a branch
-
-WAKE = b"w"  # to the checkpoint, with three sockets: take over
-BRANCH = b"f"  # to the checkpoint, with the path of a scratch folder, three sockets, two pipes: copy yourself
-_WAKE_FDS, _BRANCH_FDS = 3, 5
+WAKE = b"w"  # to the checkpoint, with two sockets: take over
+BRANCH = b"f"  # to the checkpoint, with the path of a scratch folder, two sockets, two pipes: copy yourself
+_WAKE_FDS, _BRANCH_FDS = 2, 4
 _MESSAGE_BYTES = 8192  # a mark and a path
 _CARRIED_BYTES = socket.CMSG_SPACE(_BRANCH_FDS * array("i").itemsize)
 _NAP_SECONDS = 0.0002
@@ -44,7 +39,7 @@ class Checkpointer:
     Args:
         sockets: On one the copy sleeps; the others it closes, which only the interpreter may hold.
         take_over: Called in a copy that is an interpreter now, with its sockets, and its place when it is a branch.
-        tell: Sends a note to the supervisor.
+        tell: Tells the supervisor the number of the copy.
     """
 
     def __init__(
@@ -52,7 +47,7 @@ class Checkpointer:
         sockets: Sockets,
         supervisor: int,
         take_over: Callable[[Sockets, Workplace | None], None],
-        tell: Callable[[bytes], None],
+        tell: Callable[[int], None],
     ) -> None:
         self._sockets = sockets
         self._supervisor = supervisor
@@ -61,25 +56,19 @@ class Checkpointer:
         self.copy = 0
         """Its process; 0: there is none."""
         self._old = 0
-        self._is_woken = False
         self._dying: list[int] = []  # killed, not reaped yet: nobody waits for them
 
-    def renew(self, *, is_wanted: bool, note: bytes = READY) -> bool:
-        """Replace the copy by one of the present state (or by none); tell the supervisor.
-
-        Returns False in this process; and once more, True, in the copy when it is woken.
-        """
-        self._is_woken = False
+    def renew(self, *, is_wanted: bool) -> None:
+        """Replace the copy by one of the present state (or by none); tell the supervisor. A woken copy returns from here, too."""
         # before the supervisor looks what is there besides us
         self._dying = [pid for pid in self._dying if is_child(pid)]
         self._old, self.copy = self.copy, 0
         if is_wanted and not has_threads():
             self.copy = self._fork()
-        self._tell(b"%s%d;" % (READY if self._is_woken else note, self.copy))
+        self._tell(self.copy)
         if self._old:
             send_signal(self._old, signal.SIGKILL)
             self._dying.append(self._old)
-        return self._is_woken
 
     def _fork(self) -> int:
         """Return the pid of the copy; 0 when no process can be made. In a copy that was woken: of its own copy."""
@@ -93,12 +82,11 @@ class Checkpointer:
             self._sleep()
             self._old = 0  # of the life before; the numbers may be other processes' by now
             self._dying.clear()
-            self._is_woken = True
 
     def _sleep(self) -> None:
-        """Return when this copy is an interpreter."""
+        """Return when this copy is an interpreter; end with the supervisor, which takes the interpreter, our parent, along."""
+        go_on_without_parent()
         self._sockets.stream.close()
-        self._sockets.side.close()
         while True:
             # recvmsg(2) itself: what runs before it is pages of each sleeping copy
             try:
@@ -149,4 +137,4 @@ class Checkpointer:
         die_with_parent(self._supervisor)
         os.setsid()
         self._attach(fds, Workplace(scratch, tuple(fds[_WAKE_FDS:])))
-        self._tell(b"%s%d;" % (BORN, os.getpid()))
+        self._sockets.stream.sendall(b"%d;" % os.getpid())  # the first word of all

@@ -20,6 +20,7 @@ from pinjra.worker.interpreter.imports import adapt_modules
 Picture = tuple[str, bytes]
 Show = Callable[[str, bytes], None]
 
+# the one that shows most is taken: in this order
 _METHODS = {
     "image/png": "_repr_png_",
     "image/jpeg": "_repr_jpeg_",
@@ -28,7 +29,7 @@ _METHODS = {
     "text/markdown": "_repr_markdown_",
     "text/latex": "_repr_latex_",
     "application/json": "_repr_json_",
-}  # the one that shows most is taken: in this order
+}
 
 
 class _Figure(Protocol):

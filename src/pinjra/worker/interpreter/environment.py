@@ -8,6 +8,8 @@ import sys
 import time
 from collections.abc import Iterable
 
+from pinjra.core.module_path import search_first
+
 
 def set_variables(pairs: Iterable[str]) -> None:
     """Set variables from texts like "NAME=value"; a time zone is in force at once."""
@@ -15,16 +17,9 @@ def set_variables(pairs: Iterable[str]) -> None:
         name, _, value = pair.partition("=")
         os.environ[name] = value
         if name == "PYTHONPATH":
-            _search_first(value.split(os.pathsep))
+            search_first(value.split(os.pathsep))
     if hasattr(time, "tzset"):
         time.tzset()
-
-
-def _search_first(folders: Iterable[str]) -> None:
-    """Search these before the installed packages, and behind what Python brings."""
-    installed = [n for n, path in enumerate(sys.path) if path.endswith(("site-packages", "dist-packages"))]
-    at = min(installed, default=len(sys.path))
-    sys.path[at:at] = [folder for folder in folders if folder and folder not in sys.path]
 
 
 def link_folders(pairs: Iterable[str]) -> None:

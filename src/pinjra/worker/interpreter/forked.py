@@ -18,20 +18,20 @@ from typing import NoReturn
 
 from pinjra.core.execution import Cause
 from pinjra.jail.walls.libc import close_all_but
-from pinjra.wire.connection import GuestConnection
-from pinjra.wire.messages import Execute, Finished, GrantTools, SetVariables
-from pinjra.worker.interpreter import process_pools
+from pinjra.wire.connection import READY
+from pinjra.wire.messages import Execute, Finished, SetVariables
+from pinjra.worker.interpreter import file_attributes, process_pools, servers, shell
 from pinjra.worker.interpreter.changed_files import FileStates
 from pinjra.worker.interpreter.channel import Channel
-from pinjra.worker.interpreter.checkpoint import SET_ASIDE, UNDO, Checkpointer
+from pinjra.worker.interpreter.checkpoint import Checkpointer
 from pinjra.worker.interpreter.environment import link_folders, reseed, set_variables
 from pinjra.worker.interpreter.interrupts import Interrupts
 from pinjra.worker.interpreter.limits import MemoryReserve, limit_memory, limit_processor
 from pinjra.worker.interpreter.program import Program
 from pinjra.worker.interpreter.streams import text_stream
 from pinjra.worker.interpreter.tools import has_threads
-from pinjra.worker.setup import SessionSetup, Sockets, Workplace
-from pinjra.worker.supervisor.processes import MEMORY_STATUS, die_with_parent
+from pinjra.worker.setup import STOP, SessionSetup, Sockets, Workplace
+from pinjra.worker.supervisor.processes import MEMORY_STATUS, UNDO_STATUS, die_with_parent
 
 # a Python may not start, or not agree, without them
 _KEPT_VARIABLES = (
@@ -61,6 +61,9 @@ def main(setup: SessionSetup) -> None:
         _work_in(setup.place.scratch)
         link_folders(setup.init.links)
         process_pools.adapt()
+        file_attributes.adapt()
+        shell.adapt()
+        servers.adapt()
         ForkedProgram(setup).run()
     except MemoryError:  # our own bookkeeping did not fit any more
         os._exit(MEMORY_STATUS)
@@ -70,7 +73,6 @@ class ForkedProgram(Program):
     """The program of a process with a supervisor, which keeps a checkpoint of itself and its memory in order."""
 
     def __init__(self, setup: SessionSetup) -> None:
-        self._side = setup.sockets.side
         interrupts = Interrupts()
         self._printed = _Descriptors()
         for number, name in ((1, "stdout"), (2, "stderr")):
@@ -80,42 +82,30 @@ class ForkedProgram(Program):
         channel = Channel(setup.sockets.stream, interrupts)
         super().__init__(setup.init, channel, interrupts, setup.place.scratch)
         self._rollback = setup.init.rollback
-        self._is_dirty = False  # the checkpoint does not have the variables or tools that came since
         self._is_pristine = True  # nothing has run, no variable was set
         self._reserve = MemoryReserve()
         self._used_before = 0.0
-        self._checkpoint = Checkpointer(setup.sockets, setup.supervisor, self._take_over, self._note)
-        interrupts.install()
-        for message in GuestConnection().receive_data(setup.grants):
-            if isinstance(message, GrantTools):
-                super().grant(message)
+        self._checkpoint = Checkpointer(setup.sockets, setup.supervisor, self._take_over, self._tell_ready)
+        interrupts.install(STOP)
 
     def run(self) -> None:
         """Say that a fresh interpreter is ready, which needs no checkpoint; then carry out messages."""
         gc.freeze()
-        self._note(b"k0;")
+        self._tell_ready(0)
         super().run()
 
     # ------------------------------------------------------------ messages
 
-    def grant(self, message: GrantTools) -> None:
-        """Give guest code the tools; a grant of the supervisor's own (request 0) wants a checkpoint of the present state."""
-        if message.request:
-            self._is_dirty = self._is_dirty or bool(self._checkpoint.copy)
-            super().grant(message)
-        else:
-            self._is_dirty = False
-            self._checkpoint.renew(is_wanted=True)
-
     def set_variables(self, message: SetVariables) -> str:
-        """Set variables, of which the checkpoint does not know."""
-        self._is_dirty, self._is_pristine = True, False
-        return super().set_variables(message)
+        """Set variables; the supervisor's own message (request 0) wants a checkpoint of the present state instead."""
+        self._is_pristine = False
+        if message.request:
+            return super().set_variables(message)
+        self._checkpoint.renew(is_wanted=True)
+        return ""
 
     def execute(self, message: Execute) -> None:
         """Run code, say how it ended, and make a checkpoint of the state behind it."""
-        if self._is_dirty and self._rollback and self._checkpoint.renew(is_wanted=True, note=SET_ASIDE):
-            return  # this is the copy, and the run that it was made for has failed
         self._used_before = _usage()[0]
         self._reserve.keep_back()
         limit_processor(self._limits.cpu_seconds)
@@ -128,7 +118,7 @@ class ForkedProgram(Program):
         self._channel.send(finished)
         self._reserve.end_run()
         del finished
-        self._is_dirty = self._is_pristine = False
+        self._is_pristine = False
         if self._rollback or self._checkpoint.copy:
             self._checkpoint.renew(is_wanted=self._rollback)
 
@@ -145,8 +135,7 @@ class ForkedProgram(Program):
         """End here: the supervisor goes back to the state before this run, in which there was room."""
         note = "the memory is full: the variables are again as they were before this step"
         self._channel.send(replace(finished, notes=(*finished.notes, note)))
-        self._note(UNDO + b"0;")
-        os._exit(MEMORY_STATUS)
+        os._exit(UNDO_STATUS)
 
     # ------------------------------------------------------------ what stands around a run
 
@@ -167,13 +156,11 @@ class ForkedProgram(Program):
 
     # ------------------------------------------------------------ between us and the supervisor
 
-    def _note(self, note: bytes) -> None:
-        with self._interrupts:
-            self._side.sendall(note)
+    def _tell_ready(self, checkpoint: int) -> None:
+        self._channel.tell(b'["g",%s%d]\n' % (READY, checkpoint))
 
     def _take_over(self, sockets: Sockets, place: Workplace | None) -> None:
         self._channel.attach(sockets.stream)
-        self._side = sockets.side
         if place is not None:
             _print_to(place.captured)
             _work_in(place.scratch)
@@ -215,7 +202,7 @@ def _has_unread(number: int) -> bool:
 
 
 def _settle_in(setup: SessionSetup) -> None:
-    """Become a process of its own: no descriptor but three sockets, no environment, no signal of the supervisor's terminal."""
+    """Become a process of its own: no descriptor but two sockets, no environment, no signal of the supervisor's terminal."""
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     os.setsid()
@@ -232,7 +219,8 @@ def _work_in(scratch: str) -> None:
     os.chdir(scratch)
     if "" not in sys.path:
         sys.path.append("")  # modules of the program's own, behind all others
-    os.environ.update(HOME=scratch, TMPDIR=scratch, MPLCONFIGDIR=scratch)
+    # hidden: matplotlib's list of fonts is none of the program's files
+    os.environ.update(HOME=scratch, TMPDIR=scratch, MPLCONFIGDIR=os.path.join(scratch, ".matplotlib"))
     tempfile.tempdir = None
 
 

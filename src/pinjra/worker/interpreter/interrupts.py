@@ -1,8 +1,8 @@
-"""SIGINT -> the stop of the run, at a moment when nothing of ours is half done.
+"""The host's signal -> the stop of the run, and the guest's own SIGINT -> KeyboardInterrupt, when nothing of ours is half done.
 
-The handler raises in whatever the main thread does, so a sleep or a lock ends at once. It does not raise while a
+The host's handler raises in whatever the main thread does, so a sleep or a lock ends at once. It does not raise while a
 frame is being written or a message taken apart (`held`), or while a tool's answer is awaited: then the stop comes
-right behind.
+right behind. So it is with a SIGINT, which the guest may catch: it sends that to itself, the host has another signal.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ class Interrupts:
         self._held = 0
         self._is_running = False
         self.is_stopped = False
+        self._is_asked = False  # by the guest itself
         self._why = (Cause.INTERRUPT, "")
 
     @property
@@ -33,14 +34,15 @@ class Interrupts:
         """Whether the caller is the thread that is interrupted."""
         return _thread.get_ident() == self._main
 
-    def install(self) -> None:
-        """Take SIGINT, also when it was ignored by whoever started the worker."""
-        signal.signal(signal.SIGINT, lambda _number, _frame: self._on_signal())
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    def install(self, stop: signal.Signals) -> None:
+        """Take both signals, also when they were ignored by whoever started the worker."""
+        signal.signal(stop, lambda _number, _frame: self._on_stop())
+        signal.signal(signal.SIGINT, lambda _number, _frame: self._on_own())
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {stop, signal.SIGINT})
 
     def begin_run(self) -> None:
         """From now on an interrupt has something to stop."""
-        self.is_stopped = False
+        self.is_stopped = self._is_asked = False
         self._is_running = True
 
     def end_run(self) -> None:
@@ -65,14 +67,24 @@ class Interrupts:
             self.tell(cause, words)
 
     def check(self) -> None:
-        """Stop the run here when its stop came while that was held back.
+        """Stop the run here when its stop, or a signal of its own, came while that was held back.
 
         Raises:
-            GuestStop: It did.
+            GuestStop: The stop did.
+            KeyboardInterrupt: A signal of the guest's own did.
         """
-        if self.is_stopped and self._is_running and not self._held:
+        if not self._is_running or self._held:
+            return
+        if self.is_stopped:
             raise GuestStop(*self._why)
+        if self._is_asked:
+            self._is_asked = False
+            raise KeyboardInterrupt
 
-    def _on_signal(self) -> None:
+    def _on_stop(self) -> None:
         self.stop(Cause.INTERRUPT)
+        self.check()
+
+    def _on_own(self) -> None:
+        self._is_asked = True
         self.check()

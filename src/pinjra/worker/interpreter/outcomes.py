@@ -76,8 +76,10 @@ def _can_fork() -> bool:
     return True
 
 
-def stopped(stop: GuestStop) -> GuestError:
-    """Return the error of a run whose stop came behind the guest's last line."""
+def stopped(stop: GuestStop | KeyboardInterrupt) -> GuestError:
+    """Return the error of a run whose stop, or a signal of its own, came behind the guest's last line."""
+    if isinstance(stop, KeyboardInterrupt):
+        return GuestError(kind=ErrorKind.EXCEPTION, type="KeyboardInterrupt", message="")
     kind = ErrorKind.INTERRUPTED if stop.cause is Cause.INTERRUPT else ErrorKind.LIMIT
     return GuestError(kind=kind, type="Stopped", message=str(stop)[:_TEXT_CHARS], cause=stop.cause)
 
@@ -105,7 +107,9 @@ def guest_encoder(value_bytes: float | None) -> Callable[[], Encoder]:
 
 
 def _source_of(function: FunctionType) -> str:
-    """Return the text that defines a function, where it is known: that is what says what the function is."""
+    """Return the text that defines a function of the program: that is what says what the function is. Of others the `repr`."""
+    if not function.__code__.co_filename.startswith("<guest:"):
+        return repr(function)
     import inspect
 
     try:

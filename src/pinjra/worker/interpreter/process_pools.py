@@ -14,6 +14,7 @@ import glob
 import os
 import runpy
 import signal
+import socket
 import sys
 import threading
 from collections.abc import Iterable, Mapping, Sequence
@@ -97,13 +98,24 @@ def _looking_for_locks_here(module: ModuleType) -> None:
                 vars(each)["mp"] = None
 
 
+def _listening_by_internet(module: ModuleType) -> None:
+    """Where a box has a loopback of its own (`network=[…]`) managers listen there: sockets with a path are nobody's."""
+    try:
+        socket.socket(socket.AF_UNIX).close()
+    except PermissionError:
+        vars(module)["default_family"] = "AF_INET"
+
+
 _TRACKING = ("register", "unregister", "maybe_unlink")
 _ADAPTED: Mapping[str, Adapt] = {
     "multiprocessing.resource_tracker": _without_tracker,
+    "multiprocessing.connection": _listening_by_internet,
     "loky.backend.resource_tracker": _without_tracker,
     "loky.backend.fork_exec": lambda module: vars(module).update(fork_exec=_fork_python),
     "loky.backend.context": _counting_processors,
     "loky.process_executor": lambda module: vars(module).update(_USE_PSUTIL=False),
+    # a thread that only looks whether bars are drawn often enough: with it no later step could be rolled back
+    "tqdm.std": lambda module: setattr(module.tqdm, "monitor_interval", 0),
 }
 
 

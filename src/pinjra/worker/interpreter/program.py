@@ -18,6 +18,7 @@ from pinjra.guard.interpreter import Interpreter, Outcome
 from pinjra.guard.policy import ImportMode, Policy
 from pinjra.wire.messages import Display, Done, Execute, Finished, GrantTools, Init, Message, SetVariables
 from pinjra.wire.values.codec import EncodeError, decode
+from pinjra.worker.interpreter import stack
 from pinjra.worker.interpreter.changed_files import FileStates
 from pinjra.worker.interpreter.channel import Channel
 from pinjra.worker.interpreter.display import open_figures, picture, show_by, value_pictures
@@ -63,6 +64,7 @@ class Program:
         self._interpreter.own_process()
         self._interpreter.make_room = self.make_room
         show_by(self._send_picture, self._display)
+        stack.adapt()
 
     def run(self) -> None:
         """Carry out messages until there are no more."""
@@ -124,30 +126,41 @@ class Program:
     def finished(self, message: Execute) -> Finished:
         """Return how a run ended. Everything that may run guest code is in here."""
         self._channel.begin_run(message.run)
-        self._interrupts.begin_run()
-        self.files.begin_run()
         outcome = _UNKNOWN
-        try:
-            outcome = self._run_program(message) if message.argv else self._run_code(message)
-            finished = self._ended(message.run, outcome)
-        except GuestStop as stop:  # it came behind the guest's last line
+        try:  # around all in which a stop may be raised: also before the guest's first line and behind its last one
+            self._interrupts.begin_run()
+            self.files.begin_run()
+            try:
+                is_program = message.code is None
+                outcome = self._run_program(message) if is_program else self._run_code(message)
+                finished = self._ended(message.run, outcome)
+            except MemoryError:
+                outcome = _UNKNOWN
+                self.make_room()
+                finished = self._failed(message.run, OUT_OF_MEMORY, outcome)
+            self._interrupts.end_run()
+        except (GuestStop, KeyboardInterrupt) as stop:
+            self._interrupts.end_run()
             finished = self._failed(message.run, stopped(stop), outcome)
-        except MemoryError:
-            outcome = _UNKNOWN
-            self.make_room()
-            finished = self._failed(message.run, OUT_OF_MEMORY, outcome)
-        self._interrupts.end_run()
+        # A child of the guest's came to the end of its parent's code, as in a script: the run goes on in the parent.
+        if self._channel.is_in_child:
+            with suppress(Exception):
+                sys.stdout.flush()
+            os._exit(0 if finished.error is None else 1)
         self._channel.end_run()
         return finished
 
     def _run_code(self, message: Execute) -> Outcome:
-        if len(message.code) > _SOURCE_CHARS:
-            what = f"the code has {len(message.code)} characters; at most {_SOURCE_CHARS} are read"
+        code = message.code or ""
+        if len(code) > _SOURCE_CHARS:
+            what = f"the code has {len(code)} characters; at most {_SOURCE_CHARS} are read"
             return Outcome(
                 error=GuestError(kind=ErrorKind.LIMIT, type="MemoryError", message=what, cause=Cause.VALUE)
             )
         sys.stdin = input_stream(b"".join(message.blobs), self._tools.next_input if message.more else None)
-        outcome = self._interpreter.run(message.code)
+        if message.argv:
+            sys.argv = list(message.argv)
+        outcome = self._interpreter.run(code)
         end_pools()
         return outcome
 
@@ -257,9 +270,8 @@ class _Reader:
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
         self._process = process
         self._poll = select.poll()
-        self._poll.register(
-            cast("io.FileIO", process.stdin), 0
-        )  # that nobody holds the other end is told in any case
+        # that nobody holds the other end is told in any case
+        self._poll.register(cast("io.FileIO", process.stdin), 0)
 
     def is_gone(self) -> bool:
         """Return whether it reads no more."""

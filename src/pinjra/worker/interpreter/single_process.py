@@ -32,7 +32,7 @@ from pinjra.worker.interpreter.interrupts import Interrupts
 from pinjra.worker.interpreter.program import Program
 from pinjra.worker.interpreter.streams import text_stream
 from pinjra.worker.run_output import RunOutput
-from pinjra.worker.scratch.folder import Folder
+from pinjra.worker.scratch.preopened_folder import Folder
 
 LOOK_SECONDS = 0.05  # between two looks for a stop, and until what was printed is on its way
 RESERVE_BYTES = 4 << 20  # that guest code cannot fill: without it the next message could not be read

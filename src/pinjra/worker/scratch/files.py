@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import BinaryIO, Literal
 
 from pinjra.core.file_names import is_file_name
-from pinjra.wire.messages import Done, GetFile, ListFiles, OfRequest, PutFile
+from pinjra.wire.messages import Done, GetFile, ListFiles, PutFile
 
 _PIECE_BYTES = 72 << 20  # below what one message may carry (wire.frames.MESSAGE_BYTES)
 _MAX_FILES = 10_000  # names in one listing
@@ -47,23 +47,23 @@ class Files(ABC):
     def _found(self) -> Iterator[tuple[str, int]]:
         """Yield relative name and size of each regular file."""
 
-    def answer(self, message: OfRequest) -> Done:
-        """Carry out one of PutFile, GetFile, ListFiles; return what to answer."""
+    def answer(self, message: PutFile | GetFile | ListFiles) -> Done:
+        """Carry out a request; return what to answer."""
         request = message.request
         try:
-            if isinstance(message, PutFile):
-                self.put(message.name, message.blobs[0] if message.blobs else b"", message.offset)
-                return Done(request=request)
-            if isinstance(message, GetFile):
-                piece = self.get(message.name, message.offset, message.size)
-                return Done(request=request, blobs=(piece,))
-            if isinstance(message, ListFiles):
-                return Done(request=request, files=self.sizes())
+            match message:
+                case PutFile():
+                    self.put(message.name, message.blobs[0] if message.blobs else b"", message.offset)
+                    return Done(request=request)
+                case GetFile():
+                    piece = self.get(message.name, message.offset, message.size)
+                    return Done(request=request, blobs=(piece,))
+                case ListFiles():
+                    return Done(request=request, files=self.sizes())
         except ScratchError as error:
             return Done(request=request, problem=error.kind, message=str(error))
         except OSError as error:
             return Done(request=request, problem="error", message=str(error))
-        return Done(request=request, problem="refused", message=f"no such request: {type(message).__name__}")
 
     def put(self, name: str, data: bytes, offset: int = 0) -> None:
         """Write one file, making its folders; with an offset, the next piece of a file that ends there.

@@ -12,7 +12,7 @@ import time
 from array import array
 from collections.abc import Iterator
 
-from pinjra.wire.connection import SupervisorConnection
+from pinjra.wire.connection import READY, SupervisorConnection
 from pinjra.wire.messages import Message
 from pinjra.worker.supervisor.outbox import READ_BYTES, Outbox, read_some
 
@@ -116,15 +116,18 @@ class Host:
         """Say `message` on the control lane."""
         self._out.put(self.connection.send(message))
 
-    def relay(self, data: bytes) -> Iterator[bytes]:
-        """Pass on bytes of the interpreter; return the kinds of the messages among them.
+    def relay(self, data: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """Pass on bytes of the interpreter; return (kind, b"") of each message among them, or what is said to a supervisor.
 
         Raises:
             ProtocolViolation: From the iterator: the interpreter sent what is no frame.
         """
         for piece in self.connection.relay(data):
-            self._out.put(piece)
-            yield kind_of(piece[:80])
+            if piece.startswith(READY):
+                yield READY, piece
+            else:
+                self._out.put(piece)
+                yield kind_of(piece[:80]), b""
 
 
 def _as_socket(fd: int) -> socket.SocketType | None:

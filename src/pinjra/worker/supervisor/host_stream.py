@@ -1,4 +1,4 @@
-"""One stream to the host <-> one session: every control message of the host has one method, chosen by its class.
+"""One stream to the host <-> one session: what follows from each control message of the host.
 
 The guest's lane goes to the `Lifecycle`. A box has one session, and one more for each that was forked off it.
 """
@@ -8,14 +8,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import replace
-from functools import singledispatchmethod
 
 from pinjra.core.errors import ProtocolViolation
 from pinjra.core.limits import Limits
 from pinjra.jail.profile import is_confined
 from pinjra.wire import messages as wire
 from pinjra.worker.scratch.files import ScratchError
-from pinjra.worker.scratch.requests import Scratch, copy_scratch
+from pinjra.worker.scratch.walked_folder import Scratch, copy_scratch
 from pinjra.worker.setup import Workplace
 from pinjra.worker.supervisor.host import Host
 from pinjra.worker.supervisor.lifecycle import Lifecycle, LifecycleEvent, Origin
@@ -128,12 +127,25 @@ class HostStream:
             raise ProtocolViolation("the first message is Init")
         return self._lifecycle
 
-    @singledispatchmethod
     def _on(self, message: wire.Message) -> None:
         """Do what a control message says; one that is not for a supervisor is nothing."""
+        match message:
+            case wire.Init():
+                self._set_up(message)
+            case wire.Interrupt():
+                self._session.take(LifecycleEvent.INTERRUPT, message.grace_seconds)
+            case wire.Kill():
+                self._session.take(LifecycleEvent.KILL, message)
+            case wire.PutFile() | wire.GetFile() | wire.ListFiles():
+                self.host.send(self._session.scratch.answer(message))
+            case wire.Reset():
+                self._session.reset(message.request)
+            case wire.Fork():
+                self._fork(message.request)
+            case wire.Close():
+                self.is_over = True
 
-    @_on.register
-    def _(self, message: wire.Init) -> None:
+    def _set_up(self, message: wire.Init) -> None:
         try:
             limits = Limits(**message.limits)  # type: ignore[arg-type]
             origin = self._origin = self._origin or self._beginning(message, limits)
@@ -146,39 +158,15 @@ class HostStream:
         init = replace(init, walled=init.walled or is_confined(self._hello.applied))
         return Origin(InterpreterProcess(init, Workplace(scratch.path), self._sweeper), scratch)
 
-    @_on.register
-    def _(self, message: wire.Interrupt) -> None:
-        self._session.take(LifecycleEvent.INTERRUPT, message.grace_seconds)
-
-    @_on.register
-    def _(self, message: wire.Kill) -> None:
-        self._session.take(LifecycleEvent.KILL, message)
-
-    @_on.register(wire.PutFile)
-    @_on.register(wire.GetFile)
-    @_on.register(wire.ListFiles)
-    def _(self, message: wire.OfRequest) -> None:
-        self.host.send(self._session.scratch.answer(message))
-
-    @_on.register
-    def _(self, message: wire.Reset) -> None:
-        self._session.reset(message.request)
-
-    @_on.register
-    def _(self, _message: wire.Close) -> None:
-        self.is_over = True
-
     # ------------------------------------------------------------ branches
 
-    @_on.register
-    def _(self, message: wire.Fork) -> None:
+    def _fork(self, request: int) -> None:
         stream = self.host.take_passed()
         if stream < 0:
-            self._refuse(message.request, "a session is forked onto another stream, and none was sent")
+            self._refuse(request, "a session is forked onto another stream, and none was sent")
         elif self.host.connection.run_open:
-            self._refuse(message.request, "a run is in progress", stream)
+            self._refuse(request, "a run is in progress", stream)
         else:
-            request = message.request
             self._session.when_copied(lambda is_copied: self._branch(request, stream, is_copied=is_copied))
 
     def _refuse(self, request: int, why: str, stream: int = -1) -> None:

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import re
 import select
-import signal
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -23,10 +22,10 @@ from enum import Enum
 
 from pinjra.core.errors import ProtocolViolation
 from pinjra.core.limits import Limits
+from pinjra.wire.connection import READY
 from pinjra.wire.messages import Done, Kill, Lost, Started
-from pinjra.worker.interpreter.checkpoint import READY, UNDO
-from pinjra.worker.scratch.requests import Scratch
-from pinjra.worker.setup import Workplace
+from pinjra.worker.scratch.walked_folder import Scratch
+from pinjra.worker.setup import STOP, Workplace
 from pinjra.worker.supervisor.host import Host, kind_of
 from pinjra.worker.supervisor.outbox import read_some
 from pinjra.worker.supervisor.output import PrintedOutput
@@ -40,8 +39,11 @@ _LOOK_SECONDS = 0.05  # to the first look whether it stays stopped; each further
 _LONGEST_LOOK_SECONDS = 10.0
 _UNREAD_BYTES = 16 << 20  # besides one value, what an interpreter may leave unread before it is killed
 _REQUEST = re.compile(rb'"request":[0-9]+')
+_UNASKED = b'"request":0'  # the host's requests have numbers from 1: nothing is answered
 _BINDINGS = (b"GrantTools", b"SetVariables")
-_COPY_YOURSELF = b'["g","GrantTools",{"request":0,"tools":{}}]\n'  # the host's requests have numbers from 1
+_COPY_YOURSELF = b'["g","SetVariables",{"request":0,"values":null}]\n'
+_FINISHED = b'"Finished"'
+_CHECKPOINT = re.compile(rb"([0-9]{1,9})\]")
 
 
 @dataclass(frozen=True)
@@ -97,22 +99,21 @@ class Lifecycle:
         self._owed: tuple[Death, bool] | None = None  # a death, and whether the host waits to hear of it
         self._is_started = False
         self._is_running = False
-        self._is_stale = False  # a run has finished and there is no word of its checkpoint yet
         self._is_dirty = False  # tools or variables came since the last checkpoint
         self._when_copied: Callable[[bool], None] | None = None
         self._is_copy_asked = False
         self._ready_deadline: float | None = None
         self._freeze_at: float | None = None  # or look whether it stays frozen
         self._look_seconds = 0.0
-        self._is_escaped = False
-        self._is_undone = False
         if self._guest.pid:
             self._wait_until_ready()
         else:
             self._start()
 
     def _start(self) -> None:
-        self._guest.start(b"".join(self._grants.values()))
+        self._guest.start()
+        for grant in self._grants.values():
+            self._guest.out.put(grant)
         self._wait_until_ready()
 
     def _wait_until_ready(self) -> None:
@@ -133,23 +134,22 @@ class Lifecycle:
         guest, reads = self._guest, 0 if self._host.is_full else select.POLLIN
         printed = 0 if self._output.deadline else reads
         return {
-            # First, since poll(2) keeps the order: the end of a run is taken before the note that comes behind it.
             guest.out.fd: reads | select.POLLOUT if guest.out.size else reads,
-            guest.side: select.POLLIN,
             **dict.fromkeys(self._output.fds, printed),
         }
 
     @property
     def deadline(self) -> float | None:
         """When `on_time` is to be called at the latest; None for never."""
-        times = (self._ready_deadline, self._output.deadline, self.clock.deadline, self._freeze_at)
+        ready_deadline = None if self._host.is_full else self._ready_deadline  # who is not read cannot say it
+        times = (ready_deadline, self._output.deadline, self.clock.deadline, self._freeze_at)
         return min((at for at in times if at is not None), default=None)
 
     def on_time(self, now: float) -> None:
         """Do what is due."""
         if self._output.deadline is not None and now >= self._output.deadline:
             self._drain()
-        if self._ready_deadline is not None and now >= self._ready_deadline:
+        if self._ready_deadline is not None and now >= self._ready_deadline and not self._host.is_full:
             self._wait_until_ready()
             self._guest.kill("protocol")
         if self._freeze_at is not None and now >= self._freeze_at:
@@ -193,7 +193,6 @@ class Lifecycle:
     def _end_escaped(self) -> None:
         """Kill what goes on although it was stopped, and the checkpoint, which is not what it says."""
         self._freeze_at = None
-        self._is_escaped = True
         self._guest.kill("cpu")
 
     def _work(self) -> None:
@@ -206,8 +205,6 @@ class Lifecycle:
         guest = self._guest
         if fd in self._output.fds:
             self._drain()
-        elif fd == guest.side:
-            self._take_notes()
         elif fd == guest.out.fd:
             guest.out.flush()
             data = None if self._host.is_full else read_some(fd)
@@ -225,11 +222,11 @@ class Lifecycle:
         message = b"".join(self._blobs)
         self._blobs.clear()
         if kind == b"GrantTools":
-            self._grants[_REQUEST.sub(b"", message)] = message
+            grant = _REQUEST.sub(_UNASKED, message)
+            self._grants[grant] = grant
         self._unbound += kind in _BINDINGS
-        self._is_dirty = self._is_dirty or kind in _BINDINGS
-        # A host need not wait for the end of a run before it asks for the next, which then waits here, and what comes behind it.
-        if kind != b"Answer" and (self._held or (kind == b"Execute" and self._is_running)):
+        # A host need not wait for the end of a run before it goes on: what else it says waits here.
+        if kind != b"Answer" and (self._held or self._is_running):
             self._hold(kind, message)
         else:
             RULES[self.state][LifecycleEvent.FRAME](self, kind, message)
@@ -251,11 +248,14 @@ class Lifecycle:
             self._host.connection.run_open = True
             self._output.start_run(self._output_bytes, self.scratch)
             self.clock.start(guest)
+            if self._is_dirty and guest.makes_copies:
+                guest.out.put(_COPY_YOURSELF)
         elif kind == b"Answer":
             self.clock.open_calls -= 1
         elif kind == b"SetVariables":
             guest.is_pristine = False
-        if kind in _BINDINGS and not self._host.connection.run_open:
+        if kind in _BINDINGS:
+            self._is_dirty = self._is_dirty or not guest.is_pristine
             self.clock.start_aside(guest)
         guest.out.put(message)
         if guest.out.size > self._most_unread:
@@ -271,7 +271,7 @@ class Lifecycle:
 
     def _interrupt_run(self, grace_seconds: float) -> None:
         """Stop the run, gently; it is killed when it has not ended by then."""
-        self._guest.signal(signal.SIGINT)
+        self._guest.signal(STOP)
         self.clock.interrupt(grace_seconds)
 
     def _kill_at_work(self, kill: Kill) -> None:
@@ -354,44 +354,35 @@ class Lifecycle:
                 self._host.send(message)
 
     def _relay(self, data: bytes) -> None:
-        self._drain(is_end=b'"Finished"' in data)
-        was_open = self._host.connection.run_open
+        self._drain(is_end=_FINISHED in data)
         try:
-            for kind in self._host.relay(data):
+            for kind, word in self._host.relay(data):
                 self._unbound -= kind == b"Done"
                 self.clock.open_calls += kind == b"Call"
+                if self._is_running and not self._host.connection.run_open:
+                    self._run_ended()
+                if word:
+                    self._hear_ready(word)
         except ProtocolViolation:
             self._guest.kill("protocol")
-        if was_open and not self._host.connection.run_open:
-            self._run_ended()
+        self._rest()
+
+    def _hear_ready(self, word: bytes) -> None:
+        found = _CHECKPOINT.fullmatch(word, len(READY))
+        self._guest.checkpoint = int(found[1]) if found else 0
+        self._is_dirty = False
+        if self._guest.death is None:
+            self.take(LifecycleEvent.READY)
         else:
-            self._rest()
+            self._ready_deadline = None
 
     def _run_ended(self) -> None:
         self._is_running = False
         self.clock.end_run(self._guest)
         self._wait_until_ready()
         self._guest.was_pristine, self._guest.is_pristine = self._guest.is_pristine, False
-        if self._guest.makes_copies or self._guest.checkpoint:
-            self._is_stale = True
-        else:  # there is nothing that the interpreter makes or ends before it takes the next message
-            self._now_ready()
-
-    def _read_all(self) -> None:
-        while data := read_some(self._guest.out.fd):
-            self._relay(data)
-
-    def _take_notes(self) -> None:
-        for kind, checkpoint in self._guest.notes():
-            if self._host.connection.run_open:
-                self._read_all()  # the end of the run was sent before the note, on the other socket
-            if kind == UNDO:
-                self._is_undone = True
-                continue
-            self._guest.checkpoint, self._is_stale = checkpoint, False
-            self._is_dirty = self._is_dirty and not checkpoint
-            if kind == READY:
-                self.take(LifecycleEvent.READY)
+        if not (self._guest.makes_copies or self._guest.checkpoint):
+            self._now_ready()  # there is nothing that the interpreter makes or ends before it takes the next message
 
     def _now_ready(self) -> None:
         guest = self._guest
@@ -417,18 +408,17 @@ class Lifecycle:
 
     def on_child_ended(self) -> None:
         """Reap; replace the interpreter if it is among the dead. A frozen one that goes on is told in the same way."""
-        if not self._guest.has_died():
+        death = self._guest.reap()
+        if death is None:
             if self._guest.is_frozen and self._guest.was_continued():
                 self._end_escaped()
             return
-        is_undone = self._hear_last_words()
+        self._hear_last_words(death)
         # a run that is held goes on behind an interpreter that ended by its own will; otherwise it is answered by the loss
-        is_held = is_undone and self._has_held_run
+        is_held = death.undoes_run and self._has_held_run
         is_due = (self._host.connection.run_open and not is_held) or bool(self._unbound or self._kills)
         was_ready = self._guest.is_ready
-        spent = self._guest.cpu_before
-        death = self._guest.retire()
-        death = Death(death.cause, death.detail, max(0.0, death.cpu_seconds - spent), death.memory_peak_bytes)
+        self._guest.retire()
         self._host.connection.interpreter_died()
         self._host.connection.run_open = is_held
         self.clock.stop()
@@ -441,29 +431,25 @@ class Lifecycle:
         else:
             self._replace(death, was_ready=was_ready, is_due=is_due)
 
-    def _hear_last_words(self) -> bool:
-        """Take what the dead interpreter has said; return whether it undid its last run."""
+    def _hear_last_words(self, death: Death) -> None:
+        """Take what the dead interpreter has said; settle which checkpoint may follow it."""
         guest = self._guest
-        if guest.asked != "protocol":
-            self._read_all()
-        for kind, checkpoint in guest.notes():
-            if kind == UNDO:
-                self._is_undone = True
-            else:
-                guest.checkpoint, self._is_stale = checkpoint, False
-        is_undone, self._is_undone = self._is_undone, False
-        if is_undone:  # the run that filled the memory: the checkpoint before it is what is wanted
-            self._is_stale = False
+        said = b""
+        while guest.asked != "protocol" and (data := read_some(guest.out.fd)):
+            said += data
+        # Killed between the end of its run and its checkpoint: the run is undone, or its state would be lost without a word.
+        is_late = guest.asked and self._is_running and _FINISHED in said and READY not in said
+        if said and not is_late:
+            self._relay(said)
+        if death.undoes_run:  # it has filled the memory: the checkpoint before it is what is wanted
             guest.is_pristine = guest.was_pristine
-        if self._is_stale:  # it died before it had made a checkpoint of a run that the host counts as done
+        elif self.state is State.SETTLING:  # there is none of a run that the host counts as done
             guest.checkpoint = 0
         # SECURITY: what goes on between runs has named an accomplice; and what took over and died before it was ready would be
         # followed by what it has named, without an end
-        if self._is_escaped or not (guest.is_ready or guest.is_fresh):
+        if (guest.is_frozen and guest.asked) or not (guest.is_ready or guest.is_fresh):
             guest.checkpoint = 0
-        self._is_stale = self._is_escaped = False
         self._drain(is_end=True)
-        return is_undone
 
     def _replace(self, death: Death, *, was_ready: bool, is_due: bool) -> None:
         guest = self._guest

@@ -42,7 +42,6 @@ def serve(
         newest, tasks, kills: Descriptors to read; see `Sweeper`.
     """
     status = 70
-    Sweeper.newest, Sweeper.tasks, Sweeper.kills = newest, tasks, kills
     stderr = _private_stderr()
     try:
         os.set_blocking(fd_in, False)
@@ -57,7 +56,7 @@ def serve(
             missing=tuple(missing),
         )
         supervisor = Supervisor()
-        output, sweeper = PrintedOutput.install(), Sweeper()
+        output, sweeper = PrintedOutput.install(), Sweeper(newest=newest, tasks=tasks, kills=kills)
         supervisor.add(HostStream(host, output, hello, sweeper=sweeper, add=supervisor.add))
         supervisor.run()
         status = 0

@@ -1,8 +1,8 @@
 """The interpreter as the supervisor sees it: a child process, its sockets, and the checkpoint that may take its place.
 
-Three socket pairs lead to it. *stream* carries the guest's lane. *side* carries the notes `m<pid>;` "the checkpoint is this
-process" and `k<pid>;` "... and I am ready". *wake* is read by the checkpoint only: its message carries the ends of three new
-pairs, so that nothing half read or half written by the dead process is left in them.
+Two socket pairs lead to it. *stream* carries the guest's lane, and the word `["g","Ready",PID]`: "the checkpoint is this process,
+and I wait for the next message". *wake* is read by the checkpoint only: its message carries the ends of two new pairs, so that
+nothing half read or half written by the dead process is left in them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ import sys
 import time
 import traceback
 from collections.abc import Iterable
+from dataclasses import replace
 
+from pinjra.core.processes import stat_fields
 from pinjra.jail.spawn.forks import fork
 from pinjra.wire.messages import Init
 from pinjra.worker.interpreter import forked as interpreter
@@ -36,12 +38,12 @@ from pinjra.worker.supervisor.processes import (
 )
 from pinjra.worker.supervisor.sweep import Spent, Sweeper
 
-_NOTE = re.compile(rb"([kmu])([0-9]{1,9});")
-_FIRST_NOTE = re.compile(rb"p([1-9][0-9]{0,8});")
+_FIRST_WORD = re.compile(rb"([1-9][0-9]{0,8});")
 _ANSWER_MILLISECONDS = 2000  # for two forks; only a hostile checkpoint takes so long
 _END_SECONDS = 2.0  # a killed process is gone in milliseconds, unless it hangs in a device
+_BEGINNING_SECONDS = 0.01  # of processor time, until a checkpoint is asleep
 _FROZEN_SECONDS = 0.01  # of processor time, by which two looks at a stopped process may differ
-_NOTE_BYTES = 64  # longer and no note: garbage
+_WORD_BYTES = 10  # longer and no word: garbage
 _MOST_DYING = 4  # killed checkpoints that may be there still; runs faster than processes end make more
 
 
@@ -71,8 +73,8 @@ class InterpreterProcess:
         """What it had used before the run in progress."""
         self._spent = Spent()
         self._kills_before = sweeper.memory_kills()  # those that are nobody's death in the run to come
-        self._notes = b""
-        self._death: Death | None = None
+        self.death: Death | None = None
+        """How it ended, until it is retired."""
         self.is_frozen = False
         """It is stopped: what it was given by its guest does not go on."""
         self._used_at_stop: float | None = None
@@ -83,7 +85,7 @@ class InterpreterProcess:
 
     # ------------------------------------------------------------ start and end
 
-    def start(self, grants: bytes) -> None:
+    def start(self) -> None:
         """Let a fork of this process, which never ran guest code, be the interpreter.
 
         Raises:
@@ -91,7 +93,7 @@ class InterpreterProcess:
         """
         ours, theirs = Sockets.pairs()
         try:
-            pid = _fork(SessionSetup(os.getpid(), theirs, self._init, self._place, grants))
+            pid = _fork(SessionSetup(os.getpid(), theirs, self._init, self._place))
         except OSError:
             ours.close()
             raise
@@ -110,6 +112,7 @@ class InterpreterProcess:
         if self._sweeper.is_anothers(pid, self) or not is_child(pid):
             return False
         ours, theirs = Sockets.pairs()
+        send_signal(pid, signal.SIGCONT)  # before it is woken: a stop that comes behind is one of its own
         try:
             self._say_to_checkpoint(WAKE, theirs)
         except OSError:
@@ -118,7 +121,7 @@ class InterpreterProcess:
         self._attach(ours)
         self._begin(pid)
         self.was_pristine = False
-        self._continue()
+        self.was_continued()  # by us
         self.is_fresh = False
         return True
 
@@ -163,16 +166,16 @@ class InterpreterProcess:
         self.is_fresh = self.is_pristine = False
 
     def _hear_pid(self) -> int:
-        """Return the number that a new copy says first on its side socket."""
+        """Return the number that a new copy says first."""
         said = b""
         poll = select.poll()
-        poll.register(self.side, select.POLLIN)
-        while len(said) < _NOTE_BYTES and poll.poll(_ANSWER_MILLISECONDS):
-            piece = read_some(self.side, 1)  # one byte: what comes behind it is for `notes`
+        poll.register(self.out.fd, select.POLLIN)
+        while len(said) < _WORD_BYTES and poll.poll(_ANSWER_MILLISECONDS):
+            piece = read_some(self.out.fd, 1)  # one byte: what comes behind it is of the guest's lane
             if not piece:
                 break
             said += piece
-            if (found := _FIRST_NOTE.fullmatch(said)) is not None:
+            if (found := _FIRST_WORD.fullmatch(said)) is not None:
                 return int(found[1])
         raise OSError(errno.ECHILD, "the checkpoint made no copy of itself")
 
@@ -190,7 +193,6 @@ class InterpreterProcess:
         self.asked = ""
         self.is_ready = False
         self._reaped_before = 0.0
-        self._notes = b""
         self.cpu_before = 0.0
         self.is_frozen = False
 
@@ -199,10 +201,7 @@ class InterpreterProcess:
             self._sockets.close()
         self._sockets = sockets
         sockets.stream.setblocking(False)
-        sockets.side.setblocking(False)
         self.out = Outbox(sockets.stream.fileno())
-        self.side = sockets.side.fileno()
-        """Where it says its notes."""
 
     def kill(self, cause: str) -> None:
         """Kill the interpreter; its death is noticed as any other."""
@@ -213,14 +212,12 @@ class InterpreterProcess:
         """Send a signal to the interpreter."""
         send_signal(self.pid, number)
 
-    def retire(self) -> Death:
-        """Close the sockets of the dead interpreter, end everything that it left but the checkpoint; return how it died."""
+    def retire(self) -> None:
+        """Close the socket of the dead interpreter, end everything that it left but the checkpoint."""
         self.sweep(keep=(self.checkpoint,))
         if self._sockets is not None:  # but for the way to the checkpoint
             self._sockets.stream.close()
-            self._sockets.side.close()
-        death, self._death = self._death or Death("signal", "it is gone", 0.0, 0), None
-        return death
+        self.death = None
 
     def sweep(self, keep: Iterable[int]) -> None:
         """Kill every process of the box but this one, `keep`, and those of its other sessions."""
@@ -258,8 +255,20 @@ class InterpreterProcess:
         self._stop()
 
     def _stop(self) -> None:
-        for pid in (self._known_checkpoint, self.pid, self._known_checkpoint):
+        checkpoint = self._known_checkpoint
+        if checkpoint and self._has_hardly_begun(checkpoint):
+            checkpoint = 0  # a later look stops it: whom nothing would continue if this process died must not be stopped
+        for pid in (checkpoint, self.pid, checkpoint):
             send_signal(pid, signal.SIGSTOP)
+
+    def _has_hardly_begun(self, checkpoint: int) -> bool:
+        """Return whether it has not had the time to fall asleep. SECURITY: what goes on for longer is stopped."""
+        if not self._sweeper.has_proc or cpu_seconds(checkpoint) > _BEGINNING_SECONDS:
+            return False
+        try:
+            return stat_fields(checkpoint)[0] in (b"R", b"D")
+        except OSError:
+            return False
 
     def _end_others(self) -> None:
         if not self._sweeper.is_quiet(self, self._dying):
@@ -269,11 +278,8 @@ class InterpreterProcess:
         """Let the interpreter go on. The checkpoint has nothing to do until it is needed."""
         if self.is_frozen:
             self.is_frozen = False
-            self._continue()
-
-    def _continue(self) -> None:
-        self.signal(signal.SIGCONT)
-        self.was_continued()  # by us: a later look must not take it for somebody else's while the next stop is on its way
+            self.signal(signal.SIGCONT)
+            self.was_continued()  # by us: a later look must not take it for somebody else's while the next stop is on its way
 
     @property
     def _known_checkpoint(self) -> int:
@@ -326,32 +332,23 @@ class InterpreterProcess:
 
     # ------------------------------------------------------------ what it says
 
-    def has_died(self) -> bool:
-        """Reap what has ended; return whether the interpreter was among it, now or in a sweep."""
+    def reap(self) -> Death | None:
+        """Reap what has ended; return how the interpreter did if it was among it, now or in a sweep."""
         self._sweeper.reap()
-        return self._death is not None
+        return self.death
 
     def note_death(self, pid: int, status: int, usage: resource.struct_rusage) -> None:
         """See `Member`."""
         if pid == self.pid:
             kills, before = self._sweeper.memory_kills(), self._kills_before
             is_out = None if kills is None else kills > (before or 0)
-            self._death = describe(
+            death = describe(
                 status, usage, self._init.limits.get("memory_bytes"), self.asked, out_of_memory=is_out
             )
+            self.death = replace(death, cpu_seconds=max(0.0, death.cpu_seconds - self.cpu_before))
             self._kills_before = kills
         elif pid == self.checkpoint:
             self.checkpoint = 0
-
-    def notes(self) -> list[tuple[bytes, int]]:
-        """Return (kind, checkpoint) of each note. Garbage is passed over: only the guest can have sent it."""
-        data = read_some(self.side, 4096)
-        if not data:
-            return []
-        self._notes += data
-        found = list(_NOTE.finditer(self._notes))
-        self._notes = self._notes[found[-1].end() :] if found else self._notes[-_NOTE_BYTES:]
-        return [(match[1], int(match[2])) for match in found]
 
     # ------------------------------------------------------------ processor time
 

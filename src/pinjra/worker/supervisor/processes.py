@@ -10,9 +10,11 @@ import time
 from collections.abc import Container
 from dataclasses import dataclass
 
+from pinjra.core.processes import stat_fields
 from pinjra.jail.walls.libc import prctl
 
 MEMORY_STATUS = 86  # exit status of an interpreter whose own bookkeeping ran out of memory
+UNDO_STATUS = 87  # … whose last run has filled the memory: it has ended, and is to be undone
 _PDEATHSIG, _SUBREAPER = 1, 36  # prctl(2)
 _SIGNALS = {int(signal.SIGXCPU): "cpu", int(signal.SIGSYS): "seccomp", int(signal.SIGXFSZ): "disk"}
 
@@ -25,6 +27,11 @@ class Death:
     detail: str
     cpu_seconds: float
     memory_peak_bytes: int
+
+    @property
+    def undoes_run(self) -> bool:
+        """Return whether the interpreter ended to have its last run undone."""
+        return self.detail == f"exit status {UNDO_STATUS}"
 
 
 def _prctl(option: int, value: int) -> bool:
@@ -44,6 +51,11 @@ def die_with_parent(parent: int) -> None:
     _prctl(_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         os._exit(0)
+
+
+def go_on_without_parent() -> None:
+    """Let the kernel continue this process, should it be stopped, when its parent dies: it would see nothing else."""
+    _prctl(_PDEATHSIG, signal.SIGCONT)
 
 
 def send_signal(pid: int, number: int) -> None:
@@ -78,7 +90,7 @@ def cpu_seconds(pid: int) -> float:
 def reaped_seconds(pid: int) -> float:
     """Return the processor time of the children of a process that have ended and were waited for; 0.0 without /proc."""
     try:
-        fields = _stat(pid)
+        fields = stat_fields(pid)
         return (int(fields[13]) + int(fields[14])) / os.sysconf("SC_CLK_TCK")  # cutime, cstime of proc(5)
     except (OSError, IndexError, ValueError):
         return 0.0
@@ -102,15 +114,9 @@ def tree(root: int, leaves: Container[int] = ()) -> list[int]:
 def is_zombie(pid: int) -> bool:
     """Return whether a process has ended and nobody has waited for it; True as well when it is gone."""
     try:
-        return _stat(pid)[0] in (b"Z", b"X")
+        return stat_fields(pid)[0] in (b"Z", b"X")
     except (OSError, IndexError):
         return True
-
-
-def _stat(pid: int) -> list[bytes]:
-    """Return the fields of proc(5) from the state on."""
-    with open(f"/proc/{pid}/stat", "rb") as file:
-        return file.read().rpartition(b")")[2].split()
 
 
 def _children(pid: int) -> list[int]:
@@ -143,7 +149,7 @@ def describe(
     used = usage.ru_utime + usage.ru_stime
     code = os.waitstatus_to_exitcode(status)
     if code >= 0:
-        cause = "memory" if code == MEMORY_STATUS else "exit"
+        cause = "memory" if code in (MEMORY_STATUS, UNDO_STATUS) else "exit"
         return Death(asked or cause, f"exit status {code}", used, peak)
     cause = _SIGNALS.get(-code, "signal")
     is_near = memory_bytes is not None and peak >= 0.9 * memory_bytes

@@ -1,7 +1,7 @@
 """Who is in the box -> what they use, and their end, wherever the guest has put them. The supervisor's view of its processes.
 
 Where /proc is to be seen, the tree below this process is read from it. In the jail there is none. Processes have
-numbers there, which rise: the kernel tells the newest one (`Sweeper.newest`), and those between it and the newest one
+numbers there, which rise: the kernel tells the newest one (`newest` of `Sweeper`), and those between it and the newest one
 of the last look are asked one by one whether they are ours. Whether a process is ours the jail has settled already:
 it is when it can be signalled (a pid namespace, Landlock's scope, or a uid of its own; `profile.PROPERTIES`).
 
@@ -16,12 +16,12 @@ import resource
 import select
 import signal
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from collections.abc import Iterable
 from itertools import chain
 from typing import Protocol
 
-from pinjra.jail.spawn.forks import fork
+from pinjra.core.processes import ended_children
+from pinjra.jail.spawn.forks import newest
 from pinjra.worker.supervisor.processes import cpu_seconds, is_zombie, send_signal, tree
 
 _SWEEP_SECONDS = 2.0  # a fork bomb is faster than one pass; after so long something cannot be killed at all
@@ -45,21 +45,16 @@ class Sweeper:
 
     A box has one interpreter, and one more for each session that was forked off it. A process with a session of its own
     (setsid) cannot be told to belong to one of them: it ends with the next run of any of them.
+
+    Args:
+        newest: A descriptor of /proc/loadavg, opened before /proc was taken away; its last word is the newest process. -1: none.
+        tasks: A descriptor of the file in which the kernel counts the box's processes and threads; -1: it does not.
+        kills: A descriptor of the file in which the kernel counts whom it killed for the box's memory; -1: it does not.
     """
 
-    newest = -1
-    """A descriptor of /proc/loadavg, opened before /proc was taken away; its last word is the newest process. -1: none.
-
-    SECURITY: only the jail gives one, where no process can be signalled but those of the box.
-    """
-
-    tasks = -1
-    """A descriptor of the file in which the kernel counts the box's processes and threads; -1: it does not."""
-
-    kills = -1
-    """A descriptor of the file in which the kernel counts whom it killed for the box's memory; -1: it does not."""
-
-    def __init__(self) -> None:
+    def __init__(self, *, newest: int = -1, tasks: int = -1, kills: int = -1) -> None:
+        # SECURITY: only the jail gives `newest`, where no process can be signalled but those of the box.
+        self.newest, self._tasks, self._kills = newest, tasks, kills
         self.members: list[Member] = []
         self.has_proc = _shows_processes()
         self._has_numbers = self.newest >= 0 or os.getpid() == 1
@@ -70,7 +65,7 @@ class Sweeper:
 
     def reap(self) -> None:
         """Reap every child that has ended, without waiting; tell each interpreter of the box."""
-        for pid, status, usage in _reaped():
+        for pid, status, usage in ended_children():
             for member in self.members:
                 member.note_death(pid, status, usage)
 
@@ -83,9 +78,9 @@ class Sweeper:
 
     def memory_kills(self) -> int | None:
         """Return how many processes the kernel has killed for the box's memory; None where it does not say."""
-        if self.kills < 0:
+        if self._kills < 0:
             return None
-        for line in os.pread(self.kills, 4096, 0).splitlines():
+        for line in os.pread(self._kills, 4096, 0).splitlines():
             name, _, count = line.partition(b" ")
             if name == b"oom_kill":
                 return int(count)
@@ -97,10 +92,10 @@ class Sweeper:
         Args:
             dying: Processes that were killed and may be there still.
         """
-        if self.tasks < 0 or len(self.members) != 1:
+        if self._tasks < 0 or len(self.members) != 1:
             return False
         newest = _last_word(self.newest) if self.newest >= 0 else self._mark
-        count = int(os.pread(self.tasks, 32, 0))
+        count = int(os.pread(self._tasks, 32, 0))
         # SECURITY: counted first, then looked at one by one: one that ends in between makes the count too high, never too low
         alive = [pid for pid in {member.pid, member.checkpoint, *dying} - {0} if _exists(pid)]
         if count > 1 + len(alive):
@@ -184,13 +179,7 @@ class Sweeper:
 
     def _newest(self) -> int:
         """Return the number of the newest process."""
-        if self.newest >= 0:
-            return _last_word(self.newest)
-        pid = fork()
-        if pid == 0:
-            os._exit(0)
-        os.waitpid(pid, 0)
-        return pid
+        return newest() if self.newest < 0 else _last_word(self.newest)
 
 
 class Spent:
@@ -211,13 +200,6 @@ class Spent:
                 self._past += before if now < before else 0.0  # the number is another process's by now
                 self._seen[pid] = now
         return self._past + sum(self._seen.values())
-
-
-def _reaped() -> Iterator[tuple[int, int, resource.struct_rusage]]:
-    """Yield (pid, wait status, usage) of each child that has ended."""
-    with suppress(ChildProcessError):
-        while (found := os.wait4(-1, os.WNOHANG))[0]:
-            yield found
 
 
 def _shows_processes() -> bool:

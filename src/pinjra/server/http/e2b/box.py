@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
 import select
 import signal
 import socket
@@ -22,8 +21,6 @@ from pinjra.jail.spawn.client import Config, JailProcess, zygote_for
 
 if TYPE_CHECKING:
     from pinjra.server.http.tenants import Tenant
-
-__all__ = ["SandboxBox", "spec_for"]
 
 _SERVE = "pinjra.server.http.e2b.inside.serve:serve"
 _NEEDED = {"e2b": "e2b", "IPython": "ipython", "connectrpc": "connectrpc"}
@@ -71,7 +68,7 @@ class SandboxBox(PythonExecutor):
         self.path = programs.path
         self._lock = threading.Lock()
         self._process: JailProcess | None = zygote_for(config).take(spec)
-        self._pid = _pid_of(self._process.pidfd)
+        self.pid = self._process.pid
         self._process.stream.setblocking(False)
 
     @classmethod
@@ -140,10 +137,6 @@ class SandboxBox(PythonExecutor):
                 except ProcessLookupError:
                     return  # it is dead
 
-    def usage(self) -> tuple[float, int]:
-        """Return processor seconds and bytes of memory of all its processes, as this machine's kernel counts them."""
-        return _usage_of(self._pid)
-
     def close(self) -> None:
         """Kill it and clean up behind it. Idempotent."""
         with self._lock:
@@ -170,39 +163,3 @@ def spec_for(tenant: Tenant) -> Spec:
     """Return what a sandbox of this tenant may use: all that its quota allows."""
     quota = tenant.quota
     return Spec(memory_bytes=quota.memory_bytes, disk_bytes=quota.disk_bytes, processes=_PROCESSES)
-
-
-# ---------------------------------------------------------------- what the kernel knows
-
-
-def _pid_of(pidfd: int) -> int:
-    """Return the process number, as this machine has it, behind a descriptor; -1: dead, or not to be seen."""
-    with open(f"/proc/self/fdinfo/{pidfd}", encoding="ascii") as file:
-        for line in file:
-            name, _, value = line.partition(":")
-            if name == "Pid":
-                return int(value)
-    return -1
-
-
-_TICKS, _PAGE = os.sysconf("SC_CLK_TCK"), os.sysconf("SC_PAGE_SIZE")
-
-
-def _usage_of(root: int) -> tuple[float, int]:
-    """Return what a process and all below it have used and hold. Those that end meanwhile count with their parent."""
-    ticks = pages = 0
-    waiting = [root] if root > 0 else []
-    while waiting:
-        pid = waiting.pop()
-        try:
-            with open(f"/proc/{pid}/stat", "rb") as file:
-                fields = file.read().rpartition(b")")[2].split()
-            with open(f"/proc/{pid}/task/{pid}/children", "rb") as file:
-                waiting.extend(map(int, file.read().split()))
-        except OSError:
-            continue
-        ticks += sum(
-            int(fields[number]) for number in ((11, 12, 13, 14))
-        )  # utime stime cutime cstime, proc(5)
-        pages += int(fields[21])
-    return ticks / _TICKS, pages * _PAGE

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import functools
 import math
-from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any, cast
 from urllib.parse import parse_qsl, unquote
@@ -14,18 +12,15 @@ from starlette.responses import JSONResponse, Response
 
 from pinjra.core.errors import ConfigurationError, PinjraError
 from pinjra.server.http.asked import Asked
-from pinjra.server.http.e2b.sandboxes import ENVD_VERSION, Sandbox, Sandboxes
+from pinjra.server.http.e2b.sandboxes import ENVD_VERSION, Sandbox, Sandboxes, failure
 from pinjra.server.http.errors import Busy, Forbidden, NotFound, status_of
-from pinjra.server.http.operations import asked_route
+from pinjra.server.http.operations import Endpoint, asked_route
 from pinjra.server.http.settings import ServeSettings
 from pinjra.server.http.tenants import Tenant
-
-__all__ = ["ROUTES"]
 
 _TEMPLATES = frozenset(("base", "default", "code-interpreter", "code-interpreter-v1"))
 _MOST_SECONDS = 86400
 _MOST_LISTED = 100
-_Handler = Callable[[Asked], Awaitable[Response]]
 
 
 class _Body(BaseModel):
@@ -62,26 +57,18 @@ class _Refresh(_Body):
 # ---------------------------------------------------------------- what every route does
 
 
-def _answered(handle: _Handler) -> _Handler:
-    """Return the same route's function with failures as E2B's clients read them."""
+def _answered(handle: Endpoint, body: type[BaseModel] | None = None) -> Endpoint:
+    """Return the same route's function, given its body, with failures as E2B's clients read them."""
 
-    @functools.wraps(handle)
-    async def answer(request: Asked) -> Response:
+    async def answer(request: Asked) -> object:
         try:
             request.check_tenant()  # SECURITY: here, so that its failure is told as the others
-            return await handle(request)
+            return await (handle(request, await request.body_as(body)) if body else handle(request))
         except PinjraError as error:
-            status, _ = status_of(error)
-            headers = (
-                {"Retry-After": str(math.ceil(error.retry_seconds))} if isinstance(error, Busy) else None
-            )
-            return _failure(status, str(error), headers)
+            wait = {"Retry-After": str(math.ceil(error.retry_seconds))} if isinstance(error, Busy) else None
+            return failure(status_of(error)[0], str(error), wait)
 
     return answer
-
-
-def _failure(status: int, message: str, headers: dict[str, str] | None = None) -> Response:
-    return JSONResponse({"code": status, "message": message}, status, headers)
 
 
 def _sandboxes(request: Asked) -> Sandboxes:
@@ -132,9 +119,8 @@ def _listed(sandbox: Sandbox) -> dict[str, Any]:
 # ---------------------------------------------------------------- routes
 
 
-async def _create(request: Asked) -> Response:
+async def _create(request: Asked, wanted: _Create) -> dict[str, Any]:
     tenant, settings = request.tenant, request.settings
-    wanted = await request.body_as(_Create)
     _check(wanted, tenant, settings)
     traffic = wanted.network.get("allowPublicTraffic")
     sandbox = await _sandboxes(request).open(
@@ -150,7 +136,7 @@ async def _create(request: Asked) -> Response:
         network=wanted.network,
         allow_internet=wanted.allow_internet_access,
     )
-    return JSONResponse(_opened(sandbox), 201)
+    return _opened(sandbox)
 
 
 def _check(wanted: _Create, tenant: Tenant, settings: ServeSettings) -> None:
@@ -167,9 +153,8 @@ def _check(wanted: _Create, tenant: Tenant, settings: ServeSettings) -> None:
         raise Forbidden(f"tenant {tenant.name!r} may not have E2B sandboxes: they are jails with programs")
 
 
-async def _list(request: Asked) -> Response:
-    found = [one for one in _chosen(request) if not one.is_paused]
-    return JSONResponse([_listed(one) for one in found])
+async def _list(request: Asked) -> list[dict[str, Any]]:
+    return [_listed(one) for one in _chosen(request) if not one.is_paused]
 
 
 async def _list_pages(request: Asked) -> Response:
@@ -218,106 +203,100 @@ def _parsed(text: str) -> datetime:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-async def _get(request: Asked) -> Response:
+async def _get(request: Asked) -> dict[str, Any]:
     sandbox = _found(request)
-    lifecycle = {
-        "onTimeout": "pause" if sandbox.auto_pause else "kill",
-        "autoResume": sandbox.auto_resume,
-    }
-    more: dict[str, Any] = {
+    on_timeout = "pause" if sandbox.auto_pause else "kill"
+    return {
+        **_listed(sandbox),
         "envdAccessToken": sandbox.access_token,
         "domain": None,
         "allowInternetAccess": sandbox.allow_internet,
         "network": sandbox.network,
-        "lifecycle": lifecycle,
+        "lifecycle": {"onTimeout": on_timeout, "autoResume": sandbox.auto_resume},
     }
-    return JSONResponse({**_listed(sandbox), **more})
 
 
-async def _kill(request: Asked) -> Response:
+async def _kill(request: Asked) -> None:
     await request.hub.close(_found(request).held)
-    return Response(status_code=204)
 
 
-async def _set_timeout(request: Asked) -> Response:
+async def _set_timeout(request: Asked, wanted: _Timeout) -> Response | None:
     sandbox = _found(request)
-    wanted = await request.body_as(_Timeout)
     if sandbox.is_paused:
-        return _failure(409, "the sandbox is paused")
+        return failure(409, "the sandbox is paused")
     sandbox.extend(wanted.timeout)
-    return Response(status_code=204)
+    return None
 
 
-async def _refresh(request: Asked) -> Response:
+async def _refresh(request: Asked, wanted: _Refresh) -> None:
     sandbox = _found(request)
-    wanted = await request.body_as(_Refresh)
     await _sandboxes(request).resume(sandbox, wanted.duration)
-    return Response(status_code=204)
 
 
-async def _connect(request: Asked) -> Response:
+async def _connect(request: Asked, wanted: _Timeout) -> Response:
     sandbox = _found(request)
-    wanted = await request.body_as(_Timeout)
     was_paused = await _sandboxes(request).resume(sandbox, wanted.timeout)
     return JSONResponse(_opened(sandbox), 201 if was_paused else 200)
 
 
-async def _resume(request: Asked) -> Response:
+async def _resume(request: Asked, wanted: _Timeout) -> Response | dict[str, Any]:
     sandbox = _found(request)
-    wanted = await request.body_as(_Timeout)
     if not await _sandboxes(request).resume(sandbox, wanted.timeout):
-        return _failure(409, f"sandbox {sandbox.id} is running already")
-    return JSONResponse(_opened(sandbox), 201)
+        return failure(409, f"sandbox {sandbox.id} is running already")
+    return _opened(sandbox)
 
 
-async def _pause(request: Asked) -> Response:
+async def _pause(request: Asked) -> Response | None:
     sandbox = _found(request)
     if not await _sandboxes(request).pause(sandbox):
-        return _failure(409, f"sandbox {sandbox.id} is paused already")
-    return Response(status_code=204)
+        return failure(409, f"sandbox {sandbox.id} is paused already")
+    return None
 
 
-async def _metrics(request: Asked) -> Response:
+async def _metrics(request: Asked) -> list[dict[str, Any]]:
     end = _number(request.query_params.get("end"), 0)
-    return JSONResponse(_sandboxes(request).metrics(_found(request), end or math.inf))
+    return _sandboxes(request).metrics(_found(request), end or math.inf)
 
 
-async def _metrics_of_many(request: Asked) -> Response:
+async def _metrics_of_many(request: Asked) -> dict[str, Any]:
     tenant, sandboxes = request.tenant, _sandboxes(request)
     wanted = ",".join(request.query_params.getlist("sandbox_ids")).split(",")[:_MOST_LISTED]
     found = {one.id: sandboxes.metrics(one)[0] for one in sandboxes.of(tenant) if one.id in wanted}
-    return JSONResponse({"sandboxes": found})
+    return {"sandboxes": found}
 
 
-async def _logs(request: Asked) -> Response:
+async def _logs(request: Asked) -> dict[str, Any]:
     _found(request)
-    return JSONResponse({"logs": [], "logEntries": []})
+    return {"logs": [], "logEntries": []}
 
 
 async def _not_offered(request: Asked) -> Response:
-    return _failure(501, "this service does not offer it; docs/e2b.md says what it does")
+    return failure(501, "this service does not offer it; docs/e2b.md says what it does")
 
 
 _S = "/sandboxes/{id}"
-_ROUTES: tuple[tuple[str, str, _Handler], ...] = (
-    ("POST", "/sandboxes", _create),
-    ("POST", "/v2/sandboxes", _create),
-    ("GET", "/sandboxes", _list),
-    ("GET", "/v2/sandboxes", _list_pages),
-    ("GET", "/sandboxes/metrics", _metrics_of_many),
-    ("GET", _S, _get),
-    ("DELETE", _S, _kill),
-    ("POST", _S + "/timeout", _set_timeout),
-    ("POST", _S + "/refreshes", _refresh),
-    ("POST", _S + "/connect", _connect),
-    ("POST", "/v2" + _S + "/connect", _connect),
-    ("POST", _S + "/resume", _resume),
-    ("POST", _S + "/pause", _pause),
-    ("GET", _S + "/metrics", _metrics),
-    ("GET", _S + "/logs", _logs),
-    ("GET", "/v2" + _S + "/logs", _logs),
-    ("POST", _S + "/fork", _not_offered),
-    ("POST", _S + "/snapshots", _not_offered),
-    ("PUT", _S + "/network", _not_offered),
+_ROUTES: tuple[tuple[str, str, Endpoint, type[BaseModel] | None, int], ...] = (
+    ("POST", "/sandboxes", _create, _Create, 201),
+    ("POST", "/v2/sandboxes", _create, _Create, 201),
+    ("GET", "/sandboxes", _list, None, 200),
+    ("GET", "/v2/sandboxes", _list_pages, None, 200),
+    ("GET", "/sandboxes/metrics", _metrics_of_many, None, 200),
+    ("GET", _S, _get, None, 200),
+    ("DELETE", _S, _kill, None, 204),
+    ("POST", _S + "/timeout", _set_timeout, _Timeout, 204),
+    ("POST", _S + "/refreshes", _refresh, _Refresh, 204),
+    ("POST", _S + "/connect", _connect, _Timeout, 200),
+    ("POST", "/v2" + _S + "/connect", _connect, _Timeout, 200),
+    ("POST", _S + "/resume", _resume, _Timeout, 201),
+    ("POST", _S + "/pause", _pause, None, 204),
+    ("GET", _S + "/metrics", _metrics, None, 200),
+    ("GET", _S + "/logs", _logs, None, 200),
+    ("GET", "/v2" + _S + "/logs", _logs, None, 200),
+    ("POST", _S + "/fork", _not_offered, None, 501),
+    ("POST", _S + "/snapshots", _not_offered, None, 501),
+    ("PUT", _S + "/network", _not_offered, None, 501),
 )
-ROUTES = [asked_route(method, path, _answered(function), is_open=True) for method, path, function in _ROUTES]
+ROUTES = [
+    asked_route(method, path, _answered(function, body), status=status, is_open=True)
+    for method, path, function, body, status in _ROUTES
+]

@@ -8,20 +8,18 @@ import hashlib
 import hmac
 import re
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from urllib.parse import parse_qs
 
 from starlette.datastructures import Headers
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pinjra.core.errors import BackendError, PinjraError, SessionLost
-from pinjra.server.http.e2b.sandboxes import Sandbox, Sandboxes
+from pinjra.server.http.e2b.sandboxes import Sandbox, Sandboxes, failure
 from pinjra.server.http.e2b.upstream import Exchange
 from pinjra.server.http.errors import status_of
-
-__all__ = ["SandboxDoor"]
 
 ENVD, CONTEXTS = 49983, 49999
 _HOST = re.compile(r"(?P<port>[0-9]{1,5})-(?P<name>[a-z0-9]{4,64})\.")
@@ -43,6 +41,7 @@ _ALWAYS_OUT = [(b"x-content-type-options", b"nosniff"), (b"content-security-poli
 _BROKEN = b'{"error":{"code":"unavailable","message":"the sandbox has ended"}}'
 _BROKEN_STREAM = b"\x02" + len(_BROKEN).to_bytes(4, "big") + _BROKEN
 _MOST_REQUESTS = 128  # of one sandbox at one time: each is a descriptor there, of 256, and a socket here
+_SIGNATURE_CHARACTERS = 100  # with its expiry; a signature has 46
 _COSTS = (
     "/execute",
     "/process.Process/Start",
@@ -91,25 +90,11 @@ def _named(headers: Headers) -> tuple[str, int] | None:
     return name.partition("-")[0], int(port)
 
 
-class _Answer:
-    """Where an answer goes, and whether it has begun."""
-
-    def __init__(self, send: Send) -> None:
-        self._send = send
-        self.has_begun = False
-
-    async def send(self, message: Message) -> None:
-        """Send a piece."""
-        self.has_begun = True
-        await self._send(message)
-
-
 def _named_by_signature(sandboxes: Sandboxes, scope: Scope) -> tuple[str, int] | None:
     """Return the sandbox that a signed address of a file is for, where no header says it."""
     if scope["path"] != "/files" or b"signature=" not in scope["query_string"]:
         return None
-    query = _query(scope)
-    found = sandboxes.by_signature(lambda one: _is_signed(one, query, scope["method"]))
+    found = sandboxes.by_signature(_signature(_query(scope), scope["method"]))
     return (found.id, ENVD) if found is not None else None
 
 
@@ -121,13 +106,20 @@ async def _forwarded(
     sandbox = sandboxes.by_name(name)
     if sandbox is None:
         return _gone(name)
-    answer = _Answer(send)
     refusal = _refusal(sandbox, port, headers, scope)
     if refusal is not None:
         return refusal
     if sandbox.requests >= _MOST_REQUESTS:
-        message = f"{sandbox.requests} requests of this sandbox are in progress"
-        return JSONResponse({"code": 429, "message": message}, 429, {"Retry-After": "1"})
+        return failure(
+            429, f"{sandbox.requests} requests of this sandbox are in progress", {"Retry-After": "1"}
+        )
+    has_begun = False
+
+    async def give(message: Message) -> None:
+        nonlocal has_begun
+        has_begun = True
+        await send(message)
+
     sandbox.requests += 1
     try:
         if sandbox.is_paused:
@@ -136,19 +128,17 @@ async def _forwarded(
             await sandboxes.resume(sandbox, sandbox.held.idle_seconds)
         if scope["path"].startswith(_COSTS):
             sandbox.held.tenant.check_budget()
-        await _relay(sandbox, port, scope, receive, answer.send)
-    except (PinjraError, OSError, TimeoutError) as error:
-        if answer.has_begun:
+        await _relay(sandbox, port, scope, receive, give)
+    except (PinjraError, OSError) as error:
+        if has_begun:
             return None  # the server cuts what is not complete
         # a process that dies has closed its door before it is seen to be dead
         is_dead = isinstance(error, SessionLost) or not sandbox.box.is_alive()
         if is_dead or sandboxes.by_name(name) is None:
             return _gone(name)
         if port not in (ENVD, CONTEXTS):
-            message = "The sandbox is running but port is not open"
-            return JSONResponse({"sandboxId": name, "message": message, "port": port, "code": 502}, 502)
-        status, _ = status_of(error)
-        return JSONResponse({"code": status, "message": str(error)}, status)
+            return failure(502, "The sandbox is running but port is not open", sandboxId=name, port=port)
+        return failure(status_of(error)[0], str(error))
     finally:
         sandbox.requests -= 1
     return None
@@ -156,8 +146,7 @@ async def _forwarded(
 
 def _gone(name: str) -> Response:
     """Return what E2B's edge says of a sandbox that is not there."""
-    body = {"sandboxId": name, "message": "The sandbox was not found", "code": 502}
-    return JSONResponse(body, 502)
+    return failure(502, "The sandbox was not found", sandboxId=name)
 
 
 # ---------------------------------------------------------------- who may
@@ -173,18 +162,14 @@ def _refusal(sandbox: Sandbox, port: int, headers: Headers, scope: Scope) -> Res
             return None
         if scope["path"] == "/files":
             return _signature_refusal(sandbox, scope)
-        return JSONResponse(
-            {"code": 401, "message": "unauthorized access, please provide a valid access token"}, 401
-        )
+        return failure(401, "unauthorized access, please provide a valid access token")
     if (
         sandbox.is_public
         or _same(headers.get("e2b-traffic-access-token", ""), sandbox.traffic_token)
         or _same(shown, sandbox.access_token)
     ):
         return None
-    return JSONResponse(
-        {"sandboxId": sandbox.id, "message": "Traffic access token is required", "code": 403}, 403
-    )
+    return failure(403, "Traffic access token is required", sandboxId=sandbox.id)
 
 
 def _same(given: str, token: str) -> bool:
@@ -196,13 +181,13 @@ def _signature_refusal(sandbox: Sandbox, scope: Scope) -> Response | None:
     query = _query(scope)
     expires = query.get("signature_expiration")
     if "signature" not in query:
-        return JSONResponse({"code": 401, "message": "missing signature query parameter"}, 401)
-    if not _is_signed(sandbox, query, scope["method"]):
-        return JSONResponse({"code": 401, "message": "invalid signature"}, 401)
+        return failure(401, "missing signature query parameter")
+    if not _signature(query, scope["method"])(sandbox):
+        return failure(401, "invalid signature")
     if expires is not None and (
         not (expires.isascii() and expires.lstrip("-").isdigit()) or int(expires[:20]) < time.time()
     ):
-        return JSONResponse({"code": 401, "message": "signature is already expired"}, 401)
+        return failure(401, "signature is already expired")
     return None
 
 
@@ -214,15 +199,22 @@ def _query(scope: Scope) -> dict[str, str]:
     return {name: values[0] for name, values in pairs.items()}
 
 
-def _is_signed(sandbox: Sandbox, query: dict[str, str], method: str) -> bool:
-    """Return whether the sandbox's token has signed this address."""
+def _signature(query: dict[str, str], method: str) -> Callable[[Sandbox], bool]:
+    """Return what tells whether a sandbox's token has signed this address."""
     operation = "read" if method in ("GET", "HEAD") else "write"
-    parts = [query.get("path", ""), operation, query.get("username", ""), sandbox.access_token]
-    if "signature_expiration" in query:
-        parts.append(query["signature_expiration"])
-    digest = hashlib.sha256(":".join(parts).encode("utf-8", "surrogateescape")).digest()
-    expected = "v1_" + base64.b64encode(digest).decode("ascii").rstrip("=")
-    return _same(query.get("signature", "").replace(" ", "+"), expected)
+    parts = [query.get("path", ""), operation, query.get("username", ""), ""]
+    # SECURITY: what the client chose is hashed once, not for each sandbox that may be meant: it may be long, they may be many
+    begun = hashlib.sha256(":".join(parts).encode("utf-8", "surrogateescape"))
+    given = query.get("signature", "").replace(" ", "+")
+    expires = f":{query['signature_expiration']}" if "signature_expiration" in query else ""
+    is_short = len(given) + len(expires) <= _SIGNATURE_CHARACTERS
+
+    def is_signed_by(sandbox: Sandbox) -> bool:
+        whole = begun.copy()
+        whole.update(f"{sandbox.access_token}{expires}".encode("utf-8", "surrogateescape"))
+        return _same(given, "v1_" + base64.b64encode(whole.digest()).decode("ascii").rstrip("="))
+
+    return is_signed_by if is_short else lambda sandbox: False
 
 
 # ---------------------------------------------------------------- bytes
@@ -234,10 +226,12 @@ async def _relay(sandbox: Sandbox, port: int, scope: Scope, receive: Receive, se
     target = scope.get("raw_path", scope["path"].encode()) + (b"?" + query if query else b"")
     headers = [(name, value) for name, value in scope["headers"] if name.lower() not in _NOT_IN]
     headers.append((b"x-box-port", str(port).encode()))
-    length = Headers(scope=scope).get("content-length")
-    headers.append(
-        (b"content-length", length.encode()) if length is not None else (b"transfer-encoding", b"chunked")
-    )
+    # A request without a body has neither: a server that reads none would find the end of one and break the connection.
+    asked = Headers(scope=scope)
+    if "content-length" in asked:
+        headers.append((b"content-length", asked["content-length"].encode()))
+    elif "transfer-encoding" in asked:
+        headers.append((b"transfer-encoding", b"chunked"))
     own = 0 if port in (ENVD, CONTEXTS) else port
     exchange = await Exchange.open(sandbox.box, scope["method"], target.decode("latin-1"), headers, port=own)
     async with exchange:
@@ -282,6 +276,8 @@ async def _send_answer(exchange: Exchange, sandbox: Sandbox, send: Send) -> None
     try:
         async for piece in exchange.body():
             await send({"type": "http.response.body", "body": piece, "more_body": True})
+            if exchange.crumbs_seconds:
+                await asyncio.sleep(sandbox.held.tenant.rest_seconds(exchange.crumbs_seconds))
     except BackendError:
         if not dict(headers).get(b"content-type", b"").startswith(b"application/connect+"):
             raise

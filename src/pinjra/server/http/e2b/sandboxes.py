@@ -13,23 +13,22 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
-from pinjra.core.errors import PinjraError
+from starlette.responses import JSONResponse
+
+from pinjra.core.errors import BackendError, PinjraError, SessionLost
 from pinjra.executors.pool import POOL
 from pinjra.jail.confine import Spec
 from pinjra.server.http.e2b.box import SandboxBox, spec_for
 from pinjra.server.http.e2b.upstream import Exchange
 from pinjra.server.http.errors import NotFound
-from pinjra.server.http.hub import Held, Hub
+from pinjra.server.http.hub import METER_SECONDS, Held, Hub
 from pinjra.server.http.tenants import Tenant
-
-__all__ = ["ENVD_VERSION", "Sandbox", "Sandboxes"]
 
 ENVD_VERSION = "0.6.4"  # whose answers are given here
 _DETAIL = "e2b"
 _ANSWER_SECONDS = 10.0  # of the box's server to the host
 _READY_SECONDS = 60.0  # for a box to be opened in advance
 _PAUSED_SECONDS = 86400.0  # a paused sandbox holds its memory so long
-_METER_SECONDS = 5.0
 _ID = "abcdefghijklmnopqrstuvwxyz0123456789"
 
 
@@ -42,7 +41,7 @@ class Sandbox:
         traffic_token: What requests to other ports show.
         is_public: Requests to other ports need to show nothing.
         requests: In progress now.
-        charged: Processor seconds that its tenant has paid.
+        metered: When it was asked for its metrics last, and what it had used by then.
     """
 
     held: Held
@@ -62,8 +61,7 @@ class Sandbox:
     is_paused: bool = False
     changing: asyncio.Lock = field(default_factory=asyncio.Lock)
     requests: int = 0
-    charged: float = 0.0
-    metered: float = field(default_factory=time.monotonic)
+    metered: tuple[float, float] = field(default_factory=lambda: (time.monotonic(), 0.0))
 
     @property
     def id(self) -> str:
@@ -81,6 +79,13 @@ class Sandbox:
         self.ends = datetime.now(UTC) + timedelta(seconds=seconds)
 
 
+def failure(
+    status: int, message: str, headers: dict[str, str] | None = None, **details: object
+) -> JSONResponse:
+    """Return a failure as E2B's clients read it."""
+    return JSONResponse({"code": status, "message": message, **details}, status, headers)
+
+
 def _beginning(box: SandboxBox, variables: dict[str, str]) -> dict[str, Any]:
     return {"variables": variables, "path": box.path, "warm": True}
 
@@ -90,7 +95,6 @@ class Sandboxes:
 
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
-        self._meter: asyncio.Task[None] | None = None
 
     # ------------------------------------------------------------ opening
 
@@ -99,42 +103,60 @@ class Sandboxes:
 
         Raises:
             Busy: The tenant or the service has no room.
+            SessionLost: It was ended meanwhile: by a request, or because its time was over.
         """
         spec = spec_for(tenant)
-        spare = cast("SandboxBox | None", POOL.take((SandboxBox, spec)))
         name = "i" + "".join(secrets.choice(_ID) for _ in range(20))
         held = await self._hub.open(
             tenant,
-            lambda: spare or SandboxBox(spec),
+            lambda: cast("SandboxBox | None", POOL.take((SandboxBox, spec))) or SandboxBox(spec),
             executor_name="e2b",
             idle_seconds=seconds,
             fixed=True,
             name=name,
+            kind="sandbox of E2B's API",
         )
         sandbox = Sandbox(held=held, box=cast("SandboxBox", held.executor), **details)
         held.details[_DETAIL] = sandbox
+        held.over_budget = lambda: self._pause_soon(sandbox)
+        held.pid = sandbox.box.pid
         held.at_end = lambda: self._on_time(sandbox)
         sandbox.extend(seconds)
         try:
             await self._begin(sandbox)
-        except BaseException:
+        except BaseException as error:
+            self._check_open(held, error)
             self._hub.close_soon(held)
             raise
+        self._check_open(held)
         self._watch(sandbox)
         self._want_ready(spec)
         return sandbox
+
+    def _check_open(self, held: Held, because: BaseException | None = None) -> None:
+        """Check that nobody has ended a sandbox while it was opened; SessionLost: it is gone."""
+        if self._hub.get(held.id) is None:
+            raise SessionLost("the sandbox was ended while it was opened") from because
 
     async def _begin(self, sandbox: Sandbox) -> None:
         """Give the box what it has to know; return when it answers."""
         await self._say(sandbox.box, "/begin", _beginning(sandbox.box, sandbox.variables))
 
     async def _say(self, box: SandboxBox, path: str, said: dict[str, Any]) -> None:
-        async with asyncio.timeout(_ANSWER_SECONDS):
-            exchange = await Exchange.open(
-                box, "POST", path, [(b"x-box-port", b"host")], json.dumps(said).encode()
-            )
-            async with exchange:
+        """Tell the box's own server something; return when it has answered.
+
+        Raises:
+            SessionLost, BackendError: The box is dead, or its server (which is the guest's) does not answer.
+        """
+        body = json.dumps(said).encode()
+        try:
+            async with (
+                asyncio.timeout(_ANSWER_SECONDS),
+                await Exchange.open(box, "POST", path, [(b"x-box-port", b"host")], body) as exchange,
+            ):
                 await exchange.head()
+        except TimeoutError as error:
+            raise BackendError("the sandbox's server does not answer") from error
 
     def _watch(self, sandbox: Sandbox) -> None:
         """Close the session when its box has died."""
@@ -145,14 +167,7 @@ class Sandboxes:
             self._hub.close_soon(sandbox.held)
 
         loop.add_reader(pidfd, died)
-
-        def closing() -> None:
-            loop.remove_reader(pidfd)
-            self._charge(sandbox)
-
-        sandbox.held.on_close.append(closing)
-        if self._meter is None:
-            self._meter = asyncio.create_task(self._measure())
+        sandbox.held.on_close.append(lambda: loop.remove_reader(pidfd))
 
     # ------------------------------------------------------------ ready boxes
 
@@ -173,11 +188,6 @@ class Sandboxes:
             return asyncio.run_coroutine_threadsafe(self._ready(spec), loop).result(_READY_SECONDS)
 
         POOL.want((SandboxBox, spec), 1, open_one)
-
-    def close(self) -> None:
-        """Stop measuring."""
-        if self._meter is not None:
-            self._meter.cancel()
 
     # ------------------------------------------------------------ finding
 
@@ -214,9 +224,12 @@ class Sandboxes:
         """Do what was wished for the end of its time."""
         if sandbox.auto_pause and not sandbox.is_paused:
             sandbox.held.ends = math.inf  # once
-            asyncio.create_task(self.pause(sandbox))  # noqa: RUF006 (short, and ended by the loop)
+            self._pause_soon(sandbox)
         else:
             self._hub.close_soon(sandbox.held)
+
+    def _pause_soon(self, sandbox: Sandbox) -> None:
+        asyncio.create_task(self.pause(sandbox))  # noqa: RUF006 (short, and ended by the loop)
 
     async def pause(self, sandbox: Sandbox) -> bool:
         """Stop all of its processes; False when they were."""
@@ -226,7 +239,7 @@ class Sandboxes:
             sandbox.is_paused = True
             try:
                 await self._say(sandbox.box, "/freeze", {})
-            except (PinjraError, OSError, TimeoutError):
+            except PinjraError:
                 pass  # SECURITY: its server is the guest's: it may not stop the others, and they are limited as ever
             sandbox.box.signal(signal.SIGSTOP)
             sandbox.held.ends = time.monotonic() + _PAUSED_SECONDS
@@ -241,39 +254,23 @@ class Sandboxes:
                 return False
             sandbox.held.tenant.check_budget()
             sandbox.box.signal(signal.SIGCONT)
-            await self._say(sandbox.box, "/thaw", {})
-            sandbox.is_paused = False
-            sandbox.extend(seconds)
+            try:
+                await self._say(sandbox.box, "/thaw", {})
+            finally:  # it runs, whatever its server says
+                sandbox.is_paused = False
+                sandbox.extend(seconds)
             return True
 
     # ------------------------------------------------------------ metering
 
-    async def _measure(self) -> None:
-        """Charge the tenants, and note how much each sandbox uses."""
-        while True:
-            await asyncio.sleep(_METER_SECONDS)
-            for held in self._hub.all():
-                sandbox = held.details.get(_DETAIL)
-                if sandbox is not None and not sandbox.is_paused:
-                    self._charge(sandbox)
-
-    def _charge(self, sandbox: Sandbox) -> int:
-        """Charge the tenant; return the memory that the sandbox has."""
-        seconds, memory = sandbox.box.usage()
-        if seconds > sandbox.charged:
-            sandbox.held.tenant.charge(seconds - sandbox.charged)
-            sandbox.charged = seconds
-        return memory
-
     def metrics(self, sandbox: Sandbox, end: float = math.inf) -> list[dict[str, Any]]:
         """Return what it uses now, in E2B's words; nothing where that is after `end`, in Unix seconds."""
-        if end + _METER_SECONDS < time.time():
+        if end + METER_SECONDS < time.time():
             return []
-        now = time.monotonic()
-        before = sandbox.charged
-        memory = self._charge(sandbox)
-        elapsed = max(now - sandbox.metered, 0.001)
-        sandbox.metered = now
+        (since, before), now = sandbox.metered, time.monotonic()
+        used, memory = self._hub.meter(sandbox.held)
+        elapsed = max(now - since, 0.001)
+        sandbox.metered = now, used
         quota = sandbox.held.tenant.quota
         moment = datetime.now(UTC)
         return [
@@ -281,7 +278,7 @@ class Sandboxes:
                 "timestamp": moment.isoformat().replace("+00:00", "Z"),
                 "timestampUnix": int(moment.timestamp()),
                 "cpuCount": 1,
-                "cpuUsedPct": round(100 * max(sandbox.charged - before, 0.0) / elapsed, 2),
+                "cpuUsedPct": round(100 * max(used - before, 0.0) / elapsed, 2),
                 "memUsed": memory,
                 "memTotal": quota.memory_bytes,
                 "memCache": 0,

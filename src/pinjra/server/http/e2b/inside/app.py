@@ -18,13 +18,11 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from pinjra.server.http.e2b.inside.children import Reaper
 from pinjra.server.http.e2b.inside.contexts import Contexts
 from pinjra.server.http.e2b.inside.files import FileService
 from pinjra.server.http.e2b.inside.processes import ProcessService
-from pinjra.server.http.e2b.inside.reaper import Reaper
 from pinjra.server.http.e2b.inside.surroundings import Surroundings
-
-__all__ = ["CONTEXTS", "ENVD", "create_app"]
 
 _MESSAGE_BYTES = 64 << 20
 ENVD, CONTEXTS, HOST = "49983", "49999", "host"

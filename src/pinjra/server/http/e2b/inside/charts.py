@@ -8,8 +8,6 @@ from collections.abc import Callable, Iterable
 from datetime import date
 from typing import Any
 
-__all__ = ["chart_of"]
-
 _UNIT = re.compile(r"\s\((.*?)\)|\[(.*?)\]")  # "Time (s)", "Length [m]"
 _DIGITS = 9
 Chart = dict[str, Any]
@@ -192,8 +190,10 @@ def _boxes(axes: Any) -> Chart:
 
 
 def _is_whisker(box: Any, xs: list[float], ys: list[float]) -> bool:
-    """Return whether a line goes up or down from a box."""
-    return len(xs) == 2 and xs[0] == xs[1] and box.x0 <= xs[0] <= box.x1 and ys[0] in (box.y0, box.y1)
+    """Return whether a line goes up or down from a box, and not from one side to the other, as a median does in a turned one."""
+    edges = (box.y0, box.y1)
+    is_upright = len(xs) == 2 and xs[0] == xs[1] and box.x0 <= xs[0] <= box.x1
+    return is_upright and ys[0] in edges and ys[1] not in edges
 
 
 def _side(box: Any, is_turned: bool) -> tuple[float, float, float, float]:

@@ -1,21 +1,51 @@
-"""A program and its standard streams as a child process -> events for whoever listens."""
+"""A program and its standard streams, or a terminal, as a child process -> events for whoever listens."""
 
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
 import signal
+import struct
 import subprocess
+import termios
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import suppress
+from typing import TYPE_CHECKING, Any
 
-from pinjra.server.http.e2b.inside.reaper import Reaper
+from pinjra.core.processes import ended_children
 
-__all__ = ["Child", "Listener"]
+if TYPE_CHECKING:
+    from e2b.envd.process import process_pb as pb
 
 _READ_BYTES = 32 << 10
 _MOST_WAITING = 64  # pieces that a listener has not taken: then the program waits for it
+
+
+class Reaper:
+    """SIGCHLD -> the exit status of each child, told to whoever started it. Orphans of the box come to this process, too."""
+
+    def __init__(self) -> None:
+        self._tells: dict[int, Callable[[int], None]] = {}
+
+    @classmethod
+    def install(cls, loop: asyncio.AbstractEventLoop) -> Reaper:
+        """Return a reaper that works from now on."""
+        reaper = cls()
+        loop.add_signal_handler(signal.SIGCHLD, reaper.reap)
+        return reaper
+
+    def watch(self, pid: int, tell: Callable[[int], None]) -> None:
+        """Call `tell` with the exit status of a child of this process (negative: a signal) once it has ended."""
+        self._tells[pid] = tell
+
+    def reap(self) -> None:
+        """Take note of all children that have ended."""
+        for pid, status, _usage in ended_children():
+            tell = self._tells.pop(pid, None)
+            if tell is not None:
+                tell(os.waitstatus_to_exitcode(status))
 
 
 class Listener:
@@ -78,15 +108,14 @@ class Child:
         Raises:
             OSError: It cannot be (the client's fault: no such program or folder).
         """
-        process = subprocess.Popen(  # noqa: S603 (in the box, by whoever owns it)
-            list(argv),
-            cwd=cwd,
-            env=dict(environment),
+        process = _started(
+            argv,
+            cwd,
+            environment,
             stdin=subprocess.PIPE if has_stdin else stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             bufsize=0,
-            start_new_session=True,
             pass_fds=pass_fds,
         )
         if process.stdin is not None:
@@ -97,8 +126,36 @@ class Child:
         for stream in (process.stdin, process.stdout, process.stderr):
             if stream is not None:
                 stream.close()
-        process.returncode = 0  # the reaper waits for it
         self.attend(process.pid, outputs)
+
+    def start_at_terminal(
+        self, argv: Sequence[str], *, cwd: str, environment: Mapping[str, str], size: pb.PTY.Size | None
+    ) -> None:
+        """Start a program at a new terminal of the box's own. Raises as `start`, also where this box has no terminals."""
+        self.stdin, theirs = os.openpty()
+        try:
+            self.resize(size)
+            process = _started(
+                argv,
+                cwd,
+                {"TERM": "xterm", **environment},
+                stdin=theirs,
+                stdout=theirs,
+                stderr=theirs,
+                preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+            )
+        except BaseException:
+            os.close(self.stdin)
+            raise
+        finally:
+            os.close(theirs)
+        self.attend(process.pid, {os.dup(self.stdin): "pty"})
+
+    def resize(self, size: pb.PTY.Size | None) -> None:
+        """Change the size of its terminal."""
+        if size is not None and self.stdin >= 0:
+            rows, columns = min(size.rows, 0xFFFF), min(size.cols, 0xFFFF)
+            fcntl.ioctl(self.stdin, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
     def attend(self, pid: int, outputs: Mapping[int, str]) -> None:
         """Read a child's output, and wait for its end.
@@ -240,3 +297,11 @@ class Child:
             with suppress(ProcessLookupError):
                 send(self.pid, number)
                 return
+
+
+def _started(
+    argv: Sequence[str], cwd: str, environment: Mapping[str, str], **options: Any
+) -> subprocess.Popen[bytes]:
+    process = subprocess.Popen(list(argv), cwd=cwd, env=dict(environment), start_new_session=True, **options)  # noqa: S603 (in the box, by whoever owns it)
+    process.returncode = 0  # the reaper waits for it
+    return process

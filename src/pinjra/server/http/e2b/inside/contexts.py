@@ -6,11 +6,13 @@ import asyncio
 import codecs
 import json
 import os
+import shutil
 import signal
 import socket
+import sys
 import time
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -18,12 +20,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from pinjra.server.http.e2b.inside.children import Child, Listener
-from pinjra.server.http.e2b.inside.languages import Unavailable, start_program
-from pinjra.server.http.e2b.inside.reaper import Reaper
+from pinjra.server.http.e2b.inside.children import Child, Listener, Reaper
 from pinjra.server.http.e2b.inside.surroundings import HOME, Surroundings
-
-__all__ = ["Contexts"]
+from pinjra.server.http.e2b.streams import open_streams
 
 _KEEPALIVE_SECONDS = 5.0
 _LINE_BYTES = 256 << 20  # of one event: a picture is one line
@@ -42,6 +41,59 @@ _SHORT = {
     "e2b/data": "data",
     "e2b/chart": "chart",
 }  # media type -> field of a result
+
+
+_JSHELL = ("--add-modules", "jdk.jshell")
+# language -> what must be installed, and the command; "{runner}" is a folder, "{fd}" the descriptor of the socket, as 0 is
+_COMMANDS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "bash": ("bash", ("bash", "--norc", "{runner}/bash.sh", "{fd}")),
+    "javascript": ("node", ("node", "--no-warnings", "{runner}/node.js", "{fd}")),
+    "typescript": ("node", ("node", "--no-warnings", "{runner}/node.js", "{fd}", "typescript")),
+    "r": ("Rscript", ("Rscript", "--vanilla", "{runner}/cells.R", "{fd}")),
+    "java": (
+        "jshell",
+        ("java", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", *_JSHELL, "{runner}/Cells.java"),
+    ),
+}
+
+
+class Unavailable(Exception):
+    """The box cannot run this language."""
+
+
+def _start_program(
+    child: Child, language: str, stream: socket.socket, cwd: str, environment: Mapping[str, str]
+) -> None:
+    """Start a context of a language.
+
+    Raises:
+        Unavailable: It is not known, or not installed on this machine.
+    """
+    if language not in _COMMANDS:
+        raise Unavailable(f"language {language!r} is not known; there are: python, {', '.join(_COMMANDS)}")
+    program, command = _COMMANDS[language]
+    if shutil.which(program, path=environment["PATH"]) is None:
+        raise Unavailable(f"{language} needs {program}, which is not installed on the machine that serves")
+    started = os.path.realpath(shutil.which(command[0], path=environment["PATH"]) or command[0])
+    runner = f"{os.path.dirname(__file__)}/runners"
+    os.set_inheritable(stream.fileno(), True)
+    child.start(
+        [started, *(part.format(runner=runner, fd=stream.fileno()) for part in command[1:])],
+        cwd=cwd,
+        environment={
+            "NODE_PATH": "/usr/local/lib/node_modules:/usr/lib/node_modules",  # what `npm install -g` has installed
+            **environment,
+            "PINJRA_PYTHON": sys.executable,
+            # There is no /proc, by which the loader finds what lies beside a program
+            **(
+                {"LD_LIBRARY_PATH": f"{os.path.dirname(os.path.dirname(started))}/lib"}
+                if language == "java"
+                else {}
+            ),
+        },
+        stdin=stream.fileno(),
+        pass_fds=(stream.fileno(),),
+    )
 
 
 class Context:
@@ -79,12 +131,12 @@ class Context:
                 if self.language == "python":
                     self._fork(child, theirs, folder)
                 else:
-                    start_program(child, self.language, theirs, folder, self._place.environment())
+                    _start_program(child, self.language, theirs, folder, self._place.environment())
             except BaseException:
                 ours.close()
                 raise
         ours.setblocking(False)
-        self._reader, self._writer = await asyncio.open_connection(sock=ours, limit=_LINE_BYTES)
+        self._reader, self._writer = await open_streams(sock=ours, limit=_LINE_BYTES)
         self._child = child
         # Java's are properties of the machine, which the environment of its process does not set
         self._known = {} if self.language == "java" else self._place.variables
@@ -131,8 +183,7 @@ class Context:
         except (Unavailable, OSError) as error:
             self.stop()
             is_done = True
-            is_ended = isinstance(error, ConnectionError)  # its process, before it was asked
-            yield _event(b"") if is_ended else _error("ContextUnavailable", str(error))
+            yield _error("ContextUnavailable", str(error))
         finally:
             if child is None or is_done or child.status is not None:
                 self._turn.release()
@@ -287,7 +338,6 @@ class Contexts:
         await self._default("python").start()
 
     async def health(self, request: Request) -> Response:
-        """Say that contexts can be used."""
         return PlainTextResponse("OK")
 
     async def execute(self, request: Request) -> Response:
@@ -303,7 +353,6 @@ class Contexts:
         return StreamingResponse(_lines(events), media_type="application/x-ndjson")
 
     async def create(self, request: Request) -> Response:
-        """Make a context."""
         wanted = json.loads(await request.body() or b"{}")
         context = self._add(_language(wanted.get("language")), wanted.get("cwd") or HOME)
         try:
@@ -314,11 +363,9 @@ class Contexts:
         return JSONResponse(_described(context))
 
     async def list(self, request: Request) -> Response:
-        """List the contexts."""
         return JSONResponse([_described(context) for context in self._all.values()])
 
     async def remove(self, request: Request) -> Response:
-        """End a context."""
         context = self._all.pop(request.path_params["id"], None)
         if context is None:
             return PlainTextResponse(f"Context {request.path_params['id']} not found", 404)
@@ -326,7 +373,6 @@ class Contexts:
         return Response("null", media_type="application/json")
 
     async def restart(self, request: Request) -> Response:
-        """Let a context forget all."""
         context = self._all.get(request.path_params["id"])
         if context is None:
             return PlainTextResponse(f"Context {request.path_params['id']} not found", 404)

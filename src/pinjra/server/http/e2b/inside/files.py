@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gzip
 import os
 import re
 import shutil
@@ -26,9 +25,7 @@ from starlette.routing import Route
 
 from pinjra.server.http.e2b.inside.processes import user_of
 from pinjra.server.http.e2b.inside.surroundings import Surroundings, UnknownUser
-from pinjra.server.http.e2b.inside.watching import Watcher, Watchers
-
-__all__ = ["FileService"]
+from pinjra.server.http.e2b.inside.watching import Watcher
 
 _PIECE_BYTES = 1 << 18
 _METADATA = "x-metadata-"
@@ -50,7 +47,7 @@ class FileService(Filesystem):
 
     def __init__(self, place: Surroundings) -> None:
         self._place = place
-        self._watchers = Watchers(self._entry_or_none)
+        self._watchers: dict[str, Watcher] = {}
         self._metadata: dict[tuple[int, int], dict[str, str]] = {}
         self.routes = [
             Route("/files", _answered(self.download), methods=["GET", "HEAD"]),
@@ -104,12 +101,10 @@ class FileService(Filesystem):
             return None
 
     async def stat(self, request: pb.StatRequest, context: Any, /) -> pb.StatResponse:
-        """Describe a file or folder."""
         path = self._path(request.path, context)
         return pb.StatResponse(entry=_tried(self._entry, path))
 
     async def make_dir(self, request: pb.MakeDirRequest, context: Any, /) -> pb.MakeDirResponse:
-        """Make a folder, and those above it."""
         path = self._path(request.path, context)
         if os.path.isdir(path):
             raise ConnectError(Code.ALREADY_EXISTS, f"directory already exists: {request.path}")
@@ -117,7 +112,6 @@ class FileService(Filesystem):
         return pb.MakeDirResponse(entry=_tried(self._entry, path))
 
     async def move(self, request: pb.MoveRequest, context: Any, /) -> pb.MoveResponse:
-        """Rename a file or folder."""
         source, target = self._path(request.source, context), self._path(request.destination, context)
         _tried(os.lstat, source)
         _tried(_make_folders, os.path.dirname(target))
@@ -125,7 +119,6 @@ class FileService(Filesystem):
         return pb.MoveResponse(entry=_tried(self._entry, target))
 
     async def list_dir(self, request: pb.ListDirRequest, context: Any, /) -> pb.ListDirResponse:
-        """List a folder, so many levels deep."""
         path = self._path(request.path, context)
         if not os.path.isdir(path):
             _tried(os.stat, path)
@@ -145,7 +138,6 @@ class FileService(Filesystem):
                 self._collect(path, depth - 1, found)
 
     async def remove(self, request: pb.RemoveRequest, context: Any, /) -> pb.RemoveResponse:
-        """Remove a file, or a folder with all in it."""
         path = self._path(request.path, context)
         try:
             if os.path.isdir(path) and not os.path.islink(path):
@@ -160,41 +152,42 @@ class FileService(Filesystem):
 
     # ------------------------------------------------------------ watching
 
-    def _watch(self, path: str, context: Any, *, recursive: bool, include_entry: bool) -> Watcher:
-        folder = self._path(path, context)
+    def _watch(self, request: pb.WatchDirRequest | pb.CreateWatcherRequest, context: Any) -> Watcher:
+        folder = self._path(request.path, context)
         _tried(os.stat, folder)
         if not os.path.isdir(folder):
-            raise ConnectError(Code.INVALID_ARGUMENT, f"path {path} not a directory")
-        watcher: Watcher = _tried(self._watchers.add, folder, recursive, include_entry)
+            raise ConnectError(Code.INVALID_ARGUMENT, f"path {request.path} not a directory")
+        entry_of = self._entry_or_none if request.include_entry else None
+        watcher: Watcher = _tried(Watcher, folder, request.recursive, entry_of)
+        self._watchers[watcher.id] = watcher
         return watcher
+
+    def _forget(self, name: str) -> None:
+        if (watcher := self._watchers.pop(name, None)) is not None:
+            watcher.close()
 
     async def watch_dir(
         self, request: pb.WatchDirRequest, context: Any, /
     ) -> AsyncIterator[pb.WatchDirResponse]:
-        """Yield what happens in a folder."""
-        watcher = self._watch(
-            request.path, context, recursive=request.recursive, include_entry=request.include_entry
-        )
+        watcher = self._watch(request, context)
         try:
             async for response in watcher.responses(context.request_headers.get("keepalive-ping-interval")):
                 yield response
         finally:
-            self._watchers.remove(watcher.id)
+            self._forget(watcher.id)
 
     async def create_watcher(
         self, request: pb.CreateWatcherRequest, context: Any, /
     ) -> pb.CreateWatcherResponse:
         """Watch a folder; what happens is kept until it is asked for."""
-        watcher = self._watch(
-            request.path, context, recursive=request.recursive, include_entry=request.include_entry
-        )
+        watcher = self._watch(request, context)
         return pb.CreateWatcherResponse(watcher_id=watcher.id)
 
     async def get_watcher_events(
         self, request: pb.GetWatcherEventsRequest, context: Any, /
     ) -> pb.GetWatcherEventsResponse:
         """Return what has happened since the last time."""
-        watcher = self._watchers.find(request.watcher_id)
+        watcher = self._watchers.get(request.watcher_id)
         if watcher is None:
             raise ConnectError(Code.NOT_FOUND, f"watcher with id {request.watcher_id} not found")
         return pb.GetWatcherEventsResponse(events=watcher.take())
@@ -202,8 +195,7 @@ class FileService(Filesystem):
     async def remove_watcher(
         self, request: pb.RemoveWatcherRequest, context: Any, /
     ) -> pb.RemoveWatcherResponse:
-        """Stop watching."""
-        self._watchers.remove(request.watcher_id)
+        self._forget(request.watcher_id)
         return pb.RemoveWatcherResponse()
 
     # ------------------------------------------------------------ contents
@@ -218,7 +210,6 @@ class FileService(Filesystem):
             raise _Refused(401, str(error)) from None
 
     async def download(self, request: Request) -> Response:
-        """Send a file."""
         path = self._place_of(request)
         try:
             if os.path.isdir(path):
@@ -235,11 +226,9 @@ class FileService(Filesystem):
             pieces = _packed(_pieces(descriptor))
         else:
             found = os.fstat(descriptor)
-            if stat.S_ISREG(found.st_mode) and found.st_size:
-                headers["Content-Length"] = str(found.st_size)
-                pieces = _pieces(descriptor, found.st_size)
-            else:
-                pieces = _pieces(descriptor)
+            size = found.st_size if stat.S_ISREG(found.st_mode) else 0
+            headers |= {"Content-Length": str(size)} if size else {}
+            pieces = _pieces(descriptor, size or None)
         return StreamingResponse(pieces, headers=headers, media_type="application/octet-stream")
 
     async def upload(self, request: Request) -> Response:
@@ -249,11 +238,11 @@ class FileService(Filesystem):
             entries = [entry async for entry in self._form(request, metadata)]
         else:
             path = self._place_of(request)
-            entries = [await self._write(path, _body(request), metadata)]
+            entries = [await self._write(path, _unpacked(request).stream(), metadata)]
         return JSONResponse(entries)
 
     async def _form(self, request: Request, metadata: dict[str, str]) -> AsyncIterator[dict[str, Any]]:
-        async with _form_of(request) as form:
+        async with _unpacked(request).form(max_files=10_000) as form:
             parts = [part for _, part in form.multi_items() if not isinstance(part, str)]
             if not parts:
                 raise _Refused(400, "there is no file in the form")
@@ -286,7 +275,6 @@ class FileService(Filesystem):
         return {**entry, "metadata": metadata} if metadata else entry
 
     async def compose(self, request: Request) -> Response:
-        """Put several files together into one."""
         wanted = await request.json()
         user = wanted.get("username") or ""
         sources = [self._place.resolve(path, user) for path in wanted["source_paths"]]
@@ -422,33 +410,26 @@ async def _packed(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     yield packer.flush()
 
 
-async def _body(request: Request) -> AsyncIterator[bytes]:
-    """Yield the body, unpacked where the client has packed it."""
-    unpacker = zlib.decompressobj(31) if request.headers.get("content-encoding") == "gzip" else None
-    async for piece in request.stream():
-        while piece and unpacker is not None:
-            yield unpacker.decompress(
-                piece, _PIECE_BYTES
-            )  # the box's memory is small, and a body may unpack to much
-            piece = unpacker.unconsumed_tail
-        if piece:
-            yield piece
-
-
-def _form_of(request: Request) -> Any:
-    """Return the form of a request; a packed one is unpacked."""
+def _unpacked(request: Request) -> Request:
+    """Return the request with a body as it was before the client packed it."""
     if request.headers.get("content-encoding") != "gzip":
-        return request.form(max_files=10_000)
-    state = {"body": b"", "done": False}
+        return request
+    pieces = _plain(request)
 
     async def receive() -> dict[str, Any]:
-        if not state["done"]:
-            state["body"] = gzip.decompress(await request.body())
-            state["done"] = True
-            return {"type": "http.request", "body": state["body"], "more_body": False}
-        return {"type": "http.disconnect"}
+        piece = await anext(pieces, b"")
+        return {"type": "http.request", "body": piece, "more_body": bool(piece)}
 
-    return Request(request.scope, receive).form(max_files=10_000)
+    return Request(request.scope, receive)
+
+
+async def _plain(request: Request) -> AsyncIterator[bytes]:
+    unpacker = zlib.decompressobj(31)
+    async for piece in request.stream():
+        while piece:  # piece by piece: the box's memory is small, and a body may unpack to much
+            if data := unpacker.decompress(piece, _PIECE_BYTES):
+                yield data
+            piece = unpacker.unconsumed_tail
 
 
 async def _of_part(part: Any) -> AsyncIterator[bytes]:

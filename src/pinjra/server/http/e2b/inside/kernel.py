@@ -27,8 +27,6 @@ from IPython.core.interactiveshell import InteractiveShell
 from traitlets import ObjectName, Unicode
 from traitlets.config import Config
 
-__all__ = ["serve_cells"]
-
 _INLINE = "module://matplotlib_inline.backend_inline"
 _DATA, _CHART = "e2b/data", "e2b/chart"
 
@@ -90,7 +88,6 @@ class _Hook(DisplayHook):
         """Print no prompt."""
 
     def write_format_data(self, format_dict: dict[str, Any], md_dict: dict[str, Any] | None = None) -> None:
-        """Send the value."""
         cast("Shell", self.shell).send_result(format_dict, is_main=True)
 
     def finish_displayhook(self) -> None:
@@ -101,7 +98,6 @@ class _Publisher(DisplayPublisher):
     """What a cell displays."""
 
     def publish(self, data: dict[str, Any], *args: Any, **options: Any) -> None:
-        """Send it."""
         cast("Shell", self.shell).send_result(data, is_main=False)
 
     def clear_output(self, wait: bool = False) -> None:

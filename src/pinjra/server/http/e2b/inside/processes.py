@@ -15,12 +15,8 @@ from e2b.envd.process import process_pb as pb
 from e2b.envd.process.process_connect import Process
 from protobuf import Oneof
 
-from pinjra.server.http.e2b.inside.children import Child, Listener
-from pinjra.server.http.e2b.inside.reaper import Reaper
+from pinjra.server.http.e2b.inside.children import Child, Listener, Reaper
 from pinjra.server.http.e2b.inside.surroundings import Surroundings, UnknownUser
-from pinjra.server.http.e2b.inside.terminals import open_terminal, resize
-
-__all__ = ["ProcessService", "user_of"]
 
 _MOST_SECONDS = 86400.0
 _GONE_SECONDS = 2.0
@@ -78,7 +74,7 @@ class ProcessService(Process):
             environment = self._place.environment(user, dict(config.envs))
             argv = [config.cmd, *config.args]
             if size is not None:
-                open_terminal(child, argv, cwd=cwd, environment=environment, size=size.size)
+                child.start_at_terminal(argv, cwd=cwd, environment=environment, size=size.size)
             else:
                 child.start(argv, cwd=cwd, environment=environment, has_stdin=request.stdin is not False)
         except UnknownUser as error:
@@ -136,7 +132,6 @@ class ProcessService(Process):
         return found
 
     async def list(self, request: pb.ListRequest, context: Any, /) -> pb.ListResponse:
-        """List the programs that run."""
         return pb.ListResponse(
             processes=[
                 pb.ProcessInfo(config=one.config, pid=pid, tag=one.tag) for pid, one in self._started.items()
@@ -144,21 +139,18 @@ class ProcessService(Process):
         )
 
     async def update(self, request: pb.UpdateRequest, context: Any, /) -> pb.UpdateResponse:
-        """Change a terminal's size."""
         started = self._find(request.process)
-        if request.pty is not None and request.pty.size is not None and started.is_terminal:
-            resize(started.child, request.pty.size)
+        if request.pty is not None and started.is_terminal:
+            started.child.resize(request.pty.size)
         return pb.UpdateResponse()
 
     async def send_input(self, request: pb.SendInputRequest, context: Any, /) -> pb.SendInputResponse:
-        """Write to a program's input."""
         await self._write(self._find(request.process), request.input)
         return pb.SendInputResponse()
 
     async def stream_input(
         self, request: AsyncIterator[pb.StreamInputRequest], context: Any, /
     ) -> pb.StreamInputResponse:
-        """Write to a program's input, piece by piece."""
         started = None
         async for message in request:
             event = message.event
@@ -177,7 +169,6 @@ class ProcessService(Process):
             raise ConnectError(Code.INTERNAL, f"error writing to stdin: {error.strerror or error}") from None
 
     async def send_signal(self, request: pb.SendSignalRequest, context: Any, /) -> pb.SendSignalResponse:
-        """Send SIGTERM or SIGKILL to a program."""
         started = self._find(request.process)
         number = _SIGNALS.get(int(request.signal))
         if number is None:
@@ -188,7 +179,6 @@ class ProcessService(Process):
         return pb.SendSignalResponse()
 
     async def close_stdin(self, request: pb.CloseStdinRequest, context: Any, /) -> pb.CloseStdinResponse:
-        """End a program's input."""
         started = self._find(request.process)
         if started.is_terminal:
             raise ConnectError(Code.FAILED_PRECONDITION, "a terminal's input ends by Ctrl+D")

@@ -20,13 +20,12 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
 from pinjra.server.http.e2b.inside.app import CONTEXTS, ENVD, create_app
-from pinjra.server.http.e2b.inside.ports import join
-from pinjra.server.http.e2b.inside.reaper import Reaper
+from pinjra.server.http.e2b.inside.children import Reaper
 from pinjra.server.http.e2b.inside.surroundings import Surroundings
-
-__all__ = ["serve"]
+from pinjra.server.http.e2b.streams import open_streams
 
 _PORT_BYTES = 8  # of a message: the port that the connection is for, as digits; 0 is this process
+_PIECE_BYTES = 64 << 10
 _MOST_DESCRIPTORS = 16  # of one message; the host sends one
 
 
@@ -91,16 +90,15 @@ async def _serve(door: socket.socket) -> None:
             connection.setblocking(False)
             port = int(data)
             task: asyncio.Task[object] = loop.create_task(
-                join(connection, port)
+                _join(connection, port)
                 if port
                 else loop.connect_accepted_socket(lambda: H11Protocol(config, state, {}, loop), connection)
             )
             waiting.add(task)
             task.add_done_callback(waiting.discard)
         if not data:
-            os._exit(
-                0
-            )  # the host is gone: nothing is ended in good order, or clients would take it for an answer
+            # The host is gone: nothing is ended in good order, or clients would take it for an answer.
+            os._exit(0)
 
     for port in (ENVD, CONTEXTS):
         with suppress(OSError):  # where the box has no loopback
@@ -109,3 +107,22 @@ async def _serve(door: socket.socket) -> None:
     loop.add_reader(door.fileno(), take)
     sys.stdout = sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 (for the life of the process)
     await asyncio.Event().wait()
+
+
+async def _join(connection: socket.socket, port: int) -> None:
+    """Carry bytes to a server that the guest has started, and back, until one side ends; end at once where nothing listens."""
+    reader, writer = await open_streams(sock=connection)
+    try:
+        inner_reader, inner_writer = await open_streams(host="127.0.0.1", port=port)
+    except OSError:
+        writer.close()
+        return
+    await asyncio.gather(_carry(reader, inner_writer), _carry(inner_reader, writer))
+
+
+async def _carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with suppress(OSError):
+        while data := await reader.read(_PIECE_BYTES):
+            writer.write(data)
+            await writer.drain()
+    writer.close()

@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 
-__all__ = ["HOME", "Surroundings", "UnknownUser"]
-
 HOME = "/home/user"
 _ROOT_HOME = "/root"
 _PROGRAMS = f"{os.path.dirname(__file__)}/programs"

@@ -17,8 +17,6 @@ from protobuf import Oneof
 if TYPE_CHECKING:
     EntryOf = Callable[[str], pb.EntryInfo | None]
 
-__all__ = ["Watcher", "Watchers"]
-
 _MODIFY, _ATTRIB, _MOVED_FROM, _MOVED_TO, _CREATE, _DELETE = 0x2, 0x4, 0x40, 0x80, 0x100, 0x200
 _ISDIR, _IGNORED = 0x40000000, 0x8000
 _MASK = _MODIFY | _ATTRIB | _MOVED_FROM | _MOVED_TO | _CREATE | _DELETE
@@ -118,31 +116,3 @@ class Watcher:
         """Stop watching."""
         asyncio.get_running_loop().remove_reader(self._descriptor)
         os.close(self._descriptor)
-
-
-class Watchers:
-    """All watchers of the box."""
-
-    def __init__(self, entry_of: EntryOf) -> None:
-        self._entry_of = entry_of
-        self._all: dict[str, Watcher] = {}
-
-    def add(self, folder: str, recursive: bool, include_entry: bool) -> Watcher:
-        """Begin to watch.
-
-        Raises:
-            OSError: The kernel has no more watches, or the folder is gone.
-        """
-        watcher = Watcher(folder, recursive, self._entry_of if include_entry else None)
-        self._all[watcher.id] = watcher
-        return watcher
-
-    def find(self, name: str) -> Watcher | None:
-        """Return a watcher by its id."""
-        return self._all.get(name)
-
-    def remove(self, name: str) -> None:
-        """Stop watching."""
-        watcher = self._all.pop(name, None)
-        if watcher is not None:
-            watcher.close()

@@ -6,12 +6,13 @@ before guest code ran.
 
 from __future__ import annotations
 
+import math
 import os
 import secrets
 import stat
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import BinaryIO
+from typing import BinaryIO, NoReturn
 
 from pinjra.core.file_names import MOST_PARTS
 from pinjra.core.temporary_folders import make_folder, sweep
@@ -85,6 +86,27 @@ class Scratch(Files):
                     if stat.S_ISREG(found.st_mode):
                         yield os.path.join(path, name)[2:], found.st_size
 
+    def copy_into(self, target: Scratch) -> None:
+        """Copy what is here, links as links.
+
+        Raises:
+            OSError, ScratchError: Something cannot be read; or there is too much.
+        """
+        entries, room = _COPY_ENTRIES, math.inf if self.quota_bytes is None else self.quota_bytes
+        for path, folders, names, source in os.fwalk(".", onerror=_fail, dir_fd=self._root):
+            parts = path.split("/")[1:]
+            if not parts:
+                folders[:] = [name for name in folders if not name.startswith(_BRANCH_PREFIX)]
+            entries -= len(folders) + len(names)
+            if entries < 0 or (len(parts) >= MOST_PARTS and (folders or names)):
+                raise ScratchError("quota", "the scratch folder is too deep or has too many entries to copy")
+            folder = target._open_folder(parts, make=True)
+            try:
+                for name in (*folders, *names):
+                    room = _copy_entry(name, source, folder, room)
+            finally:
+                os.close(folder)
+
     def _open(self, name: str, mode: Mode) -> BinaryIO:
         *folders, last = name.split("/")
         folder = self._open_folder(folders, make=mode == "wb")
@@ -132,65 +154,35 @@ def copy_scratch(source: Scratch) -> Scratch:
     top = os.path.dirname(source.path) if source.is_ours else source.path
     path = os.path.join(top, _BRANCH_PREFIX + secrets.token_hex(8))
     os.mkdir(path, 0o700)  # fails where guest code has laid something of this name
-    copier = _Copier(source.quota_bytes)
+    copy = Scratch(path, source.quota_bytes, is_ours=True)
     try:
-        copier.copy(os.open(source.path, _FOLDER), os.open(path, _FOLDER), 0)
-        return Scratch(path, source.quota_bytes, is_ours=True)
+        source.copy_into(copy)
     except OSError as error:
-        quota.remove(path)
+        copy.remove()
         raise ScratchError("error", f"the scratch files cannot be copied: {error.strerror}") from error
     except ScratchError:
-        quota.remove(path)
+        copy.remove()
         raise
+    return copy
 
 
-class _Copier:
-    """What is left that may be copied."""
+def _copy_entry(name: str, source: int, target: int, room: float) -> float:
+    """Copy a file or a link from folder to folder; return how many bytes may still be copied."""
+    mode = os.stat(name, dir_fd=source, follow_symlinks=False).st_mode
+    if stat.S_ISLNK(mode):
+        os.symlink(os.readlink(name, dir_fd=source), name, dir_fd=target)
+    elif stat.S_ISREG(mode):  # pipes and sockets are no files; folders are made when they are entered
+        with (
+            os.fdopen(os.open(name, os.O_RDONLY | _SAFELY, dir_fd=source), "rb") as reader,
+            os.fdopen(os.open(name, _NEW | _SAFELY, mode & 0o777, dir_fd=target), "wb") as writer,
+        ):
+            while data := reader.read(_COPY_BYTES):
+                room -= len(data)
+                if room < 0:
+                    raise ScratchError("quota", "the scratch files do not fit into the quota a second time")
+                writer.write(data)
+    return room
 
-    def __init__(self, quota_bytes: float | None) -> None:
-        self._bytes = quota_bytes
-        self._entries = _COPY_ENTRIES
 
-    def copy(self, source: int, target: int, depth: int) -> None:
-        """Copy what is in the folder `source`; close both descriptors."""
-        try:
-            for name in os.listdir(source):
-                if depth == 0 and name.startswith(_BRANCH_PREFIX):
-                    continue
-                self._entries -= 1
-                if self._entries < 0 or depth >= MOST_PARTS:
-                    raise ScratchError(
-                        "quota", "the scratch folder is too deep or has too many entries to copy"
-                    )
-                self._copy_entry(name, source, target, depth)
-        finally:
-            os.close(source)
-            os.close(target)
-
-    def _copy_entry(self, name: str, source: int, target: int, depth: int) -> None:
-        mode = os.stat(name, dir_fd=source, follow_symlinks=False).st_mode
-        if stat.S_ISDIR(mode):
-            os.mkdir(name, dir_fd=target)
-            self.copy(os.open(name, _FOLDER, dir_fd=source), os.open(name, _FOLDER, dir_fd=target), depth + 1)
-        elif stat.S_ISLNK(mode):
-            os.symlink(os.readlink(name, dir_fd=source), name, dir_fd=target)
-        elif stat.S_ISREG(mode):  # pipes and sockets are no files
-            reader = os.open(name, os.O_RDONLY | _SAFELY, dir_fd=source)
-            try:
-                writer = os.open(name, _NEW | _SAFELY, stat.S_IMODE(mode) & 0o777, dir_fd=target)
-                self._copy_bytes(reader, writer)
-            finally:
-                os.close(reader)
-
-    def _copy_bytes(self, reader: int, writer: int) -> None:
-        with os.fdopen(writer, "wb", buffering=0) as file:
-            while data := os.read(reader, _COPY_BYTES):
-                if self._bytes is not None:
-                    self._bytes -= len(data)
-                    if self._bytes < 0:
-                        raise ScratchError(
-                            "quota", "the scratch files do not fit into the quota a second time"
-                        )
-                rest = memoryview(data)
-                while rest:
-                    rest = rest[file.write(rest) :]
+def _fail(error: OSError) -> NoReturn:
+    raise error

@@ -1,0 +1,103 @@
+"""Who takes no more results, or cancels a verdict, has nothing more begun."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+from collections import Counter
+from concurrent.futures import Future
+
+import pytest
+
+from pinjra.core.errors import PinjraError
+from pinjra.executors.registry import sandbox
+from pinjra.fleet import Case, Fleet
+from pinjra.fleet.cases import PER_CASE
+from pinjra.fleet.engine import LocalEngine, Task
+from pinjra.fleet.requests import Request
+from pinjra.fleet.results import Results
+
+
+def results(begun):
+    """Results of futures of which the first is done; the others are in `begun` with it."""
+
+    def calls():
+        for number in itertools.count():
+            future = Future()
+            begun.append(future)
+            if not number:
+                future.set_result("first")
+            yield lambda future=future: future
+
+    return Results(calls(), 4, lambda index, result: result, ordered=False, progress=False)
+
+
+def test_what_nobody_takes_is_cancelled():
+    begun = []
+    for each in results(begun):
+        assert each == "first"
+        break
+    assert len(begun) == 4
+    assert all(future.cancelled() for future in begun[1:])
+
+
+def test_what_ends_after_the_loop_of_asyncio_is_nobodys_trouble(caplog):
+    begun = []
+
+    async def taken():
+        async for each in results(begun):
+            assert each == "first"
+            for future in begun[1:]:
+                future.set_running_or_notify_cancel()
+            break
+
+    with caplog.at_level(logging.DEBUG, "concurrent.futures"):
+        asyncio.run(taken())
+        for future in begun[1:]:
+            future.set_result("late")
+    assert len(begun) == 4
+    assert not caplog.records
+
+
+def test_a_snippet_that_was_cancelled_is_not_run():
+    ends = Counter()
+    tasks = [Task(request=Request(code="print(1)", limits=PER_CASE)) for _ in range(3)]
+    tasks[1].future.cancel()
+    engine = LocalEngine(
+        lambda: sandbox("jail", authorized_imports=["*"], guard=False, rollback=False),
+        least=1,
+        most=1,
+        tell=lambda executor, told: ends.update(told),
+    )
+    try:
+        engine.open().close()
+    except PinjraError as error:
+        pytest.skip(f"no jail here: {error}")
+    try:
+        for task in tasks:
+            engine.submit(task)
+        assert [task.future.result(300).stdout for task in (tasks[0], tasks[2])] == ["1\n"] * 2
+    finally:
+        engine.close()
+    assert ends == {"ok": 2}
+
+
+class Taking:
+    """Stands for an engine: takes tasks, and does nothing."""
+
+    def __init__(self):
+        self.tasks = []
+
+    def submit(self, task):
+        self.tasks.append(task)
+
+
+@pytest.mark.parametrize(("stop_at", "begun"), [("first", 1), (None, 3)])
+def test_no_more_cases_of_a_cancelled_verdict_are_begun(stop_at, begun):
+    fleet = Fleet()
+    engine = fleet._engine = Taking()
+    verdict = fleet.score_soon("", [Case(stdout="")] * 3, stop_at=stop_at)
+    assert verdict.cancel()
+    assert len(engine.tasks) == begun
+    assert all(task.future.cancelled() for task in engine.tasks)
