@@ -5,6 +5,7 @@ python escape_host.py '{"uid": null, "without": [], "programs": ["…/jail_x.py"
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import json
 import os
@@ -58,26 +59,31 @@ class Canaries:
         self.vault = folder / "vault" / "secret.txt"
         self.vault.write_text(self.secret)
         self.vault.chmod(0o666)
-        self.reached: list[str] = []
-        self.port = 0
-        for family, kind, address in (
-            (socket.AF_INET, socket.SOCK_STREAM, ("127.0.0.1", 0)),
-            (socket.AF_UNIX, socket.SOCK_DGRAM, str(folder / "scratch" / "host.sock")),
-            (socket.AF_UNIX, socket.SOCK_DGRAM, f"\0host-{self.env_name}"),
-        ):
-            self._listen(family, kind, address)
+        self.server = socket.create_server(("127.0.0.1", 0))
+        self.port = self.server.getsockname()[1]
+        self.boxes: dict[str, socket.socket] = {}
+        for address in (str(folder / "scratch" / "host.sock"), f"\0host-{self.env_name}"):
+            self.boxes[address] = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+            self.boxes[address].bind(address)
         (folder / "scratch" / "host.sock").chmod(0o777)
         self.bystander = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
         self.before = self._state()
 
-    def _listen(self, family: int, kind: int, address: object) -> None:
-        server = socket.socket(family, kind)
-        server.bind(address)  # type: ignore[arg-type]
-        if kind == socket.SOCK_STREAM:
-            server.listen()
-            self.port = server.getsockname()[1]
-        wait = server.accept if kind == socket.SOCK_STREAM else lambda: server.recv(9)
-        threading.Thread(target=lambda: (wait(), self.reached.append(str(address))), daemon=True).start()
+    def _reached(self) -> list[str]:
+        """Return the addresses that were spoken to since the last look: who came before us stands before us in the queue."""
+        found = []
+        with socket.create_connection(self.server.getsockname()) as own:
+            while True:
+                peer, address = self.server.accept()
+                peer.close()
+                if address == own.getsockname():
+                    break
+                found.append("the port")
+        for address, box in self.boxes.items():
+            with contextlib.suppress(BlockingIOError):
+                box.recv(9)
+                found.append(address)
+        return found
 
     def fill_in(self, code: str) -> str:
         names = {
@@ -107,8 +113,7 @@ class Canaries:
         """Return what a program has touched, and what it has said that it must not know."""
         now = self._state()
         changed = [name for name, value in self.before.items() if now[name] != value]
-        changed += [f"reached {name}" for name in self.reached]
-        self.reached.clear()
+        changed += [f"reached {name}" for name in self._reached()]
         self.before = now
         return changed + ([f"knows {self.secret}"] if self.secret in said else [])
 

@@ -105,11 +105,13 @@ def test_the_canaries_see_an_escape_when_there_is_one(tmp_path: Path) -> None:
     program.write_text(
         "import socket\nprint(open('{{SECRET_FILE}}').read())\nopen('{{PWN_FILE}}', 'w').close()\n"
         "socket.create_connection(('127.0.0.1', {{PORT}}))\n"
+        "socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM).sendto(b'x', '{{SCRATCH_DIR}}/host.sock')\n"
     )
     order = json.dumps({"uid": None, "without": ["jail"], "programs": [str(program)]})
     done = subprocess.run([sys.executable, str(HOST), order], capture_output=True, text=True, timeout=100)
     (outcome,) = json.loads(done.stdout)["outcomes"].values()
     found = " ".join(outcome["breaches"])
     assert "files" in found
-    assert "reached ('127.0.0.1', 0)" in found
+    assert "reached the port" in found
+    assert "host.sock" in found
     assert "knows " in found
