@@ -259,11 +259,12 @@ def test_a_box_that_is_killed_loses_nothing(fleet):
             assert each.stdout == f"{i}\n"
 
 
-def test_a_fresh_jail_for_each(fleet):
+def test_a_fresh_jail_for_each_however_many_wait():
     with Fleet(isolation="fresh", boxes=2) as fresh:
-        assert [done.stdout for done in fresh.map([f"print({i})" for i in range(6)], ordered=True)] == [
-            f"{i}\n" for i in range(6)
-        ]
+        codes = [f"import os\nprint({i}, os.getpid())" for i in range(60)]
+        said = [done.stdout.split() for done in fresh.map(codes, ordered=True)]
+    assert [int(number) for number, _ in said] == list(range(60))
+    assert len({pid for _, pid in said}) == 1  # each was the first process that its box has forked
 
 
 def test_modules_are_there_before_the_snippet_and_one_that_is_missing_is_no_fault_of_it():

@@ -184,9 +184,10 @@ class LocalEngine:
                 self._change.notify()  # what woke this one is for another
                 return None
             fair = max(1, len(self._tasks) // self._count)
+            most = min(fair, self._concurrency.batch, self._uses)
             batch = [self._first()]
             while (
-                len(batch) < min(fair, self._concurrency.batch)
+                len(batch) < most
                 and self._tasks
                 and self._fit(batch[0], self._tasks[0])
             ):
