@@ -186,11 +186,7 @@ class LocalEngine:
             fair = max(1, len(self._tasks) // self._count)
             most = min(fair, self._concurrency.batch, self._uses)
             batch = [self._first()]
-            while (
-                len(batch) < most
-                and self._tasks
-                and self._fit(batch[0], self._tasks[0])
-            ):
+            while len(batch) < most and self._tasks and self._fit(batch[0], self._tasks[0]):
                 batch.append(self._tasks.popleft())
             if self._tasks and not self._idle:
                 self._start_if_worth_it()
