@@ -123,3 +123,24 @@ def test_the_self_check_of_inspect(made, name, request):
         await getattr(self_check, name)(PinjraSandboxEnvironment(made))
 
     anyio.run(check)
+
+
+def test_who_gives_up_waiting_for_its_turn_stops_nothing_of_the_others(made):
+    import anyio
+
+    box, found = PinjraSandboxEnvironment(made), {}
+
+    async def first():
+        found["first"] = await box.exec(["sh", "-c", "until test -e go; do sleep 0.05; done; echo whole"])
+
+    async def main():
+        async with anyio.create_task_group() as group:
+            group.start_soon(first)
+            while not box._turn.borrowed_tokens:
+                await anyio.sleep(0.01)
+            with anyio.move_on_after(0):
+                await box.exec(["true"])
+            await anyio.to_thread.run_sync(made.put_file, "go", b"")
+
+    anyio.run(main)
+    assert found["first"].stdout == "whole\n"

@@ -10,6 +10,7 @@ from __future__ import annotations
 import builtins
 import json
 import os
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -214,12 +215,19 @@ class PinjraSandboxEnvironment(SandboxEnvironment):  # type: ignore[misc]  # ins
         Raises:
             SandboxUnavailableError: The box is gone.
         """
+        begun = threading.Event()
+
+        def work() -> T:
+            begun.set()
+            return call()
+
         try:
-            return await anyio.to_thread.run_sync(call, abandon_on_cancel=True, limiter=self._turn)
+            return await anyio.to_thread.run_sync(work, abandon_on_cancel=True, limiter=self._turn)
         except SessionLost as error:
             raise SandboxUnavailableError(str(error)) from error
         except anyio.get_cancelled_exc_class():
-            self._box.interrupt()
+            if begun.is_set():  # else it has waited for its turn, and what runs is another's
+                self._box.interrupt()
             raise
 
 
