@@ -141,3 +141,25 @@ def test_without_a_file_nothing_is_written(tmp_path):
     audit = Audit(ServeSettings())
     audit.write("x")
     assert (audit.code("1"), list(tmp_path.iterdir())) == (None, [])
+
+
+def test_a_sandbox_that_is_paused_at_its_time_has_not_ended_then(audited):
+    pytest.importorskip("IPython", exc_type=ImportError)
+    url, path = audited
+
+    def expired():
+        rows = [row for row in alice.get("/metrics").text.splitlines() if "sessions_expired_total" in row]
+        return rows[-1]
+
+    with client(url, ALICE) as alice:
+        before = expired()
+        made = alice.post("/sandboxes", json={"timeout": 300, "autoPause": True})
+        assert made.status_code == 201, made.text
+        box = f"/sandboxes/{made.json()['sandboxID']}"
+        assert alice.post(f"{box}/timeout", json={"timeout": 1}).status_code == 204
+        while alice.get(box).json().get("state") != "paused":  # not there, while its time is over
+            time.sleep(0.05)
+        assert alice.delete(box).status_code == 204
+        assert expired() == before
+    [closed] = lines(path, kind="closed", session=made.json()["sandboxID"])
+    assert closed["end"] == "closed"

@@ -61,7 +61,7 @@ class Held:
         idle_seconds: How far each use moves `ends` on.
         fixed: `ends` was set by the client and is not moved by use (E2B's time-outs).
         details: What a foreign API keeps about its sessions.
-        at_end: Called when the time has come, instead of closing.
+        at_end: Called when the time has come; returns whether it goes on, in another way, instead of being closed.
         kind: Which API speaks to it.
         pid: Of the box's first process, where no run tells what is used: the tenant pays for what the kernel counts.
         over_budget: Called when the tenant has used all that it may, instead of closing.
@@ -80,7 +80,7 @@ class Held:
     users: int = 0
     details: dict[str, Any] = field(default_factory=dict)
     on_close: list[Callable[[], object]] = field(default_factory=list)
-    at_end: Callable[[], None] | None = None
+    at_end: Callable[[], bool] | None = None
     kind: str = SESSION
     pid: int = 0
     over_budget: Callable[[], None] | None = None
@@ -235,9 +235,10 @@ class Hub:
             await asyncio.sleep(_REAP_SECONDS)
             now = time.monotonic()
             for held in [h for h in self._held.values() if h.ends <= now and (h.fixed or not h.users)]:
-                self.metrics.expired.inc()
-                held.details["end"] = "expired"
-                (held.at_end or partial(self.close_soon, held))()
+                if held.at_end is None or not held.at_end():
+                    self.metrics.expired.inc()
+                    held.details["end"] = "expired"
+                    self.close_soon(held)
             if now >= self._next_meter:
                 self._next_meter = now + METER_SECONDS
                 self._meter_all()

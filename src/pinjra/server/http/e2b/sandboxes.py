@@ -220,13 +220,13 @@ class Sandboxes:
 
     # ------------------------------------------------------------ pausing
 
-    def _on_time(self, sandbox: Sandbox) -> None:
-        """Do what was wished for the end of its time."""
-        if sandbox.auto_pause and not sandbox.is_paused:
-            sandbox.held.ends = math.inf  # once
-            self._pause_soon(sandbox)
-        else:
-            self._hub.close_soon(sandbox.held)
+    def _on_time(self, sandbox: Sandbox) -> bool:
+        """Pause it, where that was wished for the end of its time; return whether it was."""
+        if not sandbox.auto_pause or sandbox.is_paused:
+            return False
+        sandbox.held.ends = math.inf  # once
+        self._pause_soon(sandbox)
+        return True
 
     def _pause_soon(self, sandbox: Sandbox) -> None:
         asyncio.create_task(self.pause(sandbox))  # noqa: RUF006 (short, and ended by the loop)
