@@ -5,16 +5,19 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
+import time
 from collections import Counter
 from concurrent.futures import Future
+from dataclasses import replace
 
 import pytest
 
-from pinjra.core.errors import PinjraError
+from pinjra.core.errors import BackendError, PinjraError
 from pinjra.executors.registry import sandbox
 from pinjra.fleet import Case, Fleet
 from pinjra.fleet.cases import PER_CASE
 from pinjra.fleet.engine import LocalEngine, Task
+from pinjra.fleet.foresight import Foresight
 from pinjra.fleet.requests import Request
 from pinjra.fleet.results import Results
 
@@ -101,3 +104,70 @@ def test_no_more_cases_of_a_cancelled_verdict_are_begun(stop_at, begun):
     assert verdict.cancel()
     assert len(engine.tasks) == begun
     assert all(task.future.cancelled() for task in engine.tasks)
+
+
+@pytest.mark.parametrize("stop_at", ["first", None])
+def test_a_case_that_could_not_be_judged_by_our_own_fault_is_told_to_who_waits_for_the_verdict(stop_at):
+    fleet = Fleet()
+    engine = fleet._engine = Taking()
+    verdict = fleet.score_soon("", [Case(stdout="")] * 3, stop_at=stop_at)
+    engine.tasks[0].future.set_exception(BackendError("nodes died"))
+    with pytest.raises(BackendError, match="nodes died"):
+        verdict.result(60)
+
+
+def opened(count, **options):
+    """An engine whose boxes are counted, and the list in which they are."""
+    boxes = []
+
+    def make():
+        boxes.append(sandbox("jail", authorized_imports=["*"], guard=False, rollback=False))
+        return boxes[-1]
+
+    engine = LocalEngine(make, **options)
+    try:
+        engine.open().close()
+    except PinjraError as error:
+        pytest.skip(f"no jail here: {error}")
+    boxes.clear()
+    tasks = [Task(request=Request(code="print(1)", limits=PER_CASE)) for _ in range(count)]
+    return engine, boxes, tasks
+
+
+def test_there_are_never_more_boxes_than_the_most():
+    engine, boxes, tasks = opened(64, least=4, most=1)
+    for task in tasks:
+        engine.submit(task)
+    assert {task.future.result(300).stdout for task in tasks} == {"1\n"}
+    engine.close()
+    assert len(boxes) == 1
+
+
+def test_who_closes_a_fleet_waits_for_no_program():
+    engine, boxes, [first, second] = opened(2, least=1, most=1)
+    engine.submit(first)
+    first.future.result(300)
+    sleeping = Task(
+        request=Request(code="import time\ntime.sleep(100)", limits=replace(PER_CASE, wall_seconds=100.0))
+    )
+    engine.submit(sleeping)
+    while engine._tasks:  # a box has taken it, or is about to
+        time.sleep(0.01)
+    engine.submit(second)
+    engine.close()
+    assert sleeping.future.cancelled()
+    assert second.future.cancelled()
+    assert len(boxes) == 1
+
+
+class Forgetful(dict):
+    """Plans that another thread has forgotten each time."""
+
+    def __setitem__(self, key, value):
+        pass
+
+
+def test_what_is_known_of_a_test_may_be_forgotten_at_any_time():
+    foresight = Foresight()
+    foresight._plans = Forgetful()
+    assert foresight.of(Case(test="assert f(1) == 1", entry="f")).names == ("f",)

@@ -341,3 +341,48 @@ def test_what_is_asked_for_and_is_no_file_is_left_out_and_changes_no_result(flee
     code = "import os\nos.mkdir('folder')\nos.symlink('f', 'link')\nopen('f', 'w').write('x')\nprint(1)"
     done = fleet.submit(code, fetch=[name, "f"]).result(300)
     assert (done.ok, done.stdout, dict(done.files)) == (True, "1\n", {"f": b"x"})
+
+
+@pytest.mark.parametrize("seed", [7, -7, 1 << 40])
+@pytest.mark.parametrize("preload", [(), ("numpy",), ("numpy.random",)])
+def test_one_seed_gives_the_same_random_numbers_of_numpy_whoever_imports_it(seed, preload):
+    numpy = pytest.importorskip("numpy")
+    with Fleet(boxes=1, most_boxes=1, seed=seed, preload=preload) as alone:
+        done = [result(alone, "import numpy; print(numpy.random.rand())") for _ in range(2)]
+    wanted = numpy.random.RandomState(abs(seed) % (1 << 32)).rand()
+    assert [each.stdout for each in done] == [f"{wanted}\n"] * 2, done
+
+
+@pytest.mark.parametrize(
+    ("files", "stdin"),
+    [
+        ({"a": b"1", "a/b": b"2"}, ""),
+        ({"/etc/a": b"1"}, ""),
+        ({"a": bytes(96 << 20)}, ""),
+        ({}, bytes(96 << 20)),
+    ],
+)
+def test_files_and_input_that_have_no_place_say_nothing_of_the_program(fleet, files, stdin):
+    done = result(fleet, "print(1)", files=files, stdin=stdin)
+    assert (done.reason, done.message[:31]) == ("infrastructure", "what it is given cannot be writ")
+    assert result(fleet, "print(1)").ok
+
+
+def test_no_times_of_folders_are_left_to_the_next():
+    look = "import os\nprint(*(os.stat(p).st_mtime for p in ('/tmp', '/dev/shm', '/mnt')))"
+    with Fleet(boxes=1, most_boxes=1, folders=("/mnt",)) as alone:
+        result(alone, "")
+        before = result(alone, look).stdout
+        left = result(alone, "import os\nfor p in ('/tmp', '/dev/shm', '/mnt'): os.utime(p, (4242, 4242))")
+        assert left.ok
+        after = result(alone, look).stdout
+    assert "4242" not in before + after
+    assert after.split()[1:] == before.split()[1:]  # the first is where its own folder has just been made
+
+
+def test_all_runs_of_what_kills_itself_are_counted():
+    busy = "import os, time\nend = time.process_time() + 0.2\nwhile time.process_time() < end: pass\nos.kill(os.getpid(), 9)"
+    with Fleet(boxes=1, most_boxes=1) as alone:
+        done = result(alone, busy)
+    assert (done.reason, done.returncode) == ("exit", -9)
+    assert done.total_cpu_seconds > 5 * 0.2 > done.cpu_seconds

@@ -16,7 +16,7 @@ import pytest
 from pinjra.core.errors import ConfigurationError
 from pinjra.core.limits import Limits
 from pinjra.fleet import Case, Fleet, pass_at_k
-from pinjra.fleet.cases import CaseResult
+from pinjra.fleet.cases import CaseResult, Verdict
 from pinjra.fleet.datasets import read_problems, read_samples
 from pinjra.fleet.engine import Task, _in_time
 from pinjra.fleet.requests import Request, result_of
@@ -357,3 +357,28 @@ def test_files_of_problems_and_samples_say_which_line_is_wrong(tmp_path):
 def test_a_case_is_exactly_one_of_three(wrong):
     with pytest.raises(ConfigurationError):
         Case(**wrong)
+
+
+@pytest.mark.parametrize("begin", ["import numpy as np\n", ""])
+def test_random_numbers_of_numpy_are_the_same_for_each_program_of_a_test(begin):
+    case = Case(test=f"{begin}x = float(np.random.rand())\nassert f(1) == x, x", entry="f")
+    with Fleet(boxes=1, most_boxes=1) as own:
+        said = {own.score_sync(f"def f(x): return {i}", [case]).cases[0].message for i in range(3, 6)}
+    assert len(said) == 1, said
+
+
+@pytest.mark.parametrize("kind", ["UnicodeDecodeError", "UnicodeEncodeError", "ExceptionGroup"])
+def test_exceptions_that_want_more_than_a_message_are_caught_by_name(fleet, kind):
+    code = (
+        "def f(kind):\n    if kind == 'ExceptionGroup': raise ExceptionGroup('no', [ValueError()])\n"
+        "    b'\\xff'.decode() if kind == 'UnicodeDecodeError' else '\\ud800'.encode()"
+    )
+    test = f"try:\n    f({kind!r})\n    assert False\nexcept {kind}:\n    pass"
+    verdict = fleet.score_sync(code, [Case(test=test, entry="f")])
+    assert verdict.status == "passed", verdict
+
+
+def test_what_nobody_has_judged_is_no_part_of_the_share():
+    cases = [CaseResult(status=status) for status in ("passed", "infrastructure", "wrong")]
+    assert Verdict(status="infrastructure", cases=tuple(cases)).fraction == 0.5
+    assert Verdict(status="infrastructure", cases=(cases[1],)).fraction == 0.0

@@ -10,6 +10,7 @@ import pytest
 
 from pinjra.core.errors import BackendError, ConfigurationError
 from pinjra.fleet import verl as ours
+from pinjra.fleet.cases import CaseResult, Verdict
 
 ANSWER = "I double it.\n```python\nprint(int(input()) * 2)\n```\nThat is all."
 DOUBLES = {"inputs": ["3\n", "5\n", "8\n"], "outputs": ["6\n", "10\n", "17\n"]}
@@ -83,3 +84,16 @@ def test_verl_loads_it_and_calls_it_by_its_own_reward_manager(fleet):
         loaded(data_source="apps", solution_str=ANSWER, ground_truth=DOUBLES, extra_info={"index": 1})
     )
     assert found["score"] == pytest.approx(2 / 3)
+
+
+def test_a_share_of_cases_is_no_reward_where_one_of_them_has_no_verdict(monkeypatch):
+    ends = ["wrong", "infrastructure", "passed"]
+    verdict = Verdict(status="wrong", cases=tuple(CaseResult(status=end, message=end) for end in ends))
+
+    class Judged:
+        async def score(self, code, cases, **options):
+            return verdict
+
+    monkeypatch.setattr(ours, "shared_fleet", lambda engine, **options: Judged())
+    with pytest.raises(BackendError, match="no verdict: infrastructure"):
+        reward(ANSWER, DOUBLES, continuous=True)

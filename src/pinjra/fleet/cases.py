@@ -125,6 +125,11 @@ class CaseResult:
     memory_bytes: int = 0
     is_killed: bool = False
 
+    @property
+    def total_cpu_seconds(self) -> float:
+        """Return the processor time of this run."""
+        return self.cpu_seconds
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
@@ -148,8 +153,9 @@ class Verdict:
 
     @property
     def fraction(self) -> float:
-        """Return the share of cases that passed, of those that were run."""
-        return sum(case.status == "passed" for case in self.cases) / len(self.cases) if self.cases else 0.0
+        """Return the share of cases that passed, of those that were judged."""
+        judged = [case for case in self.cases if case.status != "infrastructure"]
+        return sum(case.status == "passed" for case in judged) / len(judged) if judged else 0.0
 
 
 def is_same_text(seen: str, expected: str, compare: Compare) -> bool:

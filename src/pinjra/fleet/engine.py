@@ -7,7 +7,7 @@ import os
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -37,6 +37,7 @@ _EXPLAINED = 4  # losses that one counts for whose reason is known (memory), or 
 _PATIENCE_SECONDS = (
     60.0  # in which no box comes up, until tasks are given back as failed by the infrastructure
 )
+_MOST_BOXES = 10_000  # where nobody says how many
 _PAUSE_SECONDS = 1.0  # between two openings of one thread meanwhile
 _FOR_EVER = (BoxUseless, ConfigurationError, ExecutorUnavailable)  # it will be the same the next time
 _USES = 2000  # snippets, after which a box is replaced: what they leave in its interpreter stays small
@@ -50,7 +51,8 @@ class Task:
         lost: How often its box has ended while it was in there alone.
         killed: How often its process was killed, and nobody knows by whom.
         starved: How often it could not be judged, for the machine had too much to do.
-        spent_seconds, spent_cpu_seconds: In these runs.
+        spent_seconds, spent_cpu_seconds: In runs whose process or box was ended.
+        earlier_cpu_seconds: In all runs but the last, and its share of boxes that ended with others in them.
     """
 
     request: Request
@@ -62,6 +64,7 @@ class Task:
     starved: int = 0
     spent_seconds: float = 0.0
     spent_cpu_seconds: float = 0.0
+    earlier_cpu_seconds: float = 0.0
 
 
 class Engine(Protocol):
@@ -88,6 +91,7 @@ class LocalEngine:
         make: Opens an executor for a box.
         least, most: Boxes; more than `least` are opened while tasks wait and the processors are idle.
         tell: Called with a box's executor and how many snippets ended how, when they have.
+        test_seed: Of random numbers of tests; None: any, the same for all.
     """
 
     def __init__(
@@ -99,21 +103,22 @@ class LocalEngine:
         most: int | None = None,
         uses: int = _USES,
         tell: Callable[[PythonExecutor, Mapping[str, int]], None] | None = None,
+        test_seed: int | None = None,
     ) -> None:
         self.open = make
         self.tell = tell
         self._preload = preload
         processors = os.cpu_count() or 1
-        least = least or processors
+        least = min(least or processors, most or _MOST_BOXES)
         self._concurrency = Concurrency(least, most or least * 4, processors)
         self._uses = uses
         self._tasks: deque[Task] = deque()
         self._change = threading.Condition()
-        self._threads: set[threading.Thread] = set()
+        self._threads: dict[threading.Thread, _Lane] = {}
         self._count = self._idle = 0  # of the threads those that go on, and those that wait
-        self._failing_since, self._failing_because = 0.0, ""
+        self._failing_since, self._failed_last, self._failing_because = 0.0, 0.0, ""
         self._closing = threading.Event()
-        self.foresight = Foresight()
+        self.foresight = Foresight(test_seed)
 
     @property
     def room(self) -> int:
@@ -134,27 +139,33 @@ class LocalEngine:
     def _start_if_worth_it(self) -> None:
         if self._count >= self._concurrency.limit:
             return
-        thread = threading.Thread(target=self._work, name="pinjra-fleet", daemon=True)
-        self._threads.add(thread)
+        lane = _Lane(self)
+        thread = threading.Thread(target=self._work, args=(lane,), name="pinjra-fleet", daemon=True)
+        self._threads[thread] = lane
         self._count += 1
         thread.start()
 
     def close(self) -> None:
-        """End all boxes; tasks that were not done are given up."""
+        """End all boxes, whatever runs in them; tasks that were not done are given up."""
         with self._change:
             self._closing.set()
-            for task in self._tasks:
-                task.future.cancel()
+            _cancel(self._tasks)
             self._tasks.clear()
             self._change.notify_all()
-            threads = list(self._threads)
+            threads = dict(self._threads)
+        for lane in threads.values():
+            lane.end()
         for thread in threads:
             thread.join()
 
+    @property
+    def is_closed(self) -> bool:
+        """Return whether it is, or is about to be."""
+        return self._closing.is_set()
+
     # ------------------------------------------------------------ one box
 
-    def _work(self) -> None:
-        lane = _Lane(self)
+    def _work(self, lane: _Lane) -> None:
         try:
             while (batch := self._next()) is not None:
                 batch = [task for task in batch if not task.future.cancelled()]
@@ -170,7 +181,7 @@ class LocalEngine:
         finally:
             lane.close()
             with self._change:
-                self._threads.discard(threading.current_thread())
+                self._threads.pop(threading.current_thread(), None)
 
     def _next(self) -> list[Task] | None:
         """Return the tasks for a box; None: its thread is to end, for the fleet is closed or has more boxes than do good."""
@@ -207,16 +218,16 @@ class LocalEngine:
         begun = time.monotonic()
         try:
             results = lane.results(batch)
-        except BoxLost as lost:
-            self._again(batch, lane.last_end, lost)
-            return
-        except PinjraError as error:
+        except (BoxLost, PinjraError) as error:
             lane.close()
-            self._not_opened(batch, error)
+            if self.is_closed:
+                _cancel(batch)
+            elif isinstance(error, BoxLost):
+                self._again(batch, lane.last_end, error)
+            else:
+                self._not_opened(batch, error, begun)
             return
         self._failing_since, self._failing_because = 0.0, ""
-        if self.tell is not None:
-            self.tell(lane.executor, Counter(map(end_of, results)))
         wall, cpu = sum(each.wall_seconds for each in results), sum(each.cpu_seconds for each in results)
         with self._change:
             self._concurrency.learn(
@@ -225,17 +236,22 @@ class LocalEngine:
                 cpu_seconds=cpu,
                 delay_seconds=(time.monotonic() - begun - wall) / len(batch),
             )
+        ends: list[tuple[Task, SnippetResult | CaseResult]] = []
         for task, result in zip(batch, results, strict=True):
             if result.is_killed and task.killed + 1 < _MOST_KILLS:
                 task.killed += 1
                 task.spent_seconds += result.wall_seconds
                 task.spent_cpu_seconds += result.cpu_seconds
-                self._return(task)
+                self._return(task, result.total_cpu_seconds)
             elif end_of(result) == "infrastructure" and _may_starve_again(task):
                 task.starved += 1
-                self._return(task)
+                self._return(task, result.total_cpu_seconds)
             else:
-                give(task, _in_time(task, result))
+                ends.append((task, _in_time(task, result)))
+        if self.tell is not None and ends:  # of what runs again nobody has judged anything
+            self.tell(lane.executor, Counter(end_of(result) for _, result in ends))
+        for task, result in ends:
+            give(task, result)
 
     def _again(self, batch: list[Task], end: object, why: BoxLost) -> None:
         """Put tasks whose box has ended back to the front, each to be run alone; or say that they ended it."""
@@ -246,21 +262,31 @@ class LocalEngine:
                 task.spent_seconds += why.seconds
                 task.spent_cpu_seconds += why.seconds  # at most: nobody has counted it
             if task.lost >= _MOST_LOSSES:
-                give(task, _ended_its_box(end, str(why)))
+                give(task, _ended_its_box(end, str(why), why.seconds))
                 continue
-            self._return(task)
+            self._return(task, why.seconds / len(batch))
 
-    def _return(self, task: Task) -> None:
-        """Put a task back to the front, to be run alone."""
+    def _return(self, task: Task, cpu_seconds: float) -> None:
+        """Put a task back to the front, to be run alone, for which so much processor time was used."""
         task.attempts += 1
-        with self._change:
-            self._tasks.appendleft(task)
-            self._change.notify()
+        task.earlier_cpu_seconds += cpu_seconds
+        self._put_back([task])
 
-    def _not_opened(self, batch: list[Task], error: PinjraError) -> None:
+    def _put_back(self, tasks: list[Task]) -> None:
+        with self._change:
+            if self.is_closed:
+                _cancel(tasks)
+                return
+            self._tasks.extendleft(reversed(tasks))
+            self._change.notify(len(tasks))
+
+    def _not_opened(self, batch: list[Task], error: PinjraError, begun: float) -> None:
         """Put tasks back to the front until a box comes up; or give them up, where none has for long or none ever will."""
         now = time.monotonic()
-        self._failing_since = self._failing_since or now
+        # a failure after which nothing was tried for long says nothing of now
+        if not self._failing_since or begun - self._failed_last > _PATIENCE_SECONDS:
+            self._failing_since = now
+        self._failed_last = now
         if str(error) != self._failing_because:  # it is tried again and again: each reason is told once
             _log.warning("a box could not be opened: %s", error)
         self._failing_because = str(error)
@@ -270,7 +296,7 @@ class LocalEngine:
             return
         with self._change:
             self._concurrency.shrink()
-            self._tasks.extendleft(reversed(batch))
+        self._put_back(batch)
         self._closing.wait(_PAUSE_SECONDS)
 
 
@@ -284,8 +310,15 @@ def give(task: Task, result: SnippetResult | CaseResult) -> None:
     if task.case is not None and isinstance(result, SnippetResult):
         status = "infrastructure" if result.reason == "infrastructure" else "exception"
         result = CaseResult(status="memory" if result.reason == "memory" else status, message=result.message)  # type: ignore[arg-type]
+    elif isinstance(result, SnippetResult) and task.earlier_cpu_seconds:
+        result = replace(result, earlier_cpu_seconds=task.earlier_cpu_seconds)
     with suppress(InvalidStateError):  # whoever waited has cancelled it
         task.future.set_result(result)
+
+
+def _cancel(tasks: Iterable[Task]) -> None:
+    for task in tasks:
+        task.future.cancel()
 
 
 def _in_time(task: Task, result: SnippetResult | CaseResult) -> SnippetResult | CaseResult:
@@ -301,7 +334,8 @@ def _in_time(task: Task, result: SnippetResult | CaseResult) -> SnippetResult | 
         limits.cpu_seconds is None or task.spent_cpu_seconds + result.cpu_seconds <= limits.cpu_seconds
     ):
         return result
-    return infrastructure("its process was killed, and all of its runs together took more than its limit")
+    why = "its process was killed, and all of its runs together took more than its limit"
+    return replace(infrastructure(why), cpu_seconds=result.total_cpu_seconds)
 
 
 def _may_starve_again(task: Task) -> bool:
@@ -312,13 +346,19 @@ def _is_for_memory(end: object) -> bool:
     return isinstance(end, Execution) and end.error is not None and end.error.cause is Cause.MEMORY
 
 
-def _ended_its_box(end: object, why: str) -> SnippetResult:
+def _ended_its_box(end: object, why: str, cpu_seconds: float) -> SnippetResult:
     if _is_for_memory(end):
         return SnippetResult(
-            ok=False, reason="memory", message="it ended the box that it ran in by its memory"
+            ok=False,
+            reason="memory",
+            message="it ended the box that it ran in by its memory",
+            cpu_seconds=cpu_seconds,
         )
     return SnippetResult(
-        ok=False, reason="exception", message=f"it ended the box that it ran in, each time: {why}"
+        ok=False,
+        reason="exception",
+        message=f"it ended the box that it ran in, each time: {why}",
+        cpu_seconds=cpu_seconds,
     )
 
 
@@ -338,6 +378,8 @@ class _Lane:
         if name not in self._boxes:
             self._boxes[name] = Box(self._engine.open(), self._engine._preload)
             self._used[name] = 0
+            if self._engine.is_closed:  # who ends the boxes may not have seen this one
+                raise BoxLost("this fleet is closed")
         self._used[name] += count
         return self._boxes[name]
 
@@ -407,6 +449,11 @@ class _Lane:
             box.close()
         self._boxes.clear()
         self._used.clear()
+
+    def end(self) -> None:
+        """End the boxes while their thread waits for them."""
+        for box in list(self._boxes.values()):
+            box.close()
 
 
 def task_of(code: str, case: Case, limits: Limits, seed: int | None) -> Task:

@@ -309,6 +309,9 @@ class _Scoring:
         if done.cancelled() or self.future.done():
             self.future.cancel()
             return
+        if (error := done.exception()) is not None:  # our own bug, or nodes that die: nobody else would tell
+            self.future.set_exception(error)
+            return
         self._found[index] = done.result()
         self._attempts = max(self._attempts, task.attempts)
         is_over = len(self._found) == len(self._cases)

@@ -108,11 +108,15 @@ def _plain(answer: str) -> object:
 
 
 class Foresight:
-    """What is known of the tests that were seen. Used by one thread at a time, but for `learn` and `missed`."""
+    """What is known of the tests that were seen. Used by any thread.
 
-    def __init__(self) -> None:
+    Args:
+        seed: Of tests' random numbers; None: any.
+    """
+
+    def __init__(self, seed: int | None = None) -> None:
         self._plans: dict[tuple[str, str, str], Foreseen] = {}
-        self._seed = secrets.randbits(32)
+        self._seed = secrets.randbits(32) if seed is None else seed
         self._misses: Counter[tuple[str, str, str]] = Counter()
         self._asking: list[tuple[str, str, str]] = []  # one for each box that asks; several threads change it
 
@@ -121,9 +125,11 @@ class Foresight:
         if case is None or not case.test:
             return Foreseen()
         key = _key(case)
-        if key not in self._plans:
-            self._keep(key, replace(_read(case), seed=self._seed))
-        return self._plans[key]
+        plan = self._plans.get(key)  # once: another thread may forget all of them at any time
+        if plan is None:
+            plan = replace(_read(case), seed=self._seed)
+            self._keep(key, plan)
+        return plan
 
     def is_enough(self, case: Case | None) -> bool:
         """Return whether what is known of a case is enough to run its program without its test."""

@@ -6,6 +6,7 @@ Ray's own ports run whatever they are sent, so a guest must not reach them: boxe
 from __future__ import annotations
 
 import itertools
+import secrets
 import threading
 from collections import OrderedDict, deque
 from concurrent.futures import Future
@@ -69,7 +70,8 @@ class RayEngine:
             ray.init(address=address, include_dashboard=False, log_to_driver=False)
         self._executor, self._parameters = executor, parameters
         self._actor = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=0, max_concurrency=4)(_Node)
-        self._arguments = (executor, parameters, settings)
+        # of all nodes: a test draws the same random numbers wherever a program is judged
+        self._arguments = (executor, parameters, {**settings, "test_seed": secrets.randbits(32)})
         self._nodes: dict[str, Any] = {}
         self._busy: dict[str, int] = {}
         self._tasks: deque[tuple[str, Task]] = deque()

@@ -123,6 +123,7 @@ class SnippetResult:
         is_killed: Its process was killed, and no limit of ours and nothing that it did is known to be the reason.
         files: Those that were asked for with `fetch`.
         build: What came of the request's `build`.
+        earlier_cpu_seconds: Processor time of runs before this one: of a snippet whose process or box was ended.
     """
 
     index: int = 0
@@ -140,6 +141,14 @@ class SnippetResult:
     files: Mapping[str, bytes] = field(default_factory=dict, repr=False)
     build: SnippetResult | None = None
     is_killed: bool = False
+    earlier_cpu_seconds: float = 0.0
+
+    @property
+    def total_cpu_seconds(self) -> float:
+        """Return the processor time of all of its runs, and of its build."""
+        # a build that failed is what this result says
+        built = self.build.cpu_seconds if self.build is not None and self.build.ok else 0.0
+        return self.cpu_seconds + built + self.earlier_cpu_seconds
 
 
 def infrastructure(message: str) -> SnippetResult:
@@ -154,7 +163,8 @@ def result_of(request: Request, said: Mapping[str, Any]) -> SnippetResult:
     report = said["report"] if isinstance(said["report"], dict) else {}
     kind, message = str(report.get("type", "")), str(report.get("message", ""))
     reason = _reason(request, said, code, report, kind)
-    message = _WORDS.get(reason, message)
+    if said["cause"] != "given":
+        message = _WORDS.get(reason, message)
     return SnippetResult(
         ok=not reason,
         reason=reason,
@@ -184,7 +194,7 @@ def _reason(
     if said["cause"] in ("wall", "output", "value"):
         found: Reason = said["cause"]
         return found
-    if said["cause"] == "starved":
+    if said["cause"] in ("starved", "given"):
         return "infrastructure"
     cpu = request.limits.cpu_seconds
     if code in (-signal.SIGPROF, -signal.SIGXCPU) or (

@@ -57,8 +57,9 @@ async def compute_score(
     verdict = await shared_fleet(engine, **options).score(
         code_of(solution_str), cases, per_case=limits, stop_at=None if continuous else "first"
     )
-    if verdict.status == "infrastructure":
-        raise BackendError(f"no verdict: {verdict.cases[-1].message}")
+    prevented = [case.message for case in verdict.cases if case.status == "infrastructure"]
+    if prevented:
+        raise BackendError(f"no verdict: {prevented[0]}")
     return _reward(verdict, len(cases), continuous)
 
 

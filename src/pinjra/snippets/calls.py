@@ -34,9 +34,19 @@ def raised(answer: Message, own: Mapping[str, type[Exception]]) -> BaseException
     if not {"StopIteration", "StopAsyncIteration"} & {*names}:
         for kind in kinds:
             if isinstance(kind, type) and issubclass(kind, Exception):
-                return kind(str(answer.get("message", "")))
+                return _made(kind, str(answer.get("message", "")))
     error = answer.get("error", "the code under test has ended")
     return RuntimeError(f"{error}: {answer.get('message', '')}")
+
+
+def _made(kind: type[Exception], message: str) -> Exception:
+    """Return an exception of a class, also of one that wants more than a message (`UnicodeDecodeError`)."""
+    try:
+        return kind(message)
+    except TypeError:
+        error = kind.__new__(kind, message, [Exception()])  # a group is of some
+        error.args = (message,)
+        return error
 
 
 def awaited(value: Coroutine[Any, Any, object]) -> object:

@@ -27,6 +27,8 @@ class WritableFolder:
                 os.rmdir(path)  # nearly always it is the child's folder, with nothing in it
             except OSError:
                 _remove(path)
+        with contextlib.suppress(PermissionError):  # as for its mode
+            os.utime(self.path, (0, 0))  # SECURITY: else a child could leave a number there
 
 
 def is_writable(path: str) -> bool:

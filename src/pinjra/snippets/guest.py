@@ -7,6 +7,7 @@ import atexit
 import builtins
 import contextlib
 import functools
+import importlib.util
 import io
 import json
 import linecache
@@ -20,7 +21,9 @@ import threading
 import traceback
 import types
 import weakref
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec
 from typing import Any, NoReturn, cast
 
 from pinjra.core.values import Opaque
@@ -36,6 +39,7 @@ _MODULE = "solution"  # what a program is called whose functions are called
 _WARMING = 20  # CPython 3.11 and later adapt code that has run 8 times
 _GRACE_SECONDS = 0.1  # for the kernel's own limit of processor time to be noticed before ours
 _PROGRAM: Message = {"mode": "program"}
+_NUMPY = "numpy.random"
 
 
 def _seed(seed: int | None) -> None:
@@ -44,8 +48,37 @@ def _seed(seed: int | None) -> None:
         reseed()
         return
     random.seed(seed)
-    if "numpy.random" in sys.modules:
-        sys.modules["numpy.random"].seed(seed)
+    if _NUMPY in sys.modules:
+        _seed_numpy(seed)
+    else:
+        sys.meta_path.insert(0, cast("MetaPathFinder", _WhenNumpyComes(seed)))
+
+
+def _seed_numpy(seed: int) -> None:
+    sys.modules[_NUMPY].seed(seed & 0xFFFFFFFF)  # it takes no larger one
+
+
+class _WhenNumpyComes:
+    """Finds numpy's random numbers when a program first imports them, and seeds them then."""
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+
+    def find_spec(self, name: str, path: Sequence[str] | None, target: object = None) -> ModuleSpec | None:
+        """Return how to import them; None for what is something else."""
+        if name != _NUMPY:
+            return None
+        sys.meta_path.remove(cast("MetaPathFinder", self))
+        spec = importlib.util.find_spec(name)
+        if spec is not None and spec.loader is not None:
+            run = spec.loader.exec_module
+
+            def run_and_seed(module: types.ModuleType) -> None:
+                run(module)
+                _seed_numpy(self.seed)
+
+            spec.loader.exec_module = run_and_seed  # type: ignore[method-assign]
+        return spec
 
 
 def _start(argv: list[str]) -> int:

@@ -35,6 +35,24 @@ _TOLD = (
     "modules",
 )
 _SEEDS = (1 << 63) - 1
+# What is said of a request that could not be begun.
+_NOTHING: Message = {
+    "cause": "given",
+    "status": None,
+    "stdout": b"",
+    "stderr": b"",
+    "lost_bytes": 0,
+    "answers": [],
+    "wall_seconds": 0.0,
+    "cpu_seconds": 0.0,
+    "memory_bytes": 0,
+    "build": None,
+    "files": {},
+}
+
+
+class _NotWritten(Exception):
+    """A request's files or input have no place in the box."""
 
 
 def serve(
@@ -69,11 +87,27 @@ def serve(
 
 def _run(request: Message, forks: ForkServer, folder: str, interact: Callable[[Message], Message]) -> Message:
     os.mkdir(folder)
-    for name, data in request["files"].items():
+    try:
+        _write(folder, request["files"])
+        return _built_and_run(request, forks, folder, interact)
+    except _NotWritten as error:
+        return {**_NOTHING, "report": {"message": f"what it is given cannot be written: {error}"[:KEPT_TEXT]}}
+
+
+def _write(folder: str, files: Message) -> None:
+    for name, data in files.items():
         path = os.path.join(folder, name)
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        with open(path, "wb") as file:
-            file.write(data)
+        try:
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            with open(path, "wb") as file:
+                file.write(data)
+        except OSError as error:  # the disk is full, one name is a folder of another, …: whoever asks is told
+            raise _NotWritten(error) from error
+
+
+def _built_and_run(
+    request: Message, forks: ForkServer, folder: str, interact: Callable[[Message], Message]
+) -> Message:
     built = None
     if request["build"]:
         more = max(request["build_seconds"] / request["wall_seconds"], 1.0)
@@ -284,6 +318,10 @@ def _unnamed_file(data: bytes) -> int:
     """Return a descriptor of a file without a name that holds `data`, at its beginning."""
     fd = os.open(".stdin", os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
     os.unlink(".stdin")
-    write_all(fd, data)
+    try:
+        write_all(fd, data)
+    except OSError as error:
+        os.close(fd)
+        raise _NotWritten(error) from error
     os.lseek(fd, 0, os.SEEK_SET)
     return fd
