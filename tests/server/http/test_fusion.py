@@ -170,8 +170,7 @@ def used(client):
 @installed("g++")
 def test_a_tenant_pays_for_what_compiles(bob):
     before = used(bob)
-    done = run(bob, "#include <iostream>\nint main() { std::cout << 1; }", "cpp", run_timeout=60)
-    assert done.status == "Success"
+    run(bob, "#include <iostream>\nint main() { std::cout << 1; }", "cpp", run_timeout=60)
     assert (
         used(bob) - before > 0.05
     )  # a compiler of C++ that has read <iostream> has used more, and the program less
@@ -329,3 +328,16 @@ def test_cells_read_files_and_their_files_are_fetched(alice):
         },
     ).json()
     assert {name: base64.b64decode(text) for name, text in answer["files"].items()} == {"d/out": b"inin"}
+
+
+def test_a_tenant_pays_for_all_runs_of_what_kills_itself(bob):
+    before = used(bob)
+    busy = "import os, time\nend = time.process_time() + 0.2\nwhile time.process_time() < end: pass\nos.kill(os.getpid(), 9)"
+    assert run(bob, busy).run_result.return_code == -9
+    assert used(bob) - before > 5 * 0.2
+
+
+def test_no_cell_runs_longer_than_its_tenants_runs_may(bob):
+    body = {"cells": ["import time\ntime.sleep(8)\n'over'", "1"], "total_timeout": 3000}
+    answer = bob.post("/run_jupyter", json=body).json()
+    assert (answer["driver"]["status"], len(answer["cells"])) == ("TimeLimitExceeded", 1), answer

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import resource
 import signal
@@ -137,6 +138,32 @@ def test_a_service_that_is_asked_to_end_waits_for_no_opening_and_leaves_none_beh
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1"), answer.text
     assert answer.json()["error"] == {"kind": "refused", "message": "the service is ending"}
     assert "Traceback" not in log.read_text(), log.read_text()
+
+
+def test_a_program_in_progress_ends_when_the_drain_time_is_over(tmp_path):
+    log = tmp_path / "audit.jsonl"
+    (tmp_path / "settings.toml").write_text(
+        f'drain_seconds = 1\naudit_log = "{log}"\n[tenants.alice]\ntoken = "{ALICE}"\nwall_seconds = 3000\n'
+    )
+    process, url = start(tmp_path / "settings.toml")
+    headers, answers = {"Authorization": f"Bearer {ALICE}"}, []
+
+    def run(code):
+        body = {"code": code, "language": "python", "run_timeout": 3000}
+        answers.append(httpx.post(f"{url}/run_code", json=body, headers=headers, timeout=300))
+
+    run("print(1)")  # what is warm by now stays
+    before = descendants(process.pid)
+    thread = threading.Thread(target=run, args=("import time\ntime.sleep(2000)",))
+    thread.start()
+    wait_until(lambda: descendants(process.pid) - before)
+    process.terminate()
+    assert process.wait(300) == 0
+    thread.join(300)
+    wait_until(lambda: not any(map(is_alive, before)))
+    assert [answer.status_code for answer in answers] == [200, 503]
+    runs = [json.loads(line) for line in log.read_text().splitlines()]
+    assert [each["end"] for each in runs if each["kind"] == "run"] == ["ok", "cancelled"]
 
 
 def test_a_service_takes_as_many_descriptors_as_its_user_may_have(tmp_path):

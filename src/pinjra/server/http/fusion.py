@@ -10,6 +10,7 @@ import base64
 import os
 import shutil
 import subprocess
+import time
 from collections.abc import Mapping
 from functools import cache, partial
 from typing import Any, Literal
@@ -202,14 +203,21 @@ async def run_code(asked: Asked, wanted: RunCode) -> dict[str, Any]:
     tenant.check_budget()
     request = _request(wanted, tenant)
     fleet = asked.service.fleets.of(tenant, has_programs=bool(request.argv))
-    result = await asyncio.wrap_future(fleet.submit_request(request))
-    is_built = result.build is not None and result.build.ok  # else it is what the result says
-    cpu_seconds = result.cpu_seconds + (result.build.cpu_seconds if is_built and result.build else 0.0)
+    begun = time.monotonic()
+    try:
+        result = await asyncio.wrap_future(fleet.submit_request(request))
+    except asyncio.CancelledError:  # the service ends
+        seconds = (time.monotonic() - begun, None)
+        hub.note_run("run", tenant, "cancelled", seconds, 0, wanted.code, language=wanted.language)
+        raise
+    # SECURITY: what kills itself runs again, and all of its runs are paid
+    cpu_seconds = result.total_cpu_seconds
     tenant.charge(cpu_seconds)
     end, output = result.reason or "ok", len(result.stdout) + len(result.stderr)
     hub.metrics.verdicts.labels(tenant.name, end).inc()
-    seconds = (result.wall_seconds, cpu_seconds)
-    hub.note_run("run", tenant, end, seconds, output, wanted.code, language=wanted.language)
+    hub.note_run(
+        "run", tenant, end, (result.wall_seconds, cpu_seconds), output, wanted.code, language=wanted.language
+    )
     return _answer(result)
 
 
@@ -351,7 +359,7 @@ async def _cells(hub: Hub, held: Held, executor: PythonExecutor, wanted: RunJupy
     cells: list[dict[str, Any]] = []
     left, is_late = wanted.total_timeout, False
     for code in wanted.cells:
-        seconds = min(left, wanted.cell_timeout or left)
+        seconds = min(left, wanted.cell_timeout or left, held.tenant.quota.wall_seconds)
 
         def run(code: str = code, seconds: float = seconds) -> Execution:
             return executor.run(code, wall_seconds=seconds)
