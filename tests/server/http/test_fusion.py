@@ -143,6 +143,13 @@ def test_a_file_with_a_name_outside_is_refused(alice, name):
             "8\n",
             marks=installed("go"),
         ),
+        pytest.param(
+            "rust",
+            "use std::io; fn main() { let mut x = String::new(); io::stdin().read_line(&mut x).unwrap();"
+            ' println!("{}", x.parse::<i32>().unwrap() + 1); }',
+            "8\n",
+            marks=installed("rustc"),
+        ),
         pytest.param("php", "echo intval(fgets(STDIN)) + 1, PHP_EOL;", "8\n", marks=installed("php")),
     ],
 )

@@ -36,10 +36,9 @@ from pinjra.server.http.requests import decoded_files
 from pinjra.server.http.tenants import Tenant
 
 _PROGRAM_PATH = "/usr/local/bin:/usr/bin:/bin"
-_JAVA = (
-    "env",
-    "LD_LIBRARY_PATH={prefix}/lib",
-)  # no /proc, by which the loader finds what lies beside a program
+# Without /proc the loader does not find what lies beside a program.
+_BESIDE = ("env", "LD_LIBRARY_PATH={prefix}/lib")
+_GNU_LINKER = ("-C", "link-arg=-fuse-ld=bfd")  # Rust's own looks for itself in /proc
 # Language -> the program that must be installed for all users of this machine, its file, what builds it, what runs it; "{prefix}"
 # is where the program is installed.
 LANGUAGES: Mapping[str, tuple[str, str, tuple[str, ...], tuple[str, ...]]] = {
@@ -56,8 +55,8 @@ LANGUAGES: Mapping[str, tuple[str, str, tuple[str, ...], tuple[str, ...]]] = {
     "java": (
         "javac",
         "Main.java",
-        (*_JAVA, "javac", "Main.java"),
-        (*_JAVA, "java", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-ea", "Main"),
+        (*_BESIDE, "javac", "Main.java"),
+        (*_BESIDE, "java", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-ea", "Main"),
     ),
     "perl": ("perl", "main.pl", (), ("perl", "main.pl")),
     "lua": ("lua", "main.lua", (), ("lua", "main.lua")),
@@ -66,7 +65,12 @@ LANGUAGES: Mapping[str, tuple[str, str, tuple[str, ...], tuple[str, ...]]] = {
     "R": ("Rscript", "main.R", (), ("Rscript", "main.R")),
     "go": ("go", "main.go", ("go", "build", "-o", "main", "main.go"), ("./main",)),
     "go_test": ("go", "main_test.go", (), ("go", "test", "main_test.go")),
-    "rust": ("rustc", "main.rs", ("rustc", "--sysroot", "{prefix}", "main.rs", "-o", "main"), ("./main",)),
+    "rust": (
+        "rustc",
+        "main.rs",
+        (*_BESIDE, "rustc", "--sysroot", "{prefix}", *_GNU_LINKER, "main.rs", "-o", "main"),
+        ("./main",),
+    ),
     "verilog": (
         "iverilog",
         "main.sv",
