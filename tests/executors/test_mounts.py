@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -94,6 +95,25 @@ def test_nothing_in_a_folder_is_executed(data: Path) -> None:
 def test_one_file_can_be_shown(data: Path) -> None:
     with sandbox("jail", mounts={"one.csv": data / "a.csv"}, guard=False) as box:
         assert value(box, "open('one.csv').read()") == "1\n2\n"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_made_anew_at_a_path_is_what_the_next_box_has(kind: str, tmp_path: Path) -> None:
+    """The view, and sessions that were opened in advance, held what had been there: results were lost, old data was read."""
+    code = "import mine\nopen('out/sum', 'w').write(open('one.csv').read() + mine.WORD)"
+    for number in range(3):
+        for name in ("out", "src"):
+            shutil.rmtree(tmp_path / name, ignore_errors=True)
+            (tmp_path / name).mkdir()
+        (tmp_path / "src" / "mine.py").write_text(f"WORD = 'word {number}'")
+        (tmp_path / "new").write_text(f"{number}, ")
+        (tmp_path / "new").rename(tmp_path / "one.csv")
+        mounts = {"one.csv": tmp_path / "one.csv", "out": Mount(str(tmp_path / "out"), writable=True)}
+        with sandbox(
+            kind, mounts=mounts, python_path=[str(tmp_path / "src")], authorized_imports=["mine"]
+        ) as box:
+            assert box.run(code).error is None
+        assert (tmp_path / "out" / "sum").read_text() == f"{number}, word {number}"
 
 
 def test_a_deleted_link_takes_nothing_with_it(data: Path) -> None:

@@ -18,6 +18,7 @@ import pytest
 
 from pinjra.core.errors import ConfigurationError
 from pinjra.jail.plan import JailUnavailable
+from pinjra.jail.spawn import client
 from pinjra.jail.spawn.client import JailProcess, Zygote
 from processes import descendants, is_alive, is_stopped
 
@@ -200,6 +201,21 @@ def test_threads_share_one_zygote() -> None:
     for thread in threads:
         thread.join()
     assert answers == [(42, open_zygote())] * 8
+
+
+def test_a_zygote_that_others_were_asked_for_since_ends_with_its_last_session(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A host with a folder for each task has a configuration for each task: their zygotes were all kept until its end."""
+    monkeypatch.setattr(client, "_kept", [])
+    monkeypatch.setattr(client, "_MOST_KEPT", 1)
+    sessions = [open_zygote(texts=(("/note", str(number)),)).take(SPEC) for number in range(3)]
+    pids = [session.zygote._process.pid for session in sessions if session.zygote is not None]
+    assert [ask(session, "result = 6 * 7")["value"] for session in sessions] == [42] * 3
+    for session in sessions:
+        session.end()
+    assert [is_alive(pid) for pid in pids] == [False, False, True]
+    assert open_zygote(texts=(("/note", "2"),))._process.pid == pids[2]
 
 
 def test_a_process_that_the_host_forks_gets_a_zygote_of_its_own(zygote: Zygote) -> None:

@@ -67,6 +67,7 @@ class Access:
         mounts: (name in the scratch folder, what is there).
         env: "NAME=value".
         python_path: Absolute folders with the user's own modules.
+        inodes: (device, number) of each path of the two: what is made anew at a path is something else, for a pool too.
     """
 
     programs: tuple[str, ...] = ()
@@ -77,6 +78,7 @@ class Access:
     mounts: tuple[tuple[str, Mount], ...] = ()
     env: tuple[str, ...] = ()
     python_path: tuple[str, ...] = ()
+    inodes: tuple[tuple[int, int], ...] = ()
 
     @property
     def asked(self) -> tuple[str, ...]:
@@ -93,15 +95,18 @@ def parse_access(given: AccessOptions) -> Access:
     """
     network = given.get("network", False)
     hosts = () if isinstance(network, bool) else tuple(map(_host, _texts("network", network)))
+    mounts = tuple(_mount(name, what) for name, what in given.get("mounts", {}).items())
+    python_path = tuple(map(_folder, given.get("python_path", ())))
     return Access(
         programs=_programs(given.get("programs", ())),
         open_network=network is True,
         hosts=tuple(dict.fromkeys(hosts)),
         secrets=_secrets(given.get("secrets", {}), hosts),
         packages=tuple(dict.fromkeys(_texts("packages", given.get("packages", ())))),
-        mounts=tuple(_mount(name, what) for name, what in given.get("mounts", {}).items()),
+        mounts=mounts,
         env=tuple(_variable(name, value) for name, value in given.get("env", {}).items()),
-        python_path=tuple(map(_folder, given.get("python_path", ()))),
+        python_path=python_path,
+        inodes=tuple(map(_inode, [*(mount.path for _, mount in mounts if not mount.volume), *python_path])),
     )
 
 
@@ -183,6 +188,11 @@ def _folder(path: object) -> str:
     if not os.path.exists(found):
         raise ConfigurationError(f"python_path=: there is no folder {os.fspath(path)!r}")
     return found
+
+
+def _inode(path: str) -> tuple[int, int]:
+    found = os.stat(path)
+    return found.st_dev, found.st_ino
 
 
 def _variable(name: str, value: object) -> str:

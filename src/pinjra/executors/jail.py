@@ -165,6 +165,7 @@ def session_config(executor: SessionExecutor, preload: Iterable[str] = (), **dem
         programs=found.shown,
         makes_code=found.makes_code,
         layers=folders,
+        inodes=executor.access.inodes,
         **demands,
     )
 

@@ -1,18 +1,19 @@
 """A host's wish for a session -> a confined process and its stream. The host's side of the zygote.
 
 One zygote for each (interpreter, modules to import, policy), started when first asked for, shared by all threads, ended at
-interpreter exit. A process that the host forks gets zygotes of its own: it closes what it inherited without a word.
+interpreter exit, or with its last session when many others were asked for since. A process that the host forks gets zygotes of
+its own: it closes what it inherited without a word.
 """
 
 from __future__ import annotations
 
-import atexit
 import json
 import os
 import socket
 import subprocess
 import sys
 import threading
+import weakref
 from dataclasses import asdict, dataclass, field
 from typing import BinaryIO
 
@@ -48,6 +49,7 @@ _HANDED_ON = ("LD_LIBRARY_PATH", "TMPDIR")
 _WORDS_BYTES = 1000  # of what a zygote wrote that did not come up
 _START_SECONDS = 60.0  # importing pandas on a busy machine takes some
 _END_SECONDS = 5.0
+_MOST_KEPT = 8  # that wait for sessions: a host with a folder for each task has a configuration for each task
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,7 @@ class Config:
         makes_code: As of `Programs`.
         ports, addresses: Where the host's gateway listens in each session's own network; (): sessions have none.
         mounts: (name, path on this machine, whether it may be changed).
+        inodes: Of what is shown: the view holds what was there when the zygote started.
         texts: (path, content) of files of the view that the host does not have.
         folders: Where the view has folders that a session may write, all in the scratch folder's quota; it begins in the first.
             "" there is the usual scratch folder, which is also meant by (); behind it, one that would hide libraries is left out.
@@ -91,6 +94,7 @@ class Config:
     folders: tuple[str, ...] = ()
     loopback: bool = False
     terminals: bool = False
+    inodes: tuple[tuple[int, int], ...] = ()
     python: str = field(default_factory=lambda: sys.executable)
 
 
@@ -103,7 +107,7 @@ class JailProcess:
         door: Where the sockets of its own network come out; None: it has none.
     """
 
-    zygote: Zygote
+    zygote: Zygote | None
     number: int
     stream: socket.socket
     pidfd: int
@@ -116,20 +120,20 @@ class JailProcess:
 
     def widen(self, sessions: int) -> None:
         """Let the box use what so many sessions may: it has been forked."""
-        if self.pidfd >= 0:
+        if self.zygote is not None:
             self.zygote.request({"op": "widen", "box": self.number, "sessions": sessions})
 
     def end(self) -> dict[str, object]:
         """Kill the session where it lives, clean up behind it, say how it ended. Once."""
-        pidfd, self.pidfd = self.pidfd, -1
-        if pidfd < 0:
+        zygote, pidfd, self.zygote, self.pidfd = self.zygote, self.pidfd, None, -1
+        if zygote is None:
             return {}
         os.close(pidfd)
         self.stream.close()
         if self.door is not None:
             self.door.close()
         try:
-            message, _ = self.zygote.request({"op": "end", "box": self.number})
+            message, _ = zygote.request({"op": "end", "box": self.number})
         except StartupFailed:
             return {}  # the zygote is gone, and the session with it
         return message
@@ -163,6 +167,7 @@ class Zygote:
             with open(os.memfd_create("words", os.MFD_CLOEXEC), "w+b") as words:
                 with other:
                     self._process = _start(config.python, other.fileno(), words.fileno())
+                self._end = weakref.finalize(self, _end, self._control, self._process)
                 self._control.settimeout(_START_SECONDS)
                 ready = self._first_answer(config, pidfd, words)
         finally:
@@ -235,16 +240,11 @@ class Zygote:
 
     def close(self) -> None:
         """End it and all of its sessions. Idempotent."""
-        self._control.close()
-        try:
-            # it ends at the end of its socket; the kernel kills what it has below
-            self._process.wait(_END_SECONDS)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        self._end()
 
     def abandon(self) -> None:
         """Close what a forked process inherited: the zygote is the parent's."""
+        self._end.detach()
         self._control.close()
         self._process.returncode = 0  # not our child: nothing to wait for
 
@@ -258,6 +258,15 @@ class Zygote:
             raise StartupFailed("the zygote died")
         answer: dict[str, object] = json.loads(data)
         return answer, fds
+
+
+def _end(control: socket.socket, process: subprocess.Popen[bytes]) -> None:
+    control.close()
+    try:
+        process.wait(_END_SECONDS)  # it ends at the end of its socket; the kernel kills what it has below
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def _start(python: str, control: int, words: int) -> subprocess.Popen[bytes]:
@@ -325,7 +334,8 @@ def _integer(message: dict[str, object], key: str) -> int:
     return value
 
 
-_zygotes: dict[Config, Zygote] = {}
+_zygotes: weakref.WeakValueDictionary[Config, Zygote] = weakref.WeakValueDictionary()
+_kept: list[Zygote] = []  # asked for last: one that neither this nor a session holds ends
 _lock = threading.Lock()
 _hooks_of: list[int] = []  # the process that has asked for the hooks below; importing has no effects
 
@@ -342,25 +352,14 @@ def zygote_for(config: Config) -> Zygote:
             os.register_at_fork(
                 before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_abandon_all
             )
-            atexit.register(_close_all)
         found = _zygotes.get(config)
-        if found is not None and found.is_alive():
-            return found
-        if found is not None:
-            found.close()
-        _zygotes[config] = Zygote(config)
-        return _zygotes[config]
+        if found is None or not found.is_alive():
+            found = _zygotes[config] = Zygote(config)
+        _kept[:] = [*(each for each in _kept if each is not found), found][-_MOST_KEPT:]
+        return found
 
 
 def _abandon_all() -> None:
-    for zygote in _zygotes.values():
+    for zygote in list(_zygotes.values()):
         zygote.abandon()
-    _zygotes.clear()
     _lock.release()
-
-
-def _close_all() -> None:
-    with _lock:
-        for zygote in _zygotes.values():
-            zygote.close()
-        _zygotes.clear()
