@@ -209,6 +209,22 @@ with ProcessPoolExecutor(2) as pool:
     found = list(pool.map(abs, [-1, -2]))
 found
 """,
+    "spawned": """
+import multiprocessing
+def work(number):
+    return abs(number)
+multiprocessing.set_start_method("spawn", force=True)
+with multiprocessing.Pool(2) as pool:
+    found = pool.map(work, [-1, -2])
+found
+""",
+    "forked by a server": """
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
+with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("forkserver")) as pool:
+    found = list(pool.map(abs, [-1, -2]))
+found
+""",
     "shared memory": """
 from multiprocessing import Value
 from multiprocessing.shared_memory import SharedMemory

@@ -1,7 +1,8 @@
 """Pools of processes of the standard library and of joblib (loky), in a box that starts no program and has no /proc.
 
 Both start a Python of its own beside their workers that removes named memory and semaphores behind them. It has no work in a box,
-whose memory ends with it. loky's workers are Pythons of their own, too: here they are forks that go on as a new Python would.
+whose memory ends with it. Workers of loky, and those that are spawned, are Pythons of their own, too: here they are forks that go
+on as a new Python would.
 
 What does not work: joblib's `backend="multiprocessing"` in its place (no lambdas, no generators of results), and workers that
 outlive a run (the supervisor ends what a run leaves behind, and a pool of dead workers fails the next run).
@@ -106,9 +107,21 @@ def _listening_by_internet(module: ModuleType) -> None:
         vars(module)["default_family"] = "AF_INET"
 
 
+def _without_server(module: ModuleType) -> None:
+    """What a server would fork (the default from Python 3.14 on) is spawned: servers listen on a socket with a path."""
+    contexts = module._concrete_contexts
+    if module._default_context._default_context is contexts.get("forkserver"):
+        module._default_context._default_context = contexts["spawn"]
+    contexts["forkserver"] = contexts["spawn"]
+
+
 _TRACKING = ("register", "unregister", "maybe_unlink")
 _ADAPTED: Mapping[str, Adapt] = {
     "multiprocessing.resource_tracker": _without_tracker,
+    "multiprocessing.util": lambda module: vars(module).update(
+        spawnv_passfds=lambda _path, words, fds: _fork_python(list(map(os.fsdecode, words)), fds)
+    ),
+    "multiprocessing.context": _without_server,
     "multiprocessing.connection": _listening_by_internet,
     "loky.backend.resource_tracker": _without_tracker,
     "loky.backend.fork_exec": lambda module: vars(module).update(fork_exec=_fork_python),
