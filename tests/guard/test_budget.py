@@ -61,6 +61,16 @@ def test_a_budget_is_for_one_run() -> None:
     assert session.error("for i in range(12000): pass").cause is Cause.OPERATIONS
 
 
+@pytest.mark.parametrize("most", [1, 3, 1000, 1023, 1024, 2500])
+def test_a_budget_of_any_size_is_held_to_the_turn(most: int) -> None:
+    """It was counted by the thousand: of 1000 not one could be used, of 2500 only 2048."""
+    session = Session(operations=most)
+    for _ in range(2):
+        assert session.run(f"for i in range({most}): pass").operations == most
+        assert session.error(f"for i in range({most + 1}): pass").cause is Cause.OPERATIONS
+        assert session.value("i") == most - 1
+
+
 def test_a_tool_does_nothing_once_the_run_is_being_stopped() -> None:
     session = Session(operations=10_000)
     calls: list[str] = []

@@ -16,14 +16,14 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from itertools import chain, repeat
+from itertools import chain, islice, repeat
 from operator import attrgetter, length_hint
 
 from pinjra.core.execution import Cause
 from pinjra.core.limits import Limits
 from pinjra.guard.errors import AnswerGiven, GuestStop
 
-_CHUNK = 1023  # ticks paid at once (plus the payer's own): 1/1000 of the price of a Python call a tick
+_CHUNK = 1023  # ticks paid at once: 1/1000 of the price of a Python call a tick
 _UNLIMITED = 1 << 62
 
 
@@ -49,7 +49,8 @@ class _Payer(repeat):  # type: ignore[type-arg]
     current: repeat[bool]
 
     def __next__(self) -> None:
-        self.budget.pay()
+        # The chain has taken the chunk already: what the budget has no room for is taken out of it.
+        deque(islice(self.chunk, _CHUNK - self.budget.pay()), maxlen=0)
         self.current, self.chunk = self.chunk, repeat(True, _CHUNK)
         raise StopIteration
 
@@ -61,7 +62,7 @@ class OperationBudget:
         self._most = limits.operations or _UNLIMITED
         self.stop: GuestStop | None = None
         self.looks: list[Callable[[], None]] = []  # called at each payment
-        self._chunks = 0
+        self._paid = 0
         self._drained = 0  # ticks of the chunk at hand that a stop threw away
         self._payer = _Payer(self)
         rounds = zip(repeat(self._payer), map(attrgetter("chunk"), repeat(self._payer)))
@@ -72,16 +73,16 @@ class OperationBudget:
         """Begin a run: nothing used, nothing stopped."""
         self.stop = None
         deque(self._payer.current, maxlen=0)
-        self._chunks = self._drained = 0
+        self._paid = self._drained = 0
 
     @property
     def used(self) -> int:
         """Return the operations of this run."""
         unused = length_hint(self._payer.current) + self._drained
-        return max(0, self._chunks * (_CHUNK + 1) - unused)
+        return max(0, self._paid - unused)
 
-    def pay(self) -> None:
-        """Account for one chunk.
+    def pay(self) -> int:
+        """Account for one chunk, or what is left; return its operations.
 
         Raises:
             GuestStop: The budget is used up, or the run is being stopped.
@@ -89,11 +90,12 @@ class OperationBudget:
         for look in self.looks:
             look()
         self.check()
-        self._chunks += 1
-        if self._chunks * (_CHUNK + 1) > self._most:
-            self._chunks -= 1
+        if self._paid >= self._most:
             self.halt(GuestStop(Cause.OPERATIONS, f"the limit of {self._most:,} operations was reached"))
             self.check()
+        operations = min(_CHUNK, self._most - self._paid)
+        self._paid += operations
+        return operations
 
     def check(self) -> None:
         """Raise the stop again if there is one."""
