@@ -246,6 +246,35 @@ def test_an_unwanted_parameter_is_named_before_anything_runs(name: str) -> None:
         box.arun("1", timeout=3)  # type: ignore[call-arg]
 
 
+def test_a_call_that_waits_for_its_turn_is_refused_when_its_tool_is_taken_back() -> None:
+    begun: list[int] = []
+
+    def work(number: int) -> int:
+        begun.append(number)
+        while len(calls._open) < 3:  # the other two wait for this one
+            threading.Event().wait(0.005)
+        box.revoke_tools(["work"])
+        return number
+
+    code = """
+from concurrent.futures import ThreadPoolExecutor
+def ask(number):
+    try:
+        return work(number) * 0
+    except NameError as error:
+        return str(error)
+with ThreadPoolExecutor(3) as pool:
+    found = list(pool.map(ask, range(3)))
+sorted(map(str, found))
+"""
+    with sandbox("jail", guard=False) as box:
+        calls = box._connection.tool_calls  # type: ignore[attr-defined]
+        box.send_tools({"work": work})
+        done = asyncio.run(box.arun(code))
+        assert done.value == ["0", "there is no tool 'work'", "there is no tool 'work'"]
+    assert len(begun) == 1
+
+
 @EXECUTORS
 def test_every_method_that_waits_can_be_awaited(name: str, tmp_path: Any) -> None:
     (tmp_path / "b.txt").write_bytes(b"bb")

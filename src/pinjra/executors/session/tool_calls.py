@@ -110,6 +110,9 @@ class _Open:
     """A call that has begun."""
 
     number: int
+    tool: (
+        HostFunction  # that is granted: the function, or what has returned the object that it is a method of
+    )
     function: HostFunction
     args: tuple[object, ...]
     kwargs: dict[str, object]
@@ -206,7 +209,7 @@ class ToolCalls:
         granted = self.functions.get(message.name)
         tool, function = (granted, granted) if granted else self._method(message.name)
         if tool is None or function is None:
-            self._answer(_failure(message.call, "NameError", f"there is no tool {message.name[:100]!r}"))
+            self._answer(_no_tool(message.call, message.name))
             return
         if function.check is not None:
             try:
@@ -216,7 +219,7 @@ class ToolCalls:
                 return
         # SECURITY: methods of what a tool has returned wait for that tool's turn: one object has many handles.
         turn = None if function.is_concurrent else _turn(tool)
-        each = _Open(message.call, function, args, kwargs, self.clock, self.loop, turn)
+        each = _Open(message.call, tool, function, args, kwargs, self.clock, self.loop, turn)
         each.clock.enter()
         # SECURITY: the guest has no say in this: a plain tool is written for one call at a time.
         is_apart = function.is_concurrent or function.is_async or function.seconds is not None
@@ -308,8 +311,9 @@ class ToolCalls:
     async def _await(self, each: _Open) -> None:
         if not each.is_answered:
             try:
-                result = await each.awaited()
-                answer = self._outcome(each, lambda: result)
+                if (answer := self._refusal(each)) is None:
+                    result = await each.awaited()
+                    answer = self._outcome(each, lambda: result)
             except BaseException as error:  # told as the function's
                 answer = _raised(each, error)
             self._finish(each, answer)
@@ -321,10 +325,16 @@ class ToolCalls:
         each: _Open | None = first
         while each is not None and not each.is_task:
             if not each.is_answered:
-                self._finish(each, self._carried_out(each))
+                self._finish(each, self._refusal(each) or self._carried_out(each))
             each = self._next(each)
         if each is not None:
             self._launch(each)
+
+    def _refusal(self, each: _Open) -> Answer | None:
+        """Return the answer to a call whose tool was taken back while it waited for its turn."""
+        # SECURITY: a guest can have many calls wait, each of which would be carried out after the grant is gone.
+        is_granted = each.tool in list(self.functions.values())
+        return None if is_granted else _no_tool(each.number, each.tool.name)
 
     def _carried_out(self, each: _Open) -> Answer:
         action: Callable[[], object] = partial(each.function.function, *each.args, **each.kwargs)
@@ -479,6 +489,10 @@ def _raised(each: _Open, error: BaseException) -> Answer:
 def _failure(call: int, kind: str, message: str) -> Answer:
     error_type = printable(kind[:200])[:200] or "Exception"
     return Answer(call=call, error_type=error_type, error_message=message[:MESSAGE_CHARS])
+
+
+def _no_tool(call: int, name: str) -> Answer:
+    return _failure(call, "NameError", f"there is no tool {name[:100]!r}")
 
 
 def _message(error: BaseException) -> str:
