@@ -92,6 +92,17 @@ def test_a_step_that_is_undone_leaves_the_random_numbers_as_they_were(box: JailE
     assert box.run("random.random()").value == numbers.random()
 
 
+def test_a_step_that_is_undone_leaves_open_files_where_they_were(box: JailExecutor) -> None:
+    """Copies of a process share the positions: a file read in steps had lost what the undone one had read."""
+    box.put_file("numbers", b"".join(b"%05d\n" % number for number in range(20_000)))
+    assert (
+        box.run("import os\nf, log = open('numbers'), open('log', 'w', 1)\nf.readline()").value == "00000\n"
+    )
+    assert box.run("f.read()\nlog.write('undone\\n')\nos._exit(3)").error is not None
+    assert box.run("log.write('again!\\n')\nlen(f.read())").value == 19_999 * 6
+    assert box.get_file("log") == b"again!\n"
+
+
 def test_processes_that_guest_code_forks_have_random_numbers_of_their_own(box: JailExecutor) -> None:
     code = """
 import os, random
@@ -105,6 +116,16 @@ for _ in range(2):
 {random.random(), *map(float, os.read(reader, 64).split())}
 """
     assert len(box.run(code).value) == 3
+
+
+def test_a_step_that_has_filled_the_memory_and_is_undone_says_so(box: JailExecutor) -> None:
+    box.run("rows = []")
+    error = box.run("while True: rows.append('x' * 10**6)").error
+    assert error is not None and (error.cause, error.rolled_back) == (Cause.MEMORY, True)
+    assert box.run("rows").value == []
+    error = box.run("rows.append(1)\nbytearray(1 << 40)").error
+    assert error is not None and (error.cause, error.rolled_back) == (Cause.MEMORY, False)
+    assert box.run("rows").value == [1]
 
 
 def test_a_huge_allocation_ends_in_a_memory_error(box: JailExecutor) -> None:

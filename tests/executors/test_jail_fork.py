@@ -66,6 +66,16 @@ def test_a_branch_has_the_files_and_changes_only_its_own(box: JailExecutor) -> N
     assert not any(name.startswith(".branch") for name in box.run("os.listdir('.')").value)
 
 
+def test_a_branch_works_in_the_same_folder_of_its_own_files(box: JailExecutor) -> None:
+    box.run("import os\nos.mkdir('below')\nos.chdir('below')")
+    with box.fork() as branch:
+        assert branch.run("open('a.txt', 'w').write('1')").value == 1
+        assert (branch.list_files(), box.list_files()) == ({"below/a.txt": 1}, {})
+        assert branch.run("os.chdir('/')").error is None
+        with branch.fork() as other:
+            assert other.run("os.getcwd()").value == "/"
+
+
 def test_a_branch_lives_on_when_its_parent_is_closed_first(without: tuple[str, ...]) -> None:
     box = JailExecutor(guard=False, limits=LIMITS, without=without, spares=0)
     box.send_tools({"double": lambda x: 2 * x})

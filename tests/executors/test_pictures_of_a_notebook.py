@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from pinjra import sandbox
+from pinjra import Limits, sandbox
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the jail is Linux's")
 
@@ -116,3 +116,22 @@ def test_a_figure_of_plotly_is_shown_by_its_own_show(box: Any) -> None:
     pytest.importorskip("plotly")
     done = box.run("import plotly.graph_objects as go\ngo.Figure(go.Bar(y=[1, 2])).show()")
     assert [one.media_type for one in done.artifacts] == ["text/html"], done.error
+
+
+def test_what_a_run_shows_beyond_its_limits_is_left_out_with_a_note() -> None:
+    code = """
+class Picture:
+    def __init__(self, size):
+        self.size = size
+    def _repr_png_(self):
+        return bytes(self.size)
+for size in sizes:
+    display(Picture(size))
+"""
+    with sandbox("jail", limits=Limits(value_bytes=100_000)) as box:
+        box.send_variables({"sizes": [60_000, 60_000, 10]})
+        done = box.run(code)
+        assert [len(one.data) for one in done.artifacts] == [60_000, 10]
+        assert [note.partition(":")[0] for note in done.notes] == ["1 of the things to look at were left out"]
+        done = box.run("for number in range(105): display(Picture(1))")
+        assert (len(done.artifacts), done.notes[0].partition(" ")[0]) == (100, "5")

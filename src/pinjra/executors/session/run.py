@@ -59,7 +59,7 @@ class RunRecord:
         self._output = KeptOutput(limits.output_bytes)
         self._printed: dict[str, int] = {}  # the file with all of it, where that is more than the limit
         self._artifacts: list[Artifact] = []
-        self._artifact_bytes = 0
+        self._artifact_bytes = self._left_out = 0
         self._ended: Finished | Lost | None = None
         self.is_interrupted = False
         self.kill_cause: Cause | None = None
@@ -102,9 +102,11 @@ class RunRecord:
         """Keep something to look at."""
         if len(message.blobs) != 1:
             raise ProtocolViolation(f"a display with {len(message.blobs)} blobs")
-        self._artifact_bytes += len(message.blobs[0])
-        most = self._limits.value_bytes or ARTIFACT_BYTES
-        if len(self._artifacts) < ARTIFACTS and self._artifact_bytes <= most:
+        size = self._artifact_bytes + len(message.blobs[0])
+        if len(self._artifacts) == ARTIFACTS or size > (self._limits.value_bytes or ARTIFACT_BYTES):
+            self._left_out += 1
+        else:
+            self._artifact_bytes = size
             name, media_type = _text(message.name, 200), _text(message.media_type, 200)
             self._artifacts.append(Artifact(media_type=media_type, data=message.blobs[0], name=name))
 
@@ -139,6 +141,9 @@ class RunRecord:
         else:
             notes, value = ended.notes, Decoder(ended.blobs, tool_calls.resolve).take(ended.value)
         where = [f"all that was printed is in the file {name!r}" for name in self._printed]
+        if self._left_out:
+            most = f"a run shows {ARTIFACTS} at most, all together within the limit of a value"
+            where.append(f"{self._left_out} of the things to look at were left out: {most}")
         return Execution(
             value=value,
             stdout=self._output.text("stdout"),
@@ -202,6 +207,7 @@ class RunRecord:
             traceback=_text(fields.get("traceback"), TRACEBACK_CHARS),
             hint=_text(fields.get("hint"), TEXT_CHARS) or None,
             cause=cause,
+            rolled_back=cause is Cause.MEMORY and fields.get("rolled_back") is True,
         )
 
 

@@ -22,7 +22,7 @@ class FileStates:
     """
 
     def __init__(self, folder: str) -> None:
-        self._folder = folder
+        self.folder = folder
         self._before: dict[str, _State] = {}
         self._empty: _State | None = None  # the folder's own times with which it was seen to be empty
 
@@ -33,7 +33,7 @@ class FileStates:
         times = self._times()
         self._before = dict(self._found())
         is_settled = times is not None and max(times) < time.time_ns() - _SETTLED_NANOSECONDS
-        self._empty = times if is_settled and _is_empty(self._folder) else None
+        self._empty = times if is_settled and _is_empty(self.folder) else None
 
     def changed(self) -> dict[str, int]:
         """Return relative name → bytes of each regular file that is new, or not as it was."""
@@ -48,13 +48,13 @@ class FileStates:
 
     def _times(self) -> _State | None:
         try:
-            found = os.stat(self._folder)
+            found = os.stat(self.folder)
         except OSError:
             return None
         return found.st_mtime_ns, found.st_ctime_ns, found.st_ino
 
     def _found(self) -> Iterator[tuple[str, _State]]:
-        found = _walk(self._folder, "", _MAX_DEPTH)
+        found = _walk(self.folder, "", _MAX_DEPTH)
         return (each for each, _ in zip(found, range(_MAX_FILES), strict=False))
 
 

@@ -12,11 +12,14 @@ run, and the process id changes with each step); forking twice so that the copy 
 from __future__ import annotations
 
 import os
+import resource
+import select
 import signal
 import socket
 import time
 from array import array
 from collections.abc import Callable
+from contextlib import suppress
 
 from pinjra.jail.spawn.forks import fork
 from pinjra.worker.interpreter.tools import has_threads
@@ -28,6 +31,7 @@ BRANCH = b"f"  # to the checkpoint, with the path of a scratch folder, two socke
 _WAKE_FDS, _BRANCH_FDS = 2, 4
 _MESSAGE_BYTES = 8192  # a mark and a path
 _CARRIED_BYTES = socket.CMSG_SPACE(_BRANCH_FDS * array("i").itemsize)
+_MOST_FILES = 1024  # descriptors that are looked at; a session in the jail has 256
 _NAP_SECONDS = 0.0002
 # for the supervisor to be the parent: only guest code that made itself a reaper prevents it
 _ADOPTION_SECONDS = 2.0
@@ -56,6 +60,7 @@ class Checkpointer:
         self.copy = 0
         """Its process; 0: there is none."""
         self._old = 0
+        self._positions: list[tuple[int, int]] = []  # of open files, when the copy was made
         self._dying: list[int] = []  # killed, not reaped yet: nobody waits for them
 
     def renew(self, *, is_wanted: bool) -> None:
@@ -73,6 +78,7 @@ class Checkpointer:
     def _fork(self) -> int:
         """Return the pid of the copy; 0 when no process can be made. In a copy that was woken: of its own copy."""
         while True:
+            self._positions = _positions()
             try:
                 pid = fork()
             except OSError:  # the limit of processes, or of memory
@@ -95,6 +101,7 @@ class Checkpointer:
                 os._exit(0)
             fds = [fd for _level, _type, numbers in carried for fd in array("i", numbers)]
             if data == WAKE and len(fds) == _WAKE_FDS:
+                _seek(self._positions)
                 self._attach(fds, None)
                 die_with_parent(self._supervisor)
                 return
@@ -138,3 +145,24 @@ class Checkpointer:
         os.setsid()
         self._attach(fds, Workplace(scratch, tuple(fds[_WAKE_FDS:])))
         self._sockets.stream.sendall(b"%d;" % os.getpid())  # the first word of all
+
+
+def _positions() -> list[tuple[int, int]]:
+    """Return (descriptor, position) of each open file. Processes share it, open(2), so a file object says where it is no longer
+    when the process that has read on is undone."""
+    most = min(resource.getrlimit(resource.RLIMIT_NOFILE)[0], _MOST_FILES)
+    poll = select.poll()
+    for fd in range(most):
+        poll.register(fd, 0)
+    closed = {fd for fd, events in poll.poll(0) if events & select.POLLNVAL}
+    found = []
+    for fd in set(range(most)) - closed:
+        with suppress(OSError):  # a pipe, or a socket
+            found.append((fd, os.lseek(fd, 0, os.SEEK_CUR)))
+    return found
+
+
+def _seek(positions: list[tuple[int, int]]) -> None:
+    for fd, position in positions:
+        with suppress(OSError):
+            os.lseek(fd, position, os.SEEK_SET)

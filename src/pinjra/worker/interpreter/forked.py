@@ -13,6 +13,7 @@ import tempfile
 import termios
 import time
 import warnings
+from contextlib import suppress
 from dataclasses import replace
 from typing import NoReturn
 
@@ -133,8 +134,7 @@ class ForkedProgram(Program):
 
     def _undo(self, finished: Finished) -> NoReturn:
         """End here: the supervisor goes back to the state before this run, in which there was room."""
-        note = "the memory is full: the variables are again as they were before this step"
-        self._channel.send(replace(finished, notes=(*finished.notes, note)))
+        self._channel.send(replace(finished, error={**(finished.error or {}), "rolled_back": True}))
         os._exit(UNDO_STATUS)
 
     # ------------------------------------------------------------ what stands around a run
@@ -163,7 +163,10 @@ class ForkedProgram(Program):
         self._channel.attach(sockets.stream)
         if place is not None:
             _print_to(place.captured)
+            below = _below(self.files.folder)
             _work_in(place.scratch)
+            with suppress(OSError):
+                os.chdir(below)
             self.files = FileStates(place.scratch)
             reseed()
 
@@ -222,6 +225,16 @@ def _work_in(scratch: str) -> None:
     # hidden: matplotlib's list of fonts is none of the program's files
     os.environ.update(HOME=scratch, TMPDIR=scratch, MPLCONFIGDIR=os.path.join(scratch, ".matplotlib"))
     tempfile.tempdir = None
+
+
+def _below(scratch: str) -> str:
+    """Return where this process works, from its scratch folder if that is below it."""
+    try:
+        here = os.getcwd()
+    except OSError:  # it was removed
+        return "."
+    below = os.path.relpath(here, scratch)
+    return here if below.startswith(os.pardir) else below
 
 
 def _print_to(captured: tuple[int, ...]) -> None:
