@@ -236,3 +236,10 @@ def test_a_link_in_the_way_of_the_printed_file_is_not_followed(tmp_path: Path) -
             "import os\nos.symlink('b', 'printed-output.txt')\nopen('b', 'w').close()\nprint('x' * 5000)"
         )
         assert (done.error, set(done.files), done.files["b"].read()) == (None, {"b"}, b"")
+
+
+def test_of_very_many_files_a_thousand_are_told_with_a_note(box: PythonExecutor) -> None:
+    done = box.run("for number in range(1100): open(f'f{number}', 'w').close()")
+    assert (done.error, len(done.files)) == (None, 1000)
+    assert done.notes == ("of the files that were written 1,000 are named; all of them are there",)
+    assert len(box.list_files()) == 1100

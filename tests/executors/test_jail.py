@@ -118,14 +118,25 @@ for _ in range(2):
     assert len(box.run(code).value) == 3
 
 
-def test_a_step_that_has_filled_the_memory_and_is_undone_says_so(box: JailExecutor) -> None:
-    box.run("rows = []")
-    error = box.run("while True: rows.append('x' * 10**6)").error
-    assert error is not None and (error.cause, error.rolled_back) == (Cause.MEMORY, True)
-    assert box.run("rows").value == []
-    error = box.run("rows.append(1)\nbytearray(1 << 40)").error
-    assert error is not None and (error.cause, error.rolled_back) == (Cause.MEMORY, False)
-    assert box.run("rows").value == [1]
+def test_a_step_that_has_filled_the_memory_and_is_undone_says_so(without: list[str]) -> None:
+    limits = Limits(memory_bytes=128 << 20, wall_seconds=500, cpu_seconds=500)
+    with JailExecutor(guard=False, limits=limits, without=without) as box:
+        box.run("rows = []")
+        error = box.run("while True: rows.append('x' * 10**6)").error
+        assert error is not None and (error.cause, error.rolled_back) == (Cause.MEMORY, True)
+        assert box.run("rows").value == []
+        error = box.run("rows.append(1)\nbytearray(1 << 40)").error
+        assert error is not None and (error.cause, error.rolled_back) == (Cause.MEMORY, False)
+        assert box.run("rows").value == [1]
+
+
+def test_the_processor_time_of_children_that_are_killed_is_told(without: list[str]) -> None:
+    code = "import os, time\nfor _ in range(2):\n    if not os.fork():\n        while True: pass\ntime.sleep(600)"
+    limits = Limits(cpu_seconds=1, wall_seconds=500)
+    with JailExecutor(guard=False, limits=limits, without=without) as box:
+        done = box.run(code)
+    assert done.error is not None and done.error.cause == Cause.CPU
+    assert done.usage.cpu_seconds is not None and done.usage.cpu_seconds >= 1
 
 
 def test_a_huge_allocation_ends_in_a_memory_error(box: JailExecutor) -> None:

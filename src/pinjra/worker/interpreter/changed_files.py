@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 
 _MAX_FILES = 10_000  # that are looked at
-_MAX_TOLD = 1_000
+MOST_TOLD = 1_000
 _MAX_DEPTH = 32
 _CACHES = frozenset(["__pycache__"])  # written by libraries, beside all hidden names
 _SETTLED_NANOSECONDS = 100_000_000  # file times are steps of up to 10 ms: a folder's newer one may come twice
@@ -41,7 +41,7 @@ class FileStates:
             return {}
         now = self._found()
         written = ((name, state[0]) for name, state in now if self._before.get(name) != state)
-        return {name: size for (name, size), _ in zip(written, range(_MAX_TOLD), strict=False)}
+        return {name: size for (name, size), _ in zip(written, range(MOST_TOLD), strict=False)}
 
     def _is_still_empty(self) -> bool:
         return self._empty is not None and self._times() == self._empty

@@ -19,7 +19,7 @@ from pinjra.guard.policy import ImportMode, Policy
 from pinjra.wire.messages import Display, Done, Execute, Finished, GrantTools, Init, Message, SetVariables
 from pinjra.wire.values.codec import EncodeError, decode
 from pinjra.worker.interpreter import stack
-from pinjra.worker.interpreter.changed_files import FileStates
+from pinjra.worker.interpreter.changed_files import MOST_TOLD, FileStates
 from pinjra.worker.interpreter.channel import Channel
 from pinjra.worker.interpreter.display import open_figures, picture, show_by, value_pictures
 from pinjra.worker.interpreter.interrupts import Interrupts
@@ -186,13 +186,16 @@ class Program:
     def _finished(self, run: int, outcome: Outcome, notes: list[str]) -> Finished:
         """Return what is told of a run however it ended."""
         seconds, peak = self.usage()
+        files = self.files.changed()
+        if len(files) == MOST_TOLD:
+            notes = [*notes, f"of the files that were written {MOST_TOLD:,} are named; all of them are there"]
         return Finished(
             run=run,
             operations=outcome.operations,
             notes=(*outcome.notes, *notes, *self.notes()),
             cpu_seconds=seconds,
             memory_peak_bytes=peak,
-            files=self.files.changed() or None,
+            files=files or None,
         )
 
     # ------------------------------------------------------------ things to look at

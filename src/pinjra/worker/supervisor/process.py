@@ -72,6 +72,9 @@ class InterpreterProcess:
         self.cpu_before = 0.0
         """What it had used before the run in progress."""
         self._spent = Spent()
+        self._seen_seconds = (
+            0.0  # at the last look: of children that are killed with it nothing else is known
+        )
         self._kills_before = sweeper.memory_kills()  # those that are nobody's death in the run to come
         self.death: Death | None = None
         """How it ended, until it is retired."""
@@ -345,7 +348,9 @@ class InterpreterProcess:
             death = describe(
                 status, usage, self._init.limits.get("memory_bytes"), self.asked, out_of_memory=is_out
             )
-            self.death = replace(death, cpu_seconds=max(0.0, death.cpu_seconds - self.cpu_before))
+            self.death = replace(
+                death, cpu_seconds=max(self._seen_seconds, death.cpu_seconds - self.cpu_before)
+            )
             self._kills_before = kills
         elif pid == self.checkpoint:
             self.checkpoint = 0
@@ -356,6 +361,7 @@ class InterpreterProcess:
         """Begin to count the processor time of a run."""
         self.cpu_before = self._used() + self._reaped_before
         self._spent = Spent()
+        self._seen_seconds = 0.0
 
     def cpu_seconds(self, *, alone: bool = False) -> float:
         """Return the processor time since `start_clock`, of the two, and of all below unless `alone`."""
@@ -365,7 +371,8 @@ class InterpreterProcess:
         reaped = reaped_seconds(self.pid)
         # where /proc tells what its ended children had used, they must not count twice
         others = sum(map(cpu_seconds, below)) if reaped else self._spent.seconds(below)
-        return max(0.0, self._used() + reaped + others - self.cpu_before)
+        self._seen_seconds = max(0.0, self._used() + reaped + others - self.cpu_before)
+        return self._seen_seconds
 
 
 def _fork(setup: SessionSetup) -> int:
