@@ -17,6 +17,7 @@ import pytest
 from pinjra.core.errors import ConfigurationError, ExecutorClosed
 from pinjra.core.execution import Cause, ErrorKind
 from pinjra.core.limits import Limits
+from processes import descendants, is_alive
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the jail is Linux's")
 if sys.platform == "linux":
@@ -24,6 +25,7 @@ if sys.platform == "linux":
     from pinjra.jail.plan import JailUnavailable
 
 NAMESPACES = [f"{kind} namespace" for kind in ("user", "mount", "pid", "network", "ipc", "uts", "cgroup")]
+LEFT = Limits(processes=8, wall_seconds=500, cpu_seconds=500)
 LIMITS = Limits(memory_bytes=512 << 20, disk_bytes=8 << 20, wall_seconds=5, cpu_seconds=5, processes=16)
 OPEN = ["os", "socket", "subprocess", "ctypes", "signal", "time", "pinjra.jail.walls.libc"]
 
@@ -128,6 +130,21 @@ def test_a_step_that_has_filled_the_memory_and_is_undone_says_so(without: list[s
         error = box.run("rows.append(1)\nbytearray(1 << 40)").error
         assert error is not None and (error.cause, error.rolled_back) == (Cause.MEMORY, False)
         assert box.run("rows").value == [1]
+
+
+def test_a_step_that_leaves_as_many_processes_as_it_may_takes_no_rollback_away(without: list[str]) -> None:
+    """There was no room for the copy behind it; that none was made later, and the state lost without a word, was the fault."""
+    fork = "import os, time\nwhile True:\n    if not os.fork():\n        time.sleep(10_000)"
+    with JailExecutor(guard=False, limits=LEFT, without=without, spares=0) as box:
+        box.run("kept = 'before'")
+        done = box.run(fork)
+        assert done.error is not None and done.error.cause == Cause.PROCESSES
+        pid = box._connection.messages.transport.pid
+        while sum(map(is_alive, descendants(pid))) > 2:  # what it left is being killed
+            os.sched_yield()
+        done = box.run("kept = 'after'\nos._exit(1)")
+        assert done.error is not None and done.error.rolled_back
+        assert box.run("kept").value == "before"
 
 
 def test_the_processor_time_of_children_that_are_killed_is_told(without: list[str]) -> None:

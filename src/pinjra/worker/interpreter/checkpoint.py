@@ -82,6 +82,8 @@ class Checkpointer:
             try:
                 pid = fork()
             except OSError:  # the limit of processes, or of memory
+                if _reap():
+                    continue
                 return 0
             if pid:
                 return pid
@@ -145,6 +147,15 @@ class Checkpointer:
         os.setsid()
         self._attach(fds, Workplace(scratch, tuple(fds[_WAKE_FDS:])))
         self._sockets.stream.sendall(b"%d;" % os.getpid())  # the first word of all
+
+
+def _reap() -> bool:
+    """Reap children of guest code that were killed behind a run and that nobody waits for; return whether there was one."""
+    found = False
+    with suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            found = True
+    return found
 
 
 def _positions() -> list[tuple[int, int]]:

@@ -248,7 +248,9 @@ class Lifecycle:
             self._host.connection.run_open = True
             self._output.start_run(self._output_bytes, self.scratch)
             self.clock.start(guest)
-            if self._is_dirty and guest.makes_copies:
+            # none, where what the last run left behind took up the limit of processes
+            has_none = not (guest.checkpoint or guest.is_pristine)
+            if guest.makes_copies and (self._is_dirty or has_none):
                 guest.out.put(_COPY_YOURSELF)
         elif kind == b"Answer":
             self.clock.open_calls -= 1
