@@ -5,7 +5,6 @@ The mechanisms are `pinjra.jail`; this file only asks its zygote for a session a
 
 from __future__ import annotations
 
-import functools
 import os
 import select
 import signal
@@ -229,7 +228,6 @@ def guarantees_of(executor: SessionExecutor) -> Guarantees:
     )
 
 
-@functools.cache  # the same one for the same configuration: it is part of what the pool compares
 def _gateway(
     access: Access, resolve: Resolve | None, on_connection: Callable[[Connection], None] | None
 ) -> Gateway:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import shutil
 import socket
 import subprocess
 import sys
 import threading
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -408,6 +410,26 @@ def test_a_forked_session_shares_the_gateway(plain: Server) -> None:
             value(box.run(CLIENTS["requests"].format(url=f"http://api.example:{plain.port}/a")))
             == "GET /a nobody 0\n"
         )
+
+
+def test_a_closed_box_leaves_nothing_of_its_gateway(plain: Server) -> None:
+    """One was kept for each `on_connection=` that there ever was, with its secrets and all that the function holds."""
+
+    class Told(list[object]):
+        def __call__(self, connection: object) -> None:
+            self.append(connection)
+
+    told = Told()
+    held = weakref.ref(told)
+    with box_for(plain, secret=True, on_connection=told) as box:
+        value(box.run(CLIENTS["urllib"].format(url=f"http://api.example:{plain.port}/a")))
+    del box, told
+    while any(
+        thread.name.startswith(("pinjra-gateway", "pinjra-connection")) for thread in threading.enumerate()
+    ):
+        threading.Event().wait(0.005)
+    gc.collect()
+    assert held() is None
 
 
 def test_hosts_want_a_network_of_the_box_s_own() -> None:
