@@ -7,6 +7,7 @@ import gc
 import os
 import threading
 from contextvars import ContextVar
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from pinjra.core.execution import Cause, ErrorKind
 
 EXECUTORS = pytest.mark.parametrize("name", ["jail", "local"])
 RUNS, AT_ONCE = 40, 10  # the figures of docs/performance.md are of 200 and 50
+ESCAPES = Path(__file__).parents[1] / "escapes"
 WHO: ContextVar[str] = ContextVar("who", default="nobody")
 
 
@@ -256,17 +258,7 @@ def test_a_call_that_waits_for_its_turn_is_refused_when_its_tool_is_taken_back()
         box.revoke_tools(["work"])
         return number
 
-    code = """
-from concurrent.futures import ThreadPoolExecutor
-def ask(number):
-    try:
-        return work(number) * 0
-    except NameError as error:
-        return str(error)
-with ThreadPoolExecutor(3) as pool:
-    found = list(pool.map(ask, range(3)))
-sorted(map(str, found))
-"""
+    code = (ESCAPES / "tools_calls_that_wait.py").read_text()
     with sandbox("jail", guard=False) as box:
         calls = box._connection.tool_calls  # type: ignore[attr-defined]
         box.send_tools({"work": work})
