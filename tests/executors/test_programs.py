@@ -216,7 +216,11 @@ def work(number):
 multiprocessing.set_start_method("spawn", force=True)
 with multiprocessing.Pool(2) as pool:
     found = pool.map(work, [-1, -2])
-found
+queue = multiprocessing.Queue()
+process = multiprocessing.Process(target=queue.put, args=(found,))
+process.start()
+process.join()
+queue.get()
 """,
     "forked by a server": """
 import multiprocessing

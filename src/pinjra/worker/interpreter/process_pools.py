@@ -10,6 +10,7 @@ outlive a run (the supervisor ends what a run leaves behind, and a pool of dead 
 
 from __future__ import annotations
 
+import atexit
 import gc
 import glob
 import os
@@ -153,8 +154,12 @@ def _fork_python(
         os.environ.update(env or {})
         gc.freeze()  # what the parent has is not collected here: it would close descriptors that are others' by then
         close_all_but({0, 1, 2, *map(int, keep_fds)})
+        atexit._clear()
+        if (util := sys.modules.get("multiprocessing.util")) is not None:
+            atexit.register(util._exit_function)
         signal.signal(signal.SIGINT, signal.default_int_handler)
         status = _run(command)
+        atexit._run_exitfuncs()  # from 3.13 on queues send only here what they hold
     finally:
         for stream in (sys.stdout, sys.stderr):
             stream.flush()
