@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import io
 import json
+import pickle  # noqa: TID251 (agents are pickled by their owners)
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +26,7 @@ from pinjra.agents import (
     refuse,
     replace,
 )
+from pinjra.agents.run.budget import Meter
 from pinjra.models.base import Completion, TokenUsage
 from pinjra.models.scripted import ScriptedModel
 
@@ -260,3 +264,62 @@ def test_a_tool_slower_than_its_own_limit_is_abandoned(json_agent: Callable[...,
     assert agent.run("x") == 1
     released.set()
     assert "no answer after 0.05 s" in "\n".join(m.content for m in agent.model.requests[-1].messages)
+
+
+def test_a_final_answer_is_no_call_of_a_tool(json_agent: Callable[..., Any]) -> None:
+    turns = calling(("ping", {"number": 1})), calling(("final_answer", {"answer": "ok"}))
+    assert json_agent(*turns, tools=[ping], budget=Budget(tool_calls=1)).run("x") == "ok"
+
+
+@pytest.mark.parametrize("options", [{"max_steps": 1}, {"planning_interval": 1}, {"vote": 3}])
+def test_nothing_is_asked_once_the_tokens_are_used_up(code_agent: Make, options: dict[str, Any]) -> None:
+    agent = code_agent(model=endless(), tools=[ping], budget=Budget(tokens=500), **options)
+    result = agent.run("x", return_full_result=True)
+    assert result.state == "budget_error"
+    assert len(agent.model.requests) == 1  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("limit", [Budget(tool_calls=2), Budget(tokens=1500), Budget(steps=2)])
+def test_a_team_that_uses_up_its_managers_budget_ends_the_manager(code_agent: Make, limit: Budget) -> None:
+    team = code_agent(model=endless(), tools=[ping], name="helper", description="Never ends.")
+    went_on: list[int] = []
+
+    def note() -> None:
+        """Notes."""
+        went_on.append(1)
+
+    careless = "try:\n    helper('x')\nexcept BaseException:\n    pass\nnote()"
+    manager = code_agent(careless, tools=[note], managed_agents=[team], budget=limit)
+    assert manager.run("x", return_full_result=True).state == "budget_error"
+    assert went_on == []
+
+
+def test_attempts_of_a_vote_share_the_budget_of_calls(code_agent: Make) -> None:
+    agent = code_agent(
+        *["final_answer(ping(1) + ping(1))"] * 5, tools=[ping], vote=5, budget=Budget(tool_calls=3)
+    )
+    assert agent.run("x", return_full_result=True).state == "budget_error"
+    assert len(agent.model.requests) == 2  # type: ignore[attr-defined]
+
+
+def test_of_steps_that_begin_at_once_only_as_many_begin_as_are_left() -> None:
+    stopped: list[AgentBudgetError] = []
+    above = Meter(Budget(steps=5), stopped.append)
+
+    def step(_: int) -> bool:
+        try:
+            Meter(Budget(), lambda error: None, above).add_step()
+        except AgentBudgetError:
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(step, range(16))) == 5
+    assert len(stopped) == 11
+
+
+def test_an_agent_with_an_audit_log_can_be_copied_and_pickled(code_agent: Make, tmp_path: Path) -> None:
+    agent = code_agent("x = 1", audit=tmp_path / "audit.jsonl")
+    for copied in (copy.deepcopy(agent), pickle.loads(pickle.dumps(agent))):
+        copied.audit.write("note")
+    assert len((tmp_path / "audit.jsonl").read_text().splitlines()) == 2

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from collections.abc import Callable
 
 import pytest
@@ -181,3 +183,46 @@ def test_manager_and_team_may_not_share_one_executor() -> None:
         manager = CodeAgent([], model, executor=executor, managed_agents=[team], verbosity_level=0)
         assert manager.run("x") == "went on"
         assert "were given the same executor" in model.requests[-1].messages[-1].content
+
+
+@pytest.mark.parametrize("kind", ["code", "json"])
+@pytest.mark.parametrize("on_a_loop", [False, True])
+def test_what_it_did_is_nested_also_where_its_manager_is_interrupted(
+    code_agent: Make, json_agent: Callable[..., ToolCallingAgent], kind: str, on_a_loop: bool
+) -> None:
+    released = threading.Event()
+    manager: CodeAgent | ToolCallingAgent
+
+    def hang() -> None:
+        """Waits."""
+        manager.interrupt()
+        released.wait(300)
+
+    team = helper(code_agent, "x = 1", "hang()", tools=[hang])
+    if kind == "code":
+        manager = code_agent("helper('go')", managed_agents=[team])
+    else:
+        manager = json_agent(calling(("helper", {"task": "go"})), managed_agents=[team])
+
+    async def on_the_loop() -> object:
+        try:
+            return await manager.arun("x", return_full_result=True)
+        finally:
+            released.set()  # asyncio.run() waits for its threads
+
+    result = asyncio.run(on_the_loop()) if on_a_loop else manager.run("x", return_full_result=True)
+    released.set()
+    assert isinstance(result, RunResult)
+    assert result.state == "interrupted"
+    (nested,) = result.memory.steps[1].nested  # type: ignore[attr-defined]
+    assert nested.state == "interrupted"
+    assert [type(step).__name__ for step in nested.steps] == ["TaskStep", "ActionStep", "ActionStep"]
+    assert result.memory.token_usage() == result.token_usage
+
+
+def test_the_steps_of_a_team_that_votes_are_nested_too(code_agent: Make) -> None:
+    team = helper(code_agent, *["final_answer(2)"] * 3, vote=3)
+    result = code_agent("final_answer(helper('go'))", managed_agents=[team]).run("x", return_full_result=True)
+    (nested,) = result.memory.steps[1].nested  # type: ignore[attr-defined]
+    assert (nested.state, len(nested.steps)) == ("success", 2)
+    assert result.memory.token_usage() == result.token_usage

@@ -7,12 +7,14 @@ import re
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any
 
 import pytest
 
 from pinjra.agents import CodeAgent, RunResult
 from pinjra.core.errors import ConfigurationError, ExecutorUnavailable
+from pinjra.core.events import FinalAnswer
 from pinjra.executors.base import PythonExecutor
 from pinjra.executors.registry import create_executor
 from pinjra.models.base import ChatMessage
@@ -164,6 +166,37 @@ def test_a_given_executor_serves_one_run_after_the_other() -> None:
         with ThreadPoolExecutor(4) as pool:
             answers = list(pool.map(lambda n: agent.run(f"{n}"), range(8)))
     assert sorted(answers) == list(range(1, 9))  # type: ignore[type-var]
+
+
+def test_two_agents_that_were_given_one_executor_take_turns() -> None:
+    is_between_steps, may_go_on = threading.Event(), threading.Event()
+
+    def secret() -> str:
+        """Gives the first agent's secret."""
+        return "secret"
+
+    def first(messages: list[ChatMessage]) -> str:
+        if len(messages) < 4:
+            return fenced("mine = 1")
+        is_between_steps.set()
+        may_go_on.wait(300)
+        return fenced("final_answer(mine)")
+
+    def second(messages: list[ChatMessage]) -> str:
+        return fenced("mine = 2\nfinal_answer(secret())" if len(messages) < 3 else "final_answer('refused')")
+
+    with create_executor("local") as box, ThreadPoolExecutor(2) as pool:
+        one = CodeAgent([secret], ScriptedModel(first), executor=box, verbosity_level=0)
+        other = CodeAgent([], ScriptedModel(second), executor=box, verbosity_level=0)
+        answer = pool.submit(one.run, "x")
+        is_between_steps.wait(300)
+        events = other.run("y", stream=True)
+        following = pool.submit(lambda: [e.value for e in events if isinstance(e, FinalAnswer)])
+        with suppress(TimeoutError):  # it is to wait; where it does not, it is done by then
+            following.result(timeout=1)
+        may_go_on.set()
+        assert answer.result() == 1
+        assert following.result() == ["refused"]
 
 
 @pytest.fixture

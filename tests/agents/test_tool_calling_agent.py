@@ -298,3 +298,108 @@ def test_base_tools_of_a_code_agent_are_the_web() -> None:
 
     with CodeAgent([], ScriptedModel([]), add_base_tools=True, executor_type="local") as agent:
         assert sorted(agent.tools) == ["final_answer", "visit_webpage", "web_search"]
+
+
+@pytest.mark.parametrize("on_a_loop", [False, True])
+def test_calls_of_an_async_tool_that_is_not_concurrent_take_turns(json_agent: Make, on_a_loop: bool) -> None:
+    from pinjra.tools.base import tool
+
+    inside: list[int] = []
+    most: list[int] = []
+
+    @tool(concurrent=False)
+    async def look(number: int) -> int:
+        """Looks.
+
+        Args:
+            number: Where.
+        """
+        inside.append(number)
+        await asyncio.sleep(0.01)  # a second call would come in here
+        most.append(len(inside))
+        inside.remove(number)
+        return number
+
+    agent = json_agent(calling(*(("look", {"number": n}) for n in range(4))), DONE, tools=[look])
+    assert (asyncio.run(agent.arun("x")) if on_a_loop else agent.run("x")) == "done"
+    assert most == [1, 1, 1, 1]
+
+
+def test_a_call_waits_for_one_of_the_turn_before_that_was_given_up_and_still_runs(json_agent: Make) -> None:
+    from pinjra.tools.base import tool
+
+    released = threading.Event()
+    ended: list[int] = []
+
+    @tool(seconds=0.1)
+    def slow(number: int) -> int:
+        """Waits.
+
+        Args:
+            number: Which.
+        """
+        if number == 0:
+            released.wait(300)
+        ended.append(number)
+        return number
+
+    calls = [calling(("slow", {"number": n})) for n in range(2)]
+    agent = json_agent(*calls, DONE, tools=[slow])
+    agent.run("x")
+    assert ended == []  # the second one waited for its turn until its time was over, too
+    released.set()
+
+
+def test_kept_objects_can_be_named_when_the_conversation_goes_on(json_agent: Make) -> None:
+    made = object()
+    given: list[object] = []
+
+    def make() -> object:
+        """Makes a thing."""
+        return made
+
+    def use(thing: Any) -> str:
+        """Uses a thing.
+
+        Args:
+            thing: Which.
+        """
+        given.append(thing)
+        return "used"
+
+    use_it = calling(("use", {"thing": "make_1"}))
+    agent = json_agent(calling(("make", {})), DONE, use_it, DONE, DONE, tools=[make, use])
+    agent.run("x")
+    saved = agent.memory.copy()
+    agent.run("y", reset=False)
+    assert given == [made]
+    saved.steps.pop()
+    assert "could not be restored: make_1." in agent.resume(saved).memory.steps[-2].task  # type: ignore[attr-defined]
+
+
+def test_code_of_the_python_tool_is_asked_for_before_it_runs() -> None:
+    from pinjra.agents import refuse, replace
+    from pinjra.executors.registry import create_executor
+    from pinjra.tools.library.python import PythonTool
+
+    asked: list[str] = []
+
+    def before_run(code: str, agent: object) -> object:
+        asked.append(code)
+        return refuse("no shells") if "system" in code else replace(code + " + 1")
+
+    turns = [calling(("python_interpreter", {"code": code})) for code in ("import os; os.system('x')", "20")]
+    with create_executor("local") as box:
+        helper = ToolCallingAgent(
+            [PythonTool(box)], ScriptedModel([*turns, DONE]), name="helper", description="Helps.",
+            verbosity_level=0,
+        )  # fmt: skip
+        manager = ToolCallingAgent(
+            [], ScriptedModel([calling(("helper", {"task": "x"})), DONE]), managed_agents=[helper],
+            before_run=before_run, verbosity_level=0,
+        )  # fmt: skip
+        result = manager.run("x", return_full_result=True)
+    assert asked == ["import os; os.system('x')", "20"]
+    _, refused, ran, _ = result.memory.steps[1].nested[0].steps  # type: ignore[attr-defined]
+    assert "refused: no shells" in refused.tool_results[0]  # type: ignore[attr-defined]
+    assert "Output: 21" in ran.tool_results[0]  # type: ignore[attr-defined]

@@ -225,7 +225,7 @@ def test_secrets_among_the_options_are_kept_out_of_errors_too(stand_in):
     stand_in.answers = [stand_in.Answer(said, status=400)]
     with pytest.raises(RequestRefused) as caught:
         model.generate(ASK)
-    assert "no: *** ***" in str(caught.value)
+    assert "no: [secret] [secret]" in str(caught.value)
 
 
 def test_a_server_that_is_not_there_is_the_providers_fault(model, stand_in):
@@ -296,3 +296,30 @@ def test_addresses_are_saved_without_user_and_password():
     model = load_model("openai:m", api_base="http://me:secret@host:1/v1?key=secret", api_key=KEY)
     assert model.to_dict()["options"] == {"base_url": "http://host:1/v1"}
     assert "secret" not in repr(model)
+
+
+UNREADABLE = {
+    "a page of a proxy": b"<html>Sign in</html>",
+    "half of one": b'{"choices": [{"mess',
+    "no object": b"[]",
+    "calls that are none": completion(tool_calls=5),
+    "counts that are none": completion() | {"usage": {"prompt_tokens": "5", "completion_tokens": -1}},
+}
+
+
+@pytest.mark.parametrize("answer", UNREADABLE.values(), ids=UNREADABLE)
+def test_an_answer_that_cannot_be_read_is_the_providers_fault_and_asked_for_again(model, stand_in, answer):
+    stand_in.answers = [stand_in.Answer(answer), stand_in.Answer(completion("fine"))]
+    done = model.generate(ASK)
+    assert done.text in ("fine", "Hi there")
+    assert isinstance(done.usage.total_tokens, int)
+
+
+def test_a_key_is_found_however_a_server_writes_it_back(stand_in):
+    pytest.importorskip("openai")
+    key = 'quo"te\\and/slash-77'
+    model = load_model("openai:m", api_base=stand_in.url, api_key=key, attempts=1)
+    stand_in.answers = [stand_in.Answer({"error": {"message": f"no: {key} {json.dumps(key)}"}}, status=401)]
+    with pytest.raises(AuthenticationFailed) as caught:
+        model.generate(ASK)
+    assert "slash-77" not in str(caught.value)

@@ -89,5 +89,5 @@ def test_what_is_no_call_of_an_offered_tool_stays_text(text):
 )
 def test_what_has_the_shape_of_a_key_is_taken_out(secret):
     assert redact(f"Incorrect API key provided: {secret}. Find it").startswith(
-        "Incorrect API key provided: ***"
+        "Incorrect API key provided: [secret]"
     )

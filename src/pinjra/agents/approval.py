@@ -73,6 +73,12 @@ class AuditLog:
         self._longest = longest
         self._lock = threading.Lock()
 
+    def __getstate__(self) -> dict[str, object]:
+        return {name: value for name, value in vars(self).items() if name != "_lock"}
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        vars(self).update(state, _lock=threading.Lock())
+
     def write(self, kind: str, **details: object) -> None:
         """Append one line: time, kind, details. Secrets are masked."""
         record = {"time": round(time.time(), 3), "kind": kind}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 import inspect
 import re
-import threading
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from functools import partial
@@ -68,7 +67,6 @@ class CodeAgent(Agent):
     small_template: ClassVar[str | None] = "small"
     runs_code: ClassVar[bool] = True
     example_turns = staticmethod(example_turns)
-    not_copied = Agent.not_copied | {"_executor_lock"}
 
     def __init__(
         self,
@@ -100,10 +98,6 @@ class CodeAgent(Agent):
         elif not isinstance(executor, PythonExecutor) and not callable(executor):
             raise ConfigurationError(f"executor must be a PythonExecutor or a function, not {executor!r}")
 
-    def _set_up(self) -> None:
-        super()._set_up()
-        self._executor_lock = threading.Lock()  # of a given executor: one run at a time uses it
-
     def __setstate__(self, state: dict[str, object]) -> None:
         super().__setstate__(state)
         if isinstance(vars(self).setdefault("executor", None), PythonExecutor):
@@ -114,7 +108,7 @@ class CodeAgent(Agent):
     def open_session(self) -> RunSession | None:
         """Return a fresh executor session, or the one around the given executor."""
         if isinstance(self.executor, PythonExecutor):
-            return RunSession(self.executor, owned=False, lock=self._executor_lock)
+            return RunSession(self.executor, owned=False)
         return RunSession((self.executor or self._create)(), owned=True)
 
     def disk_bytes(self) -> float | None:

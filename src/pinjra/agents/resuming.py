@@ -16,6 +16,9 @@ _BOUND = re.compile(
     r"^(?:(?P<name>[A-Za-z_]\w*)[ \t]*(?::[^=\n]+)?=(?!=)|(?:async[ \t]+)?def[ \t]+(?P<function>\w+)|class[ \t]+(?P<cls>\w+))",
     re.MULTILINE,
 )
+_KEPT = re.compile(
+    r"An object of type [^,]{1,200}, kept under the name '(\w{1,200})': "
+)  # in a JSON agent's result
 
 
 def load_memory(memory: AgentMemory | str | Path) -> AgentMemory:
@@ -56,7 +59,7 @@ def resumed(
 def _note(
     actions: list[ActionStep], tasks: list[TaskStep], given: Mapping[str, object], *, has_session: bool
 ) -> str:
-    gone = _bound_names(actions) if has_session else []
+    gone = _bound_names(actions) if has_session else _kept_names(actions)
     gone += [name for task in tasks for name in task.variables]
     gone = [name for name in dict.fromkeys(gone) if name not in given]
     words = ["You were interrupted and go on now with the same task at the next step."]
@@ -79,3 +82,8 @@ def _bound_names(actions: list[ActionStep]) -> list[str]:
             if name:
                 names.append(name)
     return names
+
+
+def _kept_names(actions: list[ActionStep]) -> list[str]:
+    found = (_KEPT.match(result) for step in actions for result in step.tool_results)
+    return [match[1] for match in found if match]

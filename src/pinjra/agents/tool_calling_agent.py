@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import count
 from typing import Any, ClassVar, NamedTuple, Unpack, cast
 
 from pinjra.agents.agent import Agent, AgentOptions
@@ -222,7 +223,8 @@ def _kept(run: Run, tool: str, value: object) -> object:
     if isinstance(value, _PLAIN_TYPES):
         return value
     with _NAMING:
-        name = f"{tool}_{len(run.objects) + 1}"
+        names = (f"{tool}_{number}" for number in count(len(run.objects) + 1))
+        name = next(each for each in names if each not in run.objects)
         run.objects[name] = value
     return _Kept(name, value)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import lru_cache, partial
 from urllib.parse import unquote
 
@@ -59,12 +59,20 @@ def redact(text: str) -> str:
     return redactor()(text)
 
 
+def without(text: str, secrets: Iterable[str]) -> str:
+    """Return `text` with these secrets masked, however they are escaped."""
+    for secret, anchor, pattern in _entries(tuple(secrets)):
+        if anchor in text:
+            text = text.replace(secret, MASK) if pattern is None else pattern.sub(MASK, text)
+    return text
+
+
 def redactor() -> Callable[[str], str]:
     """Return `redact` for many texts: the environment is looked at once, as it is now."""
     return partial(_redact, _secrets_of(tuple(os.environ.items())))
 
 
-def _redact(secrets: list[tuple[str, str, re.Pattern[str] | None]], text: str) -> str:
+def _redact(secrets: list[_Entry], text: str) -> str:
     # What a pattern needs is looked for first: most texts are none, and a search is a hundred times as fast as a pattern.
     for secret, anchor, pattern in secrets:
         if anchor in text:
@@ -89,9 +97,13 @@ def shortened(text: str, length: int) -> str:
     return safe if len(safe) <= length else f"{safe[:length]} … ({len(safe)} characters)"
 
 
+# A secret value, its longest part that no encoding changes, and a pattern where encodings do change it.
+_Entry = tuple[str, str, re.Pattern[str] | None]
+
+
 @lru_cache(maxsize=4)
-def _secrets_of(environment: tuple[tuple[str, str], ...]) -> list[tuple[str, str, re.Pattern[str] | None]]:
-    """Return each secret value, its longest part that no encoding changes, and a pattern where encodings do change it."""
+def _secrets_of(environment: tuple[tuple[str, str], ...]) -> list[_Entry]:
+    """Return the secret values among variables."""
     values: set[str] = set()
     for name, value in environment:
         upper = name.upper()
@@ -100,7 +112,11 @@ def _secrets_of(environment: tuple[tuple[str, str], ...]) -> list[tuple[str, str
         for found in _URL_PASSWORD.finditer(value) if "://" in value else ():
             if found["user"]:
                 values |= {found["secret"], unquote(found["secret"])}
-    values = {value for value in values if len(value) >= SHORTEST}
+    return _entries(tuple(value for value in values if len(value) >= SHORTEST))
+
+
+@lru_cache(maxsize=64)
+def _entries(values: tuple[str, ...]) -> list[_Entry]:
     made = [
         (value, max(_PLAIN.findall(value), key=len), None if _PLAIN.fullmatch(value) else _encoded(value))
         for value in values

@@ -24,7 +24,7 @@ from urllib.parse import urlsplit, urlunsplit
 from weakref import WeakKeyDictionary
 
 from pinjra.core.coroutines import at_once
-from pinjra.core.errors import ConfigurationError
+from pinjra.core.errors import ConfigurationError, PinjraError
 from pinjra.core.nearest import nearest
 from pinjra.models.adapted import AskedModel, question_of
 from pinjra.models.base import ChatMessage, Completion, ModelDelta, PromptStyle, Question
@@ -57,6 +57,9 @@ _PLAIN_OPTIONS = (
 )
 
 _SECRET_NAME = re.compile("key|token|secret|password|credential", re.IGNORECASE)
+
+# What SDKs, and what reads their answers, raise for answers that are none: another page of a proxy, half of one, odd values.
+_UNREADABLE = (AssertionError, AttributeError, LookupError, TypeError, ValueError)
 
 # Pieces still read after a stop sequence, for the token counts of a server that leaves the sequence in the text and ends
 # there; a server that knows no stop sequences would go on to the end of its output, so then the stream is closed.
@@ -267,7 +270,11 @@ class ApiModel(AskedModel, ABC):
         """Return the result of `call`; the SDK's errors become ours."""
         try:
             return await call()
+        except PinjraError:
+            raise
         except (*self._sdk_errors(), *client_errors()) as error:
+            blamed = blame(error, repr(self), self._secrets)
+        except _UNREADABLE as error:
             blamed = blame(error, repr(self), self._secrets)
         # SECURITY: raised outside of the handler, so that the SDK's error (with what the server wrote) is not chained.
         raise blamed

@@ -102,10 +102,16 @@ class ChatMessage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenUsage:
-    """Tokens of one completion, or of several added up. 0 where the backend does not tell."""
+    """Tokens of one completion, or of several added up. 0 where the backend does not tell, or says no number."""
 
     input_tokens: int = 0
     output_tokens: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("input_tokens", "output_tokens"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < 0:  # of somebody's server: it is added up
+                object.__setattr__(self, name, 0)
 
     @property
     def total_tokens(self) -> int:

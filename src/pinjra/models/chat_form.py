@@ -18,7 +18,7 @@ from pinjra.models.base import (
     tool_call,
     tool_call_of,
 )
-from pinjra.models.errors import CompletionInvalid, RequestRefused
+from pinjra.models.errors import CompletionInvalid, ProviderFailed, RequestRefused
 
 _NO_NAME = re.compile(r"[^A-Za-z0-9_-]")  # providers refuse a conversation with a name that no tool may have
 _SIGNATURES = ((b"\x89PNG", "image/png"), (b"\xff\xd8\xff", "image/jpeg"), (b"GIF8", "image/gif"))
@@ -102,7 +102,10 @@ def completion_of(answer: Any) -> Completion:
 
     Raises:
         CompletionInvalid: It holds no choice (the model's fault).
+        ProviderFailed: It is no completion at all, but a page of a proxy, say.
     """
+    if not hasattr(answer, "choices"):
+        raise ProviderFailed(f"the answer cannot be read: it is a {type(answer).__name__}")
     choices = getattr(answer, "choices", None) or [None]
     message = getattr(choices[0], "message", None)
     if message is None:

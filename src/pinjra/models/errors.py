@@ -30,7 +30,7 @@ class RateLimited(ModelError):
 
 
 class ProviderFailed(ModelError):
-    """The provider's or the network's fault: no connection, a timeout, a 5xx answer."""
+    """The provider's or the network's fault: no connection, a timeout, a 5xx answer, or one that cannot be read."""
 
     retryable = True
 

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 from pinjra.core.errors import ConfigurationError
+from pinjra.core.redaction import MASK, without
 from pinjra.models.errors import AuthenticationFailed, ModelError, ProviderFailed, RateLimited, RequestRefused
 
 T = TypeVar("T")
@@ -20,6 +21,7 @@ _CLIENT_ERRORS = (("httpx", "HTTPError"), ("httpx2", "HTTPError"), ("requests", 
 
 _LONGEST_WAIT_SECONDS = 60.0  # a provider that asks for more is reported instead of waited for
 _MESSAGE_CHARACTERS = 2000
+_SHORTEST = 4  # characters of a secret that the caller gave
 _KEY_SHAPED = re.compile(
     r"\b(?:sk|hf|pk|gsk|xai|key)[-_][A-Za-z0-9_\-*.]{8,}|(?i:bearer)\s+[A-Za-z0-9_\-.=+/]{8,}"
 )
@@ -107,6 +109,10 @@ def blame(error: Exception, who: str, secrets: Sequence[str] = ()) -> ModelError
         return AuthenticationFailed(text)
     if status == 429:
         return RateLimited(text, _retry_after(getattr(response, "headers", None)))
+    if (
+        isinstance(error, TypeError) and "keyword argument" in text
+    ):  # the SDK's own word for an option that it does not know
+        return RequestRefused(text)
     if isinstance(status, int) and 400 <= status < 500 and status not in (408, 409, 425):
         return RequestRefused(text)
     return ProviderFailed(text)
@@ -114,10 +120,8 @@ def blame(error: Exception, who: str, secrets: Sequence[str] = ()) -> ModelError
 
 def redact(text: str, secrets: Sequence[str] = ()) -> str:
     """Return `text` without the given secrets and without anything of the shape of a key."""
-    for secret in secrets:
-        if len(secret) >= 4:
-            text = text.replace(secret, "***")
-    return _KEY_SHAPED.sub("***", text)
+    text = without(text, (secret for secret in secrets if len(secret) >= _SHORTEST))
+    return _KEY_SHAPED.sub(MASK, text)
 
 
 def _retry_after(headers: object) -> float | None:

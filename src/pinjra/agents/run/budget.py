@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, fields
+from typing import Literal
 
 from pinjra.agents.errors import AgentBudgetError
 from pinjra.models.base import TokenUsage
@@ -29,14 +31,14 @@ class Budget:
     """What one run may use, managed agents included; None means not limited.
 
     Reaching it ends the run with `AgentBudgetError`; memory and session are kept. Tokens and money are known only after a
-    completion, so the last one may go over.
+    completion, so what is being written then may go over; nothing is asked afterwards, no plan and no last answer either.
 
     Args:
         tokens: Input and output together.
         money: In the currency of `price`, which must then be given.
         seconds: On the clock; takes effect inside a step, a model call and a tool.
         steps: Action steps, those of managed agents included (`max_steps` counts one agent's own).
-        tool_calls: Calls of tools and managed agents.
+        tool_calls: Calls of tools and managed agents; `final_answer` is none.
     """
 
     tokens: int | None = None
@@ -56,10 +58,17 @@ class Budget:
 
 
 class Meter:
-    """What a run has used. Safe from several threads. What is added here is added to the meters of runs above too."""
+    """What a run has used. Safe from several threads. What is added here is added to the meters of runs above too.
 
-    def __init__(self, budget: Budget, parent: Meter | None = None) -> None:
+    Args:
+        stop: Ends the run whose budget this is, where a run below used it up.
+    """
+
+    def __init__(
+        self, budget: Budget, stop: Callable[[AgentBudgetError], None], parent: Meter | None = None
+    ) -> None:
         self.budget = budget
+        self._stop = stop
         self.usage = TokenUsage()
         self.money = 0.0
         self.steps = 0
@@ -77,10 +86,12 @@ class Meter:
                 meter.money += price.of(usage) if price else 0.0
 
     def add_step(self) -> None:
-        """Count a step that begins."""
-        for meter in self._all:
-            with meter._lock:
-                meter.steps += 1
+        """Count a step that begins.
+
+        Raises:
+            AgentBudgetError: It is one too many.
+        """
+        self._add("steps")
 
     def add_tool_call(self) -> None:
         """Count a tool call that begins.
@@ -88,14 +99,10 @@ class Meter:
         Raises:
             AgentBudgetError: It is one too many.
         """
-        for meter in self._all:
-            with meter._lock:
-                meter.tool_calls += 1
-                if meter.budget.tool_calls is not None and meter.tool_calls > meter.budget.tool_calls:
-                    raise AgentBudgetError("tool_calls", meter.budget.tool_calls, meter.tool_calls)
+        self._add("tool_calls")
 
     def check(self) -> None:
-        """Raise when nothing is left for another step.
+        """Raise when nothing is left for another request.
 
         Raises:
             AgentBudgetError: Says of what.
@@ -105,9 +112,20 @@ class Meter:
                 "tokens": meter.usage.total_tokens,
                 "money": meter.money,
                 "seconds": time.monotonic() - meter.started,
-                "steps": meter.steps,
             }
             for kind, amount in used.items():
-                limit: float | None = getattr(meter.budget, kind)
-                if limit is not None and amount >= limit:
-                    raise AgentBudgetError(kind, limit, amount)
+                meter._hold(kind, amount)
+
+    def _add(self, kind: Literal["steps", "tool_calls"]) -> None:
+        for meter in self._all:
+            with meter._lock:  # of several that begin at once only as many as are left
+                before: int = getattr(meter, kind)
+                setattr(meter, kind, before + 1)
+            meter._hold(kind, before)
+
+    def _hold(self, kind: str, used: float) -> None:
+        limit: float | None = getattr(self.budget, kind)
+        if limit is not None and used >= limit:
+            error = AgentBudgetError(kind, limit, used)
+            self._stop(error)
+            raise error

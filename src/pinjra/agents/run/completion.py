@@ -34,6 +34,7 @@ async def ask(
         AgentGenerationError: The model or its provider failed.
         AgentInterrupted, AgentBudgetError: The run was stopped meanwhile; the request is abandoned.
     """
+    run.meter.check()
     model = adapted(run.agent.model)
     if not tools and any(message.tool_calls for message in messages):
         # providers refuse a conversation with calls of tools that are not offered

@@ -62,10 +62,12 @@ async def _once(agent: AgentSpec, options: RunOptions, sink: Sink | None = None)
 async def _voted(agent: AgentSpec, options: RunOptions, sink: Sink | None) -> Outcome:
     run = _prepare(agent, options, None, sink)
     agent.track(run, active=True)
-    try:
-        run.result, error = await drive(run, _attempts)
-    finally:
-        agent.track(run, active=False)
+    with run.counted():
+        try:
+            run.result, error = await drive(run, _attempts)
+            _tell_parent(run, run.result, 0)
+        finally:
+            agent.track(run, active=False)
     if options.keep:
         agent.last_runs.keep(LastRun(run.memory, None, result=run.result), continued=False)
     return run.result, error
@@ -115,6 +117,7 @@ def _prepare(agent: AgentSpec, options: RunOptions, left: LastRun | None, sink: 
     listener = sink or (parent.forward if parent else printer(agent.verbosity_level))
     run = Run(agent, options, memory, listener, parent)
     run.session = left.session if left else None
+    run.objects = dict(left.objects) if left and not options.reset else {}
     return run
 
 
@@ -142,8 +145,9 @@ async def _driven(run: Run) -> Outcome:
         if run.options.memory is None:
             run.memory.append(await run.waits.do(partial(_task, run)))
         before = len(run.memory.steps) - 1
-        run.result, error = await drive(run, steps)
-        _tell_parent(run, run.result, before)
+        with run.counted():
+            run.result, error = await drive(run, steps)
+            _tell_parent(run, run.result, before)
         return run.result, error
 
 
@@ -249,7 +253,7 @@ def _finish(run: Run) -> None:
     """Keep what is left of the run, or end its session."""
     if run.options.keep:
         run.agent.last_runs.keep(
-            LastRun(run.memory, run.session, result=run.result), continued=not run.options.reset
+            LastRun(run.memory, run.session, run.result, run.objects), continued=not run.options.reset
         )
     elif run.session is not None:
         run.session.close()

@@ -151,6 +151,8 @@ async def act(run: Run, step: ActionStep) -> None:
 async def _ended(run: Run, step: ActionStep) -> ActionStep:
     """Return the step as recorded, with what happened below it."""
     step.timing.end_time = step.timing.end_time or time.time()
+    if run.stop.reason is not None:  # which runs below have heard too: what they did is recorded here
+        await run.waits.until(run.none_below)
     step.nested, step.tool_records = run.take_below()
     step = await _called_back(run, step)
     run.memory.append(step)

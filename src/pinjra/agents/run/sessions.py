@@ -6,7 +6,8 @@ import threading
 import warnings
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from weakref import WeakKeyDictionary
 
 from pinjra.agents.memory.memory import AgentMemory
 from pinjra.agents.run.results import RunResult
@@ -15,23 +16,27 @@ from pinjra.core.calls import HostFunction
 from pinjra.core.errors import ConfigurationError, ExecutorUnavailable, PinjraError
 from pinjra.executors.base import PythonExecutor
 
+# SECURITY: of an executor that callers gave: it has one state, and one set of granted tools, whichever agents' runs use it.
+_TURNS: WeakKeyDictionary[PythonExecutor, threading.Lock] = WeakKeyDictionary()
+_NAMING = threading.Lock()
+
 
 class RunSession:
-    """An executor while runs use it.
+    """An executor while runs use it: one run at a time, where the caller gave it.
 
     Args:
         owned: Made for the agent, which then closes it.
-        lock: Held while a run uses an executor that the caller gave: it has one state for all runs.
 
     Attributes:
         is_fresh: No run has used it yet: what its owner put there is meant to stay.
     """
 
-    def __init__(self, executor: PythonExecutor, *, owned: bool, lock: threading.Lock | None = None) -> None:
+    def __init__(self, executor: PythonExecutor, *, owned: bool) -> None:
         self.executor = executor
         self.owned = owned
         self.is_fresh = False
-        self._lock = lock
+        with _NAMING:
+            self._lock = None if owned else _TURNS.setdefault(executor, threading.Lock())
         self._granted: set[str] = set()
 
     async def acquire(self, waits: Waits) -> None:
@@ -82,6 +87,7 @@ class LastRun:
     memory: AgentMemory
     session: RunSession | None
     result: RunResult | None = None
+    objects: Mapping[str, object] = field(default_factory=dict)
 
 
 class LastRuns:

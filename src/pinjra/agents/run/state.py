@@ -128,8 +128,10 @@ class Run:
         is_over: Nothing is granted any more.
         failures: Failed steps in a row.
         objects: What a JSON agent's calls may name.
+        turns: Which calls of a tool, by its name, wait for each other.
         files: What its code has written, by name.
         artifacts: What its code has displayed.
+        none_below: Set while no run works for this one.
     """
 
     def __init__(
@@ -148,7 +150,7 @@ class Run:
         self.loop: asyncio.AbstractEventLoop | None = options.loop or (parent.loop if parent else None)
         self.stop = options.stop or Stop()
         self.waits = waits_of(self.stop, options.loop, self.loop)
-        self.meter: Meter = Meter(self.budget, parent.meter if parent else None)
+        self.meter: Meter = Meter(self.budget, self.stop.set, parent.meter if parent else None)
         self.step_number = (
             max((getattr(s, "step_number", 0) for s in options.memory.steps), default=0)
             if options.memory
@@ -160,6 +162,7 @@ class Run:
         self.is_over = False
         self.failures = 0
         self.objects: dict[str, object] = {}
+        self.turns: dict[str, threading.Lock] = {name: threading.Lock() for name in self.callables}
         self.files: dict[str, GuestFile] = {}
         self.artifacts: list[Artifact] = []
         self.result: RunResult | None = None
@@ -167,6 +170,9 @@ class Run:
         self._lock = threading.Lock()
         self._nested: list[NestedRun] = []
         self._records: list[ToolRecord] = []
+        self._below = 0
+        self.none_below = threading.Event()
+        self.none_below.set()
 
     @property
     def label(self) -> str:
@@ -222,6 +228,22 @@ class Run:
             except (OSError, PinjraError):  # removed by a later step, or the session is lost
                 continue
         return kept
+
+    @contextmanager
+    def counted(self) -> Iterator[None]:
+        """Let the run above see that this one is not over yet."""
+        if self.parent is not None:
+            self.parent._count_below(1)
+        try:
+            yield
+        finally:
+            if self.parent is not None:
+                self.parent._count_below(-1)
+
+    def _count_below(self, change: int) -> None:
+        with self._lock:
+            self._below += change
+            (self.none_below.clear if self._below else self.none_below.set)()
 
     def add_nested(self, nested: NestedRun) -> None:
         """Remember a managed agent's run under the current step."""

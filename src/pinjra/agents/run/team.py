@@ -32,6 +32,7 @@ async def call_managed(
         AgentToolCallError: The agent works on the run that calls it: that would never end.
     """
     above = CURRENT_RUN.get()
+    stop = above.stop if above is not None else Stop()
     while above is not None:
         if above.agent is agent:
             raise AgentToolCallError(f"{above.label} is called by itself; answer without it")
@@ -46,7 +47,7 @@ async def call_managed(
         loop=loop,
     )
     if keep:
-        await waits_of(Stop(), loop).turn(agent.calls_lock)
+        await waits_of(stop, loop).turn(agent.calls_lock)
     try:
         result, error = await execute(agent, options)
     finally:

@@ -12,8 +12,8 @@ from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
-from pinjra.agents.approval import Refuse, Replace, decided
-from pinjra.agents.errors import AgentBudgetError, AgentError
+from pinjra.agents.approval import Decision, Refuse, Replace, decided
+from pinjra.agents.errors import AgentError
 from pinjra.agents.memory.observation import glimpse
 from pinjra.agents.memory.steps import ToolRecord
 from pinjra.agents.run.state import Run
@@ -23,6 +23,7 @@ from pinjra.core.coroutines import at_once
 from pinjra.core.errors import ToolRefused
 from pinjra.core.events import ToolCalled, ToolReturned
 from pinjra.core.spans import span
+from pinjra.tools.library.python import PythonTool
 
 
 @dataclass(slots=True, kw_only=True)
@@ -45,12 +46,12 @@ class RunTool:
     TimeoutError: The tool took longer than its own `seconds`, the wait for its turn included.
     """
 
-    def __init__(self, name: str, tool: Callable[..., object], run: Run) -> None:
+    def __init__(self, name: str, tool: Callable[..., object], run: Run, turn: threading.Lock) -> None:
         self._host = describe(name, tool)
         self.name = name
         self._run = run
         self._is_on_loop = run.options.loop is not None
-        self._turn = threading.Lock()  # calls of a tool that is not concurrent wait for each other
+        self._turn = turn  # calls of a tool that is not concurrent wait for each other
 
     def host_function(self) -> HostFunction:
         """Return what an executor needs to know of it; the deadline is held here."""
@@ -59,7 +60,7 @@ class RunTool:
 
     def _bind(self, result: object, method: str) -> HostFunction:
         """Return a method of one of its results, called as the tool is: with hooks, budget, events and audit."""
-        made = RunTool(method, getattr(result, method), self._run).host_function()
+        made = RunTool(method, getattr(result, method), self._run, self._turn).host_function()
         return replace(made, methods=self._host.methods)
 
     def __call__(self, /, *args: object, **kwargs: object) -> object:
@@ -109,10 +110,17 @@ class RunTool:
         host = self._host
         awaitable = host.function if host.is_async else getattr(host.function, "acall", None)
         if awaitable is not None and isinstance(waits, OnLoop):
-            return await waits.unless_stopped(
-                waits.result(awaitable(*call.args, **call.kwargs)), host.seconds
-            )
+            return await waits.unless_stopped(self._awaited(waits, call, awaitable), host.seconds)
         return await waits.result(await waits.call(lambda: self._in_turn(call), host.seconds))
+
+    async def _awaited(self, waits: Waits, call: _Call, tool: Callable[..., Any]) -> object:
+        if self._host.is_concurrent:
+            return await waits.result(tool(*call.args, **call.kwargs))
+        await waits.turn(self._turn)
+        try:
+            return await waits.result(tool(*call.args, **call.kwargs))
+        finally:
+            self._turn.release()
 
     def _in_turn(self, call: _Call) -> object:
         with nullcontext() if self._host.is_concurrent else self._turn:
@@ -123,12 +131,8 @@ class RunTool:
         if run.is_over:  # SECURITY: a session outlives its run, and so does the guest's stub
             raise ToolRefused(f"{self.name} was granted to an earlier run; it is no tool of this one")
         run.stop.check()
-        try:
+        if self.name != "final_answer":
             run.meter.add_tool_call()
-        except AgentBudgetError as error:
-            run.stop.set(error)
-            run.note("limit", limit=error.kind, message=str(error))
-            raise
         named = _named(self._host.function, args, kwargs)
         call = _Call(id=uuid.uuid4().hex[:8], args=args, kwargs=kwargs, named=named, started=time.monotonic())
         await self._approve(waits, call)
@@ -138,26 +142,34 @@ class RunTool:
 
     async def _approve(self, waits: Waits, call: _Call) -> None:
         """Have the call allowed, refused or changed by the `before_tool` hook."""
-        hook = self._run.hook("before_tool")
-        with self._run.current():  # a hook that waits for a person can see that the run was stopped
-            answer = hook(self.name, call.named, self._run.agent) if hook else None
-            decision = decided(await waits.result(answer))
-        if isinstance(decision, Refuse):
-            self._refused(call, decision)
+        run = self._run
+        decision = await self._decided(waits, call, run.hook("before_tool"), self.name, call.named)
         if isinstance(decision, Replace):
             if not isinstance(decision.value, dict):
                 kind = type(decision.value).__name__
                 raise TypeError(f"before_tool must replace arguments by a dict, not {kind}")
             self._check((), decision.value)
             call.args, call.kwargs, call.named = (), decision.value, decision.value
+        if isinstance(self._host.function, PythonTool):
+            decision = await self._decided(waits, call, run.hook("before_run"), call.named.get("code"))
+            if isinstance(decision, Replace):
+                call.args, call.kwargs = (), {"code": str(decision.value)}
+                call.named = call.kwargs
+
+    async def _decided(
+        self, waits: Waits, call: _Call, hook: Callable[..., object] | None, *about: object
+    ) -> Decision:
+        """Return what a hook says, where there is one and it does not refuse."""
+        with self._run.current():  # a hook that waits for a person can see that the run was stopped
+            decision = decided(await waits.result(hook(*about, self._run.agent) if hook else None))
+        if isinstance(decision, Refuse):
+            self._refused(call, decision)
+        return decision
 
     async def _after(self, waits: Waits, call: _Call, value: object) -> object:
         """Return the result as the `after_tool` hook leaves it."""
         hook = self._run.hook("after_tool")
-        answer = hook(self.name, call.named, value, self._run.agent) if hook else None
-        decision = decided(await waits.result(answer))
-        if isinstance(decision, Refuse):
-            self._refused(call, decision)
+        decision = await self._decided(waits, call, hook, self.name, call.named, value)
         return decision.value if isinstance(decision, Replace) else value
 
     def _refused(self, call: _Call, decision: Refuse) -> None:
@@ -179,7 +191,7 @@ class RunTool:
 
 def granted(run: Run) -> dict[str, RunTool]:
     """Return everything that `run` may call."""
-    return {name: RunTool(name, tool, run) for name, tool in run.callables.items()}
+    return {name: RunTool(name, tool, run, run.turns[name]) for name, tool in run.callables.items()}
 
 
 def _small(argument: object) -> object:

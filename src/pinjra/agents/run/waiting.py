@@ -20,7 +20,8 @@ from pinjra.agents.errors import AgentError
 from pinjra.core.coroutines import at_once
 
 _INSIST_SECONDS = 0.5  # longer than the grace an executor gives before it kills
-_TURN_SECONDS = 0.02  # a coroutine that waits for a lock of threads looks so often whether it is free
+_TURN_SECONDS = 0.02  # what waits for a lock of threads looks so often whether it is free, or the run stopped
+_LEAVE_SECONDS = 10.0  # until runs below a stopped one have put their sessions away
 
 T = TypeVar("T")
 Action = Callable[[], Coroutine[Any, Any, T]]
@@ -155,8 +156,17 @@ class Waits:
             return list(pool.map(lambda own, action: own.run(lambda: at_once(action())), contexts, actions))
 
     async def turn(self, lock: threading.Lock) -> None:
-        """Have the lock."""
-        lock.acquire()
+        """Have the lock.
+
+        Raises:
+            AgentError: The stop flag was set meanwhile.
+        """
+        while not lock.acquire(timeout=_TURN_SECONDS):
+            self._stop.check()
+
+    async def until(self, event: threading.Event) -> None:
+        """Wait for an event of threads, ten seconds at most."""
+        event.wait(_LEAVE_SECONDS)
 
     def later(self, seconds: float, function: Callable[[], object]) -> Callable[[], None]:
         """Call `function` when the time is over; return what prevents it."""
@@ -246,6 +256,14 @@ class OnLoop(Waits):
     async def turn(self, lock: threading.Lock) -> None:
         """As `Waits.turn`."""
         while not lock.acquire(blocking=False):
+            self._stop.check()
+            await asyncio.sleep(_TURN_SECONDS)
+
+    async def until(self, event: threading.Event) -> None:
+        """As `Waits.until`."""
+        for _ in range(int(_LEAVE_SECONDS / _TURN_SECONDS)):
+            if event.is_set():
+                return
             await asyncio.sleep(_TURN_SECONDS)
 
     def later(self, seconds: float, function: Callable[[], object]) -> Callable[[], None]:

@@ -355,6 +355,7 @@ class AgentRun:
         if (
             run is None
             or run.agent is not agent
+            or not agent.runs_code
             or run.session is None
             or not run.session.executor.guarantees.fork
         ):
