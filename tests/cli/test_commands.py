@@ -159,6 +159,7 @@ def test_a_guests_terminal_commands_do_not_reach_the_terminal():
         (["models", "pull", "x", "--small"], "give either NAME or --small"),
         (["replay", "/no/such/file"], "does not exist"),
         (["doctor", "--live", "moon"], "pinjra: there is no executor 'moon'"),
+        (["doctor", "--live", "local", "--only", "moon"], "pinjra: no check has 'moon' in its name"),
         (["doctor", "--only", "memory"], "--only and --set go with --live"),
         (["serve", "--executor", "moon"], "pinjra: there is no executor 'moon'"),
         (["serve", "--model", "moon"], "pinjra: there is no model 'moon'"),

@@ -55,9 +55,10 @@ def run_live(name: str, options: Mapping[str, object], only: Iterable[str], *, a
         given = {**options, **further} if limits is None else {**options, **further, "limits": limits}
         return create_executor(name, additional_authorized_imports=imports, executor_kwargs=given)
 
+    results = each_result(make, only=only, checks=[*CHECKS, *AGENT_CHECKS])
     works = _probe(name, make(), as_json=as_json)
     counts = {"passed": 0, "failed": 0, "skipped": 0}
-    for result in each_result(make, only=only, checks=[*CHECKS, *AGENT_CHECKS]) if works else ():
+    for result in results if works else ():
         counts[result.status] += 1
         click.echo(json_text(asdict(result)) if as_json else str(result))
     if as_json:

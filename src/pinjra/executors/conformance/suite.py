@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
+from pinjra.core.errors import ConfigurationError
 from pinjra.core.execution import ErrorKind, GuestError
 from pinjra.core.limits import Limits
 from pinjra.core.safe_text import printable
@@ -120,17 +121,22 @@ def another(executor: PythonExecutor, imports: Iterable[str] = (), /, **options:
 def each_result(
     make: Make, *, only: Iterable[str] = (), checks: Iterable[Check] | None = None
 ) -> Iterator[Result]:
-    """Yield one result a check, each as it is there.
+    """Return one result a check, each as it is there.
 
     Args:
         make: Called once a check, as `make(imports, limits=limits)`.
         only: Words; checks whose name holds none of them are left out.
         checks: None: all of `CHECKS`.
+
+    Raises:
+        ConfigurationError: No check's name holds one of the words (the caller's fault).
     """
     words = list(only)
-    for wanted in CHECKS if checks is None else checks:
-        if not words or any(word in wanted.name for word in words):
-            yield run_check(make, wanted)
+    of_all = list(CHECKS if checks is None else checks)
+    chosen = [each for each in of_all if not words or any(word in each.name for word in words)]
+    if not chosen:
+        raise ConfigurationError(f"no check has {' or '.join(map(repr, words))} in its name")
+    return (run_check(make, wanted) for wanted in chosen)
 
 
 def value_of(executor: PythonExecutor, code: str) -> object:
