@@ -316,3 +316,22 @@ def test_a_box_is_closed_when_its_tenant_has_used_all_that_it_may(stream):
     _, box = stream
     with pytest.raises(SessionLost):
         box.run("while True: pass", wall_seconds=300)
+
+
+def test_a_sandbox_without_time_says_when_to_come_again_at_each_of_its_ports(paying):
+    pytest.importorskip("IPython", exc_type=ImportError)
+    client, session = paying
+    body = {"timeout": 300, "autoPause": True, "autoResume": {"enabled": True}}
+    made = client.post("/sandboxes", json=body).json()
+    client.post(f"{session}/runs", json={"code": BURN.format(0.4)})
+    while client.get(f"/sandboxes/{made['sandboxID']}").json()["state"] != "paused":
+        time.sleep(0.05)
+    for port in ("49983", "49999", "8000"):
+        headers = {
+            "E2b-Sandbox-Id": made["sandboxID"],
+            "E2b-Sandbox-Port": port,
+            "X-Access-Token": made["envdAccessToken"],
+        }
+        answer = client.post("/execute", headers=headers, json={"code": "1"})
+        assert answer.status_code == 429, answer.text
+        assert int(answer.headers["Retry-After"]) > 0

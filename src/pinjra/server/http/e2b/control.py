@@ -12,8 +12,8 @@ from starlette.responses import JSONResponse, Response
 
 from pinjra.core.errors import ConfigurationError, PinjraError
 from pinjra.server.http.asked import Asked
-from pinjra.server.http.e2b.sandboxes import ENVD_VERSION, Sandbox, Sandboxes, failure
-from pinjra.server.http.errors import Busy, Forbidden, NotFound, status_of
+from pinjra.server.http.e2b.sandboxes import ENVD_VERSION, Sandbox, Sandboxes, failure, refused
+from pinjra.server.http.errors import Forbidden, NotFound
 from pinjra.server.http.operations import Endpoint, asked_route
 from pinjra.server.http.settings import ServeSettings
 from pinjra.server.http.tenants import Tenant
@@ -65,8 +65,7 @@ def _answered(handle: Endpoint, body: type[BaseModel] | None = None) -> Endpoint
             request.check_tenant()  # SECURITY: here, so that its failure is told as the others
             return await (handle(request, await request.body_as(body)) if body else handle(request))
         except PinjraError as error:
-            wait = {"Retry-After": str(math.ceil(error.retry_seconds))} if isinstance(error, Busy) else None
-            return failure(status_of(error)[0], str(error), wait)
+            return refused(error)
 
     return answer
 

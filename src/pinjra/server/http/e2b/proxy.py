@@ -17,9 +17,9 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pinjra.core.errors import BackendError, PinjraError, SessionLost
-from pinjra.server.http.e2b.sandboxes import Sandbox, Sandboxes, failure
+from pinjra.server.http.e2b.sandboxes import Sandbox, Sandboxes, failure, refused
 from pinjra.server.http.e2b.upstream import Exchange
-from pinjra.server.http.errors import status_of
+from pinjra.server.http.errors import Busy
 
 ENVD, CONTEXTS = 49983, 49999
 _HOST = re.compile(r"(?P<port>[0-9]{1,5})-(?P<name>[a-z0-9]{4,64})\.")
@@ -136,9 +136,9 @@ async def _forwarded(
         is_dead = isinstance(error, SessionLost) or not sandbox.box.is_alive()
         if is_dead or sandboxes.by_name(name) is None:
             return _gone(name)
-        if port not in (ENVD, CONTEXTS):
+        if port not in (ENVD, CONTEXTS) and not isinstance(error, Busy):
             return failure(502, "The sandbox is running but port is not open", sandboxId=name, port=port)
-        return failure(status_of(error)[0], str(error))
+        return refused(error)
     finally:
         sandbox.requests -= 1
     return None
@@ -185,7 +185,7 @@ def _signature_refusal(sandbox: Sandbox, scope: Scope) -> Response | None:
     if not _signature(query, scope["method"])(sandbox):
         return failure(401, "invalid signature")
     if expires is not None and (
-        not (expires.isascii() and expires.lstrip("-").isdigit()) or int(expires[:20]) < time.time()
+        not (expires.isascii() and expires.removeprefix("-").isdigit()) or int(expires[:20]) < time.time()
     ):
         return failure(401, "signature is already expired")
     return None

@@ -20,7 +20,7 @@ from pinjra.executors.pool import POOL
 from pinjra.jail.confine import Spec
 from pinjra.server.http.e2b.box import SandboxBox, spec_for
 from pinjra.server.http.e2b.upstream import Exchange
-from pinjra.server.http.errors import NotFound
+from pinjra.server.http.errors import Busy, NotFound, status_of
 from pinjra.server.http.hub import METER_SECONDS, Held, Hub
 from pinjra.server.http.tenants import Tenant
 
@@ -84,6 +84,12 @@ def failure(
 ) -> JSONResponse:
     """Return a failure as E2B's clients read it."""
     return JSONResponse({"code": status, "message": message, **details}, status, headers)
+
+
+def refused(error: BaseException) -> JSONResponse:
+    """Return an error as a failure; who may come again is told when."""
+    wait = {"Retry-After": str(math.ceil(error.retry_seconds))} if isinstance(error, Busy) else None
+    return failure(status_of(error)[0], str(error), wait)
 
 
 def _beginning(box: SandboxBox, variables: dict[str, str]) -> dict[str, Any]:
