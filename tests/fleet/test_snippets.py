@@ -221,6 +221,12 @@ def test_inputs_go_with_one_code_that_is_repeated(fleet):
     assert [int(each.stdout) for each in done] == list(range(1, 21))
 
 
+@pytest.mark.parametrize("inputs", [["1"], ["1", "2", "3"]])
+def test_no_snippet_is_left_out_for_want_of_an_input(fleet, inputs):
+    with pytest.raises(ConfigurationError, match="2 codes have"):
+        fleet.map(["print(1)", "print(2)"], inputs=inputs)
+
+
 def test_codes_are_read_as_results_are_taken(fleet):
     read = []
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Sized
 from concurrent.futures import Future
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -132,11 +132,17 @@ class Fleet(metaclass=CheckedMethods):
         Never more are under way than the boxes can use: `codes` is read as results are taken.
 
         Args:
-            inputs: Standard input of each; as many as codes. One text of code may be repeated with `itertools.repeat`.
+            inputs: Standard input of each; as many as codes. One text of code may be repeated with `itertools.repeat`; of two
+                that have no length the shorter one ends it.
             files: Given to each.
             ordered: In the order of `codes`.
             progress: Show a bar on a terminal.
+
+        Raises:
+            ConfigurationError: There are more inputs than codes, or fewer (the caller's fault).
         """
+        if isinstance(codes, Sized) and isinstance(inputs, Sized) and len(codes) != len(inputs):
+            raise ConfigurationError(f"map: {len(codes)} codes have {len(inputs)} inputs; as many are needed")
         chosen = limits or self.limits
         names = tuple(fetch)
         pairs = zip(codes, itertools.repeat("") if inputs is None else inputs, strict=False)
