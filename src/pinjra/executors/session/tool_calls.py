@@ -110,9 +110,8 @@ class _Open:
     """A call that has begun."""
 
     number: int
-    tool: (
-        HostFunction  # that is granted: the function, or what has returned the object that it is a method of
-    )
+    # that is granted: the function, or what has returned the object that it is a method of
+    tool: HostFunction
     function: HostFunction
     args: tuple[object, ...]
     kwargs: dict[str, object]

@@ -72,9 +72,8 @@ class InterpreterProcess:
         self.cpu_before = 0.0
         """What it had used before the run in progress."""
         self._spent = Spent()
-        self._seen_seconds = (
-            0.0  # at the last look: of children that are killed with it nothing else is known
-        )
+        # at the last look: of children that are killed with it nothing else is known
+        self._seen_seconds = 0.0
         self._kills_before = sweeper.memory_kills()  # those that are nobody's death in the run to come
         self.death: Death | None = None
         """How it ended, until it is retired."""
