@@ -16,9 +16,8 @@ _BOUND = re.compile(
     r"^(?:(?P<name>[A-Za-z_]\w*)[ \t]*(?::[^=\n]+)?=(?!=)|(?:async[ \t]+)?def[ \t]+(?P<function>\w+)|class[ \t]+(?P<cls>\w+))",
     re.MULTILINE,
 )
-_KEPT = re.compile(
-    r"An object of type [^,]{1,200}, kept under the name '(\w{1,200})': "
-)  # in a JSON agent's result
+# in a JSON agent's result
+_KEPT = re.compile(r"An object of type [^,]{1,200}, kept under the name '(\w{1,200})': ")
 
 
 def load_memory(memory: AgentMemory | str | Path) -> AgentMemory:

@@ -34,10 +34,8 @@ _log = logging.getLogger("pinjra.fleet")
 # itself. On a machine where something kills at random a long program meets that one time in twenty, its box one time in four.
 _MOST_KILLS, _MOST_LOSSES = 5, 10
 _EXPLAINED = 4  # losses that one counts for whose reason is known (memory), or that takes long and hardly happens to others
-_PATIENCE_SECONDS = (
-    60.0  # in which no box comes up, until tasks are given back as failed by the infrastructure
-)
-_MOST_BOXES = 10_000  # where nobody says how many
+# in which no box comes up, until tasks are given back as failed by the infrastructure
+_PATIENCE_SECONDS = 60.0
 _PAUSE_SECONDS = 1.0  # between two openings of one thread meanwhile
 _FOR_EVER = (BoxUseless, ConfigurationError, ExecutorUnavailable)  # it will be the same the next time
 _USES = 2000  # snippets, after which a box is replaced: what they leave in its interpreter stays small
@@ -109,8 +107,9 @@ class LocalEngine:
         self.tell = tell
         self._preload = preload
         processors = os.cpu_count() or 1
-        least = min(least or processors, most or _MOST_BOXES)
-        self._concurrency = Concurrency(least, most or least * 4, processors)
+        least = least or processors
+        most = most or least * 4
+        self._concurrency = Concurrency(min(least, most), most, processors)
         self._uses = uses
         self._tasks: deque[Task] = deque()
         self._change = threading.Condition()
@@ -445,8 +444,7 @@ class _Lane:
 
     def close(self) -> None:
         """End the boxes."""
-        for box in self._boxes.values():
-            box.close()
+        self.end()
         self._boxes.clear()
         self._used.clear()
 

@@ -109,9 +109,8 @@ def blame(error: Exception, who: str, secrets: Sequence[str] = ()) -> ModelError
         return AuthenticationFailed(text)
     if status == 429:
         return RateLimited(text, _retry_after(getattr(response, "headers", None)))
-    if (
-        isinstance(error, TypeError) and "keyword argument" in text
-    ):  # the SDK's own word for an option that it does not know
+    # the SDK's own word for an option that it does not know
+    if isinstance(error, TypeError) and "keyword argument" in text:
         return RequestRefused(text)
     if isinstance(status, int) and 400 <= status < 500 and status not in (408, 409, 425):
         return RequestRefused(text)
