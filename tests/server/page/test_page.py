@@ -240,6 +240,26 @@ def test_saved_runs_json_lines_and_audit_logs_are_played_from_files(visit, servi
         page.get_by_text(expected).first.wait_for()
 
 
+# Before the browser has drawn the view, so before any effect of it has run.
+FIRST_FRAME = """text => {
+    File.prototype.text = async () => text;
+    addEventListener("hashchange", async () => {
+        let input = null;
+        for (let turn = 0; !input && turn < 1000; turn++) input = await document.querySelector(".drop.big input");
+        const held = new DataTransfer();
+        held.items.add(new File([text], "f"));
+        input.files = held.files;
+        input.dispatchEvent(new Event("change", { bubbles: true }));
+    });
+    location.hash = "#/replay";
+}"""
+
+
+def test_a_file_that_is_chosen_in_a_views_first_frame_is_played(visit):
+    visit.page.evaluate(FIRST_FRAME, "\n".join(map(json.dumps, LINES)))
+    visit.page.get_by_text("from lines").first.wait_for()
+
+
 def test_an_audit_log_shows_a_teams_runs_below_their_calls_and_all_as_over(visit):
     page = visit.page
     visit.go("#/replay")

@@ -26,7 +26,7 @@ function App() {
   const [address, setAddress] = useState(location.hash || "#/");
   const [isKnown, setKnown] = useState(true); // until the service says otherwise: the view need not wait for that
   const [theme, setTheme] = useState(localStorage.getItem("pinjra.theme") ?? "");
-  useEffect(() => {
+  useLayoutEffect(() => { // at once: an address that changes before this listens would never be shown
     const moved = () => {
       setAddress(location.hash || "#/");
       document.querySelector("main")?.focus({ preventScroll: true });

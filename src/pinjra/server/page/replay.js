@@ -1,6 +1,6 @@
 // A saved run, an audit log or a run of this service, played again: at any speed, or step by step.
 
-import { html, useEffect, useMemo, useReducer, useRef, useState } from "./vendor/preact.js";
+import { html, useEffect, useLayoutEffect, useMemo, useReducer, useRef, useState } from "./vendor/preact.js";
 import { follow } from "./api.js";
 import { RunTree } from "./model.js";
 import { Problem } from "./parts.js";
@@ -15,7 +15,6 @@ export function ReplayPage({ id }) {
   const [events, setEvents] = useState(null);
   const [error, setError] = useState(null);
   useEffect(() => {
-    setEvents(null);
     if (!id) return undefined;
     const found = [];
     return follow(id, 0, {
@@ -65,7 +64,7 @@ function Player({ events }) {
     it.now = times[Math.max(it.at - 1, 0)] ?? 0;
     draw();
   };
-  useEffect(() => seek(events.length), [events]);
+  useLayoutEffect(() => seek(events.length), [events]); // before anybody can step
   useEffect(() => {
     if (!isPlaying) return undefined;
     let frame = 0;

@@ -44,7 +44,7 @@ function TaskForm({ offer }) {
   const [without, setWithout] = useState([]); // tools that this task does not get
   const [over, setOver] = useState(false);
   const agent = offer.agents.find((each) => each.name === name);
-  const choose = (what) => (event) => setChoice({ ...choice, [what]: event.target.value });
+  const choose = (what) => ({ target: { value } }) => setChoice((have) => ({ ...have, [what]: value }));
   const add = (list) => setFiles((have) => [...have.filter((file) => ![...list].some((each) => each.name === file.name)), ...list]);
   const start = async () => {
     const data = await Promise.all(files.map(async (file) => [file.name, await base64(file)]));
