@@ -32,6 +32,8 @@ class Starving:
     def __init__(self, forks: ForkServer, pid: int, limit: float, most: float) -> None:
         self.seconds = 0.0
         self._forks, self._limit, self._most = forks, limit, most * limit
+        # In all: what they did not run, and what others can have made them wait. A look sees too much or too little of either.
+        self._idle = self._delay = 0.0
         self._used = {pid: 0.0}
         self._newest = pid
         self._total = 0.0
@@ -59,8 +61,9 @@ class Starving:
         if 0 < used < passed * _ALL and self._total < self._limit:
             used += self._count()
             passed = time.monotonic() - self._since
-            starved = min(passed - used, used * (self._times - 1) * _DOUBT)
-            self.seconds = min(self.seconds + max(starved, 0.0), self._most)
+            self._idle += max(passed - used, 0.0)
+            self._delay += used * (self._times - 1) * _DOUBT
+            self.seconds = min(self._idle, self._delay, self._most)
         now = time.monotonic()
         self._since = now if used else self._since
         self._next = now + self._between
