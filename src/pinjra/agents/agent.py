@@ -30,8 +30,7 @@ from pinjra.agents.memory.memory import AgentMemory
 from pinjra.agents.memory.messages import MessageForm
 from pinjra.agents.memory.observation import DEFAULT_LENGTH
 from pinjra.agents.memory.steps import ActionStep, TaskStep
-from pinjra.agents.prompts.templates import PromptTemplates, complete_templates
-from pinjra.agents.prompts.tool_text import brief_signatures
+from pinjra.agents.prompts.templates import PromptTemplates, complete_templates, render, shipped
 from pinjra.agents.resuming import load_memory, resumed
 from pinjra.agents.run import driver
 from pinjra.agents.run.answers import AnswerType
@@ -236,12 +235,11 @@ class Agent(AgentSpec, Savable, metaclass=CheckedConstructor):
     def prompt_variables(self) -> dict[str, object]:
         """Return what prompt templates may name."""
         tools = {name: tool for name, tool in self.tools.items() if name != "final_answer"}
-        return {
-            "tools": tools,
-            "managed_agents": self.managed_agents,
-            "brief_signatures": brief_signatures(tools, self.managed_agents),
-            "custom_instructions": self.instructions or "",
+        known = {"tools": tools, "managed_agents": self.managed_agents}
+        words = {
+            name: render(shipped(name), **known) for name in ("signatures", "brief_signatures", "tool_lines")
         }
+        return known | words | {"custom_instructions": self.instructions or ""}
 
     def callables(self) -> dict[str, Callable[..., object]]:
         """Return what a run may call by name, at this moment."""

@@ -16,9 +16,9 @@ from pinjra.agents.errors import AgentError, AgentExecutionError
 from pinjra.agents.extract import extract_code
 from pinjra.agents.memory.observation import describe_execution
 from pinjra.agents.memory.steps import ActionStep, TaskStep
-from pinjra.agents.prompts.box_text import access_of, box_lines, import_words
+from pinjra.agents.prompts.box_text import access_of, import_words
 from pinjra.agents.prompts.examples import IS_IT_DONE, example_turns
-from pinjra.agents.prompts.tool_text import signatures
+from pinjra.agents.prompts.templates import render, shipped
 from pinjra.agents.run.completion import ask, check_complete, fresh_temperature
 from pinjra.agents.run.loop import conversation
 from pinjra.agents.run.sessions import RunSession
@@ -168,15 +168,11 @@ class CodeAgent(Agent):
         box = self._given or (PythonExecutor if self.executor else executor_class(str(self.executor_type)))
         access = access_of(box, self.executor_kwargs)
         common = super().prompt_variables()
-        tools = cast("dict[str, Tool]", common["tools"])
-        waits = any(tool.is_async for tool in tools.values())
-        awaited = ["What is defined by `async def` is awaited: `await name(…)`."] if waits else []
         return common | {
-            "signatures": signatures(tools, self.managed_agents),
             "authorized_imports": import_words(
                 box, self.executor_kwargs, self.additional_authorized_imports, access
             ),
-            "box_lines": [*awaited, *box_lines(access)],
+            "box_lines": render(shipped("box_lines"), tools=common["tools"], access=access).splitlines(),
             "code_block_opening_tag": self.code_block_tags[0],
             "code_block_closing_tag": self.code_block_tags[1],
         }

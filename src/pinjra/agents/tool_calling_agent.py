@@ -8,14 +8,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import count
-from typing import Any, ClassVar, NamedTuple, Unpack, cast
+from typing import Any, ClassVar, NamedTuple, Unpack
 
 from pinjra.agents.agent import Agent, AgentOptions
 from pinjra.agents.errors import AgentError, AgentParsingError, AgentToolCallError, AgentToolExecutionError
 from pinjra.agents.memory.observation import describe_value
 from pinjra.agents.memory.steps import ActionStep
 from pinjra.agents.prompts.examples import IS_IT_KNOWN, call_turns
-from pinjra.agents.prompts.tool_text import tool_lines
 from pinjra.agents.run.completion import ask, check_complete, fresh_temperature
 from pinjra.agents.run.loop import conversation
 from pinjra.agents.run.sessions import RunSession
@@ -66,12 +65,6 @@ class ToolCallingAgent(Agent):
         self._runs_python = False
         super().__init__(tools, model, **options)
         self.max_tool_threads = max_tool_threads or _THREADS
-
-    def prompt_variables(self) -> dict[str, object]:
-        """Return what prompt templates may name."""
-        common = super().prompt_variables()
-        tools = cast("dict[str, Tool]", common["tools"])
-        return common | {"tool_lines": tool_lines(tools, self.managed_agents)}
 
     def base_tools(self) -> Sequence[Tool]:
         """Return web search, web pages and Python."""

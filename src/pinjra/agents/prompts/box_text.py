@@ -17,7 +17,6 @@ _USUAL = (
 )  # fmt: skip
 _ANY = "any module that is installed"
 _NAME = re.compile(r"[A-Za-z0-9_.-]+")  # of a requirement, in front of its version
-_SHOWN = 20  # names in one line
 
 
 def import_words(
@@ -40,28 +39,6 @@ def import_words(
     return ", ".join([*_USUAL, *(name for name in names if name not in _USUAL)])
 
 
-def box_lines(access: Access) -> list[str]:
-    """Return a line for each thing that a box was given besides files; none where it was given nothing."""
-    lines = []
-    if access.programs:
-        named = "any program of this machine" if access.programs == ("*",) else _several(access.programs)
-        lines.append(f"Programs that code may start, with subprocess: {named}.")
-    if access.open_network:
-        lines.append("The internet can be reached.")
-    elif access.hosts:
-        lines.append(
-            f"Hosts that can be reached, and no others: {_several(host.rstrip(':') for host in access.hosts)}."
-        )
-    if access.secrets:
-        hosts = _several(host.rstrip(":") for host, _ in access.secrets)
-        lines.append(
-            f"Requests to {hosts} are given what they need to log in on their way: code needs no key."
-        )
-    for name, mount in access.mounts:
-        lines.append(f"Folder {name}: {'what is written there stays' if mount.writable else 'read-only'}.")
-    return lines
-
-
 def access_of(box: PythonExecutor | type[PythonExecutor], given: Mapping[str, object]) -> Access:
     """Return what a box has, or one of a class with these parameters would have."""
     if isinstance(box, PythonExecutor):
@@ -72,8 +49,3 @@ def access_of(box: PythonExecutor | type[PythonExecutor], given: Mapping[str, ob
 def _package_names(access: Access) -> list[str]:
     found = (_NAME.match(package) for package in access.packages)
     return [match[0].replace("-", "_").lower() for match in found if match]
-
-
-def _several(names: Iterable[str]) -> str:
-    names = list(names)
-    return ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")

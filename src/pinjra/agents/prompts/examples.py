@@ -1,34 +1,21 @@
 """Examples for small models, as chat turns: the one thing that makes them use their tools.
 
 With no example a 1.5B model solves one of six tool tasks; with one that calls a tool of the user's, three; with one more that
-compares two calls, five or six. So the turns are built from the tools' own `examples`.
+compares two calls, five or six. So the turns are built from the tools' own `examples`; their words are in `examples.toml`.
 """
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Iterable, Mapping
+from functools import cache
 
 from pinjra.agents.memory.observation import as_data
+from pinjra.agents.prompts.templates import render, shipped
 from pinjra.models.base import ChatMessage
 from pinjra.models.text_calls import call_line, result_line
 from pinjra.tools.base import Tool
 
-# Each of another kind, and none a sum: what is shown twice is imitated where it does not fit.
-_PLAIN = (
-    (
-        "Which numbers from 1 to 20 are divisible by 3 or by 7?",
-        "final_answer([n for n in range(1, 21) if n % 3 == 0 or n % 7 == 0])",
-    ),
-    ("What is the least common multiple of 12 and 18?", "import math\n\nfinal_answer(math.lcm(12, 18))"),
-    (
-        "Which day of the week was the 4th of July 1976?",
-        'import datetime\n\nfinal_answer(datetime.date(1976, 7, 4).strftime("%A"))',
-    ),
-    (
-        "Which letters of 'onomatopoeia' are vowels, as one word?",
-        "word = 'onomatopoeia'\nfinal_answer(''.join(letter for letter in word if letter in 'aeiou'))",
-    ),
-)
 IS_IT_DONE = (
     "If the task is done, call final_answer with its answer, or with the names of the files. Else go on."
 )
@@ -50,37 +37,22 @@ _WORDS = {
 
 
 def example_turns(tools: Mapping[str, Tool], team: Iterable[str] = ()) -> tuple[ChatMessage, ...]:
-    """Return user and assistant turns: some without tools, then a call of each tool, then a comparison of two calls.
-
-    Members of the team are shown to be asked whole questions: without that, small models pass them a word.
-
-    The turns without tools differ from each other on purpose: with only one, small models imitate it (a sum for everything).
-    """
-    turns: list[ChatMessage] = []
-    shown = [tool for name, tool in tools.items() if name != "final_answer"][:3]
-    for question, code in _PLAIN:
-        turns += _turn(question, code)
+    """Return user and assistant turns: some without tools, then a call of each tool, a comparison of two calls, the team."""
+    shown = _shown(tools)
+    turns = _turns("plain")
     for tool in shown:
-        turns += _turn(f"What does {_calls(tool)[0]} give?", f"final_answer({_calls(tool)[0]})")
-    if shown:
-        turns += _comparison(shown[0])
+        turns += _turns("tool", *_calls(tool))
+    for tool in shown[:1]:
+        turns += _turns("number" if tool.output_type in _NUMBERS else "object", *_calls(tool))
     for name in list(team)[:2]:
-        turns += _turn(
-            "How many chairs are in the hall?", f'final_answer({name}("How many chairs are in the hall?"))'
-        )
-        turns += _turn(
-            f"Ask {name} how many chairs and how many tables there are, and add the two.",
-            f'chairs = {name}("How many chairs are there?")\ntables = {name}("How many tables are there?")\n'
-            "final_answer(chairs + tables)",
-        )
+        turns += _turns("member", name)
     return tuple(turns)
 
 
 def call_turns(tools: Mapping[str, Tool], team: Iterable[str] = ()) -> tuple[ChatMessage, ...]:
     """Return the turns of a model that calls by JSON: of each tool a call, what it gave, and the answer."""
     turns: list[ChatMessage] = []
-    shown = [tool for name, tool in tools.items() if name != "final_answer"][:3]
-    for tool in shown:
+    for tool in _shown(tools):
         arguments = {name: _VALUES.get(str(tool.inputs[name].get("type"))) for name in tool.required_inputs}
         result = _VALUES.get(tool.output_type, "done")
         turns += _call_turn(f"What does {tool.name} give?", tool.name, arguments, result)
@@ -100,16 +72,8 @@ def _call_turn(question: str, name: str, arguments: dict[str, object], result: o
     ]
 
 
-def _comparison(tool: Tool) -> list[ChatMessage]:
-    one, two = _calls(tool)
-    if tool.output_type in _NUMBERS:
-        return _turn(
-            f"How much more is {one} than {two}?",
-            f"first = {one}\nsecond = {two}\nfinal_answer(first - second)",
-        )
-    return _turn(
-        f"Is {one} the same as {two}?", f"first = {one}\nsecond = {two}\nfinal_answer(first == second)"
-    )
+def _shown(tools: Mapping[str, Tool]) -> list[Tool]:
+    return [tool for name, tool in tools.items() if name != "final_answer"][:3]
 
 
 def _calls(tool: Tool) -> tuple[str, str]:
@@ -124,8 +88,15 @@ def _word(entry: dict[str, object], number: int) -> str:
     return _WORDS.get(str(entry.get("type")), ("None", "None"))[number]
 
 
-def _turn(question: str, code: str) -> list[ChatMessage]:
-    return [
-        ChatMessage(role="user", content=question),
-        ChatMessage(role="assistant", content=f"```python\n{code}\n```"),
-    ]
+def _turns(kind: str, one: str = "", two: str = "") -> list[ChatMessage]:
+    turns: list[ChatMessage] = []
+    for turn in _examples()[kind]:
+        question, code = (render(turn[part], one=one, two=two) for part in ("question", "code"))
+        turns.append(ChatMessage(role="user", content=question))
+        turns.append(ChatMessage(role="assistant", content=f"```python\n{code}\n```"))
+    return turns
+
+
+@cache
+def _examples() -> dict[str, list[dict[str, str]]]:
+    return tomllib.loads(shipped("examples.toml"))

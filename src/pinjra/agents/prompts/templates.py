@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from typing import TypedDict
 
@@ -63,10 +63,14 @@ _ENVIRONMENT = ImmutableSandboxedEnvironment(
 )
 
 
+_compiled = lru_cache(64)(_ENVIRONMENT.from_string)
+
+
 @cache
 def shipped(name: str) -> str:
-    """Return the text of a shipped template."""
-    return (files("pinjra.agents") / "prompts" / f"{name}.md").read_text(encoding="utf-8").strip()
+    """Return the text of a shipped file, `.md` where its name does not say."""
+    name = name if "." in name else f"{name}.md"
+    return (files("pinjra.agents") / "prompts" / name).read_text(encoding="utf-8").strip()
 
 
 def complete_templates(given: Mapping[str, object] | None, system: str) -> dict[str, object]:
@@ -110,7 +114,7 @@ def render(template: str, **variables: object) -> str:
         ConfigurationError: The template is wrong or names an unknown variable (its author's fault).
     """
     try:
-        return _ENVIRONMENT.from_string(template).render(**variables).strip()
+        return _compiled(template).render(**variables).strip()
     except TemplateError as error:
         known = ", ".join(sorted(variables))
         raise ConfigurationError(f"a prompt template failed: {error} (variables: {known})") from error
