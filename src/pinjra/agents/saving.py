@@ -16,8 +16,9 @@ from typing import Any, Self, cast
 
 from pinjra.agents.arguments import tools_by_name
 from pinjra.agents.familiar_folder import is_familiar, our_form
+from pinjra.agents.memory.json import from_data
 from pinjra.agents.prompts.templates import complete_templates
-from pinjra.agents.run.budget import Budget, Price
+from pinjra.agents.run.budget import Budget
 from pinjra.agents.run.compaction import Compaction
 from pinjra.core.errors import ConfigurationError
 from pinjra.core.limits import Limits
@@ -151,16 +152,13 @@ def _checked(data: object, where: str) -> dict[str, Any]:
 
 
 def _records(data: Mapping[str, Any]) -> dict[str, object]:
-    budget = dict(data["budget"])
-    price = budget.pop("price")
     kwargs = dict(data["executor_kwargs"])
     if isinstance(kwargs.get("limits"), dict):
         kwargs["limits"] = Limits(**kwargs["limits"])
-    options: dict[str, object] = {
-        "budget": Budget(**budget, price=Price(**price) if price else None),
-        "compaction": Compaction(**data["compaction"]) if data["compaction"] is not None else None,
-    }
-    return options | ({"executor_kwargs": kwargs} if kwargs else {})
+    return {
+        "budget": from_data(Budget, data["budget"]),
+        "compaction": from_data(Compaction | None, data["compaction"]),
+    } | ({"executor_kwargs": kwargs} if kwargs else {})
 
 
 def _safe_options(options: Mapping[str, object]) -> tuple[dict[str, object], list[str]]:

@@ -5,27 +5,16 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterable
-from dataclasses import fields
+from dataclasses import is_dataclass
+from functools import cache
+from types import UnionType
+from typing import Any, get_args, get_origin, get_type_hints
 
-from pinjra.agents.errors import recorded_error
-from pinjra.agents.memory.steps import (
-    KINDS,
-    OBJECTS,
-    MemoryStep,
-    NestedRun,
-    SystemPromptStep,
-    Timing,
-    ToolRecord,
-    step_to_data,
-)
+from pinjra.agents.errors import AgentError, recorded_error
+from pinjra.agents.memory.steps import KINDS, MemoryStep, SystemPromptStep, step_to_data
 from pinjra.core.errors import ConfigurationError
-from pinjra.core.execution import Artifact
-from pinjra.models.base import TokenUsage, ToolCall
 
 MEMORY_VERSION = 1
-# Field name -> how to read it back; everything else is taken as it is.
-_RECORDS = {"timing": Timing, "token_usage": TokenUsage}
-_LISTS = {"artifacts": Artifact, "tool_calls": ToolCall, "tool_records": ToolRecord, "nested": NestedRun}
 
 
 def memory_to_json(steps: Iterable[MemoryStep]) -> str:
@@ -64,35 +53,31 @@ def steps_from_data(data: Iterable[dict[str, object]]) -> list[MemoryStep]:
     Raises:
         ConfigurationError, KeyError, TypeError: The data are no steps (the caller's fault).
     """
-    return [_step(item) for item in data]
+    return [from_data(MemoryStep, item) for item in data]
 
 
-def _step(data: dict[str, object]) -> MemoryStep:
-    kind = KINDS.get(str(data["kind"]))
-    if kind is None:
-        raise ConfigurationError(f"a step of unknown kind {data['kind']!r}")
-    return kind(**{f.name: _read(f.name, data[f.name]) for f in fields(kind) if f.name in data})
+def from_data(kind: Any, data: Any) -> Any:
+    """Return what JSON holds as a value of this type: a dataclass's fields by their own types, all others as they are.
 
-
-def _read(name: str, value: object) -> object:
-    if name in _RECORDS:
-        return _record(_RECORDS[name], value)
-    if name == "error" and isinstance(value, dict):  # a ToolRecord's error is a text
-        return recorded_error((str(value["type"]), str(value["message"])))
-    if name in _LISTS and isinstance(value, list):
-        return tuple(_record(_LISTS[name], item) for item in value)
-    if name.endswith("images") and isinstance(value, list):
-        return tuple(base64.b64decode(item) for item in value)
-    if name == "steps" and isinstance(value, list):
-        return tuple(_step(item) for item in value)
-    if name == "data" and isinstance(value, str):  # an artifact's
-        return base64.b64decode(value)
-    if name in OBJECTS:
-        return value
-    return tuple(value) if isinstance(value, list) else value
-
-
-def _record(cls: type, data: object) -> object:
+    Raises:
+        ConfigurationError, KeyError, TypeError: The data are none of it (the caller's fault).
+    """
+    if isinstance(kind, UnionType):
+        return None if data is None else from_data(get_args(kind)[0], data)
+    if get_origin(kind) is tuple:
+        return tuple(from_data(get_args(kind)[0], item) for item in data)
+    if kind is bytes:
+        return base64.b64decode(data)
+    if kind not in (MemoryStep, AgentError) and not is_dataclass(kind):
+        return data
     if not isinstance(data, dict):
-        raise ConfigurationError(f"a {cls.__name__} must be an object, not {type(data).__name__}")
-    return cls(**{f.name: _read(f.name, data[f.name]) for f in fields(cls) if f.name in data})
+        raise ConfigurationError(f"a {kind.__name__} must be an object, not {type(data).__name__}")
+    if kind is AgentError:
+        return recorded_error((str(data["type"]), str(data["message"])))
+    if kind is MemoryStep and (kind := KINDS.get(str(data["kind"]))) is None:
+        raise ConfigurationError(f"a step of unknown kind {data['kind']!r}")
+    types = _types(kind)
+    return kind(**{name: from_data(types[name], data[name]) for name in types if name in data})
+
+
+_types = cache(get_type_hints)

@@ -166,7 +166,7 @@ KINDS: dict[str, type[MemoryStep]] = {
     "final_answer": FinalAnswerStep,
 }
 _NAMES = {cls: name for name, cls in KINDS.items()}
-OBJECTS = ("action_output", "output")  # fields that hold values of the user's own
+_OBJECTS = ("action_output", "output")  # fields that hold values of the user's own
 
 
 def step_to_data(step: MemoryStep) -> dict[str, object]:
@@ -176,7 +176,7 @@ def step_to_data(step: MemoryStep) -> dict[str, object]:
 
 
 def _field(name: str, value: object) -> object:
-    if name in OBJECTS:
+    if name in _OBJECTS:
         return plain(value)
     if name.endswith("images"):  # callbacks may have put pictures there
         return [base64.b64encode(image_bytes(image)).decode() for image in value or ()]  # type: ignore[attr-defined]  # a list of them
