@@ -308,7 +308,7 @@ def test_of_steps_that_begin_at_once_only_as_many_begin_as_are_left() -> None:
 
     def step(_: int) -> bool:
         try:
-            Meter(Budget(), lambda error: None, above).add_step()
+            Meter(Budget(), lambda error: None, above).add("steps")
         except AgentBudgetError:
             return False
         return True

@@ -85,21 +85,17 @@ class Meter:
                 meter.usage += usage
                 meter.money += price.of(usage) if price else 0.0
 
-    def add_step(self) -> None:
-        """Count a step that begins.
+    def add(self, kind: Literal["steps", "tool_calls"]) -> None:
+        """Count a step, or a call of a tool, that begins.
 
         Raises:
             AgentBudgetError: It is one too many.
         """
-        self._add("steps")
-
-    def add_tool_call(self) -> None:
-        """Count a tool call that begins.
-
-        Raises:
-            AgentBudgetError: It is one too many.
-        """
-        self._add("tool_calls")
+        for meter in self._all:
+            with meter._lock:  # of several that begin at once only as many as are left
+                before: int = getattr(meter, kind)
+                setattr(meter, kind, before + 1)
+            meter._hold(kind, before)
 
     def check(self) -> None:
         """Raise when nothing is left for another request.
@@ -115,13 +111,6 @@ class Meter:
             }
             for kind, amount in used.items():
                 meter._hold(kind, amount)
-
-    def _add(self, kind: Literal["steps", "tool_calls"]) -> None:
-        for meter in self._all:
-            with meter._lock:  # of several that begin at once only as many as are left
-                before: int = getattr(meter, kind)
-                setattr(meter, kind, before + 1)
-            meter._hold(kind, before)
 
     def _hold(self, kind: str, used: float) -> None:
         limit: float | None = getattr(self.budget, kind)

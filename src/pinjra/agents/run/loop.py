@@ -109,7 +109,7 @@ async def steps(run: Run) -> Answer:
         if agent.planning_interval and taken % agent.planning_interval == 0:
             await _plan(run, taken)
         run.step_number += 1
-        run.meter.add_step()
+        run.meter.add("steps")
         step = await _step(run)
         if step.is_final_answer:
             return await _finish(run, step.action_output), "success"

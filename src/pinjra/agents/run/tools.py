@@ -132,7 +132,7 @@ class RunTool:
             raise ToolRefused(f"{self.name} was granted to an earlier run; it is no tool of this one")
         run.stop.check()
         if self.name != "final_answer":
-            run.meter.add_tool_call()
+            run.meter.add("tool_calls")
         named = _named(self._host.function, args, kwargs)
         call = _Call(id=uuid.uuid4().hex[:8], args=args, kwargs=kwargs, named=named, started=time.monotonic())
         await self._approve(waits, call)

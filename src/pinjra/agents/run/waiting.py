@@ -206,7 +206,6 @@ class OnLoop(Waits):
     """
 
     async def call(self, function: Callable[[], T], seconds: float | None = None) -> T:
-        """As `Waits.call`."""
         return await self.unless_stopped(asyncio.to_thread(function), seconds)
 
     async def unless_stopped(self, awaitable: Awaitable[T], seconds: float | None = None) -> T:
@@ -226,7 +225,6 @@ class OnLoop(Waits):
             stopped.cancel()
 
     async def do(self, function: Callable[[], T]) -> T:
-        """As `Waits.do`."""
         working = asyncio.ensure_future(asyncio.to_thread(function))
         try:
             return await asyncio.shield(working)
@@ -235,7 +233,6 @@ class OnLoop(Waits):
             raise
 
     async def result(self, value: T | Awaitable[T]) -> T:
-        """As `Waits.result`."""
         if not inspect.isawaitable(value):
             return value
         awaitable = cast("Awaitable[T]", value)
@@ -244,7 +241,6 @@ class OnLoop(Waits):
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(_awaited(awaitable), self._loop))
 
     async def all(self, actions: Sequence[Action[T]], most: int) -> list[T]:
-        """As `Waits.all`."""
         places = asyncio.Semaphore(most)
 
         async def one(action: Action[T]) -> T:
@@ -254,20 +250,17 @@ class OnLoop(Waits):
         return await asyncio.gather(*map(one, actions))
 
     async def turn(self, lock: threading.Lock) -> None:
-        """As `Waits.turn`."""
         while not lock.acquire(blocking=False):
             self._stop.check()
             await asyncio.sleep(_TURN_SECONDS)
 
     async def until(self, event: threading.Event) -> None:
-        """As `Waits.until`."""
         for _ in range(int(_LEAVE_SECONDS / _TURN_SECONDS)):
             if event.is_set():
                 return
             await asyncio.sleep(_TURN_SECONDS)
 
     def later(self, seconds: float, function: Callable[[], object]) -> Callable[[], None]:
-        """As `Waits.later`."""
         return asyncio.get_running_loop().call_later(seconds, function).cancel
 
 
