@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from typing import Literal, TypedDict
 
 import pytest
 
@@ -12,6 +14,11 @@ from pinjra.models.scripted import ScriptedModel
 from pinjra.tools.base import tool
 
 Make = Callable[..., CodeAgent]
+
+
+class Spot(TypedDict):
+    x: int
+    y: float
 
 
 @tool(examples=["population('Peru')", "population('Chile')"])
@@ -46,6 +53,41 @@ def test_examples_are_turns_built_from_the_tools_own(code_agent: Make) -> None:
         in contents
     )
     assert contents[-2] == "How many?"
+
+
+@tool
+def pick(
+    names: list[str],
+    side: Literal["left", "right"],
+    place: tuple[int, str],
+    given: dict[str, int],
+    spot: Spot,
+    size: int | str,
+    rows: list[list[int]] | Literal["all"],
+) -> str:
+    """Picks.
+
+    Args:
+        names: Of whom.
+        side: Which.
+        place: Where.
+        given: What.
+        spot: From where.
+        size: How large.
+        rows: How many.
+    """
+    return f"{names}{side}{place}{given}{spot}{size}{rows}"
+
+
+def test_made_calls_are_such_as_the_tool_takes(code_agent: Make) -> None:
+    shown = code_agent(model=small("x"), tools=[pick]).message_form().examples
+    calls = [m.content for m in shown if m.role == "user" and "pick(" in m.content]
+    one, two = calls[1].removeprefix("Is ").removesuffix("?").split(" the same as ")
+    assert calls[0] == f"What does {one} give?" and one != two
+    as_json = ToolCallingAgent([pick], small("x")).message_form().examples[1].content
+    for call in (one, two):
+        pick.check_arguments(*eval(call, {"pick": lambda *args: (args, {})}))
+    pick.check_arguments((), json.loads(as_json)["arguments"])
 
 
 def test_the_system_prompt_is_short(code_agent: Make) -> None:

@@ -6,9 +6,11 @@ compares two calls, five or six. So the turns are built from the tools' own `exa
 
 from __future__ import annotations
 
+import json
 import tomllib
 from collections.abc import Iterable, Mapping
 from functools import cache
+from typing import Any
 
 from pinjra.agents.memory.observation import as_data
 from pinjra.agents.prompts.templates import render, shipped
@@ -21,18 +23,12 @@ IS_IT_DONE = (
 )
 IS_IT_KNOWN = "If that is what the task asks for, call final_answer with it. Else make the next call."
 _NUMBERS = ("integer", "number")
-_VALUES: dict[str, object] = {
-    "string": "first",
-    "integer": 3,
-    "number": 1.5,
-    "boolean": True,
-    "array": [3, 5],
-}
-_WORDS = {
-    "string": ('"first"', '"second"'),
-    "integer": ("3", "5"),
-    "number": ("1.5", "2.5"),
-    "boolean": ("True", "False"),
+# Two values of each type, in JSON's words.
+_VALUES: dict[object, tuple[object, object]] = {
+    "string": ("first", "second"),
+    "integer": (3, 5),
+    "number": (1.5, 2.5),
+    "boolean": (True, False),
 }
 
 
@@ -53,8 +49,8 @@ def call_turns(tools: Mapping[str, Tool], team: Iterable[str] = ()) -> tuple[Cha
     """Return the turns of a model that calls by JSON: of each tool a call, what it gave, and the answer."""
     turns: list[ChatMessage] = []
     for tool in _shown(tools):
-        arguments = {name: _VALUES.get(str(tool.inputs[name].get("type"))) for name in tool.required_inputs}
-        result = _VALUES.get(tool.output_type, "done")
+        arguments = {name: _value(tool.inputs[name]) for name in tool.required_inputs}
+        result = _value({"type": tool.output_type}) or "done"
         turns += _call_turn(f"What does {tool.name} give?", tool.name, arguments, result)
     for name in list(team)[:2]:
         question = "How many chairs are in the hall?"
@@ -84,8 +80,26 @@ def _calls(tool: Tool) -> tuple[str, str]:
     return calls[0], calls[1] if len(tool.examples) != 1 else made[1]
 
 
-def _word(entry: dict[str, object], number: int) -> str:
-    return _WORDS.get(str(entry.get("type")), ("None", "None"))[number]
+def _value(entry: Mapping[str, Any], number: int = 0) -> Any:
+    """Return the first or second value that fits an input's schema; None where it names no type."""
+    entry = next(iter(entry.get("anyOf", ())), entry)
+    if values := entry.get("enum"):
+        return values[number % len(values)]
+    kinds = entry.get("type")
+    match kinds[0] if isinstance(kinds, list) else kinds:
+        case "object":
+            return {name: _value(each, number) for name, each in entry.get("properties", {}).items()}
+        case "array" if "prefixItems" in entry:
+            return [_value(each, number) for each in entry["prefixItems"]]
+        case "array":
+            return [_value(entry.get("items") or {"type": "integer"}, each) for each in (number, 1 - number)]
+        case kind:
+            return _VALUES.get(kind, (None, None))[number]
+
+
+def _word(entry: Mapping[str, Any], number: int) -> str:
+    value = _value(entry, number)
+    return json.dumps(value) if isinstance(value, str) else repr(value)
 
 
 def _turns(kind: str, one: str = "", two: str = "") -> list[ChatMessage]:
