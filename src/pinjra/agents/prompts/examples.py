@@ -113,4 +113,4 @@ def _turns(kind: str, one: str = "", two: str = "") -> list[ChatMessage]:
 
 @cache
 def _examples() -> dict[str, list[dict[str, str]]]:
-    return tomllib.loads(shipped("examples.toml"))
+    return tomllib.loads(shipped("examples", "toml"))

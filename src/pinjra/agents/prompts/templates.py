@@ -1,4 +1,4 @@
-"""Prompt templates: names -> jinja2 texts, rendered in a sandbox. The shipped ones are files in `prompts/`."""
+"""Prompt templates: names -> jinja2 texts, rendered in a sandbox. The shipped ones are files here, GROUP.NAME.md."""
 
 from __future__ import annotations
 
@@ -44,14 +44,10 @@ class PromptTemplates(TypedDict, total=False):
     final_answer: FinalAnswerTemplates
 
 
-_FILES = {
-    ("planning", "initial_plan"): "initial_plan",
-    ("planning", "update_plan_pre_messages"): "update_plan_pre",
-    ("planning", "update_plan_post_messages"): "update_plan_post",
-    ("managed_agent", "task"): "managed_task",
-    ("managed_agent", "report"): "managed_report",
-    ("final_answer", "pre_messages"): "final_pre",
-    ("final_answer", "post_messages"): "final_post",
+_GROUPS: dict[str, type] = {
+    "planning": PlanningTemplates,
+    "managed_agent": ManagedAgentTemplates,
+    "final_answer": FinalAnswerTemplates,
 }
 # SECURITY: templates come from saved agents too; the sandbox keeps them from reaching Python's internals.
 _ENVIRONMENT = ImmutableSandboxedEnvironment(
@@ -67,10 +63,9 @@ _compiled = lru_cache(64)(_ENVIRONMENT.from_string)
 
 
 @cache
-def shipped(name: str) -> str:
-    """Return the text of a shipped file, `.md` where its name does not say."""
-    name = name if "." in name else f"{name}.md"
-    return (files("pinjra.agents") / "prompts" / name).read_text(encoding="utf-8").strip()
+def shipped(name: str, kind: str = "md") -> str:
+    """Return the text of a shipped file."""
+    return (files("pinjra.agents") / "prompts" / f"{name}.{kind}").read_text(encoding="utf-8").strip()
 
 
 def complete_templates(given: Mapping[str, object] | None, system: str) -> dict[str, object]:
@@ -83,14 +78,13 @@ def complete_templates(given: Mapping[str, object] | None, system: str) -> dict[
         ConfigurationError: A name is unknown or a text is no text (the caller's fault).
     """
     given = given or {}
-    groups = {group for group, _ in _FILES}
-    unknown = [str(name) for name in given if name != "system_prompt" and name not in groups]
+    unknown = [str(name) for name in given if name not in ("system_prompt", *_GROUPS)]
     if unknown:
         raise ConfigurationError(
-            f"unknown prompt templates {unknown}; there are system_prompt, {sorted(groups)}"
+            f"unknown prompt templates {unknown}; there are system_prompt, {sorted(_GROUPS)}"
         )
     complete: dict[str, object] = {"system_prompt": given.get("system_prompt") or shipped(system)}
-    for group in sorted(groups):
+    for group in sorted(_GROUPS):
         complete[group] = _complete_group(group, given.get(group) or {})
     return complete
 
@@ -98,13 +92,13 @@ def complete_templates(given: Mapping[str, object] | None, system: str) -> dict[
 def _complete_group(group: str, given: object) -> dict[str, str]:
     if not isinstance(given, Mapping):
         raise ConfigurationError(f"prompt_templates[{group!r}] must be a dict, not {type(given).__name__}")
-    names = {name: file for (owner, name), file in _FILES.items() if owner == group}
+    names = _GROUPS[group].__annotations__
     unknown = sorted(set(given) - set(names))
     if unknown:
         raise ConfigurationError(
             f"unknown prompt templates {unknown} in {group!r}; there are {sorted(names)}"
         )
-    return {name: str(given.get(name) or shipped(file)) for name, file in names.items()}
+    return {name: str(given.get(name) or shipped(f"{group}.{name}")) for name in names}
 
 
 def render(template: str, **variables: object) -> str:

@@ -57,13 +57,13 @@ async def call_managed(
 
 
 def _task(agent: AgentSpec, template: str, task: str) -> str:
-    if getattr(agent, "is_small", False) and template == shipped("managed_task"):
+    if getattr(agent, "is_small", False) and template == shipped("managed_agent.task"):
         return task  # small models lose the task among words about it
     return render(template, name=agent.name or "", task=task)
 
 
 def _report(agent: AgentSpec, template: str, answer: object, result: RunResult) -> object:
-    if template == shipped("managed_report") and not agent.provide_run_summary:
+    if template == shipped("managed_agent.report") and not agent.provide_run_summary:
         return answer  # the object itself
     text = render(template, name=agent.name or "", final_answer=describe_value(answer))
     if not agent.provide_run_summary:
