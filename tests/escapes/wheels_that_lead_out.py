@@ -1,4 +1,4 @@
-"""Wheels of people who mean harm, written into a folder: names and paths that lead out of it, links, devices, none at all.
+"""Wheels of people who mean harm, written into a folder: names and paths that lead out of it, or without end, links, devices, none at all.
 
 python wheels_that_lead_out.py FOLDER
 """
@@ -18,6 +18,7 @@ NAMES = (
     "x.data/../../evil.py",
     "./../evil.py",
     "a//../../evil.py",
+    "a/" * 1500 + "evil.py",
 )
 KINDS = (stat.S_IFLNK, stat.S_IFCHR, stat.S_IFBLK, stat.S_IFIFO, stat.S_IFSOCK)
 

@@ -342,6 +342,16 @@ def test_what_a_snippet_leaves_is_removed_where_modes_cannot_be_changed(options)
     assert found == ["['a']\n"] * 3
 
 
+@pytest.mark.parametrize("depth", [300, 1500])
+def test_a_program_that_leaves_folders_in_folders_without_end_is_judged_as_any_other(depth):
+    """They are below what a path, the descriptors of a process and Python's own recursion can reach."""
+    code = f"import os\nfor _ in range({depth}):\n    os.mkdir('d')\n    os.chdir('d')\nprint(1)"
+    with Fleet(boxes=1, most_boxes=1) as alone:
+        done = result(alone, code)
+        assert (done.ok, done.stdout, done.message) == (True, "1\n", "")
+        assert result(alone, "import os\nprint(os.listdir())").stdout == "[]\n"
+
+
 @pytest.mark.parametrize("name", ["", ".", "folder", "link", "a\0b", "../x", "x" * 5000, "absent"])
 def test_what_is_asked_for_and_is_no_file_is_left_out_and_changes_no_result(fleet, name):
     code = "import os\nos.mkdir('folder')\nos.symlink('f', 'link')\nopen('f', 'w').write('x')\nprint(1)"

@@ -24,6 +24,7 @@ from pathlib import Path, PurePosixPath
 
 from pinjra.core.cache_folder import cache_folder
 from pinjra.core.errors import ConfigurationError, MissingDependency, StartupFailed
+from pinjra.core.file_names import is_file_name
 from pinjra.core.module_path import modules_of
 from pinjra.core.temporary_folders import make_folder, sweep
 
@@ -229,10 +230,10 @@ def _unpack_one(archive: zipfile.ZipFile, info: zipfile.ZipInfo, wheel: Path, la
     name = info.filename
     parts = PurePosixPath(name).parts
     kind = stat.S_IFMT(info.external_attr >> 16)
-    is_plain = kind in (0, stat.S_IFREG, stat.S_IFDIR)
-    if name.startswith("/") or ".." in parts or "\\" in name or "\0" in name or ":" in name or not is_plain:
+    is_plain = is_file_name(name.removesuffix("/")) and kind in (0, stat.S_IFREG, stat.S_IFDIR)
+    if not is_plain or "\\" in name or ":" in name:
         raise StartupFailed(f"packages=: {wheel.name} holds {name!r:.200}, which leads out of a package")
-    if not parts or info.is_dir():
+    if info.is_dir():
         return
     if parts[0].endswith(".data"):
         if parts[1:2] not in (("purelib",), ("platlib",)):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import stat
 from typing import Any
 
+from pinjra.jail.walls import disk_quota
 from pinjra.snippets.frames import Message
 
 
@@ -52,11 +52,9 @@ def _remove(path: str) -> None:
         os.unlink(path)
         return
     _take_back(path)
-    for folder, names, _ in os.walk(path):
-        for below in (os.path.join(folder, name) for name in names):
-            if not os.path.islink(below):
-                _take_back(below)
-    shutil.rmtree(path)
+    disk_quota.remove(path)
+    if os.path.exists(path):
+        raise OSError(f"{path} cannot be removed")
 
 
 def collected(folder: str, names: list[Any], most: int) -> Message:
