@@ -88,7 +88,7 @@ def test_a_case_says_what_is_wrong_with_it(given: dict[str, Any], said: str) -> 
         (lambda f: f.map("print(1)"), "codes= takes several texts"),
         (lambda f: f.map([5]), "codes= takes several texts"),
         (lambda f: f.map(["1"], inputs=5), "inputs= takes"),
-        (lambda f: list(f.map(["1"], inputs=[5])), "stdin is a text or bytes"),
+        (lambda f: list(f.map(["1"], inputs=[5])), "stdin= takes"),
         (lambda f: f.submit(5), "code= takes a text"),
         (lambda f: f.submit("1", stdin=5), "stdin= takes"),
         (lambda f: f.submit("1", fils={}), "did you mean files="),

@@ -5,9 +5,9 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from pinjra.core.errors import PinjraError, StartupFailed
 from pinjra.core.execution import Execution
@@ -16,15 +16,14 @@ from pinjra.fleet.requests import Request, most_seconds
 if TYPE_CHECKING:
     from pinjra.executors.base import PythonExecutor
 
-__all__ = ["WARDEN", "Box", "BoxLost", "BoxUseless"]
-
-Talk = Callable[[Mapping[str, Any]], Mapping[str, Any]]
+Message = Mapping[str, Any]
+End = Execution | PinjraError | None
 
 # What runs in a box; it is never imported here.
 WARDEN = "pinjra.snippets.warden"
 _LATE_SECONDS = 5.0  # a box that is so much later than its requests' own limits is stuck
 _OF_THE_MOMENT = ("BlockingIOError", "MemoryError", "OSError", "RuntimeError")
-_NOBODY: Mapping[str, Any] = {"error": "nobody is there", "bases": [], "message": ""}
+_END: Mapping[str, Any] = {"end": True}
 
 
 class BoxLost(Exception):
@@ -33,12 +32,16 @@ class BoxLost(Exception):
     Args:
         is_stuck: It did not end, but was so late that it was ended.
         seconds: That they were in it.
+        end: What its executor said of it, where it did.
     """
 
-    def __init__(self, message: str, *, is_stuck: bool = False, seconds: float = 0.0) -> None:
+    def __init__(
+        self, message: str, *, is_stuck: bool = False, seconds: float = 0.0, end: End = None
+    ) -> None:
         super().__init__(message)
         self.is_stuck = is_stuck
         self.seconds = seconds
+        self.end = end
 
 
 class BoxUseless(StartupFailed):
@@ -58,77 +61,86 @@ class Box:
 
     def __init__(self, executor: PythonExecutor, preload: tuple[str, ...] = ()) -> None:
         self.executor = executor
-        self._requests: queue.SimpleQueue[list[Any] | None] = queue.SimpleQueue()
-        self._results: queue.SimpleQueue[list[Any] | None] = queue.SimpleQueue()
-        self._talk: Talk | None = None
+        self._told: queue.SimpleQueue[Any] = queue.SimpleQueue()  # requests and answers; None: it is to end
+        self._said: queue.SimpleQueue[Any] = queue.SimpleQueue()  # messages and results; None: it has ended
+        self._count = 0
         self._is_first = True
-        self._taken = 0.0
-        self.end: Execution | PinjraError | None = None
+        self._taken = self._until = 0.0
+        self._end: End = None
         executor.send_tools({"exchange": self._exchange, "interact": self._interact})
-        self._thread = threading.Thread(
-            target=self._serve, args=(preload,), name="pinjra-fleet-box", daemon=True
-        )
-        self._thread.start()
+        threading.Thread(target=self._serve, args=(preload,), name="pinjra-fleet-box", daemon=True).start()
 
     def _serve(self, preload: tuple[str, ...]) -> None:
         try:
             folders = getattr(self.executor, "folders", ())
-            self.end = self.executor.run(
+            self._end = self.executor.run(
                 f"from {WARDEN} import serve\nserve(exchange, interact, {preload!r}, {folders!r})\n"
             )
         except PinjraError as error:
-            self.end = error
-        self._results.put(None)
+            self._end = error
+        self._said.put(None)
 
     def _exchange(self, results: list[Any]) -> list[Any] | None:
         """Give the box its next requests; the tool that it calls when it has done the last ones."""
         if self._is_first:
             self._is_first = False
         else:
-            self._results.put(results)
-        requests = self._requests.get()
+            self._said.put(results)
+        requests: list[Any] | None = self._told.get()
         self._taken = time.monotonic()
         return requests
 
-    def _interact(self, message: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Pass on what the child in the box says to whoever talks to it."""
-        return self._talk(message) if self._talk is not None else _NOBODY
+    def _interact(self, message: Message) -> Message:
+        """Pass on what the child in the box says, and return what it is answered."""
+        self._said.put(message)
+        return self._told.get() or _END
 
-    def run(self, requests: list[Request], talk: Talk | None = None) -> list[Mapping[str, Any]]:
+    def run(self, requests: list[Request]) -> list[Message]:
         """Return what the box says of each request, in order.
 
-        Args:
-            talk: Answers what the child says, for the modes "calls" and "test"; called on another thread.
-
         Raises:
-            BoxLost: The box died or is stuck; it is closed.
+            BoxLost: The box died or is stuck, or a child speaks whom nobody asks; it is closed.
             StartupFailed: It did so before it took anything; `BoxUseless` where that is no accident.
         """
-        self._talk = talk
-        given = [request.data() for request in requests]
-        self._requests.put(given)
-        wall = sum(map(_longest_seconds, requests))
-        is_stuck = False
+        self.begin(requests)
+        said = self.said()
+        return said if isinstance(said, list) else self._give_up("nobody has asked for what it said")
+
+    def begin(self, requests: list[Request]) -> None:
+        """Give the box requests."""
+        self._count = len(requests)
+        self._until = time.monotonic() + sum(map(_longest_seconds, requests)) + _LATE_SECONDS
+        self._told.put([request.data() for request in requests])
+
+    def said(self) -> Message | list[Message]:
+        """Return what comes next: a message of a child (modes "calls" and "test"), to be answered, or results of all requests.
+
+        Raises:
+            BoxLost, StartupFailed: See `run`.
+        """
         try:
             # SECURITY: a snippet can stop the processes of its box, though not look into them
-            results = self._results.get(timeout=wall + _LATE_SECONDS)
+            said = self._said.get(timeout=max(self._until - time.monotonic(), 0.0))
         except queue.Empty:
-            results, is_stuck = None, True
-        if results is None or len(results) != len(requests):
-            self.close()
-            if self._is_first:  # it has not taken a single request: no snippet can be the reason
-                kind = BoxUseless if _is_for_ever(self.end) else StartupFailed
-                raise kind(f"a box did not come up: {_end_of(self.end)}")
-            raise BoxLost(
-                "the box was stuck" if is_stuck else f"the box has ended: {_end_of(self.end)}",
-                is_stuck=is_stuck,
-                seconds=time.monotonic() - self._taken,
-            )
-        return results
+            return self._give_up("the box was stuck", is_stuck=True)
+        if isinstance(said, Mapping) or (isinstance(said, list) and len(said) == self._count):
+            return said
+        return self._give_up(f"the box has ended: {_end_of(self._end)}")
+
+    def answer(self, message: Message) -> None:
+        """Answer a child's message."""
+        self._told.put(message)
+
+    def _give_up(self, why: str, *, is_stuck: bool = False) -> NoReturn:
+        self.close()
+        if self._is_first:  # it has not taken a single request: no snippet can be the reason
+            kind = BoxUseless if _is_for_ever(self._end) else StartupFailed
+            raise kind(f"a box did not come up: {_end_of(self._end)}")
+        raise BoxLost(why, is_stuck=is_stuck, seconds=time.monotonic() - self._taken, end=self._end)
 
     def close(self) -> None:
         """End the box and everything in it."""
-        self._requests.put(None)
+        self._told.put(None)
         self.executor.close()
 
 
@@ -141,13 +153,13 @@ def _longest_seconds(request: Request) -> float:
     )
 
 
-def _is_for_ever(end: Execution | PinjraError | None) -> bool:
+def _is_for_ever(end: End) -> bool:
     """Return whether a box ended by an exception of what it imports, not by what the machine lacked at that moment."""
     error = end.error if isinstance(end, Execution) else None
     return error is not None and error.cause is None and error.type not in _OF_THE_MOMENT
 
 
-def _end_of(end: Execution | PinjraError | None) -> str:
+def _end_of(end: End) -> str:
     """Return why a box has ended, in a few words."""
     said = end.error if isinstance(end, Execution) else end
     return str(said or "nobody knows why")[:500]

@@ -14,18 +14,6 @@ from pinjra.core.limits import Limits
 from pinjra.executors.base import check_file_name
 from pinjra.executors.parameters import CheckedConstructor
 
-__all__ = [
-    "Case",
-    "CaseResult",
-    "Compare",
-    "Status",
-    "Verdict",
-    "are_equal",
-    "check_files",
-    "check_size",
-    "is_same_text",
-]
-
 Status = Literal[
     "passed", "wrong", "exception", "compile", "wall", "processor", "memory", "output", "infrastructure"
 ]
@@ -160,18 +148,7 @@ class Verdict:
 
 def is_same_text(seen: str, expected: str, compare: Compare) -> bool:
     """Return whether a program printed what it should."""
-    if callable(compare):
-        return bool(compare(seen, expected))
-    if compare == "exact":
-        return seen == expected
-    if compare == "lines":
-        return _lines(seen) == _lines(expected)
-    if compare == "json":
-        return _is_same_json(seen, expected)
-    words, wanted = seen.split(), expected.split()
-    if compare == "tokens":
-        return words == wanted
-    return len(words) == len(wanted) and all(_is_near_word(a, b) for a, b in zip(words, wanted, strict=True))
+    return bool((compare if callable(compare) else _TEXTS[compare])(seen, expected))
 
 
 def _is_same_json(seen: str, expected: str) -> bool:
@@ -183,6 +160,11 @@ def _is_same_json(seen: str, expected: str) -> bool:
 
 def _lines(text: str) -> list[str]:
     return [line.rstrip() for line in text.rstrip().splitlines()]
+
+
+def _are_near_words(seen: str, expected: str) -> bool:
+    words, wanted = seen.split(), expected.split()
+    return len(words) == len(wanted) and all(map(_is_near_word, words, wanted))
 
 
 def _is_near_word(seen: str, expected: str) -> bool:
@@ -216,6 +198,15 @@ def _is_near(seen: float, expected: float) -> bool:
             isinstance(seen, float) and math.isclose(seen, expected, abs_tol=_RELATIVE, rel_tol=0)
         )
     return math.isclose(seen, expected, rel_tol=_RELATIVE, abs_tol=_ABSOLUTE)
+
+
+_TEXTS: Mapping[str, Callable[[str, str], bool]] = {
+    "exact": lambda seen, expected: seen == expected,
+    "lines": lambda seen, expected: _lines(seen) == _lines(expected),
+    "tokens": lambda seen, expected: seen.split() == expected.split(),
+    "numbers": _are_near_words,
+    "json": _is_same_json,
+}
 
 
 def are_equal(seen: object, expected: object, compare: Compare) -> bool:

@@ -8,8 +8,6 @@ delays are long: on a busy machine they differ tenfold by themselves. A box that
 
 from __future__ import annotations
 
-__all__ = ["Concurrency"]
-
 _SMOOTHING = 0.1  # of averages, for each snippet
 _MOST_BATCH, _BATCH_SECONDS = 16, 0.2  # that go to a box together: one message there and back
 _SLOW = 3.0  # times the least delay: above it nothing grows

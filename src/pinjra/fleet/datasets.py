@@ -24,8 +24,6 @@ from typing import Any
 from pinjra.core.errors import ConfigurationError
 from pinjra.fleet.cases import Case
 
-__all__ = ["Problem", "Sample", "cases_of", "code_of", "read_problems", "read_samples"]
-
 _FENCED = re.compile(r"^ {0,3}(`{3,}|~{3,})[^\n`]*\n(.*?)(?:^ {0,3}\1|\Z)", re.DOTALL | re.MULTILINE)
 
 
@@ -93,17 +91,11 @@ def read_problems(path: str | Path) -> dict[str, Problem]:
             raise ConfigurationError(
                 f"{path}, line {number}: a problem has task_id and one of {', '.join(_CASES)}"
             )
-        problem = _problem(row, cases)
-        found[problem.id] = problem
+        name = str(row["task_id"])
+        before = str(row.get("prompt", "")) if "entry_point" in row else ""
+        reference = str(row.get("canonical_solution", row.get("code", "")))
+        found[name] = Problem(id=name, before=before, reference=reference, cases=cases)
     return found
-
-
-def _problem(row: Mapping[str, Any], cases: tuple[Case, ...]) -> Problem:
-    reference = str(row.get("canonical_solution", row.get("code", "")))
-    return Problem(
-        id=str(row["task_id"]), before=str(row.get("prompt", "")) if "entry_point" in row else "",
-        reference=reference, cases=cases,
-    )  # fmt: skip
 
 
 def read_samples(path: str | Path) -> list[Sample]:

@@ -20,13 +20,19 @@ from pinjra.fleet.boxes import Box, BoxLost, BoxUseless
 from pinjra.fleet.cases import Case, CaseResult
 from pinjra.fleet.concurrency import Concurrency
 from pinjra.fleet.foresight import Foresight
-from pinjra.fleet.requests import MOST_STARVING, Request, SnippetResult, infrastructure, result_of, seconds
-from pinjra.fleet.scoring import ask, is_unforeseen, judge, judge_test, request_of
+from pinjra.fleet.requests import (
+    MOST_STARVING,
+    Reason,
+    Request,
+    SnippetResult,
+    infrastructure,
+    result_of,
+    seconds,
+)
+from pinjra.fleet.scoring import ask, failed, is_unforeseen, judge, judge_test, request_of
 
 if TYPE_CHECKING:
     from pinjra.executors.base import PythonExecutor
-
-__all__ = ["Engine", "LocalEngine", "Task", "end_of", "give"]
 
 _log = logging.getLogger("pinjra.fleet")
 
@@ -99,7 +105,7 @@ class LocalEngine:
         preload: tuple[str, ...] = (),
         least: int | None = None,
         most: int | None = None,
-        uses: int = _USES,
+        uses: int | None = None,
         tell: Callable[[PythonExecutor, Mapping[str, int]], None] | None = None,
         test_seed: int | None = None,
     ) -> None:
@@ -110,10 +116,10 @@ class LocalEngine:
         least = least or processors
         most = most or least * 4
         self._concurrency = Concurrency(min(least, most), most, processors)
-        self._uses = uses
+        self._uses = uses or _USES
         self._tasks: deque[Task] = deque()
         self._change = threading.Condition()
-        self._threads: dict[threading.Thread, _Lane] = {}
+        self._lanes: set[_Lane] = set()
         self._count = self._idle = 0  # of the threads those that go on, and those that wait
         self._failing_since, self._failed_last, self._failing_because = 0.0, 0.0, ""
         self._closing = threading.Event()
@@ -139,10 +145,9 @@ class LocalEngine:
         if self._count >= self._concurrency.limit:
             return
         lane = _Lane(self)
-        thread = threading.Thread(target=self._work, args=(lane,), name="pinjra-fleet", daemon=True)
-        self._threads[thread] = lane
+        self._lanes.add(lane)
         self._count += 1
-        thread.start()
+        lane.start()
 
     def close(self) -> None:
         """End all boxes, whatever runs in them; tasks that were not done are given up."""
@@ -151,11 +156,11 @@ class LocalEngine:
             _cancel(self._tasks)
             self._tasks.clear()
             self._change.notify_all()
-            threads = dict(self._threads)
-        for lane in threads.values():
+            lanes = set(self._lanes)
+        for lane in lanes:
             lane.end()
-        for thread in threads:
-            thread.join()
+        for lane in lanes:
+            lane.join()
 
     @property
     def is_closed(self) -> bool:
@@ -180,7 +185,7 @@ class LocalEngine:
         finally:
             lane.close()
             with self._change:
-                self._threads.pop(threading.current_thread(), None)
+                self._lanes.discard(lane)
 
     def _next(self) -> list[Task] | None:
         """Return the tasks for a box; None: its thread is to end, for the fleet is closed or has more boxes than do good."""
@@ -222,7 +227,7 @@ class LocalEngine:
             if self.is_closed:
                 _cancel(batch)
             elif isinstance(error, BoxLost):
-                self._again(batch, lane.last_end, error)
+                self._again(batch, error)
             else:
                 self._not_opened(batch, error, begun)
             return
@@ -252,18 +257,25 @@ class LocalEngine:
         for task, result in ends:
             give(task, result)
 
-    def _again(self, batch: list[Task], end: object, why: BoxLost) -> None:
+    def _again(self, batch: list[Task], lost: BoxLost) -> None:
         """Put tasks whose box has ended back to the front, each to be run alone; or say that they ended it."""
-        weight = _EXPLAINED if why.is_stuck or _is_for_memory(end) else 1
+        is_for_memory = (
+            isinstance(lost.end, Execution)
+            and lost.end.error is not None
+            and lost.end.error.cause is Cause.MEMORY
+        )
         for task in reversed(batch):
             if len(batch) == 1:
-                task.lost += weight
-                task.spent_seconds += why.seconds
-                task.spent_cpu_seconds += why.seconds  # at most: nobody has counted it
-            if task.lost >= _MOST_LOSSES:
-                give(task, _ended_its_box(end, str(why), why.seconds))
+                task.lost += _EXPLAINED if lost.is_stuck or is_for_memory else 1
+                task.spent_seconds += lost.seconds
+                task.spent_cpu_seconds += lost.seconds  # at most: nobody has counted it
+            if task.lost < _MOST_LOSSES:
+                self._return(task, lost.seconds / len(batch))
                 continue
-            self._return(task, why.seconds / len(batch))
+            reason: Reason = "memory" if is_for_memory else "exception"
+            how = "by its memory" if is_for_memory else f"each time: {lost}"
+            said = f"it ended the box that it ran in, {how}"
+            give(task, SnippetResult(ok=False, reason=reason, message=said, cpu_seconds=lost.seconds))
 
     def _return(self, task: Task, cpu_seconds: float) -> None:
         """Put a task back to the front, to be run alone, for which so much processor time was used."""
@@ -307,8 +319,7 @@ def end_of(result: SnippetResult | CaseResult) -> str:
 def give(task: Task, result: SnippetResult | CaseResult) -> None:
     """Give a task's future its result; of a case it is a `CaseResult`."""
     if task.case is not None and isinstance(result, SnippetResult):
-        status = "infrastructure" if result.reason == "infrastructure" else "exception"
-        result = CaseResult(status="memory" if result.reason == "memory" else status, message=result.message)  # type: ignore[arg-type]
+        result = failed(result)
     elif isinstance(result, SnippetResult) and task.earlier_cpu_seconds:
         result = replace(result, earlier_cpu_seconds=task.earlier_cpu_seconds)
     with suppress(InvalidStateError):  # whoever waited has cancelled it
@@ -325,8 +336,7 @@ def _in_time(task: Task, result: SnippetResult | CaseResult) -> SnippetResult | 
 
     SECURITY: else a program that kills itself when it has found nothing would search as often as it is repeated.
     """
-    is_success = result.status == "passed" if isinstance(result, CaseResult) else result.ok
-    if not is_success or not task.spent_seconds:
+    if end_of(result) not in ("ok", "passed") or not task.spent_seconds:
         return result
     limits = task.request.limits
     if task.spent_seconds + result.wall_seconds <= seconds(limits) and (
@@ -341,34 +351,14 @@ def _may_starve_again(task: Task) -> bool:
     return not task.starved and task.request.most_starving == MOST_STARVING
 
 
-def _is_for_memory(end: object) -> bool:
-    return isinstance(end, Execution) and end.error is not None and end.error.cause is Cause.MEMORY
-
-
-def _ended_its_box(end: object, why: str, cpu_seconds: float) -> SnippetResult:
-    if _is_for_memory(end):
-        return SnippetResult(
-            ok=False,
-            reason="memory",
-            message="it ended the box that it ran in by its memory",
-            cpu_seconds=cpu_seconds,
-        )
-    return SnippetResult(
-        ok=False,
-        reason="exception",
-        message=f"it ended the box that it ran in, each time: {why}",
-        cpu_seconds=cpu_seconds,
-    )
-
-
-class _Lane:
-    """One thread's boxes: one for programs, and one more for tests once there is a test."""
+class _Lane(threading.Thread):
+    """One thread, and its boxes: one for programs, and one more for tests once there is a test."""
 
     def __init__(self, engine: LocalEngine) -> None:
+        super().__init__(target=engine._work, args=(self,), name="pinjra-fleet", daemon=True)
         self._engine = engine
         self._boxes: dict[str, Box] = {}
         self._used: dict[str, int] = {}
-        self.last_end: object = None
 
     def _box(self, name: str, count: int = 1) -> Box:
         """Return a box for so many more snippets."""
@@ -399,17 +389,13 @@ class _Lane:
         try:
             if all(self._engine.foresight.is_enough(task.case) for task in batch):
                 return self._foreseen(batch)
+            if len(batch) == 1:
+                return [self._asked(batch[0])]
             # one that was not known from the start is alone; of several, another box has missed one meanwhile
-            return [self._one(task) for task in batch]
+            return [result for task in batch for result in self.results([task])]
         except BoxLost:
-            self.last_end = next((box.end for box in self._boxes.values()), None)
             self.close()
             raise
-
-    def _one(self, task: Task) -> SnippetResult | CaseResult:
-        if task.case is None or self._engine.foresight.is_enough(task.case):
-            return self._foreseen([task])[0]
-        return self._asked(task.request, task.case)
 
     def _foreseen(self, batch: list[Task]) -> list[SnippetResult | CaseResult]:
         """Run all programs together, and then all tests that must be run on what the programs have said."""
@@ -423,21 +409,19 @@ class _Lane:
         tests = {at: each for at, each in enumerate(found) if isinstance(each, Request)}
         ends = self._box("test", len(tests)).run([*tests.values()]) if tests else ()
         for (at, test), end in zip(tests.items(), ends, strict=True):
-            result = result_of(requests[at], said[at])
-            found[at] = self._missed(batch[at]) if is_unforeseen(end) else judge_test(result, test, end)
+            if is_unforeseen(end):
+                self._engine.foresight.missed(cast("Case", batch[at].case))
+                found[at] = self._asked(batch[at])
+            else:
+                found[at] = judge_test(result_of(requests[at], said[at]), test, end)
         return cast("list[SnippetResult | CaseResult]", found)
 
-    def _missed(self, task: Task) -> CaseResult:
-        """Judge a program anew whose test asks something else than was foreseen."""
-        case = cast("Case", task.case)
-        self._engine.foresight.missed(case)
-        return self._asked(task.request, case)
-
-    def _asked(self, request: Request, case: Case) -> CaseResult:
+    def _asked(self, task: Task) -> CaseResult:
         """Run a test, and let it ask the program call by call."""
-        foresight = self._engine.foresight
+        foresight, case = self._engine.foresight, cast("Case", task.case)
         with foresight.asking(case):
-            result, asked = ask(self._box("program"), self._box("test"), request, case, foresight.of(case))
+            boxes = self._box("program"), self._box("test")
+            result, asked = ask(*boxes, task.request, case, foresight.of(case))
             if result.status == "passed":
                 foresight.learn(case, asked)
         return result

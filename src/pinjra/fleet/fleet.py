@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import itertools
-from collections.abc import Iterable, Mapping, Sequence, Sized
+import os
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence, Sized
 from concurrent.futures import Future
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pinjra.core.errors import ConfigurationError
@@ -22,8 +26,6 @@ from pinjra.fleet.results import Results
 if TYPE_CHECKING:
     from pinjra.executors.base import PythonExecutor
 
-__all__ = ["Fleet"]
-
 # A box forks the snippets' processes, so its own limits are those of the machine it is on; each snippet has its own besides.
 _BOX = Limits(
     wall_seconds=None,
@@ -37,7 +39,6 @@ _BOX = Limits(
     tool_calls=None,
 )
 _PODS = 2  # at once at first
-Isolation = Literal["fork", "fresh"]
 
 
 class Fleet(metaclass=CheckedMethods):
@@ -61,7 +62,7 @@ class Fleet(metaclass=CheckedMethods):
         self,
         engine: str = "local",
         *,
-        isolation: Isolation = "fork",
+        isolation: Literal["fork", "fresh"] = "fork",
         executor: str = "jail",
         preload: Iterable[str] = (),
         boxes: int | None = None,
@@ -71,8 +72,6 @@ class Fleet(metaclass=CheckedMethods):
         seed: int | None = None,
         **options: Any,
     ) -> None:
-        if isolation not in ("fork", "fresh"):
-            raise ConfigurationError(f'isolation= is "fork" or "fresh", not {isolation!r}')
         self.limits = limits
         self.seed = seed
         self._most_bytes = box_limits.value_bytes
@@ -83,7 +82,6 @@ class Fleet(metaclass=CheckedMethods):
             "most": most_boxes,
             "uses": 1 if isolation == "fresh" else None,
         }
-        settings = {name: value for name, value in settings.items() if value is not None}
         # What a jail of this machine has imported before it is opened, all of them share.
         shared = (WARDEN, *preload) if executor == "jail" and engine in ("local", "ray") else ()
         parameters = {
@@ -107,7 +105,18 @@ class Fleet(metaclass=CheckedMethods):
         fetch: Iterable[str] = (),
     ) -> Future[SnippetResult]:  # fmt: skip
         """Return the future result of one snippet. In asyncio: `await asyncio.wrap_future(...)`."""
-        return self.submit_request(_request(code, stdin, files, limits or self.limits, fetch, self.seed))
+        check_files(files or {})
+        data = stdin.encode() if isinstance(stdin, str) else stdin
+        return self.submit_request(
+            Request(
+                code=code,
+                stdin=data,
+                files=dict(files or {}),
+                limits=limits or self.limits,
+                fetch=tuple(fetch),
+                seed=self.seed,
+            )
+        )
 
     def submit_request(self, request: Request) -> Future[SnippetResult]:
         """Return the future result of one snippet, or program, that is already described as a `Request`."""
@@ -143,14 +152,10 @@ class Fleet(metaclass=CheckedMethods):
         """
         if isinstance(codes, Sized) and isinstance(inputs, Sized) and len(codes) != len(inputs):
             raise ConfigurationError(f"map: {len(codes)} codes have {len(inputs)} inputs; as many are needed")
-        chosen = limits or self.limits
         names = tuple(fetch)
-        pairs = zip(codes, itertools.repeat("") if inputs is None else inputs, strict=False)
         calls = (
-            lambda code=code, stdin=stdin: self.submit_request(
-                _request(code, stdin, files, chosen, names, self.seed)
-            )
-            for code, stdin in pairs
+            partial(self.submit, code, stdin=stdin, files=files, limits=limits, fetch=names)
+            for code, stdin in zip(codes, itertools.repeat("") if inputs is None else inputs, strict=False)
         )
         return Results(calls, self._engine.room, _indexed, ordered=ordered, progress=progress)
 
@@ -201,7 +206,9 @@ class Fleet(metaclass=CheckedMethods):
         for case in cases:
             check_size(self._most_bytes, code, case.stdin, files=case.files)
             check_size(self._most_bytes, case.setup, case.test)
-        return _Scoring(self._engine, code, cases, per_case or self.limits, stop_at, self.seed).future
+        limits = per_case or self.limits
+        tasks = [partial(task_of, code, case, limits, self.seed) for case in cases]
+        return _Scoring(self._engine, tasks, is_stopping=stop_at == "first").future
 
     def score_many(
         self,
@@ -214,7 +221,7 @@ class Fleet(metaclass=CheckedMethods):
     ) -> Results[Verdict]:
         """Return the verdicts of many programs, each with its cases, for `for` and `async for`."""
         calls = (
-            lambda code=code, cases=cases: self.score_soon(code, cases, stop_at=stop_at, per_case=per_case)
+            partial(self.score_soon, code, cases, stop_at=stop_at, per_case=per_case)
             for code, cases in programs
         )
         return Results(calls, self._engine.room, _indexed, ordered=ordered, progress=progress)
@@ -242,7 +249,8 @@ def _engine(name: str, executor: str, parameters: dict[str, Any], settings: dict
     if name == "local":
         return LocalEngine(lambda: sandbox(executor, **parameters), **settings)
     if name == "kubernetes":
-        return LocalEngine(lambda: sandbox(name, **parameters), **{"least": _PODS, **settings})
+        settings["least"] = settings["least"] or _PODS
+        return LocalEngine(lambda: sandbox(name, **parameters), **settings)
     if name.startswith(("http://", "https://")):
         from pinjra.fleet.services import service_engine
 
@@ -256,23 +264,18 @@ def _engine(name: str, executor: str, parameters: dict[str, Any], settings: dict
     )
 
 
-def _request(
-    code: str,
-    stdin: str | bytes,
-    files: Mapping[str, bytes] | None,
-    limits: Limits,
-    fetch: Iterable[str],
-    seed: int | None,
-) -> Request:
-    if not isinstance(code, str):
-        raise ConfigurationError(f"a snippet is a text, not {type(code).__name__}")
-    if not isinstance(stdin, (str, bytes)):
-        raise ConfigurationError(f"a snippet's stdin is a text or bytes, not {type(stdin).__name__}")
-    check_files(files or {})
-    data = stdin.encode() if isinstance(stdin, str) else stdin
-    return Request(
-        code=code, stdin=data, files=dict(files or {}), limits=limits, fetch=tuple(fetch), seed=seed
-    )
+_SHARED: dict[object, Fleet] = {}
+_SHARED_LOCK = threading.Lock()
+
+
+def shared_fleet(engine: str, **options: Any) -> Fleet:
+    """Return the fleet of this process with these parameters, for adapters that are called for each answer; it ends with it."""
+    key = (os.getpid(), engine, repr(sorted(options.items())))
+    with _SHARED_LOCK:
+        if key not in _SHARED:
+            _SHARED[key] = Fleet(engine, **options)
+            atexit.register(_SHARED[key].close)
+        return _SHARED[key]
 
 
 def _indexed(index: int, result: Any) -> Any:
@@ -282,27 +285,17 @@ def _indexed(index: int, result: Any) -> Any:
 class _Scoring:
     """The cases of one program, one after the other; or all at once where none stops the others."""
 
-    def __init__(
-        self,
-        engine: Engine,
-        code: str,
-        cases: Sequence[Case],
-        limits: Limits,
-        stop_at: str | None,
-        seed: int | None,
-    ) -> None:
+    def __init__(self, engine: Engine, tasks: Sequence[Callable[[], Task]], *, is_stopping: bool) -> None:
         self.future: Future[Verdict] = Future()
-        self._engine, self._code, self._cases, self._limits = engine, code, cases, limits
-        self._seed = seed
-        self._is_stopping = stop_at == "first"
+        self._engine, self._tasks, self._is_stopping = engine, tasks, is_stopping
         self._found: dict[int, CaseResult] = {}
         self._attempts = 1
-        for index in range(1 if self._is_stopping else len(cases)):
+        for index in range(1 if is_stopping else len(tasks)):
             self._begin(index)
 
     def _begin(self, index: int) -> None:
         try:
-            task = task_of(self._code, self._cases[index], self._limits, self._seed)
+            task = self._tasks[index]()
             task.future.add_done_callback(lambda done: self._take(index, task, done))
             self.future.add_done_callback(lambda done: task.future.cancel() if done.cancelled() else None)
             self._engine.submit(task)
@@ -320,7 +313,7 @@ class _Scoring:
             return
         self._found[index] = done.result()
         self._attempts = max(self._attempts, task.attempts)
-        is_over = len(self._found) == len(self._cases)
+        is_over = len(self._found) == len(self._tasks)
         if self._is_stopping and not is_over and self._found[index].status == "passed":
             self._begin(index + 1)
         elif (is_over or self._is_stopping) and not self.future.done():

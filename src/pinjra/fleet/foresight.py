@@ -29,8 +29,6 @@ from pinjra.fleet.cases import Case
 from pinjra.wire.values.codec import decode, encode
 from pinjra.wire.values.coding import EncodeError
 
-__all__ = ["Foreseen", "Foresight", "call_of", "frame", "message_of"]
-
 _ALIASES = {"np": "numpy", "pd": "pandas"}
 _MOST_TESTS = 4096  # that are remembered
 _MOST_CHARS = 1 << 20  # of the calls of one test
@@ -66,9 +64,11 @@ class Foreseen:
             return False
 
 
-def frame(message: Mapping[str, Any], blobs: Sequence[bytes] = ()) -> str:
+def frame(message: Mapping[str, Any]) -> str:
     """Return a message to a box's child as `snippets` frames it."""
-    head = json.dumps({**message, "sizes": [len(blob) for blob in blobs]})
+    blobs = message.get("blobs", ())
+    rest = {name: value for name, value in message.items() if name != "blobs"}
+    head = json.dumps({**rest, "sizes": [len(blob) for blob in blobs]})
     return "\n".join([head, b"".join(blobs).decode("latin-1")])
 
 
@@ -97,7 +97,7 @@ def call_of(path: list[Any], args: tuple[Any, ...], kwargs: Mapping[str, Any], *
         raise ConfigurationError(
             f"the arguments of {'.'.join(map(str, path))} cannot be sent: {error}"
         ) from error
-    return frame({"call": path, "args": tree, **options}, blobs)
+    return frame({"call": path, "args": tree, **options, "blobs": blobs})
 
 
 def _plain(answer: str) -> object:

@@ -25,7 +25,7 @@ from pinjra.executors.registry import sandbox
 from pinjra.executors.session.executor import SessionExecutor
 from pinjra.fleet.cases import PER_CASE, Case
 from pinjra.fleet.datasets import cases_of, code_of
-from pinjra.fleet.shared import shared_fleet
+from pinjra.fleet.fleet import shared_fleet
 
 try:
     from inspect_ai.scorer import CORRECT, INCORRECT, Score, Scorer, Target, accuracy, scorer, stderr

@@ -21,8 +21,6 @@ from pinjra.fleet.requests import Request, SnippetResult
 if TYPE_CHECKING:
     from pinjra.executors.base import PythonExecutor
 
-__all__ = ["RayEngine"]
-
 _LEAST_BATCH, _MOST_BATCH = 64, 256
 _UNDER_WAY = 2  # batches at one node: one being done, one there already
 _REMEMBERED = 4096  # results that a node keeps, so that a batch that is sent again is not done again

@@ -5,12 +5,10 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 from pinjra.core.limits import Limits
-
-__all__ = ["Reason", "Request", "SnippetResult", "most_seconds", "result_of", "seconds"]
 
 Reason = Literal[
     "", "exception", "exit", "compile", "wall", "processor", "memory", "output", "value", "infrastructure"
@@ -84,24 +82,10 @@ class Request:
         """Return it as the box takes it."""
         limits = self.limits
         return {
-            "code": self.code,
-            "stdin": self.stdin,
+            **{each.name: getattr(self, each.name) for each in fields(self) if each.name != "limits"},
             "files": dict(self.files),
-            "fetch": list(self.fetch),
-            "argv": list(self.argv),
-            "build": list(self.build),
-            "build_seconds": self.build_seconds,
-            "mode": self.mode,
-            "setup": self.setup,
-            "entry": self.entry,
-            "seed": self.seed,
-            "names": list(self.names),
             "modules": dict(self.modules),
-            "calls": list(self.calls),
-            "answers": list(self.answers),
-            "others_seconds": self.others_seconds,
             "wall_seconds": seconds(limits),
-            "most_starving": self.most_starving,
             "cpu_seconds": limits.cpu_seconds or _UNLIMITED_SECONDS,
             "memory_bytes": limits.memory_bytes and limits.memory_bytes + _CHILD_MEMORY,
             "disk_bytes": limits.disk_bytes or _UNLIMITED_BYTES,
@@ -158,13 +142,13 @@ def infrastructure(message: str) -> SnippetResult:
 
 def result_of(request: Request, said: Mapping[str, Any]) -> SnippetResult:
     """Return the result of what a box says. The guest may have lied to the box about itself, and only about itself."""
+    if said["cause"] == "given":  # it could not be begun
+        return infrastructure(said["message"])
     status = said["status"]
     code = os.waitstatus_to_exitcode(status) if isinstance(status, int) else None
     report = said["report"] if isinstance(said["report"], dict) else {}
-    kind, message = str(report.get("type", "")), str(report.get("message", ""))
+    kind = str(report.get("type", ""))
     reason = _reason(request, said, code, report, kind)
-    if said["cause"] != "given":
-        message = _WORDS.get(reason, message)
     return SnippetResult(
         ok=not reason,
         reason=reason,
@@ -172,7 +156,7 @@ def result_of(request: Request, said: Mapping[str, Any]) -> SnippetResult:
         stdout=said["stdout"].decode("utf-8", "replace"),
         stderr=said["stderr"].decode("utf-8", "replace"),
         error_type=kind,
-        message=message,
+        message=_WORDS.get(reason, str(report.get("message", ""))),
         lost_bytes=said["lost_bytes"],
         wall_seconds=said["wall_seconds"],
         cpu_seconds=said["cpu_seconds"],
@@ -194,7 +178,7 @@ def _reason(
     if said["cause"] in ("wall", "output", "value"):
         found: Reason = said["cause"]
         return found
-    if said["cause"] in ("starved", "given"):
+    if said["cause"] == "starved":
         return "infrastructure"
     cpu = request.limits.cpu_seconds
     if code in (-signal.SIGPROF, -signal.SIGXCPU) or (

@@ -3,42 +3,26 @@
 from __future__ import annotations
 
 import math
-import queue
 import reprlib
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
-from pinjra.core.errors import PinjraError, ProtocolViolation
+from pinjra.core.errors import ProtocolViolation
 from pinjra.core.execution import error_line
 from pinjra.core.limits import Limits
 from pinjra.core.values import Opaque
-from pinjra.fleet.boxes import Box, BoxLost
+from pinjra.fleet.boxes import Box
 from pinjra.fleet.cases import Case, CaseResult, Compare, Status, are_equal, is_same_text
 from pinjra.fleet.foresight import Foreseen, call_of, frame, message_of
 from pinjra.fleet.requests import Request, SnippetResult, most_seconds, result_of, seconds
 from pinjra.wire.values.codec import decode
 
-__all__ = ["ask", "is_unforeseen", "judge", "judge_test", "pass_at_k", "request_of"]
-
-# Why a program did not end well -> the status of its case.
-_STATUS: Mapping[str, Status] = {
-    "exit": "exception",
-    "value": "output",
-    "exception": "exception",
-    "compile": "compile",
-    "wall": "wall",
-    "processor": "processor",
-    "memory": "memory",
-    "output": "output",
-    "infrastructure": "infrastructure",
-}
+# Why a program did not end well -> the status of its case, where that has another name.
+_STATUS: Mapping[str, Status] = {"exit": "exception", "value": "output"}
 _TEST_SECONDS = 4.0  # a test may take so many times what one of its calls may
 # What the two boxes of a test say to each other: calls, answers, and calls of what was given as an argument.
 _SAID = ("call", "await", "args", "back", "value", "handle", "type", "error", "bases", "message", "blobs")
-_END: Mapping[str, Any] = {"end": True}
-_ENDED: Mapping[str, Any] = {}
 
 
 def request_of(code: str, case: Case, limits: Limits, seed: int | None = None) -> Request:
@@ -63,7 +47,7 @@ def judge(
     if case is None:
         return result
     if result.reason == "infrastructure":
-        return _failed(result)
+        return failed(result)
     if case.stdout is not None:
         return _judge_output(case, result)
     if case.call:
@@ -82,17 +66,22 @@ def _case(result: SnippetResult, status: Status, message: str) -> CaseResult:
     )
 
 
-def _failed(result: SnippetResult) -> CaseResult:
+def _status(result: SnippetResult) -> Status:
+    return _STATUS.get(result.reason, cast("Status", result.reason))
+
+
+def failed(result: SnippetResult) -> CaseResult:
+    """Return the result of a case whose program did not end well."""
     said = (
         error_line(result.error_type, result.message).removeprefix(": ") or f"exit status {result.returncode}"
     )
-    return _case(result, _STATUS[result.reason], said)
+    return _case(result, _status(result), said)
 
 
 def _judge_output(case: Case, result: SnippetResult) -> CaseResult:
     """Return the result of a case of standard input and output."""
     if not result.ok:
-        return _failed(result)
+        return failed(result)
     if result.lost_bytes:
         return _case(result, "output", f"{result.lost_bytes} bytes more than the limit were printed")
     return _compared(result, case, result.stdout, case.stdout or "", is_same_text)
@@ -122,9 +111,7 @@ def _judge_call(case: Case, result: SnippetResult, answers: Sequence[str]) -> Ca
 
 
 def _unasked(result: SnippetResult, what: str) -> CaseResult:
-    return (
-        _failed(result) if result.reason else _case(result, "exception", f"the program ended before {what}")
-    )
+    return failed(result) if result.reason else _case(result, "exception", f"the program ended before {what}")
 
 
 def _compared(
@@ -172,8 +159,8 @@ def judge_test(result: SnippetResult, test: Request, said: Mapping[str, Any]) ->
     if judged.error_type == "AssertionError" and result.reason != "infrastructure":
         return _case(result, "wrong", error_line(judged.error_type, judged.message))
     if result.reason in ("wall", "processor", "memory", "output", "infrastructure"):
-        return _failed(result)
-    return _case(result, _STATUS[judged.reason], error_line(judged.error_type, judged.message))
+        return failed(result)
+    return _case(result, _status(judged), error_line(judged.error_type, judged.message))
 
 
 def ask(box: Box, other: Box, request: Request, case: Case, plan: Foreseen) -> tuple[CaseResult, list[str]]:
@@ -181,19 +168,36 @@ def ask(box: Box, other: Box, request: Request, case: Case, plan: Foreseen) -> t
 
     Raises:
         BoxLost: One of the boxes has ended.
+        PinjraError: One did not come up.
     """
     test = replace(_test_of(request, case, plan), others_seconds=most_seconds(request.limits))
-    program = _Program(box, replace(request, others_seconds=most_seconds(test.limits)))
-    with program:
-        said = other.run([test], program.ask)[0] if program.is_ready() else None
-    result = program.result()
-    judged = _unasked(result, "the test") if said is None else judge_test(result, test, said)
-    return judged, program.asked
+    box.begin([replace(request, others_seconds=most_seconds(test.limits))])
+    asked: list[str] = []
+    end: Mapping[str, Any] | None = None
+    said = box.said()
+    if isinstance(said, Mapping):  # it has run to its end, and takes calls
+        other.begin([test])
+        while isinstance(call := other.said(), Mapping):
+            if isinstance(said, Mapping):
+                asked.append(frame(_passed_on(call)))
+                box.answer(_passed_on(call))
+                said = box.said()
+            other.answer(_passed_on(said) if isinstance(said, Mapping) else {})
+        end = call[0]
+    while isinstance(said, Mapping):  # SECURITY: a program may say more than it was asked
+        box.answer({"end": True})
+        said = box.said()
+    result = result_of(request, said[0])
+    return _unasked(result, "the test") if end is None else judge_test(result, test, end), asked
+
+
+def _passed_on(message: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {name: message[name] for name in _SAID if name in message}
 
 
 def is_unforeseen(said: Mapping[str, Any]) -> bool:
     """Return whether a test has asked something else than was foreseen."""
-    return bool(said["report"].get("stage") == "unforeseen")
+    return bool(said.get("report", {}).get("stage") == "unforeseen")
 
 
 def _test_of(request: Request, case: Case, plan: Foreseen) -> Request:
@@ -217,73 +221,6 @@ def _source(case: Case) -> str:
         and "check(candidate)" not in case.test.replace("def check(candidate)", "")
     )
     return f"{case.test}\ncheck(candidate)\n" if is_check else case.test
-
-
-class _Program:
-    """The program in its box, on a thread of its own, as a context: calls of a test go in, answers come out, one at a time."""
-
-    def __init__(self, box: Box, request: Request) -> None:
-        self._box, self._request = box, request
-        self._calls: queue.SimpleQueue[Mapping[str, Any]] = queue.SimpleQueue()
-        self._answers: queue.SimpleQueue[Mapping[str, Any] | None] = queue.SimpleQueue()
-        self._has_ended = self._is_over = False
-        self.asked: list[str] = []
-        self._said: Mapping[str, Any] | BoxLost | PinjraError = BoxLost("the box was not started")
-        self._thread = threading.Thread(target=self._run, name="pinjra-fleet-program", daemon=True)
-
-    def _run(self) -> None:
-        try:
-            self._said = self._box.run([self._request], self._talk)[0]
-        except (BoxLost, PinjraError) as lost:
-            self._said = lost
-        self._answers.put(None)
-
-    def _talk(self, message: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Take what the program says, and give it the next call; on its box's thread."""
-        if self._is_over:  # SECURITY: a program may say more than it was asked
-            return _END
-        self._answers.put(message)
-        return self._calls.get()
-
-    def is_ready(self) -> bool:
-        """Wait, and return whether the program has run to its end and takes calls."""
-        self._has_ended = self._answers.get() is None
-        return not self._has_ended
-
-    def ask(self, call: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Return the program's answer to a call of the test; on the test's box's thread."""
-        if self._has_ended:
-            return _ENDED
-        said = {name: call[name] for name in _SAID if name in call}
-        self.asked.append(
-            frame({name: said[name] for name in said if name != "blobs"}, said.get("blobs", ()))
-        )
-        self._calls.put(said)
-        answer = self._answers.get()
-        if answer is None:
-            self._has_ended = True
-            return _ENDED
-        return {name: answer[name] for name in _SAID if name in answer}
-
-    def __enter__(self) -> _Program:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._is_over = True
-        self._calls.put(_END)
-        self._thread.join()
-
-    def result(self) -> SnippetResult:
-        """Return what came of the program.
-
-        Raises:
-            BoxLost: Its box has ended.
-            PinjraError: It did not come up.
-        """
-        if isinstance(self._said, (BoxLost, PinjraError)):
-            raise self._said
-        return result_of(self._request, self._said)
 
 
 # ---------------------------------------------------------------- figures

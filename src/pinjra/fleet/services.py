@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from pinjra.executors.base import PythonExecutor
     from pinjra.executors.http import HttpExecutor
 
-__all__ = ["service_engine"]
-
 _BOXES = 2  # at once on each service at first
 _REST_SECONDS = 5.0  # for a service that did not answer
 _OWN = (
@@ -41,7 +39,9 @@ def service_engine(
             f"engine= has addresses like http://HOST:PORT, separated by commas, not {addresses!r}"
         )
     services = _Services(urls, executor, parameters)
-    return LocalEngine(services.open, tell=_tell, **{"least": _BOXES * len(urls), **settings})
+    return LocalEngine(
+        services.open, tell=_tell, **{**settings, "least": settings["least"] or _BOXES * len(urls)}
+    )
 
 
 def _tell(executor: PythonExecutor, ends: Mapping[str, int]) -> None:

@@ -17,7 +17,7 @@ from pinjra.core.errors import BackendError, ConfigurationError
 from pinjra.core.limits import Limits
 from pinjra.fleet.cases import Case, Verdict
 from pinjra.fleet.datasets import cases_of, code_of
-from pinjra.fleet.shared import shared_fleet
+from pinjra.fleet.fleet import shared_fleet
 
 __all__ = ["compute_score", "compute_scores"]
 

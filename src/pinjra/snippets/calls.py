@@ -17,7 +17,7 @@ def failed(error: BaseException) -> Message:
     """Return how an exception is told to the other side."""
     try:
         message = str(error)[:KEPT_TEXT]
-    except Exception:
+    except BaseException:  # guest code
         message = ""
     return {
         "error": type(error).__name__,

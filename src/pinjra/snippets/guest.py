@@ -28,7 +28,7 @@ from typing import Any, NoReturn, cast
 
 from pinjra.core.values import Opaque
 from pinjra.snippets.calls import CALLBACK, awaited, failed, raised, read_out
-from pinjra.snippets.frames import CONTROL, HEAD, KEPT_TEXT, Message, framed, unframed, write_all
+from pinjra.snippets.frames import CONTROL, HEAD, Message, framed, unframed, write_all
 from pinjra.snippets.program_test import Test
 from pinjra.wire.values.codec import VALUE_BYTES, decode, encode
 from pinjra.worker.interpreter.environment import reseed
@@ -40,6 +40,12 @@ _WARMING = 20  # CPython 3.11 and later adapt code that has run 8 times
 _GRACE_SECONDS = 0.1  # for the kernel's own limit of processor time to be noticed before ours
 _PROGRAM: Message = {"mode": "program"}
 _NUMPY = "numpy.random"
+# What is done with what is no UTF-8, and bytes that are kept (1: lines), of the descriptors 0, 1 and 2.
+_STREAMS = (
+    ("stdin", "replace", io.DEFAULT_BUFFER_SIZE),
+    ("stdout", "replace", io.DEFAULT_BUFFER_SIZE),
+    ("stderr", "backslashreplace", 1),
+)
 
 
 def _seed(seed: int | None) -> None:
@@ -111,20 +117,12 @@ class Guest:
         self.module.__dict__["__file__"] = SOURCE_NAME
         # what they replace is kept: its end would be one of each child
         self.replaced = (sys.stdin, sys.stdout, sys.stderr, sys.__stdin__, sys.__stdout__, sys.__stderr__)
-        sys.stdin = io.TextIOWrapper(
-            io.BufferedReader(io.FileIO(0, closefd=False)), encoding="utf-8", errors="replace"
-        )
-        sys.stdout = io.TextIOWrapper(
-            io.BufferedWriter(io.FileIO(1, "w", closefd=False)), encoding="utf-8", errors="replace"
-        )
-        sys.stderr = io.TextIOWrapper(
-            io.BufferedWriter(io.FileIO(2, "w", closefd=False)),
-            encoding="utf-8",
-            errors="backslashreplace",
-            line_buffering=True,
-        )
-        for name in ("stdin", "stdout", "stderr"):
-            setattr(sys, f"__{name}__", getattr(sys, name))
+        for number, (name, errors, buffer_bytes) in enumerate(_STREAMS):
+            stream = open(  # noqa: SIM115  (for as long as this process is there)
+                number, "w" if number else "r", buffer_bytes, closefd=False, encoding="utf-8", errors=errors
+            )
+            setattr(sys, name, stream)
+            setattr(sys, f"__{name}__", stream)
         for name in ("exit", "quit"):
             setattr(builtins, name, sys.exit)
         for number in (signal.SIGPROF, signal.SIGXCPU):
@@ -258,13 +256,8 @@ class Guest:
             return
 
     def _report(self, error: BaseException | None, *, stage: str, is_exit: bool = False) -> None:
-        said = {"stage": stage, "is_exit": is_exit, "type": "", "message": ""}
-        if error is not None:
-            said["type"] = type(error).__name__
-            try:
-                said["message"] = str(error)[:KEPT_TEXT]
-            except BaseException:  # guest code
-                said["message"] = ""
+        told = failed(error) if error is not None else {"error": "", "message": ""}
+        said = {"stage": stage, "is_exit": is_exit, "type": told["error"], "message": told["message"]}
         self._flush()
         self._send({"report": said})
 
@@ -319,11 +312,9 @@ class Guest:
 
     def _kept(self, value: object) -> Opaque:
         self.objects.append(value)
-        kinds = {
-            "exception": isinstance(value, type) and issubclass(value, Exception),
-            "coroutine": isinstance(value, types.CoroutineType),
-        }
-        about = next((name for name, is_so in kinds.items() if is_so), "")
+        about = "coroutine" if isinstance(value, types.CoroutineType) else ""
+        if isinstance(value, type) and issubclass(value, Exception):
+            about = "exception"
         return Opaque(type(value).__name__[:200], about, len(self.objects))
 
     def _back(self, number: int, *args: object, **kwargs: object) -> object:

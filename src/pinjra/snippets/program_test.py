@@ -6,6 +6,7 @@ import builtins
 import contextlib
 import importlib
 from collections.abc import Callable, Iterator
+from functools import partialmethod
 from typing import Any, cast
 
 from pinjra.core.values import Opaque
@@ -156,23 +157,14 @@ class Remote:
     def __bool__(self) -> bool:
         return True
 
-    def __len__(self) -> Any:
-        return self._by("__len__")
-
-    def __getitem__(self, key: object) -> object:
-        return self._by("__getitem__", key)
-
-    def __setitem__(self, key: object, value: object) -> None:
-        self._by("__setitem__", key, value)
-
-    def __delitem__(self, key: object) -> None:
-        self._by("__delitem__", key)
-
-    def __instancecheck__(self, value: object) -> Any:
-        return self._by("__instancecheck__", value)
-
-    def __enter__(self) -> object:
-        return self._by("__enter__")
+    __len__ = partialmethod(_by, "__len__")
+    __getitem__ = partialmethod(_by, "__getitem__")
+    __setitem__ = partialmethod(_by, "__setitem__")
+    __delitem__ = partialmethod(_by, "__delitem__")
+    __instancecheck__ = partialmethod(_by, "__instancecheck__")
+    __enter__ = partialmethod(_by, "__enter__")
+    __str__ = partialmethod(_by, "__str__")
+    __repr__ = partialmethod(_by, "__repr__")
 
     def __exit__(self, *error: object) -> None:
         self._by("__exit__", None, None, None)  # SECURITY: its answer would swallow what the test has found
@@ -186,12 +178,6 @@ class Remote:
         if found is MISSING:
             raise StopIteration
         return found
-
-    def __str__(self) -> Any:
-        return self._by("__str__")
-
-    def __repr__(self) -> Any:
-        return self._by("__repr__")
 
 
 def _plain(value: object) -> object:

@@ -23,32 +23,8 @@ from pinjra.snippets.guest import Guest
 from pinjra.snippets.starving import Starving
 
 # Of a request to its child.
-_TOLD = (
-    "mode",
-    "setup",
-    "entry",
-    "argv",
-    "value_bytes",
-    "calls",
-    "answers",
-    "names",
-    "modules",
-)
+_TOLD = ("mode", "setup", "entry", "argv", "value_bytes", "calls", "answers", "names", "modules")
 _SEEDS = (1 << 63) - 1
-# What is said of a request that could not be begun.
-_NOTHING: Message = {
-    "cause": "given",
-    "status": None,
-    "stdout": b"",
-    "stderr": b"",
-    "lost_bytes": 0,
-    "answers": [],
-    "wall_seconds": 0.0,
-    "cpu_seconds": 0.0,
-    "memory_bytes": 0,
-    "build": None,
-    "files": {},
-}
 
 
 class _NotWritten(Exception):
@@ -91,7 +67,7 @@ def _run(request: Message, forks: ForkServer, folder: str, interact: Callable[[M
         _write(folder, request["files"])
         return _built_and_run(request, forks, folder, interact)
     except _NotWritten as error:
-        return {**_NOTHING, "report": {"message": f"what it is given cannot be written: {error}"[:KEPT_TEXT]}}
+        return {"cause": "given", "message": f"what it is given cannot be written: {error}"[:KEPT_TEXT]}
 
 
 def _write(folder: str, files: Message) -> None:
