@@ -145,6 +145,17 @@ def test_what_cannot_be_had_is_one_clear_line(packages: list[str], words: str, i
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("name", ["needsfolder", "needsarchive", "needsrepository"])
+def test_what_a_wheel_needs_from_an_address_is_not_built_here(name: str, index: Path, tmp_path: Path) -> None:
+    ran = tmp_path / "ran"
+    attack = ATTACK.with_name("wheels_that_would_be_built.py")
+    subprocess.run([sys.executable, str(attack), str(index), str(ran)], check=True)
+    with pytest.raises(ConfigurationError) as caught:
+        layers.layer_for([name])
+    assert str(caught.value) == f"packages=: {name} needs what is no wheel, and would be built here"
+    assert not ran.exists()
+
+
 ATTACK = Path(__file__).parents[1] / "escapes" / "wheels_that_lead_out.py"
 
 

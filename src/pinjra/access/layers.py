@@ -1,8 +1,9 @@
 """Requirements -> a read-only folder with their packages, made of wheels only and kept for the next time.
 
-pip finds and fetches the wheels: it runs no code of theirs, and nothing is built. They are unpacked here, by names that are
-checked one by one. Nothing in a layer is ever imported by the host, nor by the process that sessions are forked from: only in the
-box.
+pip finds and fetches the wheels: it runs no code of theirs, and nothing is built. `--only-binary` alone does not see to that: a
+wheel may need what is at an address, and pip would build that; so it starts no programs here. Wheels are unpacked by names that
+are checked one by one. Nothing in a layer is ever imported by the host, nor by the process that sessions are forked from: only
+in the box.
 """
 
 from __future__ import annotations
@@ -34,15 +35,22 @@ _MOST_BYTES = 16 << 30  # unpacked: a wheel of a few kilobytes may say that it h
 _MOST_FILES = 500_000
 _READ_ONLY = 0o555
 _NEW = "new-"  # folders in which layers are made
-# A process that ends as soon as its parent does. Not by preexec_fn, which is Python after fork(2) in a process with threads.
+# A process that ends as soon as its parent does, and starts none: what builds a package is a program. pip's own are a few that it
+# does without, and keyring, which a user's settings name.
+# Not by preexec_fn, which is Python after fork(2) in a process with threads.
 _WITH_US = """
 import os, runpy, sys
 parent = int(sys.argv.pop(1))
+def look(event, details):
+    if event in ("subprocess.Popen", "os.system", "os.exec", "os.fork", "os.forkpty", "os.posix_spawn", "os.spawn"):
+        if event != "subprocess.Popen" or os.path.basename(str(details[1][0])) not in ("keyring", "keyring.exe"):
+            raise PermissionError("no program is started here")
 if sys.platform == "linux":
     import ctypes
     ctypes.CDLL(None).prctl(1, 9, 0, 0, 0)  # PR_SET_PDEATHSIG, SIGKILL
     if os.getppid() != parent:  # it has ended before that
         sys.exit(1)
+sys.addaudithook(look)  # SECURITY: what a package brings to build it is not run
 runpy.run_module(sys.argv.pop(1), run_name="__main__", alter_sys=True)
 """
 
@@ -194,6 +202,11 @@ def _reason(said: str, wanted: list[str]) -> Exception:
     lines = [line.removeprefix("ERROR: ").strip() for line in said.splitlines() if line.startswith("ERROR: ")]
     if "No module named pip" in said:
         return MissingDependency("pip", f"{sys.executable} -m ensurepip (for packages=)")
+    # the second where it would have been git: pip says that in its own words
+    if "PermissionError: no program is started here" in said or "No permission to execute" in said:
+        return ConfigurationError(
+            f"packages=: {', '.join(wanted)} needs what is no wheel, and would be built here"
+        )
     for line in lines:
         name = line.removeprefix("No matching distribution found for ")
         if name != line:
