@@ -7,6 +7,7 @@ and regular expressions are left to the server, because one made for it can keep
 from __future__ import annotations
 
 import base64
+import json
 import re
 from collections.abc import Callable
 from keyword import iskeyword
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from pinjra.core.errors import PinjraError
 from pinjra.tools.base import Tool
 from pinjra.tools.hints import ALL_TYPES, Schema
-from pinjra.tools.schema import map_subschemas
+from pinjra.tools.schema import has_subschemas, map_subschemas
 
 if TYPE_CHECKING:
     from mcp.types import CallToolResult, ContentBlock
@@ -25,7 +26,11 @@ Call = Callable[[str, dict[str, Any]], "CallToolResult"]
 """The server's name of a tool and its arguments → the server's answer."""
 
 _DESCRIPTION_CHARACTERS = 10_000  # of one tool, as much as fits a prompt
-_SCHEMA_NODES = 5_000  # of one tool; an input written out may grow exponentially with its references
+# Of one schema, written out: it may grow exponentially with its references.
+_SCHEMA_CHARACTERS = 200_000
+_REFERENCE_CHARACTERS = 1000
+_IMAGES = ("PNG", "JPEG", "GIF", "WEBP")
+_PIXELS = 50_000_000  # as of images from a box
 _LEFT_TO_THE_SERVER = ("pattern", "patternProperties", "format", "$schema", "$defs", "definitions")
 
 
@@ -116,7 +121,7 @@ class _Writer:
 
     def __init__(self, root: Schema) -> None:
         self._root = root
-        self._nodes = 0
+        self._left = _SCHEMA_CHARACTERS
 
     def schema(self) -> Schema:
         return self._write(self._root, ())
@@ -127,28 +132,38 @@ class _Writer:
         return {name: _described(entry) for name, entry in written.items()}
 
     def _write(self, schema: Any, path: tuple[str, ...]) -> Schema:
-        self._nodes += 1
-        if not isinstance(schema, dict) or self._nodes > _SCHEMA_NODES:
+        if not isinstance(schema, dict) or self._left < 0:
             return {"type": "any"}
         reference = schema.get("$ref")
         if isinstance(reference, str):
             # A type that contains itself has no end when written out: its inner self takes anything.
             target = None if reference in path else self._target(reference)
             rest = {key: value for key, value in schema.items() if key != "$ref"}
+            self._left -= len(rest) + len(target or ())
             return (
                 self._write({**target, **rest}, (*path, reference)) if target is not None else {"type": "any"}
             )
         kept = {key: value for key, value in schema.items() if key not in _LEFT_TO_THE_SERVER}
+        self._left -= sum(_length(key, value) for key, value in kept.items())
+        if self._left < 0:
+            return {"type": "any"}
         return {
             key: map_subschemas(key, value, lambda part: self._write(part, path))
             for key, value in kept.items()
         }
 
     def _target(self, reference: str) -> Schema | None:
+        if len(reference) > _REFERENCE_CHARACTERS:
+            return None
         found: Any = self._root
         for part in reference.removeprefix("#/").split("/"):
             found = found.get(part.replace("~1", "/").replace("~0", "~")) if isinstance(found, dict) else None
         return found if isinstance(found, dict) and reference.startswith("#/") else None
+
+
+def _length(key: str, value: Any) -> int:
+    """Return about how long a keyword is as JSON, without the schemas in it."""
+    return len(key) + (10 * len(value) if has_subschemas(key, value) else len(json.dumps(value)))
 
 
 def _described(entry: Schema) -> Schema:
@@ -203,7 +218,7 @@ def _plain_block(block: ContentBlock) -> Any:
 
 
 def _image(data: bytes) -> Any:
-    """Return a PIL image; the bytes where Pillow is not installed or cannot read them."""
+    """Return a PIL image; the bytes where Pillow is not installed, or they are no image of the web."""
     import io
 
     try:
@@ -211,7 +226,10 @@ def _image(data: bytes) -> Any:
     except ImportError:
         return data
     try:
-        image = Image.open(io.BytesIO(data))
+        # SECURITY: Pillow reads some formats by a program of this machine (EPS: gs); a header may promise any size
+        image = Image.open(io.BytesIO(data), formats=_IMAGES)
+        if image.width * image.height > _PIXELS:
+            return data
         image.load()
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return data

@@ -34,6 +34,11 @@ _PYTHON_NAMES = {
     "file": "pathlib.Path",
 }
 
+# Keywords whose value is a schema, schemas by name, a list of schemas.
+_SCHEMA = ("items", "additionalProperties", "not", "contains")
+_NAMED = ("properties", "$defs", "definitions", "patternProperties")
+_LISTED = ("anyOf", "oneOf", "allOf", "prefixItems")
+
 
 class Described:
     """What of a tool is told to a model; its attributes are said at `Tool`."""
@@ -122,13 +127,20 @@ def allowing_null(schema: Schema) -> Schema:
 
 def map_subschemas(key: str, value: Any, change: Any) -> Any:
     """Return a keyword's value with `change` applied to each schema in it; other values as they are."""
-    if key in ("properties", "$defs", "definitions", "patternProperties") and isinstance(value, dict):
-        return {name: change(part) if isinstance(part, dict) else part for name, part in value.items()}
-    if key in ("items", "additionalProperties", "not", "contains") and isinstance(value, dict):
+    if not has_subschemas(key, value):
+        return value
+    if key in _SCHEMA:
         return change(value)
-    if key in ("anyOf", "oneOf", "allOf", "prefixItems") and isinstance(value, list):
-        return [change(part) if isinstance(part, dict) else part for part in value]
-    return value
+    if isinstance(value, dict):
+        return {name: change(part) if isinstance(part, dict) else part for name, part in value.items()}
+    return [change(part) if isinstance(part, dict) else part for part in value]
+
+
+def has_subschemas(key: str, value: Any) -> bool:
+    """Return whether a keyword's value holds schemas."""
+    return (
+        isinstance(value, dict) if key in (*_SCHEMA, *_NAMED) else key in _LISTED and isinstance(value, list)
+    )
 
 
 def _replace_types(schema: Schema) -> str:
