@@ -244,6 +244,11 @@ def test_a_page_made_to_stall_the_parser_becomes_plain_text_in_time(site: Any) -
     assert visitor(site, timeout_seconds=2)(at(site, "hostile")) == "Title"
 
 
+def test_a_small_page_made_to_become_a_large_one_is_left_in_time_too() -> None:
+    tables = ("<table><tr>" + "<td colspan=1000>" * 3) * 60
+    assert markdown(f"{tables}bottom", seconds=1) == "bottom"
+
+
 def test_a_page_nested_too_deeply_becomes_plain_text(site: Any) -> None:
     assert visitor(site)(at(site, "deep")) == "bottom"
 

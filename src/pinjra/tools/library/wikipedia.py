@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal
 
@@ -22,6 +23,7 @@ class WikipediaTool(Tool):
         content_type: "summary" (the first section) or "text" (all of it).
         extract_format: "WIKI" (plain text with headings) or "HTML" (returned as Markdown).
         api_url: Another MediaWiki's `api.php`.
+        timeout_seconds: For one search, download and conversion together.
         allow_hosts: As for `VisitWebpageTool`; for a wiki on your own network.
         max_output_length: Longest text returned, in characters.
     """
@@ -56,6 +58,7 @@ class WikipediaTool(Tool):
         self.content_type = content_type
         self.extract_format = extract_format
         self.max_output_length = max_output_length
+        self.timeout_seconds = timeout_seconds
         self.seconds = timeout_seconds + 5.0
         self._api_url = api_url or f"https://{language}.wikipedia.org/w/api.php"
         self._fetcher = Fetcher(
@@ -71,11 +74,14 @@ class WikipediaTool(Tool):
         Raises:
             FetchFailed: The API cannot be reached or answers nonsense.
         """
+        end = time.monotonic() + self.timeout_seconds
         page = _first_page(self._asked(query))
         if page is None:
             return f"Wikipedia has no article for {query!r}; try other words."
         text = str(page.get("extract", ""))
-        text = (markdown(text) if self.extract_format == "HTML" else text).strip()
+        text = (
+            markdown(text, seconds=end - time.monotonic()) if self.extract_format == "HTML" else text
+        ).strip()
         if len(text) > self.max_output_length:
             text = text[: self.max_output_length] + "\n… (cut)"
         return f"# {page.get('title', query)}\n\n{text}\n\nSource: {page.get('fullurl', '')}"
