@@ -97,6 +97,15 @@ def test_many_small_files_meet_the_quota(plain):
     plain.reset()
 
 
+@pytest.mark.parametrize("make", ["open(f'/scratch/e{n}', 'w').close()", "os.mkdir(f'/scratch/e{n}')"])
+def test_entries_without_bytes_meet_the_quota(plain, make):
+    done = plain.run(f"import os\nfor n in range(10**9):\n    {make}")
+    assert done.error is not None
+    assert done.error.cause is Cause.DISK
+    assert value(plain, "1 + 1") == 2
+    assert plain.list_files() == {}
+
+
 def test_the_exit_of_the_guest_is_its_own_end_only(plain):
     done = plain.run("import os\nos._exit(3)")
     assert done.error is not None

@@ -30,6 +30,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+_BLOCK_BYTES = 4096  # of the quota, for each entry: bounds how many there are, and how long a look takes
 DISK_STATUS = 77  # exit status: the scratch folder holds more than its quota
 TRAP_STATUS = 78  # exit status: the instance trapped (its stack, an abort)
 STATUS = struct.Struct("<dQ")  # processor seconds, most resident bytes: what the host reads without asking
@@ -267,19 +268,23 @@ class Ticker:
 
     def _check_quota(self) -> None:
         quota = self._settings.disk_bytes
-        if quota is not None and _size(self._settings.scratch) > quota:
+        if quota is not None and _is_exceeded(self._settings.scratch, quota):
             os._exit(DISK_STATUS)
 
 
-def _size(folder: str) -> int:
-    total = 0
-    for place, _folders, names in os.walk(folder):
+def _is_exceeded(folder: str, quota: int) -> bool:
+    """Return whether a folder holds more bytes than its quota, or more entries than that has blocks: empty ones cost too."""
+    size, entries = 0, 0
+    for place, folders, names in os.walk(folder):
+        entries += len(folders) + len(names)
         for name in names:
             try:
-                total += os.lstat(Path(place, name)).st_size
+                size += os.lstat(Path(place, name)).st_size
             except OSError:
                 continue  # it was removed meanwhile
-    return total
+        if size > quota or entries > max(quota // _BLOCK_BYTES, 16):
+            return True
+    return False
 
 
 def _resident_bytes() -> int:
