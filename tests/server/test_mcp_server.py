@@ -339,6 +339,23 @@ def test_a_session_that_is_not_there_is_told(url: str) -> None:
     talk(url, conversation)
 
 
+@ON_STDIO
+def test_a_file_that_opens_a_session_says_that_it_is_new(place: tuple[Any, str]) -> None:
+    async def conversation(client: mcp.Client) -> None:
+        first = await client.call_tool("put_file", {"name": "a.txt", "text": "1"})
+        session = session_of(first)
+        assert text_of(first) == f"wrote a.txt (1 bytes)\n[session {session}, new]"
+        again = await client.call_tool("put_file", {"name": "a.txt", "text": "1", "session": session})
+        assert text_of(again) == f"wrote a.txt (1 bytes)\n[session {session}]"
+        run = {"code": "for n in range(60): open(f'f{n}', 'w').close()", "session": session}
+        many = text_of(await client.call_tool("run_python", run))
+        assert many.count("[file] ") == 50
+        assert "[note] 10 more files were written; list_files names them" in many
+
+    server, mode = place
+    talk(server, conversation, mode)
+
+
 def test_wrong_arguments_are_told(place: tuple[Any, str]) -> None:
     async def conversation(client: mcp.Client) -> None:
         for name, arguments in [

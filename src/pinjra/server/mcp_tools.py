@@ -115,7 +115,7 @@ class SandboxTools:
         """Return what came of what `make` makes of the session's executor; what it prints is told as it comes."""
         told = 0
         async with self._session(context, session, may_create=True) as (held, name):
-            was_new = "used" not in held.details
+            was_new = _is_new(held)
             run = make(held.executor)
             async with aclosing(self._hub.told(held, run)) as pieces:
                 async for piece in pieces:
@@ -140,8 +140,9 @@ class SandboxTools:
         """Write a file into the session's scratch folder, where code opens it by its name."""
         data = _content(text, base64)
         async with self._session(context, session, may_create=True) as (held, known):
+            was_new = _is_new(held)
             await self._hub.call(held.executor.put_file, name, data)
-            return f"wrote {name} ({len(data)} bytes)\n[session {known}]"
+            return f"wrote {name} ({len(data)} bytes)\n{_named(known, was_new)}"
 
     async def get_file(
         self, name: FileName, context: Context[Any, Any], session: SessionName = ""
@@ -219,6 +220,15 @@ class SandboxTools:
             raise ToolError(str(error)) from error
 
 
+def _is_new(held: Held) -> bool:
+    """Return whether nothing has been done in a session yet."""
+    return "used" not in held.details
+
+
+def _named(session: str, was_new: bool) -> str:
+    return f"[session {session}{', new' if was_new else ''}]"
+
+
 def _answer(done: Execution, session: str, was_new: bool) -> CallToolResult:
     parts = [_cut(done.stdout.rstrip("\n"))]
     if done.stderr.strip():
@@ -234,8 +244,10 @@ def _answer(done: Execution, session: str, was_new: bool) -> CallToolResult:
     if done.status is not None:
         parts.append(f"[exit status {done.status}]")
     parts += [f"[file] {file.name} ({file.size} bytes)" for file in list(done.files.values())[:_MOST_FILES]]
+    if len(done.files) > _MOST_FILES:
+        parts.append(f"[note] {len(done.files) - _MOST_FILES} more files were written; list_files names them")
     parts += [f"[note] {note}" for note in done.notes]
-    parts.append(f"[session {session}{', new' if was_new else ''}]")
+    parts.append(_named(session, was_new))
     content: list[Any] = [TextContent(type="text", text=encodable("\n".join(part for part in parts if part)))]
     content += [_artifact_block(artifact) for artifact in done.artifacts or _picture(done.value)]
     return CallToolResult(content=content, is_error=done.error is not None)

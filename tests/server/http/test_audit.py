@@ -163,3 +163,17 @@ def test_a_sandbox_that_is_paused_at_its_time_has_not_ended_then(audited):
         assert expired() == before
     [closed] = lines(path, kind="closed", session=made.json()["sandboxID"])
     assert closed["end"] == "closed"
+
+
+def test_what_shows_a_sandboxs_own_token_is_told_with_its_tenant_and_sandbox(audited):
+    pytest.importorskip("IPython", exc_type=ImportError)
+    url, path = audited
+    with client(url, ALICE) as alice:
+        made = alice.post("/sandboxes", json={"timeout": 300}).json()
+        shown = {"E2b-Sandbox-Id": made["sandboxID"], "X-Access-Token": made["envdAccessToken"]}
+        assert (
+            httpx.get(f"{url}/files", params={"path": "none"}, headers=shown, timeout=300).status_code == 404
+        )
+        assert alice.delete(f"/sandboxes/{made['sandboxID']}").status_code == 204
+    [asked] = lines(path, kind="request", path="/files", session=made["sandboxID"])
+    assert (asked["tenant"], asked["status"]) == ("alice", 404)

@@ -209,14 +209,17 @@ def test_what_proves_something_to_the_service_is_not_shown_to_the_box(service, b
     shown = {
         **at_port(box, 8321),
         "X-API-Key": ALICE,
+        "Authorization": f"Bearer {BOB}",  # whoever else's: the box is none of theirs
         "X-Access-Token": box._envd_access_token,
         "Cookie": "session=secret",
         "X-Own": "kept",
     }
     seen = httpx.get(service + "/", headers=shown, timeout=300).text
     assert "kept" in seen
-    for secret in (ALICE, box._envd_access_token, box.traffic_access_token, "session=secret"):
+    for secret in (ALICE, BOB, box._envd_access_token, box.traffic_access_token, "session=secret"):
         assert secret not in seen
+    own = {**at_port(box, 8321), "Authorization": "Bearer of-the-program-there"}
+    assert "Bearer of-the-program-there" in httpx.get(service + "/", headers=own, timeout=300).text
 
 
 HASTY = """

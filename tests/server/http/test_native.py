@@ -118,6 +118,30 @@ def test_a_clients_function_is_a_tool_of_its_session(alice, session, service):
     assert (calls[0]["name"], calls[0]["args"], calls[0]["kwargs"]) == ("price", ["tea"], {"size": 3})
 
 
+def test_a_tool_whose_client_has_left_says_so(alice, session, service):
+    address = f"ws{service[4:]}{session}/tools"
+    with connect(address, additional_headers={"Authorization": f"Bearer {ALICE}"}) as socket:
+        socket.send(json.dumps({"tools": {"price": {}}}))
+        assert json.loads(socket.recv(60)) == {"ready": ["price"]}
+    for _ in range(2):  # the first may be asked before the service has seen that the client left
+        assert (
+            run(alice, session, "price('tea')")["error"]["message"] == "the client that has this tool is gone"
+        )
+
+
+def test_a_session_has_so_many_tools_at_most_whoever_grants_them(alice, session, service):
+    address = f"ws{service[4:]}{session}/tools"
+    for part in range(3):
+        with connect(address, additional_headers={"Authorization": f"Bearer {ALICE}"}) as socket:
+            socket.send(json.dumps({"tools": {f"t{part}_{number}": {"doc": "d"} for number in range(400)}}))
+            if part < 2:
+                assert len(json.loads(socket.recv(60))["ready"]) == 400
+                continue
+            with pytest.raises(ConnectionClosed, match="a session has at most 1000 tools"):
+                socket.recv(60)
+    assert run(alice, session, "1")["value"] == 1
+
+
 def test_an_error_of_a_stream_that_has_begun_is_its_last_event(alice, session):
     wanted = {"code": "1", "language": "cobol", "stream": True}
     text = alice.post(f"{session}/runs", json=wanted).text.replace("\r", "").strip()

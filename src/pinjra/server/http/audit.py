@@ -30,6 +30,8 @@ QUIET = ("/health", "/ready", "/metrics")  # asked every few seconds by machines
 _PATH_CHARACTERS = 500
 _READ_CHARACTERS = 100_000  # of code, that are looked through for secrets
 
+WHO = "pinjra.who"  # in a request's scope: tenant and session, where another token than the tenant's has shown them
+
 
 class Audit:
     """The audit log of one service; used from any thread. Without a file it writes nothing."""
@@ -128,7 +130,7 @@ class Audited:
             self._audit.write(
                 "request",
                 id=secrets.token_hex(8),
-                tenant=self._tenants.name_of(Headers(scope=scope)),
+                **scope.get(WHO, {"tenant": self._tenants.name_of(Headers(scope=scope))}),
                 client=(scope.get("client") or ("",))[0],
                 method=scope.get("method", "WEBSOCKET"),
                 path=redact(scope["path"][:_PATH_CHARACTERS]),  # without its query, where signatures stand

@@ -107,6 +107,10 @@ class Tenants:
         is_operator = bool(self._operator) and hmac.compare_digest(self._operator.encode(), given)
         return None if is_operator or self._anybody is not None else self.name_of(headers)
 
+    def knows(self, authorization: str) -> bool:
+        """Return whether a header is a token of this service, a tenant's or the operator's."""
+        return self._anybody is None and self.rows_for({"authorization": authorization}) != ""
+
     def found(self, headers: Mapping[str, str]) -> Tenant | None:
         """Return the tenant that a request comes from; None where it has none."""
         try:

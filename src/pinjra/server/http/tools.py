@@ -18,13 +18,15 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from pinjra.core.errors import PinjraError
 from pinjra.server.http.errors import close_socket, status_of
-from pinjra.server.http.hub import Hub
+from pinjra.server.http.hub import Held, Hub
 from pinjra.server.http.results import value_json
 
 _MESSAGE_CHARACTERS = 16 << 20
 _CALL_SECONDS = 600.0  # for a client to answer one call
-_TOOLS = 1000
+_TOOLS = 1000  # of one session
+_DOC_CHARACTERS = 10_000  # as much as fits a prompt
 _SOCKETS = 8  # of one session
+_GONE = "the client that has this tool is gone"
 
 
 class _Calls:
@@ -35,11 +37,14 @@ class _Calls:
         self._loop = loop
         self._numbers = itertools.count(1)
         self._open: dict[int, concurrent.futures.Future[object]] = {}
+        self._is_over = False
 
     def function(self, name: str, doc: str) -> Callable[..., object]:
         """Return a tool that asks the client; called on a run's thread."""
 
         def call(*args: object, **kwargs: object) -> object:
+            if self._is_over:
+                raise ConnectionError(_GONE)
             number = next(self._numbers)
             answer = self._open[number] = concurrent.futures.Future()
             message = {"call": number, "name": name, "args": value_json(args), "kwargs": value_json(kwargs)}
@@ -47,6 +52,8 @@ class _Calls:
                 sent = asyncio.run_coroutine_threadsafe(self._socket.send_json(message), self._loop)
                 sent.result(_CALL_SECONDS)
                 return answer.result(_CALL_SECONDS)
+            except WebSocketDisconnect:  # it left while it was asked
+                raise ConnectionError(_GONE) from None
             finally:
                 self._open.pop(number, None)
 
@@ -65,10 +72,11 @@ class _Calls:
             waiting.set_result(message.get("value"))
 
     def end(self) -> None:
-        """Fail the calls that still wait: their client has left."""
+        """Fail the calls that still wait, and all that come later: their client has left."""
+        self._is_over = True
         for waiting in list(self._open.values()):
             if not waiting.done():
-                waiting.set_exception(ConnectionError("the client that has this tool is gone"))
+                waiting.set_exception(ConnectionError(_GONE))
 
 
 async def tools_socket(socket: WebSocket) -> None:
@@ -98,7 +106,7 @@ async def tools_socket(socket: WebSocket) -> None:
         while True:
             message = _parsed(await socket.receive())
             if "tools" in message:
-                names = await _granted(hub, held.executor, calls, message["tools"])
+                names = await _granted(hub, held, calls, message["tools"])
                 await socket.send_json({"ready": names})
             else:
                 calls.answered(message)
@@ -131,10 +139,18 @@ def _parsed(received: Message) -> dict[str, Any]:
     return message
 
 
-async def _granted(hub: Hub, executor: Any, calls: _Calls, wanted: object) -> list[str]:
+async def _granted(hub: Hub, held: Held, calls: _Calls, wanted: object) -> list[str]:
     is_object = isinstance(wanted, dict) and all(isinstance(each, dict) for each in wanted.values())
-    if not isinstance(wanted, dict) or not is_object or len(wanted) > _TOOLS:
+    if not isinstance(wanted, dict) or not is_object:
         raise ValueError("tools are an object of name -> {doc}")
-    functions = {name: calls.function(name, str(each.get("doc", ""))) for name, each in wanted.items()}
-    await hub.call(executor.send_tools, functions)
+    # SECURITY: a grant lasts as long as its session, so what one client after the other has granted is counted together
+    names = held.details.setdefault("tools", set())
+    if len(names.union(wanted)) > _TOOLS:
+        raise ValueError(f"a session has at most {_TOOLS} tools")
+    functions = {
+        name: calls.function(name, str(each.get("doc", ""))[:_DOC_CHARACTERS])
+        for name, each in wanted.items()
+    }
+    await hub.call(held.executor.send_tools, functions)
+    names.update(functions)
     return sorted(functions)

@@ -17,6 +17,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pinjra.core.errors import BackendError, PinjraError, SessionLost
+from pinjra.server.http.audit import WHO
 from pinjra.server.http.e2b.sandboxes import Sandbox, Sandboxes, failure, refused
 from pinjra.server.http.e2b.upstream import Exchange
 from pinjra.server.http.errors import Busy
@@ -109,6 +110,7 @@ async def _forwarded(
     refusal = _refusal(sandbox, port, headers, scope)
     if refusal is not None:
         return refusal
+    scope[WHO] = {"tenant": sandbox.held.tenant.name, "session": sandbox.id}
     if sandbox.requests >= _MOST_REQUESTS:
         return failure(
             429, f"{sandbox.requests} requests of this sandbox are in progress", {"Retry-After": "1"}
@@ -224,10 +226,13 @@ async def _relay(sandbox: Sandbox, port: int, scope: Scope, receive: Receive, se
     """Send a request to the box and its answer back; an answer that breaks off breaks off there, too."""
     query = scope["query_string"]
     target = scope.get("raw_path", scope["path"].encode()) + (b"?" + query if query else b"")
-    headers = [(name, value) for name, value in scope["headers"] if name.lower() not in _NOT_IN]
+    asked = Headers(scope=scope)
+    hidden = _NOT_IN
+    if scope["app"].state.tenants.knows(asked.get("authorization", "")):  # else it is for who listens there
+        hidden |= {b"authorization"}
+    headers = [(name, value) for name, value in scope["headers"] if name.lower() not in hidden]
     headers.append((b"x-box-port", str(port).encode()))
     # A request without a body has neither: a server that reads none would find the end of one and break the connection.
-    asked = Headers(scope=scope)
     if "content-length" in asked:
         headers.append((b"content-length", asked["content-length"].encode()))
     elif "transfer-encoding" in asked:
