@@ -27,6 +27,7 @@ from pinjra.executors.session.uploading import UploadingExecutor
 
 _OPEN_SECONDS = 120.0  # a service may install packages first
 _PIECE_BYTES = 4 << 20  # of one message; the service takes up to 32 MiB
+_MOST_BYTES = 32 << 20  # of one message or answer of a service: it sends far less
 
 # What the service answers -> whose fault it is.
 _ERRORS: dict[int, type[PinjraError]] = {
@@ -52,7 +53,7 @@ class HttpExecutor(UploadingExecutor):
     Raises:
         ConfigurationError: No address, a wrong token, or parameters that the service does not take (the caller's fault).
         ExecutorUnavailable: The service has no room, or cannot give what was asked.
-        StartupFailed: The service cannot be reached, or the session did not come up.
+        StartupFailed: The service cannot be reached, is no such service, or the session did not come up.
     """
 
     ACCESS: ClassVar[Mapping[str, str]] = {
@@ -69,8 +70,10 @@ class HttpExecutor(UploadingExecutor):
         self._url = (self.url or os.environ.get("PINJRA_URL") or "").rstrip("/")
         if not self._url.startswith(("http://", "https://")):
             raise ConfigurationError(
-                f"executor 'http' needs url=\"http://HOST:PORT\" or PINJRA_URL, not {self._url!r}"
+                f"executor 'http' needs url=\"http://HOST:PORT\" or PINJRA_URL, not {self._url.rpartition('@')[2]!r}"
             )
+        scheme, _, rest = self._url.partition("://")
+        self._shown = f"{scheme}://{rest.rpartition('@')[2]}"  # names before an "@" may be keys
         token = self.token or os.environ.get("PINJRA_TOKEN") or ""
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
         access = self.access
@@ -94,14 +97,20 @@ class HttpExecutor(UploadingExecutor):
         opened = self._post("/v1/streams", self._wanted)
         # What the box there needs to hear from this side of the conversation.
         self.scratch = str(opened.get("scratch", ""))
-        self._links = tuple(opened.get("links", ()))
-        self._environment = tuple(opened.get("environment", ()))
-        modules = tuple(opened.get("modules", ()))  # of `packages`
-        self.authorized_imports = tuple(dict.fromkeys((*self.authorized_imports, *modules)))
-        return self._connected(opened["id"])
+        self._links = self._several(opened, "links")
+        self._environment = self._several(opened, "environment")
+        modules = self._several(opened, "modules")  # of `packages`
+        self.authorized_imports = tuple(dict.fromkeys((*self.authorized_imports, *map(str, modules))))
+        return self._connected(str(opened.get("id")))
+
+    def _several(self, opened: Mapping[str, Any], name: str) -> tuple[Any, ...]:
+        found = opened.get(name, [])
+        if not isinstance(found, list):
+            raise StartupFailed(f"the service at {self._shown} says {found!r:.100} of {name!r}")
+        return tuple(found)
 
     def _open_fork(self, ask: Callable[[], None]) -> Transport:
-        name = self._post(f"/v1/streams/{self._transport.name}/fork", {})["id"]
+        name = str(self._post(f"/v1/streams/{self._transport.name}/fork", {}).get("id"))
         ask()
         return self._connected(name)
 
@@ -111,20 +120,29 @@ class HttpExecutor(UploadingExecutor):
 
     def _post(self, path: str, body: Mapping[str, object]) -> dict[str, Any]:
         try:
-            response = httpx.post(
-                self._url + path,
-                json=body,
-                headers={**self._headers, **trace_headers()},
-                timeout=_OPEN_SECONDS,
-            )
-            answer = response.json()
-        except (httpx.HTTPError, ValueError) as error:
-            raise StartupFailed(f"the service at {self._url} does not answer: {error}") from error
-        if response.status_code >= 400:
-            said = answer.get("error", {}).get("message", response.text[:300])
-            raise _ERRORS.get(response.status_code, BackendError)(f"the service at {self._url}: {said}")
-        found: dict[str, Any] = answer
-        return found
+            status, data = self._asked(path, body)
+            answer = json.loads(data)
+        except (httpx.HTTPError, ValueError, RecursionError) as error:
+            raise StartupFailed(f"the service at {self._shown} does not answer: {error}") from error
+        if not isinstance(answer, dict):
+            raise StartupFailed(f"the service at {self._shown} answers with no object of JSON")
+        if status >= 400:
+            told = answer.get("error")
+            said = told.get("message") if isinstance(told, dict) else data[:300].decode("utf-8", "replace")
+            raise _ERRORS.get(status, BackendError)(f"the service at {self._shown}: {said}")
+        return answer
+
+    def _asked(self, path: str, body: Mapping[str, object]) -> tuple[int, bytes]:
+        headers = {**self._headers, **trace_headers()}
+        with httpx.stream(
+            "POST", self._url + path, json=body, headers=headers, timeout=_OPEN_SECONDS
+        ) as response:
+            data = bytearray()
+            for piece in response.iter_bytes():
+                data += piece
+                if len(data) > _MOST_BYTES:
+                    raise ValueError("its answer has no end")
+            return response.status_code, bytes(data)
 
     def tell_verdicts(self, ends: Mapping[str, int]) -> None:
         """Tell the service how many snippets ended how in this box: it carries bytes, and cannot see it."""
@@ -156,7 +174,9 @@ class HttpTransport(Transport):
         said = {**headers, **trace_headers()}
         address = f"ws{url[4:]}/v1/streams/{name}"
         try:
-            stream = connect(address, additional_headers=said, max_size=None, compression=None, proxy=None)
+            stream = connect(
+                address, additional_headers=said, max_size=_MOST_BYTES, compression=None, proxy=None
+            )
             self._socket = self._ending.enter_context(stream)
         except (OSError, WebSocketException) as error:
             raise StartupFailed(f"the service does not take the stream: {error}") from error

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import re
+import threading
+from base64 import b64encode
 from functools import partial
+from hashlib import sha1
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import httpx
 import pytest
+from remote_standins.ports import held_port
 
 from pinjra import sandbox
-from pinjra.core.errors import ConfigurationError, ExecutorUnavailable
+from pinjra.core.errors import ConfigurationError, ExecutorUnavailable, StartupFailed
 from pinjra.executors.conformance import CHECKS, run_check
 from pinjra.executors.http import HttpExecutor
 from pinjra.fleet import Case, Fleet
@@ -50,6 +55,83 @@ def test_a_service_that_is_not_there_is_said(monkeypatch):
     monkeypatch.delenv("PINJRA_URL", raising=False)
     with pytest.raises(ConfigurationError, match="PINJRA_URL"):
         HttpExecutor()
+
+
+class Answering(BaseHTTPRequestHandler):
+    """What says that it is a service, and answers what its server is told to."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self):
+        self.rfile.read(int(self.headers["content-length"]))
+        status, body = self.server.answer
+        self.send_response(status)
+        self.send_header("Connection", "close")
+        self.end_headers()
+        self.wfile.write(body)
+
+    def do_GET(self):
+        digest = sha1(
+            f"{self.headers['Sec-WebSocket-Key']}258EAFA5-E914-47DA-95CA-C5AB0DC85B11".encode()
+        ).digest()
+        self.send_response(101)
+        for name, value in (("Upgrade", "websocket"), ("Connection", "Upgrade")):
+            self.send_header(name, value)
+        self.send_header("Sec-WebSocket-Accept", b64encode(digest).decode())
+        self.end_headers()
+        self.wfile.write(b"\x82\x7f" + (3 << 30).to_bytes(8, "big"))  # the head of a message of 3 GiB
+        _opcode, _length, *rest = self.rfile.read(8)
+        self.server.closed = bytes(one ^ two for one, two in zip(rest[4:6], rest[:2], strict=True))
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def answering():
+    with ThreadingHTTPServer(("127.0.0.1", 0), Answering) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (200, b"[]"), (201, b"null"), (201, b'{"links": 3}'), (200, b"[" * 200_000),
+        (400, b"[]"), (429, b'"x"'), (502, b"<html>"),
+    ],
+)  # fmt: skip
+def test_what_is_no_such_service_is_said_whatever_it_answers(answering, status, body):
+    answering.answer = (status, body)
+    with pytest.raises(StartupFailed, match=f"the service at http://127.0.0.1:{answering.server_port} "):
+        HttpExecutor(url=f"http://name:hunter2@127.0.0.1:{answering.server_port}")
+
+
+@pytest.mark.parametrize(
+    "body", [b'{"error": "x"}', b'{"error": null}', b'{"error": {}}', b'{"error": {"message": 5}}']
+)
+def test_an_error_of_another_shape_is_an_error_by_its_status(answering, body):
+    answering.answer = (400, body)
+    with pytest.raises(ConfigurationError):
+        HttpExecutor(url=f"http://127.0.0.1:{answering.server_port}")
+
+
+def test_a_message_that_is_larger_than_any_of_a_service_is_not_read(answering):
+    answering.answer = (201, b'{"id": "a", "scratch": "/s", "links": [], "environment": [], "modules": []}')
+    with pytest.raises(StartupFailed):
+        HttpExecutor(url=f"http://127.0.0.1:{answering.server_port}")
+    assert int.from_bytes(answering.closed, "big") == 1009  # RFC 6455: too big
+
+
+def test_no_error_tells_a_key_of_the_address():
+    with held_port() as held, pytest.raises(StartupFailed) as caught:
+        HttpExecutor(
+            url=f"http://name:hunter2@127.0.0.1:{held.getsockname()[1]}", token="hunter2-hunter2-hunter2"
+        )
+    assert "hunter2" not in str(caught.value)
 
 
 def test_a_stream_takes_nothing_that_it_would_not_put_into_the_box(alice):
