@@ -176,6 +176,11 @@ def test_a_generator_that_fails_or_never_ends_is_an_error_of_the_run(box: Python
     assert done.error is not None and "more than 1000000 items" in done.error.message
 
 
+def test_what_stands_for_an_object_reads_as_the_object_does_in_containers_too(box: PythonExecutor) -> None:
+    found = value(box, "import re\n[re.compile('a'), {'k': (slice(2), ...)}]")
+    assert repr(found) == "[re.compile('a'), {'k': (slice(None, 2, None), Ellipsis)}]"
+
+
 def test_a_function_comes_with_its_source(box: PythonExecutor) -> None:
     code = "def outer():\n    def double(x):\n        # twice\n        return x * 2\n    return double\n"
     assert value(box, f"{code}outer()") == Opaque("function", "def double(x):\n    # twice\n    return x * 2")

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import functools
 import gc
+import sys
 import threading
+import types
 
 import pytest
 from tests.guard.support import Session
@@ -135,6 +138,17 @@ def test_functions_of_modules_live_on_under_the_names_of_builtins() -> None:
     session = Session()
     assert session.run("from math import *").notes == ()
     assert session.value("pow(2, 2)") == 4.0
+
+
+def test_objects_of_modules_that_can_be_called_live_on_under_the_names_of_builtins(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made = types.ModuleType("made")
+    made.round = functools.partial(round, ndigits=1)  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "made", made)
+    session = Session(imports="all")
+    assert session.run("from made import round").notes == ()
+    assert session.value("round(1.26)") == 1.3
 
 
 def test_a_tool_cannot_be_redefined_for_later_steps() -> None:

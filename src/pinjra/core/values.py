@@ -12,9 +12,9 @@ from typing import cast
 MOST_ITEMS = 1_000_000  # of an iterator that is read to its end, and of what becomes a list
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Opaque:
-    """A value that cannot cross: its type's name and a safe, cut description. Never the object itself.
+    """A value that cannot cross: its type's name and a safe, cut description, which is its `repr`. Never the object itself.
 
     Args:
         type: Class name ("Connection").
@@ -28,6 +28,9 @@ class Opaque:
     repr: str
     handle: int = 0
     methods: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return self.repr
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -250,14 +250,17 @@ _only.__qualname__ = "final_answer"  # as errors of a call name it
 
 
 def _is_imported(name: str, value: object) -> bool:
-    """Return whether a module has this function under this name."""
+    """Return whether a module other than the program has this object under this name."""
     try:
-        module = getattr(value, "__module__", None)
+        first = sys.modules.get(getattr(value, "__module__", None) or "")  # functions and classes say which
+        others = (module for key, module in [("", first), *sys.modules.items()] if key != "__main__")
+        return any(_SPACE_OF(each).get(name) is value for each in others if issubclass(type(each), _Module))
     except BaseException:  # SECURITY: an object of the guest answers as it likes
         return False
-    return (
-        type(module) is str and module != "__main__" and getattr(sys.modules.get(module), name, None) is value
-    )
+
+
+_Module = types.ModuleType
+_SPACE_OF = vars(_Module)["__dict__"].__get__  # a module that is loaded late stays unloaded
 
 
 def _is_success(failure: BaseException) -> bool:

@@ -160,6 +160,7 @@ _ALL = slice(None)
 
 # SECURITY: base classes' own methods, so that nothing that a subclass defines is called.
 INHERIT: list[tuple[type, EncodeHandler]] = [
+    (OrderedDict, lambda e, v, d: e.mapping(v, list(OrderedDict.items(v)), d)),  # a dict's order is not its
     (dict, lambda e, v, d: e.mapping(v, list(dict.items(v)), d)),
     (list, lambda e, v, d: e.sequence("l", v, list.__getitem__(v, _ALL), d)),
     (tuple, lambda e, v, d: e.sequence("t", v, tuple.__getitem__(v, _ALL), d)),
