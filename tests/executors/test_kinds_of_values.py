@@ -176,6 +176,33 @@ def test_a_generator_that_fails_or_never_ends_is_an_error_of_the_run(box: Python
     assert done.error is not None and "more than 1000000 items" in done.error.message
 
 
+OWN_CONTAINERS = """
+from collections import OrderedDict
+class Sorted(dict):
+    def __iter__(self): return iter(sorted(super().keys()))
+    def keys(self): return list(self)
+class Elsewhere(list):
+    def __init__(self, *items): self.items = items
+    def __iter__(self): return iter(self.items)
+class Endless(list):
+    def __iter__(self): return iter(int, 1)
+    def __repr__(self): return 'Endless()'
+class Failing(list):
+    def __iter__(self): return 1 / 0
+    def __repr__(self): return 'Failing()'
+class Cache(OrderedDict): pass
+cache = Cache(a=1, b=2)
+cache.move_to_end('a')
+"""
+
+
+def test_a_container_of_a_class_of_its_own_has_the_items_and_the_order_that_it_says(
+    box: PythonExecutor,
+) -> None:
+    found = value(box, f"{OWN_CONTAINERS}[Sorted(b=1, a=2), Elsewhere(1, 2), cache, Endless(), Failing()]")
+    assert str(found) == "[{'a': 2, 'b': 1}, [1, 2], {'b': 2, 'a': 1}, Endless(), Failing()]"
+
+
 def test_what_stands_for_an_object_reads_as_the_object_does_in_containers_too(box: PythonExecutor) -> None:
     found = value(box, "import re\n[re.compile('a'), {'k': (slice(2), ...)}]")
     assert repr(found) == "[re.compile('a'), {'k': (slice(None, 2, None), Ellipsis)}]"

@@ -58,3 +58,11 @@ def test_where_the_dtype_is_not_known_texts_are_objects_with_the_same_values(box
     assert made.dtype == object
     assert made[0] == "a"
     assert pd.isna(made[1])
+
+
+def test_types_of_columns_are_shown_by_the_names_that_pandas_shows(box: PythonExecutor) -> None:
+    made = "import pandas as pd\nframe = pd.DataFrame({'a': [1], 'b': pd.Categorical(['x']), 'c': pd.array([1], 'Int8')})\n"
+    found = box.run(f"{made}print(frame.dtypes)\nframe.dtypes, frame.dtypes['b']")
+    assert found.stdout == f"{found.value[0]}\n"
+    assert repr(found.value[1]) == "category"
+    assert box.run("frame.dtypes['b']").value.repr == box.run("repr(frame.dtypes['b'])").value

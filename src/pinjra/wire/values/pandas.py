@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import datetime
 import re
+import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from pinjra.core.values import Opaque
 from pinjra.wire.frames import refuse
@@ -60,6 +61,7 @@ def learn() -> None:
     index_kinds = (pd.RangeIndex, pd.MultiIndex, pd.DatetimeIndex, pd.TimedeltaIndex, pd.CategoricalIndex)
     register([pd.Index, *index_kinds], lambda e, value, depth: ["ix", _index(e, value, depth)])
     register([pd.Timestamp, pd.Timedelta], _time)
+    register([cls for name, cls in vars(sys.modules["pandas"]).items() if name.endswith("Dtype")], _dtype)
     register([type(pd.NaT)], lambda e, _v, _d: ["pn", "NaT"])
     register([type(pd.NA)], lambda e, _v, _d: ["pn", "NA"])
 
@@ -76,6 +78,12 @@ def _time(encoder: Encoder, value: pd.Timestamp | pd.Timedelta, depth: int) -> V
     else:
         plain = datetime.timedelta(microseconds=whole_ones)
     return ["pt" if is_point else "pd", encoder.add(plain, depth + 1), rest, unit]
+
+
+def _dtype(encoder: Encoder, value: pd.api.extensions.ExtensionDtype, depth: int) -> Value:
+    """Return the tree of what stands for a dtype; in a container (`frame.dtypes`) by the name that pandas shows there."""
+    tag, kind, shown, *more = cast("list[Value]", encoder.opaque(value))
+    return [tag, kind, str(value) if depth else shown, *more]
 
 
 def _column(encoder: Encoder, values: pd.Series | pd.Index, depth: int) -> Value:

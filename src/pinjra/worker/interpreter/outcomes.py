@@ -9,17 +9,21 @@ import errno
 import os
 import re
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields, replace
 from enum import Enum
 from functools import partial
+from itertools import islice
 from types import FunctionType
+from typing import cast
 
 from pinjra.core.execution import Cause, ErrorKind, GuestError
-from pinjra.core.values import Opaque
+from pinjra.core.values import MOST_ITEMS, Opaque
 from pinjra.guard.errors import GuestStop
 from pinjra.jail.spawn.forks import fork
+from pinjra.wire.messages import Value
 from pinjra.wire.values.codec import Encoder, type_name
+from pinjra.wire.values.coding import inherits
 
 _TEXT_CHARS = 10_000  # message and traceback of one error, and what stands for a value
 _NUMBER = re.compile(r"\[Errno (\d+)\]")  # how str() of an OSError begins
@@ -103,7 +107,34 @@ def too_large(error: Exception) -> GuestError:
 
 def guest_encoder(value_bytes: float | None) -> Callable[[], Encoder]:
     """Return what makes an encoder for the values of one message, which may have so many bytes."""
-    return partial(Encoder, None if value_bytes is None else int(value_bytes), _describe)
+    return partial(_GuestEncoder, None if value_bytes is None else int(value_bytes), _describe)
+
+
+class _GuestEncoder(Encoder):
+    """Takes of a container of the guest's own class what `list` and `dict` do: what it inherits may be empty or in another order.
+
+    Its `__iter__` is guest code and runs while the run, with its limits, is still open.
+    """
+
+    def sequence(self, tag: str, value: object, items: Sequence[object], depth: int) -> Value:
+        base = _CONTAINERS.get(tag)
+        if base is not None and _iterates_otherwise(type(value), base):
+            items = list(islice(cast("Iterable[object]", value), MOST_ITEMS + 1))
+            if len(items) > MOST_ITEMS:
+                return self.opaque(value, depth)
+        return super().sequence(tag, value, items, depth)
+
+    def mapping(self, value: object, pairs: list[tuple[object, object]], depth: int) -> Value:
+        if _iterates_otherwise(type(value), dict):
+            pairs = list(dict(cast("dict[object, object]", value)).items())
+        return super().mapping(value, pairs, depth)
+
+
+_CONTAINERS: Mapping[str, type] = {"l": list, "s": set, "f": frozenset}
+
+
+def _iterates_otherwise(cls: type, base: type) -> bool:
+    return cls is not base and inherits(cls, base) and cls.__iter__ is not base.__iter__  # type: ignore[attr-defined]
 
 
 def _source_of(function: FunctionType) -> str:
