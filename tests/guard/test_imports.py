@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import types
 
 import pytest
 from tests.guard.support import Session
@@ -40,6 +41,12 @@ def test_what_is_not_on_the_list_is_refused_and_the_parameter_named(name: str) -
 )
 def test_the_standard_library_is_open_where_imports_are_standard(name: str) -> None:
     assert Session(imports="standard").value(f"import {name} as found\nfound") is sys.modules[name]
+
+
+def test_a_program_can_import_itself_where_imports_are_standard() -> None:
+    session = Session(imports="standard")
+    session.run("import __main__, timeit\nfrom __main__ import __name__ as own")
+    assert session.value("own, timeit.timeit('pass', 'import __main__', number=1) >= 0") == ("__main__", True)
 
 
 @pytest.mark.parametrize("name", sorted(UNFIT))
@@ -117,6 +124,7 @@ def test_a_module_below_a_package_can_be_authorised_alone(mode, statement: str) 
 def test_a_list_does_not_show_what_its_modules_hold(source: str, message: str) -> None:
     error = Session().error(source)
     assert (error.kind, error.message) == (ErrorKind.REFUSED, message)
+    assert error.hint is not None and error.hint.partition(" (")[0].endswith("allows it")
 
 
 def test_a_view_of_a_module_shows_its_public_names_and_takes_new_ones() -> None:
@@ -145,6 +153,26 @@ def test_a_view_tells_the_functions_of_its_module_and_what_is_bound_anew_in_it()
         "import tempfile\nbefore, tempfile.tempdir = tempfile.tempdir, None\nfound = tempfile.gettempdir()\n"
     )
     assert session.value(source + "same = tempfile.tempdir == found\ntempfile.tempdir = before\nsame") is True
+
+
+def test_a_view_tells_what_a_module_counts_and_which_function_it_was_given(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    own = types.ModuleType("own_counter")
+    exec(
+        "count, call = 0, None\ndef step(new):\n    global count, call\n    count, call = count + 1, new",
+        vars(own),
+    )
+    monkeypatch.setitem(sys.modules, "own_counter", own)
+    source = """
+import own_counter as own
+seen = []
+for n in range(3):
+    seen.append((own.count, own.call and own.call()))
+    own.step(lambda n=n: n)
+seen
+"""
+    assert Session("own_counter").value(source) == [(0, None), (1, 0), (2, 1)]
 
 
 def test_private_names_of_a_module_that_is_authorised_by_name_are_shown_and_other_modules_are_not() -> None:

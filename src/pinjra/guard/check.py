@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from pinjra.guard.errors import Violation
 from pinjra.guard.policy import Policy
-from pinjra.guard.policy.names import REFUSED_ATTRIBUTES, REFUSED_NAMES
+from pinjra.guard.policy.names import NAMES_ALLOWED_BY, REFUSED_ATTRIBUTES, REFUSED_NAMES
 from pinjra.guard.policy.syntax import FIELDS
 from pinjra.guard.rewrite import CHANGES
 
@@ -103,12 +103,12 @@ def _unknown(node: ast.AST, line: int) -> Violation:
 
 def _judge_name(node: ast.Name, line: int) -> Iterator[Violation]:
     if node.id in REFUSED_NAMES:
-        yield Violation(line, f"the name {node.id!r} is not available", "use an import or another name")
+        yield Violation(line, f"the name {node.id!r} is not available", NAMES_ALLOWED_BY)
 
 
 def _judge_attribute(node: ast.Attribute, line: int) -> Iterator[Violation]:
     if node.attr in REFUSED_ATTRIBUTES:
-        yield Violation(line, f"attribute {node.attr!r} is not available", "use the object's own attributes")
+        yield Violation(line, f"attribute {node.attr!r} is not available", NAMES_ALLOWED_BY)
 
 
 def _judge_import(node: ast.Import | ast.ImportFrom, line: int) -> Iterator[Violation]:

@@ -23,14 +23,15 @@ from weakref import WeakKeyDictionary
 from pinjra.guard.errors import RefusedAttribute, RefusedImport
 from pinjra.guard.policy import DEFAULT_AUTHORIZED, Policy
 from pinjra.guard.policy.modules import LISTED, MEANT, UNFIT
-from pinjra.guard.policy.names import REFUSED_ATTRIBUTES
+from pinjra.guard.policy.names import NAMES_ALLOWED_BY, REFUSED_ATTRIBUTES
 
 __all__ = ["DEFAULT_AUTHORIZED", "Importer"]
 
 _ALIKE = 0.75  # of difflib.get_close_matches: one letter in four may differ
 _VOLATILE = frozenset(["sys"])  # its names are bound anew while a program runs
+_ZONED = frozenset(["time"])  # so are its constants (`tzset`)
 # Not True and False, which are often states.
-_SETTLED = (types.ModuleType, int, float, complex, str, bytes, tuple, frozenset)
+_CONSTANT = (int, float, complex, str, bytes, tuple, frozenset)
 
 
 class Importer:
@@ -121,7 +122,7 @@ class Importer:
         if mode == "all" or (mode == "listed" and name in LISTED):
             return True
         top = name.partition(".")[0]
-        if mode == "standard" and top in sys.stdlib_module_names and top not in UNFIT:
+        if mode == "standard" and (name == "__main__" or top in sys.stdlib_module_names) and top not in UNFIT:
             return True
         return self._is_authorized(name)
 
@@ -136,7 +137,7 @@ class Importer:
 
     def _refusal(self, name: str) -> RefusedImport:
         top = name.partition(".")[0]
-        allow = f"authorized_imports=[{name!r}] allows it (agents: additional_authorized_imports)"
+        allow = _allowing(name)
         if top in sys.stdlib_module_names:
             why = f": {UNFIT[top]}" if self._policy.mode == "standard" and top in UNFIT else ""
             return RefusedImport(f"import of {name} is not authorised{why}", allow, name=name)
@@ -176,13 +177,14 @@ class Importer:
         """
         is_dunder = item[:2] == item[-2:] == "__"
         if not self.is_shown(name, item):
-            raise RefusedAttribute(f"{name}.{item} is private")
+            allow = NAMES_ALLOWED_BY if item in REFUSED_ATTRIBUTES else _allowing(name)
+            raise RefusedAttribute(f"{name}.{item} is private", allow)
         value = getattr(module, item)
         full = f"{name}.{item}"
         if isinstance(value, types.ModuleType):
             return self._inner(name, full, value)
         if not self.is_allowed(name) and not is_dunder and not self.is_allowed(full):
-            raise RefusedAttribute(f"{full} is not authorised")
+            raise RefusedAttribute(f"{full} is not authorised", _allowing(full))
         return value
 
     def is_shown(self, name: str, item: str) -> bool:
@@ -202,8 +204,7 @@ class Importer:
             self._authorized.add(own)
         if self.is_allowed(own):
             return self._view(own)
-        hint = f"authorized_imports=[{own!r}] allows it (agents: additional_authorized_imports)"
-        raise RefusedAttribute(f"{full} is the module {own}, which is not authorised", hint)
+        raise RefusedAttribute(f"{full} is the module {own}, which is not authorised", _allowing(own))
 
     def _leads_on(self, name: str) -> bool:
         """Return whether something below `name` was authorised."""
@@ -248,19 +249,23 @@ def _fill(view: _View, importer: Importer, module: types.ModuleType) -> None:
     def resolve(item: str) -> object:
         is_list = item == "__all__" and item not in vars(module)
         value = _public(module) if is_list else importer.resolve(name, module, item)
-        if is_settled(value):
+        if is_settled(item, value):
             space[item] = value
         return value
 
-    def is_settled(value: object) -> bool:
-        is_constant = isinstance(value, _SETTLED) and not isinstance(value, bool)
-        return name not in _VOLATILE and (is_constant or callable(value))
+    def is_settled(item: str, value: object) -> bool:
+        if name in _VOLATILE or isinstance(value, bool):
+            return False
+        if isinstance(value, types.ModuleType) or callable(value):
+            return getattr(value, "__module__", "") != "__main__"  # what the program has set may be set anew
+        # other modules may count in theirs, and any module in private ones
+        return is_own and item[:1] != "_" and name not in _ZONED and isinstance(value, _CONSTANT)
 
     def names() -> list[str]:
         return [item for item in dir(module) if importer.is_shown(name, item)]
 
     def is_copied(item: str, value: object) -> bool:
-        is_plain = is_own and is_settled(value) and not isinstance(value, types.ModuleType)
+        is_plain = is_own and is_settled(item, value) and not isinstance(value, types.ModuleType)
         return importer.is_shown(name, item) and (is_plain or item[:2] == item[-2:] == "__")
 
     # `object` has some of those with two underscores, which is therefore not asked for them
@@ -273,6 +278,10 @@ def _public(module: types.ModuleType) -> list[str]:
     """Return what `from module import *` binds where the module has no list: nothing is loaded for it."""
     space = vars(module)
     return [item for item in space if item[:1] != "_" and not isinstance(space[item], types.ModuleType)]
+
+
+def _allowing(name: str) -> str:
+    return f"authorized_imports=[{name!r}] allows it (agents: additional_authorized_imports)"
 
 
 def _is_own(top: str) -> bool:

@@ -16,3 +16,6 @@ REFUSED_ATTRIBUTES = frozenset(_ATTRIBUTES.split())
 
 REFUSED_NAMES = frozenset(["__builtins__", "__import__", "__loader__", "__spec__"])
 """Variables that the interpreter itself puts into a module."""
+
+NAMES_ALLOWED_BY = 'imports="standard" allows it'
+"""What a refusal of one of these names says."""
