@@ -27,7 +27,7 @@ from pinjra.tools.definition import (
     whole_numbers,
 )
 from pinjra.tools.docstring import parse_docstring
-from pinjra.tools.hints import ALL_TYPES
+from pinjra.tools.hints import ALL_TYPES, kinds_of
 from pinjra.tools.schema import Described, python_signature, python_type
 
 if TYPE_CHECKING:  # defaults for type variables came with Python 3.13
@@ -173,14 +173,8 @@ class Tool(Described, metaclass=_Checked):
 
     def to_dict(self) -> dict[str, object]:
         """Return what the tool is as plain data: definition and import path; no source, no attributes."""
-        return {
-            "name": self.name,
-            "description": self.description,
-            "inputs": self.inputs,
-            "output_type": self.output_type,
-            "output_schema": self.output_schema,
-            "path": self.import_path,
-        }
+        told = ("name", "description", "inputs", "output_type", "output_schema")
+        return {name: getattr(self, name) for name in told} | {"path": self.import_path}
 
     def save(self, folder: str | Path) -> None:
         """Write `to_dict` to `tool.json` in a folder.
@@ -300,9 +294,7 @@ class Tool(Described, metaclass=_Checked):
             )
         if "type" not in entry and not {"anyOf", "oneOf", "allOf", "enum", "$ref"} & set(entry):
             raise self._wrong(f'inputs[{name!r}] has no "type": add one of {", ".join(ALL_TYPES)}')
-        kinds = entry.get("type", [])
-        kinds = kinds if isinstance(kinds, list) else [kinds]
-        unknown = [kind for kind in kinds if kind not in ALL_TYPES]
+        unknown = [kind for kind in kinds_of(entry) if kind not in ALL_TYPES]
         if unknown:
             raise self._wrong(
                 f"inputs[{name!r}] has the type {unknown[0]!r}; use one of {', '.join(ALL_TYPES)}"

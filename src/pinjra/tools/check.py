@@ -1,7 +1,8 @@
 """A value and its schema -> what is wrong with it, in words for the model that gave it.
 
-JSON Schema is compiled once, to closures. Checking stops at the first fault and is counted: a call of a few bytes for each item
-must not cost the host more than the guest paid. What cannot be counted, regular expressions, is matched in a process of its own.
+Each keyword of JSON Schema is a row of a table. Checking stops at the first fault and is counted: a call of a few bytes for
+each item must not cost the host more than the guest paid. What cannot be counted, regular expressions, is matched in a process
+of its own.
 
 What does not work: jsonschema (20 µs for each right item, and an error object of 3 KB for each wrong one below `anyOf`).
 """
@@ -9,18 +10,19 @@ What does not work: jsonschema (20 µs for each right item, and an error object 
 from __future__ import annotations
 
 import numbers
+import operator
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import count
-from typing import Any, cast
+from typing import Any
 
-from pinjra.tools.hints import PASSED_AS_THEMSELVES, Schema
+from pinjra.tools.hints import PASSED_AS_THEMSELVES, Schema, kinds_of
 from pinjra.tools.patterns import matches
 from pinjra.tools.schema import allowing_null, map_subschemas
 
-VISITS = 2_000_000  # of values and keywords in one check: about a second
+VISITS = 3_000_000  # of a value by a schema, in one check: about a second
 _MATCH_VISITS = 200  # what one regular expression counts for
 
 _SAID = {
@@ -43,28 +45,13 @@ class Fault:
     value: object
     path: tuple[object, ...] = ()
 
-    def below(self, part: object) -> Fault:
-        """Return the same fault seen from the container that holds the value at `part`."""
-        return replace(self, path=(part, *self.path))
-
-
-class _Meter:
-    """Counts what a check does."""
-
-    def __init__(self) -> None:
-        self.left = VISITS
-
-    def spend(self, visits: int = 1) -> None:
-        self.left -= visits
-        if self.left < 0:
-            raise _TooMuch
-
 
 class _TooMuch(Exception):
     """A value that takes too long to be checked."""
 
 
-Check = Callable[[object, _Meter], "Fault | None"]
+class _Unresolvable(Exception):
+    """A "$ref" to what is not in the schema."""
 
 
 def make_checker(name: str, schema: Schema) -> Callable[[object], str | None]:
@@ -74,11 +61,11 @@ def make_checker(name: str, schema: Schema) -> Callable[[object], str | None]:
     """
     if _takes_everything(schema):
         return lambda value: None
-    check = _Compiler(_checkable(schema)).compiled()
+    checkable = _checkable(schema)
 
     def problem(value: object) -> str | None:
         try:
-            fault = check(value, _Meter())
+            fault = first_fault(value, checkable)
         except _TooMuch:
             return f"argument {name!r} is too large to be checked"
         except RecursionError:
@@ -92,66 +79,74 @@ def make_checker(name: str, schema: Schema) -> Callable[[object], str | None]:
     return problem
 
 
+def first_fault(value: object, schema: Schema) -> Fault | None:
+    """Return the first fault of a value, or None. Keywords without a rule are notes for people, as JSON Schema has it."""
+    return _Check(schema).fault(value, schema)
+
+
 def _takes_everything(schema: Schema) -> bool:
-    kinds = schema.get("type")
-    kinds = kinds if isinstance(kinds, list) else [kinds]
+    kinds = kinds_of(schema)
     if any(kind in PASSED_AS_THEMSELVES for kind in kinds) and "enum" not in schema:
         return True
     return kinds == ["object"] and not set(schema) - {"type", "description", "nullable", "default", "title"}
 
 
 def _checkable(schema: Schema) -> Schema:
-    """Return the schema with `nullable` written out and bare object types open, at every depth."""
+    """Return the schema in the order of our rules, with `nullable` written out and bare object types open, at every depth."""
     if _takes_everything(schema):
         return {}
-    result = {
-        key: map_subschemas(key, value, _checkable) for key, value in schema.items() if key != "nullable"
-    }
+    in_order = {key: schema[key] for key in (*_RULES, *schema) if key in schema and key != "nullable"}
+    result = {key: map_subschemas(key, value, _checkable) for key, value in in_order.items()}
     return allowing_null(result) if schema.get("nullable") is True else result
 
 
-# ---------------------------------------------------------------- schema -> closures
+# ---------------------------------------------------------------- rules
 
 
-class _Unresolvable(Exception):
-    """A "$ref" to what is not in the schema."""
-
-
-class _Compiler:
-    """Makes the check of one schema; keywords that it does not know are notes for people, as JSON Schema has it."""
+class _Check:
+    """One check by a schema; counts what it does."""
 
     def __init__(self, root: object) -> None:
         self._root = root
-        self._references: dict[str, Check] = {}
+        self._left = VISITS
 
-    def compiled(self) -> Check:
-        """Return the check of the whole schema."""
-        return self.check_of(self._root)
+    def spend(self, visits: int) -> None:
+        self._left -= visits
+        if self._left < 0:
+            raise _TooMuch
 
-    def check_of(self, schema: object) -> Check:
-        """Return the check of a schema inside it."""
+    def fault(self, value: object, schema: Any) -> Fault | None:
+        """Return the first fault of a value by a schema that is in the whole one."""
+        self.spend(1)
         if schema is False:
-            return lambda value, _meter: Fault("false", False, value)
-        if not isinstance(schema, dict):
-            return _accepts
-        checks = [make(self, schema[key], schema) for key, make in _KEYWORDS.items() if key in schema]
-        if not checks:
-            return _accepts
-        return checks[0] if len(checks) == 1 else lambda value, meter: _first(checks, value, meter)
+            return Fault("false", False, value)
+        for keyword, wanted in schema.items() if isinstance(schema, dict) else ():
+            kind, rule = _RULES.get(keyword, _NOTE)
+            if not _is_kind(kind, type(value)):  # type: ignore[arg-type]  # a class can be hashed
+                continue
+            fault = rule(self, value, wanted, schema)
+            if fault is not None:
+                return fault
+        return None
 
-    def reference(self, target: object) -> Check:
-        """Return the check of what a "$ref" names; made when it is first needed, since it may name what holds it."""
+    def fault_below(self, parts: Iterable[tuple[object, object, object]]) -> Fault | None:
+        """Return the first fault of parts of a container: where each is, the part, and its schema."""
+        for at, part, schema in parts:
+            fault = self.fault(part, schema)
+            if fault is not None:
+                return replace(fault, path=(at, *fault.path))
+        return None
 
-        def check(value: object, meter: _Meter) -> Fault | None:
-            meter.spend()
-            key = str(target)
-            if key not in self._references:
-                self._references[key] = self.check_of(self._resolved(key))
-            return self._references[key](value, meter)
+    def faults(self, value: object, schemas: Iterable[object]) -> Iterator[Fault | None]:
+        """Yield what each of several schemas says."""
+        return (self.fault(value, schema) for schema in schemas)
 
-        return check
+    def matches(self, pattern: object, text: object) -> bool:
+        self.spend(_MATCH_VISITS)
+        return matches(str(pattern), str(text))
 
-    def _resolved(self, reference: str) -> object:
+    def named(self, reference: str) -> object:
+        """Return the schema that a "$ref" names."""
         # SECURITY: within the schema only: a "$ref" in somebody else's schema must not be fetched from the network.
         found: Any = self._root
         if not reference.startswith("#"):
@@ -165,16 +160,14 @@ class _Compiler:
         return found
 
 
-def _accepts(_value: object, _meter: _Meter) -> Fault | None:
-    return None
-
-
-def _first(checks: list[Check], value: object, meter: _Meter) -> Fault | None:
-    for check in checks:
-        fault = check(value, meter)
-        if fault is not None:
-            return fault
-    return None
+_SEQUENCES = (list, tuple, set, frozenset, deque)
+_CLASSES: Mapping[str, tuple[type, ...]] = {
+    "string": (str,),
+    "boolean": (bool,),
+    "array": _SEQUENCES,
+    "object": (dict,),
+    "null": (type(None),),
+}
 
 
 @lru_cache(4096)
@@ -186,285 +179,21 @@ def _is_kind(kind: str, cls: type) -> bool:
     return kind in PASSED_AS_THEMSELVES or issubclass(cls, _CLASSES.get(kind, ()))
 
 
-def _is_any(kinds: Iterable[str], value: object) -> bool:
-    cls = cast("type[Any]", type(value))
-    if isinstance(value, float) and "integer" in kinds and value.is_integer():
-        return True  # 4.0 is a whole number, also for JSON Schema; `Tool` makes it one
-    return any(_is_kind(kind, cls) for kind in kinds)  # type: ignore[arg-type]  # a class can be hashed
+def _reference(check: _Check, value: Any, wanted: Any, _schema: Schema) -> Fault | None:
+    return check.fault(value, check.named(str(wanted)))
 
 
-_SEQUENCES = (list, tuple, set, frozenset, deque)
-_CLASSES: Mapping[str, tuple[type, ...]] = {
-    "string": (str,),
-    "boolean": (bool,),
-    "array": _SEQUENCES,
-    "object": (dict,),
-    "null": (type(None),),
-}
-
-
-def _type(_compiler: _Compiler, wanted: Any, _schema: Schema) -> Check:
-    kinds = wanted if isinstance(wanted, list) else [wanted]
-
-    def check(value: object, meter: _Meter) -> Fault | None:
-        meter.spend()
-        return None if _is_any(kinds, value) else Fault("type", kinds, value)
-
-    return check
-
-
-def _equals(choice: object, value: object) -> bool:
-    return isinstance(choice, bool) == isinstance(value, bool) and bool(choice == value)
-
-
-def _of_kind(
-    keyword: str, kinds: tuple[str, ...], fits: Callable[[Any, Any], bool]
-) -> Callable[[_Compiler, Any, Schema], Check]:
-    """Return the maker of a keyword that says something of values of these kinds (none: of all) and nothing of others."""
-
-    def make(_compiler: _Compiler, wanted: Any, _schema: Schema) -> Check:
-        def check(value: object, meter: _Meter) -> Fault | None:
-            meter.spend()
-            if (kinds and not _is_any(kinds, value)) or fits(value, wanted):
-                return None
-            return Fault(keyword, wanted, value)
-
-        return check
-
-    return make
-
-
-def _pattern(_compiler: _Compiler, wanted: Any, _schema: Schema) -> Check:
-    def check(value: object, meter: _Meter) -> Fault | None:
-        if not isinstance(value, str):
-            return None
-        meter.spend(_MATCH_VISITS)
-        return None if matches(str(wanted), value) else Fault("pattern", wanted, value)
-
-    return check
-
-
-def _items(compiler: _Compiler, wanted: Any, schema: Schema) -> Check:
-    start = len(schema.get("prefixItems", ()))
-    check_item = compiler.check_of(wanted)
-    only_type = (
-        wanted.get("type")
-        if isinstance(wanted, dict) and not set(wanted) & set(_KEYWORDS) - {"type"}
-        else None
-    )
-    kinds = only_type if isinstance(only_type, list) else [only_type] if only_type else []
-
-    def check(value: object, meter: _Meter) -> Fault | None:
-        if not isinstance(value, _SEQUENCES):
-            return None
-        items = list(value)[start:] if start else list(value)
-        meter.spend(1 + len(items) // 20)
-        # Most lists are of one type: told from the classes of the items, found at C speed.
-        if kinds and all(any(_is_kind(kind, cls) for kind in kinds) for cls in set(map(type, items))):
-            return None
-        for at, item in enumerate(items, start):
-            fault = check_item(item, meter)
-            if fault is not None:
-                return fault.below(at)
+def _type(_check: _Check, value: Any, _wanted: Any, schema: Schema) -> Fault | None:
+    kinds = kinds_of(schema)
+    if any(_is_kind(kind, type(value)) for kind in kinds):  # type: ignore[arg-type]  # a class can be hashed
         return None
-
-    return check
-
-
-Making = Callable[["_Compiler", Any, Schema], Check]
+    if isinstance(value, float) and "integer" in kinds and value.is_integer():
+        return None  # 4.0 is a whole number, also for JSON Schema; `Tool` makes it one
+    return Fault("type", kinds, value)
 
 
-def _of(kind: type | tuple[type, ...]) -> Callable[[Making], Making]:
-    """Have a keyword's check made for values of a kind only: of others it says nothing."""
-
-    def only(make: Making) -> Making:
-        def made(compiler: _Compiler, wanted: Any, schema: Schema) -> Check:
-            check = make(compiler, wanted, schema)
-            return lambda value, meter: check(value, meter) if isinstance(value, kind) else None
-
-        return made
-
-    return only
-
-
-def _below(parts: Iterable[tuple[object, Check, object]], meter: _Meter) -> Fault | None:
-    """Return the first fault of parts of a container: where each is, what checks it, and the part."""
-    for at, check, part in parts:
-        fault = check(part, meter)
-        if fault is not None:
-            return fault.below(at)
-    return None
-
-
-@_of((list, tuple))
-def _prefix_items(compiler: _Compiler, wanted: Any, _schema: Schema) -> Check:
-    checks = [compiler.check_of(each) for each in wanted]
-    # The shorter of the two ends it.
-    return lambda value, meter: _below(zip(count(), checks, cast("Any", value)), meter)
-
-
-@_of(_SEQUENCES)
-def _contains(compiler: _Compiler, wanted: Any, schema: Schema) -> Check:
-    check_item = compiler.check_of(wanted)
-    least, most = schema.get("minContains", 1), schema.get("maxContains")
-
-    def check(value: Any, meter: _Meter) -> Fault | None:
-        meter.spend(1 + len(value))
-        found = sum(check_item(item, meter) is None for item in value)
-        return (
-            None if found >= least and (most is None or found <= most) else Fault("contains", wanted, value)
-        )
-
-    return check
-
-
-@_of((list, tuple))
-def _unique(_compiler: _Compiler, wanted: Any, _schema: Schema) -> Check:
-    def check(value: Any, meter: _Meter) -> Fault | None:
-        # SECURITY: compared as texts, whose hashes are seeded; equal hashes of numbers can be made.
-        is_unique = wanted is not True or len({_as_text(item, meter) for item in value}) == len(value)
-        return None if is_unique else Fault("uniqueItems", True, value)
-
-    return check
-
-
-def _as_text(value: object, meter: _Meter) -> str:
-    meter.spend()
-    if isinstance(value, (list, tuple)):
-        return f"[{','.join(_as_text(item, meter) for item in value)}]"
-    if isinstance(value, dict):
-        parts = sorted(f"{key!r}:{_as_text(item, meter)}" for key, item in value.items())
-        return f"{{{','.join(parts)}}}"
-    if isinstance(value, int) and not isinstance(value, bool):
-        return f"{value:x}"
-    if isinstance(value, float) and value.is_integer():
-        return f"{int(value):x}"
-    return repr(value)
-
-
-@_of(dict)
-def _properties(compiler: _Compiler, wanted: Any, _schema: Schema) -> Check:
-    checks = {key: compiler.check_of(each) for key, each in wanted.items()}
-
-    def check(value: Any, meter: _Meter) -> Fault | None:
-        return _below(((key, each, value[key]) for key, each in checks.items() if key in value), meter)
-
-    return check
-
-
-@_of(dict)
-def _pattern_properties(compiler: _Compiler, wanted: Any, _schema: Schema) -> Check:
-    checks = {pattern: compiler.check_of(each) for pattern, each in wanted.items()}
-
-    def is_meant(pattern: str, key: object, meter: _Meter) -> bool:
-        meter.spend(_MATCH_VISITS)
-        return matches(pattern, str(key))
-
-    def check(value: Any, meter: _Meter) -> Fault | None:
-        pairs = ((key, item, *each) for key, item in value.items() for each in checks.items())
-        return _below(((key, each, item) for key, item, p, each in pairs if is_meant(p, key, meter)), meter)
-
-    return check
-
-
-@_of(dict)
-def _additional(compiler: _Compiler, wanted: Any, schema: Schema) -> Check:
-    known, patterns = schema.get("properties", {}), list(schema.get("patternProperties", {}))
-    check_item = compiler.check_of(wanted)
-
-    def is_described(key: object, meter: _Meter) -> bool:
-        if key in known:
-            return True
-        meter.spend(len(patterns) * _MATCH_VISITS)
-        return any(matches(pattern, str(key)) for pattern in patterns)
-
-    def check(value: Any, meter: _Meter) -> Fault | None:
-        meter.spend(1 + len(value))
-        others = ((key, item) for key, item in value.items() if not is_described(key, meter))
-        if wanted is False:
-            return next((Fault("additionalProperties", False, key) for key, _ in others), None)
-        return _below(((key, check_item, item) for key, item in others), meter)
-
-    return check
-
-
-@_of(dict)
-def _property_names(compiler: _Compiler, wanted: Any, _schema: Schema) -> Check:
-    check_name = compiler.check_of(wanted)
-    return lambda value, meter: _below(((key, check_name, key) for key in cast("Any", value)), meter)
-
-
-@_of(dict)
-def _required(_compiler: _Compiler, wanted: Any, _schema: Schema) -> Check:
-    def check(value: Any, _meter: _Meter) -> Fault | None:
-        return next((Fault("required", wanted, key) for key in wanted if key not in value), None)
-
-    return check
-
-
-@_of(dict)
-def _dependent_required(_compiler: _Compiler, wanted: Any, _schema: Schema) -> Check:
-    def check(value: Any, _meter: _Meter) -> Fault | None:
-        needed = (key for given, keys in wanted.items() if given in value for key in keys)
-        return next((Fault("required", wanted, key) for key in needed if key not in value), None)
-
-    return check
-
-
-def _any_of(compiler: _Compiler, wanted: Any, _schema: Schema) -> Check:
-    checks = [compiler.check_of(each) for each in wanted]
-
-    def check(value: object, meter: _Meter) -> Fault | None:
-        faults: list[Fault] = []
-        for each in checks:
-            fault = each(value, meter)
-            if fault is None:
-                return None
-            faults.append(fault)
-        return _nearest(faults, wanted, value)
-
-    return check
-
-
-def _nearest(faults: list[Fault], wanted: Any, value: object) -> Fault:
-    """Return the fault of the branch that the value was meant for: the one that fits longest; all types where none fits."""
-    if all(fault.keyword == "type" and not fault.path for fault in faults):
-        return Fault("type", [kind for fault in faults for kind in fault.wanted], value)
-    near = sorted(faults, key=lambda fault: (len(fault.path), fault.keyword != "type"), reverse=True)
-    is_clear = len(near) == 1 or (len(near[0].path), near[0].keyword != "type") != (
-        len(near[1].path),
-        near[1].keyword != "type",
-    )
-    return near[0] if is_clear else Fault("anyOf", wanted, value)
-
-
-def _one_of(compiler: _Compiler, wanted: Any, _schema: Schema) -> Check:
-    checks = [compiler.check_of(each) for each in wanted]
-
-    def check(value: object, meter: _Meter) -> Fault | None:
-        faults = [fault for each in checks if (fault := each(value, meter)) is not None]
-        fitting = len(checks) - len(faults)
-        if fitting == 0:
-            return _nearest(faults, wanted, value)
-        return None if fitting == 1 else Fault("oneOf", wanted, value)
-
-    return check
-
-
-def _all_of(compiler: _Compiler, wanted: Any, _schema: Schema) -> Check:
-    checks = [compiler.check_of(each) for each in wanted]
-    return lambda value, meter: _first(checks, value, meter)
-
-
-def _not(compiler: _Compiler, wanted: Any, _schema: Schema) -> Check:
-    inner = compiler.check_of(wanted)
-    return lambda value, meter: Fault("not", wanted, value) if inner(value, meter) is None else None
-
-
-def _if(compiler: _Compiler, wanted: Any, schema: Schema) -> Check:
-    condition = compiler.check_of(wanted)
-    then, otherwise = compiler.check_of(schema.get("then", True)), compiler.check_of(schema.get("else", True))
-    return lambda value, meter: (then if condition(value, meter) is None else otherwise)(value, meter)
+def _equals(value: object, choice: object) -> bool:
+    return isinstance(choice, bool) == isinstance(value, bool) and bool(choice == value)
 
 
 def _is_multiple(value: Any, of: Any) -> bool:
@@ -474,39 +203,168 @@ def _is_multiple(value: Any, of: Any) -> bool:
     return bool(int(quotient) == quotient)
 
 
-_NUMBERS, _LISTS = ("number",), ("array",)
-_KEYWORDS: Mapping[str, Callable[[_Compiler, Any, Schema], Check]] = {
-    "$ref": lambda compiler, wanted, _schema: compiler.reference(wanted),
-    "type": _type,
-    "enum": _of_kind("enum", (), lambda value, wanted: any(_equals(choice, value) for choice in wanted)),
-    "const": _of_kind("const", (), lambda value, wanted: _equals(wanted, value)),
-    "minimum": _of_kind("minimum", _NUMBERS, lambda value, wanted: value >= wanted),
-    "maximum": _of_kind("maximum", _NUMBERS, lambda value, wanted: value <= wanted),
-    "exclusiveMinimum": _of_kind("exclusiveMinimum", _NUMBERS, lambda value, wanted: value > wanted),
-    "exclusiveMaximum": _of_kind("exclusiveMaximum", _NUMBERS, lambda value, wanted: value < wanted),
-    "multipleOf": _of_kind("multipleOf", _NUMBERS, _is_multiple),
-    "minLength": _of_kind("minLength", ("string",), lambda value, wanted: len(value) >= wanted),
-    "maxLength": _of_kind("maxLength", ("string",), lambda value, wanted: len(value) <= wanted),
-    "pattern": _pattern,
-    "minItems": _of_kind("minItems", _LISTS, lambda value, wanted: len(value) >= wanted),
-    "maxItems": _of_kind("maxItems", _LISTS, lambda value, wanted: len(value) <= wanted),
-    "prefixItems": _prefix_items,
-    "items": _items,
-    "contains": _contains,
-    "uniqueItems": _unique,
-    "minProperties": _of_kind("minProperties", ("object",), lambda value, wanted: len(value) >= wanted),
-    "maxProperties": _of_kind("maxProperties", ("object",), lambda value, wanted: len(value) <= wanted),
-    "required": _required,
-    "dependentRequired": _dependent_required,
-    "properties": _properties,
-    "patternProperties": _pattern_properties,
-    "additionalProperties": _additional,
-    "propertyNames": _property_names,
-    "anyOf": _any_of,
-    "oneOf": _one_of,
-    "allOf": _all_of,
-    "not": _not,
-    "if": _if,
+def _pattern(check: _Check, value: Any, wanted: Any, _schema: Schema) -> Fault | None:
+    return None if check.matches(wanted, value) else Fault("pattern", wanted, value)
+
+
+def _items(check: _Check, value: Any, wanted: Any, schema: Schema) -> Fault | None:
+    start = len(schema.get("prefixItems", ()))
+    items = list(value)[start:]
+    check.spend(len(items) // 20)
+    # Most lists are of one type: told from the classes of the items, found at C speed.
+    if isinstance(wanted, dict) and "type" in wanted and _RULES.keys().isdisjoint(wanted.keys() - {"type"}):
+        kinds = kinds_of(wanted)
+        if all(any(_is_kind(kind, cls) for kind in kinds) for cls in set(map(type, items))):
+            return None
+    return check.fault_below((at, item, wanted) for at, item in enumerate(items, start))
+
+
+def _prefix_items(check: _Check, value: Any, wanted: Any, _schema: Schema) -> Fault | None:
+    in_order = value if isinstance(value, (list, tuple)) else ()
+    # The shorter of the two ends it.
+    return check.fault_below(zip(count(), in_order, wanted))
+
+
+def _contains(check: _Check, value: Any, wanted: Any, schema: Schema) -> Fault | None:
+    found = sum(check.fault(item, wanted) is None for item in value)
+    fits = schema.get("minContains", 1) <= found <= schema.get("maxContains", found)
+    return None if fits else Fault("contains", wanted, value)
+
+
+def _unique(check: _Check, value: Any, wanted: Any, _schema: Schema) -> Fault | None:
+    # SECURITY: compared as texts, whose hashes are seeded; equal hashes of numbers can be made.
+    is_unique = wanted is not True or len({_as_text(item, check) for item in value}) == len(value)
+    return None if is_unique else Fault("uniqueItems", True, value)
+
+
+def _as_text(value: object, check: _Check) -> str:
+    check.spend(1)
+    if isinstance(value, (list, tuple)):
+        return f"[{','.join(_as_text(item, check) for item in value)}]"
+    if isinstance(value, dict):
+        parts = sorted(f"{key!r}:{_as_text(item, check)}" for key, item in value.items())
+        return f"{{{','.join(parts)}}}"
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:x}"
+    if isinstance(value, float) and value.is_integer():
+        return f"{int(value):x}"
+    return repr(value)
+
+
+def _required(_check: _Check, value: Any, wanted: Any, _schema: Schema) -> Fault | None:
+    return next((Fault("required", wanted, key) for key in wanted if key not in value), None)
+
+
+def _dependent_required(check: _Check, value: Any, wanted: Any, schema: Schema) -> Fault | None:
+    return _required(
+        check, value, [key for given in wanted if given in value for key in wanted[given]], schema
+    )
+
+
+def _properties(check: _Check, value: Any, wanted: Any, _schema: Schema) -> Fault | None:
+    return check.fault_below((key, value[key], each) for key, each in wanted.items() if key in value)
+
+
+def _pattern_properties(check: _Check, value: Any, wanted: Any, _schema: Schema) -> Fault | None:
+    pairs = ((key, pattern) for key in value for pattern in wanted if check.matches(pattern, key))
+    return check.fault_below((key, value[key], wanted[pattern]) for key, pattern in pairs)
+
+
+def _additional(check: _Check, value: Any, wanted: Any, schema: Schema) -> Fault | None:
+    known, patterns = schema.get("properties", ()), schema.get("patternProperties", ())
+    check.spend(len(value))
+    unknown = (key for key in value if key not in known)
+    others = (key for key in unknown if not any(check.matches(pattern, key) for pattern in patterns))
+    if wanted is False:
+        return next((Fault("additionalProperties", False, key) for key in others), None)
+    return check.fault_below((key, value[key], wanted) for key in others)
+
+
+def _property_names(check: _Check, value: Any, wanted: Any, _schema: Schema) -> Fault | None:
+    return check.fault_below((key, key, wanted) for key in value)
+
+
+def _any_of(check: _Check, value: Any, wanted: Any, _schema: Schema) -> Fault | None:
+    faults: list[Fault] = []
+    for fault in check.faults(value, wanted):
+        if fault is None:
+            return None
+        faults.append(fault)
+    return _nearest(faults, wanted, value)
+
+
+def _one_of(check: _Check, value: Any, wanted: Any, _schema: Schema) -> Fault | None:
+    faults = [fault for fault in check.faults(value, wanted) if fault is not None]
+    if len(faults) == len(wanted):
+        return _nearest(faults, wanted, value)
+    return None if len(faults) == len(wanted) - 1 else Fault("oneOf", wanted, value)
+
+
+def _all_of(check: _Check, value: Any, wanted: Any, _schema: Schema) -> Fault | None:
+    return next(filter(None, check.faults(value, wanted)), None)
+
+
+def _not(check: _Check, value: Any, wanted: Any, _schema: Schema) -> Fault | None:
+    return Fault("not", wanted, value) if check.fault(value, wanted) is None else None
+
+
+def _nearest(faults: list[Fault], wanted: Any, value: object) -> Fault:
+    """Return the fault of the branch that the value was meant for: the one that fits longest; all types where none fits."""
+    if all(fault.keyword == "type" and not fault.path for fault in faults):
+        return Fault("type", [kind for fault in faults for kind in fault.wanted], value)
+    fits = [(len(fault.path), fault.keyword != "type") for fault in faults]
+    longest = max(fits)
+    return faults[fits.index(longest)] if fits.count(longest) == 1 else Fault("anyOf", wanted, value)
+
+
+def _if(check: _Check, value: Any, wanted: Any, schema: Schema) -> Fault | None:
+    return check.fault(value, schema.get("then" if check.fault(value, wanted) is None else "else", True))
+
+
+Rule = Callable[[_Check, Any, Any, Schema], "Fault | None"]
+
+
+def _compared(keyword: str, fits: Callable[[Any, Any], bool]) -> Rule:
+    """Return the rule that a value and what the schema wants are compared."""
+    return (
+        lambda _check, value, wanted, _schema: None if fits(value, wanted) else Fault(keyword, wanted, value)
+    )
+
+
+_SIZES = (("Length", "string"), ("Items", "array"), ("Properties", "object"))
+_NOTE: tuple[str, Rule] = ("", lambda *_: None)
+_COMPARED: Mapping[str, tuple[str, Callable[[Any, Any], bool]]] = {
+    "enum": ("any", lambda value, wanted: any(_equals(value, choice) for choice in wanted)),
+    "const": ("any", _equals),
+    "minimum": ("number", operator.ge),
+    "maximum": ("number", operator.le),
+    "exclusiveMinimum": ("number", operator.gt),
+    "exclusiveMaximum": ("number", operator.lt),
+    "multipleOf": ("number", _is_multiple),
+    **{f"min{what}": (kind, lambda value, wanted: len(value) >= wanted) for what, kind in _SIZES},
+    **{f"max{what}": (kind, lambda value, wanted: len(value) <= wanted) for what, kind in _SIZES},
+}
+# keyword -> of values of which kind it says something (of others nothing), and what; in the order in which faults are told
+_RULES: Mapping[str, tuple[str, Rule]] = {
+    "$ref": ("any", _reference),
+    "type": ("any", _type),
+    **{keyword: (kind, _compared(keyword, fits)) for keyword, (kind, fits) in _COMPARED.items()},
+    "pattern": ("string", _pattern),
+    "prefixItems": ("array", _prefix_items),
+    "items": ("array", _items),
+    "contains": ("array", _contains),
+    "uniqueItems": ("array", _unique),
+    "required": ("object", _required),
+    "dependentRequired": ("object", _dependent_required),
+    "properties": ("object", _properties),
+    "patternProperties": ("object", _pattern_properties),
+    "additionalProperties": ("object", _additional),
+    "propertyNames": ("object", _property_names),
+    "anyOf": ("any", _any_of),
+    "oneOf": ("any", _one_of),
+    "allOf": ("any", _all_of),
+    "not": ("any", _not),
+    "if": ("any", _if),
 }
 
 

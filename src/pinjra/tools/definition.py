@@ -11,7 +11,7 @@ from typing import Any, get_args, get_type_hints
 from pinjra.core.errors import ConfigurationError
 from pinjra.core.values import MOST_ITEMS, can_be_listed
 from pinjra.tools.docstring import Docstring
-from pinjra.tools.hints import HintError, Schema, hint_schema
+from pinjra.tools.hints import HintError, Schema, hint_schema, kinds_of
 
 
 def type_hints(name: str, function: Callable[..., Any]) -> dict[str, Any]:
@@ -117,9 +117,8 @@ def listed(value: Any) -> Any:
 
 def whole_numbers(value: Any, schema: Schema) -> Any:
     """Return a value with floats like 4.0 as integers where its schema asks for these."""
-    kinds = schema.get("type")
     if isinstance(value, float):
-        wants = "integer" in (kinds if isinstance(kinds, list) else [kinds]) and "number" not in (kinds or ())
+        wants = "integer" in kinds_of(schema) and "number" not in kinds_of(schema)
         return int(value) if wants and value.is_integer() else value
     if isinstance(value, list) and isinstance(items := schema.get("items"), dict):
         # Most lists have nothing to change: told from the classes of the items, found at C speed.

@@ -1,4 +1,4 @@
-"""Docstring text (Google form) -> description, one text for each argument, and what is returned."""
+"""Docstring text (Google form) -> description, and one text for each argument."""
 
 from __future__ import annotations
 
@@ -26,7 +26,6 @@ class Docstring:
     description: str = ""
     arguments: dict[str, str] = field(default_factory=dict)
     choices: dict[str, list[object]] = field(default_factory=dict)
-    returns: str = ""
 
 
 def parse_docstring(text: str | None) -> Docstring:
@@ -41,12 +40,10 @@ def parse_docstring(text: str | None) -> Docstring:
         if found is not None:
             choices[name] = found
             arguments[name] = _CHOICES.sub("", said).strip()
-    returns = sections.get("Returns") or sections.get("Return") or []
     return Docstring(
         description="\n".join(sections[""]).strip(),
         arguments=arguments,
         choices=choices,
-        returns=" ".join(line.strip() for line in returns).strip(),
     )
 
 

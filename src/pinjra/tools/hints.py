@@ -44,6 +44,12 @@ _BY_NAME = {
 }
 
 
+def kinds_of(schema: Schema) -> list[Any]:
+    """Return the types that a schema names, which may be none."""
+    given = schema.get("type", [])
+    return given if isinstance(given, list) else [given]
+
+
 class HintError(ConfigurationError):
     """The tool author's fault: a type hint that has no schema. Says what to write instead."""
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from pinjra.core.errors import PinjraError
 from pinjra.tools.base import Tool
-from pinjra.tools.hints import ALL_TYPES, Schema
+from pinjra.tools.hints import ALL_TYPES, Schema, kinds_of
 from pinjra.tools.schema import has_subschemas, map_subschemas
 
 if TYPE_CHECKING:
@@ -169,18 +169,17 @@ def _length(key: str, value: Any) -> int:
 def _described(entry: Schema) -> Schema:
     said = str(entry.get("description") or entry.get("title") or "")
     entry = {key: value for key, value in entry.items() if key != "title"} | {"description": said}
-    kinds = entry.get("type")
-    kinds = kinds if isinstance(kinds, list) else [kinds]
-    if not {"anyOf", "oneOf", "allOf", "enum"} & set(entry) and not set(kinds) <= set(ALL_TYPES):
+    is_known = set() < set(kinds_of(entry)) <= set(ALL_TYPES)
+    if not is_known and not {"anyOf", "oneOf", "allOf", "enum"} & set(entry):
         return {**entry, "type": "any"}
     return entry
 
 
 def _allows_null(entry: Schema) -> bool:
-    kinds = entry.get("type")
-    kinds = kinds if isinstance(kinds, list) else [kinds]
     parts = [*entry.get("anyOf", []), *entry.get("oneOf", [])]
-    return "null" in kinds or any(isinstance(part, dict) and part.get("type") == "null" for part in parts)
+    return "null" in kinds_of(entry) or any(
+        isinstance(part, dict) and part.get("type") == "null" for part in parts
+    )
 
 
 def _is_wrapped(schema: Schema | None) -> bool:

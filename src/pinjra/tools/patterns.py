@@ -1,4 +1,4 @@
-"""A regular expression and a text -> whether it is found there, within a moment; matched in a process that can be killed.
+"""A regular expression and a text -> whether it is found there, within a moment; matched in a process of its own.
 
 A pattern of a schema's author and a text of a guest together may take for ever, and hold the interpreter meanwhile.
 """
@@ -12,26 +12,38 @@ import subprocess
 import sys
 import threading
 
-SECONDS = 0.5  # for one text; an ordinary one takes a tenth of a millisecond
+SECONDS = 0.5  # of processor time, for one text; an ordinary one takes a tenth of a millisecond
 
+# The signal of a timer, or the thread of faulthandler where there are none (Windows), ends the process in the middle of a match.
+# It counts from when a text has come, and the processor's time: neither the start of Python nor a busy machine is charged.
 _CHILD = """
-import json, re, signal, sys
-alarm = getattr(signal, "alarm", int)
+import faulthandler, json, os, re, signal, sys
+def limit(seconds):
+    if hasattr(signal, "setitimer"):
+        signal.setitimer(signal.ITIMER_PROF, seconds)
+    elif seconds:
+        faulthandler.dump_traceback_later(seconds, exit=True, file=nowhere)
+    else:
+        faulthandler.cancel_dump_traceback_later()
+nowhere = open(os.devnull, "w")
+if hasattr(signal, "setitimer"):  # whatever whoever started it has done with the signal
+    signal.signal(signal.SIGPROF, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGPROF])
 for line in sys.stdin:
-    pattern, text = json.loads(line)
-    alarm(5)  # should the host be gone meanwhile
+    pattern, text, seconds = json.loads(line)
+    limit(seconds)
     try:
         found = re.search(pattern, text) is not None
     except Exception:  # a pattern of another dialect says nothing
         found = True
-    alarm(0)
+    limit(0)
     sys.stdout.write("1\\n" if found else "0\\n")
     sys.stdout.flush()
 """
 
 
 class _Matcher:
-    """One child, started when it is first needed, and again after it had to be killed."""
+    """One child, started when it is first needed, and again after its time was over."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -39,20 +51,16 @@ class _Matcher:
         self._owner = 0
 
     def ask(self, pattern: str, text: str) -> bool:
-        """Return the child's answer; False where it does not come in time."""
+        """Return the child's answer; False where its time was over."""
         with self._lock:
             child = self._running()
-            timer = threading.Timer(SECONDS, child.kill)
+            assert child.stdin is not None and child.stdout is not None  # noqa: S101 (both are pipes)
             try:
-                assert child.stdin is not None and child.stdout is not None  # noqa: S101 (both are pipes)
-                timer.start()
-                child.stdin.write(json.dumps([pattern, text]) + "\n")
+                child.stdin.write(json.dumps([pattern, text, SECONDS]) + "\n")
                 child.stdin.flush()
                 answer = child.stdout.readline()
             except OSError:
                 answer = ""
-            finally:
-                timer.cancel()
             if not answer:
                 self._end()
             return answer == "1\n"
@@ -89,5 +97,5 @@ atexit.register(_matcher.close)
 
 
 def matches(pattern: str, text: str) -> bool:
-    """Return whether `pattern` is found in `text`; False where that cannot be said within `SECONDS`."""
+    """Return whether `pattern` is found in `text`; False where that takes more than `SECONDS`."""
     return _matcher.ask(pattern, text)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pinjra.tools.hints import Schema
+from pinjra.tools.hints import Schema, kinds_of
 
 _ANY_JSON = ["string", "number", "boolean", "object", "array", "null"]
 _STANDS_FOR: dict[str, tuple[str, list[str]]] = {
@@ -118,7 +118,7 @@ def allowing_null(schema: Schema) -> Schema:
     if "enum" in schema and None not in schema["enum"]:
         schema = schema | {"enum": [*schema["enum"], None]}
     if "type" in schema:
-        types = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
+        types = kinds_of(schema)
         return schema | {"type": types if "null" in types or "any" in types else [*types, "null"]}
     if "anyOf" in schema:
         return schema | {"anyOf": [*schema["anyOf"], {"type": "null"}]}
@@ -145,10 +145,7 @@ def has_subschemas(key: str, value: Any) -> bool:
 
 def _replace_types(schema: Schema) -> str:
     """Replace our own types in place by JSON's; return what to add to the description, or ""."""
-    given = schema.get("type")
-    if given is None:
-        return ""
-    names = given if isinstance(given, list) else [given]
+    names = kinds_of(schema)
     if not any(name in _STANDS_FOR for name in names):
         return ""
     replaced: list[str] = []
