@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from pinjra.models.api import REMOVE_PARAMETER
 from pinjra.models.base import ChatMessage, Completion, TokenUsage, ToolCall
 from pinjra.models.errors import AuthenticationFailed, ProviderFailed
 from pinjra.models.registry import load_model
@@ -62,6 +63,14 @@ def events(block, deltas, stop_reason="end_turn"):
         {"type": "message_stop"},
     ]
     return [f"event: {f['type']}\ndata: {json.dumps(f)}\n\n" for f in forms]
+
+
+def test_a_parameter_that_is_never_sent_is_not_sent(stand_in):
+    stand_in.answers = [stand_in.Answer(message({"type": "text", "text": "yes"}))]
+    where = {"api_key": KEY, "base_url": stand_in.url}
+    model = load_model("anthropic:claude-tiny", temperature=REMOVE_PARAMETER, **where)
+    model.generate([ChatMessage(role="user", content="So?")], temperature=0.5)
+    assert "temperature" not in stand_in.asked[0].body
 
 
 def test_turns_take_the_form_that_the_api_wants(model, stand_in):

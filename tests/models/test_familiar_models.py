@@ -225,6 +225,14 @@ def test_roles_are_converted_and_parameters_removed(stand_in: Any) -> None:
     assert asked.body["temperature"] == 0.5
 
 
+def test_a_parameter_that_is_never_sent_is_kept_from_amazon_too() -> None:
+    asked: list[dict[str, Any]] = []
+    client = SimpleNamespace(converse=lambda **body: asked.append(body) or {})
+    model = AmazonBedrockModel("m", client=client, temperature=REMOVE_PARAMETER, max_tokens=5)
+    model.generate([ChatMessage("user", "u")], temperature=0.5)
+    assert asked[0]["inferenceConfig"] == {"maxTokens": 5}
+
+
 def test_without_retry_a_request_is_made_once(stand_in: Any) -> None:
     stand_in.answers = [stand_in.Answer({"error": "busy"}, status=500)]
     with pytest.raises(Exception, match="500"):

@@ -202,3 +202,14 @@ def test_the_final_answer_is_the_object_itself() -> None:
     value = object()
     assert FinalAnswerTool()(value) is value
     assert FinalAnswerTool()(answer={"answer": 1}) == {"answer": 1}
+
+
+def test_a_search_tool_that_was_pickled_still_checks_and_waits() -> None:
+    import pickle  # noqa: TID251 (of our own object)
+
+    copied = pickle.loads(pickle.dumps(WebSearchTool(rate_limit=0.5)))
+    copied.check_arguments(("words",), {})
+    with pytest.raises(ToolRefused, match="must be a string"):
+        copied.check_arguments((5,), {})
+    assert copied._pace.seconds() == 0.0
+    assert copied._pace.seconds() > 0.0

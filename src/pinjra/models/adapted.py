@@ -13,9 +13,8 @@ from pinjra.models.base import (
     Model,
     ModelDelta,
     Question,
-    TokenUsage,
     ToolSchema,
-    tool_call_of,
+    usage_of,
 )
 from pinjra.models.errors import CompletionInvalid, RequestRefused
 
@@ -181,18 +180,13 @@ def completion_from(answer: Any) -> Completion:
         return Completion(text=answer)
     if not isinstance(answer, Mapping) and not hasattr(answer, "content"):
         raise CompletionInvalid(f"the model gave {type(answer).__name__} instead of a message or a text")
-    data = (
-        answer
-        if isinstance(answer, Mapping)
-        else {"content": answer.content, "tool_calls": getattr(answer, "tool_calls", None)}
-    )
-    message = ChatMessage.from_dict({"role": "assistant", **data})
-    usage = getattr(answer, "token_usage", None)
-    calls = tuple(tool_call_of(call) for call in message.tool_calls)
-    tokens = TokenUsage(
-        input_tokens=getattr(usage, "input_tokens", 0) or 0,
-        output_tokens=getattr(usage, "output_tokens", 0) or 0,
-    )
+    names = ("content", "tool_calls")
+    told = answer if isinstance(answer, Mapping) else {name: getattr(answer, name, None) for name in names}
+    message = ChatMessage.from_dict({"role": "assistant", **told})
+    usage, calls = getattr(answer, "token_usage", None), tuple(message.tool_calls)
     return Completion(
-        text=message.content, tool_calls=calls, usage=tokens, finish_reason="tool_calls" if calls else "stop"
+        text=message.content,
+        tool_calls=calls,
+        usage=usage_of(usage, "input_tokens", "output_tokens"),
+        finish_reason="tool_calls" if calls else "stop",
     )

@@ -12,18 +12,11 @@ from typing import Any, ClassVar
 
 from pinjra.core.optional import optional
 from pinjra.models.api import ApiModel, awaited
-from pinjra.models.base import ChatMessage, Completion, FinishReason, Question, TokenUsage, tool_call
-from pinjra.models.chat_form import media_type, turns
+from pinjra.models.base import ChatMessage, Completion, Question, TokenUsage, tool_call
+from pinjra.models.chat_form import FINISH, media_type, turns
 from pinjra.models.errors import AuthenticationFailed
 
 _ANSWER_TOOL = "answer"  # structured output is asked for as the input of this tool
-_FINISH: dict[str, FinishReason] = {
-    "end_turn": "stop",
-    "stop_sequence": "stop",
-    "max_tokens": "length",
-    "tool_use": "tool_calls",
-    "refusal": "refused",
-}
 
 
 class AnthropicModel(ApiModel):
@@ -52,12 +45,8 @@ class AnthropicModel(ApiModel):
         **options: Any,
     ) -> None:
         key = api_key or os.environ.get("ANTHROPIC_API_KEY")
-        super().__init__(
-            model_id,
-            secrets=(key,),
-            base_url=base_url,
-            options={"max_tokens": max_tokens, **options},
-        )
+        options = {"max_tokens": max_tokens, **options}
+        super().__init__(model_id, secrets=(key,), base_url=base_url, options=options)
         self._sdk: Any = optional("anthropic", "pinjra[anthropic]")
         self._check_options(self._sdk.resources.Messages.create)
         if key is not None:
@@ -84,27 +73,19 @@ class AnthropicModel(ApiModel):
         return client.messages
 
     def _body(self, question: Question) -> dict[str, Any]:
-        system = "\n\n".join(m.content for m in question.messages if m.role == "system")
-        others = [m for m in question.messages if m.role != "system"]
-        body: dict[str, Any] = {
-            **self.options,
-            **question.options,
-            "model": self.model_id,
-            "messages": turns(others, _blocks),
-        }
+        system, messages = turns(question.messages, _blocks)
+        body: dict[str, Any] = {"model": self.model_id, "messages": messages}
         if system:
-            body["system"] = system
+            body["system"] = "\n\n".join(system)
         if stops := [s for s in question.stop if s.strip()]:  # the API refuses blank ones; they are cut here
             body["stop_sequences"] = stops
-        if question.temperature is not None:
-            body["temperature"] = question.temperature
         tools = [(t.name, t.description, t.parameters) for t in question.tools]
         if question.response_schema is not None:
             tools.append((_ANSWER_TOOL, "Give the answer.", question.response_schema))
             body["tool_choice"] = {"type": "tool", "name": _ANSWER_TOOL}
         if tools:
             body["tools"] = [{"name": n, "description": d, "input_schema": dict(s)} for n, d, s in tools]
-        return body
+        return self._request(question, body)
 
     def _sdk_errors(self) -> tuple[type[Exception], ...]:
         return (self._sdk.AnthropicError,)
@@ -148,7 +129,7 @@ def _completion_of(answer: Any) -> Completion:
             text += json.dumps(block.input)
         elif block.type == "tool_use":
             calls.append(tool_call(block.id, block.name, block.input))
-    finish = _FINISH.get(answer.stop_reason or "", "unknown")
+    finish = FINISH.get(answer.stop_reason or "", "unknown")
     return Completion(
         text=text,
         tool_calls=tuple(calls),

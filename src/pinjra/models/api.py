@@ -26,12 +26,13 @@ from weakref import WeakKeyDictionary
 from pinjra.core.coroutines import at_once
 from pinjra.core.errors import ConfigurationError, PinjraError
 from pinjra.core.nearest import nearest
+from pinjra.core.pace import Pace
 from pinjra.models.adapted import AskedModel, question_of
 from pinjra.models.base import ChatMessage, Completion, ModelDelta, PromptStyle, Question
 from pinjra.models.chat_form import Accumulator, completion_of, request_form
 from pinjra.models.errors import RequestRefused
 from pinjra.models.registry import from_dict
-from pinjra.models.retry import Pace, Sleep, blame, client_errors, hold, retrying
+from pinjra.models.retry import Sleep, blame, client_errors, hold, retrying
 from pinjra.models.stop_support import takes_stop
 from pinjra.models.stops import StopCutter, cut
 
@@ -103,7 +104,10 @@ class ApiModel(AskedModel, ABC):
         self._roles = {
             _text(k): _text(v) for k, v in (given.pop("custom_role_conversions", None) or {}).items()
         }
-        self._pace = Pace(given.pop("requests_per_minute", None))
+        often = given.pop("requests_per_minute", None)
+        if often is not None and not (isinstance(often, int | float) and often > 0):
+            raise ConfigurationError(f"requests_per_minute must be above 0, not {often!r}")
+        self._pace = Pace(often)
         self._takes_stop = takes_stop(model_id)
         self.options = given
         self._secrets = (*(s for s in secrets if s), *_secret_texts(self.options))
@@ -209,6 +213,13 @@ class ApiModel(AskedModel, ABC):
         role: Any = self._roles.get(message.role, message.role)
         return replace(message, role=role, images=() if self.flatten_messages_as_text else message.images)
 
+    def _request(self, question: Question, form: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a request's parameters: `form` over the options of this call and of the model, without what is never sent."""
+        sampling = {} if question.temperature is None else {"temperature": question.temperature}
+        sent = {**self.options, **question.options, **form, **sampling}
+        never = {name for name, value in {**sent, **self.options}.items() if value is REMOVE_PARAMETER}
+        return {name: value for name, value in sent.items() if name not in never}
+
     @abstractmethod
     async def _ask(self, client: Any, question: Question) -> Completion:
         """Return the answer of one request, of the SDK's client for threads or of that for event loops.
@@ -288,15 +299,8 @@ class ChatApiModel(ApiModel):
         """Send one request; return its completion, or its chunks when `body["stream"]`; of an async client, what gives it."""
 
     def _body(self, question: Question) -> dict[str, Any]:
-        body = request_form(question.messages, question.stop, question.tools, question.response_schema)
-        sampling = {} if question.temperature is None else {"temperature": question.temperature}
-        sent = {**self.options, **question.options, **body, **sampling}
-        removed = {name for name, value in self.options.items() if value is REMOVE_PARAMETER}
-        return {
-            name: value
-            for name, value in sent.items()
-            if name not in removed and value is not REMOVE_PARAMETER
-        }
+        form = request_form(question.messages, question.stop, question.tools, question.response_schema)
+        return self._request(question, form)
 
     async def _ask(self, client: Any, question: Question) -> Completion:
         answer = self._create(client, self._body(question))

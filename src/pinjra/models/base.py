@@ -253,6 +253,11 @@ class Model:
         return self.generate(messages, *args, **options)
 
 
+def usage_of(told: object, read: str, written: str) -> TokenUsage:
+    """Return the tokens that an SDK's object tells by these names."""
+    return TokenUsage(input_tokens=getattr(told, read, 0), output_tokens=getattr(told, written, 0))
+
+
 # what other libraries keep in memory -> what is sent
 _ROLES = {
     "tool-call": "assistant",

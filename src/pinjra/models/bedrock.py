@@ -9,17 +9,9 @@ from typing import Any, ClassVar
 from pinjra.core.errors import ConfigurationError
 from pinjra.core.optional import optional
 from pinjra.models.api import ApiModel
-from pinjra.models.base import ChatMessage, Completion, FinishReason, Question, TokenUsage, tool_call
-from pinjra.models.chat_form import media_type, turns
+from pinjra.models.base import ChatMessage, Completion, Question, TokenUsage, tool_call
+from pinjra.models.chat_form import FINISH, media_type, turns
 
-_FINISH: dict[str, FinishReason] = {
-    "end_turn": "stop",
-    "stop_sequence": "stop",
-    "max_tokens": "length",
-    "tool_use": "tool_calls",
-    "content_filtered": "refused",
-    "guardrail_intervened": "refused",
-}
 # Sampling options in our spelling -> in Bedrock's; they go into `inferenceConfig`.
 _INFERENCE = {"max_tokens": "maxTokens", "temperature": "temperature", "top_p": "topP"}
 _REQUEST = (
@@ -53,10 +45,7 @@ class AmazonBedrockModel(ApiModel):
         client_kwargs: Mapping[str, Any] | None = None,
         **options: Any,
     ) -> None:
-        super().__init__(
-            model_id,
-            options={"client": client, **options},
-        )
+        super().__init__(model_id, options={"client": client, **options})
         unknown = [name for name in self.options if name not in (*_INFERENCE, *_REQUEST)]
         if unknown:
             known = ", ".join((*_INFERENCE, *_REQUEST))
@@ -76,21 +65,14 @@ class AmazonBedrockModel(ApiModel):
         yield done
 
     def _body(self, question: Question) -> dict[str, Any]:
-        options = {**self.options, **question.options}
-        if question.temperature is not None:
-            options["temperature"] = question.temperature
-        inference = {_INFERENCE[name]: options.pop(name) for name in list(options) if name in _INFERENCE}
+        system, messages = turns(question.messages, _blocks)
+        body = self._request(question, {"modelId": self.model_id, "messages": messages})
+        inference = {_INFERENCE[name]: body.pop(name) for name in list(body) if name in _INFERENCE}
         if question.stop:
             inference["stopSequences"] = [stop for stop in question.stop if stop.strip()][:4]
-        others = [m for m in question.messages if m.role != "system"]
-        body: dict[str, Any] = {
-            "modelId": self.model_id,
-            "messages": turns(others, _blocks),
-            **options,
-        }
-        if system := [{"text": m.content} for m in question.messages if m.role == "system" and m.content]:
-            body["system"] = system
-        if inference := {**inference, **options.get("inferenceConfig", {})}:
+        if system:
+            body["system"] = [{"text": text} for text in system]
+        if inference := {**inference, **body.get("inferenceConfig", {})}:
             body["inferenceConfig"] = inference
         if question.tools:
             specs = [
@@ -131,5 +113,5 @@ def _completion_of(answer: Mapping[str, Any]) -> Completion:
         usage=TokenUsage(
             input_tokens=usage.get("inputTokens", 0), output_tokens=usage.get("outputTokens", 0)
         ),
-        finish_reason=_FINISH.get(answer.get("stopReason", ""), "unknown"),
+        finish_reason=FINISH.get(answer.get("stopReason", ""), "unknown"),
     )

@@ -13,23 +13,22 @@ from pinjra.models.base import (
     Completion,
     FinishReason,
     JsonSchema,
-    TokenUsage,
+    ToolCall,
     ToolSchema,
     tool_call,
     tool_call_of,
+    usage_of,
 )
 from pinjra.models.errors import CompletionInvalid, ProviderFailed, RequestRefused
 
 _NO_NAME = re.compile(r"[^A-Za-z0-9_-]")  # providers refuse a conversation with a name that no tool may have
 _SIGNATURES = ((b"\x89PNG", "image/png"), (b"\xff\xd8\xff", "image/jpeg"), (b"GIF8", "image/gif"))
-_FINISH: dict[str, FinishReason] = {
-    "stop": "stop",
-    "eos_token": "stop",
-    "stop_sequence": "stop",
-    "length": "length",
-    "tool_calls": "tool_calls",
-    "function_call": "tool_calls",
-    "content_filter": "refused",
+# why an answer has ended, in the words of all providers
+FINISH: dict[str, FinishReason] = {
+    **dict.fromkeys(("stop", "eos_token", "stop_sequence", "end_turn"), "stop"),
+    **dict.fromkeys(("length", "max_tokens"), "length"),
+    **dict.fromkeys(("tool_calls", "function_call", "tool_use"), "tool_calls"),
+    **dict.fromkeys(("content_filter", "refusal", "content_filtered", "guardrail_intervened"), "refused"),
 }
 
 
@@ -74,16 +73,21 @@ def message_form(message: ChatMessage) -> dict[str, Any]:
 
 def turns(
     messages: Sequence[ChatMessage], blocks: Callable[[ChatMessage], list[dict[str, Any]]]
-) -> list[dict[str, Any]]:
-    """Return messages as alternating turns of blocks: neighbours of one role are joined, tool results are the user's."""
+) -> tuple[list[str], list[dict[str, Any]]]:
+    """Return the system's texts, and the other messages as alternating turns of blocks.
+
+    Neighbours of one role are joined, and tool results are the user's.
+    """
     made: list[dict[str, Any]] = []
     for message in messages:
         role = "assistant" if message.role == "assistant" else "user"
+        if message.role == "system":
+            continue
         if made and made[-1]["role"] == role:
             made[-1]["content"] += blocks(message)
         else:
             made.append({"role": role, "content": blocks(message)})
-    return made
+    return [m.content for m in messages if m.role == "system" and m.content], made
 
 
 def tool_form(tool: ToolSchema) -> dict[str, Any]:
@@ -111,13 +115,9 @@ def completion_of(answer: Any) -> Completion:
     if message is None:
         raise CompletionInvalid("the answer holds no choice")
     calls = tuple(tool_call_of(call) for call in getattr(message, "tool_calls", None) or ())
-    content = getattr(message, "content", None)
-    return Completion(
-        text=ChatMessage.from_dict({"role": "assistant", "content": content}).content,
-        tool_calls=calls,
-        usage=_usage_of(getattr(answer, "usage", None)),
-        finish_reason=_finish_of(getattr(choices[0], "finish_reason", None), bool(calls)),
-    )
+    said = ChatMessage.from_dict({"role": "assistant", "content": getattr(message, "content", None)}).content
+    reason = getattr(choices[0], "finish_reason", None)
+    return _completion(said, calls, getattr(answer, "usage", None), reason)
 
 
 class Accumulator:
@@ -157,23 +157,13 @@ class Accumulator:
     def finish(self) -> Completion:
         """Return the whole completion. Raises as `completion_of` does."""
         calls = tuple(tool_call(c["id"], c["name"], c["arguments"]) for _, c in sorted(self._calls.items()))
-        finish = _finish_of(self._finish, bool(calls))
-        return Completion(
-            text=self._text, tool_calls=calls, usage=_usage_of(self._usage), finish_reason=finish
-        )
+        return _completion(self._text, calls, self._usage, self._finish)
 
 
-def _usage_of(usage: Any) -> TokenUsage:
-    return TokenUsage(
-        input_tokens=getattr(usage, "prompt_tokens", None) or 0,
-        output_tokens=getattr(usage, "completion_tokens", None) or 0,
-    )
-
-
-def _finish_of(reason: str | None, has_calls: bool) -> FinishReason:
-    if has_calls and reason != "length":
-        return "tool_calls"
-    return _FINISH.get(reason or "", "unknown")
+def _completion(text: str, calls: tuple[ToolCall, ...], usage: Any, reason: str | None) -> Completion:
+    tokens = usage_of(usage, "prompt_tokens", "completion_tokens")
+    finish = "tool_calls" if calls and reason != "length" else FINISH.get(reason or "", "unknown")
+    return Completion(text=text, tool_calls=calls, usage=tokens, finish_reason=finish)
 
 
 def request_form(

@@ -43,12 +43,7 @@ class InferenceClientModel(ChatApiModel):
         own = token or api_key
         # SECURITY: the hub's token goes to the hub only; an endpoint of your own gets what you give it.
         self._token = own or (None if base_url else get_token())
-        super().__init__(
-            model_id,
-            secrets=(self._token,),
-            base_url=base_url,
-            options=options,
-        )
+        super().__init__(model_id, secrets=(self._token,), base_url=base_url, options=options)
         self.provider = provider
         where: dict[str, Any] = {"base_url": base_url} if base_url else {"model": model_id}
         if provider is not None and not base_url:

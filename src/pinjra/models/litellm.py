@@ -37,12 +37,7 @@ class LiteLLMModel(ChatApiModel):
         base_url: str | None = None,
         **options: Any,
     ) -> None:
-        super().__init__(
-            model_id,
-            secrets=(api_key,),
-            base_url=api_base or base_url,
-            options=options,
-        )
+        super().__init__(model_id, secrets=(api_key,), base_url=api_base or base_url, options=options)
         # Without this, importing litellm fetches a price list over the network.
         os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
         self._sdk = cast("Any", optional("litellm", "pinjra[litellm]"))

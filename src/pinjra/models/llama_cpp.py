@@ -13,6 +13,7 @@ import queue
 import secrets
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -28,6 +29,7 @@ from pinjra.models.text_calls import with_text_calls
 from pinjra.models.weights import located
 
 
+@dataclass(eq=False, repr=False)
 class LlamaCppModel(AskedModel):
     """A model of the catalog, or any GGUF file, run by llama.cpp in this process.
 
@@ -47,28 +49,22 @@ class LlamaCppModel(AskedModel):
         WeightsUnavailable: The weights are not here; the message says how to fetch them.
     """
 
-    def __init__(
-        self,
-        model_id: str = DEFAULT_NAME,
-        *,
-        context_tokens: int = 8192,
-        max_tokens: int = 1024,
-        threads: int | None = None,
-        temperature: float = 0.0,
-        seed: int | None = None,
-        gpu_layers: int = 0,
-        prompt_style: PromptStyle = "small",
-    ) -> None:
-        self.model_id = model_id
-        self.prompt_style: PromptStyle = prompt_style
+    model_id: str = DEFAULT_NAME
+    _: KW_ONLY
+    context_tokens: int = 8192
+    max_tokens: int = 1024
+    threads: int | None = None
+    temperature: float = 0.0
+    seed: int | None = None
+    gpu_layers: int = 0
+    prompt_style: PromptStyle = "small"
+
+    def __post_init__(self) -> None:
         self._sdk: Any = optional("xllamacpp", "pinjra[llama-cpp]")
-        self._path = _weights_path(model_id)
-        self._context_tokens = context_tokens
-        self._threads = threads or max(1, (os.cpu_count() or 1) - 1)
-        self._gpu_layers = gpu_layers
-        self._sampling = {"max_tokens": max_tokens, "temperature": temperature}
-        if seed is not None:
-            self._sampling["seed"] = seed
+        self._path = _weights_path(self.model_id)
+        self._sampling = {"max_tokens": self.max_tokens, "temperature": self.temperature}
+        if self.seed is not None:
+            self._sampling["seed"] = self.seed
         self._server: Any = None
         self._lock = threading.Lock()
 
@@ -79,7 +75,7 @@ class LlamaCppModel(AskedModel):
         """Return the configuration as plain data for `registry.from_dict`."""
         options = {
             **self._sampling,
-            "context_tokens": self._context_tokens,
+            "context_tokens": self.context_tokens,
             "prompt_style": self.prompt_style,
         }
         return {"kind": "llama-cpp", "model_id": self.model_id, "options": options}
@@ -146,11 +142,11 @@ class LlamaCppModel(AskedModel):
     def _parameters(self) -> Any:
         parameters = self._sdk.CommonParams()
         parameters.model.path = str(self._path)
-        parameters.n_ctx = self._context_tokens
+        parameters.n_ctx = self.context_tokens
         parameters.n_parallel = 1
-        parameters.n_gpu_layers = self._gpu_layers
-        parameters.cpuparams.n_threads = self._threads
-        parameters.cpuparams_batch.n_threads = self._threads
+        parameters.n_gpu_layers = self.gpu_layers
+        threads = self.threads or max(1, (os.cpu_count() or 1) - 1)
+        parameters.cpuparams.n_threads = parameters.cpuparams_batch.n_threads = threads
         parameters.warmup = False  # the first request warms up as well
         parameters.verbosity = -1
         parameters.hostnames = ["127.0.0.1"]

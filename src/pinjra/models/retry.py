@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import re
 import sys
-import threading
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
-from pinjra.core.errors import ConfigurationError
 from pinjra.core.redaction import MASK, without
 from pinjra.models.errors import AuthenticationFailed, ModelError, ProviderFailed, RateLimited, RequestRefused
 
@@ -54,27 +52,6 @@ async def retrying(
         reraise=True,
     )
     return await retries(call)
-
-
-class Pace:
-    """Lets so many requests begin a minute, from however many threads; None for any number."""
-
-    def __init__(self, requests_per_minute: float | None) -> None:
-        if requests_per_minute is not None and not (
-            isinstance(requests_per_minute, int | float) and requests_per_minute > 0
-        ):
-            raise ConfigurationError(f"requests_per_minute must be above 0, not {requests_per_minute!r}")
-        self._seconds = 60.0 / requests_per_minute if requests_per_minute else 0.0
-        self._next = 0.0
-        self._lock = threading.Lock()
-
-    def seconds(self) -> float:
-        """Return how long the next request waits for its turn."""
-        with self._lock:
-            now = time.monotonic()
-            begin = max(now, self._next)
-            self._next = begin + self._seconds
-        return begin - now
 
 
 async def hold(seconds: float) -> None:

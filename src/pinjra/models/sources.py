@@ -77,12 +77,9 @@ class HubSource:
 
 def _body(status: int, chunks: Iterator[bytes], start: int) -> Iterator[bytes]:
     """Yield an answer's body from position `start`, also where the server ignored the range."""
-    if status == 206 or (status == 200 and start == 0):
-        yield from chunks
-        return
-    if status != 200:
+    if status not in (200, 206):
         raise WeightsUnavailable(f"answered with status {status}")
-    yield from _from(start, chunks)
+    yield from _from(0 if status == 206 else start, chunks)
 
 
 def _from(start: int, chunks: Iterator[bytes]) -> Iterator[bytes]:

@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import islice
 
 from pinjra.models.base import Completion, FinishReason, ToolCall, ToolSchema, tool_call
 
@@ -88,14 +89,8 @@ def first_call(text: str) -> ToolCall | None:
 
 def _between(text: str, opening: str, closing: str) -> list[str]:
     """Return what stands between the marks; the last closing one may be missing."""
-    pieces: list[str] = []
-    at = text.find(opening)
-    while at >= 0 and len(pieces) < _PIECES:
-        begin = at + len(opening)
-        end = text.find(closing, begin)
-        pieces.append(text[begin:] if end < 0 else text[begin:end])
-        at = -1 if end < 0 else text.find(opening, end + len(closing))
-    return pieces
+    found = re.finditer(rf"{opening}(.*?)(?:{closing}|\Z)", text, re.DOTALL)
+    return [piece[1] for piece in islice(found, _PIECES)]
 
 
 def _fenced(text: str) -> list[str]:

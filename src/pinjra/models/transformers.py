@@ -6,8 +6,6 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from jinja2 import TemplateError
-
 from pinjra.core.errors import ConfigurationError
 from pinjra.core.optional import optional
 from pinjra.models.adapted import AskedModel
@@ -121,6 +119,8 @@ class TransformersModel(AskedModel):
         Raises:
             RequestRefused: The template refuses these messages.
         """
+        from jinja2 import TemplateError
+
         begun = bool(messages) and messages[-1].role == "assistant"
         try:
             return self._tokenizer.apply_chat_template(

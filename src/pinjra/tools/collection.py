@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from pinjra.core.errors import ConfigurationError
 from pinjra.tools.base import Tool
 
 if TYPE_CHECKING:
@@ -49,19 +50,11 @@ class ToolCollection:
         from pinjra.tools.mcp import MCPClient
 
         if trust_remote_code is not True:
-            from pinjra.core.errors import ConfigurationError
-
             raise ConfigurationError(
                 "an MCP server's program runs on this machine with your rights, and its texts reach the model: "
                 "pass trust_remote_code=True if you trust it"
             )
-        client = MCPClient(
-            server_parameters,
-            structured_output=structured_output,
-            seconds=seconds,
-            start_seconds=start_seconds,
-        )
-        try:
-            yield cls(client.get_tools())
-        finally:
-            client.disconnect()
+        with MCPClient(
+            server_parameters, structured_output, seconds=seconds, start_seconds=start_seconds
+        ) as tools:
+            yield cls(tools)

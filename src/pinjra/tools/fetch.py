@@ -13,10 +13,12 @@ from pinjra.core.errors import ConfigurationError, PinjraError, ToolRefused
 if TYPE_CHECKING:
     import ssl
 
+    import httpcore
     import httpx
 
     from pinjra.tools.network import Deadline, Resolver
 
+_TIMEOUTS = dict.fromkeys(("connect", "read", "write"), 5.0)  # seconds for one operation, within the whole
 _ENCODINGS = {"gzip", "x-gzip", "deflate"}
 _CHARSET = re.compile(rb"""<meta[^>]{0,200}?charset\s*=\s*["']?\s*([A-Za-z0-9_:.-]{2,40})""", re.IGNORECASE)
 # The encodings of the web (WHATWG). Python knows more, some of them with costs that grow with the square of the text.
@@ -31,21 +33,6 @@ class FetchFailed(PinjraError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FetchLimits:
-    """What one fetch may take.
-
-    Args:
-        seconds: For everything together: names, redirects, headers, body.
-        max_bytes: Of the body, before and after decompression; more is cut.
-        redirects: Followed in a row.
-    """
-
-    seconds: float = 20.0
-    max_bytes: int = 2 << 20
-    redirects: int = 5
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
     """What was fetched.
 
@@ -57,7 +44,6 @@ class Page:
     """
 
     url: str
-    status: int
     media_type: str
     charset: str
     body: bytes = field(repr=False)
@@ -76,28 +62,29 @@ class Page:
         return self.body.decode("utf-8", "replace")
 
 
+@dataclass(eq=False, kw_only=True)
 class Fetcher:
     """Fetches pages by GET from public addresses and from `allow_hosts`. May be used by several threads.
 
     Args:
         allow_hosts: Hosts that may be visited wherever they are: "host" or "host:port".
         resolver: Host and port → addresses, instead of the system's.
+        seconds: For everything together: names, redirects, headers, body.
+        max_bytes: Of the body, before and after decompression; more is cut.
+        redirects: Followed in a row.
     """
 
-    def __init__(
-        self,
-        *,
-        limits: FetchLimits = FetchLimits(),  # noqa: B008 (frozen)
-        allow_hosts: Iterable[str] = (),
-        user_agent: str = "pinjra",
-        resolver: Resolver | None = None,
-    ) -> None:
-        if isinstance(allow_hosts, str):
-            raise ConfigurationError(f"allow_hosts is one text; write ({allow_hosts!r},)")
-        self._limits = limits
-        self._allow_hosts = frozenset(_host_name(host) for host in allow_hosts)
-        self._user_agent = user_agent
-        self._resolver = resolver
+    allow_hosts: Iterable[str] = ()
+    user_agent: str = "pinjra"
+    resolver: Resolver | None = None
+    seconds: float = 20.0
+    max_bytes: int = 2 << 20
+    redirects: int = 5
+
+    def __post_init__(self) -> None:
+        if isinstance(self.allow_hosts, str):
+            raise ConfigurationError(f"allow_hosts is one text; write ({self.allow_hosts!r},)")
+        self._allowed = frozenset(_host_name(host) for host in self.allow_hosts)
         self._ssl_context: ssl.SSLContext | None = None
 
     def get(self, url: str, *, accept: str = "*/*", params: Mapping[str, str] | None = None) -> Page:
@@ -112,73 +99,63 @@ class Fetcher:
 
         from pinjra.tools.network import Deadline
 
-        deadline = Deadline(self._limits.seconds)
+        deadline = Deadline(self.seconds)
         target = _parsed(url)
         try:
             if params:
                 target = target.copy_merge_params(params)
-            return self._follow(target, deadline, {"User-Agent": self._user_agent, "Accept": accept})
-        except (
-            httpx.InvalidURL
-        ) as error:  # seen late: some of httpx's checks come with the first use of a URL
+            return self._follow(target, deadline, {"User-Agent": self.user_agent, "Accept": accept})
+        except httpx.InvalidURL as error:
+            # Seen late: some of httpx's checks come with the first use of a URL.
             raise ToolRefused(f"{url[:200]!r} is or leads to what is no URL: {error}") from None
         except httpcore.TimeoutException as error:
-            raise FetchFailed(
-                f"{url} was not read within {self._limits.seconds:g} seconds ({error})"
-            ) from None
-        except (
-            httpcore.NetworkError,
-            httpcore.ProtocolError,
-            httpcore.UnsupportedProtocol,
-            httpx.HTTPError,
-            httpx.StreamError,
-            OSError,
-        ) as error:
+            raise FetchFailed(f"{url} was not read within {self.seconds:g} seconds ({error})") from None
+        except (httpcore.NetworkError, httpcore.ProtocolError, OSError) as error:
             raise FetchFailed(f"{url} cannot be read: {str(error) or type(error).__name__}") from None
 
     def _follow(self, target: httpx.URL, deadline: Deadline, headers: dict[str, str]) -> Page:
-        for _ in range(self._limits.redirects + 1):
+        for _ in range(self.redirects + 1):
             found = self._one(target, deadline, headers)
             if isinstance(found, Page):
                 return found
             target = found
-        raise FetchFailed(f"more than {self._limits.redirects} redirects; the last one led to {target}")
+        raise FetchFailed(f"more than {self.redirects} redirects; the last one led to {target}")
 
     def _one(self, target: httpx.URL, deadline: Deadline, headers: dict[str, str]) -> Page | httpx.URL:
         """Return the page, or where it sends us."""
+        import httpcore
         import httpx
 
-        from pinjra.tools.network import CheckedBackend, CheckedTransport
+        from pinjra.tools.network import CheckedBackend
 
         if self._ssl_context is None:
             self._ssl_context = httpx.create_ssl_context()
-        backend = CheckedBackend(deadline, self._allow_hosts, self._resolver)
-        # SECURITY: trust_env=False: a proxy of the environment would resolve the name itself, unchecked.
-        with (
-            httpx.Client(transport=CheckedTransport(backend, self._ssl_context), trust_env=False) as client,
-            client.stream(
-                "GET", target, headers={**headers, "Accept-Encoding": "gzip"}, follow_redirects=False
-            ) as answer,
-        ):
-            location = answer.headers.get("location")
-            if answer.status_code in (301, 302, 303, 307, 308) and location:
-                return _parsed(location, target)
-            return self._page(answer)
-
-    def _page(self, answer: httpx.Response) -> Page:
-        if answer.status_code >= 400:
-            raise FetchFailed(f"{answer.url} answered {answer.status_code} {answer.reason_phrase}".rstrip())
-        body, is_cut = _read(answer, self._limits.max_bytes)
-        media_type, _, rest = answer.headers.get("content-type", "").partition(";")
-        charset = re.search(r"charset\s*=\s*\"?([\w:.-]{1,40})", rest, re.IGNORECASE)
-        return Page(
-            url=str(answer.url),
-            status=answer.status_code,
-            media_type=media_type.strip().lower(),
-            charset=charset[1] if charset else "",
-            body=body,
-            is_cut=is_cut,
+        sent = {**headers, "Host": target.netloc.decode("ascii"), "Accept-Encoding": "gzip"}
+        where = httpcore.URL(
+            scheme=target.raw_scheme, host=target.raw_host, port=target.port, target=target.raw_path
         )
+        # SECURITY: no proxy, which would resolve the name itself, unchecked.
+        backend = CheckedBackend(deadline, self._allowed, self.resolver)
+        with (
+            httpcore.ConnectionPool(ssl_context=self._ssl_context, network_backend=backend) as pool,
+            pool.stream("GET", where, headers=[*sent.items()], extensions={"timeout": _TIMEOUTS}) as answer,
+        ):
+            told = httpx.Headers(answer.headers)
+            if answer.status in (301, 302, 303, 307, 308) and told.get("location"):
+                return _parsed(told["location"], target)
+            if answer.status >= 400:
+                reason = answer.extensions.get("reason_phrase", b"").decode("ascii", "replace")
+                raise FetchFailed(f"{target} answered {answer.status} {reason}".rstrip())
+            body, is_cut = _read(answer, target, told.get("content-encoding", ""), self.max_bytes)
+            media_type, _, rest = told.get("content-type", "").partition(";")
+            charset = re.search(r"charset\s*=\s*\"?([\w:.-]{1,40})", rest, re.IGNORECASE)
+            return Page(
+                url=str(target),
+                media_type=media_type.strip().lower(),
+                charset=charset[1] if charset else "",
+                body=body,
+                is_cut=is_cut,
+            )
 
 
 def _parsed(text: str, base: httpx.URL | None = None) -> httpx.URL:
@@ -201,24 +178,24 @@ def _host_name(host: str) -> str:
     return host.lower()
 
 
-def _read(answer: httpx.Response, limit: int) -> tuple[bytes, bool]:
+def _read(answer: httpcore.Response, url: httpx.URL, encoding: str, limit: int) -> tuple[bytes, bool]:
     """Return at most `limit` bytes of the decompressed body, and whether there was more."""
-    encoding = answer.headers.get("content-encoding", "identity").strip().lower()
+    encoding = encoding.strip().lower()
     if encoding in ("identity", ""):
         decompress = None
     elif encoding in _ENCODINGS:
         decompress = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)  # a gzip or a zlib header, whichever comes
     else:
-        raise FetchFailed(f"{answer.url} came compressed by {encoding[:40]!r}, which was not asked for")
+        raise FetchFailed(f"{url} came compressed by {encoding[:40]!r}, which was not asked for")
     parts: list[bytes] = []
     read = size = 0
-    for chunk in answer.iter_raw():
+    for chunk in answer.iter_stream():
         read += len(chunk)
         try:
             # SECURITY: max_length bounds what a decompression bomb may become, chunk by chunk.
             part = chunk if decompress is None else decompress.decompress(chunk, limit + 1 - size)
         except zlib.error as error:
-            raise FetchFailed(f"{answer.url} is damaged: {error}") from None
+            raise FetchFailed(f"{url} is damaged: {error}") from None
         parts.append(part)
         size += len(part)
         if size > limit or read > limit:

@@ -14,6 +14,7 @@ import os
 import threading
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import KW_ONLY, dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +34,7 @@ _STOP_SECONDS = 10.0  # for a server to end by itself before its connection is c
 _TAIL_BYTES = 4000  # kept of what a server's program writes to its standard error
 
 
+@dataclass(eq=False, repr=False)
 class MCPClient:
     """A connection to one or more MCP servers, and their tools. Connected when made; close it with `disconnect`.
 
@@ -48,21 +50,16 @@ class MCPClient:
         BackendError: A server does not start, answer, or speak the protocol (the server's fault).
     """
 
-    def __init__(
-        self,
-        server_parameters: Server | Sequence[Server],
-        structured_output: bool = True,
-        *,
-        seconds: float = 60.0,
-        start_seconds: float = 30.0,
-    ) -> None:
-        several = isinstance(server_parameters, (list, tuple))
-        self._servers = [
-            _checked(server) for server in (server_parameters if several else [server_parameters])
-        ]
-        self._structured_output = structured_output
-        self._seconds = seconds
-        self._start_seconds = start_seconds
+    server_parameters: Server | Sequence[Server]
+    structured_output: bool = True
+    _: KW_ONLY
+    seconds: float = 60.0
+    start_seconds: float = 30.0
+
+    def __post_init__(self) -> None:
+        several = isinstance(self.server_parameters, (list, tuple))
+        given = self.server_parameters if several else [self.server_parameters]
+        self._servers = [_checked(server) for server in given]
         self._tools: list[Tool] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[None] | None = None
@@ -76,11 +73,11 @@ class MCPClient:
         self._thread = threading.Thread(target=self._hold, name="pinjra-mcp", daemon=True)
         self._thread.start()
         try:
-            self._tools = self._started.result(self._start_seconds)
+            self._tools = self._started.result(self.start_seconds)
         except concurrent.futures.TimeoutError:
             self.disconnect()
             raise BackendError(
-                f"the MCP server {self._names()} did not come up within {self._start_seconds:g} seconds"
+                f"the MCP server {self._names()} did not come up within {self.start_seconds:g} seconds"
             ) from None
         atexit.register(self.disconnect)
 
@@ -161,7 +158,7 @@ class MCPClient:
         def call(name: str, arguments: dict[str, Any]) -> CallToolResult:
             return self._call(client, name, arguments)
 
-        options: dict[str, Any] = {"structured_output": self._structured_output, "seconds": self._seconds}
+        options: dict[str, Any] = {"structured_output": self.structured_output, "seconds": self.seconds}
         return [MCPTool(tool, call, **options) for tool in told]
 
     def _call(self, client: mcp.Client, name: str, arguments: dict[str, Any]) -> CallToolResult:
@@ -175,10 +172,10 @@ class MCPClient:
             work.close()
             raise BackendError(f"the connection to the MCP server {self._names()} is closed") from None
         try:
-            return future.result(self._seconds)
+            return future.result(self.seconds)
         except concurrent.futures.TimeoutError:
             future.cancel()
-            raise BackendError(f"{name} did not answer within {self._seconds:g} seconds") from None
+            raise BackendError(f"{name} did not answer within {self.seconds:g} seconds") from None
         except concurrent.futures.CancelledError:
             raise BackendError(f"the connection to the MCP server {self._names()} was closed") from None
         except PinjraError:

@@ -13,11 +13,10 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import httpcore
-import httpx
 
 from pinjra.core.errors import ToolRefused
 from pinjra.tools.address import why_refused
@@ -131,48 +130,6 @@ class _DeadlinedStream(httpcore.NetworkStream):
 
     def get_extra_info(self, info: str) -> Any:
         return self._stream.get_extra_info(info)
-
-
-class CheckedTransport(httpx.BaseTransport):
-    """An httpx transport over a `CheckedBackend`; knows no proxies, which would resolve names themselves."""
-
-    def __init__(self, backend: CheckedBackend, ssl_context: ssl.SSLContext) -> None:
-        self._pool = httpcore.ConnectionPool(
-            ssl_context=ssl_context, network_backend=backend, max_connections=1
-        )
-
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """Send one request; errors are those of httpcore and `ToolRefused`."""
-        url = request.url
-        answer = self._pool.handle_request(
-            httpcore.Request(
-                method=request.method,
-                url=httpcore.URL(
-                    scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path
-                ),
-                headers=request.headers.raw,
-                content=request.stream,
-                extensions=request.extensions,
-            )
-        )
-        return httpx.Response(
-            answer.status, headers=answer.headers, stream=_Body(answer), extensions=answer.extensions
-        )
-
-    def close(self) -> None:
-        """Close the connection."""
-        self._pool.close()
-
-
-class _Body(httpx.SyncByteStream):
-    def __init__(self, answer: httpcore.Response) -> None:
-        self._answer = answer
-
-    def __iter__(self) -> Iterator[bytes]:
-        yield from self._answer.iter_stream()
-
-    def close(self) -> None:
-        self._answer.close()
 
 
 def _resolve(host: str, port: int) -> list[str]:

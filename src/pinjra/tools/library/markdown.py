@@ -89,12 +89,8 @@ def _convert_in_child(source: str, seconds: float) -> str:
 
 
 def _tidy(text: str) -> str:
-    lines = (line.rstrip() for line in text.strip().splitlines())
-    kept: list[str] = []
-    for line in lines:
-        if line or (kept and kept[-1]):
-            kept.append(line)
-    return "\n".join(kept)
+    lines = "\n".join(line.rstrip() for line in text.strip().splitlines())
+    return re.sub("\n{3,}", "\n\n", lines)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 
 from pinjra.tools.base import Tool
-from pinjra.tools.fetch import Fetcher, FetchFailed, FetchLimits, Page
+from pinjra.tools.fetch import Fetcher, FetchFailed, Page
 from pinjra.tools.library.markdown import markdown
 
 _HTML = ("text/html", "application/xhtml+xml", "")
@@ -59,10 +59,12 @@ class VisitWebpageTool(Tool):
         self.timeout_seconds = timeout_seconds
         self.seconds = timeout_seconds + 5.0  # the executor's patience: only if the limits here should fail
         self._fetcher = Fetcher(
-            limits=FetchLimits(seconds=timeout_seconds, max_bytes=max_bytes, redirects=max_redirects),
             allow_hosts=allow_hosts,
             user_agent=user_agent,
             resolver=resolver,
+            seconds=timeout_seconds,
+            max_bytes=max_bytes,
+            redirects=max_redirects,
         )
 
     def forward(self, url: str) -> str:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from typing import Any
 
 from pinjra.core.errors import ConfigurationError
 from pinjra.core.optional import optional
+from pinjra.core.pace import Pace
 from pinjra.tools.base import Tool
 from pinjra.tools.fetch import FetchFailed
 
@@ -50,14 +50,9 @@ class WebSearchTool(Tool):
         self.engine = engine
         self.seconds = timeout_seconds * 3 + 5.0
         self._region = region
-        self._interval_seconds = 0.0 if rate_limit is None else 1.0 / rate_limit
-        self._options: dict[str, Any] = {
-            "timeout": max(1, round(timeout_seconds)),
-            "proxy": proxy,
-            "verify": verify,
-        }
-        self._turn = threading.Lock()
-        self._next_seconds = 0.0
+        self._pace = Pace(rate_limit and 60.0 * rate_limit)
+        seconds = max(1, round(timeout_seconds))
+        self._options: dict[str, Any] = {"timeout": seconds, "proxy": proxy, "verify": verify}
 
     def setup(self) -> None:
         """Check that the package is there.
@@ -76,35 +71,20 @@ class WebSearchTool(Tool):
         ddgs: Any = optional("ddgs", "pinjra[search]")
         from ddgs.exceptions import DDGSException
 
-        self._wait_for_turn()
+        time.sleep(self._pace.seconds())
         try:
             found = ddgs.DDGS(**self._options).text(
                 query, region=self._region, max_results=self.max_results, backend=self.engine
             )
         except DDGSException as error:
-            said = str(error).replace(
-                self._options["proxy"] or "\0", "the proxy"
-            )  # which may hold a password
+            # the proxy's address may hold a password
+            said = str(error).replace(self._options["proxy"] or "\0", "the proxy")
             raise FetchFailed(
                 f"the search for {query!r} failed: {said}; try other words or try later"
             ) from None
         if not found:
             raise FetchFailed(f"nothing was found for {query!r}; try fewer or other words")
         return "## Search Results\n\n" + "\n\n".join(_entry(result) for result in found[: self.max_results])
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {key: value for key, value in super().__getstate__().items() if key != "_turn"}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-        self._turn = threading.Lock()
-
-    def _wait_for_turn(self) -> None:
-        with self._turn:
-            now = time.monotonic()
-            wait_seconds = max(0.0, self._next_seconds - now)
-            self._next_seconds = max(now, self._next_seconds) + self._interval_seconds
-        time.sleep(wait_seconds)
 
 
 class DuckDuckGoSearchTool(WebSearchTool):

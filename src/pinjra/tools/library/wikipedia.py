@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from pinjra.core.errors import ConfigurationError
 from pinjra.tools.base import Tool
-from pinjra.tools.fetch import Fetcher, FetchFailed, FetchLimits
+from pinjra.tools.fetch import Fetcher, FetchFailed
 from pinjra.tools.library.markdown import markdown
 
 
@@ -62,10 +62,11 @@ class WikipediaTool(Tool):
         self.seconds = timeout_seconds + 5.0
         self._api_url = api_url or f"https://{language}.wikipedia.org/w/api.php"
         self._fetcher = Fetcher(
-            limits=FetchLimits(seconds=timeout_seconds, max_bytes=8 << 20),
             allow_hosts=allow_hosts,
             user_agent=user_agent,
             resolver=resolver,
+            seconds=timeout_seconds,
+            max_bytes=8 << 20,
         )
 
     def forward(self, query: str) -> str:
