@@ -141,6 +141,21 @@ def test_a_value_that_takes_too_long_is_refused() -> None:
     assert problem([1] * 100_000) == "argument 'x' is too large to be checked"
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"properties": {f"k{n}": {} for n in range(2000)}},
+        {"dependentRequired": {f"k{n}": ["a"] for n in range(2000)}},
+        {"enum": [*range(2000), {}]},
+    ],
+)
+def test_names_and_choices_of_a_schema_are_counted_for_each_value(schema: dict[str, Any]) -> None:
+    problem = make_checker("x", {"type": "array", "items": schema})
+    assert problem([{}]) is None
+    assert problem([{}] * 100_000) == "argument 'x' is too large to be checked"
+
+
 def test_equal_items_are_found_without_comparing_each_with_each() -> None:
     collide = [n * ((1 << 61) - 1) for n in range(16, 20_000)]  # one hash
     problem = make_checker("x", {"type": "array", "uniqueItems": True})

@@ -48,7 +48,7 @@ def url() -> Iterator[str]:
 @pytest.fixture(scope="module", params=["stdio", "http"])
 def tools(request: pytest.FixtureRequest, url: str) -> Iterator[dict[str, Tool]]:
     parameters: Any = program() if request.param == "stdio" else {"url": url, "transport": "streamable-http"}
-    with ToolCollection.from_mcp(parameters, trust_remote_code=True) as collection:
+    with ToolCollection.from_mcp(parameters, trust_remote_code=True, start_seconds=300) as collection:
         yield {tool.name: tool for tool in collection.tools}
 
 
@@ -120,7 +120,7 @@ def test_a_call_that_does_not_answer_ends_at_the_time_limit(url: str) -> None:
 
 
 def test_a_server_that_dies_in_a_call_is_an_error_and_no_hang() -> None:
-    with MCPClient(program(), seconds=20) as found:
+    with MCPClient(program(), seconds=20, start_seconds=300) as found:
         tools = {tool.name: tool for tool in found}
         with pytest.raises(BackendError, match="die could not be called"):
             tools["die"]()
@@ -136,7 +136,7 @@ def test_text_only_when_asked(url: str) -> None:
 
 
 def test_leaving_the_block_ends_the_servers_program() -> None:
-    with MCPClient(program()) as found:
+    with MCPClient(program(), start_seconds=300) as found:
         tools = {tool.name: tool for tool in found}
         server = tools["pid"]()
         os.kill(server, 0)
@@ -147,7 +147,7 @@ def test_leaving_the_block_ends_the_servers_program() -> None:
 
 
 def test_several_servers_may_have_tools_of_the_same_name(url: str) -> None:
-    with MCPClient([url, program()]) as found:
+    with MCPClient([url, program()], start_seconds=300) as found:
         tools = {tool.name: tool for tool in found}
         assert tools["pid"]() != tools["pid_2"]()
 
@@ -162,12 +162,15 @@ def test_the_server_must_be_trusted_by_word() -> None:
 
 def test_a_program_that_does_not_start_says_what_it_said() -> None:
     with pytest.raises(BackendError) as caught:
-        MCPClient(program("broken"))
+        MCPClient(program("broken"), start_seconds=300)
     assert "the key is missing" in str(caught.value)
 
 
 def test_a_url_that_ends_in_sse_is_a_server_of_the_old_transport() -> None:
-    with served("sse") as address, MCPClient([program(), {"url": f"{address}/sse"}]) as tools:
+    with (
+        served("sse") as address,
+        MCPClient([program(), {"url": f"{address}/sse"}], start_seconds=300) as tools,
+    ):
         add, add_2 = (tool for tool in tools if tool.name.startswith("add"))
         assert (add(1, 2), add_2(3, 4)) == (3, 7)
 

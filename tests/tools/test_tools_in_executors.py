@@ -106,7 +106,7 @@ def test_async_tools_are_awaited_in_the_guest(box: PythonExecutor) -> None:
 
 def test_tools_of_an_mcp_server_are_called_by_guest_code(box: PythonExecutor) -> None:
     parameters = mcp.StdioServerParameters(command=sys.executable, args=[SERVER, "stdio"])
-    with ToolCollection.from_mcp(parameters, trust_remote_code=True) as collection:
+    with ToolCollection.from_mcp(parameters, trust_remote_code=True, start_seconds=300) as collection:
         send(box, *collection.tools)
         done = box.run("sum(add(i, i) for i in range(5)), weather('Bonn')['degrees']")
         assert (done.value, done.error) == ((20, 21.5), None)
