@@ -16,7 +16,7 @@ from pinjra.core.errors import BackendError, PinjraError
 from pinjra.executors.registry import sandbox
 from pinjra.fleet import Case, Fleet
 from pinjra.fleet.cases import PER_CASE
-from pinjra.fleet.engine import LocalEngine, Task
+from pinjra.fleet.engine import LocalEngine, Task, _Lane
 from pinjra.fleet.foresight import Foresight
 from pinjra.fleet.requests import Request
 from pinjra.fleet.results import Results
@@ -158,6 +158,55 @@ def test_who_closes_a_fleet_waits_for_no_program():
     assert sleeping.future.cancelled()
     assert second.future.cancelled()
     assert len(boxes) == 1
+
+
+SLEEPS = Request(code="import time\ntime.sleep(3600)", limits=replace(PER_CASE, wall_seconds=3600.0))
+
+
+@pytest.mark.parametrize("is_open", [True, False], ids=["in a box", "while its box opens"])
+def test_what_was_begun_and_nobody_waits_for_holds_up_nobody(is_open):
+    engine, boxes, [first, second] = opened(2, least=1, most=1)
+    if is_open:
+        engine.submit(first)
+        first.future.result(300)
+    sleeping = Task(request=SLEEPS)
+    engine.submit(sleeping)
+    while engine._tasks:  # a box has taken it, or is about to
+        time.sleep(0.01)
+    engine.submit(second)
+    sleeping.future.cancel()
+    assert second.future.result(300).stdout == "1\n"
+    engine.close()
+    assert len(boxes) <= 2
+
+
+class Waiting:
+    """Stands for a box that waits; `told` becomes true when it is given up."""
+
+    told = False
+
+    def leave(self):
+        self.told = True
+
+    def close(self):
+        pass
+
+
+def test_a_box_that_somebody_still_waits_for_goes_on():
+    engine, _, tasks = opened(3, least=1, most=1)
+    lane, box = _Lane(engine), Waiting()
+    lane._boxes["program"] = box
+    with lane.working(tasks[:2]):
+        tasks[0].future.cancel()
+        assert not box.told
+        tasks[1].future.set_result("done")
+        assert not box.told
+    with lane.working(tasks[2:]):
+        pass
+    tasks[2].future.cancel()  # its batch is over
+    assert not box.told
+    assert lane._boxes == {"program": box}
+    engine.close()
 
 
 class Forgetful(dict):

@@ -138,6 +138,10 @@ class Box:
             raise kind(f"a box did not come up: {_end_of(self._end)}")
         raise BoxLost(why, is_stuck=is_stuck, seconds=time.monotonic() - self._taken, end=self._end)
 
+    def leave(self) -> None:
+        """Have whoever waits for the box be told that it has ended, which ends it. From any thread."""
+        self._said.put(None)
+
     def close(self) -> None:
         """End the box and everything in it."""
         self._told.put(None)

@@ -7,9 +7,9 @@ import os
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, InvalidStateError
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
@@ -176,7 +176,8 @@ class LocalEngine:
                 if not batch:
                     continue
                 try:
-                    self._done(lane, batch)
+                    with lane.working(batch):
+                        self._done(lane, batch)
                 except Exception as error:  # our own bug must not take the thread with it, and whoever waits
                     lane.close()
                     for task in batch:
@@ -224,7 +225,7 @@ class LocalEngine:
             results = lane.results(batch)
         except (BoxLost, PinjraError) as error:
             lane.close()
-            if self.is_closed:
+            if self.is_closed or lane.is_left:
                 _cancel(batch)
             elif isinstance(error, BoxLost):
                 self._again(batch, error)
@@ -359,6 +360,30 @@ class _Lane(threading.Thread):
         self._engine = engine
         self._boxes: dict[str, Box] = {}
         self._used: dict[str, int] = {}
+        self._lock = threading.Lock()
+        self._batch: list[Task] = []
+        self.is_left = False
+
+    @contextmanager
+    def working(self, batch: list[Task]) -> Iterator[None]:
+        """Have the boxes ended when all of a batch is cancelled meanwhile: what nobody waits for holds up nobody."""
+        self._batch, self.is_left = batch, False
+        for task in batch:
+            task.future.add_done_callback(self._leave)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._batch = []
+            if self.is_left:  # also where a box had done its work before
+                self.close()
+
+    def _leave(self, future: Future[Any]) -> None:
+        with self._lock:
+            if future.cancelled() and self._batch and all(task.future.cancelled() for task in self._batch):
+                self.is_left = True
+                for box in list(self._boxes.values()):
+                    box.leave()
 
     def _box(self, name: str, count: int = 1) -> Box:
         """Return a box for so many more snippets."""
@@ -367,8 +392,8 @@ class _Lane(threading.Thread):
         if name not in self._boxes:
             self._boxes[name] = Box(self._engine.open(), self._engine._preload)
             self._used[name] = 0
-            if self._engine.is_closed:  # who ends the boxes may not have seen this one
-                raise BoxLost("this fleet is closed")
+            if self._engine.is_closed or self.is_left:  # who ends the boxes may not have seen this one
+                raise BoxLost("nobody waits for it")
         self._used[name] += count
         return self._boxes[name]
 
