@@ -163,3 +163,37 @@ def test_arguments_that_are_too_large_are_told_also_of_a_later_case(small: Fleet
     cases = [Case(call="f", args=(b"",), equals=0), Case(call="f", args=(bytes(65 << 20),), equals=0)]
     with pytest.raises(ConfigurationError, match="the arguments of f cannot be sent"):
         small.score_sync("f = len", cases)
+
+
+DEFINES = "import unittest\nSEEN = {}\n"
+
+
+@pytest.mark.parametrize(
+    ("test", "name"),
+    [
+        ("def test_f():\n    assert f() == 2", "test_f"),
+        ("async def test_f():\n    assert f() == 2", "test_f"),
+        ("class T(unittest.TestCase):\n    def test(self): self.assertEqual(f(), 2)", "T"),
+        ("def check(candidate):\n    assert candidate() == 2", "check"),
+    ],
+)
+def test_a_test_that_only_defines_is_refused_for_every_program_would_pass(test, name):
+    with pytest.raises(ConfigurationError, match=f"defines {name} and does nothing with it"):
+        Case(test=DEFINES + test)
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        {"test": "def test_f():\n    assert f() == 2\ntest_f()"},
+        {"test": "def check(candidate):\n    assert candidate() == 2", "entry": "f"},
+        {
+            "test": "import unittest\nclass T(unittest.TestCase): pass\nif __name__ == '__main__':\n    unittest.main()"
+        },
+        {"test": "@each\ndef test_f():\n    assert f() == 2", "setup": "def each(f): f()"},
+        {"test": "assert True"},
+        {"test": "def ("},
+    ],
+)
+def test_a_test_that_does_something_is_none_of_these(case):
+    assert Case(**case).test == case["test"]

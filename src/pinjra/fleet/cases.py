@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -20,6 +21,8 @@ Status = Literal[
 Compare = Literal["lines", "exact", "tokens", "numbers", "json"] | Callable[[Any, Any], bool]
 
 _ROOM, _ROOM_OF_FILE = 64 << 10, 64  # bytes of a message that are for what goes with it
+_DEFINING = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+_PASSIVE = (ast.Import, ast.ImportFrom, ast.Pass)
 _RELATIVE, _ABSOLUTE = 1e-6, 1e-9  # of "numbers"
 
 
@@ -35,6 +38,7 @@ class Case(metaclass=CheckedConstructor):
         call, args, kwargs, equals: A function of the program, and what it must return. Floats compare as `compare` says.
         test: Source of a test; `candidate` in it is the function `entry`. It runs in another box than the program.
         setup: Source that runs before the test, with it.
+        files: Given to the program, by name.
     """
 
     stdin: str | bytes = ""
@@ -60,6 +64,26 @@ class Case(metaclass=CheckedConstructor):
             raise ConfigurationError(
                 f'compare= is "lines", "exact", "tokens", "numbers", "json" or a function, not {self.compare!r}'
             )
+        if not (self.entry and "def check(" in self.test) and (name := _uncalled(self.test)):
+            raise ConfigurationError(
+                f"Case: test= defines {name} and does nothing with it, so every program would pass: call it in a last line "
+                f"(`{name}()`; `unittest.main()`), or give entry= to a test that is a function `check(candidate)`"
+            )
+
+
+def _uncalled(test: str) -> str:
+    """Return the last name that a test defines, where it does nothing else: what only pytest would call; else ""."""
+    try:
+        body = ast.parse(test).body if "def " in test else []
+    except (SyntaxError, ValueError, MemoryError, RecursionError):  # the box will say so
+        return ""
+    defined = [each.name for each in body if isinstance(each, _DEFINING) and not each.decorator_list]
+    passive = [
+        each
+        for each in body
+        if isinstance(each, _PASSIVE) or isinstance(getattr(each, "value", None), (ast.Constant, ast.Dict))
+    ]
+    return defined[-1] if defined and len(defined) + len(passive) == len(body) else ""
 
 
 def check_size(

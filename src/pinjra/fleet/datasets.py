@@ -86,7 +86,8 @@ def read_problems(path: str | Path) -> dict[str, Problem]:
         try:
             cases = cases_of(row)
         except (KeyError, TypeError, ValueError, SyntaxError, ConfigurationError) as error:
-            raise ConfigurationError(f"{path}, line {number}: {error!r}") from error
+            said = error if isinstance(error, ConfigurationError) else repr(error)
+            raise ConfigurationError(f"{path}, line {number}: {said}") from error
         if not cases or "task_id" not in row:
             raise ConfigurationError(
                 f"{path}, line {number}: a problem has task_id and one of {', '.join(_CASES)}"
