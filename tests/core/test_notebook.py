@@ -6,6 +6,8 @@ import base64
 import html
 import re
 
+import pytest
+
 from pinjra.core.execution import Artifact, ErrorKind, Execution, GuestError
 from pinjra.core.guest_files import GuestFile
 from pinjra.core.values import Opaque
@@ -57,6 +59,19 @@ def test_what_is_shown_stands_for_the_value_and_an_error_too() -> None:
     shown = Execution(value=None, error=error)._repr_html_()
     assert "ValueError" in shown
     assert "<script" not in shown
+
+
+@pytest.mark.parametrize("traceback", ["", "line 1: import a"])
+def test_an_error_is_shown_with_its_hint(traceback: str) -> None:
+    error = GuestError(
+        kind=ErrorKind.REFUSED,
+        type="RefusedOperation",
+        message="a",
+        traceback=traceback,
+        hint="<b> allows it",
+    )
+    shown = html.unescape(re.sub("<[^>]*>", "", Execution(value=None, error=error)._repr_html_()))
+    assert shown == (f"{traceback}\n<b> allows it" if traceback else f"{error}")
 
 
 def test_a_run_can_be_shown_whatever_its_value_is() -> None:

@@ -159,13 +159,13 @@ class Execution:
         from pinjra.core.json_data import text_of
         from pinjra.core.notebook import text_html
         from pinjra.core.safe_text import settled
-        from pinjra.core.values import Opaque
 
         red, value, said = "#b00", self.value, ""
         if self.error is not None:
-            said = self.error.traceback or str(self.error)
+            traceback, hint = self.error.traceback, self.error.hint
+            said = "\n".join(filter(None, (traceback, hint))) if traceback else str(self.error)
         elif value is not None and not self.artifacts:
-            said = value.repr if isinstance(value, Opaque) else text_of(value)
+            said = text_of(value)
         files = ", ".join(f"{file.name} ({file.size} bytes)" for file in self.files.values())
         parts = (
             text_html(settled(self.stdout)),

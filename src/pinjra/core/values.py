@@ -30,7 +30,7 @@ class Opaque:
     methods: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
-        return self.repr
+        return self.repr or f"<{self.type}>"
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -19,7 +19,6 @@ from pinjra.core.errors import PinjraError, SessionLost
 from pinjra.core.execution import Artifact, Execution
 from pinjra.core.json_data import encodable, text_of
 from pinjra.core.safe_text import without_middle
-from pinjra.core.values import Opaque
 from pinjra.executors.base import PythonExecutor
 from pinjra.server.http.hub import Held, new_name
 from pinjra.server.sessions import Sessions
@@ -234,9 +233,7 @@ def _answer(done: Execution, session: str, was_new: bool) -> CallToolResult:
     if done.stderr.strip():
         parts.append(f"[stderr]\n{_cut(done.stderr.rstrip())}")
     if done.value is not None and done.error is None:
-        parts.append(
-            f"[value]\n{_cut(done.value.repr if isinstance(done.value, Opaque) else text_of(done.value))}"
-        )
+        parts.append(f"[value]\n{_cut(text_of(done.value))}")
     if done.error is not None:
         said = done.error.traceback.rstrip() or str(done.error)
         hint = done.error.hint if done.error.hint and done.error.hint not in said else None

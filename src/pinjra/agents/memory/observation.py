@@ -12,7 +12,7 @@ from pinjra.core.execution import Execution
 from pinjra.core.json_data import encodable, text_of
 from pinjra.core.safe_text import settled
 from pinjra.core.value_text import MOST, Room
-from pinjra.core.values import Opaque, Record
+from pinjra.core.values import Record
 
 T = TypeVar("T")
 
@@ -53,8 +53,6 @@ def describe_value(value: object, room: Room | None = None) -> str:
     room = room or Room(MOST)
     if isinstance(value, str):
         return cut_middle(encodable(value), _LONGEST)
-    if isinstance(value, Opaque):
-        return value.repr
     if isinstance(value, Record):
         return f"{value.type}({', '.join(f'{k}={describe_value(v, room)}' for k, v in value.fields.items())})"
     return cut_middle(text_of(value, room), _LONGEST)

@@ -22,7 +22,6 @@ from pinjra.core.errors import ConfigurationError
 from pinjra.core.execution import Cause, Execution
 from pinjra.core.limits import Limits
 from pinjra.core.value_text import text_of
-from pinjra.core.values import Opaque
 from pinjra.executors.base import PythonExecutor, check_file_name
 from pinjra.executors.parameters import constructor_parameters
 from pinjra.executors.registry import executor_class, sandbox
@@ -426,9 +425,7 @@ def _cell(done: Execution) -> dict[str, Any]:
         {artifact.media_type: base64.b64encode(artifact.data).decode()} for artifact in done.artifacts
     ]
     if done.value is not None:
-        display.append(
-            {"text/plain": done.value.repr if isinstance(done.value, Opaque) else text_of(done.value)}
-        )
+        display.append({"text/plain": text_of(done.value)})
     return {
         "stdout": done.stdout,
         "stderr": done.stderr,

@@ -9,7 +9,6 @@ from pinjra.core.errors import ConfigurationError
 from pinjra.core.execution import Execution
 from pinjra.core.safe_text import without_middle
 from pinjra.core.value_text import text_of
-from pinjra.core.values import Opaque
 from pinjra.tools.base import Tool
 
 
@@ -60,6 +59,4 @@ class PythonTool(Tool):
 
 
 def _shown(value: object) -> str:
-    if isinstance(value, Opaque):
-        return value.repr
     return value if isinstance(value, str) else text_of(value)
