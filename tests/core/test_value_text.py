@@ -39,6 +39,8 @@ LARGE: dict[str, Any] = {
     "long numbers as keys": {(1 << 14_000) - n: 0 for n in range(5000)},
     "long numbers in a cell": pd.DataFrame({"a": [[1 << 14_000] * 30_000]}),
     "long numbers as categories": pd.Series(pd.Categorical.from_codes([0], [((1 << 14_000),) * 30_000])),
+    "texts in an array": np.array(["x" * (1 << 20)] * 6, dtype=object),
+    "long numbers in an array": np.array([[1 << 14_000] * 30_000, None], dtype=object),
     "control characters": {"\x00" * (30 << 20)},
     "arrays in a record": Record("R", {"a": [np.zeros((2,) * 24, np.int8)]}),
     "arrays in an exception": ValueError(np.zeros((2,) * 24, np.int8)),
@@ -72,3 +74,13 @@ def test_a_glimpse_of_a_large_set_or_dict_shows_some_of_it() -> None:
     assert glimpse({(n,) for n in range(1000)}).count("(") == 20
     assert glimpse({n: n for n in range(1000, 0, -1)}).count(": ") == 20
     assert glimpse([1 << 14_000]) == "[<an int of 14001 bits>]"
+
+
+def test_of_the_objects_of_a_long_array_those_that_are_shown_count():
+    objects = np.array(["a"] * 3 + ["b" * (1 << 20)] * 5000 + ["c"] * 3, dtype=object)
+    assert text_of(objects) == repr(objects)
+
+
+def test_what_cannot_cross_reads_as_it_does_where_it_lives_also_in_a_list():
+    line = Opaque("Line2D", "<Line2D object at 0x7f>", handle=3)
+    assert text_of([line, Opaque("Unnamed", "")]) == "[<Line2D object at 0x7f>, <Unnamed>]"

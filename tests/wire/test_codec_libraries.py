@@ -50,8 +50,18 @@ def test_numpy_scalars_come_back(scalar: np.generic) -> None:
     assert (type(cross(scalar)), cross(scalar)) == (type(scalar), scalar)
 
 
-def test_arrays_of_objects_do_not_cross() -> None:
-    assert isinstance(cross(np.array([object()])), Opaque)
+def test_arrays_of_objects_come_back_with_what_of_them_can_cross() -> None:
+    assert isinstance(cross(np.array([object()]))[0], Opaque)
+    objects = np.array([["a", None], [(1,), {"b": 2}]], dtype=object)
+    found = cross(objects)
+    assert (found.dtype, found.shape, found.tolist()) == (object, (2, 2), [["a", None], [(1,), {"b": 2}]])
+    objects[0, 0] = objects  # in itself
+    assert isinstance(cross(objects)[0, 0], Opaque)
+    lists = np.empty(2, dtype=object)
+    lists[:] = [np.arange(2), [3, 4]]
+    assert cross(lists)[0].tolist() == [0, 1] and cross(lists)[1] == [3, 4]
+    assert cross(np.empty((0, 3), dtype=object)).shape == (0, 3)
+    assert isinstance(cross(np.array(object())), Opaque)
     assert isinstance(cross(np.zeros(1, dtype=[("a", "f8")])), Opaque)
 
 

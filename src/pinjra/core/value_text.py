@@ -59,12 +59,17 @@ def encodable(text: str) -> str:
 
 class _Dtype(Protocol):
     itemsize: int
+    kind: str
 
 
 class _Array(Protocol):
     size: int
     shape: tuple[int, ...]
     dtype: _Dtype
+
+    def take(self, places: list[int], axis: int, /) -> _Array: ...
+    def reshape(self, shape: int, /) -> _Array: ...
+    def tolist(self) -> list[object]: ...
 
 
 class _Column(Protocol):
@@ -190,6 +195,11 @@ def _take_array(room: Room, value: _Array) -> None:
     is_whole = value.size <= _ARRAY_WHOLE
     shown = value.size if is_whole else math.prod(min(axis, _ARRAY_EDGE) for axis in value.shape)
     room._spend(shown * (_ARRAY_ITEM + 4 * value.dtype.itemsize))
+    if value.dtype.kind == "O":
+        for axis, length in enumerate(value.shape):
+            if not is_whole and length > _ARRAY_EDGE:
+                value = value.take([0, 1, 2, -3, -2, -1], axis)
+        room._take_all(value.reshape(-1).tolist())
 
 
 def _take_table(room: Room, value: object) -> None:

@@ -36,8 +36,11 @@ def learn() -> None:
 
 
 def encode_array(encoder: coding.Encoder, value: np.ndarray, depth: int) -> Value:
-    """Return the tree of an array; its bytes travel as they are."""
+    """Return the tree of an array; its bytes travel as they are, its objects as a list."""
     code = value.dtype.str
+    if code == "|O" and 0 < value.ndim <= _AXES:
+        items = encoder.sequence("l", value, value.reshape(-1).tolist(), depth + 1)
+        return ["no", list(value.shape), items] if type(items) is list and items[0] == "l" else items
     if value.dtype.hasobject or value.ndim > _AXES or _DTYPE.fullmatch(code) is None:
         return encoder.opaque(value, depth)
     data = value.tobytes()
@@ -73,15 +76,31 @@ def _take_array(decoder: coding.Decoder, tree: list[Value], _depth: int) -> obje
     _tag, code, shape, position = tree
     data = decoder.blob(position)
     dtype = _dtype(coding.text(code, 40))
+    array = np.frombuffer(data, dtype).reshape(_axes(shape, len(data), dtype.itemsize))
+    _check_bits(array)
+    return array.copy()  # the caller's own, writable
+
+
+def _axes(shape: Value, size: int, item_size: int) -> list[int]:
     if type(shape) is not list or len(shape) > _AXES:
         refuse("not a shape", shape)
     axes = [coding.whole(axis, 0, 1 << 40) for axis in shape]
     # SECURITY: the size is computed in Python's ints and compared before numpy sees the shape.
-    if math.prod(axes) * dtype.itemsize != len(data):
-        refuse(f"an array of {len(data)} bytes whose shape is", shape)
-    array = np.frombuffer(data, dtype).reshape(axes)
-    _check_bits(array)
-    return array.copy()  # the caller's own, writable
+    if math.prod(axes) * item_size != size:
+        refuse(f"an array of {size} bytes or objects whose shape is", shape)
+    return axes
+
+
+def _take_objects(decoder: coding.Decoder, tree: list[Value], depth: int) -> object:
+    _tag, shape, items = tree
+    found = decoder.value(items, depth + 1)
+    if type(found) is not list:
+        refuse("no list of an array's objects", items)
+    axes = _axes(shape, len(found), 1)
+    array: np.ndarray = np.empty(len(found), object)
+    for at, item in enumerate(found):  # at once, lists in it would be taken for further axes
+        array[at] = item
+    return array.reshape(axes)
 
 
 def _check_bits(array: np.ndarray) -> None:
@@ -119,6 +138,7 @@ def _array_without_numpy(decoder: coding.Decoder, tree: list[Value], _depth: int
 
 DECODE: Mapping[str, coding.DecodeHandler] = {
     "nd": coding.needing("numpy", _take_array, _array_without_numpy),
+    "no": coding.needing("numpy", _take_objects, lambda decoder, tree, depth: decoder.value(tree[2], depth)),
     "ns": coding.needing("numpy", _take_scalar, lambda decoder, tree, depth: decoder.value(tree[3], depth)),
     "nt": coding.needing(
         "numpy", _take_dtype, lambda _d, tree, _depth: Opaque("dtype", f"dtype({tree[1]!r:.40})")
