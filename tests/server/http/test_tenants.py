@@ -318,11 +318,13 @@ def test_a_box_is_closed_when_its_tenant_has_used_all_that_it_may(stream):
         box.run("while True: pass", wall_seconds=300)
 
 
-def test_a_sandbox_without_time_says_when_to_come_again_at_each_of_its_ports(paying):
+@pytest.mark.parametrize(
+    "wish", [{}, {"autoPause": True, "autoResume": {"enabled": True}}], ids=["plain", "resumed"]
+)
+def test_a_sandbox_without_time_says_when_to_come_again_at_each_of_its_ports(paying, wish):
     pytest.importorskip("IPython", exc_type=ImportError)
     client, session = paying
-    body = {"timeout": 300, "autoPause": True, "autoResume": {"enabled": True}}
-    made = client.post("/sandboxes", json=body).json()
+    made = client.post("/sandboxes", json={"timeout": 300, **wish}).json()
     client.post(f"{session}/runs", json={"code": BURN.format(0.4)})
     while client.get(f"/sandboxes/{made['sandboxID']}").json()["state"] != "paused":
         time.sleep(0.05)

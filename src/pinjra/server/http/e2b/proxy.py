@@ -125,7 +125,7 @@ async def _forwarded(
     sandbox.requests += 1
     try:
         if sandbox.is_paused:
-            if not sandbox.auto_resume or scope["path"] == "/health":
+            if not (sandbox.auto_resume or sandbox.is_short) or scope["path"] == "/health":
                 return _gone(name)
             await sandboxes.resume(sandbox, sandbox.held.idle_seconds)
         if scope["path"].startswith(_COSTS):

@@ -40,6 +40,7 @@ class Sandbox:
         access_token: What envd's requests show.
         traffic_token: What requests to other ports show.
         is_public: Requests to other ports need to show nothing.
+        is_short: It was paused because its tenant had no processor time left, not by its owner: a request lets it go on.
         requests: In progress now.
         metered: When it was asked for its metrics last, and what it had used by then.
     """
@@ -59,6 +60,7 @@ class Sandbox:
     started: datetime = field(default_factory=lambda: datetime.now(UTC))
     ends: datetime = field(default_factory=lambda: datetime.now(UTC))
     is_paused: bool = False
+    is_short: bool = False
     changing: asyncio.Lock = field(default_factory=asyncio.Lock)
     requests: int = 0
     metered: tuple[float, float] = field(default_factory=lambda: (time.monotonic(), 0.0))
@@ -124,7 +126,7 @@ class Sandboxes:
         )
         sandbox = Sandbox(held=held, box=cast("SandboxBox", held.executor), **details)
         held.details[_DETAIL] = sandbox
-        held.over_budget = lambda: self._pause_soon(sandbox)
+        held.over_budget = lambda: self._pause_soon(sandbox, is_short=True)
         held.pid = sandbox.box.pid
         held.at_end = lambda: self._on_time(sandbox)
         sandbox.extend(seconds)
@@ -234,15 +236,15 @@ class Sandboxes:
         self._pause_soon(sandbox)
         return True
 
-    def _pause_soon(self, sandbox: Sandbox) -> None:
-        asyncio.create_task(self.pause(sandbox))  # noqa: RUF006 (short, and ended by the loop)
+    def _pause_soon(self, sandbox: Sandbox, *, is_short: bool = False) -> None:
+        asyncio.create_task(self.pause(sandbox, is_short=is_short))  # noqa: RUF006 (short, and ended by the loop)
 
-    async def pause(self, sandbox: Sandbox) -> bool:
+    async def pause(self, sandbox: Sandbox, *, is_short: bool = False) -> bool:
         """Stop all of its processes; False when they were."""
         async with sandbox.changing:
             if sandbox.is_paused:
                 return False
-            sandbox.is_paused = True
+            sandbox.is_paused, sandbox.is_short = True, is_short
             try:
                 await self._say(sandbox.box, "/freeze", {})
             except PinjraError:
