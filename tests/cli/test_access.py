@@ -78,3 +78,12 @@ def test_every_parameter_of_a_box_is_an_option(command: str) -> None:
     assert [
         option for option in OPTIONS.values() if f"{option} " not in said and f"{option}\n" not in said
     ] == []
+
+
+def test_options_that_take_lists_may_be_repeated() -> None:
+    pytest.importorskip("numpy")
+    pytest.importorskip("PIL")
+    code = "import numpy, PIL, sqlite3\n1"
+    options = ("--executor", "local", "--imports", "numpy, PIL", "--imports", "sqlite3")
+    done = pinjra("exec", "-c", code, *options)
+    assert (done.stdout, done.stderr) == ("1\n", "")

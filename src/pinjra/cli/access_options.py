@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from pinjra.cli.options import names
+from pinjra.cli.options import listed, names
 
 if TYPE_CHECKING:
     from pinjra.core.limits import Limits
@@ -19,7 +19,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 _OPTIONS = (
     click.option("--executor", metavar="NAME", help="jail, local, docker, …; the default of this system unless given."),
-    click.option("--imports", default="", metavar="A,B", help="Modules that code may import besides the default list."),
+    listed("--imports", metavar="A,B", help="Modules that code may import besides the default list."),
     click.option("--wall", "wall_seconds", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS",
                  help="Longest time of one step."),
     click.option("--memory", "memory_mib", type=click.IntRange(min=1), metavar="MIB", help="Memory of the guest."),

@@ -18,6 +18,13 @@ def names(text: str) -> list[str]:
     return [name.strip() for name in text.split(",") if name.strip()]
 
 
+def listed(*flags: str, **settings: Any) -> Callable[[F], F]:
+    """Return an option whose value is a list like "a, b"; it may be repeated, which says the same."""
+    return click.option(
+        *flags, multiple=True, callback=lambda _ctx, _param, values: ",".join(values), **settings
+    )
+
+
 class NewFile(click.Path):
     """A file that is written when the work is done; that it cannot be written is told before."""
 

@@ -13,7 +13,7 @@ import click
 from pinjra.cli import FAILED, GUEST_FAILED, INTERRUPTED, LIMIT_REACHED, WRONG_INPUT
 from pinjra.cli.access_options import access_options
 from pinjra.cli.execute import save as save_result
-from pinjra.cli.options import NewFile, chosen_model, ctrl_c, file_options, names
+from pinjra.cli.options import NewFile, chosen_model, ctrl_c, file_options, listed, names
 from pinjra.core.json_data import json_text
 from pinjra.ui.view import View
 
@@ -68,9 +68,7 @@ class _AsJson(View):
 @click.option(
     "--stdin", type=click.File("rb"), help="For code, as its file stdin: of this file, or of a pipe (-)."
 )
-@click.option(
-    "--tools", default="", metavar="A,B", help="Of visit_webpage, web_search, wikipedia, user_input."
-)
+@listed("--tools", metavar="A,B", help="Of visit_webpage, web_search, wikipedia, user_input.")
 @click.option("--max-steps", type=click.IntRange(min=1), default=8, show_default=True)
 @click.option(
     "--output-type",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pinjra.cli.options import NewFile, names
+from pinjra.cli.options import NewFile, listed, names
 
 if TYPE_CHECKING:
     from pinjra.fleet.cases import Verdict
@@ -39,9 +39,9 @@ if TYPE_CHECKING:
 @click.option(
     "--memory", "memory_mib", type=click.IntRange(min=1), default=512, show_default=True, metavar="MIB"
 )
-@click.option("--k", "ks", default="1,10,100", show_default=True, metavar="K,K", help="The k of pass@k.")
+@listed("--k", "ks", default=["1,10,100"], show_default=True, metavar="K,K", help="The k of pass@k.")
 @click.option("--all-cases", is_flag=True, help="Run later cases of a sample too when one has failed.")
-@click.option("--preload", default="", metavar="A,B", help="Modules that every sample finds imported.")
+@listed("--preload", metavar="A,B", help="Modules that every sample finds imported.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the samples' random numbers.")
 @click.option("--out", type=NewFile(dir_okay=False, writable=True), help="Verdicts as JSON lines.")
 def score(

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from pinjra.cli.options import chosen_model, names
+from pinjra.cli.options import chosen_model, listed, names
 from pinjra.core.errors import MissingDependency
 
 _PORT = click.IntRange(0, 65535)
@@ -45,7 +45,7 @@ _INSTALL = "pip install 'pinjra[serve]'"
     help="A model for clients of OpenAI's API; may be repeated.",
 )
 @click.option("--trace", is_flag=True, help="Send OpenTelemetry's spans, as its environment variables say.")
-@click.option("--warm", default="", metavar="A,B", help="Modules that the warm jail of /run_code has loaded.")
+@listed("--warm", metavar="A,B", help="Modules that the warm jail of /run_code has loaded.")
 def serve(config: tuple[str, ...], models: tuple[str, ...], trace: bool, warm: str, **options: Any) -> None:  # fmt: skip
     """Serve sandboxed sessions over HTTP: the native API below /v1, SandboxFusion's, E2B's, and OpenAI's
     chat completions for models.
@@ -69,8 +69,8 @@ def serve(config: tuple[str, ...], models: tuple[str, ...], trace: bool, warm: s
 @click.command()
 @click.option("--model", metavar="NAME", help="Of the agent: as `pinjra run --model`.")
 @click.option("--executor", metavar="NAME", help="Where code runs; the default of this system unless given.")
-@click.option("--imports", default="", metavar="A,B", help="Modules that its code may import, too.")
-@click.option("--tools", default="", metavar="A,B", help="Of visit_webpage, web_search, wikipedia.")
+@listed("--imports", metavar="A,B", help="Modules that its code may import, too.")
+@listed("--tools", metavar="A,B", help="Of visit_webpage, web_search, wikipedia.")
 @click.option("--max-steps", type=click.IntRange(min=1), default=8, show_default=True)
 @click.option("--config", metavar="FILE", help="Agents of a TOML file, as of `pinjra serve`.")
 @click.option("--port", type=_PORT, default=0, help="A free one unless given.")
