@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -193,6 +195,29 @@ def test_a_server_that_never_speaks_is_left_at_the_time_limit() -> None:
     silent = mcp.StdioServerParameters(command=sys.executable, args=["-c", "import sys; sys.stdin.read()"])
     with pytest.raises(BackendError, match=r"did not come up within 1.5 seconds"):
         MCPClient(silent, start_seconds=1.5)
+
+
+@pytest.mark.parametrize(("status", "said"), [(401, "401 Unauthorized"), (404, "404 Not Found")])
+def test_a_server_that_refuses_says_how(status: int, said: str) -> None:
+    class Refusing(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(status)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Refusing) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            with pytest.raises(BackendError, match=f"cannot be used: it answered with status {said}"):
+                MCPClient({"url": f"http://127.0.0.1:{server.server_port}/mcp"})
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 def test_a_url_where_nobody_listens_is_an_error_that_tells_no_secret() -> None:

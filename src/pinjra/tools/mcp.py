@@ -236,12 +236,23 @@ async def _http(server: dict[str, Any]) -> AsyncIterator[Any]:
     import httpx2  # the SDK's own HTTP client
     from mcp.client.streamable_http import streamable_http_client
 
-    timeout = httpx2.Timeout(30.0, read=300.0)
-    async with (
-        httpx2.AsyncClient(headers=server.get("headers"), timeout=timeout) as client,
-        streamable_http_client(server["url"], http_client=client) as streams,
-    ):
-        yield streams
+    refused: list[str] = []  # the SDK says only that there was an error
+
+    async def note(response: httpx2.Response) -> None:
+        if response.request.method == "POST":
+            refused[:] = [f"{response.status_code} {response.reason_phrase}"] * response.is_error
+
+    timeout, hooks = httpx2.Timeout(30.0, read=300.0), {"response": [note]}
+    try:
+        async with (
+            httpx2.AsyncClient(headers=server.get("headers"), timeout=timeout, event_hooks=hooks) as client,
+            streamable_http_client(server["url"], http_client=client) as streams,
+        ):
+            yield streams
+    except Exception as error:
+        if refused and not isinstance(error, PinjraError):
+            raise BackendError(f"it answered with status {refused[0]}") from error
+        raise
 
 
 async def _unchecked(name: str, result: CallToolResult) -> None:
