@@ -164,6 +164,23 @@ def test_without_a_writable_temporary_folder_it_works_or_says_so(tmp_path: Path)
     assert "No usable temporary directory" in str(found["local"][1])
 
 
+NO_PROC = """
+from pinjra.jail.walls.libc import syscall
+from pinjra.jail.walls.namespaces import unshare
+unshare(["mount namespace"])
+syscall("mount", b"none", b"/", b"", 16384 | (1 << 18), None)
+syscall("mount", b"none", b"/proc", b"tmpfs", 1, b"mode=755")
+"""
+
+
+@as_root
+def test_without_proc_the_jail_names_it_and_local_works(tmp_path: Path) -> None:
+    found = on(tmp_path, NO_PROC)
+    assert found["jail"][0] == "JailUnavailable"
+    assert "no /proc is mounted: mount -t proc proc /proc" in str(found["jail"][1])
+    assert found["local"][0] == WORKS
+
+
 def interpreter(tmp_path: Path, text: str) -> str:
     """Return a program that stands in for an interpreter and its loader."""
     program = tmp_path / "python"

@@ -128,6 +128,8 @@ def _prepare(host: socket.socket, config: Json, pidfd: int) -> SessionPool:
     sys.path += [path for path in _strings(config, "path") if path not in sys.path]
     network = config.get("network") is True
     programs = _strings(config, "programs")
+    if not os.path.exists("/proc/self/maps"):
+        raise plan.unavailable("anything", "no /proc is mounted: mount -t proc proc /proc")
     kernel = probe()
     ports, addresses = _numbers(config, "ports"), _strings(config, "addresses")
     chosen = _plan(kernel, config)
