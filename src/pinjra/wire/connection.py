@@ -12,8 +12,9 @@ from collections.abc import Iterator, Mapping
 from typing import Literal
 
 from pinjra.core.errors import InternalError
+from pinjra.wire import frames
 from pinjra.wire import messages as wire
-from pinjra.wire.frames import MESSAGE_BYTES, Frame, FrameReader, NumberedStream, blob_rest, read_blob, refuse
+from pinjra.wire.frames import MESSAGE_BYTES, Frame, FrameReader, NumberedStream, read_blob, refuse
 
 State = Literal["hello", "init", "starting", "idle", "running", "closed"]
 
@@ -31,9 +32,7 @@ _ACCEPTS: Mapping[tuple[str, State], frozenset[str]] = {
 }
 _MAY_SAY: Mapping[str, frozenset[str]] = {
     "Init": frozenset({"init"}),
-    "GrantTools": frozenset({"idle"}),
-    "SetVariables": frozenset({"idle"}),
-    "Execute": frozenset({"idle"}),
+    **dict.fromkeys(("GrantTools", "SetVariables", "Execute"), frozenset({"idle"})),
     "Close": frozenset({"hello", "init", "starting", "idle", "running"}),
 }  # all else: while up
 _TO_GUEST = frozenset(wire.TO_GUEST)
@@ -282,13 +281,10 @@ class SupervisorConnection:
             self.run_open = self.run_open and not frame.rest.startswith(b'"Finished"')
             yield self._stream.number("g", self._as_agreed(frame))
 
-    def _as_agreed(self, frame: Frame) -> tuple[bytes, bytes | memoryview]:
+    def _as_agreed(self, frame: Frame) -> frames.Unnumbered:
         """Return the frame as the stream to the host can carry it: raw bodies become base64 on text streams."""
-        if frame.body and not self._raw:
-            blob = read_blob(frame)
-            if blob is not None:
-                return blob_rest(blob[0], blob[1], last=blob[2], raw=False)
-        return frame.rest + b"\n", frame.body
+        blob = read_blob(frame) if frame.body and not self._raw else None
+        return (frame.rest + b"\n", frame.body) if blob is None else frames.blob_rest(*blob, raw=False)
 
     def interpreter_died(self) -> None:
         """Forget a torn frame of the dead interpreter; to be called after its last bytes were relayed."""

@@ -24,7 +24,6 @@ from pinjra.core.errors import ProtocolViolation
 # The longest line without its end: passes every vendor's stream (the tightest known takes 1 MiB).
 LINE_BYTES = 1 << 20
 CHUNK_BYTES = 256 << 10  # raw bytes of one blob frame: as base64 a third of the longest line
-_PIECES = 64  # of a body that are kept apart: copied once, and never a list as long as the body
 # Bytes of Python objects that a message becomes, once as JSON and once as values.
 LIST_WEIGHT, DICT_WEIGHT, ITEM_WEIGHT, TEXT_WEIGHT = 130, 480, 40, 50
 MEMORY_FACTOR = 5  # bytes of objects for each byte on the way: a list of texts of ten characters; dicts of one key would take 60
@@ -42,6 +41,10 @@ _NUMBERED = re.compile(rb'\["([cg])",' + _NUMBER + b"," + _NUMBER + b",")
 _PLAIN = b'["g",'
 _RAW = re.compile(rb'"\*",(0|[1-9][0-9]{0,3}),([1-9][0-9]{0,5}),([01])\]')
 _TEXT = re.compile(rb'"\+",(0|[1-9][0-9]{0,3}),"([A-Za-z0-9+/]*={0,2})",([01])\]')
+
+
+# A frame that has no numbers yet: its rest with the line end, and the raw body behind it.
+Unnumbered = tuple[bytes, bytes | memoryview]
 
 
 class Frame(NamedTuple):
@@ -88,9 +91,6 @@ class FrameReader:
         self._head = self._numbered if numbered else self._plain
         self._buffer = bytearray()
         self._scanned = 0
-        self._waiting: Frame | None = None
-        self._body: list[bytes] = []
-        self._wanted = 0  # bytes that are missing in the body; the buffer is empty as long as some are
         self._failure: ProtocolViolation | None = None
 
     def feed(self, data: bytes) -> Iterator[Frame]:
@@ -99,21 +99,13 @@ class FrameReader:
         Raises:
             ProtocolViolation: From the iterator, after the good frames; from then on always (the worker's fault).
         """
-        if self._wanted:
-            self._body.append(data[: self._wanted])
-            data = data[self._wanted :]
-            self._wanted -= len(self._body[-1])
-            if len(self._body) > _PIECES:
-                self._body = [b"".join(self._body)]
         self._buffer += data
         return self._frames()
 
     def clear(self) -> None:
         """Forget a torn frame."""
         self._buffer.clear()
-        self._scanned = self._wanted = 0
-        self._waiting = None
-        self._body.clear()
+        self._scanned = 0
 
     def _frames(self) -> Iterator[Frame]:
         if self._failure is not None:
@@ -127,21 +119,24 @@ class FrameReader:
 
     def _next(self) -> Frame | None:
         buffer = self._buffer
-        while self._waiting is None:
+        while True:
             end = buffer.find(b"\n", self._scanned)
             # SECURITY: a line is measured before it is copied or parsed.
             if (end if end >= 0 else len(buffer)) > LINE_BYTES:
                 refuse(f"a line of more than {LINE_BYTES} bytes", bytes(buffer[:80]))
+            self._scanned = end if end >= 0 else len(buffer)
             if end < 0:
-                self._scanned = len(buffer)
                 return None
-            line = bytes(buffer[:end])
-            del buffer[: end + 1]
+            frame, after = self._head(bytes(buffer[:end])) if end else None, end + 1
+            if frame is not None and frame.rest.startswith(b'"*"'):
+                after += self._body_bytes(frame.rest)
+                if len(buffer) < after:  # its line, which is short, is read again with the next bytes
+                    return None
+                frame = frame._replace(body=bytes(memoryview(buffer)[end + 1 : after]))
+            del buffer[:after]
             self._scanned = 0
-            frame = self._head(line) if line else None
-            if frame is not None and self._waiting is None:
+            if frame is not None:
                 return frame
-        return self._with_body(self._waiting)
 
     def _numbered(self, line: bytes) -> Frame | None:
         if self.lenient and not _is_json(line):
@@ -150,29 +145,19 @@ class FrameReader:
         if found is None:
             refuse("not a frame", line)
         lane, seq, ack = found.groups()
-        return self._frame(Frame(lane.decode(), int(seq), int(ack), line[found.end() :], b""))
+        return Frame(lane.decode(), int(seq), int(ack), line[found.end() :], b"")
 
     def _plain(self, line: bytes) -> Frame | None:
         if not line.startswith(_PLAIN):
             refuse("not a frame of the guest's lane", line)
-        return self._frame(Frame("g", 0, 0, line[len(_PLAIN) :], b""))
+        return Frame("g", 0, 0, line[len(_PLAIN) :], b"")
 
-    def _frame(self, frame: Frame) -> Frame:
-        if frame.rest.startswith(b'"*"'):
-            found = _RAW.fullmatch(frame.rest)
-            if found is None or int(found[2]) > CHUNK_BYTES or not self.raw:
-                refuse("not a raw frame that was agreed on", frame.rest)
-            size = int(found[2])
-            self._body = [bytes(self._buffer[:size])]
-            del self._buffer[:size]
-            self._waiting, self._wanted = frame, size - len(self._body[0])
-        return frame
-
-    def _with_body(self, frame: Frame) -> Frame | None:
-        if self._wanted:
-            return None
-        body, self._body, self._waiting = b"".join(self._body), [], None
-        return frame._replace(body=body)
+    def _body_bytes(self, rest: bytes) -> int:
+        """Return how many raw bytes follow a line."""
+        found = _RAW.fullmatch(rest)
+        if found is None or int(found[2]) > CHUNK_BYTES or not self.raw:
+            refuse("not a raw frame that was agreed on", rest)
+        return int(found[2])
 
 
 _encoder = json.JSONEncoder(separators=(",", ":"), allow_nan=False, check_circular=False)
@@ -233,10 +218,7 @@ def _check_shape(text: bytes, most: int, depth: int) -> None:
     """Refuse JSON nested or long beyond the limits, in linear time and memory, without parsing it."""
     plain = text.replace(b"\\\\", b"").replace(b'\\"', b"")
     texts = TEXT_WEIGHT * plain.count(b'"') // 2
-    if texts > most:
-        refuse(f"values that take more than {most} bytes", text)
-    bare = b"".join(plain.split(b'"')[::2])
-    if _weight(bare) + texts > most:
+    if texts > most or _weight(bare := b"".join(plain.split(b'"')[::2])) + texts > most:
         refuse(f"values that take more than {most} bytes", text)
     brackets = bare.translate(_BRACKETS, _NO_BRACKETS)
     for _level in range(depth):  # each pass takes the innermost level off
@@ -246,18 +228,16 @@ def _check_shape(text: bytes, most: int, depth: int) -> None:
     refuse(f"nested deeper than {depth}, or unbalanced", text)
 
 
-def blob_rests(position: int, blob: bytes, *, raw: bool) -> Iterator[tuple[bytes, bytes | memoryview]]:
-    """Yield (rest with line end, raw body) of the frames that carry one blob."""
+def blob_rests(position: int, blob: bytes, *, raw: bool) -> Iterator[Unnumbered]:
+    """Yield the frames that carry one blob."""
     view = memoryview(blob)
     for start in range(0, max(len(blob), 1), CHUNK_BYTES):
         chunk = view[start : start + CHUNK_BYTES]
-        yield blob_rest(position, chunk, last=start + CHUNK_BYTES >= len(blob), raw=raw and bool(chunk))
+        yield blob_rest(position, chunk, start + CHUNK_BYTES >= len(blob), raw=raw and bool(chunk))
 
 
-def blob_rest(
-    position: int, chunk: bytes | memoryview, *, last: bool, raw: bool
-) -> tuple[bytes, bytes | memoryview]:
-    """Return (rest with line end, raw body) of one blob frame."""
+def blob_rest(position: int, chunk: bytes | memoryview, last: bool, *, raw: bool) -> Unnumbered:
+    """Return one blob frame."""
     if raw:
         return b'"*",%d,%d,%d]\n' % (position, len(chunk), last), chunk
     return b'"+",%d,"%s",%d]\n' % (position, binascii.b2a_base64(chunk, newline=False), last), b""
@@ -308,8 +288,8 @@ class NumberedStream:
         """Return whether so much is unacknowledged that this side should not send more."""
         return self._kept_bytes > KEEP_BYTES
 
-    def number(self, lane: str, *parts: tuple[bytes, bytes | memoryview]) -> bytes:
-        """Return frames, of which each is (rest, body), with their numbers; large blobs are copied once."""
+    def number(self, lane: str, *parts: Unnumbered) -> bytes:
+        """Return frames with their numbers; large blobs are copied once."""
         pieces: list[bytes | memoryview] = []
         for rest, body in parts:
             self.sent += 1

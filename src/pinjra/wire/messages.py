@@ -368,8 +368,8 @@ def from_fields(kind: str, tree: object, blobs: tuple[bytes, ...], kinds: Kinds)
 SPILL_BYTES = 256 << 10  # fields longer than this as JSON travel as the message's last blob
 
 
-def pack(message: Message, *, raw: bool) -> Iterator[tuple[bytes, bytes | memoryview]]:
-    """Yield (rest with line end, raw body) of the frames of `message`, to be put behind a lane and numbers."""
+def pack(message: Message, *, raw: bool) -> Iterator[frames.Unnumbered]:
+    """Yield the frames of `message`, to be put behind a lane and numbers."""
     for position, blob in enumerate(message.blobs):
         yield from frames.blob_rests(position, blob, raw=raw)
     fields = frames.dump(to_fields(message))
