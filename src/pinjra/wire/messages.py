@@ -5,8 +5,8 @@ The supervisor relays the guest lane and never lets it speak on the control lane
 
 A field of type `Value` is a codec tree (see `codec`), whose blobs travel beside the message.
 
-Rule for whoever adds a message: its class goes into one of the four tables below, and its field types are written exactly as
-`_CHECKS` spells them. Blobs are put before their message, and found again.
+Rule for whoever adds a message: its class goes into one of the four tables below; what a field may have is what its type says
+(`_check_of`). Blobs are put before their message, and found again.
 """
 
 from __future__ import annotations
@@ -14,23 +14,24 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Union
+from typing import TYPE_CHECKING, Union, get_args, get_origin, get_type_hints
 
 from pinjra.core.errors import ProtocolViolation
 from pinjra.wire import frames
 
 if TYPE_CHECKING:
     from typing import dataclass_transform
-else:  # Python 3.10 has none
-    dataclass_transform = lambda **_options: lambda cls: cls  # noqa: E731
+
+    # A codec tree: what json.loads gives. Kept opaque here: a field of this type may have any of it.
+    Value = Union[None, bool, int, float, str, list["Value"], dict[str, "Value"]]  # noqa: UP007 (forward references)
+else:
+    Value = object
+    dataclass_transform = lambda **_options: lambda cls: cls  # noqa: E731  # Python 3.10 has none
 
 PROTOCOL = 2  # the number that `Hello` names
 
 # What a `Call` names that asks for the next piece of a run's standard input; b"" is its end.
 INPUT = "<stdin>"
-
-# A codec tree: what json.loads gives. Kept opaque here.
-Value = Union[None, bool, int, float, str, list["Value"], dict[str, "Value"]]  # noqa: UP007 (forward references)
 
 
 @dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(field,))
@@ -288,46 +289,31 @@ def _is_number(value: object) -> bool:
     return _is_int(value) or (type(value) is float and math.isfinite(value))
 
 
-def _of(*types: type) -> Check:
-    return lambda value: type(value) in types
-
-
-def _optional(check: Check) -> Check:
-    return lambda value: value is None or check(value)
-
-
-def _dict_of(check: Check) -> Check:
-    return lambda value: type(value) is dict and all(map(check, value.values()))
-
-
 def _is_texts(value: object) -> bool:
     return type(value) is list and set(map(type, value)) <= {str}
 
 
-_CHECKS: Mapping[str, Check] = {
-    "int": _is_int,
-    "float": _is_number,
-    "str": _of(str),
-    "str | None": _optional(_of(str)),
-    "bool": _of(bool),
-    "Value": lambda _value: True,
-    "tuple[str, ...]": _is_texts,
-    "dict[str, int] | None": _optional(_dict_of(_is_int)),
-    "dict[str, int | float | None]": _dict_of(_optional(_is_number)),
-    "dict[str, dict[str, str | bool]]": _dict_of(_dict_of(_of(str, bool))),
-    "float | None": _optional(_is_number),
-    "int | None": _optional(_is_int),
-    "dict[str, str | int | bool | None] | None": _optional(
-        _dict_of(lambda value: type(value) in (str, bool, type(None)) or _is_int(value))
-    ),
-}
+_CHECKS: Mapping[object, Check] = {int: _is_int, float: _is_number, tuple[str, ...]: _is_texts}
+
+
+def _check_of(hint: object) -> Check:
+    """Return the test for values of JSON that a field of this type may have."""
+    if hint in _CHECKS:
+        return _CHECKS[hint]
+    checks = [_check_of(part) for part in get_args(hint)]
+    if get_origin(hint) is dict:
+        return lambda value: type(value) is dict and all(map(checks[1], value.values()))
+    if checks:  # a union
+        return lambda value: any(check(value) for check in checks)
+    return lambda value: hint is object or type(value) is hint
 
 
 # Class -> field -> what a value must be, and its default.
 _FIELDS: Mapping[type[Message], Mapping[str, tuple[Check, object]]] = {
-    cls: {f.name: (_CHECKS[str(f.type)], f.default) for f in fields(cls) if f.name != "blobs"}
+    cls: {f.name: (_check_of(hints[f.name]), f.default) for f in fields(cls) if f.name != "blobs"}
     for table in (TO_SUPERVISOR, FROM_SUPERVISOR, TO_GUEST, FROM_GUEST)
     for cls in table.values()
+    for hints in [get_type_hints(cls)]
 }
 
 
