@@ -142,20 +142,21 @@ def test_tables_with_crafted_hash_collisions_cost_the_host_no_time():
     index = decode(["ix", ["multi", ["l", *[["t", each] for each in ints]], ["l", None]]])
     assert isinstance(index, Opaque)
     assert "too alike" in index.repr
-    codes, kinds = ["v", ["l", *range(30_000)], ""], ["v", ["l", *ints], ""]
-    column = ["k", codes[1], kinds, False]
-    found = decode(["se", None, column, ["range", 0, 30_000, 1, None]])
+    codes = np.arange(30_000, dtype="<i8").tobytes()
+    column = ["k", ["nd", "<i8", [30_000], 0], ["v", ["l", *ints], ""], False]
+    found = decode(["se", None, column, ["range", 0, 30_000, 1, None]], [codes])
     assert (found.dtype, found[3]) == (object, 19 * _PRIME)  # plain values: categories would be hashed
 
 
 def test_codes_of_many_categories_are_checked():
     kinds = ["v", ["l", *map(str, range(10_000))], ""]
-    good = ["se", None, ["k", ["l", 3, 9999, -1], kinds, False], ["range", 0, 3, 1, None]]
-    assert decode(good).isna().tolist() == [False, False, True]
+    good = ["se", None, ["k", ["nd", "<i8", [3], 0], kinds, False], ["range", 0, 3, 1, None]]
+    found = decode(good, [np.array([3, 9999, -1]).tobytes()])
+    assert found.isna().tolist() == [False, False, True]
     for code in (10_000, -2, 1 << 40):
-        bad = ["se", None, ["k", ["l", code], kinds, False], ["range", 0, 1, 1, None]]
-        with pytest.raises(ProtocolViolation):
-            decode(bad)
+        bad = ["se", None, ["k", ["nd", "<i8", [1], 0], kinds, False], ["range", 0, 1, 1, None]]
+        with pytest.raises(ProtocolViolation, match="codes of no category"):
+            decode(bad, [np.array([code]).tobytes()])
 
 
 def test_tables_of_very_many_columns_do_not_cross():

@@ -153,9 +153,8 @@ def test_few_values_that_are_slow_to_compare_are_counted_by_what_they_hold(name:
 
 def test_categories_that_are_slow_to_compare_come_as_plain_values() -> None:
     for kinds in (alike(2000, 1000), [["R", "C", {"a": ["l", n]}, 0] for n in range(2000)]):
-        found = decode(
-            ["se", None, ["k", ["l", 0, -1], ["v", ["l", *kinds], ""], False], ["range", 0, 2, 1, None]]
-        )
+        column = ["k", ["nd", "|i1", [2], 0], ["v", ["l", *kinds], ""], False]
+        found = decode(["se", None, column, ["range", 0, 2, 1, None]], [b"\0\xff"])
         assert isinstance(found, pd.Series)
         assert (found.dtype, len(found)) == (object, 2)
 

@@ -11,18 +11,8 @@ from collections.abc import Callable, Iterable, Mapping
 from pinjra.core.values import ForeignException, Iterated, NamedItems, Opaque, Record
 from pinjra.wire.frames import refuse
 from pinjra.wire.messages import Value
-from pinjra.wire.values.coding import (
-    INLINE_BYTES,
-    INLINE_CHARS,
-    DecodeHandler,
-    Decoder,
-    EncodeHandler,
-    Encoder,
-    encode_opaque,
-    text,
-    type_name,
-    whole,
-)
+from pinjra.wire.values import coding
+from pinjra.wire.values.coding import Decoder, EncodeHandler, Encoder, encode_opaque, text, whole
 
 INT_BITS = 1 << 20  # 315,000 decimal digits; int() of so much hexadecimal takes a millisecond
 
@@ -53,14 +43,14 @@ def _complex(encoder: Encoder, value: complex, depth: int) -> Value:
 
 
 def _str(encoder: Encoder, value: str, _depth: int) -> Value:
-    if len(value) > INLINE_CHARS:
+    if len(value) > coding.INLINE_CHARS:
         return ["S", encoder.blob(value.encode("utf-8", "surrogatepass"))]
     encoder.spend(len(value))
     return value
 
 
 def _bytes(encoder: Encoder, value: bytes, _depth: int) -> Value:
-    if len(value) > INLINE_BYTES:
+    if len(value) > coding.INLINE_BYTES:
         return ["B", encoder.blob(value)]
     encoder.spend(len(value))
     return ["y", binascii.b2a_base64(value, newline=False).decode()]
@@ -101,7 +91,7 @@ _ARGS = BaseException.__dict__["args"].__get__
 
 def _exception(encoder: Encoder, value: BaseException, depth: int) -> Value:
     kind: object = value.type if type(value) is ForeignException else None
-    name = kind[:200] if type(kind) is str else type_name(type(value))
+    name = kind[:200] if type(kind) is str else coding.type_name(type(value))
     return ["X", name, encoder.sequence("t", value, _ARGS(value), depth + 1)]
 
 
@@ -205,34 +195,10 @@ def _take_dict(decoder: Decoder, tree: list[Value], depth: int) -> object:
     return dict(zip(decoder.hashables(parts[::2]), parts[1::2], strict=True))
 
 
-def _take_big_int(_decoder: Decoder, tree: list[Value], _depth: int) -> object:
-    return int(text(tree[1], INT_BITS // 4 + 2), 16)
-
-
 def _take_float(_decoder: Decoder, tree: list[Value], _depth: int) -> object:
     name = text(tree[1], 4)
     # Each NaN is an object of its own, as it was: a set holds many, whose hashes differ.
     return float(name) if name in ("nan", "inf", "-inf") else refuse("not a number", name)
-
-
-def _take_complex(decoder: Decoder, tree: list[Value], depth: int) -> object:
-    real, imag = decoder.values(tree, depth)
-    if type(real) is not float or type(imag) is not float:
-        refuse("not a complex number", tree)
-    return complex(real, imag)
-
-
-def _take_small_bytes(_decoder: Decoder, tree: list[Value], _depth: int) -> bytes:
-    return binascii.a2b_base64(text(tree[1], 2 * INLINE_BYTES))
-
-
-def _take_bytearray(decoder: Decoder, tree: list[Value], depth: int) -> object:
-    data = decoder.value(tree[1], depth)
-    return bytearray(data) if type(data) is bytes else refuse("not bytes", tree)
-
-
-def _take_range(decoder: Decoder, tree: list[Value], depth: int) -> object:
-    return range(*_range_parts(decoder, decoder.values(tree, depth), tree))
 
 
 def _take_opaque(decoder: Decoder, tree: list[Value], _depth: int) -> object:
@@ -245,9 +211,9 @@ def _take_opaque(decoder: Decoder, tree: list[Value], _depth: int) -> object:
 
 def _take_record(decoder: Decoder, tree: list[Value], depth: int) -> object:
     _tag, name, fields, *handles = tree
-    found, kind = decoder.value(fields, depth), text(name, 200)
-    if type(found) is not dict or not all(type(key) is str for key in found):
-        return found if type(found) is Opaque else refuse("not a record", tree)
+    found, kind = decoder.expect(dict, fields, depth), text(name, 200)
+    if not all(type(key) is str for key in found):
+        refuse("not a record", tree)
     handle = whole(handles[0], 0, 1 << 53) if handles else 0
     if handle and decoder.resolve is not None:
         own = decoder.resolve(Opaque(kind, "", handle))
@@ -258,17 +224,16 @@ def _take_record(decoder: Decoder, tree: list[Value], depth: int) -> object:
 
 def _take_collection(decoder: Decoder, tree: list[Value], depth: int) -> object:
     _tag, name, inner, extra = tree
-    found = decoder.value(inner, depth)
-    if type(found) is Opaque:
-        return found
-    if name == "deque" and type(found) is list:
-        return deque(found, None if extra is None else whole(extra, len(found), _LONGEST))
-    if type(found) is not dict or name not in ("Counter", "OrderedDict", "defaultdict"):
-        refuse("not a collection", tree)
+    if name == "deque":
+        items = decoder.expect(list, inner, depth)
+        return deque(items, None if extra is None else whole(extra, len(items), _LONGEST))
+    found = decoder.expect(dict, inner, depth)
     if name == "defaultdict":
         return defaultdict(_FACTORIES.get(text(extra, 20)), found)
     if name == "OrderedDict":
         return OrderedDict(found)
+    if name != "Counter":
+        refuse("not a collection", tree)
     # Not by its constructor, which counts: the values are as they were, numbers or not.
     counted: Counter[object] = Counter()
     dict.update(counted, found)
@@ -277,48 +242,39 @@ def _take_collection(decoder: Decoder, tree: list[Value], depth: int) -> object:
 
 def _take_named_items(decoder: Decoder, tree: list[Value], depth: int) -> object:
     _tag, name, fields, items = tree
-    found, names = decoder.value(items, depth), decoder.value(fields, depth)
-    if type(found) is not tuple or type(names) is not list:
-        return found if type(found) is Opaque else refuse("not a named tuple", tree)
+    found, names = decoder.expect(tuple, items, depth), decoder.expect(list, fields, depth)
     if len(names) != len(found) or not all(type(each) is str and each.isidentifier() for each in names):
         refuse("not the names of a tuple's items", tree)
-    return NamedItems(text(name, 200), [str(each) for each in names], found)
+    return NamedItems(text(name, 200), names, found)
 
 
 def _take_exception(decoder: Decoder, tree: list[Value], depth: int) -> object:
     _tag, name, args = tree
-    found, kind = decoder.value(args, depth), text(name, 200)
-    if type(found) is not tuple:
-        return found if type(found) is Opaque else refuse("not the arguments of an exception", tree)
+    found, kind = decoder.expect(tuple, args, depth), text(name, 200)
     try:
         return _EXCEPTIONS[kind](*found)
     except (KeyError, TypeError, ValueError):  # of a class that is not here, or wants other arguments
         return ForeignException(kind, *found)
 
 
-def _take_iterated(decoder: Decoder, tree: list[Value], depth: int) -> object:
-    found = decoder.value(tree[1], depth)
-    return iter(found) if type(found) is list else found
-
-
-DECODE: Mapping[str, DecodeHandler] = {
+DECODE: Mapping[str, coding.DecodeHandler] = {
     "K": _take_collection,
     "l": lambda d, tree, depth: d.values(tree, depth),
     "t": lambda d, tree, depth: tuple(d.values(tree, depth)),
     "s": lambda d, tree, depth: set(d.hashables(d.values(tree, depth))),
     "f": lambda d, tree, depth: frozenset(d.hashables(d.values(tree, depth))),
     "d": _take_dict,
-    "i": _take_big_int,
+    "i": lambda _d, tree, _depth: int(text(tree[1], INT_BITS // 4 + 2), 16),
     "F": _take_float,
-    "c": _take_complex,
+    "c": lambda d, tree, depth: complex(*[d.expect(float, part, depth) for part in tree[1:]]),
     "S": lambda d, tree, _depth: d.blob(tree[1]).decode("utf-8", "surrogatepass"),
-    "y": _take_small_bytes,
+    "y": lambda _d, tree, _depth: binascii.a2b_base64(text(tree[1], 2 * coding.INLINE_BYTES)),
     "B": lambda d, tree, _depth: d.blob(tree[1]),
-    "A": _take_bytearray,
-    "r": _take_range,
+    "A": lambda d, tree, depth: bytearray(d.expect(bytes, tree[1], depth)),
+    "r": lambda d, tree, depth: range(*_range_parts(d, d.values(tree, depth), tree)),
     "o": _take_opaque,
     "R": _take_record,
     "N": _take_named_items,
     "X": _take_exception,
-    "I": _take_iterated,
+    "I": lambda d, tree, depth: iter(d.expect(list, tree[1], depth)),
 }

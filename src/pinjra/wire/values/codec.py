@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from pinjra.core.values import Opaque
 from pinjra.wire.messages import Value
@@ -16,8 +17,9 @@ for _family in (builtins, times):
         coding.register([_type], _handler)
 for _decoding in (builtins, times, numpy, pandas, images):
     coding.DECODERS.update(_decoding.DECODE)
-coding.BASES += builtins.INHERIT
 coding.BASE_TESTS += [*images.BASE_TESTS, *enums_and_dataclasses.BASE_TESTS]
+# Last: an IntEnum's member is a record, not a number.
+coding.BASE_TESTS += [(partial(coding.inherits, base=cls), handler) for cls, handler in builtins.INHERIT]
 coding.LEARNERS.update(numpy=numpy.learn, pandas=pandas.learn)
 
 

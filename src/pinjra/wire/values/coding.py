@@ -22,6 +22,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import cache
 from types import GetSetDescriptorType, ModuleType
+from typing import TypeVar
 
 from pinjra.core.errors import ProtocolViolation
 from pinjra.core.values import Opaque, Record, hash_of
@@ -43,6 +44,7 @@ PIXEL = 0.03  # when it is used; with its memory in mind
 
 EncodeHandler = Callable[..., Value]  # (encoder, value, depth)
 DecodeHandler = Callable[["Decoder", list[Value], int], object]
+T = TypeVar("T")
 BaseTest = tuple[Callable[[type], bool], EncodeHandler]
 
 
@@ -113,7 +115,7 @@ class Encoder(_Budget):
         opaque: Callable[[object], Opaque] = plain_opaque,
         number: Callable[[object], int] | None = None,
     ) -> None:
-        self._value_bytes = value_bytes
+        self._most = math.inf if value_bytes is None else value_bytes
         self._opaque = opaque
         self._number = number
         self._weight = 0
@@ -154,18 +156,15 @@ class Encoder(_Budget):
     def _weigh(self, memory_bytes: int) -> None:
         """Charge for what the reader's objects take."""
         self._weight += memory_bytes
-        most = self._value_bytes
-        if most is not None and self._weight > MEMORY_FACTOR * most:
-            raise EncodeError(
-                f"a value that takes {MEMORY_FACTOR} times {most} bytes to read; return less, an array or a file"
-            )
+        if self._weight > MEMORY_FACTOR * self._most:
+            much = f"{MEMORY_FACTOR} times {self._most} bytes"
+            raise EncodeError(f"a value that takes {much} to read; return less, an array or a file")
 
     def spend(self, size: int) -> None:
         """Charge for bytes on the way."""
         self._bytes += size
-        most = self._value_bytes
-        if most is not None and self._bytes > most:
-            raise EncodeError(f"a value of more than {most} bytes; return less, or a file")
+        if self._bytes > self._most:
+            raise EncodeError(f"a value of more than {self._most} bytes; return less, or a file")
 
     def blob(self, data: bytes) -> int:
         """Keep `data` beside the tree and return its position."""
@@ -226,13 +225,7 @@ class Encoder(_Budget):
         found = ENCODERS.get(id(cls))
         if found is not None:
             return found
-        for is_it, make in BASE_TESTS:  # first: an IntEnum's member is a record, not a number
-            if is_it(cls):
-                return make
-        for base, handler in BASES:
-            if inherits(cls, base):
-                return handler
-        return Encoder.opaque
+        return next((handler for is_it, handler in BASE_TESTS if is_it(cls)), Encoder.opaque)
 
 
 class Decoder(_Budget):
@@ -285,14 +278,21 @@ class Decoder(_Budget):
             return {key: self.value(item, depth + 1) for key, item in tree.items()}
         return tree
 
+    def expect(self, kind: type[T], tree: Value, depth: int) -> T:
+        """Return the value of a tree that must be exactly of this type; `StandIn` where something stands for it."""
+        value = self.value(tree, depth)
+        if type(value) is Opaque:
+            raise StandIn(value)
+        return value if type(value) is kind else refuse(f"not a {kind.__name__}", tree)
+
     def hashables(self, items: list[object]) -> list[object]:
         """Return `items` when they may go into one hash table; `StandIn` where they collide by design."""
         # SECURITY: number hashes are not seeded; n keys with one hash cost n² comparisons (CPython's set and dict).
         try:
-            hashes = list(map(hash, items))
+            microseconds = collisions(items)
         except TypeError:  # a class of the guest's may give a list a hash: its text stands for it
             return self.hashables([self._key_for(each) for each in items])
-        if not self.affords(collisions(items, hashes)):
+        if not self.affords(microseconds):
             why = "its keys are too alike to be compared here, so many have one hash"
             raise StandIn(Opaque("set or dict", why))
         return items
@@ -331,8 +331,7 @@ class Decoder(_Budget):
 
 ENCODERS: dict[int, EncodeHandler] = {}
 DECODERS: dict[str, DecodeHandler] = {}
-BASES: list[tuple[type, EncodeHandler]] = []  # handlers of classes that inherit from builtin types
-BASE_TESTS: list[BaseTest] = []  # of classes known by their looks
+BASE_TESTS: list[BaseTest] = []  # of classes known by their looks or their ancestors; the first that fits
 # By name of a library: adds its types to ENCODERS, once it is imported.
 LEARNERS: dict[str, Callable[[], None]] = {}
 _LEARNED: list[ModuleType] = []
@@ -396,8 +395,9 @@ def needing(name: str, handler: DecodeHandler, instead: DecodeHandler) -> Decode
 # ---------------------------------------------------------------- shared by the handlers
 
 
-def collisions(items: Sequence[object], hashes: Sequence[int]) -> float:
-    """Return the microseconds that comparisons of items with the same hash may take in one hash table."""
+def collisions(items: Sequence[object]) -> float:
+    """Return the microseconds of comparing items of one hash table with equal hashes; `TypeError` where one has no hash."""
+    hashes = list(map(hash, items))
     if len(hashes) == len(set(hashes)):
         return 0.0
     others = Counter(hashes)
@@ -455,9 +455,7 @@ def _plain_items(items: Sequence[object]) -> int | None:
 
 
 _CONSTANTS = {id(type(None)), id(bool)}
-_STR_ONLY = {id(str)}
-_INT_ONLY = {id(int)}
-_FLOAT_ONLY = {id(float)}
+_STR_ONLY, _INT_ONLY, _FLOAT_ONLY = ({id(cls)} for cls in (str, int, float))
 
 
 def encode_opaque(encoder: Encoder, value: Opaque, _depth: int) -> Value:

@@ -7,33 +7,21 @@ from __future__ import annotations
 
 import datetime
 import re
-import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, cast
 
 from pinjra.core.values import Opaque
 from pinjra.wire.frames import refuse
 from pinjra.wire.messages import Value
-from pinjra.wire.values.coding import (
-    COLUMN,
-    DecodeHandler,
-    Decoder,
-    Encoder,
-    Late,
-    StandIn,
-    collisions,
-    comparing,
-    needing,
-    register,
-    text,
-    whole,
-)
+from pinjra.wire.values import coding
+from pinjra.wire.values.coding import COLUMN, DecodeHandler, Decoder, Encoder, StandIn, needing, text, whole
 
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 else:
-    np, pd = Late("numpy"), Late("pandas")
+    np, pd = coding.Late("numpy"), coding.Late("pandas")
 
 _NULLABLE = frozenset(
     ["boolean", "string", "Float32", "Float64", *(f"{s}Int{n}" for s in ("", "U") for n in (8, 16, 32, 64))]
@@ -56,14 +44,15 @@ _ZONE = re.compile(r"(?!dateutil)[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+){0,2}|
 
 def learn() -> None:
     """Add pandas' types to the encoder's table."""
-    register([pd.DataFrame], _frame)
-    register([pd.Series], _series)
+    coding.register([pd.DataFrame], _frame)
+    coding.register([pd.Series], _series)
     index_kinds = (pd.RangeIndex, pd.MultiIndex, pd.DatetimeIndex, pd.TimedeltaIndex, pd.CategoricalIndex)
-    register([pd.Index, *index_kinds], lambda e, value, depth: ["ix", _index(e, value, depth)])
-    register([pd.Timestamp, pd.Timedelta], _time)
-    register([cls for name, cls in vars(sys.modules["pandas"]).items() if name.endswith("Dtype")], _dtype)
-    register([type(pd.NaT)], lambda e, _v, _d: ["pn", "NaT"])
-    register([type(pd.NA)], lambda e, _v, _d: ["pn", "NA"])
+    coding.register([pd.Index, *index_kinds], lambda e, value, depth: ["ix", _index(e, value, depth)])
+    coding.register([pd.Timestamp, pd.Timedelta], _time)
+    own_names = vars(coding.loaded("pandas")).items()
+    coding.register([cls for name, cls in own_names if name.endswith("Dtype")], _dtype)
+    coding.register([type(pd.NaT)], lambda e, _v, _d: ["pn", "NaT"])
+    coding.register([type(pd.NA)], lambda e, _v, _d: ["pn", "NA"])
 
 
 def _time(encoder: Encoder, value: pd.Timestamp | pd.Timedelta, depth: int) -> Value:
@@ -139,29 +128,33 @@ def _frame(encoder: Encoder, value: pd.DataFrame, depth: int) -> Value:
     return ["df", names, columns, _index(encoder, value.index, depth)]
 
 
-def _take_column(decoder: Decoder, tree: Value, depth: int) -> pd.Series | np.ndarray:
-    if type(tree) is not list or not tree:
-        refuse("not a column", tree)
+_Forms = Mapping[str, Callable[[Decoder, list[Value], int], coding.T]]
+
+
+def _take(decoder: Decoder, forms: _Forms[coding.T], tree: Value, depth: int) -> coding.T:
+    """Return a column or an index, each of which has one of some forms, and charge for it."""
+    if type(tree) is not list or not tree or (make := forms.get(str(tree[0]))) is None:
+        refuse("not a part of a table", tree)
     decoder.work("columns of tables", COLUMN)
-    kinds, make = _FORMS.get(str(tree[0]), ((), _take_values))
+    return make(decoder, tree, depth)
+
+
+def _take_array(decoder: Decoder, tree: list[Value], depth: int, kinds: str = "biufcmM") -> np.ndarray:
     values = decoder.value(tree[1], depth + 1)
-    kind = "list" if type(values) is list else ""
-    if isinstance(values, np.ndarray) and values.ndim == 1:
-        kind = values.dtype.kind
     # SECURITY: only what is as long in memory as it was on the way; a range is a few bytes of any length.
-    if kind not in kinds:
+    if not isinstance(values, np.ndarray) or values.ndim != 1 or values.dtype.kind not in kinds:
         refuse("not a column", tree)
-    return make(decoder, values, tree, depth)
+    return values
 
 
-def _take_zoned_times(_decoder: Decoder, values: np.ndarray, tree: list[Value], _depth: int) -> pd.Series:
+def _take_zoned_times(decoder: Decoder, tree: list[Value], depth: int) -> pd.Series:
     if _ZONE.fullmatch(text(tree[2], 64)) is None:
         refuse("not a time zone", tree[2])
-    return pd.Series(pd.DatetimeIndex(values, tz="UTC").tz_convert(tree[2]))
+    return pd.Series(pd.DatetimeIndex(_take_array(decoder, tree, depth, "M"), tz="UTC").tz_convert(tree[2]))
 
 
-def _take_values(_decoder: Decoder, values: list[object], tree: list[Value], _depth: int) -> pd.Series:
-    dtype = text(tree[2], 20)
+def _take_values(decoder: Decoder, tree: list[Value], depth: int) -> pd.Series:
+    values, dtype = decoder.expect(list, tree[1], depth + 1), text(tree[2], 20)
     if dtype and dtype not in _NULLABLE and dtype != "str":
         refuse("not a column", tree)
     if dtype == "str" and not all(item is None or type(item) is str for item in values):
@@ -170,46 +163,43 @@ def _take_values(_decoder: Decoder, values: list[object], tree: list[Value], _de
     return pd.Series(values, dtype=dtype if dtype and known else object)
 
 
-def _take_categories(decoder: Decoder, codes: object, tree: list[Value], depth: int) -> pd.Series:
+def _take_categories(decoder: Decoder, tree: list[Value], depth: int) -> pd.Series:
     """Return a column of categories; its plain values where there are too many kinds of them."""
-    known = pd.Series(_take_column(decoder, tree[2], depth + 1))
+    codes = _take_array(decoder, tree, depth, "iu")
+    known = pd.Series(_take(decoder, _COLUMNS, tree[2], depth + 1))
     places = pd.Series(codes)
     cost = len(known) ** 2 * _PAIR
     if known.dtype == object:
         # SECURITY: pandas compares these as Python does, which takes longer.
-        cost += collisions(known.tolist(), list(map(hash, known)))
+        cost += coding.collisions(known.tolist())
     if len(known) <= _CATEGORIES and decoder.affords(cost):
         return pd.Series(pd.Categorical.from_codes(codes, pd.Index(known), ordered=tree[3] is True))
     if places.dtype.kind != "i" or places.min() < -1 or places.max() >= len(known):
         refuse("codes of no category")
     if len(places) > _PLAIN_ROWS:
-        raise StandIn(
-            Opaque("Categorical", f"{len(places)} rows of {len(known)} categories, too many of both")
-        )
+        why = f"{len(places)} rows of {len(known)} categories, too many of both"
+        raise StandIn(Opaque("Categorical", why))
     return known.reindex(places).set_axis(range(len(places))) if (places < 0).any() else known.take(places)
 
 
-# Form of a column -> kinds of numpy that its array may have, or "list" for a list; what makes the column.
-_FORMS: Mapping[str, tuple[tuple[str, ...], Callable[..., pd.Series | np.ndarray]]] = {
-    "a": (tuple("biufcmM"), lambda _decoder, values, _tree, _depth: values),
-    "t": (("M",), _take_zoned_times),
-    "k": (("i", "u", "list"), _take_categories),
-    "v": (("list",), _take_values),
+_COLUMNS: _Forms[pd.Series | np.ndarray] = {
+    "a": _take_array,
+    "t": _take_zoned_times,
+    "k": _take_categories,
+    "v": _take_values,
 }
 
 
-def _take_tuples(decoder: Decoder, tuples: object, names: object) -> pd.MultiIndex:
+def _take_tuples(decoder: Decoder, tree: list[Value], depth: int) -> pd.MultiIndex:
     """Return an index of tuples, whose levels are counted here: `hashables` looks at what pandas would not."""
-    if type(tuples) is not list or type(names) is not list:
-        refuse("not an index of tuples")
+    tuples, names = (decoder.expect(list, part, depth) for part in tree[1:3])
     if not all(type(each) is tuple and len(each) == len(names) for each in tuples):
         refuse("an index of tuples of another length")
     decoder.work("columns of tables", COLUMN * len(names))
     found = [_level(decoder, column) for column in zip(*tuples, strict=True)] or [([], [])] * len(names)
     levels = [pd.Index(kinds, tupleize_cols=False) for kinds, _codes in found]
-    return pd.MultiIndex(
-        levels=levels, codes=[codes for _kinds, codes in found], names=names, verify_integrity=False
-    )
+    codes = [places for _kinds, places in found]
+    return pd.MultiIndex(levels=levels, codes=codes, names=names, verify_integrity=False)
 
 
 def _level(decoder: Decoder, column: Sequence[object]) -> tuple[list[object], list[int]]:
@@ -219,28 +209,21 @@ def _level(decoder: Decoder, column: Sequence[object]) -> tuple[list[object], li
     kinds = list(dict.fromkeys(decoder.hashables(present)))
     if not set(map(type, kinds)) <= _QUICK:
         # SECURITY: each is compared with so many others to sort them.
-        decoder.work("an index of tuples", len(kinds).bit_length() * sum(map(comparing, kinds)))
-    try:
+        decoder.work("an index of tuples", len(kinds).bit_length() * sum(map(coding.comparing, kinds)))
+    with suppress(TypeError):  # of types that have no order, as pandas leaves them
         kinds.sort()
-    except TypeError:  # of types that have no order, as pandas leaves them
-        pass
     places = {value: place for place, value in enumerate(kinds)}
     is_missing = [id(value) in missing or value != value for value in column]
     return kinds, [-1 if gone else places[value] for value, gone in zip(column, is_missing, strict=True)]
 
 
-def _take_index(decoder: Decoder, tree: Value, depth: int) -> pd.Index:
-    if type(tree) is not list or not tree:
-        refuse("not an index", tree)
-    decoder.work("columns of tables", COLUMN)
-    if tree[0] == "range":
-        start, stop, step = (whole(part, -_ROWS, _ROWS) for part in tree[1:4])
-        return pd.RangeIndex(start, stop, step, name=decoder.value(tree[4], depth))
-    if tree[0] == "multi":
-        return _take_tuples(decoder, decoder.value(tree[1], depth), decoder.value(tree[2], depth))
-    if tree[0] != "one":
-        refuse("not an index", tree)
-    index = pd.Index(_take_column(decoder, tree[1], depth), name=decoder.value(tree[2], depth))
+def _take_range(decoder: Decoder, tree: list[Value], depth: int) -> pd.Index:
+    start, stop, step = (whole(part, -_ROWS, _ROWS) for part in tree[1:4])
+    return pd.RangeIndex(start, stop, step, name=decoder.value(tree[4], depth))
+
+
+def _take_index(decoder: Decoder, tree: list[Value], depth: int) -> pd.Index:
+    index = pd.Index(_take(decoder, _COLUMNS, tree[1], depth), name=decoder.value(tree[2], depth))
     freq = text(tree[3], 20)
     # SECURITY: pandas walks from time to time to see that they keep it, for minutes where it may; then it goes unsaid.
     cost = len(index) * (_EVEN_STEP if _EVEN.fullmatch(freq) else _STEP)
@@ -250,29 +233,33 @@ def _take_index(decoder: Decoder, tree: Value, depth: int) -> pd.Index:
     return index
 
 
+_INDEXES: _Forms[pd.Index] = {"range": _take_range, "multi": _take_tuples, "one": _take_index}
+
+
+def _along(decoder: Decoder, index: pd.Index, column: Value, depth: int) -> pd.Series:
+    """Return a column that has as many rows as its index."""
+    values = _take(decoder, _COLUMNS, column, depth)
+    # SECURITY: pandas would stretch a single value over an index of any length.
+    if len(values) != len(index):
+        refuse("a column of another length than its index")
+    return pd.Series(values).set_axis(index)
+
+
 def _take_frame(decoder: Decoder, tree: list[Value], depth: int) -> object:
     _tag, names, columns, rows = tree
     if type(columns) is not list:
         refuse("not a table", tree)
-    index = _take_index(decoder, rows, depth)
-    found = {}
-    for at, column in enumerate(columns):
-        values = _take_column(decoder, column, depth)
-        # SECURITY: pandas would stretch a single value over an index of any length.
-        if len(values) != len(index):
-            refuse("a column of another length than its index")
-        found[at] = pd.Series(values).set_axis(index)
+    index = _take(decoder, _INDEXES, rows, depth)
+    found = {at: _along(decoder, index, column, depth) for at, column in enumerate(columns)}
     frame = pd.DataFrame(found, index=index)
-    frame.columns = _take_index(decoder, names, depth)
+    frame.columns = _take(decoder, _INDEXES, names, depth)
     return frame
 
 
 def _take_series(decoder: Decoder, tree: list[Value], depth: int) -> object:
     _tag, name, column, rows = tree
-    values, index = _take_column(decoder, column, depth), _take_index(decoder, rows, depth)
-    if len(values) != len(index):
-        refuse("a column of another length than its index")
-    return pd.Series(values).set_axis(index).rename(decoder.value(name, depth))
+    index = _take(decoder, _INDEXES, rows, depth)
+    return _along(decoder, index, column, depth).rename(decoder.value(name, depth))
 
 
 def _take_time(decoder: Decoder, tree: list[Value], depth: int) -> object:
@@ -289,12 +276,7 @@ def _take_time(decoder: Decoder, tree: list[Value], depth: int) -> object:
 def _take_plain_time(decoder: Decoder, tree: list[Value], depth: int) -> object:
     """Return the time to the microsecond."""
     decoder.work("single times of pandas", _TIME)
-    value = decoder.value(tree[1], depth)
-    if type(value) is Opaque:  # in a time zone that does not cross
-        raise StandIn(value)
-    if type(value) is not (datetime.datetime if tree[0] == "pt" else datetime.timedelta):
-        refuse("not a time", tree)
-    return value
+    return decoder.expect(datetime.datetime if tree[0] == "pt" else datetime.timedelta, tree[1], depth)
 
 
 def _take_missing(_decoder: Decoder, tree: list[Value], _depth: int) -> object:
@@ -311,5 +293,5 @@ DECODE: Mapping[str, DecodeHandler] = {
     "pn": needing("pandas", _take_missing, lambda _decoder, _tree, _depth: None),
     "df": needing("pandas", _take_frame, _nothing("DataFrame")),
     "se": needing("pandas", _take_series, _nothing("Series")),
-    "ix": needing("pandas", lambda d, tree, depth: _take_index(d, tree[1], depth), _nothing("Index")),
+    "ix": needing("pandas", lambda d, tree, depth: _take(d, _INDEXES, tree[1], depth), _nothing("Index")),
 }

@@ -8,7 +8,7 @@ import zoneinfo
 from collections.abc import Mapping
 from decimal import Decimal
 from fractions import Fraction
-from functools import cache
+from functools import cache, partial
 from pathlib import Path, PosixPath, PurePath, PurePosixPath, PureWindowsPath, WindowsPath
 from uuid import UUID
 
@@ -43,7 +43,7 @@ def _zone(encoder: Encoder, zone: dt.tzinfo | None) -> Value:
     if zone is None:
         return None
     if type(zone) is dt.timezone:
-        offset: Value = _timedelta(encoder, zone.utcoffset(None), 0)
+        offset: Value = _time("td", _SPAN, encoder, zone.utcoffset(None), 0)
         name = zone.tzname(None)
         if len(name) > _ZONE_NAME_CHARS:
             raise ValueError("a time zone with a long name")
@@ -58,22 +58,23 @@ def _zone(encoder: Encoder, zone: dt.tzinfo | None) -> Value:
     return key
 
 
-_DATE = ("year", "month", "day")
-_CLOCK = ("hour", "minute", "second", "microsecond", "fold")
+_DATE, _CLOCK = ("year", "month", "day"), ("hour", "minute", "second", "microsecond", "fold", "tzinfo")
+_SPAN = ("days", "seconds", "microseconds")
+# Tag -> class, and the attributes that it is made of.
+_TIMES: Mapping[str, tuple[type, tuple[str, ...]]] = {
+    "dt": (dt.datetime, _DATE + _CLOCK),
+    "tm": (dt.time, _CLOCK),
+    "da": (dt.date, _DATE),
+    "td": (dt.timedelta, _SPAN),
+}
 
 
-def _date(encoder: Encoder, value: dt.date, _depth: int) -> Value:
-    encoder.spend(8)
-    return ["da", *[getattr(value, name) for name in _DATE]]
-
-
-def _with_zone(tag: str, names: tuple[str, ...]) -> EncodeHandler:
-    return lambda e, value, _d: [tag, *[getattr(value, name) for name in names], _zone(e, value.tzinfo)]
-
-
-def _timedelta(encoder: Encoder, value: dt.timedelta, _depth: int) -> Value:
-    encoder.spend(16)
-    return ["td", value.days, value.seconds, value.microseconds]
+def _time(tag: str, names: tuple[str, ...], encoder: Encoder, value: object, _depth: int) -> Value:
+    encoder.spend(8 * len(names))
+    parts = [getattr(value, name) for name in names]
+    if names[-1] == "tzinfo":
+        parts[-1] = _zone(encoder, parts[-1])
+    return [tag, *parts]
 
 
 def _decimal(encoder: Encoder, value: Decimal, depth: int) -> Value:
@@ -106,10 +107,7 @@ def _path(encoder: Encoder, value: PurePath, depth: int) -> Value:
 
 
 ENCODE: Mapping[type, EncodeHandler] = {
-    dt.datetime: _with_zone("dt", _DATE + _CLOCK),
-    dt.time: _with_zone("tm", _CLOCK),
-    dt.date: _date,
-    dt.timedelta: _timedelta,
+    **{cls: partial(_time, tag, names) for tag, (cls, names) in _TIMES.items()},
     **dict.fromkeys((dt.timezone, zoneinfo.ZoneInfo), lambda e, v, _d: ["tz", _zone(e, v)]),
     Decimal: _decimal,
     Fraction: _fraction,
@@ -118,24 +116,17 @@ ENCODE: Mapping[type, EncodeHandler] = {
 }
 
 
-def _numbers(items: list[Value]) -> list[int]:
-    return [whole(item, -1_000_000_000, 1_000_000_000) for item in items]
+_zones = cache(zoneinfo.available_timezones)
 
 
-@cache
-def _zones() -> frozenset[str]:
-    return frozenset(zoneinfo.available_timezones())
-
-
-def _take_zone(zone: Value, owner: str) -> dt.tzinfo | None:
+def _take_zone(decoder: Decoder, zone: Value, depth: int, owner: str) -> dt.tzinfo | None:
     """Return a time zone; raise `StandIn` for the value of class `owner` where it is not known here."""
     if zone is None:
         return None
     if type(zone) is list:
-        offset, name = zone
-        plain = dt.timezone(_take_timedelta(offset))
-        name = text(name, _ZONE_NAME_CHARS)
-        return plain if plain.tzname(None) == name else dt.timezone(plain.utcoffset(None), name)
+        offset, name = decoder.expect(dt.timedelta, zone[0], depth), text(zone[1], _ZONE_NAME_CHARS)
+        plain = dt.timezone(offset)
+        return plain if plain.tzname(None) == name else dt.timezone(offset, name)
     key = text(zone, 200)
     # SECURITY: ZoneInfo opens files and imports packages by its key; only names that it lists itself get there.
     if _ZONE_KEY.fullmatch(key) is None:
@@ -145,32 +136,20 @@ def _take_zone(zone: Value, owner: str) -> dt.tzinfo | None:
     return zoneinfo.ZoneInfo(key) if key in _zones() else dt.timezone.utc  # noqa: UP017 (Python 3.10 has no dt.UTC)
 
 
-def _take_with_zone(make: type[dt.datetime | dt.time], names: tuple[str, ...]) -> DecodeHandler:
-    def take(_decoder: Decoder, tree: list[Value], _depth: int) -> object:
-        *numbers, zone = tree[1:]
-        if len(numbers) != len(names):
-            refuse("not a time", tree)
-        fields = dict(zip(names, _numbers(numbers), strict=True))
-        return make(**fields, tzinfo=_take_zone(zone, make.__name__))
-
-    return take
-
-
-def _take_timedelta(tree: Value) -> dt.timedelta:
-    if type(tree) is not list:
-        refuse("not a duration", tree)
-    days, seconds, micro = _numbers(tree[1:])
-    return dt.timedelta(days, seconds, micro)
+def _take_time(cls: type, names: tuple[str, ...], decoder: Decoder, tree: list[Value], depth: int) -> object:
+    has_zone = names[-1] == "tzinfo"
+    numbers = [whole(part, -1_000_000_000, 1_000_000_000) for part in (tree[1:-1] if has_zone else tree[1:])]
+    if len(tree) != 1 + len(names):
+        refuse("not a time", tree)
+    if not has_zone:
+        return cls(*numbers)
+    zone = _take_zone(decoder, tree[-1], depth, cls.__name__)
+    return cls(**dict(zip(names, [*numbers, zone], strict=True)))
 
 
 def _take_decimal(_decoder: Decoder, tree: list[Value], _depth: int) -> object:
     digits = text(tree[1], 20_000)
     return Decimal(digits) if _DECIMAL.fullmatch(digits) else refuse("not a decimal number", digits)
-
-
-def _take_fraction(decoder: Decoder, tree: list[Value], depth: int) -> object:
-    top, bottom = decoder.values(tree, depth)
-    return Fraction(*_parts(decoder, top, bottom))
 
 
 def _take_path(decoder: Decoder, tree: list[Value], _depth: int) -> object:
@@ -182,13 +161,10 @@ def _take_path(decoder: Decoder, tree: list[Value], _depth: int) -> object:
 
 
 DECODE: Mapping[str, DecodeHandler] = {
-    "dt": _take_with_zone(dt.datetime, _DATE + _CLOCK),
-    "tm": _take_with_zone(dt.time, _CLOCK),
-    "da": lambda _d, tree, _depth: dt.date(*_numbers(tree[1:])),
-    "td": lambda _d, tree, _depth: _take_timedelta(tree),
-    "tz": lambda _d, tree, _depth: _take_zone(tree[1], "ZoneInfo"),
+    **{tag: partial(_take_time, cls, names) for tag, (cls, names) in _TIMES.items()},
+    "tz": lambda d, tree, depth: _take_zone(d, tree[1], depth, "ZoneInfo"),
     "D": _take_decimal,
-    "Q": _take_fraction,
+    "Q": lambda d, tree, depth: Fraction(*_parts(d, *d.values(tree, depth))),
     "U": lambda _d, tree, _depth: UUID(int=int(text(tree[1], 32), 16)),
     "P": _take_path,
 }
