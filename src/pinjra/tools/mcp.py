@@ -31,6 +31,7 @@ Server = Any  # mcp.StdioServerParameters | dict[str, Any] | str; the SDK is opt
 
 _TOOL_PAGES = 100  # a server that always has one more page of tools cannot hold the start up
 _STOP_SECONDS = 10.0  # for a server to end by itself before its connection is cut
+_ANSWER_BYTES = 64 << 20  # of one answer over HTTP
 _TAIL_BYTES = 4000  # kept of what a server's program writes to its standard error
 
 
@@ -242,10 +243,11 @@ async def _http(server: dict[str, Any]) -> AsyncIterator[Any]:
         if response.request.method == "POST":
             refused[:] = [f"{response.status_code} {response.reason_phrase}"] * response.is_error
 
-    timeout, hooks = httpx2.Timeout(30.0, read=300.0), {"response": [note]}
+    timeout, hooks = httpx2.Timeout(30.0, read=300.0), {"response": [note, _bounding()]}
+    headers = {"Accept-Encoding": "identity", **(server.get("headers") or {})}
     try:
         async with (
-            httpx2.AsyncClient(headers=server.get("headers"), timeout=timeout, event_hooks=hooks) as client,
+            httpx2.AsyncClient(headers=headers, timeout=timeout, event_hooks=hooks) as client,
             streamable_http_client(server["url"], http_client=client) as streams,
         ):
             yield streams
@@ -253,6 +255,34 @@ async def _http(server: dict[str, Any]) -> AsyncIterator[Any]:
         if refused and not isinstance(error, PinjraError):
             raise BackendError(f"it answered with status {refused[0]}") from error
         raise
+
+
+def _bounding() -> Any:
+    """Return what bounds an answer over HTTP that is no stream of events; the SDK bounds each of those."""
+    import httpx2
+
+    class Bounded(httpx2.AsyncByteStream):
+        def __init__(self, stream: Any) -> None:
+            self._stream = stream
+
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            left = _ANSWER_BYTES
+            async for piece in self._stream:
+                left -= len(piece)
+                if left < 0:
+                    raise httpx2.ReadError("the answer has no end")
+                yield piece
+
+        async def aclose(self) -> None:
+            await self._stream.aclose()
+
+    async def bound(answer: Any) -> None:
+        if answer.headers.get("content-encoding", "identity") != "identity":  # a bomb is small as it comes
+            raise httpx2.ReadError("the answer is compressed, which was not asked for")
+        if not answer.headers.get("content-type", "").startswith("text/event-stream"):
+            answer.stream = Bounded(answer.stream)
+
+    return bound
 
 
 async def _unchecked(name: str, result: CallToolResult) -> None:
