@@ -240,6 +240,53 @@ def test_a_request_that_two_could_read_differently_does_not_come_through(plain: 
     assert plain.seen == []
 
 
+@pytest.mark.parametrize("kind", ["plain", "secure"])
+def test_another_host_of_the_same_machine_is_refused_however_it_is_asked_for(
+    kind: str, request: pytest.FixtureRequest
+) -> None:
+    server: Server = request.getfixturevalue(kind)
+    with box_for(server) as box:
+        done = attacked(box, "hosts_requests_that_hide", server.port)
+    assert server.seen == []
+    assert "200" not in done.stdout, done.stdout
+    assert "\\x16\\x03" not in done.stdout, done.stdout  # the server's own greeting
+
+
+def test_who_is_silent_for_long_may_speak_then(plain: Server) -> None:
+    with box_for(plain) as box:
+        said = f"GET /a HTTP/1.1\r\nHost: api.example:{plain.port}\r\nConnection: close\r\n\r\n"
+        late = talk(plain.port, said).replace(
+            "    s.sendall", "    import time; time.sleep(0.6)\n    s.sendall"
+        )
+        assert "GET /a nobody 0" in str(value(box.run(late)))
+
+
+def test_nothing_of_a_connection_is_left_when_its_box_has_ended() -> None:
+    """The server neither says anything nor ends the connection."""
+    before = {*threading.enumerate()}
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        code = f"""
+import socket
+said = f"GET / HTTP/1.1\\r\\nHost: api.example:{port}\\r\\n\\r\\n".encode()
+kept = [socket.create_connection(("api.example", {port})) for _ in range(4)]
+for at, each in enumerate(kept):
+    each.sendall(said if at % 2 else b"\\0")
+"""
+        network = [f"api.example:{port}"]
+        with JailExecutor(guard=False, network=network, resolve=lambda *_: ["127.0.0.1"]) as box:
+            value(box.run(code))
+            ends = [silent.accept()[0] for _ in range(4)]
+            assert all(end.recv(1) for end in ends)
+        for end in ends:
+            with end:
+                while end.recv(65536):  # until the gateway lets go
+                    pass
+    for thread in {*threading.enumerate()} - before:
+        thread.join(60)
+        assert not thread.is_alive()
+
+
 def test_length_and_coding_together_are_one_request(plain: Server) -> None:
     inner = f"GET /inner HTTP/1.1\r\nHost: api.example:{plain.port}\r\n\r\n"
     head = f"POST /a HTTP/1.1\r\nHost: api.example:{plain.port}\r\n"

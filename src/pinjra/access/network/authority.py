@@ -15,6 +15,7 @@ from typing import Any
 from pinjra.core.errors import MissingDependency
 
 _DAYS = 30
+_MOST_CONTEXTS = 128  # that are kept; below a wildcard a guest may ask for names without end
 _NAME = "Pinjra, this process only"
 # All that X.509 knows of a key.
 _USES = ("digital_signature", "content_commitment", "key_encipherment", "data_encipherment", "key_agreement",
@@ -41,7 +42,7 @@ class Authority:
             raise MissingDependency("cryptography", "pip install 'pinjra[network]' (for secrets=)") from None
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._leaf_key = ec.generate_private_key(ec.SECP256R1())
-        self.context_for = functools.cache(self._context_for)
+        self.context_for = functools.lru_cache(_MOST_CONTEXTS)(self._context_for)
         self._certificate = self._sign(_NAME, self._key.public_key(), is_authority=True)
 
     @property

@@ -31,13 +31,17 @@ from pinjra.core.access import Access
 
 _READ_BYTES = 64 << 10
 _HELLO_BYTES = 64 << 10  # of a TLS greeting
-_FIRST_SECONDS = 0.3  # for a client to speak; where it does not, the server speaks first
+_LINE_BYTES = 8 << 10  # of the first line of a request
+_FIRST_SECONDS = 0.3  # for a client to speak; where it does not, the server may speak first
 _CONNECT_SECONDS = 20.0
 _LOOK_MILLISECONDS = 1000  # for connections whose time is over
 _MOST_IDLE = 8  # threads that are kept for the next connections
 _NOTED = 1000  # connections that are remembered
 _TLS = 0x16
-_IS_HTTP = re.compile(rb"[A-Z]{3,12} ")
+# SECURITY: what a server may take for a request, however it is written: empty lines before it, a method that nobody knows
+_TOKEN = rb"\s*[!#$%&'*+.^_`|~0-9A-Za-z-]"
+_IS_HTTP = re.compile(_TOKEN + rb"+[ \t][^\n]*(?i:HTTP)/|[A-Z]{3,12} ")
+_IS_UNDECIDED = re.compile(_TOKEN + rb"*(?:[ \t][^\n]*)?|\s*")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,10 +136,10 @@ class Doorway:
         self._door = door
         self._names = Names(gateway.rules.names)
         self._lock = threading.Lock()
-        self._open: dict[socket.socket, float] = {}  # connection -> when it must have ended
+        self._open: set[_Visit] = set()
         self._bytes = self._count = 0
         self._is_closed = False
-        self._accepted: queue.SimpleQueue[socket.socket | None] = queue.SimpleQueue()
+        self._accepted: queue.SimpleQueue[_Visit | None] = queue.SimpleQueue()
         self._idle = 0  # threads that wait for a connection
         self.connections: deque[Connection] = deque(maxlen=_NOTED)
         self._refusals: list[str] = []
@@ -154,12 +158,13 @@ class Doorway:
             if self._is_closed:
                 return
             self._is_closed = True
-            streams, self._open = [*self._open], {}
+            visits, self._open = [*self._open], set()
             idle, self._idle = self._idle, 0
         for _thread in range(idle):
             self._accepted.put(None)
         os.close(self._waker)
-        _cut(streams)
+        for visit in visits:
+            visit.cut()
 
     # ------------------------------------------------------------ the box's side
 
@@ -204,36 +209,39 @@ class Doorway:
         with suppress(OSError):
             guest, _ = ready.accept()
             guest.settimeout(self.gateway.quota.idle_seconds)
-            with self._lock:  # before the next look at what is overdue
-                self._open[guest] = time.monotonic() + self.gateway.quota.seconds
             guest.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # pieces go as they come
-            self._hand_over(guest)
+            address, port = guest.getsockname()[:2]
+            visit = _Visit(self, guest, self._names.name_of(address), port)
+            with self._lock:  # before the next look at what is overdue
+                self._open.add(visit)
+            self._hand_over(visit)
 
-    def _hand_over(self, guest: socket.socket) -> None:
+    def _hand_over(self, visit: _Visit) -> None:
         """Give a connection to a thread that waits for one, which is faster, or to a new one."""
         with self._lock:
             is_one_idle = self._idle > 0
             self._idle -= is_one_idle
         if is_one_idle:
-            self._accepted.put(guest)
+            self._accepted.put(visit)
         else:
             name, work = "pinjra-connection", self._connections_of_a_thread
-            threading.Thread(target=work, args=(guest,), name=name, daemon=True).start()
+            threading.Thread(target=work, args=(visit,), name=name, daemon=True).start()
 
-    def _connections_of_a_thread(self, guest: socket.socket | None) -> None:
-        while guest is not None:
-            self._connection(guest)
+    def _connections_of_a_thread(self, visit: _Visit | None) -> None:
+        while visit is not None:
+            self._connection(visit)
             with self._lock:
                 if self._is_closed or self._idle >= _MOST_IDLE:
                     return
                 self._idle += 1
-            guest = self._accepted.get()
+            visit = self._accepted.get()
 
     def _end_overdue(self) -> None:
         now = time.monotonic()
         with self._lock:
-            overdue = [stream for stream, until in self._open.items() if now > until]
-        _cut(overdue)
+            overdue = [visit for visit in self._open if now > visit.until]
+        for visit in overdue:
+            visit.cut()
 
     def _answer(self, question: bytes) -> bytes | None:
         name = asked(question)
@@ -248,29 +256,28 @@ class Doorway:
 
     # ------------------------------------------------------------ one connection
 
-    def _connection(self, guest: socket.socket) -> None:
-        address, port = guest.getsockname()[:2]
-        host = self._names.name_of(address)
-        visit = _Visit(self, host, port)
-        with guest:
-            try:
-                self._check_room()
-                visit.serve(guest)
-            except Refused as refusal:
-                visit.refuse(str(refusal))
-            except (OSError, h11.ProtocolError) as error:
-                if not visit.address:
-                    visit.refuse(f"{host}:{port} cannot be reached: {error}")
-            finally:
-                with self._lock:
-                    self._open.pop(guest, None)
-                self._note(visit.close())
+    def _connection(self, visit: _Visit) -> None:
+        try:
+            self._check_room()
+            visit.serve()
+        except Refused as refusal:
+            visit.refuse(str(refusal))
+        except (OSError, h11.ProtocolError) as error:
+            visit.note_failure(error)
+        finally:
+            with self._lock:
+                self._open.discard(visit)
+            self._note(visit.close())
+
+    def check_open(self) -> None:
+        """Raise `Refused` when the box is closed."""
+        if self._is_closed:
+            raise Refused("the box is closed")
 
     def _check_room(self) -> None:
         """Raise `Refused` when there are too many connections, this one counted."""
+        self.check_open()
         with self._lock:
-            if self._is_closed:
-                raise Refused("the box is closed")
             if len(self._open) > self.gateway.quota.connections:
                 raise Refused(f"more than {self.gateway.quota.connections} connections at one time")
 
@@ -296,17 +303,17 @@ class Doorway:
 
 
 class _Visit:
-    """One connection: where it goes and what has gone."""
+    """One connection: where it goes and what has gone. It owns the guest's end and the server's."""
 
-    def __init__(self, doorway: Doorway, host: str, port: int) -> None:
+    def __init__(self, doorway: Doorway, guest: socket.socket, host: str, port: int) -> None:
         self._doorway, self._gateway = doorway, doorway.gateway
-        self._host, self._port = host, port
+        self._guest, self._host, self._port = guest, host, port
         self._started = time.monotonic()
+        self.until = self._started + self._gateway.quota.seconds
         self._sent = self._received = 0
         self._server: socket.socket | None = None
         self._has_secret = False
-        self.address = ""
-        self._problem = ""
+        self._address = self._problem = ""
 
     def refuse(self, problem: str) -> None:
         """Say why it ends; the first reason counts."""
@@ -314,14 +321,28 @@ class _Visit:
             self._problem = problem
             self._doorway.say(problem)
 
+    def note_failure(self, error: Exception) -> None:
+        """Say that the host was not reached, where that is so."""
+        if not self._address:
+            self.refuse(f"{self._host}:{self._port} cannot be reached: {error}")
+
+    def cut(self) -> None:
+        """End it from another thread: whoever waits for one of the two sides wakes."""
+        for stream in (self._guest, self._server):
+            if stream is not None:
+                with suppress(OSError):
+                    socket.socket.shutdown(stream, socket.SHUT_RDWR)
+
     def close(self) -> Connection:
         """Cut it; return what there is to say about it."""
+        self.cut()
+        self._guest.close()
         if self._server is not None:
-            _cut([self._server])
+            self._server.close()
         return Connection(
             host=self._host,
             port=self._port,
-            address=self.address,
+            address=self._address,
             sent_bytes=self._sent,
             received_bytes=self._received,
             seconds=time.monotonic() - self._started,
@@ -329,76 +350,108 @@ class _Visit:
             refused=self._problem,
         )
 
-    def serve(self, guest: socket.socket) -> None:
+    def serve(self) -> None:
         """Pass on what the guest and the server say.
 
         Raises:
             Refused: The rules do not allow it.
             OSError, h11.ProtocolError: One side broke off.
         """
-        first = _peek(guest)
-        is_encrypted = first[:1] == bytes([_TLS])
-        is_http = _IS_HTTP.match(first) is not None
+        if not self._guest_speaks_first():
+            self._tunnel(b"")
+            return
+        is_encrypted = self._guest.recv(1, socket.MSG_PEEK) == bytes([_TLS])
+        said = b"" if is_encrypted else self._beginning()
+        is_http = _IS_HTTP.match(said) is not None
         secret: Headers = ()
         if is_encrypted or is_http:
             secret = self._gateway.secret_for(self._host, self._port, is_encrypted=is_encrypted)
         self._has_secret = bool(secret)
-        if is_http:
-            self._requests(guest, secret, is_encrypted=False)
-        elif secret:
-            with authority().context_for(self._host).wrap_socket(guest, server_side=True) as plain:
-                self._requests(plain, secret, is_encrypted=True)
+        if is_encrypted and secret:
+            context = authority().context_for(self._host)
+            self._guest = context.wrap_socket(self._guest, server_side=True)
+        if is_http or secret:
+            self._requests(said, secret, is_encrypted=is_encrypted)
         else:
-            self._tunnel(guest, self._greeting(guest) if is_encrypted else b"")
+            self._tunnel(self._greeting() if is_encrypted else said)
 
-    def _requests(self, guest: socket.socket, secret: Headers, *, is_encrypted: bool) -> None:
+    def _guest_speaks_first(self) -> bool:
+        """Wait for one of the two to speak. SECURITY: also a guest that takes its time is looked at."""
+        poll = select.poll()
+        poll.register(self._guest, select.POLLIN)
+        if poll.poll(_FIRST_SECONDS * 1000):
+            return True
+        server = self._connect()
+        poll.register(server, select.POLLIN)
+        ready = [fd for fd, _ in poll.poll(self._gateway.quota.idle_seconds * 1000)]
+        return bool(ready) and server.fileno() not in ready
+
+    def _beginning(self) -> bytes:
+        """Return the first words of a client that does not encrypt: as much as tells whether they are a request."""
+        said = b""
+        while not _IS_HTTP.match(said) and _IS_UNDECIDED.fullmatch(said):
+            piece = self._guest.recv(_READ_BYTES)
+            said += piece
+            if not piece:
+                break
+            if len(said) > _LINE_BYTES and _IS_UNDECIDED.fullmatch(said):
+                raise Refused(f"the first line on the connection to {self._host} is too long")
+        return said
+
+    def _requests(self, said: bytes, secret: Headers, *, is_encrypted: bool) -> None:
         def connect() -> socket.socket:
             stream = self._connect()
-            if not is_encrypted:
-                return stream
-            return ssl.create_default_context().wrap_socket(stream, server_hostname=self._host)
+            if is_encrypted:
+                context = ssl.create_default_context()
+                self._server = stream = context.wrap_socket(stream, server_hostname=self._host)
+            return stream
 
-        switched = relay_requests(guest, connect, self._host, self._port, secret, self._count, self.refuse)
+        switched = relay_requests(
+            self._guest, connect, self._host, self._port, secret, self._count, self.refuse, said
+        )
         if switched is not None:
             server, guest_said, server_said = switched
             server.sendall(guest_said)
-            guest.sendall(server_said)
-            with server:
-                self._both_ways(guest, server)
+            self._guest.sendall(server_said)
+            self._both_ways(self._guest, server)
 
-    def _tunnel(self, guest: socket.socket, first: bytes) -> None:
-        with self._connect() as server:
-            server.sendall(first)
-            self._count(len(first), 0)
-            self._both_ways(guest, server)
+    def _tunnel(self, first: bytes) -> None:
+        server = self._connect()
+        server.sendall(first)
+        self._count(len(first), 0)
+        self._both_ways(self._guest, server)
 
-    def _greeting(self, guest: socket.socket) -> bytes:
+    def _greeting(self) -> bytes:
         """Return the client's TLS greeting; raise `Refused` where it names another host, which the same machine may serve."""
-        greeting, name = b"", None
+        said, name, greeting = b"", None, _Greeting()
         while name is None:
-            piece = guest.recv(_READ_BYTES)
-            greeting += piece
-            if not piece or len(greeting) > _HELLO_BYTES:
+            piece = self._guest.recv(_READ_BYTES)
+            said += piece
+            if not piece or len(said) > _HELLO_BYTES:
                 raise Refused(f"no TLS greeting came on the connection to {self._host}")
-            name = _server_name(greeting)
+            name = greeting.server_name(piece)
         if name.lower() != self._host and not (name == "" and self._host.replace(".", "").isdigit()):
             raise Refused(
                 f"a TLS greeting for {name or 'no host'} on a connection to {self._host}: network= decides by the connection"
             )
-        return greeting
+        return said
 
     def _connect(self) -> socket.socket:
-        """Return a connection to the host, by an address that was checked."""
+        """Return the connection to the host, by an address that was checked; made at the first call."""
+        if self._server is not None:
+            return self._server
         failure: OSError | None = None
         for address in self._gateway.rules.resolve(self._host, self._port):
+            self._doorway.check_open()
             try:
                 server = socket.create_connection((address, self._port), timeout=_CONNECT_SECONDS)
             except OSError as error:
                 failure = error
                 continue
+            self._address, self._server = address, server
+            self._doorway.check_open()  # who has closed it meanwhile has not seen this one
             server.settimeout(self._gateway.quota.idle_seconds)
             server.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self.address, self._server = address, server
             return server
         raise failure or OSError(f"{self._host} has no address")
 
@@ -431,29 +484,22 @@ class _Visit:
         self._doorway.count(sent + received)
 
 
-def _cut(streams: list[socket.socket]) -> None:
-    for stream in streams:
-        with suppress(OSError):
-            stream.shutdown(socket.SHUT_RDWR)
+class _Greeting:
+    """A TLS greeting that comes in pieces, read by OpenSSL."""
 
+    def __init__(self) -> None:
+        self._named: list[str] = []
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.sni_callback = lambda _object, name, _context: self._named.append(name or "")
+        self._incoming = ssl.MemoryBIO()
+        self._server = context.wrap_bio(self._incoming, ssl.MemoryBIO(), server_side=True)
 
-def _peek(guest: socket.socket) -> bytes:
-    """Return the first bytes of a client without taking them; b"" when it waits for the server to speak."""
-    poll = select.poll()
-    poll.register(guest, select.POLLIN)
-    return guest.recv(16, socket.MSG_PEEK) if poll.poll(_FIRST_SECONDS * 1000) else b""
-
-
-def _server_name(greeting: bytes) -> str | None:
-    """Return the server's name in a TLS greeting ("" where it has none), read by OpenSSL; None when it is not whole yet."""
-    named: list[str] = []
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.sni_callback = lambda _object, name, _context: named.append(name or "")
-    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-    incoming.write(greeting)
-    is_whole = True
-    try:
-        context.wrap_bio(incoming, outgoing, server_side=True).do_handshake()
-    except ssl.SSLError as error:
-        is_whole = not isinstance(error, ssl.SSLWantReadError)
-    return named[0] if named else "" if is_whole else None
+    def server_name(self, piece: bytes) -> str | None:
+        """Take the next piece; return the server's name ("" where it has none), None when the greeting is not whole yet."""
+        self._incoming.write(piece)
+        is_whole = True
+        try:
+            self._server.do_handshake()
+        except ssl.SSLError as error:
+            is_whole = not isinstance(error, ssl.SSLWantReadError)
+        return self._named[0] if self._named else "" if is_whole else None

@@ -68,6 +68,7 @@ def relay_requests(
     secret: Headers,
     count: Count,
     on_refused: Callable[[str], None],
+    said: bytes = b"",
 ) -> tuple[socket.socket, bytes, bytes] | None:
     """Pass requests on until one side ends.
 
@@ -75,6 +76,7 @@ def relay_requests(
         connect: Opens the connection to the server, at the first request.
         count: Told each piece; raises when there was too much.
         on_refused: Told why, before the guest is.
+        said: What was read of the guest already.
 
     Returns:
         None; or, when both agreed to speak something else (a websocket), the server's socket and what each side said already.
@@ -84,6 +86,8 @@ def relay_requests(
         OSError, h11.ProtocolError: One side broke off, or spoke no HTTP.
     """
     ours = _Side(guest, h11.SERVER)
+    if said:
+        ours.state.receive_data(said)
     server: _Side | None = None
     try:
         while True:
