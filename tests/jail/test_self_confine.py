@@ -33,7 +33,7 @@ print(json.dumps({
     "scratch": attempt(lambda: open("file", "w")),
     "large": attempt(lambda: bytearray(512 << 20)),
     "socket": attempt(lambda: socket.socket()),
-    "newest": attempt(lambda: os.read(done.newest, 10)),
+    "newest": attempt(lambda: os.read(done.counts['newest'], 10)),
     "uid": os.getuid(),
 }))
 """

@@ -120,6 +120,8 @@ MOUNTS = "/mnt"  # of the view: where the user's folders are
 # and HOME, TMPDIR: the scratch folder. Who asks for a name of the user gets one; no list of users is readable.
 ENVIRONMENT = {"LANG": "C.UTF-8", "LOGNAME": "guest", "USER": "guest"}
 
+COUNTS = {"newest": "loadavg", "forks": "stat", "most": "sys/kernel/pid_max"}  # of /proc, for the supervisor
+
 SCRATCH_PREFIX = "pinjra-jail-"  # of folders in the host's temporary one, where there is no mount namespace
 
 # ---------------------------------------------------------------------------------------------------- hard limits
@@ -155,7 +157,7 @@ NO_SUCH_CALL = ("clone3", "openat2")
 ALLOWED = tuple(
     """
     read write pread64 pwrite64 readv writev preadv pwritev close close_range lseek dup dup2 dup3
-    pipe pipe2 flock fsync fdatasync ftruncate truncate fadvise64 readahead sendfile copy_file_range
+    pipe pipe2 flock fsync fdatasync ftruncate truncate readahead sendfile copy_file_range
     open openat creat stat fstat lstat newfstatat statx access faccessat faccessat2 getdents getdents64 getcwd chdir
     fchdir rename renameat mkdir mkdirat rmdir unlink unlinkat symlink symlinkat link linkat readlink readlinkat
     umask statfs fstatfs fgetxattr flistxattr
@@ -199,10 +201,9 @@ CHECKED: dict[str, NamedCheck] = {
     "mprotect": ((Arg(2, (0,), mask=_PROT_EXEC),),),
     # SECURITY: asyncio and multiprocessing want pairs. A datagram pair could be pointed at a socket of the host.
     "socketpair": ((Arg(0, (_AF_UNIX,)), Arg(1, (_SOCK_STREAM,), mask=_SOCK_TYPE_MASK)),),
-    # NORMAL RANDOM SEQUENTIAL WILLNEED DONTNEED, FREE, DONTFORK DOFORK, HUGEPAGE NOHUGEPAGE, DONTDUMP DODUMP,
-    # WIPEONFORK KEEPONFORK, GUARD_INSTALL GUARD_REMOVE (stacks of threads).
-    # SECURITY: MERGEABLE shares equal pages with other processes, PAGEOUT and COLD work on the libraries' pages that
-    # everybody shares: both tell by their timing what others do
+    # NORMAL RANDOM SEQUENTIAL WILLNEED DONTNEED, FREE, DONTFORK DOFORK, (NO)HUGEPAGE, DONTDUMP DODUMP, WIPEONFORK KEEPONFORK,
+    # GUARD_INSTALL GUARD_REMOVE. SECURITY: MERGEABLE shares equal pages with other processes, PAGEOUT and COLD work on the
+    # libraries' pages that everybody shares: both tell by their timing what others do
     "madvise": ((Arg(2, (0, 1, 2, 3, 4, 8, 10, 11, 14, 15, 16, 17, 18, 19, 102, 103)),),),
     # WAIT WAKE REQUEUE CMP_REQUEUE WAKE_OP WAIT_BITSET WAKE_BITSET, private or not, by either clock.
     # SECURITY: the ones with priority inheritance have been a way into the kernel more than once, and nothing needs them
@@ -210,6 +211,7 @@ CHECKED: dict[str, NamedCheck] = {
     # SECURITY: a read that does not wait tells what is in the cache: which parts of a library others have used
     "preadv2": ((Arg(5, (0,), mask=_RWF_NOWAIT),),),
     "pwritev2": ((Arg(5, (0,), mask=_RWF_NOWAIT),),),
+    "fadvise64": ((Arg(3, (0, 1, 2, 3, 5)),),),  # SECURITY: not DONTNEED (4): so does a slow read behind it
     "renameat2": ((Arg(4, (0,), mask=_RENAME_WHITEOUT),),),  # a whiteout is a device node
     # SECURITY: send() is sendto() without an address; an address would reach other sockets. Out-of-band data of Unix
     # sockets was a way into the kernel (CVE-2025-38236), and no Python program sends any.

@@ -24,12 +24,12 @@ class SelfConfined:
     """What was applied to this process.
 
     Args:
-        newest: Descriptor of the file that tells the newest process: afterwards there is no /proc.
+        counts: Descriptors of `profile.COUNTS`: afterwards there is no /proc.
     """
 
     applied: tuple[str, ...]
     missing: tuple[str, ...]
-    newest: int
+    counts: dict[str, int]
 
 
 def self_confine(spec: Spec) -> SelfConfined:
@@ -44,17 +44,19 @@ def self_confine(spec: Spec) -> SelfConfined:
     sweep(profile.SCRATCH_PREFIX, quota.remove)
     scratch, lock = make_folder(profile.SCRATCH_PREFIX)
     process = os.open("/proc", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    newest = os.open("/proc/loadavg", os.O_RDONLY | os.O_CLOEXEC)
+    counts = {name: os.open(f"/proc/{file}", os.O_RDONLY) for name, file in profile.COUNTS.items()}
     try:
         shown, left_out = paths.readable((), network=False)
         left_out += paths.unreachable(shown) if chosen.by_root else ()
         forget_signals()
         sys.argv[:] = [""]
-        confine(chosen, spec, _box(chosen, scratch, shown, process, frozenset({0, 1, 2, lock, newest})))
+        confine(
+            chosen, spec, _box(chosen, scratch, shown, process, frozenset({0, 1, 2, lock, *counts.values()}))
+        )
     except BaseException:
         quota.remove(scratch)
         raise
-    return SelfConfined(chosen.applied, (*chosen.missing, *left_out), newest)
+    return SelfConfined(chosen.applied, (*chosen.missing, *left_out), counts)
 
 
 def _plan(kernel: Kernel) -> plan.Plan:

@@ -36,7 +36,7 @@ def _serve_confined(numbers: list[str]) -> NoReturn:
         # SECURITY: half confined is not confined: nothing is served.
         sys.stderr.write(f"{type(error).__name__}: {error}\n")
         sys.exit(UNAVAILABLE)
-    serve(cloexec(0), cloexec(1), applied=done.applied, missing=done.missing, newest=done.newest)
+    serve(cloexec(0), cloexec(1), applied=done.applied, missing=done.missing, **done.counts)
 
 
 if __name__ == "__main__":

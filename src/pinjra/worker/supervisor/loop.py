@@ -29,6 +29,8 @@ def serve(
     applied: Sequence[str] = (),
     missing: Sequence[str] = (),
     newest: int = -1,
+    forks: int = -1,
+    most: int = -1,
     tasks: int = -1,
     kills: int = -1,
 ) -> NoReturn:
@@ -39,7 +41,7 @@ def serve(
     Args:
         fd_in, fd_out: The stream, as private close-on-exec descriptors; may be one and the same.
         applied, missing: What the jail has done, for `Hello`.
-        newest, tasks, kills: Descriptors to read; see `Sweeper`.
+        newest, forks, most, tasks, kills: Descriptors to read; see `Sweeper`.
     """
     status = 70
     stderr = _private_stderr()
@@ -56,7 +58,8 @@ def serve(
             missing=tuple(missing),
         )
         supervisor = Supervisor()
-        output, sweeper = PrintedOutput.install(), Sweeper(newest=newest, tasks=tasks, kills=kills)
+        sweeper = Sweeper(newest=newest, forks=forks, most=most, tasks=tasks, kills=kills)
+        output = PrintedOutput.install()
         supervisor.add(HostStream(host, output, hello, sweeper=sweeper, add=supervisor.add))
         supervisor.run()
         status = 0

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pinjra.core.processes import stat_fields
 from pinjra.jail.walls.libc import prctl
 
+MOST_NUMBERS = 1 << 22  # of processes, where there are most (proc(5), pid_max)
 MEMORY_STATUS = 86  # exit status of an interpreter whose own bookkeeping ran out of memory
 UNDO_STATUS = 87  # … whose last run has filled the memory: it has ended, and is to be undone
 _PDEATHSIG, _SUBREAPER = 1, 36  # prctl(2)

@@ -12,6 +12,7 @@ only this process's own children (what the guest left is the interpreter's child
 from __future__ import annotations
 
 import os
+import re
 import resource
 import select
 import signal
@@ -22,10 +23,12 @@ from typing import Protocol
 
 from pinjra.core.processes import ended_children
 from pinjra.jail.spawn.forks import newest
-from pinjra.worker.supervisor.processes import cpu_seconds, is_zombie, send_signal, tree
+from pinjra.worker.supervisor.processes import MOST_NUMBERS, cpu_seconds, is_zombie, send_signal, tree
 
+_FORKED = re.compile(rb"\nprocesses ([0-9]+)\n")
 _SWEEP_SECONDS = 2.0  # a fork bomb is faster than one pass; after so long something cannot be killed at all
 _DYING_SECONDS = 0.0005
+_FORK_SECONDS = 1e-6  # no machine makes processes faster
 _MOST_AHEAD = 1 << 12  # processes that a machine may start while this one has forked: more is another count
 
 
@@ -48,17 +51,23 @@ class Sweeper:
 
     Args:
         newest: A descriptor of /proc/loadavg, opened before /proc was taken away; its last word is the newest process. -1: none.
+        forks: A descriptor of /proc/stat, opened then; it says how many processes were made. -1: none.
+        most: A descriptor of the file that tells the largest number of a process. -1: none.
         tasks: A descriptor of the file in which the kernel counts the box's processes and threads; -1: it does not.
         kills: A descriptor of the file in which the kernel counts whom it killed for the box's memory; -1: it does not.
     """
 
-    def __init__(self, *, newest: int = -1, tasks: int = -1, kills: int = -1) -> None:
+    def __init__(
+        self, *, newest: int = -1, forks: int = -1, most: int = -1, tasks: int = -1, kills: int = -1
+    ) -> None:
         # SECURITY: only the jail gives `newest`, where no process can be signalled but those of the box.
-        self.newest, self._tasks, self._kills = newest, tasks, kills
+        self.newest, self._forks, self._tasks, self._kills = newest, forks, tasks, kills
+        self._most = int(os.pread(most, 32, 0)) if most >= 0 else 0
         self.members: list[Member] = []
         self.has_proc = _shows_processes()
         self._has_numbers = self.newest >= 0 or os.getpid() == 1
         self._mark = os.getpid()  # what is ours and not known is newer than this one
+        self._marked_at, self._forks_then = time.monotonic(), self._forked()
         self._survivors: list[int] = []
         self._watched: list[int] = []
         self._watched_from = self._watched_to = self._mark
@@ -110,7 +119,7 @@ class Sweeper:
         if not self._has_numbers or self.is_quiet(own):
             return []
         newest = self._newest()
-        numbers = {*self._watched, *_between(self._watched_from, newest)}
+        numbers = {*self._watched, *_between(self._watched_from, newest, self._most)}
         self._watched = [number for number in numbers if _is_ours(number)]
         # each number is looked at in two looks: a fork may be half done at the first
         self._watched_from, self._watched_to = self._watched_to, newest
@@ -144,6 +153,7 @@ class Sweeper:
             killed.update(victims)
             self.reap()
             if not others:
+                self._forks_then = self._forked()
                 self._settle(newest, found)
                 break
             if not victims:  # one that is about to die may hide its children: they move while we read
@@ -151,7 +161,7 @@ class Sweeper:
 
     def _settle(self, newest: int, found: list[int]) -> None:
         """Take note that nobody is there with a number up to `newest` but `found`."""
-        self._mark, self._survivors = newest, found
+        self._mark, self._survivors, self._marked_at = newest, found, time.monotonic()
         self._watched = list(found)
         self._watched_from = self._watched_to = newest
 
@@ -174,8 +184,26 @@ class Sweeper:
         if not self._has_numbers:
             return 0, []
         newest = self._newest()
-        numbers = {*self._survivors, *_between(self._mark, newest)}
+        numbers = {*self._survivors, *self._numbers_since_mark(newest)}
         return newest, [pid for pid in numbers if _is_ours(pid)]
+
+    def _numbers_since_mark(self, newest: int) -> Iterable[int]:
+        # SECURITY: who makes so many processes that their numbers come round hides among those that were passed over
+        may_have_come_round = self._most and time.monotonic() - self._marked_at > self._most * _FORK_SECONDS
+        if may_have_come_round and self._forked() - self._forks_then > self._most // 2:
+            return range(2, self._most + 1)
+        return _between(self._mark, newest, self._most)
+
+    def _forked(self) -> int:
+        """Return how many processes the machine has made; 0: nobody knows."""
+        if self._forks < 0:
+            return 0
+        said = b""
+        while piece := os.pread(self._forks, 1 << 16, len(said)):
+            said += piece
+            if (found := _FORKED.search(said)) is not None:
+                return int(found[1])
+        return 0
 
     def _newest(self) -> int:
         """Return the number of the newest process."""
@@ -213,13 +241,12 @@ def _last_word(fd: int) -> int:
     return int(os.pread(fd, 128, 0).split()[-1])
 
 
-def _between(low: int, high: int) -> Iterable[int]:
-    """Return the numbers that the kernel gave after `low`, up to `high`."""
+def _between(low: int, high: int, most: int) -> Iterable[int]:
+    """Return the numbers that the kernel gave after `low`, up to `high`; behind `most` they start over. 0: nobody knows."""
     if low <= high:
         return range(low + 1, high + 1)
-    # where numbers start over: pid_max of proc(5), the two usual values
-    top = 1 << 15 if low < 1 << 15 else 1 << 22
-    return chain(range(low + 1, top + 1), range(2, high + 1))
+    most = most or (1 << 15 if low < 1 << 15 else MOST_NUMBERS)  # the two usual values
+    return chain(range(low + 1, most + 1), range(2, high + 1))
 
 
 def _is_ours(pid: int) -> bool:

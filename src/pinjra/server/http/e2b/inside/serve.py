@@ -36,6 +36,8 @@ def serve(
     applied: Sequence[str] = (),
     missing: Sequence[str] = (),
     newest: int = -1,
+    forks: int = -1,
+    most: int = -1,
     tasks: int = -1,
     kills: int = -1,
 ) -> NoReturn:
@@ -44,11 +46,11 @@ def serve(
     Args:
         fd_in: The socket over which connections come, one descriptor a message.
         fd_out: The same.
-        applied, missing, newest, tasks, kills: For workers of other kinds.
+        applied, missing, newest, forks, most, tasks, kills: For workers of other kinds.
     """
     status = 1
     try:
-        for descriptor in (newest, tasks, kills):
+        for descriptor in (newest, forks, most, tasks, kills):
             if descriptor >= 0:
                 os.close(descriptor)
         # Not asyncio.run(), which ends on SIGINT: the guest may send it, and to the first process without a handler in vain.
