@@ -352,6 +352,42 @@ def test_a_program_that_leaves_folders_in_folders_without_end_is_judged_as_any_o
         assert result(alone, "import os\nprint(os.listdir())").stdout == "[]\n"
 
 
+def test_what_was_there_before_the_first_snippet_is_as_it_was_for_the_next(tmp_path):
+    """A link to the user's folder, and what a module has written when it was imported in the box."""
+    tmp_path.chmod(0o755)
+    (tmp_path / "a.txt").write_text("the user's")
+    modules = tmp_path / "modules"
+    modules.mkdir()
+    cache = "os.environ['HOME'] + '/.cache"
+    source = f"import os\nos.makedirs({cache}/deep')\nopen({cache}/list', 'w').write('own')\n"
+    (modules / "makes_a_cache.py").write_text(source)
+    look = "print(open('../data/a.txt').read(), open('../.cache/list').read(), os.listdir('../.cache/deep'), os.listdir('..'))"
+    leave = [
+        "os.unlink('../data'); os.mkdir('../data'); open('../data/a.txt', 'w').write('forged')",
+        "os.unlink('../data'); os.symlink('/tmp', '../data')",
+        "open('../.cache/list', 'w').write('mine')",
+        "open('../.cache/deep/note', 'w').write('mine'); os.chmod('../.cache/deep', 0)",
+        "os.chdir('../.cache')\nfor _ in range(3000): os.mkdir('d'); os.chdir('d')",
+        "import shutil; shutil.rmtree('../.cache'); open('../.cache', 'w').close()",
+    ]
+    options = {"mounts": {"data": tmp_path}, "python_path": [modules], "preload": ["makes_a_cache"]}
+    with Fleet(boxes=1, most_boxes=1, **options) as alone:
+        before = result(alone, f"import os\n{look}").stdout
+        assert before.startswith("the user's own [] "), before
+        for code in leave:
+            assert result(alone, f"import os\n{code}").ok, code
+            assert result(alone, f"import os\n{look}").stdout == before, code
+
+
+def test_files_with_nothing_in_them_do_not_end_the_box():
+    sparse = "for name in 'abcdef': open(name, 'wb').truncate(60 << 20)"
+    with Fleet(boxes=1, most_boxes=1) as alone:
+        first = int(result(alone, "import os; print(os.getpid())").stdout)
+        done = alone.submit(sparse, fetch=[*"abcdef"]).result(300)
+        assert (done.ok, [*done.files]) == (True, ["a"])
+        assert int(result(alone, "import os; print(os.getpid())").stdout) > first  # the same box
+
+
 @pytest.mark.parametrize("name", ["", ".", "folder", "link", "a\0b", "../x", "x" * 5000, "absent"])
 def test_what_is_asked_for_and_is_no_file_is_left_out_and_changes_no_result(fleet, name):
     code = "import os\nos.mkdir('folder')\nos.symlink('f', 'link')\nopen('f', 'w').write('x')\nprint(1)"

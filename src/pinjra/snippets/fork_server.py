@@ -17,6 +17,7 @@ from pinjra.jail.walls import landlock
 from pinjra.jail.walls.libc import plain_fork, prctl
 from pinjra.snippets.frames import CONTROL
 from pinjra.snippets.guest import Guest
+from pinjra.worker.supervisor.processes import MOST_NUMBERS, is_child
 
 _PID, _END = struct.Struct("i"), struct.Struct("idq")
 _PR_SET_CHILD_SUBREAPER = 36  # prctl(2): orphans become ours, so that we can end them
@@ -100,14 +101,20 @@ def _fork_children(guest: Guest) -> None:
 
 def _end_descendants(first: int) -> None:
     """Kill what a dead child has left. Orphans are ours (subreaper) and have higher numbers than their parent had."""
-    while True:
-        try:
-            while os.waitpid(-1, os.WNOHANG)[0]:
-                pass
-        except ChildProcessError:
-            return
-        for pid in range(first + 1, newest()):
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except OSError:
-                continue
+    while _has_children():
+        found = [pid for pid in range(first + 1, newest()) if is_child(pid)]
+        # SECURITY: a child that has made so many processes that their numbers came round has left some that are not among these
+        if not found and _has_children():
+            found = [pid for pid in range(2, MOST_NUMBERS + 1) if is_child(pid)]
+        for pid in found:
+            os.kill(pid, signal.SIGKILL)
+
+
+def _has_children() -> bool:
+    """Reap what has ended; return whether there is a child that has not."""
+    try:
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+    except ChildProcessError:
+        return False
+    return True
