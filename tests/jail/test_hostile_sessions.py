@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -37,6 +38,19 @@ def test_a_reset_removes_a_tree_of_any_depth(box: JailExecutor) -> None:
     box.run("import os\nfor _ in range(1000):\n    os.mkdir('d'); os.chdir('d')\nos.chmod('.', 0)")
     box.reset()
     assert box.run("import os\nos.listdir()").value == []
+
+
+def test_pages_of_the_library_stay_in_the_cache_that_all_share(box: JailExecutor) -> None:
+    attack = (Path(__file__).parents[1] / "escapes" / "jail_pages_of_others.py").read_text()
+    done = box.run(attack)
+    allowed = [line for line in done.stdout.splitlines() if line.startswith("advice")]
+    assert allowed == [f"advice {number}" for number in (0, 1, 2, 3, 5)], done  # 4 is POSIX_FADV_DONTNEED
+
+
+def test_more_names_of_files_than_a_run_may_have_written_are_left_out(box: JailExecutor) -> None:
+    names = "{f'{number:x}': 1 for number in range(50_000)}"
+    lie = f"from pinjra.wire.messages import Finished\nc = loop._channel\nc.send(Finished(run=c.run, files={names}))\nos._exit(0)"
+    assert len(box.run(_LOOP + lie).files) == 10_000
 
 
 def ready(checkpoint: int | str) -> bytes:

@@ -6,6 +6,7 @@ import re
 import socket
 import time
 from contextlib import suppress
+from pathlib import Path
 
 import httpx
 import pytest
@@ -226,6 +227,7 @@ def test_what_a_tenant_has_used_is_kept_only_where_it_is_bounded_and_then_in_a_f
         bounded.check_budget()
 
 
+ESCAPES = Path(__file__).resolve().parents[2] / "escapes"
 PAYING = f'executors = ["jail", "local"]\n[tenants.alice]\ntoken = "{ALICE}"\ncpu_seconds = 0.1\n'
 SLOW = """
 import time
@@ -269,6 +271,15 @@ def test_who_leaves_before_the_end_of_a_run_pays_for_it(paying):
     with client.stream("POST", f"{session}/runs", json={"code": code, "stream": True}) as answer:
         assert any("on" in text for text in answer.iter_text())
     wait_until_nothing_is_left(client)
+
+
+def test_a_run_that_says_itself_what_it_used_pays_for_what_it_did(paying):
+    client, _ = paying
+    session = client.post("/v1/sessions", json={"guard": False}).headers["Location"]
+    lie = (ESCAPES / "serve_runs_that_say_they_cost_nothing.py").read_text().split('"""')[1]
+    code = BURN.format(0.4) + lie.removesuffix("while True:\n    pass\n")
+    assert client.post(f"{session}/runs", json={"code": code}).json()["usage"]["cpu_seconds"] == 0
+    assert not has_time_left(client)
 
 
 def test_who_looks_at_variables_pays_for_what_their_own_code_does(paying):

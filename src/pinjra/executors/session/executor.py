@@ -389,6 +389,11 @@ class SessionExecutor(PythonExecutor):
         finally:
             connection.lock.release()
 
+    @property
+    def pid(self) -> int:
+        """Return the number of the box's first process, as this machine has it; 0: it runs elsewhere, or has ended."""
+        return self._connection.messages.transport.pid
+
     def _ended(self, record: RunRecord, trace: Span) -> Execution:
         if record.is_given_back and self._closed:
             raise ExecutorClosed("this executor was closed while it was in use")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import cast
+from itertools import islice
+from typing import TypeVar, cast
 
 from pinjra.core.errors import ProtocolViolation
 from pinjra.core.execution import Artifact, Cause, ErrorKind, Execution, GuestError, Stream, Usage
@@ -18,7 +19,10 @@ from pinjra.executors.session.tool_calls import HostTime, ToolCalls, ToolClock
 from pinjra.wire.messages import Display, Finished, Lost, Output
 from pinjra.wire.values.codec import Decoder
 
+_Figure = TypeVar("_Figure", int | None, float | None)
+
 ARTIFACTS = 100  # of one run
+FILES = 10_000  # of one run; an honest one tells of 1,000
 ARTIFACT_BYTES = 64 << 20  # of one run, when value_bytes is not limited
 TEXT_CHARS = 10_000  # an error's message
 TRACEBACK_CHARS = 100_000
@@ -114,7 +118,8 @@ class RunRecord:
     def files(self) -> dict[str, int]:
         """Return the names and sizes of what the run wrote, as the guest says, and of what it printed where that is much."""
         written = self._ended.files or {} if isinstance(self._ended, Finished) else {}
-        return {**written, **self._printed}
+        # SECURITY: two million names are one message, and an object for each a gigabyte and ten seconds of the host's
+        return {**dict(islice(written.items(), FILES)), **self._printed}
 
     def on_end(self, message: Finished | Lost) -> None:
         """Note how the run ended."""
@@ -160,9 +165,9 @@ class RunRecord:
         return Usage(
             wall_seconds=time.monotonic() - self._started,
             tool_seconds=self.clock.seconds,
-            cpu_seconds=ended.cpu_seconds if ended else None,
-            operations=ended.operations if isinstance(ended, Finished) else None,
-            memory_peak_bytes=ended.memory_peak_bytes if ended else None,
+            cpu_seconds=_not_negative(ended.cpu_seconds) if ended else None,
+            operations=_not_negative(ended.operations) if isinstance(ended, Finished) else None,
+            memory_peak_bytes=_not_negative(ended.memory_peak_bytes) if ended else None,
             output_bytes=self._output.size_bytes,
             tool_calls=tool_calls,
         )
@@ -215,6 +220,11 @@ _TYPES = {Cause.WALL: "TimeoutError", Cause.MEMORY: "MemoryError", Cause.INTERRU
 _ROLLED = "the variables are again as they were before this step, files that it wrote are still there"
 _RECOVERING = "the worker is still ending it: the session's next use waits for that, and fails if the variables are lost"
 _EMPTY = "the session's variables are lost; it goes on empty, with the files that list_files() names"
+
+
+def _not_negative(figure: _Figure) -> _Figure:
+    """Return a figure. SECURITY: the guest tells it, and who adds them up would give something back."""
+    return type(figure)(0) if figure is not None and figure < 0 else figure
 
 
 def _text(value: object, most: int) -> str:

@@ -417,6 +417,7 @@ class Hub:
         held.tenant.check_budget()
         self._runs += 1
         begun = time.monotonic()
+        used_before = self._counted(held)
         task = asyncio.ensure_future(self.call(run))
         try:
             return await asyncio.shield(task)
@@ -426,10 +427,21 @@ class Hub:
             raise
         finally:
             self._runs -= 1
-            self._pay(held, task, time.monotonic() - begun, kind, code)
+            self._pay(held, task, time.monotonic() - begun, used_before, kind, code)
+
+    def _counted(self, held: Held) -> float:
+        """Return the processor seconds that the kernel has counted for a box; 0.0: it is elsewhere, or nobody needs them."""
+        pid = getattr(held.executor, "pid", 0) if held.tenant.quota.cpu_seconds is not None else 0
+        return usage_of(pid)[0]
 
     def _pay(
-        self, held: Held, task: asyncio.Future[Execution], wall_seconds: float, kind: str, code: str
+        self,
+        held: Held,
+        task: asyncio.Future[Execution],
+        wall_seconds: float,
+        used_before: float,
+        kind: str,
+        code: str,
     ) -> None:
         """Charge and note a run, however it ended: where nobody knows what it has used, the time on the clock."""
         # SECURITY: a client that leaves, or a guest that ends its worker, would else run for nothing
@@ -437,7 +449,9 @@ class Hub:
         if task.done() and not task.cancelled():
             error = task.exception()
             end, used = (status_of(error)[1], used) if error else (end_of(task.result()), task.result().usage)
-        held.tenant.charge(used.cpu_seconds or used.wall_seconds)
+        # SECURITY: what a run tells of itself is the guest's word
+        counted = self._counted(held) - used_before
+        held.tenant.charge(max(used.cpu_seconds or used.wall_seconds, counted))
         self.metrics.seconds.observe(used.wall_seconds)
         seconds = (used.wall_seconds, used.cpu_seconds)
         self.note_run(kind, held.tenant, end, seconds, used.output_bytes, code, session=held.id)
