@@ -125,6 +125,27 @@ def test_a_method_of_what_a_plain_tool_has_returned_runs_once_at_a_time_through_
     assert (done.error, one.most, one.done) == (None, 1, 8)
 
 
+def test_arguments_of_all_calls_in_progress_are_memory_within_a_bound() -> None:
+    entered = threading.Event()
+
+    async def hold(data: bytes) -> int:
+        await asyncio.to_thread(entered.wait)
+        return len(data)
+
+    def go() -> None:
+        entered.set()
+
+    limits = Limits(wall_seconds=300, value_bytes=1 << 20)
+    with PipeExecutor(guard=False, limits=limits) as box:
+        box.send_tools({"hold": hold, "go": go})
+        done = box.run((ESCAPES / "tools_arguments_of_many.py").read_text())
+        found = done.value
+        assert isinstance(found, list), done.error
+        assert found[0] == "400000"
+        assert "more than 4 values" in found[1]
+        assert box._connection.tool_calls._held_bytes == 0
+
+
 def test_a_call_that_was_given_up_on_a_loop_holds_the_turn_in_a_later_run_without_one(
     box: PipeExecutor,
 ) -> None:

@@ -32,6 +32,9 @@ from pinjra.wire.values.codec import Decoder, EncodeError, Encoder, type_name
 
 MOST_HANDLES = 1000  # host objects that a guest may hold an Opaque of; the oldest is forgotten
 MOST_THREADS = 64  # calls that run at one time; further ones wait their turn
+MOST_VALUES = (
+    4  # so many times `Limits.value_bytes` may the arguments of all calls have that wait or run apart
+)
 MESSAGE_CHARS = 10_000  # of an exception's message
 
 
@@ -118,6 +121,7 @@ class _Open:
     clock: ToolClock
     loop: asyncio.AbstractEventLoop | None
     turn: Turn | None  # which queue it waits in; None where the function is concurrent
+    size: int  # of the arguments, about
     context: contextvars.Context = field(default_factory=contextvars.copy_context)
     deadline: float | None = None
     cancel: Callable[[], object] | None = None
@@ -165,6 +169,7 @@ class ToolCalls:
         self._backlog: deque[_Open] = deque()
         self._turns: dict[Turn, deque[_Open]] = {}  # tool that runs now -> calls that wait for it
         self._threads = 0
+        self._held_bytes = 0  # of arguments of calls that wait or run apart
 
     # ------------------------------------------------------------ runs
 
@@ -218,13 +223,14 @@ class ToolCalls:
                 return
         # SECURITY: methods of what a tool has returned wait for that tool's turn: one object has many handles.
         turn = None if function.is_concurrent else _turn(tool)
-        each = _Open(message.call, tool, function, args, kwargs, self.clock, self.loop, turn)
-        each.clock.enter()
+        size = _size_of(message)
+        each = _Open(message.call, tool, function, args, kwargs, self.clock, self.loop, turn, size)
         # SECURITY: the guest has no say in this: a plain tool is written for one call at a time.
         is_apart = function.is_concurrent or function.is_async or function.seconds is not None
         if is_apart or self.loop is not None or each.turn in self._turns:
             self._start(each)
             return
+        each.clock.enter()
         try:
             answer = self._outcome(each, partial(function.function, *args, **kwargs))
         finally:
@@ -279,6 +285,16 @@ class ToolCalls:
     # ------------------------------------------------------------ on threads
 
     def _start(self, each: _Open) -> None:
+        value_bytes = self._limits.value_bytes
+        with self._lock:
+            # SECURITY: a guest sends one array as often as it has calls; here each is memory until its call is over
+            has_room = value_bytes is None or self._held_bytes + each.size <= MOST_VALUES * value_bytes
+            self._held_bytes += each.size if has_room else 0
+        if not has_room:
+            why = f"arguments of calls in progress are more than {MOST_VALUES} values may be: wait for some of them"
+            self._answer(_failure(each.number, "ValueError", why))
+            return
+        each.clock.enter()
         if each.function.seconds is not None:
             each.deadline = time.monotonic() + each.function.seconds
         with self._lock:
@@ -306,6 +322,8 @@ class ToolCalls:
                 loop.call_soon_threadsafe(loop.run_in_executor, None, self._work, each)
         except RuntimeError:  # the loop was closed: its runs are over, and nobody waits for an answer
             self._finish(each, None)
+            with self._lock:
+                self._held_bytes -= each.size
 
     async def _await(self, each: _Open) -> None:
         if not each.is_answered:
@@ -347,6 +365,7 @@ class ToolCalls:
     def _next(self, done: _Open) -> _Open | None:
         """Return the call that this thread carries out after `done`: one that waits for the same function, or any."""
         with self._lock:
+            self._held_bytes -= done.size
             if done.turn is not None:
                 if self._turns[done.turn]:
                     return self._turns[done.turn].popleft()
@@ -370,6 +389,13 @@ class ToolCalls:
 
     def _give_up(self, each: _Open, answer: Answer | None) -> None:
         self._finish(each, answer)
+        with self._lock:
+            queues = (self._backlog, *self._turns.values())
+            for queue in (
+                queue for queue in queues if each in queue
+            ):  # it has not begun, and holds its arguments
+                queue.remove(each)
+                self._held_bytes -= each.size
         if each.cancel is not None:
             with suppress(RuntimeError):  # its loop is closed already
                 each.cancel()
@@ -466,6 +492,19 @@ def _arguments(args: object, kwargs: object) -> tuple[tuple[object, ...], dict[s
     if not all(type(name) is str for name in kwargs):
         raise ProtocolViolation("a call has an argument whose name is no text")
     return tuple(cast("list[object]", args)), kwargs
+
+
+def _size_of(call: Call) -> int:
+    """Return about how many bytes the arguments of a call have."""
+    size, parts = sum(map(len, call.blobs)), [call.args, call.kwargs]
+    while parts:
+        part = parts.pop()
+        size += len(part) if isinstance(part, str) else 16
+        if isinstance(part, list):
+            parts += part
+        elif isinstance(part, dict):
+            parts += [*part, *part.values()]
+    return size
 
 
 def _turn(tool: HostFunction) -> Turn:
