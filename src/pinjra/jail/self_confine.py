@@ -50,9 +50,8 @@ def self_confine(spec: Spec) -> SelfConfined:
         left_out += paths.unreachable(shown) if chosen.by_root else ()
         forget_signals()
         sys.argv[:] = [""]
-        confine(
-            chosen, spec, _box(chosen, scratch, shown, process, frozenset({0, 1, 2, lock, *counts.values()}))
-        )
+        keep = frozenset({0, 1, 2, lock, *counts.values()})
+        confine(chosen, spec, _box(chosen, scratch, shown, process, keep))
     except BaseException:
         quota.remove(scratch)
         raise

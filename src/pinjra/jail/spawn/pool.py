@@ -258,8 +258,7 @@ class SessionPool:
         try:
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            counts = profile.COUNTS.items()
-            extra = {name: os.open(file, os.O_RDONLY, dir_fd=self._proc) for name, file in counts}
+            extra = {n: os.open(f, os.O_RDONLY, dir_fd=self._proc) for n, f in profile.COUNTS.items()}
             extra.update(box.group.counters() if box.group is not None else {})
             confine(self.plan, spec, replace(box, keep=frozenset({0, 1, 2, stream, note, *extra.values()})))
             _reseed()
