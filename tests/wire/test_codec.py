@@ -258,7 +258,7 @@ HOSTILE_TREES = [
     (["nd", "<f8,<f8", [1], 0], "dtype"),
     (["no", [2], ["l", 1]], "whose shape is"),
     (["no", [1 << 40, 1 << 40], ["l"]], "whose shape is"),
-    (["no", [1], ["t", 1]], "no list"),
+    (["no", [1], ["t", 1]], "not a list"),
     (["no", 1, ["l", 1]], "not a shape"),
     (["im", 0], "not a PNG"),
     (["tz", "../../etc/passwd"], "not a time zone"),

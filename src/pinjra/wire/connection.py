@@ -152,13 +152,11 @@ class HostConnection:
                 self._on_call(message)
             case wire.Done():
                 self._on_done(lane, message)
-            case wire.Finished():
+            case wire.Finished() | wire.Started():
                 self.open_calls.clear()
                 self.state = "idle"
             case wire.Lost():
                 self._on_lost(message)
-            case wire.Started():
-                self.state = "idle"
             case wire.Hello():
                 self._on_hello(message)
 

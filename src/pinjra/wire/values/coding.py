@@ -222,10 +222,8 @@ class Encoder(_Budget):
             if module is not None and module not in _LEARNED:
                 _LEARNED.append(module)
                 learn()
-        found = ENCODERS.get(id(cls))
-        if found is not None:
-            return found
-        return next((handler for is_it, handler in BASE_TESTS if is_it(cls)), Encoder.opaque)
+        fitting = (handler for is_it, handler in BASE_TESTS if is_it(cls))
+        return ENCODERS.get(id(cls)) or next(fitting, Encoder.opaque)
 
 
 class Decoder(_Budget):

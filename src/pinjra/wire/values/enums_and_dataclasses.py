@@ -23,10 +23,6 @@ def _nearest(cls: type, name: str) -> object:
     return next((found for parent in mro(cls) if (found := _CLASS_DICT(parent).get(name)) is not None), None)
 
 
-def _is_named_tuple(cls: type) -> bool:
-    return inherits(cls, tuple) and type(_nearest(cls, "_fields")) is tuple
-
-
 def _attributes(value: object) -> dict[str, object]:
     """Return the instance's own attributes and slots, read by the interpreter's own descriptors only."""
     found: dict[str, object] = {}
@@ -53,8 +49,7 @@ def _own(attributes: object) -> dict[str, object]:
 
 def _enum(encoder: Encoder, value: object, depth: int) -> Value:
     own = _attributes(value)
-    pairs: list[tuple[object, object]] = [("name", own.get("_name_")), ("value", own.get("_value_"))]
-    return encoder.record(value, pairs, depth)
+    return encoder.record(value, [("name", own.get("_name_")), ("value", own.get("_value_"))], depth)
 
 
 def _dataclass(encoder: Encoder, value: object, depth: int) -> Value:
@@ -62,15 +57,13 @@ def _dataclass(encoder: Encoder, value: object, depth: int) -> Value:
     names = _nearest(type(value), "__dataclass_fields__")
     if type(names) is not dict:
         return encoder.opaque(value)
-    pairs: list[tuple[object, object]] = [(n, own[n]) for n in names if type(n) is str and n in own]
-    return encoder.record(value, pairs, depth)
+    return encoder.record(value, [(n, own[n]) for n in names if type(n) is str and n in own], depth)
 
 
 def _model(encoder: Encoder, value: object, depth: int) -> Value:
     own = _attributes(value)
     own.update(_own(own.get("__pydantic_extra__")))
-    pairs: list[tuple[object, object]] = [(name, own[name]) for name in own if not name.startswith("_")]
-    return encoder.record(value, pairs, depth)
+    return encoder.record(value, [(name, own[name]) for name in own if not name.startswith("_")], depth)
 
 
 def _named_tuple(encoder: Encoder, value: tuple[object, ...], depth: int) -> Value:
@@ -83,5 +76,5 @@ BASE_TESTS: list[BaseTest] = [
     (lambda cls: inherits(cls, enum.Enum), _enum),
     (_having("__dataclass_fields__"), _dataclass),
     (_having("__pydantic_core_schema__", "__attrs_attrs__"), _model),
-    (_is_named_tuple, _named_tuple),
+    (lambda cls: inherits(cls, tuple) and type(_nearest(cls, "_fields")) is tuple, _named_tuple),
 ]

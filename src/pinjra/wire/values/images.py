@@ -22,8 +22,7 @@ _PNG_MODES = ("1", "L", "LA", "P", "RGB", "RGBA", "I;16")
 
 
 def _is_image(cls: type) -> bool:
-    module = coding.loaded("PIL.Image")
-    image: object = getattr(module, "Image", None)
+    image: object = getattr(coding.loaded("PIL.Image"), "Image", None)
     # A class that the guest derived has methods of its own, which `save` would call: only PIL's classes.
     return coding.inherits(cls, image) and cls.__module__.startswith("PIL.")
 

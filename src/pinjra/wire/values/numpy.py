@@ -93,9 +93,7 @@ def _axes(shape: Value, size: int, item_size: int) -> list[int]:
 
 def _take_objects(decoder: coding.Decoder, tree: list[Value], depth: int) -> object:
     _tag, shape, items = tree
-    found = decoder.value(items, depth + 1)
-    if type(found) is not list:
-        refuse("no list of an array's objects", items)
+    found = decoder.expect(list, items, depth + 1)
     axes = _axes(shape, len(found), 1)
     array: np.ndarray = np.empty(len(found), object)
     for at, item in enumerate(found):  # at once, lists in it would be taken for further axes
