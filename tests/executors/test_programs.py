@@ -289,6 +289,21 @@ def test_where_there_are_no_locks_joblib_goes_on_in_one_process(is_preloaded: bo
         assert (done.value, done.error) == ([0, 1, 2, 3, 4], None)
 
 
+@pytest.mark.parametrize("is_preloaded", [True, False])
+@pytest.mark.parametrize("kind", ["jail", "local"])
+def test_threads_of_libraries_are_found_and_limited_without_proc(kind: str, is_preloaded: bool) -> None:
+    pytest.importorskip("threadpoolctl")
+    options = {"authorized_imports": ["numpy", "threadpoolctl"]} if is_preloaded else {"guard": False}
+    with sandbox(kind, **options) as box:
+        done = box.run(
+            "import numpy, threadpoolctl\n"
+            "with threadpoolctl.threadpool_limits(1):\n"
+            "    found = threadpoolctl.threadpool_info()\n"
+            "[(each['internal_api'], each['num_threads']) for each in found]"
+        )
+        assert (done.value, done.error) == ([("openblas", 1)], None)
+
+
 @needs("g++")
 @pytest.mark.parametrize("kind", ["jail", "local"])
 def test_what_is_compiled_runs_also_where_no_mode_can_be_changed(kind: str) -> None:

@@ -1,4 +1,4 @@
-"""Pools of processes of the standard library and of joblib (loky), in a box that starts no program and has no /proc.
+"""Pools of processes (the standard library's, joblib's loky) and of C libraries' threads, in a box without programs and /proc.
 
 Both start a Python of its own beside their workers that removes named memory and semaphores behind them. It has no work in a box,
 whose memory ends with it. Workers of loky, and those that are spawned, are Pythons of their own, too: here they are forks that go
@@ -11,6 +11,7 @@ outlive a run (the supervisor ends what a run leaves behind, and a pool of dead 
 from __future__ import annotations
 
 import atexit
+import ctypes
 import gc
 import glob
 import os
@@ -22,6 +23,7 @@ import threading
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from types import ModuleType
+from typing import Any
 
 from pinjra.worker.interpreter.imports import Adapt, adapt_modules
 
@@ -116,8 +118,34 @@ def _without_server(module: ModuleType) -> None:
     contexts["forkserver"] = contexts["spawn"]
 
 
+class _Library(ctypes.Structure):
+    """A loaded library, as the C library keeps them in a chain that begins with the program: link.h, `struct link_map`."""
+
+    _fields_ = (
+        ("address", ctypes.c_void_p),
+        ("path", ctypes.c_char_p),
+        ("dynamic", ctypes.c_void_p),
+        ("next", ctypes.c_void_p),
+    )
+
+
+def _listing_libraries(module: ModuleType) -> None:
+    """threadpoolctl reads the loaded libraries in /proc, or has the loader call a function, whose code no box may make."""
+
+    def find(controller: Any) -> None:
+        at = ctypes.CDLL(None)._handle
+        while at:
+            library = _Library.from_address(at)
+            controller._make_controller_from_path(os.fsdecode(library.path or b""))
+            at = library.next
+
+    for name in ("_find_libraries_with_linux", "_find_libraries_with_dl_iterate_phdr"):
+        setattr(module.ThreadpoolController, name, find)
+
+
 _TRACKING = ("register", "unregister", "maybe_unlink")
 _ADAPTED: Mapping[str, Adapt] = {
+    "threadpoolctl": _listing_libraries,
     "multiprocessing.resource_tracker": _without_tracker,
     "multiprocessing.util": lambda module: vars(module).update(
         spawnv_passfds=lambda _path, words, fds: _fork_python(list(map(os.fsdecode, words)), fds)
