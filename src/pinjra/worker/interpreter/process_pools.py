@@ -23,7 +23,7 @@ import threading
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from types import ModuleType
-from typing import Any
+from typing import Protocol
 
 from pinjra.worker.interpreter.imports import Adapt, adapt_modules
 
@@ -129,10 +129,14 @@ class _Library(ctypes.Structure):
     )
 
 
+class _Controller(Protocol):
+    def _make_controller_from_path(self, path: str) -> None: ...
+
+
 def _listing_libraries(module: ModuleType) -> None:
     """threadpoolctl reads the loaded libraries in /proc, or has the loader call a function, whose code no box may make."""
 
-    def find(controller: Any) -> None:
+    def find(controller: _Controller) -> None:
         at = ctypes.CDLL(None)._handle
         while at:
             library = _Library.from_address(at)
