@@ -11,7 +11,6 @@ outlive a run (the supervisor ends what a run leaves behind, and a pool of dead 
 from __future__ import annotations
 
 import atexit
-import ctypes
 import gc
 import glob
 import os
@@ -23,7 +22,6 @@ import threading
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from types import ModuleType
-from typing import Protocol
 
 from pinjra.worker.interpreter.imports import Adapt, adapt_modules
 
@@ -118,30 +116,9 @@ def _without_server(module: ModuleType) -> None:
     contexts["forkserver"] = contexts["spawn"]
 
 
-class _Library(ctypes.Structure):
-    """A loaded library, as the C library keeps them in a chain that begins with the program: link.h, `struct link_map`."""
-
-    _fields_ = (
-        ("address", ctypes.c_void_p),
-        ("path", ctypes.c_char_p),
-        ("dynamic", ctypes.c_void_p),
-        ("next", ctypes.c_void_p),
-    )
-
-
-class _Controller(Protocol):
-    def _make_controller_from_path(self, path: str) -> None: ...
-
-
 def _listing_libraries(module: ModuleType) -> None:
     """threadpoolctl reads the loaded libraries in /proc, or has the loader call a function, whose code no box may make."""
-
-    def find(controller: _Controller) -> None:
-        at = ctypes.CDLL(None)._handle
-        while at:
-            library = _Library.from_address(at)
-            controller._make_controller_from_path(os.fsdecode(library.path or b""))
-            at = library.next
+    from pinjra.worker.interpreter.loaded_libraries import find  # here: not every Python has ctypes
 
     for name in ("_find_libraries_with_linux", "_find_libraries_with_dl_iterate_phdr"):
         setattr(module.ThreadpoolController, name, find)
