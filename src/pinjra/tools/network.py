@@ -18,8 +18,8 @@ from typing import Any
 
 import httpcore
 
+from pinjra.core.addresses import why_refused
 from pinjra.core.errors import ToolRefused
-from pinjra.tools.address import why_refused
 
 Resolver = Callable[[str, int], Sequence[str]]
 """Host name and port → IP addresses, best first; raises OSError."""

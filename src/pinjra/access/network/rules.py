@@ -7,7 +7,10 @@ import socket
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+from pinjra.core.addresses import why_refused
+
 DEFAULT_PORTS = (443, 80)  # of a pattern that names no port
+_OWN_NETWORK = ("loopback", "private", "benchmarking")  # kinds of addresses that the user can have meant
 
 Resolve = Callable[[str, int], Sequence[str]]
 """Name and port -> addresses as text."""
@@ -128,17 +131,7 @@ def is_address(name: str) -> bool:
     return True
 
 
-def _may_be_reached(text: str, *, is_private_right: bool) -> bool:
-    try:
-        address = ipaddress.ip_address(text.partition("%")[0])
-    except ValueError:
-        return False
-    inner = getattr(address, "ipv4_mapped", None) or getattr(address, "sixtofour", None)
-    if inner is not None:  # SECURITY: an address within an address
-        address = inner
-    if is_private_right and address.is_loopback:
-        return True
-    # SECURITY: link-local is where clouds keep the credentials of a machine
-    if address.is_link_local or address.is_multicast or address.is_unspecified or address.is_reserved:
-        return False
-    return address.is_global or (is_private_right and address.is_private)
+def _may_be_reached(address: str, *, is_private_right: bool) -> bool:
+    # SECURITY: link-local, for one, is where clouds keep the credentials of a machine
+    kind = why_refused(address)
+    return not kind or (is_private_right and kind in _OWN_NETWORK)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pinjra.tools.address import why_refused
+from pinjra.core.addresses import why_refused
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,10 @@
-"""An IP address -> why a tool must not connect to it, or "".
+"""An IP address -> why nobody who is not trusted may be led to it, or "".
 
-A page's address comes from a model, which may have it from a page: it must not lead into the operator's own network
-(server-side request forgery). The tables are the special-purpose registries of IANA (RFC 6890 and its updates) and the
-two metadata services of clouds that live at addresses which look public. IPv6 is refused unless known to be global
-unicast: an address that carries an IPv4 address inside (mapped, NAT64, 6to4, Teredo) would lead around the IPv4 table.
+A page's address comes from a model, which may have it from a page, and whoever owns a host's name chooses its address: neither
+may lead into the operator's own network (server-side request forgery, DNS rebinding). The tables are the special-purpose
+registries of IANA (RFC 6890 and its updates) and the two metadata services of clouds that live at addresses which look public.
+IPv6 is refused unless known to be global unicast: an address that carries an IPv4 address inside (mapped, NAT64, 6to4, Teredo)
+would lead around the IPv4 table.
 
 Python's own `is_global` is not used: what it says of some of these differs between the Pythons we support.
 """
