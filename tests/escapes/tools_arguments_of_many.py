@@ -1,18 +1,20 @@
 """Calls with one large argument, as many at one time as there may be: each copy is the host's memory until its call is over."""
 
-from concurrent.futures import ThreadPoolExecutor
+import asyncio
 
 large = bytes(400_000)
 
 
-def ask(number):
+async def ask():
     try:
-        return hold(large)  # noqa: F821
+        return await hold(large)  # noqa: F821
     except ValueError as error:
         go()  # noqa: F821
         return str(error)
 
 
-with ThreadPoolExecutor(24) as pool:
-    found = list(pool.map(ask, range(24)))
-sorted(set(map(str, found)))
+async def all_at_one_time():
+    return await asyncio.gather(*[ask() for _ in range(24)])
+
+
+sorted(set(map(str, asyncio.run(all_at_one_time()))))
