@@ -253,7 +253,8 @@ def _is_imported(name: str, value: object) -> bool:
     """Return whether a module other than the program has this object under this name."""
     try:
         first = sys.modules.get(getattr(value, "__module__", None) or "")  # functions and classes say which
-        others = (module for key, module in [("", first), *sys.modules.items()] if key != "__main__")
+        program = sys.modules.get("__main__")
+        others = (module for module in [first, *sys.modules.values()] if module is not program)
         return any(_SPACE_OF(each).get(name) is value for each in others if issubclass(type(each), _Module))
     except BaseException:  # SECURITY: an object of the guest answers as it likes
         return False
