@@ -11,10 +11,10 @@ Python's own `is_global` is not used: what it says of some of these differs betw
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
 
-_IPV4 = tuple(
-    (IPv4Network(network), kind)
+_NETWORKS = tuple(
+    (ip_network(network), kind)
     for network, kind in (
         ("127.0.0.0/8", "loopback"),
         ("10.0.0.0/8", "private"),
@@ -32,11 +32,6 @@ _IPV4 = tuple(
         ("198.18.0.0/15", "benchmarking"),
         ("224.0.0.0/4", "multicast"),
         ("240.0.0.0/4", "reserved or broadcast"),
-    )
-)
-_IPV6 = tuple(
-    (IPv6Network(network), kind)
-    for network, kind in (
         ("::1/128", "loopback"),
         ("::/128", "unspecified"),
         ("::ffff:0:0/96", "IPv4-mapped"),
@@ -57,18 +52,12 @@ _GLOBAL_UNICAST = IPv6Network("2000::/3")
 def why_refused(address: str) -> str:
     """Return what kind of not public address this is ("loopback"), or "" for a public one."""
     try:
-        # A zone ("fe80::1%eth0") says which of this machine's interfaces to use: never a public address.
         found = ip_address(address)
     except ValueError:
         return "unreadable"
-    if isinstance(found, IPv4Address):
-        return next((kind for network, kind in _IPV4 if found in network), "")
-    return _why_refused_v6(found)
-
-
-def _why_refused_v6(found: IPv6Address) -> str:
-    if found.scope_id is not None:
+    # A zone ("fe80::1%eth0") says which of this machine's interfaces to use: never a public address.
+    if isinstance(found, IPv6Address) and found.scope_id is not None:
         return "zoned"
-    named = next((kind for network, kind in _IPV6 if found in network), "")
-    # SECURITY: everything that is not known to be global unicast is refused.
-    return named or ("" if found in _GLOBAL_UNICAST else "reserved")
+    named = next((kind for network, kind in _NETWORKS if found in network), "")
+    # SECURITY: of IPv6 everything that is not known to be global unicast is refused.
+    return named or ("" if isinstance(found, IPv4Address) or found in _GLOBAL_UNICAST else "reserved")
