@@ -32,9 +32,8 @@ from pinjra.wire.values.codec import Decoder, EncodeError, Encoder, type_name
 
 MOST_HANDLES = 1000  # host objects that a guest may hold an Opaque of; the oldest is forgotten
 MOST_THREADS = 64  # calls that run at one time; further ones wait their turn
-MOST_VALUES = (
-    4  # so many times `Limits.value_bytes` may the arguments of all calls have that wait or run apart
-)
+# So many times `Limits.value_bytes` may the arguments of all calls have that wait or run apart.
+MOST_VALUES = 4
 MESSAGE_CHARS = 10_000  # of an exception's message
 
 
@@ -121,8 +120,8 @@ class _Open:
     clock: ToolClock
     loop: asyncio.AbstractEventLoop | None
     turn: Turn | None  # which queue it waits in; None where the function is concurrent
-    size: int  # of the arguments, about
     context: contextvars.Context = field(default_factory=contextvars.copy_context)
+    size: int = 0  # of the arguments, about, where it waits or runs apart
     deadline: float | None = None
     cancel: Callable[[], object] | None = None
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -223,11 +222,11 @@ class ToolCalls:
                 return
         # SECURITY: methods of what a tool has returned wait for that tool's turn: one object has many handles.
         turn = None if function.is_concurrent else _turn(tool)
-        size = _size_of(message)
-        each = _Open(message.call, tool, function, args, kwargs, self.clock, self.loop, turn, size)
+        each = _Open(message.call, tool, function, args, kwargs, self.clock, self.loop, turn)
         # SECURITY: the guest has no say in this: a plain tool is written for one call at a time.
         is_apart = function.is_concurrent or function.is_async or function.seconds is not None
         if is_apart or self.loop is not None or each.turn in self._turns:
+            each.size = _size_of(message)
             self._start(each)
             return
         each.clock.enter()
@@ -390,12 +389,10 @@ class ToolCalls:
     def _give_up(self, each: _Open, answer: Answer | None) -> None:
         self._finish(each, answer)
         with self._lock:
-            queues = (self._backlog, *self._turns.values())
-            for queue in (
-                queue for queue in queues if each in queue
-            ):  # it has not begun, and holds its arguments
-                queue.remove(each)
-                self._held_bytes -= each.size
+            for queue in (self._backlog, *self._turns.values()):
+                if each in queue:  # it has not begun, and holds its arguments
+                    queue.remove(each)
+                    self._held_bytes -= each.size
         if each.cancel is not None:
             with suppress(RuntimeError):  # its loop is closed already
                 each.cancel()
