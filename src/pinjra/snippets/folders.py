@@ -23,8 +23,13 @@ class WritableFolder:
         """Remove what a child has left. Where that is not possible the box has had its day: the error ends it."""
         _take_back(self.path)
         for name in os.listdir(self.path):
-            if name not in self._kept:
-                _remove(os.path.join(self.path, name))
+            if name in self._kept:
+                continue
+            path = os.path.join(self.path, name)
+            try:
+                os.rmdir(path)  # nearly always it is the child's folder, with nothing in it
+            except OSError:
+                _remove(path)
         for kept in self._kept.values():
             kept.restore()
         with contextlib.suppress(PermissionError):  # as for its mode
