@@ -130,7 +130,7 @@ class Audited:
             self._audit.write(
                 "request",
                 id=secrets.token_hex(8),
-                **scope.get(WHO, {"tenant": self._tenants.name_of(Headers(scope=scope))}),
+                **(scope.get(WHO) or {"tenant": self._tenants.name_of(Headers(scope=scope))}),
                 client=(scope.get("client") or ("",))[0],
                 method=scope.get("method", "WEBSOCKET"),
                 path=redact(scope["path"][:_PATH_CHARACTERS]),  # without its query, where signatures stand

@@ -35,24 +35,20 @@ def serve(
     *,
     applied: Sequence[str] = (),
     missing: Sequence[str] = (),
-    newest: int = -1,
-    forks: int = -1,
-    most: int = -1,
-    tasks: int = -1,
-    kills: int = -1,
+    **counts: int,
 ) -> NoReturn:
     """Serve the box until the host is gone; never return.
 
     Args:
         fd_in: The socket over which connections come, one descriptor a message.
         fd_out: The same.
-        applied, missing, newest, forks, most, tasks, kills: For workers of other kinds.
+        applied, missing: For workers of other kinds.
+        counts: Descriptors, for these too.
     """
     status = 1
     try:
-        for descriptor in (newest, forks, most, tasks, kills):
-            if descriptor >= 0:
-                os.close(descriptor)
+        for descriptor in counts.values():
+            os.close(descriptor)
         # Not asyncio.run(), which ends on SIGINT: the guest may send it, and to the first process without a handler in vain.
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         asyncio.new_event_loop().run_until_complete(_serve(socket.socket(fileno=fd_in)))
