@@ -208,6 +208,13 @@ def test_what_stands_for_an_object_reads_as_the_object_does_in_containers_too(bo
     assert repr(found) == "[re.compile('a'), {'k': (slice(None, 2, None), Ellipsis)}]"
 
 
+def test_a_builtins_name_is_the_builtin_again_behind_a_run_that_has_put_its_own_function_there(
+    box: PythonExecutor,
+) -> None:
+    assert value(box, "len = str = lambda x: 'forged'\nlen('a')") == "forged"
+    assert value(box, "len('a'), str(1)") == (1, "1")
+
+
 def test_a_function_comes_with_its_source(box: PythonExecutor) -> None:
     code = "def outer():\n    def double(x):\n        # twice\n        return x * 2\n    return double\n"
     assert value(box, f"{code}outer()") == Opaque("function", "def double(x):\n    # twice\n    return x * 2")
