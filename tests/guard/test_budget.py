@@ -4,11 +4,21 @@ from __future__ import annotations
 
 import sys
 import threading
+from collections.abc import Iterator
 
 import pytest
 from tests.guard.support import Session
 
 from pinjra.core.execution import Cause, ErrorKind
+
+
+@pytest.fixture
+def calls_looked_at() -> Iterator[None]:
+    """Put back who looks at the calls of this process."""
+    kept = sys.gettrace(), sys.getprofile()
+    yield
+    sys.settrace(kept[0])
+    sys.setprofile(kept[1])
 
 
 @pytest.mark.parametrize(
@@ -69,6 +79,30 @@ def test_a_budget_of_any_size_is_held_to_the_turn(most: int) -> None:
         assert session.run(f"for i in range({most}): pass").operations == most
         assert session.error(f"for i in range({most + 1}): pass").cause is Cause.OPERATIONS
         assert session.value("i") == most - 1
+
+
+@pytest.mark.parametrize("turns", [0, 1, 2])
+@pytest.mark.parametrize("look", ["settrace(look)", "setprofile(look)", "settrace(look_closely)"])
+def test_a_program_that_looks_at_its_own_calls_is_counted_and_ends(
+    look: str, turns: int, calls_looked_at: None
+) -> None:
+    """Who pays for ticks is Python, and was looked at: the tracer's own ticks were paid in its midst, and so without end."""
+    session = Session("sys", operations=1_000_000)
+    source = (
+        "import sys\nseen = []\ndef look(frame, event, arg):\n    seen.append(event)\n"
+        f"    for _ in range({turns}): pass\n    return look\n"
+        "def look_closely(*given):\n    given[0].f_trace_opcodes = True\n    return look(*given) and look_closely\n"
+        f"def work():\n    for i in range(5000): len([])\n    return i\n"
+        f"sys.{look}\ndone = work()\nsys.{look.partition('(')[0]}(None)\n"
+        "done, len(seen)"
+    )
+    outcome = session.run(source)
+    assert outcome.error is None, outcome.error.message
+    done, events = outcome.value
+    assert done == 4999
+    assert outcome.operations is not None
+    calls = 2 if "closely" in look else 1
+    assert 5000 <= outcome.operations <= 5000 + (calls + turns) * (events + 10) + 10
 
 
 def test_a_tool_does_nothing_once_the_run_is_being_stopped() -> None:

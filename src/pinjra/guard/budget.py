@@ -6,7 +6,9 @@ does is not counted: clock, memory limit and rollback decide. Straight-line code
 How ticks are counted without running Python: `ticks` is `chain.from_iterable` over an endless C source of
 (payer, chunk, payer, chunk, …). A chunk is `repeat(True, 1023)`. The payer is an iterator whose `__next__`, reached once
 a chunk, accounts and then says StopIteration, so the chain goes on to the chunk. When the run must stop it raises
-instead; the chain keeps an iterator that raised as its active one, so every later tick raises again.
+instead; the chain keeps an iterator that raised as its active one, so every later tick raises again. The payer is Python,
+in the midst of which others may tick (`sys.settrace`): each round holds one right to pay for its chunk, and who finds none pays
+for a tick. Without it two who pay throw each other's chunks away, and a tracer that is asked each time never ends.
 
 What does not work: a generator as the source (an exception ends it, and every loop after that ends silently); a source
 whose own `__next__` is Python (an asynchronous exception inside it empties the chain the same way).
@@ -17,7 +19,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from itertools import chain, islice, repeat
-from operator import attrgetter, length_hint
+from operator import attrgetter, itemgetter, length_hint
 
 from pinjra.core.execution import Cause
 from pinjra.core.limits import Limits
@@ -42,15 +44,21 @@ class _Payer(repeat):  # type: ignore[type-arg]
         self.budget = budget
         self.chunk = repeat(True, _CHUNK)
         self.current = repeat(True, 0)
+        self.unpaid = {True: True}
         return self
 
     budget: OperationBudget
     chunk: repeat[bool]
     current: repeat[bool]
+    unpaid: dict[bool, bool]
 
-    def __next__(self) -> None:
+    def __next__(self) -> bool:
+        if not self.unpaid.pop(True, False):
+            # who ticks here is a tracer of the program's, or another thread, while a chunk is being paid
+            self.budget.pay(1)
+            return True
         # The chain has taken the chunk already: what the budget has no room for is taken out of it.
-        deque(islice(self.chunk, _CHUNK - self.budget.pay()), maxlen=0)
+        deque(islice(self.chunk, _CHUNK - self.budget.pay(_CHUNK)), maxlen=0)
         self.current, self.chunk = self.chunk, repeat(True, _CHUNK)
         raise StopIteration
 
@@ -65,13 +73,16 @@ class OperationBudget:
         self._paid = 0
         self._drained = 0  # ticks of the chunk at hand that a stop threw away
         self._payer = _Payer(self)
-        rounds = zip(repeat(self._payer), map(attrgetter("chunk"), repeat(self._payer)))
-        self.ticks = _Ticks.from_iterable(chain.from_iterable(rounds))
+        payers, true = repeat(self._payer), repeat(True)
+        unpaid = map(self._payer.unpaid.setdefault, true, true)
+        rounds = zip(payers, map(attrgetter("chunk"), payers), unpaid, strict=False)  # none of them ends
+        self.ticks = _Ticks.from_iterable(chain.from_iterable(map(itemgetter(slice(2)), rounds)))
         self.reset()
 
     def reset(self) -> None:
         """Begin a run: nothing used, nothing stopped."""
         self.stop = None
+        self._payer.unpaid[True] = True
         deque(self._payer.current, maxlen=0)
         self._paid = self._drained = 0
 
@@ -81,8 +92,8 @@ class OperationBudget:
         unused = length_hint(self._payer.current) + self._drained
         return max(0, self._paid - unused)
 
-    def pay(self) -> int:
-        """Account for one chunk, or what is left; return its operations.
+    def pay(self, ticks: int) -> int:
+        """Account for so many ticks, or what is left; return how many.
 
         Raises:
             GuestStop: The budget is used up, or the run is being stopped.
@@ -93,7 +104,7 @@ class OperationBudget:
         if self._paid >= self._most:
             self.halt(GuestStop(Cause.OPERATIONS, f"the limit of {self._most:,} operations was reached"))
             self.check()
-        operations = min(_CHUNK, self._most - self._paid)
+        operations = min(ticks, self._most - self._paid)
         self._paid += operations
         return operations
 
@@ -121,3 +132,4 @@ class OperationBudget:
         """Go on after a final answer: its own methods are asked what it looks like, within what is left of the budget."""
         if isinstance(self.stop, AnswerGiven):
             self.stop = None
+            self._payer.unpaid[True] = True
