@@ -8,7 +8,7 @@ import sys
 import types
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 
 from pinjra.guard.budget import OperationBudget
 from pinjra.guard.check import Tree, check
@@ -68,11 +68,7 @@ class Compiler:
         if findings.violations:
             raise GuardRefused(tuple(findings.violations))
         rewrite(findings.places)
-        # what stands in the place of `compress` is not callable yet
-        with _quiet("'tuple' object is not callable") if findings.places else nullcontext():
-            code: types.CodeType = compile(
-                tree, filename, mode, flags=flags, dont_inherit=True, optimize=optimize
-            )
+        code: types.CodeType = compile(tree, filename, mode, flags, True, optimize)
         return with_guards(code, self._budget.ticks)
 
 
@@ -110,10 +106,10 @@ def _keep_last(tree: ast.Module) -> None:
 
 
 @contextmanager
-def _quiet(message: str = "") -> Iterator[None]:
-    """Say nothing of what the compiler only warns of, in words that begin like this."""
+def _quiet() -> Iterator[None]:
+    """Say nothing of what the compiler only warns of."""
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message, SyntaxWarning)
+        warnings.simplefilter("ignore", SyntaxWarning)
         yield
 
 

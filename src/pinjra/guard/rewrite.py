@@ -68,16 +68,18 @@ def _tick_statement(near: ast.AST) -> ast.stmt:
 
 def _metered(iterable: ast.expr) -> ast.expr:
     """Return `compress(iterable, TICKS)`: lazy, nothing is read ahead."""
-    call = ast.Call(_constant(_COMPRESS, iterable), [iterable, _constant(_TICKS, iterable)], [])
-    return ast.copy_location(call, iterable)
+    stand_in = _constant(_COMPRESS, iterable)
+    # The compiler makes one constant of it, and of a constant alone it would warn: that it cannot be called.
+    function = ast.copy_location(ast.BoolOp(ast.Or(), [stand_in, stand_in]), iterable)
+    return ast.copy_location(ast.Call(function, [iterable, _constant(_TICKS, iterable)], []), iterable)
 
 
-def _is_docstring(node: ast.stmt) -> bool:
-    return (
-        isinstance(node, ast.Expr)
-        and isinstance(node.value, ast.Constant)
-        and isinstance(node.value.value, str)
-    )
+def _is_no_line(node: ast.stmt, at: int) -> bool:
+    """Return whether no code is made of a function's statement: a tracer would see the tick's line there, and Python has none."""
+    if isinstance(node, ast.Expr):
+        return not at and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+    is_declared = isinstance(node, ast.AnnAssign) and node.simple and node.value is None
+    return bool(is_declared) or isinstance(node, (ast.Global, ast.Nonlocal))
 
 
 def _calls(node: ast.AST) -> bool:
@@ -90,8 +92,11 @@ def _calls(node: ast.AST) -> bool:
 
 def _change_function(node: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
     if any(map(_calls, node.body)):
-        at = 1 if _is_docstring(node.body[0]) else 0
-        node.body.insert(at, _tick_statement(node.body[0]))
+        last = len(node.body) - 1
+        at = next((at for at, part in enumerate(node.body) if not _is_no_line(part, at)), last)
+        first = node.body[at]
+        near = next(iter(getattr(first, "decorator_list", ())), first)
+        node.body.insert(at, _tick_statement(near))
 
 
 def _change_lambda(node: ast.Lambda) -> None:
