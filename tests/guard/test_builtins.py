@@ -80,6 +80,15 @@ _SAME = {
     "a_warning": "import warnings\nwith warnings.catch_warnings(record=True) as said:\n    warnings.simplefilter('always')\n"
     "    eval('1 is 1')\n    exec('assert (1, 2)')\n[(str(each.message), each.filename, each.lineno) for each in said]",
     "a_warning_that_is_an_error": "import warnings\nwarnings.simplefilter('error')\ncompile('1 is 1', 'f', 'eval')",
+    "held_by_a_class": "class A:\n    run, do, make, load = eval, exec, compile, __import__\na = A()\na.do('x = 2')\n"
+    "a.run(a.make('x + 1', 'f', 'eval')), a.load('ast').__name__",
+    "copied_and_pickled": "import copy, pickle\n"
+    "all(copy.deepcopy(f) == f == pickle.loads(pickle.dumps(f)) for f in (eval, exec, compile))",
+    "signatures": "import inspect\nstr(inspect.signature(compile)), list(inspect.signature(exec).parameters)",
+    "parts_of_a_module": "import inspect\neval.__self__.__name__, exec.__module__, compile.__qualname__, inspect.isroutine(eval)",
+    "a_warning_is_said_once": "import warnings\nwith warnings.catch_warnings(record=True) as said:\n"
+    "    warnings.simplefilter('default')\n"
+    "    for _ in range(3):\n        warnings.warn('w')\n        eval('[x for x in ()]')\nlen(said)",
     "flags_of_a_class": "class Flags:\n    def __index__(self): return 0\ncompile('1', 'f', 'eval', Flags()).co_filename",
     **{
         f"a_wrong_tree_{number}": f"import ast\n{tree}\ncompile(tree, 'f', 'eval')"
@@ -93,9 +102,12 @@ def _told(error: GuestError | None) -> tuple[str, str] | None:
 
 
 @pytest.mark.parametrize("name", _SAME)
-def test_text_does_what_it_does_in_python(name: str) -> None:
-    guarded, plain = Session("ast"), Session(guard=False)
-    one, other = guarded.run(_SAME[name]), plain.run(_SAME[name])
+def test_text_does_what_it_does_in_python(name: str, process_kept: None) -> None:
+    guarded, plain = Session(imports="standard"), Session(guard=False)
+    guarded.interpreter.own_process()
+    one = guarded.run(_SAME[name])
+    plain.interpreter.own_process()
+    other = plain.run(_SAME[name])
     assert (one.value, guarded.printed) == (other.value, plain.printed)
     assert _told(one.error) == _told(other.error)
 

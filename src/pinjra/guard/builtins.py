@@ -39,7 +39,9 @@ def guest_builtins(compiler: Compiler | None, import_: Callable[..., object] | N
     space.update(vars(builtins))
     space.update(exit=_leave, quit=_leave)
     if compiler is not None:
-        space.update(_Compiling(compiler, space).table())
+        # Methods, as CPython's own are: no function, which would become a method where a class holds it.
+        table = _Compiling(compiler, space).table()
+        space.update((name, types.MethodType(stand_in, module)) for name, stand_in in table.items())
     if import_ is not None:
         space["__import__"] = _like(builtins.__import__, import_)
     return module
@@ -52,6 +54,13 @@ class _Builtins(types.ModuleType):
         super().__setattr__(name, value)
         if name in _PATCHED:
             setattr(builtins, name, value)
+
+    def __reduce__(self) -> tuple[Callable[[], types.ModuleType], tuple[()]]:
+        return _of_process, ()
+
+
+def _of_process() -> types.ModuleType:
+    return sys.modules["builtins"]
 
 
 def _leave(code: object = None) -> NoReturn:
@@ -69,6 +78,7 @@ def _like(real: object, stand_in: Callable[..., object]) -> Callable[..., object
         function.__name__ = function.__qualname__ = str(getattr(real, "__name__", "function"))
         function.__module__ = "builtins"
         function.__doc__ = getattr(real, "__doc__", None)
+        function.__annotations__ = {}
     return stand_in
 
 
@@ -79,28 +89,38 @@ class _Compiling:
         self._compiler = compiler
         self._space = space
 
-    def table(self) -> dict[str, object]:
-        """Return the three by name. Functions, not methods: the frame above each is its caller's."""
+    def table(self) -> dict[str, Callable[..., object]]:
+        """Return the three by name, each with the module first. The frame above each is its caller's."""
 
         def guarded_compile(
+            _module: object,
+            /,
             source: object,
             filename: object,
             mode: str,
             flags: int = 0,
             dont_inherit: bool = False,
             optimize: int = -1,
-            **options: object,
+            *,
+            _feature_version: int = -1,
         ) -> object:
             flags = index(flags)
             if not dont_inherit:
                 flags |= sys._getframe(1).f_code.co_flags & _FUTURES
-            is_plain = flags & ast.PyCF_ONLY_AST or options or mode not in _MODES
+            is_plain = flags & ast.PyCF_ONLY_AST or mode not in _MODES
             if is_plain or not isinstance(source, _TEXTS):
-                return compile(source, filename, mode, flags, True, optimize, **options)  # type: ignore[call-overload]
+                version = _feature_version
+                return compile(source, filename, mode, flags, True, optimize, _feature_version=version)  # type: ignore[call-overload]
             name = os.fsdecode(filename)  # type: ignore[arg-type]  # a text, bytes or a path, as for the real one
             return self._compiled(source, name, mode, flags, optimize)
 
-        def guarded_eval(source: object, /, globals: object = None, locals: object = None) -> object:  # noqa: A002
+        def guarded_eval(
+            _module: object,
+            source: object,
+            /,
+            globals: object = None,  # noqa: A002 (the real one's names)
+            locals: object = None,  # noqa: A002
+        ) -> object:
             space, names = self._namespaces(sys._getframe(1), globals, locals)
             if isinstance(source, _TEXTS):
                 text = source.lstrip(" \t") if isinstance(source, str) else source
@@ -108,16 +128,18 @@ class _Compiling:
             return eval(source, space, names)  # type: ignore[arg-type]  # noqa: S307 (checked and rewritten)
 
         def guarded_exec(
+            _module: object,
             source: object,
             /,
             globals: object = None,  # noqa: A002 (the real one's names)
             locals: object = None,  # noqa: A002
-            **closure: object,
+            *,
+            closure: object = None,
         ) -> None:
             space, names = self._namespaces(sys._getframe(1), globals, locals)
             if isinstance(source, _TEXTS):
                 source = self._compiled(source, "<string>", "exec", _flags(sys._getframe(1)))
-            exec(source, space, names, **closure)  # type: ignore[arg-type]  # noqa: S102 (checked and rewritten)
+            exec(source, space, names, closure=closure)  # type: ignore[arg-type]  # noqa: S102 (checked and rewritten)
 
         stand_ins: dict[str, Callable[..., object]] = {
             "compile": guarded_compile,
