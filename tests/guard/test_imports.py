@@ -56,6 +56,21 @@ def test_what_cannot_work_in_a_box_says_why(name: str) -> None:
     assert error.hint == _ALLOW.format(name)
 
 
+@pytest.mark.parametrize(
+    "made", ["types.ModuleType('made')", "types.SimpleNamespace(x=1)", "mock.MagicMock()"]
+)
+def test_a_module_that_a_program_has_made_can_be_imported(made: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "made", None)  # type: ignore[arg-type]  # it is away behind the test
+    session = Session(imports="standard")
+    assert session.error("import made").message.startswith("import of made halted")
+    source = f"import sys, types\nfrom unittest import mock\nsys.modules['made'] = {made}\nsys.modules['made'].x = 5\n"
+    assert session.value(f"{source}import made\nfrom made import x\nmade is sys.modules['made'] and x") == 5
+
+
+def test_no_name_at_all_is_an_error_as_in_python() -> None:
+    assert Session(imports="standard").error("__import__('')").type == "ValueError"
+
+
 def test_what_cannot_work_in_a_box_is_given_to_who_asks_for_it() -> None:
     assert Session("ctypes", imports="standard").value("import ctypes\nctypes.sizeof(ctypes.c_int8)") == 1
 

@@ -74,7 +74,7 @@ class Importer:
         name = str.__str__(name)  # SECURITY: a subclass could be equal to any name
         # C code (PyImport_Import) asks by the builtins of the frame that called it, with an empty list: no statement does.
         is_statement = type(fromlist) is not list or fromlist
-        if is_statement and not level and name not in self._allowed:
+        if is_statement and name and not level and name not in self._allowed:
             self.check(name, fromlist or ())
         return builtins.__import__(name, globals, locals, fromlist, level)
 
@@ -285,7 +285,9 @@ def _allowing(name: str) -> str:
 
 
 def _is_own(top: str) -> bool:
-    """Return whether the program, or its host by `put_file`, has put this module into its folder, or below it."""
+    """Return whether the program, or its host by `put_file`, has put this module into its folder, or below it, or made it."""
+    if top in sys.modules and getattr(sys.modules[top], "__spec__", None) is None:
+        return True  # nothing that was loaded, also where the program wants it not to be there (None)
     if os.path.isfile(f"{top}.py") or os.path.isfile(os.path.join(top, "__init__.py")):
         return True
     importlib.invalidate_caches()
