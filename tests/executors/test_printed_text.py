@@ -82,3 +82,12 @@ def test_nothing_goes_above_its_own_first_line(parts: list[str]) -> None:
     for step in re.findall("\n|\x1b\\[[0-9]*A", printable_output("".join(parts))):
         row += 1 if step == "\n" else -max(int(step[2:-1] or 1), 1)
         assert row >= 0
+
+
+def test_warnings_of_a_program_are_shown_whatever_words_they_have() -> None:
+    with sandbox("jail") as box:
+        done = box.run(
+            "import warnings\nwarnings.warn('no fork of the page')\nwarnings.warn('use of fork() is')"
+        )
+    assert "UserWarning: no fork of the page" in done.stderr
+    assert "use of fork()" not in done.stderr

@@ -47,7 +47,7 @@ _KEPT_VARIABLES = (
     "MPLCONFIGDIR",
 )
 # Compiled where sessions are forked from: a compilation in each is 0.3 MiB of memory of its own
-_QUIET = re.compile(".*(fork|FigureCanvasAgg is non-interactive)", re.IGNORECASE)
+_QUIET = re.compile(r".*(fork(pty)?\(\)|FigureCanvasAgg is non-interactive)", re.IGNORECASE)
 _NAP_SECONDS = 0.0002
 _MOST_SECONDS = 0.2  # of one run for the order of the two streams; a program that changes between them all the time loses it
 

@@ -57,11 +57,22 @@ def input_stream(first: bytes, ask: Callable[[], bytes] | None) -> io.TextIOWrap
         first: What is there.
         ask: Returns what follows, piece by piece; nothing at the end. None: nothing follows.
     """
-    below = io.BytesIO(first) if ask is None else io.BufferedReader(_Given(first, ask))
-    return io.TextIOWrapper(below, encoding="utf-8", errors="replace")
+    stream = io.TextIOWrapper(_input(first, ask), encoding="utf-8", errors="replace")
+    setattr(stream, "mode", "r")  # noqa: B010 (as CPython does)
+    return stream
+
+
+def _input(first: bytes, ask: Callable[[], bytes] | None) -> io.BytesIO | io.BufferedReader:
+    if ask is not None:
+        return io.BufferedReader(_Given(first, ask))
+    file = io.BytesIO(first)
+    file.name = _Given.name
+    return file
 
 
 class _Given(io.RawIOBase):
+    name = "<stdin>"
+
     def __init__(self, first: bytes, ask: Callable[[], bytes]) -> None:
         self._left = memoryview(first)
         self._ask = ask
