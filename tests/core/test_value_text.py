@@ -20,7 +20,8 @@ SMALL: list[Any] = [
     Counter("aab"), range(3), Fraction(1, 3), Record("P", {"x": 1}), NamedItems("N", ["a"], [1]), Opaque("C", "<C>"),
     ValueError("no"), np.arange(10), np.zeros((2, 3, 4)), np.arange(10_000), np.float32(1.5), pd.Series([1, "a"]),
     pd.DataFrame({"a": range(100), "b": ["x"] * 100}), pd.RangeIndex(1 << 27), pd.Series(["a", "b"], dtype="category"),
-    pd.MultiIndex.from_tuples([("a", 1)]), pd.Timestamp("2020-01-01"), list(range(100_000)), ["word"] * 50_000,
+    pd.MultiIndex.from_tuples([("a", 1)], names=["x", None]),
+    pd.Series([1], ["columns"], name="names"), pd.Timestamp("2020-01-01"), list(range(100_000)), ["word"] * 50_000,
 ]  # fmt: skip
 
 
@@ -29,11 +30,16 @@ def test_what_is_small_is_shown_as_python_shows_it(value: object) -> None:
     assert text_of(value) == repr(value)
 
 
+ARRAY = Record("R", {"a": np.zeros((2,) * 24, np.int8)})
 # Each takes between seconds and hours as `repr` writes it, or hundreds of megabytes.
 LARGE: dict[str, Any] = {
     "many axes": np.zeros((2,) * 26, np.int8),
     "many axes in a cell": pd.Series([np.zeros((2,) * 24, np.int8)]),
     "many axes in a column's name": pd.DataFrame([[1]], columns=pd.Index([(np.zeros((2,) * 24, np.int8),)], tupleize_cols=False)),
+    "many axes in a name": pd.Series([1], name=ARRAY),
+    "many axes in an index's name": pd.Series([1], index=pd.RangeIndex(1, name=ARRAY)),
+    "many axes in a level's name": pd.MultiIndex.from_arrays([[1]], names=[ARRAY]),
+    "many axes in the name of columns": pd.DataFrame([[1]], columns=pd.Index(["a"], name=ARRAY)),
     "one long item": np.frombuffer(b"\x01" * (30 << 20), f"S{30 << 20}"),
     "long numbers": (1 << 14_000,) * 30_000,
     "long numbers as keys": {(1 << 14_000) - n: 0 for n in range(5000)},

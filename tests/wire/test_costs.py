@@ -111,9 +111,10 @@ def test_many_small_sets_of_crafted_collisions_are_counted_together() -> None:
     assert [type(each) for each in found] == [*[set] * 9, *[Opaque] * 11]
 
 
-BITS = 1 << 20
+BITS = 1 << 19
 LARGE = (1 << (BITS - 1)) // PRIME * PRIME  # its hash is 0, and that of every sum with multiples of PRIME
 BOTTOM = (1 << 5000) + 1
+TOP = (1 << 65_400) // PRIME
 
 
 def alike(length: int, count: int) -> list[Any]:
@@ -133,6 +134,18 @@ SLOW_TO_COMPARE = {
         *[["Q", ["i", f"{BOTTOM + n * PRIME:x}"], ["i", f"{BOTTOM:x}"]] for n in range(1, 100)],
         *[["D", str(1 + n * PRIME)] for n in range(1, 100)],
     ],
+    "large numbers and a decimal": [
+        ["i", f"{LARGE + PRIME:x}"],
+        *[["D", str(n * PRIME)] for n in range(1, 9)],
+    ],
+    "large fractions and decimals": [
+        *[["Q", ["i", f"{(TOP + n) * PRIME + 1:x}"], ["i", f"{TOP * PRIME + 1:x}"]] for n in range(1, 20)],
+        *[["D", str(1 + n * PRIME)] for n in range(1, 20)],
+    ],
+    "long texts that a dtype reads": [
+        *[["R", "C", {"a": ["l", ["nt", "<f8"], n]}, 0] for n in range(40)],
+        *[["R", "C", {"a": ["l", "," * 4000, *["a" * 4000] * 200, n]}, 0] for n in range(40)],
+    ],
     "records without a hash": [["R", "C", {"a": ["l", *range(9000)], "b": ["l", n]}, 0] for n in range(400)],
 }
 
@@ -146,9 +159,35 @@ def test_few_values_that_are_slow_to_compare_are_counted_by_what_they_hold(name:
         assert isinstance(around, list)
         assert (type(around[0]), around[1]) == (Opaque, 5)
         assert "too alike" in around[0].repr
-    few = decode(["s", *keys[:3]])
+    few = decode(["s", *keys[:2]])
     assert isinstance(few, set)
-    assert len(few) == 3
+    assert len(few) == 2
+
+
+def test_records_that_hold_arrays_of_numbers_are_counted_by_their_bytes() -> None:
+    rows = np.arange(10_000.0).tobytes()
+    for count, kind in ((20, set), (80, Opaque)):
+        found = decode(
+            ["s", *[["R", "C", {"a": ["nd", "<f8", [10_000], at]}, 0] for at in range(count)]], [rows] * count
+        )
+        assert type(found) is kind
+
+
+def test_objects_with_arrays_of_objects_or_tables_are_not_compared() -> None:
+    table = ["df", NAMES, [["v", ["l", 1], ""]], ["range", 0, 1, 1, None]]
+    for held in (["no", [1], ["l", 1]], table, ["se", None, ["v", ["l", 1], ""], ["range", 0, 1, 1, None]]):
+        one = ["R", "C", {"a": held}, 0]
+        assert type(decode(["s", one, one])) is Opaque
+        assert type(decode(["s", one])) is set
+
+
+def test_a_column_of_texts_holds_texts() -> None:
+    rows: Any = ["range", 0, 2, 1, None]
+    for other in (["R", "C", {"a": ["nd", "|i1", [2] * 24, 0]}, 0], 1, ["i", "f" * 99]):
+        with pytest.raises(ProtocolViolation, match="something else"):
+            decode(["se", None, ["v", ["l", "a", other], "string"], rows], [bytes(1 << 24)])
+    texts = pd.Series(["a", None, "\u0905"], dtype="string")
+    assert cross(texts).equals(texts)
 
 
 def test_categories_that_are_slow_to_compare_come_as_plain_values() -> None:

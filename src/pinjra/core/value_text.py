@@ -74,6 +74,7 @@ class _Array(Protocol):
 
 class _Column(Protocol):
     dtype: object
+    name: object
 
     def __getitem__(self, rows: slice, /) -> Iterable[object]: ...
 
@@ -212,13 +213,14 @@ def _take_table(room: Room, value: object) -> None:
 def _shown_cells(table: object) -> Iterator[object]:
     """Yield at least those objects that pandas shows of a table; numbers and times cost little."""
     parts = [cast("_Column", table)]
-    if hasattr(table, "columns"):
+    if hasattr(type(table), "columns"):  # not of a column that has a row of this name
         frame = cast("_Frame", table)
         count = frame.shape[1]
         shown = sorted({*range(min(_COLUMNS, count)), *range(max(0, count - _COLUMNS), count)})
         parts = [frame.columns, *(frame.iloc[:, at] for at in shown)]
     index: _Column | None = getattr(table, "index", None)
     for part in [*parts, *([] if index is None else [index])]:
+        yield from getattr(part, "names", ()) if hasattr(type(part), "names") else (part.name,)
         kinds: _Column | None = getattr(part.dtype, "categories", None)
         holds_objects = part.dtype == object or str(part.dtype) in ("category", "string", "str")
         for each in (part if holds_objects else None, kinds):

@@ -348,9 +348,7 @@ class NumberedStream:
             ProtocolViolation: It was never sent, or is no longer kept (the worker's fault).
         """
         if not self._acked <= last_seen <= self.sent or not self.keep:
-            refuse(
-                f"frames after {last_seen} cannot be sent again: {self._acked} are acknowledged of {self.sent}"
-            )
+            refuse(f"frames after {last_seen} cannot be sent again: {self._acked} of {self.sent} are seen")
         self._forget(last_seen)
         self._reply += [data for _seq, data in self._kept]
 

@@ -20,6 +20,7 @@ import sys
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
+from fractions import Fraction
 from functools import cache
 from types import GetSetDescriptorType, ModuleType
 from typing import TypeVar
@@ -291,8 +292,7 @@ class Decoder(_Budget):
         except TypeError:  # a class of the guest's may give a list a hash: its text stands for it
             return self.hashables([self._key_for(each) for each in items])
         if not self.affords(microseconds):
-            why = "its keys are too alike to be compared here, so many have one hash"
-            raise StandIn(Opaque("set or dict", why))
+            raise StandIn(Opaque("set or dict", "its keys are too alike to be compared: many have one hash"))
         return items
 
     def _key_for(self, value: object) -> object:
@@ -406,6 +406,9 @@ def collisions(items: Sequence[object]) -> float:
 
 def comparing(value: object) -> float:
     """Return the microseconds that it may take to compare a value with another of the same hash, whatever that is."""
+    if hasattr(type(value), "T"):  # of numpy or pandas; a table, or an array of objects, holds anything
+        is_plain = not getattr(getattr(value, "dtype", None), "hasobject", True)
+        return _LARGE + _BYTE * value.nbytes if is_plain else math.inf  # type: ignore[attr-defined]
     if isinstance(value, (Record, dict)):
         value = tuple((value.fields if isinstance(value, Record) else value).values())
     if isinstance(value, (tuple, list, frozenset, set, deque)):
@@ -413,28 +416,28 @@ def comparing(value: object) -> float:
     if type(value) is range:
         return _comparing_int(max(map(int.bit_length, (value.start, value.stop, value.step))))
     if isinstance(value, (str, bytes)):
-        return len(value) / 10_000
+        return len(value) * _BYTE
     if type(value) is int:
         return _comparing_int(value.bit_length())
+    if type(value) is Fraction:  # a Decimal is multiplied by the one part and compared with the other
+        return _LARGE + comparing((value.numerator, value.denominator))
     return 0.0 if type(value) in _SIMPLE else _LARGE
 
 
 def _comparing_all(values: Collection[object]) -> float:
     kinds = set(map(type, values))
-    if kinds <= _SIMPLE:
-        return 0.0
     if kinds == {int}:  # at C speed
         return len(values) * _comparing_int(max(map(int.bit_length, values)))  # type: ignore[arg-type]
-    return sum(map(comparing, values))
+    return 0.0 if kinds <= _SIMPLE else sum(map(comparing, values))
 
 
 def _comparing_int(bits: int) -> float:
-    return (bits / 2000) ** 2  # with a Decimal, as which it takes the square of its length
+    return (bits / 800) ** 2  # with a Decimal, as which it takes the square of its length
 
 
 _SIMPLE = {bool, float, complex, type(None)}
-_ITEM = 0.05
-_LARGE = 200.0  # microseconds: Fraction with Decimal; arrays and tables
+_ITEM, _BYTE = 0.05, 0.0025  # microseconds; a byte with a dtype of numpy, which tries to read it
+_LARGE = 200.0
 
 
 def _plain_items(items: Sequence[object]) -> int | None:

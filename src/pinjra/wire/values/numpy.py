@@ -119,8 +119,7 @@ def _take_scalar(_decoder: coding.Decoder, tree: list[Value], _depth: int) -> ob
     if len(data) != dtype.itemsize:
         refuse("a scalar of another size than its dtype", tree)
     array = np.frombuffer(data, dtype)
-    if dtype.kind in "bU":
-        _check_bits(array)
+    _check_bits(array)
     return array[0]
 
 

@@ -157,8 +157,8 @@ def _take_values(decoder: Decoder, tree: list[Value], depth: int) -> pd.Series:
     values, dtype = decoder.expect(list, tree[1], depth + 1), text(tree[2], 20)
     if dtype and dtype not in _NULLABLE and dtype != "str":
         refuse("not a column", tree)
-    if dtype == "str" and not all(item is None or type(item) is str for item in values):
-        refuse("a column of texts with something else", tree)
+    if dtype in ("str", "string") and not all(item is None or type(item) is str for item in values):
+        refuse("a column of texts with something else", tree)  # SECURITY: pandas would write it out
     known = dtype != "str" or pd.Series(["a"]).dtype == "str"  # pandas 2 has texts as objects
     return pd.Series(values, dtype=dtype if dtype and known else object)
 
