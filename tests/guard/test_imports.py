@@ -190,6 +190,19 @@ seen
     assert Session("own_counter").value(source) == [(0, None), (1, 0), (2, 1)]
 
 
+@pytest.mark.parametrize("before", ["import json, os\njson.loads, os.getcwd", ""])
+def test_a_view_tells_what_a_library_has_put_into_its_module(before: str) -> None:
+    session = Session("unittest", "os")
+    session.run(before)
+    source = (
+        "from unittest import mock\n"
+        "with mock.patch('json.loads', return_value=9), mock.patch('os.getcwd', lambda: 'here'), mock.patch('math.pi', 3):\n"
+        "    import json, os, math\n    inside = json.loads('1'), os.getcwd(), math.pi\n"
+        "inside, json.loads('1'), os.getcwd() == 'here', math.pi > 3"
+    )
+    assert session.value(source) == ((9, "here", 3), 1, False, True)
+
+
 def test_private_names_of_a_module_that_is_authorised_by_name_are_shown_and_other_modules_are_not() -> None:
     session = Session("collections", "re", "random")
     assert session.value("from collections import _count_elements\nd = {}\n_count_elements(d, 'aab')\nd") == {

@@ -234,6 +234,25 @@ class _View(types.ModuleType):
             delattr(module, name)
 
 
+class _Viewed(types.ModuleType):
+    """A module that has views: what a library sets on it (`mock.patch("json.loads")`) they tell anew."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        super().__setattr__(name, value)
+        _forget(self, name)
+
+    def __delattr__(self, name: str) -> None:
+        super().__delattr__(name)
+        _forget(self, name)
+
+
+def _forget(module: types.ModuleType, name: str) -> None:
+    for reference in _MODULES.keyrefs():  # a list: other threads may import
+        view = reference()
+        if view is not None and _MODULES.get(view) is module:
+            vars(view).pop(name, None)
+
+
 _MODULES: WeakKeyDictionary[types.ModuleType, types.ModuleType] = WeakKeyDictionary()
 """View -> module. Beside the views: among their variables a program would find it."""
 
@@ -272,6 +291,8 @@ def _fill(view: _View, importer: Importer, module: types.ModuleType) -> None:
     space.update({item: value for item, value in vars(module).items() if is_copied(item, value)})
     space.update(__getattr__=resolve, __dir__=names, __spec__=getattr(module, "__spec__", None))
     _MODULES[view] = module
+    if type(module) is types.ModuleType and name not in _VOLATILE:
+        module.__class__ = _Viewed
 
 
 def _public(module: types.ModuleType) -> list[str]:

@@ -22,8 +22,8 @@ class Below(Protocol):
 
 def text_stream(number: int, below: Below) -> io.TextIOWrapper:
     """Return the text stream 1 or 2."""
-    raw = _Stream(number, below)
-    stream = io.TextIOWrapper(raw, encoding="utf-8", errors="replace", newline="\n", write_through=True)
+    raw, errors = _Stream(number, below), "replace" if number == 1 else "backslashreplace"
+    stream = io.TextIOWrapper(raw, encoding="utf-8", errors=errors, newline="\n", write_through=True)
     setattr(stream, "mode", "w")  # noqa: B010 (as CPython does)
     return stream
 
