@@ -15,7 +15,7 @@ class Guarantees:
 
     Args:
         boundary: What stands between guest and host: "kernel" (own process, confined), "container", "vm", "wasm",
-            "remote" (somebody else's machine), or "none" (this process).
+            "remote" (somebody else's machine), or "none" (a process of this user, with a guard).
         isolation: Mechanisms applied, outermost first ("landlock abi 7", "seccomp", "user namespace", …).
         memory, wall, cpu, operations, disk, processes, network, files: The mechanism, or "".
         rollback: A failed step leaves the variables as they were.
