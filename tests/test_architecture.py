@@ -17,8 +17,8 @@ STANDARD_ONLY = (*PROVEN, "snippets")
 # Carried as values; imported only where they are already wanted.
 OPTIONAL = {"numpy", "pandas", "PIL", "matplotlib"}
 
-# Public classes of one name in several files. It only shrinks, and goes when it is empty.
-KNOWN_TWICE = {"ModelDelta", "ToolSchema"}
+# Public classes of one name in several files: an event, and a piece of an answer, both named in the manual.
+KNOWN_TWICE = {"ModelDelta"}
 
 
 @functools.cache

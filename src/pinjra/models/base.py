@@ -171,7 +171,7 @@ class ModelDelta:
         return self.text
 
 
-class ToolSchema(Protocol):
+class OfferedTool(Protocol):
     """What a model is told of a tool. `parameters` is a JSON schema of type "object"."""
 
     @property
@@ -201,7 +201,7 @@ class Question:
 
     messages: Sequence[ChatMessage]
     stop: Sequence[str] = ()
-    tools: Sequence[ToolSchema] = ()
+    tools: Sequence[OfferedTool] = ()
     response_schema: JsonSchema | None = None
     temperature: float | None = None
     options: Mapping[str, Any] = field(default_factory=dict)

@@ -13,8 +13,8 @@ from pinjra.models.base import (
     Completion,
     FinishReason,
     JsonSchema,
+    OfferedTool,
     ToolCall,
-    ToolSchema,
     tool_call,
     tool_call_of,
     usage_of,
@@ -90,7 +90,7 @@ def turns(
     return [m.content for m in messages if m.role == "system" and m.content], made
 
 
-def tool_form(tool: ToolSchema) -> dict[str, Any]:
+def tool_form(tool: OfferedTool) -> dict[str, Any]:
     """Return one tool in the OpenAI form."""
     function = {"name": tool.name, "description": tool.description, "parameters": dict(tool.parameters)}
     return {"type": "function", "function": function}
@@ -169,7 +169,7 @@ def _completion(text: str, calls: tuple[ToolCall, ...], usage: Any, reason: str 
 def request_form(
     messages: Sequence[ChatMessage],
     stop: Sequence[str],
-    tools: Sequence[ToolSchema],
+    tools: Sequence[OfferedTool],
     response_schema: JsonSchema | None,
 ) -> dict[str, Any]:
     """Return the body of a request, without model and sampling options."""
