@@ -16,7 +16,7 @@ from pinjra import Limits, sandbox
 from pinjra.core.errors import ConfigurationError
 from pinjra.core.files import describe_files, given_files
 from pinjra.core.guest_files import GuestFile, write_file
-from pinjra.executors.base import PythonExecutor, check_file_name
+from pinjra.executors.base import PythonExecutor
 from pinjra.executors.jail import JailExecutor
 from pinjra.executors.parameters import constructor_parameters
 from pinjra.executors.registry import BUILTIN, create_executor, executor_class
@@ -54,7 +54,7 @@ def test_files_are_there_by_name_before_the_first_run(tmp_path: Path) -> None:
 )
 def test_files_that_cannot_go_in_are_refused_before_anything_is_sent(files, words: str) -> None:
     with pytest.raises(ConfigurationError, match=words):
-        given_files(files, check_file_name, 100)
+        given_files(files, 100)
     with pytest.raises(ConfigurationError, match=words):
         sandbox("local", files=files, limits=Limits(disk_bytes=100))
 
@@ -125,7 +125,7 @@ def test_a_link_on_the_host_is_not_followed(tmp_path: Path, name: str) -> None:
 
 
 def test_the_words_for_a_prompt_have_names_sizes_and_the_first_lines_of_texts() -> None:
-    given = given_files([{"t.csv": b"a,b\n1,2\n" + b"9\n" * 100, "x.bin": b"a\n"}], check_file_name, None)
+    given = given_files([{"t.csv": b"a,b\n1,2\n" + b"9\n" * 100, "x.bin": b"a\n"}], None)
     words = describe_files(given).splitlines()
     assert words[2:] == [
         "- t.csv (208 bytes)",

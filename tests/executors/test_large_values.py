@@ -11,7 +11,7 @@ import pytest
 
 from pinjra.core.execution import Cause
 from pinjra.core.limits import Limits
-from pinjra.executors.pipes import SubprocessTransport
+from pinjra.executors.pipes import SubprocessTransport, worker_command
 from pinjra.executors.session.executor import SessionExecutor
 from pinjra.executors.session.transport import Transport
 
@@ -22,7 +22,7 @@ class OwnProcess(SessionExecutor):
     """An unconfined process of this user."""
 
     def _open(self) -> Transport:
-        return SubprocessTransport()
+        return SubprocessTransport(worker_command())
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from pinjra.core.access import PARAMETERS as ACCESS
 from pinjra.core.errors import ConfigurationError
 from pinjra.executors.base import PythonExecutor
 from pinjra.executors.parameters import constructor_parameters
-from pinjra.executors.pipes import SubprocessTransport
+from pinjra.executors.pipes import SubprocessTransport, worker_command
 from pinjra.executors.registry import BUILTIN, create_executor, executor_class
 from pinjra.executors.session.executor import SessionExecutor
 from pinjra.executors.session.transport import Transport
@@ -58,7 +58,7 @@ WRONG_CALLS: list[tuple[Callable[[Box], object], str]] = [
 
 class Plain(SessionExecutor):
     def _open(self) -> Transport:
-        return SubprocessTransport()
+        return SubprocessTransport(worker_command())
 
 
 @pytest.fixture(scope="module")

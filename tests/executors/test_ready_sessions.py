@@ -12,7 +12,7 @@ import pytest
 from pinjra.core.errors import SessionLost
 from pinjra.core.limits import Limits
 from pinjra.executors.local import LocalPythonExecutor
-from pinjra.executors.pipes import SubprocessTransport
+from pinjra.executors.pipes import SubprocessTransport, worker_command
 from pinjra.executors.pool import ReadySessions
 from pinjra.executors.session.executor import SessionExecutor
 from pinjra.executors.session.transport import Transport
@@ -152,7 +152,7 @@ class Local(Noting, LocalPythonExecutor):
 
 class Piped(Noting):
     def _open(self) -> Transport:
-        return SubprocessTransport()
+        return SubprocessTransport(worker_command())
 
 
 @pytest.mark.parametrize("make", [Local, Piped])

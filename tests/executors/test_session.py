@@ -25,7 +25,7 @@ from pinjra.core.errors import (
 from pinjra.core.execution import Cause, ErrorKind
 from pinjra.core.limits import Limits
 from pinjra.core.values import Opaque
-from pinjra.executors.pipes import SubprocessTransport
+from pinjra.executors.pipes import SubprocessTransport, worker_command
 from pinjra.executors.session.connection import Patience
 from pinjra.executors.session.executor import SessionExecutor
 from pinjra.executors.session.transport import Transport
@@ -36,7 +36,7 @@ class OwnProcess(SessionExecutor):
     """An unconfined process of this user."""
 
     def _open(self) -> Transport:
-        return SubprocessTransport()
+        return SubprocessTransport(worker_command())
 
 
 class PipeExecutor(OwnProcess):
@@ -355,11 +355,11 @@ def test_a_session_that_nobody_holds_is_closed() -> None:
 
 LEAVE = """
 import os, sys
-from pinjra.executors.pipes import SubprocessTransport
+from pinjra.executors.pipes import SubprocessTransport, worker_command
 from pinjra.executors.session.executor import SessionExecutor
 class Piped(SessionExecutor):
     def _open(self):
-        return SubprocessTransport()
+        return SubprocessTransport(worker_command())
 box = Piped()
 print(box._connection.messages.transport._process.pid, flush=True)
 box.run("1")

@@ -15,7 +15,7 @@ import pytest
 from pinjra.core.errors import ExecutorClosed, ProtocolViolation, SessionLost, StartupFailed
 from pinjra.core.execution import Cause, ErrorKind
 from pinjra.core.limits import Limits
-from pinjra.executors.pipes import SubprocessTransport
+from pinjra.executors.pipes import SubprocessTransport, worker_command
 from pinjra.executors.session.connection import Patience
 from pinjra.executors.session.executor import SessionExecutor
 from pinjra.executors.session.transport import Transport
@@ -30,7 +30,7 @@ class OwnProcess(SessionExecutor):
     """An unconfined process of this user."""
 
     def _open(self) -> Transport:
-        return SubprocessTransport()
+        return SubprocessTransport(worker_command())
 
 
 class OddExecutor(SessionExecutor):

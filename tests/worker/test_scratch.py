@@ -5,7 +5,7 @@ import os
 import pytest
 
 from pinjra.core.errors import ConfigurationError
-from pinjra.executors.base import check_file_name
+from pinjra.core.file_names import check_file_name
 from pinjra.wire.messages import Done, GetFile, ListFiles, PutFile
 from pinjra.worker.scratch.files import ScratchError
 from pinjra.worker.scratch.preopened_folder import Folder

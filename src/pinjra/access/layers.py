@@ -68,7 +68,7 @@ class Layer:
     modules: tuple[str, ...]
 
 
-def layer_for(requirements: Iterable[str], folder: Path | None = None) -> Layer:
+def layer_for(requirements: Iterable[str]) -> Layer:
     """Return the layer of these requirements, made now where there is none.
 
     Raises:
@@ -77,7 +77,7 @@ def layer_for(requirements: Iterable[str], folder: Path | None = None) -> Layer:
         StartupFailed: The index does not answer, or a wheel is broken (the host's or the index's fault).
     """
     wanted = sorted(map(_checked, requirements))
-    place = folder or Path(os.environ.get("PINJRA_CACHE") or cache_folder()) / "packages"
+    place = Path(os.environ.get("PINJRA_CACHE") or cache_folder()) / "packages"
     place.mkdir(parents=True, exist_ok=True)
     machine = f"{sys.implementation.cache_tag}-{sysconfig.get_platform()}"
     note = place / f"{hashlib.sha256(json.dumps([machine, *wanted]).encode()).hexdigest()[:32]}.json"

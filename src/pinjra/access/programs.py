@@ -28,7 +28,7 @@ class Programs:
     makes_code: bool = False
 
 
-def find_programs(names: Iterable[str], python: str = sys.executable) -> Programs:
+def find_programs(names: Iterable[str]) -> Programs:
     """Return what the box needs for programs of these names; this Python is always one of them.
 
     Raises:
@@ -37,7 +37,7 @@ def find_programs(names: Iterable[str], python: str = sys.executable) -> Program
     named = tuple(names)
     if not named:
         return Programs()
-    folders = dict.fromkeys((os.path.dirname(python), *profile.PROGRAM_FOLDERS))
+    folders = dict.fromkeys((os.path.dirname(sys.executable), *profile.PROGRAM_FOLDERS))
     if named == ("*",):
         own = [path for path in os.environ.get("PATH", "").split(os.pathsep) if path.startswith("/usr/")]
         folders.update(dict.fromkeys(own))
@@ -46,7 +46,9 @@ def find_programs(names: Iterable[str], python: str = sys.executable) -> Program
         shown = list(_files(named))
         folders.update(dict.fromkeys(map(os.path.dirname, shown)))
     return Programs(
-        shown=tuple(dict.fromkeys((*shown, *_of_python(python), *profile.PROGRAM_READABLE, *_settings()))),
+        shown=tuple(
+            dict.fromkeys((*shown, *_of_python(sys.executable), *profile.PROGRAM_READABLE, *_settings()))
+        ),
         path=os.pathsep.join(folder for folder in folders if os.path.isdir(folder)),
         makes_code=named == ("*",) or not profile.MAKES_CODE.isdisjoint(named),
     )

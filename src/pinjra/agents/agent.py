@@ -48,7 +48,6 @@ from pinjra.core.coroutines import at_once
 from pinjra.core.errors import ConfigurationError
 from pinjra.core.events import Event
 from pinjra.core.files import GivenFiles, given_files
-from pinjra.executors.base import check_file_name
 from pinjra.executors.parameters import CheckedConstructor, checked
 from pinjra.models.base import ChatMessage, Model
 from pinjra.tools.base import Tool
@@ -411,7 +410,7 @@ class Agent(AgentSpec, Savable, metaclass=CheckedConstructor):
             images=tuple(map(encode_image, given.get("images") or ())),
             variables=dict(given.get("additional_args") or {}),
             max_steps=self.max_steps if max_steps is None else check_count("max_steps", max_steps),
-            files=given_files(given.get("files"), check_file_name, self.disk_bytes()),
+            files=given_files(given.get("files"), self.disk_bytes()),
             answer=None if output_type is None else AnswerType(output_type),
         )
 

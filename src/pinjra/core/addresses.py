@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
 
+LOOPBACK = ("127.0.0.1", "localhost", "::1")  # what a server that only this machine reaches listens on
 _NETWORKS = tuple(
     (ip_network(network), kind)
     for network, kind in (

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 from pinjra.core.errors import ConfigurationError
+from pinjra.core.file_names import check_file_name
 
 GivenFiles = Sequence[str | os.PathLike[str] | Mapping[str, object]] | Mapping[str, object]
 """Paths of this machine, and dicts of name → bytes or path."""
@@ -67,12 +68,11 @@ def is_text(name: str) -> bool:
 
 
 def given_files(
-    files: GivenFiles | None, check_name: Callable[[str], str], quota_bytes: float | None, what: str = "files"
+    files: GivenFiles | None, quota_bytes: float | None, what: str = "files"
 ) -> tuple[GivenFile, ...]:
     """Return what `files=` names.
 
     Args:
-        check_name: Returns a good name, or raises.
         what: The parameter's name, for an error.
 
     Raises:
@@ -81,7 +81,7 @@ def given_files(
     """
     found: dict[str, GivenFile] = {}
     for name, content in _pairs(files):
-        if check_name(name) in found:
+        if check_file_name(name) in found:
             raise ConfigurationError(f"files: {name!r} is given twice; say {{'another name': path}} for one")
         found[name] = given_file(name, content)
     total = sum(file.size for file in found.values())

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, cast
 
 from pinjra.core.errors import ConfigurationError, ExecutorUnavailable, InterpreterError
 from pinjra.core.execution import CodeOutput, Execution, Stream
-from pinjra.core.file_names import is_file_name
 from pinjra.core.files import GivenFile, GivenFiles, GivenInput, given_files
 from pinjra.core.limits import Limits
 from pinjra.executors.guarantees import Guarantees
@@ -172,7 +171,7 @@ class PythonExecutor(metaclass=CheckedMethods):
                 nothing is sent.
         """
         limits: Limits | None = getattr(self, "limits", None)  # executors of others may have none
-        given = given_files(files, check_file_name, limits.disk_bytes if limits else None)
+        given = given_files(files, limits.disk_bytes if limits else None)
         for file in given:
             self.put_file(file.name, file.source)
         return given
@@ -268,14 +267,3 @@ class PythonExecutor(metaclass=CheckedMethods):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-def check_file_name(name: str) -> str:
-    """Return `name` when it is a plain relative path below the scratch folder.
-
-    Raises:
-        ConfigurationError: It is not; see `is_file_name`.
-    """
-    if not is_file_name(name):
-        raise ConfigurationError(f"a scratch file's name must be a plain relative path, not {name!r:.300}")
-    return name

@@ -18,7 +18,6 @@ from pinjra.core.module_path import installed_folders
 from pinjra.executors.session.transport import Transport
 from pinjra.jail.paths import PACKAGE
 
-WORKER_COMMAND = (sys.executable, "-I", "-u", "-m", "pinjra.worker")
 TAIL_BYTES = 4096  # of stderr, kept to say why a worker died
 END_SECONDS = 5.0  # for a killed process to be gone
 _PIPE_BYTES = 1 << 20  # as large as an unprivileged user may ask for (pipe(7))
@@ -113,7 +112,7 @@ class SubprocessTransport(DescriptorTransport):
 
     def __init__(
         self,
-        command: Sequence[str] = WORKER_COMMAND,
+        command: Sequence[str],
         *,
         environment: Mapping[str, str] | None = None,
         eight_bit_clean: bool = True,

@@ -11,8 +11,8 @@ from types import MappingProxyType
 from typing import Any, Literal, cast, get_args
 
 from pinjra.core.errors import ConfigurationError
+from pinjra.core.file_names import check_file_name
 from pinjra.core.limits import Limits
-from pinjra.executors.base import check_file_name
 from pinjra.executors.parameters import CheckedConstructor
 
 Status = Literal[

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import anyio
 
+from pinjra.core.addresses import LOOPBACK
 from pinjra.core.errors import ConfigurationError, MissingDependency
 from pinjra.core.limits import Limits
 
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 
 __all__ = ["serve"]
 
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _BODY_BYTES = 16 << 20  # of one HTTP request: a file of some 12 MB as base64
 _STOP_SECONDS = 3  # for open HTTP streams to end when the server stops
 _INSTRUCTIONS = (
@@ -126,7 +126,7 @@ def _check(transport: str, host: str, token: str | None, max_sessions: int, idle
         raise ConfigurationError(
             "the token has fewer than 16 characters; make one with `openssl rand -hex 32`"
         )
-    if transport == "http" and host not in _LOOPBACK and token is None:
+    if transport == "http" and host not in LOOPBACK and token is None:
         raise ConfigurationError(
             f"other machines can reach {host}: set a token that clients must send, or listen on 127.0.0.1"
         )

@@ -39,6 +39,7 @@ from pinjra.executors.session.transport import Transport
 RUNTIMES = ("runc", "crun", "runsc")
 STARTS = 3  # gVisor's systrap platform was seen to start and say nothing, 6 times of 40
 COMMAND_SECONDS = 30
+FIRST_BYTE_SECONDS = 20.0
 # CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET: clone(2), linux/sched.h
 NAMESPACE_FLAGS = (0x20000, 0x2000000, 0x4000000, 0x8000000, 0x10000000, 0x20000000, 0x40000000)
 PACKAGES = "/packages"
@@ -151,9 +152,9 @@ class OciTransport(SubprocessTransport):
             self._discard()
             raise
 
-    def await_first_byte(self, seconds: float = 20.0) -> None:
+    def await_first_byte(self) -> None:
         """Return when the worker speaks; raise `TimeoutError` when it says nothing, `StartupFailed` when it ended."""
-        self._wait(seconds)
+        self._wait(FIRST_BYTE_SECONDS)
         poll = select.poll()
         poll.register(self.fileno(), select.POLLIN)
         if not poll.poll(0)[0][1] & select.POLLIN:

@@ -26,13 +26,13 @@ from pinjra.core.errors import (
     SessionLost,
 )
 from pinjra.core.execution import ErrorKind, Execution, GuestError, Usage
-from pinjra.core.file_names import is_file_name
+from pinjra.core.file_names import check_file_name, is_file_name
 from pinjra.core.files import GivenFiles, GivenInput, given_file, given_files
 from pinjra.core.guest_files import GuestFile
 from pinjra.core.limits import Limits
 from pinjra.core.spans import Span, span
 from pinjra.core.values import drained, hash_of
-from pinjra.executors.base import PythonExecutor, check_file_name
+from pinjra.executors.base import PythonExecutor
 from pinjra.executors.guarantees import Boundary, Guarantees
 from pinjra.executors.pool import POOL
 from pinjra.executors.session.capabilities import Hosts, check_can
@@ -106,7 +106,7 @@ class SessionExecutor(PythonExecutor):
 
     def __post_init__(self) -> None:
         files, self.files = self.files, ()
-        given_files(files, check_file_name, self.limits.disk_bytes)  # refused before anything is started
+        given_files(files, self.limits.disk_bytes)  # refused before anything is started
         self.access = parse_access(cast("AccessOptions", {name: getattr(self, name) for name in PARAMETERS}))
         name = type(self).__name__
         check_can(name, self.ACCESS, self.access, hosts=self.HOSTS, has_volumes=self.VOLUMES)

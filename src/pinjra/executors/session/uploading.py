@@ -10,7 +10,6 @@ from typing import ClassVar
 from pinjra.core.access import Mount
 from pinjra.core.errors import ConfigurationError
 from pinjra.core.files import GivenFile, given_files
-from pinjra.executors.base import check_file_name
 from pinjra.executors.session.executor import SessionExecutor
 from pinjra.executors.session.transport import Transport
 
@@ -54,7 +53,7 @@ class UploadingExecutor(SessionExecutor):
                     f'use get_file(), or executor_type="jail" or "docker"{instead}'
                 )
             found.update(_regular_files(name, mount))
-        return given_files(found, check_file_name, self.limits.disk_bytes, "mounts")
+        return given_files(found, self.limits.disk_bytes, "mounts")
 
 
 def _regular_files(name: str, mount: Mount) -> Iterator[tuple[str, Path]]:

@@ -12,7 +12,6 @@ from starlette.responses import JSONResponse, Response
 
 from pinjra.core.errors import ConfigurationError
 from pinjra.core.files import given_files
-from pinjra.executors.base import check_file_name
 from pinjra.server.http.asked import Asked
 from pinjra.server.http.errors import Forbidden, NotFound
 from pinjra.server.http.hub import new_name
@@ -182,7 +181,7 @@ async def create_run(request: Asked, wanted: TaskRequest) -> Response:
         raise Forbidden(
             f"agent {name!r} has the tools {', '.join(agent.tools) or 'of its own only'}, no others"
         )
-    files = given_files(decoded_files(wanted.files), check_file_name, tenant.quota.disk_bytes)
+    files = given_files(decoded_files(wanted.files), tenant.quota.disk_bytes)
     record = RunNote(
         id=new_name(),
         tenant=tenant.name,

@@ -11,10 +11,10 @@ from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from pinjra.core.addresses import LOOPBACK
 from pinjra.server.http.settings import ServeSettings
 from pinjra.server.http.tenants import Tenant, Tenants
 
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 # Of a body that is refused, which is passed over: who is cut off while sending does not read the answer.
 _REST_BYTES, _REST_SECONDS = 64 << 20, 10.0
 _PIECE_BYTES = 256 << 10  # of an answer, that are handed to the connection at once
@@ -37,7 +37,7 @@ class Bounds:
         self._tenants = tenants
         self.settings = settings
         self.bodies = 0  # bytes of all that are being taken, and of answers that are not read yet
-        self._hosts = {settings.host, *settings.hosts, *(_LOOPBACK if settings.is_loopback else ())}
+        self._hosts = {settings.host, *settings.hosts, *(LOOPBACK if settings.is_loopback else ())}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass on what is within the bounds."""

@@ -20,9 +20,10 @@ from starlette.responses import PlainTextResponse, Response
 
 from pinjra.core.errors import ConfigurationError
 from pinjra.core.execution import Cause, Execution
+from pinjra.core.file_names import check_file_name
 from pinjra.core.limits import Limits
 from pinjra.core.value_text import text_of
-from pinjra.executors.base import PythonExecutor, check_file_name
+from pinjra.executors.base import PythonExecutor
 from pinjra.executors.parameters import constructor_parameters
 from pinjra.executors.registry import executor_class, sandbox
 from pinjra.fleet import Fleet, SnippetResult

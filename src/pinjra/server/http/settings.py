@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from pinjra.core.addresses import LOOPBACK
 from pinjra.core.errors import ConfigurationError
 from pinjra.core.limits import Limits
 from pinjra.core.nearest import nearest
@@ -187,7 +188,7 @@ class ServeSettings(_Strict):
     @property
     def is_loopback(self) -> bool:
         """Return whether only this machine can reach the service."""
-        return self.host in ("127.0.0.1", "::1", "localhost")
+        return self.host in LOOPBACK
 
 
 def _check_team(agents: Mapping[str, AgentSettings], name: str, above: tuple[str, ...]) -> None:

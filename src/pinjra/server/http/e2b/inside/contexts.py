@@ -296,8 +296,8 @@ def _result(event: dict[str, Any]) -> dict[str, Any]:
     return {"type": "result", **result, "extra": data, "is_main_result": event["is_main"]}
 
 
-def _error(name: str, value: str, traceback: str = "") -> dict[str, Any]:
-    return {"type": "error", "name": name, "value": value, "traceback": traceback}
+def _error(name: str, value: str) -> dict[str, Any]:
+    return {"type": "error", "name": name, "value": value, "traceback": ""}
 
 
 _WORDS = {"begin": _begin, "result": _result}
