@@ -46,9 +46,7 @@ def find_programs(names: Iterable[str]) -> Programs:
         shown = list(_files(named))
         folders.update(dict.fromkeys(map(os.path.dirname, shown)))
     return Programs(
-        shown=tuple(
-            dict.fromkeys((*shown, *_of_python(sys.executable), *profile.PROGRAM_READABLE, *_settings()))
-        ),
+        shown=tuple(dict.fromkeys((*shown, *_of_python(), *profile.PROGRAM_READABLE, *_settings()))),
         path=os.pathsep.join(folder for folder in folders if os.path.isdir(folder)),
         makes_code=named == ("*",) or not profile.MAKES_CODE.isdisjoint(named),
     )
@@ -73,10 +71,10 @@ def _settings() -> list[str]:
     return [*glob("/etc/java-*"), *glob("/etc/python3*")]
 
 
-def _of_python(python: str) -> Iterator[str]:
+def _of_python() -> Iterator[str]:
     """Return what this Python is, as a program: its links, and the file that makes it a virtual environment's."""
+    python = step = sys.executable
     yield python
-    step = python
     while os.path.islink(step):
         step = os.path.normpath(os.path.join(os.path.dirname(step), os.readlink(step)))
         yield step

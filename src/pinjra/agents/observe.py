@@ -1,5 +1,5 @@
-"""The documented import path of `pinjra.agents.memory.observation`."""
+"""The documented import path of `pinjra.core.safe_text`."""
 
-from pinjra.agents.memory.observation import cut_middle as cut_middle
+from pinjra.core.safe_text import cut_middle as cut_middle
 
 __all__ = ["cut_middle"]

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from enum import IntEnum
 
-from pinjra.agents.memory.observation import cut_middle, describe_value
+from pinjra.agents.memory.observation import describe_value
 from pinjra.core.events import (
     CodeReady,
     Event,
@@ -20,6 +20,7 @@ from pinjra.core.events import (
 )
 from pinjra.core.json_data import encodable
 from pinjra.core.redaction import redact
+from pinjra.core.safe_text import cut_middle
 
 
 class LogLevel(IntEnum):

@@ -18,7 +18,7 @@ from pinjra.cli.options import ctrl_c, file_options
 
 if TYPE_CHECKING:
     from pinjra.agents.run.results import RunResult
-    from pinjra.core.execution import Execution, GuestError
+    from pinjra.core.execution import Execution
     from pinjra.core.files import Readable
     from pinjra.executors.base import PythonExecutor
 
@@ -177,19 +177,8 @@ def tell(done: Execution) -> None:
         show_picture(artifact, sys.stdout)
         print(f"artifact: {clean(artifact.media_type)}, {len(artifact.data)} bytes", file=sys.stderr)
     if done.error is not None:
-        print(clean(_failure(done.error)), file=sys.stderr)
-
-
-def _failure(error: GuestError) -> str:
-    """Return an error with its traceback and hint, each once."""
-    from pinjra.core.execution import error_line
-
-    text = error.traceback.rstrip()
-    if error_line(error.type, error.message) not in text:
-        text = f"{text}\n{error}".lstrip()
-    if error.hint and error.hint not in text:
-        text = f"{text}\n{error.hint}"
-    return text + here(text)
+        text = done.error.text
+        print(clean(text + here(text)), file=sys.stderr)
 
 
 def _form(done: Execution, saved: Sequence[Path] | None) -> dict[str, Any]:

@@ -82,6 +82,14 @@ class GuestError:
         hint = f"\n{self.hint}" if self.hint else ""
         return f"{error_line(self.type, self.message)}{where}{hint}"
 
+    @property
+    def text(self) -> str:
+        """Return traceback, error and hint, each once."""
+        text = self.traceback.rstrip()
+        if error_line(self.type, self.message) not in text:
+            text = f"{text}\n{self}".lstrip()
+        return f"{text}\n{self.hint}" if self.hint and self.hint not in text else text
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
@@ -162,8 +170,7 @@ class Execution:
 
         red, value, said = "#b00", self.value, ""
         if self.error is not None:
-            traceback, hint = self.error.traceback, self.error.hint
-            said = "\n".join(filter(None, (traceback, hint))) if traceback else str(self.error)
+            said = self.error.text
         elif value is not None and not self.artifacts:
             said = text_of(value)
         files = ", ".join(f"{file.name} ({file.size} bytes)" for file in self.files.values())

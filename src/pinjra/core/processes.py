@@ -38,13 +38,24 @@ def usage_of(root: int) -> tuple[float, int]:
         pid = waiting.pop()
         try:
             fields = stat_fields(pid)
-            with open(f"/proc/{pid}/task/{pid}/children", "rb") as file:
-                waiting.extend(map(int, file.read().split()))
         except OSError:
             continue
+        waiting += children_of(pid)
         ticks += sum(map(int, fields[11:15]))  # utime stime cutime cstime, proc(5)
         pages += int(fields[21])
     return ticks / _TICKS, pages * _PAGE_BYTES
+
+
+def children_of(pid: int) -> list[int]:
+    """Return the children of a process, whichever of its threads has made them; [] without such a process, or without /proc."""
+    children: list[int] = []
+    try:
+        for task in os.listdir(f"/proc/{pid}/task"):
+            with open(f"/proc/{pid}/task/{task}/children", "rb") as file:
+                children += map(int, file.read().split())
+    except (OSError, ValueError):
+        pass
+    return children
 
 
 def stat_fields(pid: int) -> list[bytes]:

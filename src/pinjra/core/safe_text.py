@@ -59,12 +59,12 @@ class PrintableOutput:
         return found if len(found) > 1 or found == "\n" else _spelled(match)
 
 
-def without_middle(text: str, most: int) -> str:
-    """Return text of about `most` characters at the longest: its head and its tail, saying how much is cut between them."""
-    if len(text) <= most:
+def cut_middle(text: str, length: int) -> str:
+    """Return text of at most about `length` characters: its head and its tail, saying what was left out."""
+    if len(text) <= length:
         return text
-    half = most // 2
-    return f"{text[:half]}\n… ({len(text) - 2 * half} characters cut) …\n{text[-half:]}"
+    head, tail = length - length // 3, len(text) - length // 3
+    return f"{text[:head]}\n… [{tail - head} characters left out; print less to see them] …\n{text[tail:]}"
 
 
 def unfinished(text: str) -> int:

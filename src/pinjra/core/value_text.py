@@ -31,7 +31,7 @@ _TABLE = 50_000
 _ROWS, _COLUMNS = 60, 20  # at either end: at least what pandas shows of a table
 _LEVELS = 8  # of containers of which a beginning is written
 _CONSTANT = frozenset({bool, type(None), float})
-_SHAPES: Mapping[type, str] = {list: "[]", tuple: "()", set: "{}", frozenset: "{}", dict: "{}"}
+SHAPES: Mapping[type, str] = {list: "[]", tuple: "()", set: "{}", frozenset: "{}", dict: "{}"}
 
 
 def text_of(value: object, room: Room | None = None) -> str:
@@ -124,7 +124,7 @@ class Room:
             return f"{shown[:-1]}…{shown[-1]} ({len(value)} in all)"
         if type(value) is Record and levels:
             return f"{value.type}({self.written(value.fields, levels - 1)})"
-        shape = _SHAPES.get(type(value))
+        shape = SHAPES.get(type(value))
         if shape is None or not levels:
             size = getattr(value, "shape", None) or (len(value) if isinstance(value, Sized) else "")
             return f"<{type(value).__name__}{f' of {size}' if size else ''}: too large to be shown>"

@@ -210,10 +210,9 @@ def open_box(executor: SessionExecutor, config: Config, gateway: Gateway | None 
 def guarantees_of(executor: SessionExecutor) -> Guarantees:
     """Return what is applied around a confined session, as it says itself, and what could not be."""
     applied = executor.hello.applied
-    holds = {wish: _holds(wish, applied) for wish in profile.PROPERTIES}
     group = "cgroup memory" in applied
     return executor._enforced(
-        "kernel" if all(holds[wish] for wish in profile.REQUIRED) else "none",
+        "kernel" if profile.is_confined(applied) else "none",
         *applied,
         memory="cgroup memory, RLIMIT_DATA" if group else "RLIMIT_DATA of each process",
         wall="host timer, kill",
@@ -222,8 +221,8 @@ def guarantees_of(executor: SessionExecutor) -> Guarantees:
         if "scratch tmpfs" in applied
         else "RLIMIT_FSIZE of each file, a watch on the folder",
         processes="cgroup pids, RLIMIT_NPROC" if "cgroup pids" in applied else "RLIMIT_NPROC",
-        network=_network(executor.access, applied) if holds["network"] else "audit hook",
-        files=_files(applied) if holds["files"] else "audit hook",
+        network=_network(executor.access, applied) if profile.holds("network", applied) else "audit hook",
+        files=_files(applied) if profile.holds("files", applied) else "audit hook",
         fork="copy of the process, in the same box" if "fork" in executor.hello.capabilities else "",
     )
 
@@ -241,10 +240,6 @@ def third_party(imports: Iterable[str]) -> tuple[str, ...]:
     """Return the modules worth importing once for all: not "*", not those that Python brings."""
     names = {name.removesuffix(".*") for name in imports if name != "*"}
     return tuple(sorted(name for name in names if name.partition(".")[0] not in sys.stdlib_module_names))
-
-
-def _holds(wish: str, applied: tuple[str, ...]) -> bool:
-    return any(all(name in applied for name in group) for group in profile.PROPERTIES[wish])
 
 
 def _network(access: Access, applied: tuple[str, ...]) -> str:

@@ -17,9 +17,8 @@ from pinjra.jail import profile
 from pinjra.jail.plan import Plan
 from pinjra.jail.walls import capabilities, landlock, loopback, namespaces, owners, rlimits, seccomp
 from pinjra.jail.walls.cgroups import Group
-from pinjra.jail.walls.libc import close_all_but, prctl, syscall
+from pinjra.jail.walls.libc import PDEATHSIG, close_all_but, prctl, syscall
 
-_PDEATHSIG = 1
 _SESSION_NAMESPACES = (
     "mount namespace",
     "network namespace",
@@ -199,7 +198,7 @@ def forget_signals() -> None:
 
 def _die_with(parent: int) -> None:
     """Let the kernel kill this process when the zygote dies; called after the change of uid, which would reset it."""
-    prctl(_PDEATHSIG, signal.SIGKILL)
+    prctl(PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:  # it died before the call
         os._exit(1)
 

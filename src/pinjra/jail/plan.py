@@ -153,10 +153,8 @@ def _check_names(names: Collection[str], reasons: dict[str, str]) -> None:
 
 def _demand(wish: str, applied: tuple[str, ...], reasons: dict[str, str], network: bool) -> None:
     """Raise unless `wish` holds with what is applied."""
-    if wish == "network" and network:
+    if profile.holds(wish, applied) or (wish == "network" and network):
         return
     alternatives = profile.PROPERTIES.get(wish, ((wish,),))
-    if any(all(name in applied for name in group) for group in alternatives):
-        return
     why = "; ".join(f"{name}: {reasons[name]}" for group in alternatives for name in group if reasons[name])
     raise unavailable(repr(wish), why)

@@ -7,7 +7,7 @@ attacker) wants it. The order of `FATAL`, `ALLOWED` and `CHECKED` has no meaning
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
 
 # ruff: noqa: SIM905 (a list of names is read more easily without quotes)
@@ -51,10 +51,14 @@ PROPERTIES: dict[str, tuple[tuple[str, ...], ...]] = {
 REQUIRED = ("syscalls", "files", "network", "signals")
 
 
-def is_confined(applied: Iterable[str]) -> bool:
+def holds(wish: str, applied: Collection[str]) -> bool:
+    """Return whether a property, or a mechanism by its name, is in force with these mechanisms."""
+    return any(set(group) <= set(applied) for group in PROPERTIES.get(wish, ((wish,),)))
+
+
+def is_confined(applied: Collection[str]) -> bool:
     """Return whether these mechanisms make a boundary of the kernel's."""
-    names = frozenset(applied)
-    return all(any(names.issuperset(group) for group in PROPERTIES[wish]) for wish in REQUIRED)
+    return all(holds(wish, applied) for wish in REQUIRED)
 
 
 # ---------------------------------------------------------------------------------------------------------- files

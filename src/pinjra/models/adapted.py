@@ -12,8 +12,8 @@ from pinjra.models.base import (
     Completion,
     Model,
     ModelDelta,
-    OfferedTool,
     Question,
+    ToolOffer,
     usage_of,
 )
 from pinjra.models.errors import CompletionInvalid, RequestRefused
@@ -99,7 +99,7 @@ def question_of(
     )
 
 
-def _schema_of(tool: Any) -> OfferedTool:
+def _schema_of(tool: Any) -> ToolOffer:
     if hasattr(tool, "parameters"):
         return tool  # type: ignore[no-any-return]  # it has what the protocol says
     raise RequestRefused(f"{tool!r:.200} is no tool")

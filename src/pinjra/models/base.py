@@ -6,9 +6,9 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
-from io import BytesIO
 from typing import Any, ClassVar, Literal, Protocol
 
+from pinjra.core.images import png_of
 from pinjra.core.json_data import encodable, encodable_data
 
 Role = Literal["system", "user", "assistant", "tool"]
@@ -171,7 +171,7 @@ class ModelDelta:
         return self.text
 
 
-class OfferedTool(Protocol):
+class ToolOffer(Protocol):
     """What a model is told of a tool. `parameters` is a JSON schema of type "object"."""
 
     @property
@@ -201,7 +201,7 @@ class Question:
 
     messages: Sequence[ChatMessage]
     stop: Sequence[str] = ()
-    tools: Sequence[OfferedTool] = ()
+    tools: Sequence[ToolOffer] = ()
     response_schema: JsonSchema | None = None
     temperature: float | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -309,11 +309,7 @@ def _content_of(content: Any) -> tuple[str, tuple[bytes, ...]]:
 
 def image_bytes(image: Any) -> bytes:
     """Return an image's file: bytes as they are, a PIL image as PNG."""
-    if isinstance(image, bytes):
-        return image
-    buffer = BytesIO()
-    image.save(buffer, format="PNG")
-    return buffer.getvalue()
+    return image if isinstance(image, bytes) else png_of(image)
 
 
 def _get(thing: Any, name: str) -> Any:

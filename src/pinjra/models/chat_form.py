@@ -8,13 +8,14 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from pinjra.core.images import image_type
 from pinjra.models.base import (
     ChatMessage,
     Completion,
     FinishReason,
     JsonSchema,
-    OfferedTool,
     ToolCall,
+    ToolOffer,
     tool_call,
     tool_call_of,
     usage_of,
@@ -22,7 +23,6 @@ from pinjra.models.base import (
 from pinjra.models.errors import CompletionInvalid, ProviderFailed, RequestRefused
 
 _NO_NAME = re.compile(r"[^A-Za-z0-9_-]")  # providers refuse a conversation with a name that no tool may have
-_SIGNATURES = ((b"\x89PNG", "image/png"), (b"\xff\xd8\xff", "image/jpeg"), (b"GIF8", "image/gif"))
 # why an answer has ended, in the words of all providers
 FINISH: dict[str, FinishReason] = {
     **dict.fromkeys(("stop", "eos_token", "stop_sequence", "end_turn"), "stop"),
@@ -38,11 +38,8 @@ def media_type(image: bytes) -> str:
     Raises:
         RequestRefused: It is none of PNG, JPEG, GIF, WebP (the caller's fault).
     """
-    for signature, name in _SIGNATURES:
-        if image.startswith(signature):
-            return name
-    if image[:4] == b"RIFF" and image[8:12] == b"WEBP":
-        return "image/webp"
+    if found := image_type(image):
+        return found
     raise RequestRefused(f"an image must be PNG, JPEG, GIF or WebP; this one begins with {image[:8]!r}")
 
 
@@ -90,7 +87,7 @@ def turns(
     return [m.content for m in messages if m.role == "system" and m.content], made
 
 
-def tool_form(tool: OfferedTool) -> dict[str, Any]:
+def tool_form(tool: ToolOffer) -> dict[str, Any]:
     """Return one tool in the OpenAI form."""
     function = {"name": tool.name, "description": tool.description, "parameters": dict(tool.parameters)}
     return {"type": "function", "function": function}
@@ -169,7 +166,7 @@ def _completion(text: str, calls: tuple[ToolCall, ...], usage: Any, reason: str 
 def request_form(
     messages: Sequence[ChatMessage],
     stop: Sequence[str],
-    tools: Sequence[OfferedTool],
+    tools: Sequence[ToolOffer],
     response_schema: JsonSchema | None,
 ) -> dict[str, Any]:
     """Return the body of a request, without model and sampling options."""

@@ -21,7 +21,7 @@ from typing import Any
 from pinjra.core.errors import ConfigurationError
 from pinjra.core.optional import optional
 from pinjra.models.adapted import AskedModel
-from pinjra.models.base import Completion, ModelDelta, OfferedTool, PromptStyle, Question
+from pinjra.models.base import Completion, ModelDelta, PromptStyle, Question, ToolOffer
 from pinjra.models.catalog import DEFAULT_NAME, find
 from pinjra.models.chat_form import Accumulator, request_form
 from pinjra.models.errors import ProviderFailed, RequestRefused, WeightsUnavailable
@@ -106,9 +106,7 @@ class LlamaCppModel(AskedModel):
         self.load()
         return self._answer(body, question.tools)
 
-    def _answer(
-        self, body: dict[str, Any], tools: Sequence[OfferedTool]
-    ) -> Iterator[ModelDelta | Completion]:
+    def _answer(self, body: dict[str, Any], tools: Sequence[ToolOffer]) -> Iterator[ModelDelta | Completion]:
         collected = Accumulator()
         for chunk in self._chunks({**body, "stream": True, "stream_options": {"include_usage": True}}):
             if piece := collected.add(_as_object(chunk)):

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 
-from pinjra.models.base import Completion, FinishReason, OfferedTool, ToolCall, tool_call
+from pinjra.models.base import Completion, FinishReason, ToolCall, ToolOffer, tool_call
 
 _LONGEST = (
     300_000  # characters of a text that is looked at: several times what any model writes to call a tool
@@ -23,7 +23,7 @@ _ATTEMPTS = 200  # braces tried as the start of an object in one text; a call is
 _WORK = 4  # characters read in all, as a multiple of the text's length
 
 
-def with_text_calls(done: Completion, tools: Sequence[OfferedTool]) -> Completion:
+def with_text_calls(done: Completion, tools: Sequence[ToolOffer]) -> Completion:
     """Return the completion with the calls that its text spells out, where it has no structured ones.
 
     Tagged (<tool_call>), fenced and bare JSON objects count when they name a tool that was offered. Of the text, what stands

@@ -13,10 +13,10 @@ from pinjra.models.base import (
     ChatMessage,
     Completion,
     ModelDelta,
-    OfferedTool,
     PromptStyle,
     Question,
     TokenUsage,
+    ToolOffer,
 )
 from pinjra.models.chat_form import message_form, tool_form
 from pinjra.models.errors import ProviderFailed, RequestRefused
@@ -113,7 +113,7 @@ class TransformersModel(AskedModel):
         degree = self._temperature if question.temperature is None else question.temperature
         return self._answer(inputs, StopCutter(question.stop), degree, question.tools)
 
-    def _inputs(self, messages: Sequence[ChatMessage], tools: Sequence[OfferedTool]) -> Any:
+    def _inputs(self, messages: Sequence[ChatMessage], tools: Sequence[ToolOffer]) -> Any:
         """Return the prompt's tokens, by the model's own chat template.
 
         Raises:
@@ -136,7 +136,7 @@ class TransformersModel(AskedModel):
             raise RequestRefused(f"{self!r}: the chat template refuses the messages: {error}") from error
 
     def _answer(
-        self, inputs: Any, cutter: StopCutter, temperature: float, tools: Sequence[OfferedTool]
+        self, inputs: Any, cutter: StopCutter, temperature: float, tools: Sequence[ToolOffer]
     ) -> Iterator[ModelDelta | Completion]:
         run = _Generation(self._sdk, self._model, self._tokenizer, self._lock)
         sampling: dict[str, Any] = {

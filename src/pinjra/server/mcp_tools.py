@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import io
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager, suppress
 from functools import partial
@@ -17,8 +16,9 @@ from pydantic import Field
 
 from pinjra.core.errors import PinjraError, SessionLost
 from pinjra.core.execution import Artifact, Execution
+from pinjra.core.images import image_type, png_of
 from pinjra.core.json_data import encodable, text_of
-from pinjra.core.safe_text import without_middle
+from pinjra.core.safe_text import cut_middle
 from pinjra.executors.base import PythonExecutor
 from pinjra.server.http.hub import Held, new_name
 from pinjra.server.sessions import Sessions
@@ -235,9 +235,7 @@ def _answer(done: Execution, session: str, was_new: bool) -> CallToolResult:
     if done.value is not None and done.error is None:
         parts.append(f"[value]\n{_cut(text_of(done.value))}")
     if done.error is not None:
-        said = done.error.traceback.rstrip() or str(done.error)
-        hint = done.error.hint if done.error.hint and done.error.hint not in said else None
-        parts.append("\n".join(text for text in (f"[error]\n{_cut(said)}", hint) if text))
+        parts.append(f"[error]\n{_cut(done.error.text)}")
     if done.status is not None:
         parts.append(f"[exit status {done.status}]")
     parts += [f"[file] {file.name} ({file.size} bytes)" for file in list(done.files.values())[:_MOST_FILES]]
@@ -258,9 +256,7 @@ def _picture(value: object) -> list[Artifact]:
 
     if not isinstance(value, Image.Image):
         return []
-    data = io.BytesIO()
-    (value if value.mode in ("1", "L", "LA", "P", "RGB", "RGBA") else value.convert("RGB")).save(data, "PNG")
-    return [Artifact(media_type="image/png", data=data.getvalue())]
+    return [Artifact(media_type="image/png", data=png_of(value))]
 
 
 def _artifact_block(artifact: Artifact) -> Any:
@@ -276,7 +272,7 @@ def _file_block(name: str, data: bytes) -> Any:
         raise ToolError(
             f"{name} has {len(data)} bytes, more than an answer holds ({_FILE_BYTES}); read parts of it"
         )
-    media_type = _image_type(data)
+    media_type = image_type(data)
     encoded = base64.b64encode(data).decode("ascii")
     if media_type:
         return ImageContent(type="image", data=encoded, mime_type=media_type)
@@ -284,17 +280,6 @@ def _file_block(name: str, data: bytes) -> Any:
         return TextContent(type="text", text=data.decode("utf-8"))
     except UnicodeDecodeError:
         return TextContent(type="text", text=f"base64:{encoded}")
-
-
-def _image_type(data: bytes) -> str:
-    """Return the image's media type by its first bytes; "" for what is no image that clients show."""
-    if data.startswith(b"\x89PNG\r\n\x1a\n"):
-        return "image/png"
-    if data.startswith(b"\xff\xd8\xff"):
-        return "image/jpeg"
-    if data.startswith((b"GIF87a", b"GIF89a")):
-        return "image/gif"
-    return "image/webp" if data[:4] == b"RIFF" and data[8:12] == b"WEBP" else ""
 
 
 def _content(text: str | None, encoded: str | None) -> bytes:
@@ -309,4 +294,4 @@ def _content(text: str | None, encoded: str | None) -> bytes:
 
 
 def _cut(text: str) -> str:
-    return without_middle(text, _TEXT_CHARACTERS)
+    return cut_middle(text, _TEXT_CHARACTERS)

@@ -14,13 +14,12 @@ from typing import Any
 
 from pinjra.jail.spawn.forks import newest
 from pinjra.jail.walls import landlock
-from pinjra.jail.walls.libc import plain_fork, prctl
+from pinjra.jail.walls.libc import CHILD_SUBREAPER, plain_fork, prctl
 from pinjra.snippets.frames import CONTROL
 from pinjra.snippets.guest import Guest
-from pinjra.worker.supervisor.processes import MOST_NUMBERS, is_child
+from pinjra.worker.supervisor.processes import MOST_NUMBERS, has_children, is_child
 
 _PID, _END = struct.Struct("i"), struct.Struct("idq")
-_PR_SET_CHILD_SUBREAPER = 36  # prctl(2): orphans become ours, so that we can end them
 
 
 class ForkServer:
@@ -65,7 +64,7 @@ class ForkServer:
 
 def _fork_children(guest: Guest) -> None:
     """Fork children for the warden, one at a time, until it is gone."""
-    prctl(_PR_SET_CHILD_SUBREAPER, 1)
+    prctl(CHILD_SUBREAPER, 1)  # orphans become ours, so that we can end them
     fork = plain_fork() if threading.active_count() == 1 else os.fork
     restrict: Callable[[], object] = bool
     with contextlib.suppress(OSError):  # an older kernel: then a child can stop its box, which costs it a try
@@ -101,20 +100,10 @@ def _fork_children(guest: Guest) -> None:
 
 def _end_descendants(first: int) -> None:
     """Kill what a dead child has left. Orphans are ours (subreaper) and have higher numbers than their parent had."""
-    while _has_children():
+    while has_children():
         found = [pid for pid in range(first + 1, newest()) if is_child(pid)]
         # SECURITY: a child that has made so many processes that their numbers came round has left some that are not among these
-        if not found and _has_children():
+        if not found and has_children():
             found = [pid for pid in range(2, MOST_NUMBERS + 1) if is_child(pid)]
         for pid in found:
             os.kill(pid, signal.SIGKILL)
-
-
-def _has_children() -> bool:
-    """Reap what has ended; return whether there is a child that has not."""
-    try:
-        while os.waitpid(-1, os.WNOHANG)[0]:
-            pass
-    except ChildProcessError:
-        return False
-    return True

@@ -7,7 +7,6 @@ import atexit
 import builtins
 import contextlib
 import functools
-import importlib.util
 import io
 import json
 import linecache
@@ -21,9 +20,7 @@ import threading
 import traceback
 import types
 import weakref
-from collections.abc import Callable, Coroutine, Sequence
-from importlib.abc import MetaPathFinder
-from importlib.machinery import ModuleSpec
+from collections.abc import Callable, Coroutine
 from typing import Any, NoReturn, cast
 
 from pinjra.core.values import Opaque
@@ -32,6 +29,7 @@ from pinjra.snippets.frames import CONTROL, HEAD, Message, framed, unframed, wri
 from pinjra.snippets.program_test import Test
 from pinjra.wire.values.codec import VALUE_BYTES, decode, encode
 from pinjra.worker.interpreter.environment import reseed
+from pinjra.worker.interpreter.imports import adapt_modules
 
 SOURCE_NAME = "main.py"
 _ENDS_STACKS = True  # for the worker: a snippet that looks at its stack sees nothing from here on
@@ -39,7 +37,6 @@ _MODULE = "solution"  # what a program is called whose functions are called
 _WARMING = 20  # CPython 3.11 and later adapt code that has run 8 times
 _GRACE_SECONDS = 0.1  # for the kernel's own limit of processor time to be noticed before ours
 _PROGRAM: Message = {"mode": "program"}
-_NUMPY = "numpy.random"
 # What is done with what is no UTF-8, and bytes that are kept (1: lines), of the descriptors 0, 1 and 2.
 _STREAMS = (
     ("stdin", "replace", io.DEFAULT_BUFFER_SIZE),
@@ -49,42 +46,12 @@ _STREAMS = (
 
 
 def _seed(seed: int | None) -> None:
-    """Draw the random numbers of a seed, or others than all other children."""
+    """Draw the random numbers of a seed, or others than all other children; those of numpy once a program has it."""
     if seed is None:
         reseed()
         return
     random.seed(seed)
-    if _NUMPY in sys.modules:
-        _seed_numpy(seed)
-    else:
-        sys.meta_path.insert(0, cast("MetaPathFinder", _WhenNumpyComes(seed)))
-
-
-def _seed_numpy(seed: int) -> None:
-    sys.modules[_NUMPY].seed(seed & 0xFFFFFFFF)  # it takes no larger one
-
-
-class _WhenNumpyComes:
-    """Finds numpy's random numbers when a program first imports them, and seeds them then."""
-
-    def __init__(self, seed: int) -> None:
-        self.seed = seed
-
-    def find_spec(self, name: str, path: Sequence[str] | None, target: object = None) -> ModuleSpec | None:
-        """Return how to import them; None for what is something else."""
-        if name != _NUMPY:
-            return None
-        sys.meta_path.remove(cast("MetaPathFinder", self))
-        spec = importlib.util.find_spec(name)
-        if spec is not None and spec.loader is not None:
-            run = spec.loader.exec_module
-
-            def run_and_seed(module: types.ModuleType) -> None:
-                run(module)
-                _seed_numpy(self.seed)
-
-            spec.loader.exec_module = run_and_seed  # type: ignore[method-assign]
-        return spec
+    adapt_modules({"numpy.random": lambda module: module.seed(seed & 0xFFFFFFFF)})  # it takes no larger one
 
 
 def _start(argv: list[str]) -> int:

@@ -18,6 +18,7 @@ from functools import lru_cache
 from itertools import count
 from typing import Any
 
+from pinjra.core.value_text import SHAPES
 from pinjra.tools.hints import PASSED_AS_THEMSELVES, Schema, kinds_of
 from pinjra.tools.patterns import matches
 from pinjra.tools.schema import allowing_null, map_subschemas
@@ -407,13 +408,10 @@ def short(value: object, depth: int = 2) -> str:
         return f"a number of {value.bit_length()} bits"
     if value is None or isinstance(value, (bool, int, float, complex)):
         return repr(value)[:_SHOWN_CHARS]
-    shape = _SHAPES.get(type(value))
+    shape = SHAPES.get(type(value))
     if shape is None:
         return f"<{type(value).__name__}>"
     return _short_container(value, shape, depth)[:120]
-
-
-_SHAPES: Mapping[type, str] = {list: "[]", tuple: "()", set: "{}", frozenset: "{}", dict: "{}"}
 
 
 def _short_container(value: Any, shape: str, depth: int) -> str:

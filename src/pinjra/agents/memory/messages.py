@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from pinjra.agents.errors import AgentBudgetError, AgentError, AgentGenerationError, AgentInterrupted
-from pinjra.agents.memory.observation import DEFAULT_LENGTH, as_data, cut_middle
+from pinjra.agents.memory.observation import DEFAULT_LENGTH, as_data
 from pinjra.agents.memory.steps import (
     ActionStep,
     CompactionStep,
@@ -15,6 +15,7 @@ from pinjra.agents.memory.steps import (
     SystemPromptStep,
     TaskStep,
 )
+from pinjra.core.safe_text import cut_middle
 from pinjra.models.base import ChatMessage, image_bytes
 from pinjra.models.text_calls import call_line, result_line
 

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from pinjra.core.execution import Execution
 from pinjra.core.json_data import encodable, text_of
-from pinjra.core.safe_text import settled
+from pinjra.core.safe_text import cut_middle, settled
 from pinjra.core.value_text import MOST, Room
 from pinjra.core.values import Record
 
@@ -106,12 +106,3 @@ def as_data(text: str, length: int) -> str:
     # SECURITY: output must not be able to close the mark and go on as if the user spoke; readers forgive case and spaces.
     safe = _MARK.sub(r"<\\\g<rest>", encodable(text))
     return f"<observation>\n{cut_middle(safe, length)}\n</observation>"
-
-
-def cut_middle(text: str, length: int) -> str:
-    """Return text of at most about `length` characters: its head and its tail, saying what was left out."""
-    if len(text) <= length:
-        return text
-    head, tail = length - length // 3, length // 3
-    left_out = len(text) - head - tail
-    return f"{text[:head]}\n… [{left_out} characters left out; print less to see them] …\n{text[-tail:]}"

@@ -12,7 +12,7 @@ from pinjra.agents.run.waiting import OnLoop
 from pinjra.core.coroutines import at_once
 from pinjra.core.events import ModelDelta as DeltaEvent
 from pinjra.models.adapted import adapted, completion_from
-from pinjra.models.base import ChatMessage, Completion, JsonSchema, ModelDelta, OfferedTool
+from pinjra.models.base import ChatMessage, Completion, JsonSchema, ModelDelta, ToolOffer
 from pinjra.models.errors import CompletionInvalid
 
 _FRESH_TEMPERATURES = (0.0, 0.6, 0.9, 1.0)  # of attempts one after the other, for small models
@@ -23,7 +23,7 @@ async def ask(
     messages: Sequence[ChatMessage],
     *,
     stop: Sequence[str] = (),
-    tools: Sequence[OfferedTool] = (),
+    tools: Sequence[ToolOffer] = (),
     response_schema: JsonSchema | None = None,
     temperature: float | None = None,
 ) -> Completion:

@@ -28,7 +28,7 @@ from pinjra.core.errors import PinjraError
 from pinjra.core.events import Event
 from pinjra.core.execution import Artifact
 from pinjra.core.guest_files import GuestFile
-from pinjra.models.base import Model, OfferedTool
+from pinjra.models.base import Model, ToolOffer
 
 Sink = Callable[[Event], None]
 Outcome = tuple[RunResult, BaseException | None]  # of a run, and the error that ended it, if one did
@@ -95,7 +95,7 @@ class AgentSpec(ABC):
     def callables(self) -> Mapping[str, Callable[..., object]]:
         """Return what a run may call by name, at this moment."""
 
-    def tool_schemas(self) -> Sequence[OfferedTool]:
+    def tool_schemas(self) -> Sequence[ToolOffer]:
         """Return what the model is offered for structured calls."""
         return ()
 

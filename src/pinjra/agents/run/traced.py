@@ -9,7 +9,7 @@ from pinjra.agents.run.options import RunOptions
 from pinjra.agents.run.results import RunResult
 from pinjra.agents.run.state import AgentSpec, Run
 from pinjra.core.spans import Span, span
-from pinjra.models.base import ChatMessage, Completion, Model, OfferedTool
+from pinjra.models.base import ChatMessage, Completion, Model, ToolOffer
 
 
 @contextmanager
@@ -45,7 +45,7 @@ def traced_request(
     run: Run,
     messages: Sequence[ChatMessage],
     stop: Sequence[str],
-    tools: Sequence[OfferedTool],
+    tools: Sequence[ToolOffer],
     temperature: float | None,
 ) -> Iterator[Span]:
     """Trace a request to the run's model."""
@@ -109,7 +109,7 @@ def _part(content: object) -> dict[str, object]:
     return {"type": "text", "content": content}
 
 
-def _definition(tool: OfferedTool) -> dict[str, object]:
+def _definition(tool: ToolOffer) -> dict[str, object]:
     return {
         "type": "function",
         "name": tool.name,

@@ -1,4 +1,4 @@
-"""Specs -> child processes that are confined and serve a session: forked, counted, reaped. The zygote's heart."""
+"""Specs -> child processes that are confined and serve a session: forked, counted, reaped by the zygote."""
 
 from __future__ import annotations
 

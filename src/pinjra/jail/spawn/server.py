@@ -39,10 +39,9 @@ from pinjra.jail.spawn import forks
 from pinjra.jail.spawn.pool import SessionPool
 from pinjra.jail.walls import cgroups, namespaces
 from pinjra.jail.walls import disk_quota as quota
-from pinjra.jail.walls.libc import close_all_but, prctl
+from pinjra.jail.walls.libc import CHILD_SUBREAPER, PDEATHSIG, close_all_but, prctl
 
 _MAX_PACKET = 1 << 20
-_PDEATHSIG, _CHILD_SUBREAPER = 1, 36
 _IDLE_MILLISECONDS = 20  # how soon a group that was still busy is removed again
 _LOOK_MILLISECONDS = 250  # at scratch folders that have no quota of the kernel's
 
@@ -227,14 +226,14 @@ def _become_first_process(chosen: plan.Plan) -> None:
         namespaces.unshare(["user namespace", *wanted])
         namespaces.map_user(uid, gid, -1)
     if not chosen.has("pid namespace"):
-        prctl(_CHILD_SUBREAPER, 1)
+        prctl(CHILD_SUBREAPER, 1)
         return
     child = forks.fork()
     if child:
         close_all_but({0, 1, 2})
         _, status = os.waitpid(child, 0)
         os._exit(0 if status == 0 else 1)
-    prctl(_PDEATHSIG, signal.SIGKILL)
+    prctl(PDEATHSIG, signal.SIGKILL)
 
 
 def _load(name: str) -> Callable[..., None]:

@@ -18,6 +18,7 @@ from pinjra.jail.walls.syscalls import NUMBERS
 Buffer = ctypes.Array[ctypes.c_char]
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.syscall.restype = ctypes.c_long
+PDEATHSIG, CHILD_SUBREAPER = 1, 36  # options of prctl(2)
 _MOST_DESCRIPTORS = 1 << 20  # fs.nr_open of proc(5), where no smaller limit is told
 
 

@@ -7,11 +7,12 @@ from collections.abc import Callable
 from dataclasses import fields
 from typing import Any
 
-from pinjra.agents.memory.observation import cut_middle, describe_value, glimpse
+from pinjra.agents.memory.observation import describe_value, glimpse
 from pinjra.agents.memory.steps import ActionStep
 from pinjra.core import events as e
 from pinjra.core.execution import Artifact
 from pinjra.core.json_data import plain
+from pinjra.core.safe_text import cut_middle
 
 _LONGEST = 200_000  # characters of one text
 _ARGUMENT = 20_000  # characters of one argument, or of what a tool gave

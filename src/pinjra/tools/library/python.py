@@ -7,7 +7,7 @@ from typing import Protocol
 
 from pinjra.core.errors import ConfigurationError
 from pinjra.core.execution import Execution
-from pinjra.core.safe_text import without_middle
+from pinjra.core.safe_text import cut_middle
 from pinjra.core.value_text import text_of
 from pinjra.tools.base import Tool
 
@@ -48,13 +48,11 @@ class PythonTool(Tool):
     def forward(self, code: str) -> str:
         """Return output, value and error as one text."""
         done = self._executor.run(code)
-        parts = [f"Stdout:\n{without_middle(done.logs, self.max_output_length)}"]
+        parts = [f"Stdout:\n{cut_middle(done.logs, self.max_output_length)}"]
         if done.error is None:
-            parts.append(f"Output: {without_middle(_shown(done.value), self.max_output_length)}")
+            parts.append(f"Output: {cut_middle(_shown(done.value), self.max_output_length)}")
         else:
-            parts.append(f"Error: {done.error.traceback or done.error}")
-            if done.error.hint and done.error.traceback:
-                parts.append(done.error.hint)
+            parts.append(f"Error: {done.error.text}")
         return "\n".join([*parts, *done.notes])
 
 

@@ -21,6 +21,7 @@ from array import array
 from collections.abc import Callable
 from contextlib import suppress
 
+from pinjra.core.processes import ended_children
 from pinjra.jail.spawn.forks import fork
 from pinjra.worker.interpreter.tools import has_threads
 from pinjra.worker.setup import Sockets, Workplace
@@ -82,7 +83,7 @@ class Checkpointer:
             try:
                 pid = fork()
             except OSError:  # the limit of processes, or of memory
-                if _reap():
+                if [*ended_children()]:  # of guest code, killed behind a run: nobody waits for them
                     continue
                 return 0
             if pid:
@@ -147,15 +148,6 @@ class Checkpointer:
         os.setsid()
         self._attach(fds, Workplace(scratch, tuple(fds[_WAKE_FDS:])))
         self._sockets.stream.sendall(b"%d;" % os.getpid())  # the first word of all
-
-
-def _reap() -> bool:
-    """Reap children of guest code that were killed behind a run and that nobody waits for; return whether there was one."""
-    found = False
-    with suppress(ChildProcessError):
-        while os.waitpid(-1, os.WNOHANG)[0]:
-            found = True
-    return found
 
 
 def _positions() -> list[tuple[int, int]]:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable
 from types import ModuleType
 from typing import Protocol, cast
 
+from pinjra.core.images import png_of
 from pinjra.guard.errors import GuestStop
 from pinjra.worker.interpreter.imports import adapt_modules
 
@@ -174,9 +175,7 @@ def _image(value: object) -> Picture | None:
     base = getattr(sys.modules.get("PIL.Image"), "Image", None)
     if base is None or not isinstance(value, base):
         return None
-    file = io.BytesIO()
-    value.save(file, format="PNG")
-    return "image/png", file.getvalue()
+    return "image/png", png_of(value)
 
 
 def _own_picture(value: object) -> Picture | None:

@@ -32,6 +32,7 @@ from pinjra.worker.supervisor.processes import (
     Death,
     cpu_seconds,
     describe,
+    has_children,
     is_child,
     reaped_seconds,
     send_signal,
@@ -325,7 +326,7 @@ class InterpreterProcess:
             self.signal(signal.SIGKILL)
         deadline = time.monotonic() + _END_SECONDS
         self.sweep(keep=())
-        while len(self._sweeper.members) == 1 and _has_children() and time.monotonic() < deadline:
+        while len(self._sweeper.members) == 1 and has_children() and time.monotonic() < deadline:
             self.sweep(keep=())
             time.sleep(0.001)
         self._sweeper.members.remove(self)
@@ -390,11 +391,3 @@ def _fork(setup: SessionSetup) -> int:
         sys.stderr.flush()
     finally:
         os._exit(status)
-
-
-def _has_children() -> bool:
-    try:
-        os.waitpid(-1, os.WNOHANG)
-    except ChildProcessError:
-        return False
-    return True

@@ -10,13 +10,12 @@ import time
 from collections.abc import Container
 from dataclasses import dataclass
 
-from pinjra.core.processes import stat_fields
-from pinjra.jail.walls.libc import prctl
+from pinjra.core.processes import children_of, stat_fields
+from pinjra.jail.walls.libc import CHILD_SUBREAPER, PDEATHSIG, prctl
 
 MOST_NUMBERS = 1 << 22  # of processes, where there are most (proc(5), pid_max)
 MEMORY_STATUS = 86  # exit status of an interpreter whose own bookkeeping ran out of memory
 UNDO_STATUS = 87  # … whose last run has filled the memory: it has ended, and is to be undone
-_PDEATHSIG, _SUBREAPER = 1, 36  # prctl(2)
 _SIGNALS = {int(signal.SIGXCPU): "cpu", int(signal.SIGSYS): "seccomp", int(signal.SIGXFSZ): "disk"}
 
 
@@ -44,19 +43,19 @@ def _prctl(option: int, value: int) -> bool:
 
 def become_subreaper() -> bool:
     """Make orphans of the box children of this process (prctl(2), PR_SET_CHILD_SUBREAPER). False where there is no such thing."""
-    return _prctl(_SUBREAPER, 1)
+    return _prctl(CHILD_SUBREAPER, 1)
 
 
 def die_with_parent(parent: int) -> None:
     """Let the kernel kill this process when its parent dies (prctl(2), PR_SET_PDEATHSIG), also when that happened just now."""
-    _prctl(_PDEATHSIG, signal.SIGKILL)
+    _prctl(PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         os._exit(0)
 
 
 def go_on_without_parent() -> None:
     """Let the kernel continue this process, should it be stopped, when its parent dies: it would see nothing else."""
-    _prctl(_PDEATHSIG, signal.SIGCONT)
+    _prctl(PDEATHSIG, signal.SIGCONT)
 
 
 def send_signal(pid: int, number: int) -> None:
@@ -74,6 +73,16 @@ def is_child(pid: int) -> bool:
         return os.waitpid(pid, os.WNOHANG) == (0, 0)
     except ChildProcessError:
         return False
+
+
+def has_children() -> bool:
+    """Reap what has ended; return whether there is a child that has not."""
+    try:
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+    except ChildProcessError:
+        return False
+    return True
 
 
 def cpu_seconds(pid: int) -> float:
@@ -106,7 +115,7 @@ def tree(root: int, leaves: Container[int] = ()) -> list[int]:
     found: list[int] = []
     queue = [root]
     while queue and len(found) < 100_000:
-        children = _children(queue.pop())
+        children = children_of(queue.pop())
         found += children
         queue += [pid for pid in children if pid not in leaves]
     return found
@@ -118,17 +127,6 @@ def is_zombie(pid: int) -> bool:
         return stat_fields(pid)[0] in (b"Z", b"X")
     except (OSError, IndexError):
         return True
-
-
-def _children(pid: int) -> list[int]:
-    children: list[int] = []
-    try:
-        for task in os.listdir(f"/proc/{pid}/task"):
-            with open(f"/proc/{pid}/task/{task}/children", "rb") as file:
-                children += map(int, file.read().split())
-    except (OSError, ValueError):
-        pass
-    return children
 
 
 def describe(
