@@ -7,7 +7,9 @@ from pinjra.core.images import image_type, png_of
 Image = pytest.importorskip("PIL.Image")
 
 
-@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "I", "I;16", "F", "CMYK", "HSV", "YCbCr"])
+@pytest.mark.parametrize(
+    "mode", ["1", "L", "LA", "P", "RGB", "RGBA", "I", "I;16", "F", "CMYK", "HSV", "YCbCr"]
+)
 def test_an_image_of_any_mode_has_a_png(mode):
     data = png_of(Image.new(mode, (3, 2)))
     assert image_type(data) == "image/png"
