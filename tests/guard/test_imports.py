@@ -203,6 +203,27 @@ def test_a_view_tells_what_a_library_has_put_into_its_module(before: str) -> Non
     assert session.value(source) == ((9, "here", 3), 1, False, True)
 
 
+@pytest.mark.parametrize("mode", ["listed", "standard"])
+def test_a_dataclass_knows_its_annotations_in_texts(mode, process_kept: None) -> None:
+    session = Session(imports=mode)
+    session.interpreter.own_process()
+    source = """
+from __future__ import annotations
+import dataclasses as d, typing
+@d.dataclass
+class C:
+    x: typing.ClassVar[int]
+    i: d.InitVar[int]
+    y: typing.List[int]
+    _: d.KW_ONLY
+    z: int = 3
+    def __post_init__(self, i):
+        self.y = i
+[f.name for f in d.fields(C)], repr(C(1, 2))
+"""
+    assert session.value(source) == (["y", "z"], "C(y=1, z=3)")
+
+
 def test_private_names_of_a_module_that_is_authorised_by_name_are_shown_and_other_modules_are_not() -> None:
     session = Session("collections", "re", "random")
     assert session.value("from collections import _count_elements\nd = {}\n_count_elements(d, 'aab')\nd") == {

@@ -17,7 +17,7 @@ import os
 import pkgutil
 import sys
 import types
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from weakref import WeakKeyDictionary
 
 from pinjra.guard.errors import RefusedAttribute, RefusedImport
@@ -247,10 +247,13 @@ class _Viewed(types.ModuleType):
 
 
 def _forget(module: types.ModuleType, name: str) -> None:
-    for reference in _MODULES.keyrefs():  # a list: other threads may import
-        view = reference()
-        if view is not None and _MODULES.get(view) is module:
-            vars(view).pop(name, None)
+    for view in _views_of(module):
+        vars(view).pop(name, None)
+
+
+def _views_of(module: types.ModuleType) -> list[types.ModuleType]:
+    views = [reference() for reference in _MODULES.keyrefs()]  # a list: other threads may import
+    return [view for view in views if view is not None and _MODULES.get(view) is module]
 
 
 _MODULES: WeakKeyDictionary[types.ModuleType, types.ModuleType] = WeakKeyDictionary()
@@ -293,6 +296,26 @@ def _fill(view: _View, importer: Importer, module: types.ModuleType) -> None:
     _MODULES[view] = module
     if type(module) is types.ModuleType and name not in _VOLATILE:
         module.__class__ = _Viewed
+    if name == "dataclasses":
+        _know_views(module)
+
+
+def _know_views(dataclasses: types.ModuleType) -> None:
+    """Let dataclasses take `typing.ClassVar` in a text for what it is: it looks whether `typing` there is its own."""
+    is_type = vars(dataclasses)["_is_type"]
+    if hasattr(is_type, "__wrapped__"):
+        return
+
+    @functools.wraps(is_type)
+    def is_type_of_view(
+        text: str, cls: type, module: types.ModuleType, kind: object, is_kind: Callable[..., bool]
+    ) -> bool:
+        modules = [module, *_views_of(module)]
+        return any(
+            is_type(text, cls, each, kind, lambda found, _: is_kind(found, module)) for each in modules
+        )
+
+    vars(dataclasses)["_is_type"] = is_type_of_view
 
 
 def _public(module: types.ModuleType) -> list[str]:
