@@ -257,6 +257,32 @@ def test_exceptions_that_cause_each_other_in_a_circle_are_shown_once_each() -> N
     assert error.traceback.count("ValueError: b") == 1
 
 
+def test_notes_and_the_exceptions_of_a_group_are_shown() -> None:
+    source = """
+def fail(n):
+    raise ValueError(f'bad {n}')
+found = []
+for n in 1, 2:
+    try:
+        fail(n)
+    except ValueError as e:
+        e.add_note(f'of {n}')
+        found.append(e)
+raise ExceptionGroup('two', [found[0], ExceptionGroup('one', found[1:])])
+"""
+    error = Session().error(source)
+    assert error.message == "two (2 sub-exceptions)"
+    assert error.traceback == (
+        "line 11: raise ExceptionGroup('two', [found[0], ExceptionGroup('one', found[1:])])\n"
+        "ExceptionGroup: two (2 sub-exceptions)\n"
+        "  line 7: fail(n)\n  line 3, in fail: raise ValueError(f'bad {n}')\n  ValueError: bad 1\n  of 1\n"
+        "  ExceptionGroup: one (1 sub-exception)\n"
+        "    line 7: fail(n)\n    line 3, in fail: raise ValueError(f'bad {n}')\n    ValueError: bad 2\n    of 2"
+    )
+    many = Session().error("raise ExceptionGroup('many', [ValueError(n) for n in range(99)])")
+    assert many.traceback.endswith("ValueError: 9\n  and 89 more")
+
+
 def test_a_program_is_main() -> None:
     assert Session().value("if __name__ == '__main__':\n    done = 1\ndone") == 1
 

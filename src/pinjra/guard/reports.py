@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import sys
+import textwrap
 from collections.abc import Callable, Iterator, Mapping
 from types import TracebackType
 from typing import cast
@@ -15,6 +16,7 @@ _MESSAGE_CHARACTERS = 10_000
 _FRAMES = 20
 _LINE_CHARACTERS = 200
 _CAUSES = 5  # of one exception are shown
+_PARTS, _LEVELS = 10, 3  # of a group
 _WRAPPED = 10  # of one exception are looked at: requests wraps urllib3's, which wraps a socket's
 _DIRECT = "The above exception was the direct cause of the following exception:"
 _DURING = "During handling of the above exception, another exception occurred:"
@@ -27,6 +29,8 @@ _TRACE_OF = vars(BaseException)["__traceback__"].__get__
 _IS_CONTEXT_HIDDEN = vars(BaseException)["__suppress_context__"].__get__
 _CAUSE_OF = vars(BaseException)["__cause__"].__get__
 _CONTEXT_OF = vars(BaseException)["__context__"].__get__
+_SPACE_OF = vars(BaseException)["__dict__"].__get__
+_EXCEPTIONS_OF = vars(BaseExceptionGroup)["exceptions"].__get__
 
 
 def report_exception(error: BaseException, sources: Mapping[str, str], describe: Describe) -> GuestError:
@@ -48,7 +52,7 @@ def report_exception(error: BaseException, sources: Mapping[str, str], describe:
         message=message,
         line=line,
         source_line=text,
-        traceback=causes + _render(frames, _last_line(name, message)),
+        traceback=causes + _render(frames, _last_line(name, message) + _more(error, sources, describe)),
         hint=(cast("RefusedOperation", error).hint or None) if refused else _hint(error),
     )
 
@@ -129,7 +133,22 @@ def _causes(error: BaseException, sources: Mapping[str, str], describe: Describe
         error = cause
     for cause, words in reversed(chain):
         frames = _guest_frames(_TRACE_OF(cause), sources)
-        yield _render(frames, _last_line(_type_name(cause), describe(cause))) + f"\n\n{words}\n\n"
+        last = _last_line(_type_name(cause), describe(cause)) + _more(cause, sources, describe)
+        yield f"{_render(frames, last)}\n\n{words}\n\n"
+
+
+def _more(error: BaseException, sources: Mapping[str, str], describe: Describe, level: int = 1) -> str:
+    """Return what CPython shows below the last line: notes, and the exceptions of a group, of which each has its own lines."""
+    notes: object = dict.get(_SPACE_OF(error), "__notes__")
+    texts = [note for note in notes if issubclass(type(note), str)] if type(notes) is list else []
+    lines = [str.__str__(note)[:1000] for note in texts[:_PARTS]]
+    inner = _EXCEPTIONS_OF(error) if issubclass(type(error), BaseExceptionGroup) and level <= _LEVELS else ()
+    for part in inner[:_PARTS]:
+        last = _last_line(_type_name(part), describe(part)) + _more(part, sources, describe, level + 1)
+        lines.append(textwrap.indent(_render(_guest_frames(_TRACE_OF(part), sources), last), "  "))
+    if len(inner) > _PARTS:
+        lines.append(f"  and {len(inner) - _PARTS:,} more")
+    return "".join(f"\n{line}" for line in lines)
 
 
 def _last_line(name: str, message: str) -> str:
