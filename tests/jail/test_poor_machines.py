@@ -26,6 +26,7 @@ for name in ("jail", "local"):
     try:
         with executor_class(name)(spares=0) as box:
             box.put_file("a", b"b")
+            box.run("while True: pass", wall_seconds=0.2)
             value = box.run("import re\\nre.sub('a', 'b', 'a') + str(len('x' * 5))").value
             found[name] = [value, list(box.guarantees.isolation), box.guarantees.boundary]
     except PinjraError as error:
@@ -61,21 +62,101 @@ def on(tmp_path: Path, condition: str, *arguments: str, **options: object) -> di
     return found
 
 
-NO_PIDFD = """
+def without(*calls: str) -> str:
+    """Return a condition: a kernel that does not have these calls."""
+    return f"""
 import struct
 from pinjra.jail.walls import seccomp
 from pinjra.jail.walls.syscalls import NUMBERS
 line = lambda code, operand, then=0, otherwise=0: struct.pack("HBBI", code, then, otherwise, operand)
-seccomp.apply(line(0x20, 0) + line(0x15, NUMBERS["pidfd_open"], 0, 1) + line(6, 0x50000 | 38) + line(6, 0x7FFF0000))
+refused = b"".join(line(0x15, NUMBERS[call], 0, 1) + line(6, 0x50000 | 38) for call in {calls!r} if call in NUMBERS)
+seccomp.apply(line(0x20, 0) + refused + line(6, 0x7FFF0000))
 """
 
 
-def test_without_pidfd_open_the_jail_names_it_and_local_works(tmp_path: Path) -> None:
-    found = on(tmp_path, NO_PIDFD)
+@pytest.mark.parametrize("call", ["pidfd_open", "pidfd_send_signal", "memfd_create"])
+def test_without_a_call_of_the_host_s_the_jail_names_it_and_local_works(call: str, tmp_path: Path) -> None:
+    found = on(tmp_path, without(call))
     assert found["jail"][0] == "JailUnavailable"
-    assert "pidfd_open: [Errno 38] Function not implemented; Linux 5.3 has it" in str(found["jail"][1])
+    assert f"{call}: [Errno 38] Function not implemented" in str(found["jail"][1])
     assert "Choices: " in str(found["jail"][1])
     assert found["local"][0] == WORKS
+
+
+@pytest.mark.parametrize(
+    ("call", "gone"),
+    [
+        ("setns", "pid namespace"),
+        ("sethostname", "uts namespace"),
+        ("landlock_add_rule", "landlock files"),
+        ("landlock_restrict_self", "landlock scopes"),
+    ],
+)
+def test_what_can_be_made_and_not_used_is_left_out(call: str, gone: str, tmp_path: Path) -> None:
+    """A filter, systemd's ProtectHostname=, or sixteen Landlock domains around it already."""
+    found = on(tmp_path, without(call))
+    if found["jail"][0] != WORKS:  # what is left may be too little
+        assert found["jail"][0] == "JailUnavailable"
+        assert f"{call}: Function not implemented" in str(found["jail"][1])
+    else:
+        assert gone not in found["jail"][1]  # type: ignore[operator]
+    assert found["local"][0] == WORKS
+
+
+@as_root
+def test_a_process_that_cannot_become_a_session_says_so_and_serves_nobody(tmp_path: Path) -> None:
+    """It went on as a second zygote, and answered with the first."""
+    found = on(tmp_path, without("chown", "fchownat"))
+    assert found["local"][0] == "StartupFailed"
+    assert "exit status 1: [Errno 38] Function not implemented: '" in str(found["local"][1])
+
+
+def test_a_temporary_folder_without_locks_does(tmp_path: Path) -> None:
+    found = on(tmp_path, without("flock"), env={"TMPDIR": str(tmp_path), "PATH": os.environ["PATH"]})
+    assert [found[name][0] for name in ("jail", "local")] == [WORKS, WORKS]
+    assert {path.name for path in tmp_path.iterdir()} == {"result", "host.py"}
+
+
+@pytest.mark.parametrize("confined", [True, False])
+def test_blocked_signals_do_not_matter(confined: bool, tmp_path: Path) -> None:
+    block = "import signal\nsignal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())\n"
+    found = on(tmp_path, block if confined else block + without("pidfd_open"))
+    assert found["local"][0] == WORKS
+    assert found["jail"][0] == (WORKS if confined else "JailUnavailable")
+
+
+PLACE = """
+import os, sys
+from pinjra.executors.jail import JailExecutor
+with JailExecutor(["os"], without=["mount namespace"], spares=0) as box:
+    print(box.run("import os; os.path.dirname(os.path.dirname(os.getcwd()))").value)
+"""
+
+
+@pytest.mark.parametrize("mode", [0o1777, 0o700])
+def test_scratch_folders_of_the_host_s_lie_where_tmpdir_says(mode: int, tmp_path: Path) -> None:
+    """... unless it is root's alone: a session of root's is another user."""
+    tmp_path.chmod(mode)
+    done = subprocess.run(
+        [sys.executable, "-c", PLACE],
+        capture_output=True, text=True, timeout=120, env={"TMPDIR": str(tmp_path), "PATH": os.environ["PATH"]},
+    )  # fmt: skip
+    if "JailUnavailable" in done.stderr:
+        pytest.skip(done.stderr[-300:])
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert (done.stdout.strip() == str(tmp_path)) == (mode == 0o1777 or os.getuid() != 0)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_whose_name_is_no_text_is_shown(tmp_path: Path) -> None:
+    folder = tmp_path / "caf\udce9"
+    folder.mkdir()
+    (folder / "own.py").write_text("x = 5")
+    tmp_path.chmod(0o755)
+    from pinjra.executors.jail import JailExecutor
+
+    with JailExecutor(["own"], python_path=[folder], spares=0) as box:
+        assert box.run("import own\nown.x").value == 5
 
 
 @pytest.mark.parametrize("mask", [0o027, 0o077, 0o777])
@@ -150,7 +231,9 @@ def test_without_a_writable_temporary_folder_it_works_or_says_so(tmp_path: Path)
     place = Path("/run") / f"pinjra-test-{os.getpid()}"  # what lies in /tmp is not to be seen there
     place.mkdir()
     try:
-        found = on(place, NO_TEMPORARY_FOLDER)
+        environment = {"PATH": os.environ["PATH"]}
+        found = on(place, NO_TEMPORARY_FOLDER, env=environment)
+        with_another = on(place, NO_TEMPORARY_FOLDER, env=environment | {"TMPDIR": str(place)})
     finally:
         for path in place.iterdir():
             path.unlink()
@@ -162,23 +245,40 @@ def test_without_a_writable_temporary_folder_it_works_or_says_so(tmp_path: Path)
         )
     assert found["local"][0] == "StartupFailed"
     assert "No usable temporary directory" in str(found["local"][1])
+    assert [with_another[name][0] for name in ("jail", "local")] == [WORKS, WORKS]
 
 
-NO_PROC = """
+NO_MOUNTS_OF_OTHERS = """
 from pinjra.jail.walls.libc import syscall
 from pinjra.jail.walls.namespaces import unshare
 unshare(["mount namespace"])
 syscall("mount", b"none", b"/", b"", 16384 | (1 << 18), None)
-syscall("mount", b"none", b"/proc", b"tmpfs", 1, b"mode=755")
 """
+NO_PROC = 'syscall("mount", b"none", b"/proc", b"tmpfs", 1, b"mode=755")'
+PART_OF_PROC = 'syscall("mount", b"proc", b"/proc", b"proc", 0, b"subset=pid")'
 
 
 @as_root
-def test_without_proc_the_jail_names_it_and_local_works(tmp_path: Path) -> None:
-    found = on(tmp_path, NO_PROC)
+@pytest.mark.parametrize("condition", [NO_PROC, PART_OF_PROC])
+def test_without_the_whole_of_proc_the_jail_names_it_and_local_works(condition: str, tmp_path: Path) -> None:
+    found = on(tmp_path, NO_MOUNTS_OF_OTHERS + condition)
     assert found["jail"][0] == "JailUnavailable"
-    assert "no /proc is mounted: mount -t proc proc /proc" in str(found["jail"][1])
+    assert "no whole /proc is mounted: mount -t proc proc /proc" in str(found["jail"][1])
     assert found["local"][0] == WORKS
+
+
+NO_DEV = 'syscall("mount", b"none", b"/dev", b"tmpfs", 0, b"mode=755")\n'
+ONLY_NULL = NO_DEV + "os.mknod('/dev/null', 0o020666, os.makedev(1, 3))\nos.chmod('/dev/null', 0o666)\n"
+
+
+@as_root
+def test_devices_that_are_not_there_are_not_shown_but_the_null_device_is_needed(tmp_path: Path) -> None:
+    found = on(tmp_path, NO_MOUNTS_OF_OTHERS + ONLY_NULL)
+    assert [found[name][0] for name in ("jail", "local")] == [WORKS, WORKS]
+    found = on(tmp_path, NO_MOUNTS_OF_OTHERS + NO_DEV)
+    assert found["jail"][0] == "JailUnavailable"
+    assert "/dev/null: [Errno 2]" in str(found["jail"][1])
+    assert found["local"][0] == "StartupFailed"
 
 
 def interpreter(tmp_path: Path, text: str) -> str:
@@ -196,6 +296,25 @@ def test_an_interpreter_that_needs_a_library_path_gets_it_and_a_guest_does_not(t
     python = interpreter(tmp_path, f'{LOADER}\nexec {sys.executable} "$@"')
     found = on(tmp_path, "", python, env={"LD_LIBRARY_PATH": str(tmp_path), "PATH": os.environ["PATH"]})
     assert found["jail"][0] == WORKS, found["jail"]
+
+
+@pytest.mark.parametrize("executable", [None, "", "/nonexistent"])
+@pytest.mark.parametrize("name", ["jail", "local"])
+def test_a_program_that_does_not_say_where_its_python_is(name: str, executable: str | None) -> None:
+    code = f"import sys\nsys.executable = {executable!r}\nfrom pinjra import sandbox\nsandbox({name!r}, spares=0)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert f"StartupFailed: cannot start {executable!r} (sys.executable): " in done.stderr
+
+
+@pytest.mark.parametrize("name", ["jail", "local"])
+def test_a_python_without_ctypes_is_named(name: str) -> None:
+    code = (
+        f"import sys\nsys.modules['_ctypes'] = None\nfrom pinjra import sandbox\nsandbox({name!r}, spares=0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert (
+        "MissingDependency: ctypes is not installed: use a Python that was built with libffi" in done.stderr
+    )
 
 
 def test_the_words_of_a_loader_that_fails_are_shown(tmp_path: Path) -> None:

@@ -131,12 +131,17 @@ def _tell(diagnosis: Diagnosis) -> None:
 
 
 def _weights() -> dict[str, str]:
+    from pinjra.core.errors import ConfigurationError
     from pinjra.models.catalog import CATALOG
     from pinjra.models.weights import located
 
+    try:
+        here = {w.name for w in CATALOG.values() if located(w)}
+    except ConfigurationError as error:  # there is no place for them
+        return dict.fromkeys(CATALOG, str(error))
     return {
         w.name: "here"
-        if located(w)
+        if w.name in here
         else f"not here: pinjra models pull {w.name} ({w.size_bytes / 1e9:.1f} GB)"
         for w in CATALOG.values()
     }

@@ -6,15 +6,33 @@ import os
 import sys
 from pathlib import Path
 
+from pinjra.core.errors import ConfigurationError
+
 
 def cache_folder() -> Path:
-    """Return the user's cache folder for Pinjra, by the conventions of the system (XDG on Linux); not created."""
-    home = Path.home()
+    """Return the user's cache folder for Pinjra, by the conventions of the system (XDG on Linux); not created.
+
+    Raises:
+        ConfigurationError: As `home_folder`.
+    """
     if sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local")
+        base = Path(os.environ.get("LOCALAPPDATA") or home_folder() / "AppData" / "Local")
     elif sys.platform == "darwin":
-        base = home / "Library" / "Caches"
+        base = home_folder() / "Library" / "Caches"
     else:
         given = os.environ.get("XDG_CACHE_HOME", "")
-        base = Path(given) if Path(given).is_absolute() else home / ".cache"  # relative: ignored (XDG spec)
+        # relative: ignored (XDG spec)
+        base = Path(given) if Path(given).is_absolute() else home_folder() / ".cache"
     return base / "pinjra"
+
+
+def home_folder() -> Path:
+    """Return the user's home folder.
+
+    Raises:
+        ConfigurationError: Nobody says where it is (the operator's fault): a container's user that is in no list.
+    """
+    try:
+        return Path.home()
+    except RuntimeError as error:
+        raise ConfigurationError("this user has no home folder that is known here: set HOME") from error

@@ -11,6 +11,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 try:
@@ -28,7 +29,10 @@ def make_folder(prefix: str, place: str | None = None) -> tuple[str, int]:
     if fcntl is None:
         return path, -1
     lock = os.open(path, _FOLDER)
-    fcntl.flock(lock, fcntl.LOCK_SH)
+    with suppress(
+        OSError
+    ):  # a file system without locks (some of NFS, of FUSE): nothing is swept there either
+        fcntl.flock(lock, fcntl.LOCK_SH)
     return path, lock
 
 
@@ -76,7 +80,7 @@ def sweep(
             if now - facts.st_mtime > age_seconds and uid in (0, facts.st_uid):
                 fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 remove(path)
-        except BlockingIOError:  # in use
+        except OSError:  # in use, or nobody can say
             continue
         finally:
             os.close(folder)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from pinjra.core.errors import BackendError, ConfigurationError, ExecutorUnavailable, StartupFailed
+from pinjra.core.errors import ConfigurationError, ExecutorUnavailable
 from pinjra.executors.guarantees import Guarantees
 from pinjra.executors.pipes import SubprocessTransport, worker_command
 from pinjra.executors.session.connection import Patience
@@ -84,13 +84,13 @@ class LocalPythonExecutor(SessionExecutor):
 
             try:
                 zygote = zygote_for(self._config)
-            except (StartupFailed, ExecutorUnavailable, BackendError, OSError) as error:
+            except ExecutorUnavailable as error:
                 self._unconfined = str(error)
                 if self.access.programs or self.access.mounts or self.access.packages:
                     raise
             else:
-                # SECURITY: where sessions can be confined, one that cannot be made is an error. Else a guest that uses up
-                # processes would have the next session unconfined.
+                # SECURITY: where sessions can be confined, one that cannot be made is an error, and so is a zygote that does
+                # not come up. Else a guest that uses up processes would have the next session unconfined.
                 self._check_guard(zygote.applied)
                 return open_box(self, self._config)
         if sys.platform == "win32":

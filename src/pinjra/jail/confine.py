@@ -205,11 +205,8 @@ def _die_with(parent: int) -> None:
 
 def _reserved_bytes(process: int) -> int:
     """Return the address space that this process has before it runs guest code."""
-    fd = os.open("self/statm", os.O_RDONLY | os.O_CLOEXEC, dir_fd=process)
-    try:
-        return int(os.read(fd, 256).split()[0]) * os.sysconf("SC_PAGE_SIZE")
-    finally:
-        os.close(fd)
+    with os.fdopen(os.open("self/statm", os.O_RDONLY | os.O_CLOEXEC, dir_fd=process), "rb") as file:
+        return int(file.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def set_environment(scratch: str) -> None:

@@ -105,18 +105,19 @@ def _reasons(kernel: Kernel, network: bool) -> dict[str, str]:
     if network:
         reasons["network namespace"] = "network=True: the host's network is used"
     reasons["scratch tmpfs"] = ""
-    reasons.update(_landlock_reasons(kernel.landlock_abi, network))
+    reasons.update(_landlock_reasons(kernel, network))
     reasons["capabilities dropped"] = ""
     reasons["rlimits"] = ""
     reasons["seccomp"] = kernel.seccomp
     return reasons
 
 
-def _landlock_reasons(abi: int, network: bool) -> dict[str, str]:
+def _landlock_reasons(kernel: Kernel, network: bool) -> dict[str, str]:
     needed = {"landlock files": 3, "landlock tcp": 4, "landlock scopes": 6}
+    abi = kernel.landlock_abi
     found = "no Landlock" if abi == 0 else f"Landlock ABI {abi}"
     reasons = {
-        name: "" if abi >= least else f"the kernel has {found}, ABI {least} is needed"
+        name: kernel.landlock if abi >= least else f"the kernel has {found}, ABI {least} is needed"
         for name, least in needed.items()
     }
     if network:

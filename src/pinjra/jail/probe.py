@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from pinjra.jail.walls import capabilities, cgroups, landlock, namespaces, seccomp
+from pinjra.jail.walls.libc import syscall
 
 _SHARED_UID = (
     "not every uid can be used here (uid_map), so the session's is shared with other processes of nobody"
@@ -37,6 +38,7 @@ class Kernel:
     own_uid: str
     nested_user_namespace: str
     namespaces: dict[str, str] = field(default_factory=dict)
+    landlock: str = ""
     cgroups: cgroups.Parents = field(default_factory=lambda: cgroups.Parents(2, {}, {}, ""))
 
 
@@ -58,6 +60,7 @@ def probe() -> Kernel:
         uid=os.geteuid(),
         seccomp=seccomp.is_supported(),
         landlock_abi=landlock.abi(),
+        landlock=_attempt(lambda: landlock.apply(["/usr"], [], [], network=False)),
         unprivileged_uid=unprivileged_uid,
         own_uid=unprivileged_uid or ("" if capabilities.owns_all_uids() else _SHARED_UID),
         nested_user_namespace=nested,
@@ -98,10 +101,15 @@ def _use(name: str) -> None:
         namespaces.build_view(["/usr/lib"], [], ["/tmp"])  # noqa: S108 (a folder of the view, not of the host)
         namespaces.mount_scratch("/tmp", disk_bytes=1 << 20, uid=os.getuid(), gid=os.getgid())  # noqa: S108
     elif name == "pid namespace":
-        child = os.fork()
-        if child == 0:
-            os._exit(0 if os.getpid() == 1 else 1)
-        os.waitpid(child, 0)
+        if reason := _attempt(_as_first_process):
+            raise OSError(reason)
+    elif name == "uts namespace":
+        syscall("sethostname", b"jail", 4)
+
+
+def _as_first_process() -> None:
+    with namespaces.in_new_pid_namespace(os.open("/proc/self/ns/pid", os.O_RDONLY)):
+        pass
 
 
 def _attempt(action: Callable[[], None], tries: int = 3) -> str:
@@ -113,10 +121,8 @@ def _attempt(action: Callable[[], None], tries: int = 3) -> str:
         reason = ""
         try:
             action()
-        except OSError as error:
-            reason = str(error)
         except BaseException as error:
-            reason = f"{type(error).__name__}: {error}"
+            reason = str(error) if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
         finally:
             os.write(writer, reason.encode("utf-8", "replace")[:4000])
             os._exit(0)

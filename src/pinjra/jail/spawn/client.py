@@ -7,15 +7,19 @@ its own: it closes what it inherited without a word.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
 import threading
 import weakref
+from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 from pinjra.core.descriptors import fill_standard_descriptors
 from pinjra.core.errors import ConfigurationError, StartupFailed
@@ -25,6 +29,8 @@ from pinjra.jail.confine import Spec
 from pinjra.jail.paths import PACKAGE
 from pinjra.jail.plan import JailUnavailable, unavailable
 
+_T = TypeVar("_T")
+_FULL = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS)
 _MAX_PACKET = 1 << 20
 _ENVIRONMENT = {  # of the zygote, and nothing else
     "LANG": "C.UTF-8",
@@ -159,19 +165,22 @@ class Zygote:
             ConfigurationError: An unknown name in `require` or `without`.
             StartupFailed: It did not come up.
         """
-        fill_standard_descriptors()
         self._lock = threading.Lock()
-        pidfd = _pidfd_of_this_process()
-        try:
-            self._control, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-            with open(os.memfd_create("words", os.MFD_CLOEXEC), "w+b") as words:
-                with other:
-                    self._process = _start(config.python, other.fileno(), words.fileno())
-                self._end = weakref.finalize(self, _end, self._control, self._process)
-                self._control.settimeout(_START_SECONDS)
-                ready = self._first_answer(config, pidfd, words)
-        finally:
-            os.close(pidfd)
+        with ExitStack() as stack:
+            _needed(os.devnull, fill_standard_descriptors)
+            # by which the zygote sees the end of this process
+            pidfd = _needed("pidfd_open", lambda: os.pidfd_open(os.getpid()))
+            stack.callback(os.close, pidfd)
+            _needed("pidfd_send_signal", lambda: signal.pidfd_send_signal(pidfd, 0))
+            memory = _needed("memfd_create", lambda: os.memfd_create("words", os.MFD_CLOEXEC))
+            words = stack.enter_context(open(memory, "w+b"))
+            kind = socket.SOCK_SEQPACKET
+            self._control, other = _needed("socketpair", lambda: socket.socketpair(type=kind))
+            with other:
+                self._process = _start(config.python, other.fileno(), words.fileno())
+            self._end = weakref.finalize(self, _end, self._control, self._process)
+            self._control.settimeout(_START_SECONDS)
+            ready = self._first_answer(config, pidfd, words)
         if "applied" not in ready:
             self.close()
             raise _refusal(ready)
@@ -282,8 +291,8 @@ def _start(python: str, control: int, words: int) -> subprocess.Popen[bytes]:
             stderr=words,  # until it is ready: what its loader and its interpreter say when it does not come up
             start_new_session=True,  # Ctrl-C in a terminal is the host's business
         )
-    except OSError as error:
-        raise StartupFailed(f"cannot start {python!r}: {error}") from error
+    except (OSError, TypeError) as error:  # None, in a program that holds a Python
+        raise StartupFailed(f"cannot start {python!r} (sys.executable): {error}") from error
 
 
 def _send_config(control: socket.socket, config: Config, pidfd: int) -> None:
@@ -295,16 +304,19 @@ def _send_config(control: socket.socket, config: Config, pidfd: int) -> None:
         socket.send_fds(control, [b"{}"], [pidfd, memory])
 
 
-def _pidfd_of_this_process() -> int:
-    """Return a descriptor of this process, by which the zygote sees its end.
+def _needed(name: str, call: Callable[[], _T]) -> _T:
+    """Return what `call` does.
 
     Raises:
         JailUnavailable: The kernel has no such thing, or a container's filter refuses it.
+        StartupFailed: There is no room for one more now.
     """
     try:
-        return os.pidfd_open(os.getpid())
+        return call()
     except (OSError, AttributeError) as error:
-        raise unavailable("a sure end of what it starts", f"pidfd_open: {error}; Linux 5.3 has it") from error
+        if isinstance(error, OSError) and error.errno in _FULL:
+            raise StartupFailed(f"the jail cannot be started, {name}: {error}") from error
+        raise unavailable("a sure end of what it starts", f"{name}: {error}") from error
 
 
 def _first_message(config: Config) -> bytes:

@@ -54,13 +54,18 @@ class ConfinedProcess:
 
 @dataclass
 class SessionPool:
-    """All sessions of one zygote."""
+    """All sessions of one zygote.
+
+    Args:
+        place: Where scratch folders of the host's lie; "": there are none.
+    """
 
     plan: Plan
     serve: Callable[..., None]
     missing: tuple[str, ...]
     readable: tuple[str, ...]
     scratch: str
+    place: str
     maker: cgroups.Maker | None
     ports: tuple[int, ...] = ()
     addresses: tuple[str, ...] = ()
@@ -175,8 +180,8 @@ class SessionPool:
     def _kill_orphans(self) -> None:
         """Kill the processes that a dead session left to this one, until no more come: a fork bomb is faster than one look."""
         while True:
-            fd = os.open(f"self/task/{self._process}/children", os.O_RDONLY | os.O_CLOEXEC, dir_fd=self._proc)
-            with os.fdopen(fd, "rb") as file:
+            path = f"self/task/{self._process}/children"
+            with os.fdopen(os.open(path, os.O_RDONLY | os.O_CLOEXEC, dir_fd=self._proc), "rb") as file:
                 orphans = [pid for pid in map(int, file.read().split()) if pid not in self._by_process]
             if not orphans:
                 return
@@ -205,7 +210,7 @@ class SessionPool:
                 undo.callback(group.remove)
             folder, lock = "", -1
             if not self.plan.has("mount namespace"):
-                folder, lock = make_folder(f"{profile.SCRATCH_PREFIX}{self._process}-")
+                folder, lock = make_folder(f"{profile.SCRATCH_PREFIX}{self._process}-", self.place)
                 undo.callback(os.close, lock)
                 undo.callback(quota.remove, folder)
             host, guest = socket.socketpair()
@@ -214,7 +219,8 @@ class SessionPool:
             undo.callback(os.close, reader)
             door, inner_door = socket.socketpair() if self.ports else (None, None)
             try:
-                process = self._fork_process(spec, group, folder, (guest, inner_door), writer)
+                ends = guest, inner_door
+                process = self._fork_process(lambda: self._become_session(spec, group, folder, ends, writer))
             finally:
                 guest.close()
                 os.close(writer)
@@ -235,37 +241,38 @@ class SessionPool:
             self._count, memory_bytes=spec.group_memory_bytes, processes=spec.group_processes
         )
 
-    def _fork_process(
+    def _fork_process(self, become: Callable[[], NoReturn]) -> int:
+        """Return the session's first process, in a pid namespace of its own where there is one."""
+        is_first = self.plan.has("pid namespace")
+        with namespaces.in_new_pid_namespace(self._pid_namespace) if is_first else nullcontext():
+            process = forks.fork()
+            if process == 0:
+                become()
+        return process
+
+    def _become_session(
         self,
         spec: Spec,
         group: cgroups.Group | None,
         folder: str,
         ends: tuple[socket.socket, socket.socket | None],
         note: int,
-    ) -> int:
-        """Return the session's first process, in a pid namespace of its own where there is one."""
-        is_first = self.plan.has("pid namespace")
-        with namespaces.in_new_pid_namespace(self._pid_namespace) if is_first else nullcontext():
-            process = forks.fork()
-            if process == 0:
-                stream, door = ends
-                box = self._box(group, folder, -1 if door is None else door.detach())
-                self._become_session(spec, box, stream.detach(), note)
-        return process
-
-    def _become_session(self, spec: Spec, box: Prepared, stream: int, note: int) -> NoReturn:
+    ) -> NoReturn:
         """Confine this process and serve; never returns into the zygote's code."""
         try:
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            stream = ends[0].detach()
+            box = self._box(group, folder, -1 if ends[1] is None else ends[1].detach())
             extra = {n: os.open(f, os.O_RDONLY, dir_fd=self._proc) for n, f in profile.COUNTS.items()}
             extra.update(box.group.counters() if box.group is not None else {})
             confine(self.plan, spec, replace(box, keep=frozenset({0, 1, 2, stream, note, *extra.values()})))
             _reseed()
             os.close(note)
             self.serve(stream, stream, applied=self.plan.applied, missing=self.missing, **extra)
-        except BaseException:  # not even SystemExit may go back into the zygote's loop
-            os.write(note, traceback.format_exc().encode("utf-8", "replace")[-4000:])
+        except BaseException as error:  # not even SystemExit may go back into the zygote's loop
+            said = str(error) if isinstance(error, OSError) else traceback.format_exc()
+            os.write(note, said.encode("utf-8", "replace")[-4000:])
         os._exit(1)
 
     def _box(self, group: cgroups.Group | None, folder: str, door: int) -> Prepared:

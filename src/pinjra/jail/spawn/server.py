@@ -26,9 +26,9 @@ import tempfile
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
-from typing import NoReturn
+from typing import NoReturn, cast
 
 from pinjra.core import temporary_folders as leftovers
 from pinjra.core.errors import PinjraError
@@ -57,7 +57,10 @@ def main(control: int) -> NoReturn:
     status = 0
     try:
         config, pidfd = _receive_config(host)
-        pool = _prepare(host, config, pidfd)
+        try:
+            pool = _prepare(host, config, pidfd)
+        except OSError as error:  # a kernel, or a filter in front of it, that refuses what no probe has tried
+            raise plan.unavailable("a start", str(error)) from error
         ready: Json = {
             "applied": pool.plan.applied,
             "missing": pool.missing,
@@ -83,10 +86,8 @@ def _be_silent() -> None:
 
 
 def _report(host: socket.socket, message: Json) -> None:
-    try:
+    with suppress(OSError):  # the host is gone: nobody to tell
         host.send(json.dumps(message).encode())
-    except OSError:
-        return  # the host is gone: nobody to tell
 
 
 def _receive_config(host: socket.socket) -> tuple[Json, int]:
@@ -99,27 +100,15 @@ def _receive_config(host: socket.socket) -> tuple[Json, int]:
 
 
 def _strings(config: Json, key: str) -> tuple[str, ...]:
-    value = config.get(key)
-    return tuple(str(item) for item in value) if isinstance(value, list) else ()
+    return tuple(cast("list[str]", config.get(key, ())))
 
 
 def _numbers(config: Json, key: str) -> tuple[int, ...]:
-    value = config.get(key)
-    return tuple(map(_number, value)) if isinstance(value, list) else ()
+    return tuple(cast("list[int]", config.get(key, ())))
 
 
 def _mounts(config: Json) -> list[tuple[str, str, bool]]:
-    value = config.get("mounts")
-    return (
-        [(str(name), str(source), writable is True) for name, source, writable in value]
-        if isinstance(value, list)
-        else []
-    )
-
-
-def _texts(config: Json) -> dict[str, str]:
-    value = config.get("texts")
-    return {str(path): str(text) for path, text in value.items()} if isinstance(value, dict) else {}
+    return cast("list[tuple[str, str, bool]]", config.get("mounts", []))
 
 
 def _prepare(host: socket.socket, config: Json, pidfd: int) -> SessionPool:
@@ -127,8 +116,8 @@ def _prepare(host: socket.socket, config: Json, pidfd: int) -> SessionPool:
     sys.path += [path for path in _strings(config, "path") if path not in sys.path]
     network = config.get("network") is True
     programs = _strings(config, "programs")
-    if not os.path.exists("/proc/self/maps"):
-        raise plan.unavailable("anything", "no /proc is mounted: mount -t proc proc /proc")
+    if not all(map(os.path.exists, ("/proc/self/maps", "/proc/loadavg"))):
+        raise plan.unavailable("anything", "no whole /proc is mounted: mount -t proc proc /proc")
     kernel = probe()
     ports, addresses = _numbers(config, "ports"), _strings(config, "addresses")
     chosen = _plan(kernel, config)
@@ -139,7 +128,7 @@ def _prepare(host: socket.socket, config: Json, pidfd: int) -> SessionPool:
         programs=bool(programs),
         makes_code=config.get("makes_code") is True,
     )
-    _check_temporary_folder(chosen)
+    place = _temporary_folder(chosen)
     _become_first_process(chosen)
     serve = _load(str(config["serve"]))
     with _a_home():
@@ -164,13 +153,15 @@ def _prepare(host: socket.socket, config: Json, pidfd: int) -> SessionPool:
     scratch = first or paths.scratch_for(shown)
     others = [folder for folder in more if first or not paths.holds(folder, (*shown, scratch))]
     missing = (*chosen.missing, *left_out, *notes)
-    pool = SessionPool(chosen, serve, missing, shown, scratch, maker, ports, addresses, mounts, tuple(others))
+    pool = SessionPool(
+        chosen, serve, missing, shown, scratch, place, maker, ports, addresses, mounts, tuple(others)
+    )
     if is_private:
         namespaces.build_view(
             shown,
-            profile.DEVICES,
+            filter(os.path.exists, profile.DEVICES),
             (scratch, *others),
-            _texts(config),
+            cast("dict[str, str]", config.get("texts", {})),
             mounts,
             terminals=profile.TERMINALS if chosen.terminals else "",
         )
@@ -182,15 +173,18 @@ def _prepare(host: socket.socket, config: Json, pidfd: int) -> SessionPool:
     return pool
 
 
-def _check_temporary_folder(chosen: plan.Plan) -> None:
-    """Raise `JailUnavailable` where sessions would need a folder of the host's and there is none."""
-    if not chosen.has("mount namespace"):
-        try:
-            tempfile.gettempdir()
-        except OSError as error:
-            raise plan.unavailable(
-                "a scratch folder", f"no mount namespace, and {error.strerror}; TMPDIR names another"
-            ) from error
+def _temporary_folder(chosen: plan.Plan) -> str:
+    """Return where sessions have their scratch folders on the host, "" where there is a view; raise `JailUnavailable`."""
+    if chosen.has("mount namespace"):
+        return ""
+    try:
+        if chosen.by_root and paths.unreachable((tempfile.gettempdir(),)):  # a TMPDIR that is root's alone
+            del os.environ["TMPDIR"]
+            tempfile.tempdir = None
+        return tempfile.gettempdir()
+    except OSError as error:
+        why = f"no mount namespace, and {error.strerror}; TMPDIR names another"
+        raise plan.unavailable("a scratch folder", why) from error
 
 
 def _plan(kernel: Kernel, config: Json) -> plan.Plan:
@@ -327,10 +321,10 @@ def _answer(host: socket.socket, pool: SessionPool) -> bool:
         if request["op"] == "take":
             _hand_over(host, pool, request)
         elif request["op"] == "widen":
-            pool.widen(_number(request["box"]), _number(request["sessions"]))
+            pool.widen(cast("int", request["box"]), cast("int", request["sessions"]))
             host.send(b"{}")
         else:
-            host.send(json.dumps(pool.end(_number(request["box"]))).encode())
+            host.send(json.dumps(pool.end(cast("int", request["box"]))).encode())
     except OSError as error:  # no more processes or descriptors: this session's loss, not that of the others
         _report(host, {"failed": str(error)})
     return True
@@ -342,10 +336,7 @@ def _hand_over(host: socket.socket, pool: SessionPool, request: Json) -> None:
     Raises:
         OSError: It cannot be made (the machine's fault).
     """
-    spec = request["spec"]
-    if not isinstance(spec, dict):
-        raise TypeError(f"spec is a {type(spec).__name__}")
-    made, stream = pool.take(Spec(**spec))
+    made, stream = pool.take(Spec(**cast("dict[str, int | None]", request["spec"])))
     with stream:
         doors = [] if made.door is None else [made.door.fileno()]
         socket.send_fds(
@@ -354,9 +345,3 @@ def _hand_over(host: socket.socket, pool: SessionPool, request: Json) -> None:
     if made.door is not None:
         made.door.close()
         made.door = None
-
-
-def _number(value: object) -> int:
-    if not isinstance(value, int):
-        raise TypeError(f"not a number: {value!r}")
-    return value

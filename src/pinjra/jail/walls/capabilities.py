@@ -5,7 +5,6 @@ https://man7.org/linux/man-pages/man7/capabilities.7.html
 
 from __future__ import annotations
 
-import errno
 import os
 import struct
 
@@ -61,11 +60,7 @@ def drop_all() -> None:
         OSError: The kernel kept one (the machine's fault).
     """
     _clear_bounding()
-    try:
-        prctl(_CAP_AMBIENT, _AMBIENT_CLEAR_ALL)
-    except OSError as error:
-        if error.errno != errno.EINVAL:  # older than 4.3: there are none
-            raise
+    prctl(_CAP_AMBIENT, _AMBIENT_CLEAR_ALL)
     header = buffer(struct.pack("Ii", _VERSION_3, 0))
     syscall("capset", header, buffer(bytes(24)))
 

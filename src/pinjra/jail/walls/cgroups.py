@@ -11,8 +11,11 @@ from __future__ import annotations
 
 import errno
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+from pinjra.jail.walls.libc import write_file
 
 _NAME = "pinjra"
 # v2: (file, its value when unlimited) by controller
@@ -54,18 +57,12 @@ class Place:
         Raises:
             OSError: The kernel refused, or does not have the file.
         """
-        fd = os.open(f"{self.name}/{file}", os.O_WRONLY | os.O_CLOEXEC, dir_fd=self.parent)
-        try:
-            os.write(fd, text.encode("ascii"))
-        finally:
-            os.close(fd)
+        write_file(f"{self.name}/{file}", text, self.parent)
 
     def try_write(self, file: str, text: str) -> None:
         """Write where the kernel has that file: a refinement, never a limit that was promised."""
-        try:
+        with suppress(OSError):
             self.write(file, text)
-        except OSError:
-            return
 
     def open(self, file: str) -> int:
         """Return a descriptor to read one control file again and again.
@@ -78,13 +75,10 @@ class Place:
     def read(self, file: str) -> str:
         """Return a control file's text; "" where there is none."""
         try:
-            fd = os.open(f"{self.name}/{file}", os.O_RDONLY | os.O_CLOEXEC, dir_fd=self.parent)
+            with os.fdopen(self.open(file), "rb") as opened:
+                return opened.read().decode("ascii", "replace")
         except OSError:
             return ""
-        try:
-            return os.read(fd, 1 << 16).decode("ascii", "replace")
-        finally:
-            os.close(fd)
 
 
 @dataclass(frozen=True)

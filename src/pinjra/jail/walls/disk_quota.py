@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 import stat
 import time
+from contextlib import suppress
 from itertools import count
 
 BYTES_AN_INODE = 4096  # of the quota: bounds how many empty files fit, and how long a look takes
@@ -112,10 +113,8 @@ def _empty(root: int, name: str, numbers: count[int], deadline: float) -> bool:
 
 def open_up(name: str, folder: int) -> None:
     """Give a folder's owner all rights to it, where this process may change modes: the jail without a private view may not."""
-    try:
+    with suppress(OSError):
         os.chmod(name, 0o700, dir_fd=folder)
-    except OSError:
-        return
 
 
 def _unlink_files(folder: int, deadline: float) -> list[str]:

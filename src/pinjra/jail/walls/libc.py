@@ -7,13 +7,18 @@ https://man7.org/linux/man-pages/man2/syscall.2.html
 
 from __future__ import annotations
 
-import ctypes
 import functools
 import os
 import sys
 from collections.abc import Callable, Collection
 
+from pinjra.core.errors import MissingDependency
 from pinjra.jail.walls.syscalls import NUMBERS
+
+try:
+    import ctypes
+except ImportError as error:  # optional when Python is built
+    raise MissingDependency("ctypes", "use a Python that was built with libffi") from error
 
 Buffer = ctypes.Array[ctypes.c_char]
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -58,6 +63,12 @@ def plain_fork() -> Callable[[], int]:
         None
     ).fork  # with the interpreter's lock held, which so is the child's
     return fork
+
+
+def write_file(path: str, text: str, folder: int | None = None) -> None:
+    """Write `text` to a file of the kernel's, in one piece; `path` may be relative to the descriptor `folder`."""
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CLOEXEC, dir_fd=folder), "wb", 0) as file:
+        file.write(text.encode("ascii"))
 
 
 def _word(arg: int | bytes | Buffer | None) -> ctypes.c_ulong | ctypes.c_char_p | ctypes.c_void_p:

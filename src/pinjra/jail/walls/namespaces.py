@@ -22,7 +22,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pinjra.jail.walls.disk_quota import BYTES_AN_INODE
-from pinjra.jail.walls.libc import buffer, syscall
+from pinjra.jail.walls.libc import buffer, syscall, write_file
 
 FLAGS = {  # linux/sched.h
     "mount namespace": 0x00020000,
@@ -64,12 +64,9 @@ def map_user(uid: int, gid: int, process: int) -> None:
         OSError: Not permitted (the machine's fault).
     """
     for name, text in (("setgroups", "deny"), ("uid_map", f"{uid} {uid} 1"), ("gid_map", f"{gid} {gid} 1")):
-        path = f"self/{name}" if process >= 0 else f"/proc/self/{name}"
-        fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC, dir_fd=process if process >= 0 else None)
-        try:
-            os.write(fd, text.encode("ascii"))
-        finally:
-            os.close(fd)
+        write_file(
+            f"self/{name}" if process >= 0 else f"/proc/self/{name}", text, process if process >= 0 else None
+        )
 
 
 @contextmanager
@@ -211,7 +208,7 @@ def mount_terminals(path: str) -> None:
 
 
 def _mount(source: str, target: str, kind: str, flags: int, options: str = "") -> None:
-    syscall("mount", source.encode(), os.fsencode(target), kind.encode(), flags, options.encode() or None)
+    syscall("mount", os.fsencode(source), os.fsencode(target), kind.encode(), flags, options.encode() or None)
 
 
 def _set_attributes(path: str, attributes: int, *, recursive: bool) -> None:

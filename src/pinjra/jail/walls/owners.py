@@ -12,7 +12,7 @@ import os
 import signal
 import struct
 
-from pinjra.jail.walls.libc import buffer, syscall
+from pinjra.jail.walls.libc import buffer, syscall, write_file
 
 _NEW_USER = 0x10000000
 _CLONE, _RECURSIVE, _EMPTY_PATH, _CLOEXEC = 1, 0x8000, 0x1000, os.O_CLOEXEC
@@ -60,11 +60,7 @@ def _mapping(uids: str, gids: str, process: int) -> int:
     try:
         number = os.read(told, 20).decode()
         for name, text in (("uid_map", uids), ("gid_map", gids)):
-            fd = os.open(f"{number}/{name}", os.O_WRONLY | os.O_CLOEXEC, dir_fd=process)
-            try:
-                os.write(fd, text.encode())
-            finally:
-                os.close(fd)
+            write_file(f"{number}/{name}", text, process)
         return os.open(f"{number}/ns/user", os.O_RDONLY | os.O_CLOEXEC, dir_fd=process)
     finally:
         os.close(told)

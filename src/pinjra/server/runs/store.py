@@ -21,6 +21,7 @@ from pinjra.agents.memory.steps import ActionStep, MemoryStep, TaskStep
 from pinjra.agents.resuming import resumed
 from pinjra.agents.run.options import RunOptions
 from pinjra.agents.run.sessions import LastRun, RunSession
+from pinjra.core.cache_folder import home_folder
 from pinjra.core.errors import ConfigurationError
 from pinjra.core.files import GivenFile
 from pinjra.executors.base import PythonExecutor
@@ -47,13 +48,14 @@ def runs_folder(given: str) -> Path:
     """Return where runs are kept: the given folder, else the user's for such data (XDG on Linux)."""
     if given:
         return Path(given)
-    home = Path.home()
     if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local") / "pinjra" / "runs"
+        return Path(os.environ.get("LOCALAPPDATA") or home_folder() / "AppData" / "Local") / "pinjra" / "runs"
     if sys.platform == "darwin":
-        return home / "Library" / "Application Support" / "pinjra" / "runs"
+        return home_folder() / "Library" / "Application Support" / "pinjra" / "runs"
     base = os.environ.get("XDG_STATE_HOME", "")
-    return (Path(base) if Path(base).is_absolute() else home / ".local" / "state") / "pinjra" / "runs"
+    return (
+        (Path(base) if Path(base).is_absolute() else home_folder() / ".local" / "state") / "pinjra" / "runs"
+    )
 
 
 class AgentRuns:

@@ -143,4 +143,5 @@ def _wakeup_pipe() -> int:
     signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C at the host's terminal is the host's business
     signal.set_wakeup_fd(write, warn_on_full_buffer=False)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())  # whoever started the worker may have blocked these
     return read

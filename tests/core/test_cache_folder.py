@@ -1,0 +1,31 @@
+"""The user's folders, of a user whom no list of users names: a container's `--user 4242`."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+NOBODY_KNOWS = """
+import os
+os.setgroups([]); os.setresgid(4242, 4242, 4242); os.setresuid(4242, 4242, 4242)
+from pinjra.cli.doctor import _weights
+from pinjra.core.cache_folder import cache_folder
+print(set(_weights().values()))
+os.environ["XDG_CACHE_HOME"] = "/somewhere"
+print(cache_folder())
+del os.environ["XDG_CACHE_HOME"]
+cache_folder()
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "getuid") or os.getuid() != 0, reason="only root can become another")
+def test_a_user_without_a_home_is_told_what_to_set() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", NOBODY_KNOWS], capture_output=True, text=True, timeout=120, env={}
+    )
+    known = "this user has no home folder that is known here: set HOME"
+    assert done.stdout == f"{{'{known}'}}\n/somewhere/pinjra\n"
+    assert done.stderr.endswith(f"ConfigurationError: {known}\n")
