@@ -133,11 +133,11 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     """Remove the scratch folders of workers that tests have killed: the next maker would, ten minutes later."""
     folder, lock = config.stash[TEMPORARY]
     if sys.platform == "linux":
+        from pinjra.core.removal import remove
         from pinjra.jail import profile
-        from pinjra.jail.walls import disk_quota as quota
 
         for prefix in (profile.SCRATCH_PREFIX, "pinjra-scratch-", "pinjra-wasm-", "pinjra-oci-"):
-            sweep(prefix, quota.remove, age_seconds=0)
+            sweep(prefix, remove, age_seconds=0)
     if INTERRUPTED:
         discard(folder)
     with contextlib.suppress(OSError):  # scripts/nothing_left names what is in it

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from pinjra.core.removal import remove
 from pinjra.jail.walls import disk_quota as quota
 
 DEPTH = 1500  # beyond the interpreter's recursion limit, the descriptors of a process, and the longest path
@@ -39,11 +40,11 @@ def descriptors_below(folder: Path) -> list[str]:
 def test_a_tree_that_is_too_deep_to_walk_is_beyond_every_quota(deep: Path) -> None:
     assert quota.is_exceeded(str(deep), 1 << 40)
     assert descriptors_below(deep) == []
-    quota.remove(str(deep))
+    remove(str(deep))
 
 
 def test_a_tree_of_any_depth_is_removed(deep: Path) -> None:
-    quota.remove(str(deep))
+    remove(str(deep))
     assert not deep.exists()
     assert descriptors_below(deep) == []
 
@@ -58,7 +59,7 @@ def test_removing_follows_no_links_and_opens_closed_folders(tmp_path: Path) -> N
     (folder / "a" / "b" / "f").touch()
     (folder / "a" / "b").chmod(0)
     (folder / "a").chmod(0o300)
-    quota.remove(str(folder))
+    remove(str(folder))
     assert not folder.exists()
     assert (tmp_path / "outside" / "kept").exists()
 
@@ -90,8 +91,8 @@ def test_removing_may_be_done_bit_by_bit(tmp_path: Path) -> None:
         (tree / name).mkdir(parents=True)
         for number in range(20):
             (tree / name / str(number)).touch()
-    assert quota.remove(str(tree), seconds=-1) is False
+    assert remove(str(tree), seconds=-1) is False
     assert tree.exists()
-    assert quota.remove(str(tree)) is True
+    assert remove(str(tree)) is True
     assert not tree.exists()
-    assert quota.remove(str(tree)) is True
+    assert remove(str(tree)) is True

@@ -7,6 +7,8 @@ from __future__ import annotations
 import pytest
 
 from pinjra.core.execution import Cause
+from pinjra.core.limits import Limits
+from pinjra.executors.wasm.executor import WasmExecutor
 
 
 def value(executor, code):
@@ -104,6 +106,24 @@ def test_entries_without_bytes_meet_the_quota(plain, make):
     assert done.error.cause is Cause.DISK
     assert value(plain, "1 + 1") == 2
     assert plain.list_files() == {}
+
+
+DEEP = "import os\npath = '/scratch'\nfor _ in range(1100):\n    path += '/a'\n    os.mkdir(path)"
+
+
+@pytest.mark.slow
+def test_folders_in_one_another_hide_nothing_from_the_quota_and_are_removed():
+    with WasmExecutor(limits=Limits(disk_bytes=8 << 20), guard=False) as box:  # as many entries as 2,048
+        value(box, DEEP)
+        done = box.run(
+            "for n in range(10**9):\n    with open(f'/scratch/f{n % 400}', 'wb') as f:\n        f.write(bytes(1 << 16))"
+        )
+        assert done.error is not None
+        assert done.error.cause is Cause.DISK
+        assert value(box, "import os\nos.listdir('/scratch')") == []
+        value(box, DEEP)
+        folder = box._connection.messages.transport._folder
+    assert not folder.exists()
 
 
 def test_the_exit_of_the_guest_is_its_own_end_only(plain):

@@ -7,19 +7,19 @@ namespace. What does not work: process numbers in the names (they mean something
 from __future__ import annotations
 
 import os
-import shutil
 import tempfile
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from pinjra.core.removal import FOLDER, remove
+
 try:
     import fcntl
 except ImportError:  # Windows: nothing is locked there, and so nothing swept
     fcntl = None  # type: ignore[assignment]
 
-_FOLDER = sum(getattr(os, name, 0) for name in ("O_RDONLY", "O_DIRECTORY", "O_NOFOLLOW", "O_CLOEXEC"))
 _AGE_SECONDS = 600.0  # a folder is locked as soon as it is made: younger ones are left alone
 
 
@@ -28,17 +28,15 @@ def make_folder(prefix: str, place: str | None = None) -> tuple[str, int]:
     path = tempfile.mkdtemp(prefix=prefix, dir=place)
     if fcntl is None:
         return path, -1
-    lock = os.open(path, _FOLDER)
-    with suppress(
-        OSError
-    ):  # a file system without locks (some of NFS, of FUSE): nothing is swept there either
+    lock = os.open(path, FOLDER)
+    with suppress(OSError):  # no locks here (some of NFS, of FUSE): nothing is swept there either
         fcntl.flock(lock, fcntl.LOCK_SH)
     return path, lock
 
 
 def own_folder(prefix: str) -> tuple[Path, int]:
     """Return as `make_folder`, and remove what makers that were killed have left."""
-    sweep(prefix, lambda path: shutil.rmtree(path, ignore_errors=True))
+    sweep(prefix, remove)
     path, lock = make_folder(prefix)
     return Path(path), lock
 
@@ -46,7 +44,7 @@ def own_folder(prefix: str) -> tuple[Path, int]:
 def discard_folder(path: Path, lock: int) -> None:
     """Remove a folder and give up its lock; with a lock of -1 nothing is left to do."""
     if lock >= 0 or fcntl is None:
-        shutil.rmtree(path, ignore_errors=True)
+        remove(path)
     if lock >= 0:
         os.close(lock)
 
@@ -72,7 +70,7 @@ def sweep(
         found = [entry.path for entry in entries if entry.name.startswith(prefix)]
     for path in found:
         try:
-            folder = os.open(path, _FOLDER)
+            folder = os.open(path, FOLDER)
         except OSError:  # a file, a link, another user's
             continue
         try:

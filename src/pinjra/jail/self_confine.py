@@ -10,12 +10,12 @@ import os
 import sys
 from dataclasses import dataclass
 
+from pinjra.core.removal import remove
 from pinjra.core.temporary_folders import make_folder, sweep
 from pinjra.jail import paths, plan, profile
 from pinjra.jail.confine import Prepared, Spec, confine, forget_signals
 from pinjra.jail.probe import Kernel, probe
 from pinjra.jail.walls import capabilities, rlimits, seccomp
-from pinjra.jail.walls import disk_quota as quota
 from pinjra.jail.walls.syscalls import machine
 
 
@@ -41,7 +41,7 @@ def self_confine(spec: Spec) -> SelfConfined:
     """
     kernel = probe()
     chosen = _plan(kernel)
-    sweep(profile.SCRATCH_PREFIX, quota.remove)
+    sweep(profile.SCRATCH_PREFIX, remove)
     scratch, lock = make_folder(profile.SCRATCH_PREFIX)
     process = os.open("/proc", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     counts = {name: os.open(f"/proc/{file}", os.O_RDONLY) for name, file in profile.COUNTS.items()}
@@ -53,7 +53,7 @@ def self_confine(spec: Spec) -> SelfConfined:
         keep = frozenset({0, 1, 2, lock, *counts.values()})
         confine(chosen, spec, _box(chosen, scratch, shown, process, keep))
     except BaseException:
-        quota.remove(scratch)
+        remove(scratch)
         raise
     return SelfConfined(chosen.applied, (*chosen.missing, *left_out), counts)
 

@@ -8,7 +8,7 @@ import os
 import stat
 from typing import Any
 
-from pinjra.jail.walls import disk_quota
+from pinjra.core.removal import remove
 from pinjra.snippets.frames import Message
 
 
@@ -115,7 +115,7 @@ def _remove(path: str) -> None:
         os.unlink(path)
         return
     _take_back(path)
-    disk_quota.remove(path)
+    remove(path)
     if os.path.lexists(path):
         raise OSError(errno.ENOTEMPTY, os.strerror(errno.ENOTEMPTY), path)
 

@@ -274,14 +274,20 @@ class Ticker:
 
 def _is_exceeded(folder: str, quota: int) -> bool:
     """Return whether a folder holds more bytes than its quota, or more entries than that has blocks: empty ones cost too."""
-    size, entries = 0, 0
-    for place, folders, names in os.walk(folder):
-        entries += len(folders) + len(names)
-        for name in names:
-            try:
-                size += os.lstat(Path(place, name)).st_size
-            except OSError:
-                continue  # it was removed meanwhile
+    size, entries, folders = 0, 0, [folder]
+    while folders:  # not os.walk: before Python 3.12 it calls itself for each level
+        try:
+            with os.scandir(folders.pop()) as found:
+                for entry in found:
+                    entries += 1
+                    if entry.is_dir(follow_symlinks=False):
+                        folders.append(entry.path)
+                    else:
+                        size += entry.stat(follow_symlinks=False).st_size
+        except (FileNotFoundError, NotADirectoryError):  # it was removed meanwhile
+            continue
+        except OSError:  # SECURITY: what cannot be looked at (its path is too long) would hide what is in it
+            return True
         if size > quota or entries > max(quota // _BLOCK_BYTES, 16):
             return True
     return False

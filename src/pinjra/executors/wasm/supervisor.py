@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 import queue
-import shutil
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -22,6 +21,7 @@ from typing import Any
 
 from pinjra.core.errors import BackendError, ProtocolViolation, StartupFailed
 from pinjra.core.limits import Limits
+from pinjra.core.removal import remove
 from pinjra.core.temporary_folders import discard_folder, own_folder
 from pinjra.executors.session.transport import Transport
 from pinjra.executors.wasm.instance import Instance, Lane, Launch, plain, stop_message
@@ -117,11 +117,8 @@ class WasmTransport(Transport):
         old.close()
 
     def _empty_scratch(self) -> None:
-        for entry in (self._folder / "scratch").iterdir():
-            if entry.is_dir() and not entry.is_symlink():
-                shutil.rmtree(entry, ignore_errors=True)
-            else:
-                entry.unlink(missing_ok=True)
+        remove(self._folder / "scratch")
+        (self._folder / "scratch").mkdir(exist_ok=True)
 
     # ------------------------------------------------------------ from the instance
 

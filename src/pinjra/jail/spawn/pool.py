@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import NoReturn
 
 from pinjra.core.processes import ended_children
+from pinjra.core.removal import remove
 from pinjra.core.temporary_folders import make_folder
 from pinjra.jail import profile
 from pinjra.jail.confine import Prepared, Spec, confine
@@ -108,7 +109,7 @@ class SessionPool:
         for process, status, _usage in ended_children():
             self._retire(process, status)
         self._groups = [group for group in self._groups if not group.remove()]
-        self._folders = [folder for folder in self._folders if not quota.remove(folder, _SLICE_SECONDS)]
+        self._folders = [folder for folder in self._folders if not remove(folder, _SLICE_SECONDS)]
 
     def end(self, number: int) -> dict[str, object]:
         """Kill session `number` if it is alive, wait for it, clean up behind it, and say how it ended."""
@@ -155,7 +156,7 @@ class SessionPool:
         for group in self._groups:
             group.remove()
         for folder in self._folders:
-            quota.remove(folder)
+            remove(folder)
 
     def _retire(self, process: int, status: int) -> None:
         """Note how a process ended; free what its session held."""
@@ -174,7 +175,7 @@ class SessionPool:
                 self._groups.append(child.group)
         if child.folder:
             os.close(child.lock)
-            if not quota.remove(child.folder, _REMOVE_SECONDS):
+            if not remove(child.folder, _REMOVE_SECONDS):
                 self._folders.append(child.folder)
 
     def _kill_orphans(self) -> None:
@@ -212,7 +213,7 @@ class SessionPool:
             if not self.plan.has("mount namespace"):
                 folder, lock = make_folder(f"{profile.SCRATCH_PREFIX}{self._process}-", self.place)
                 undo.callback(os.close, lock)
-                undo.callback(quota.remove, folder)
+                undo.callback(remove, folder)
             host, guest = socket.socketpair()
             undo.callback(host.close)
             reader, writer = os.pipe2(os.O_CLOEXEC)

@@ -32,13 +32,13 @@ from typing import NoReturn, cast
 
 from pinjra.core import temporary_folders as leftovers
 from pinjra.core.errors import PinjraError
+from pinjra.core.removal import remove
 from pinjra.jail import paths, plan, profile
 from pinjra.jail.confine import Spec, forget_signals, set_environment
 from pinjra.jail.probe import Kernel, probe
 from pinjra.jail.spawn import forks
 from pinjra.jail.spawn.pool import SessionPool
 from pinjra.jail.walls import cgroups, namespaces
-from pinjra.jail.walls import disk_quota as quota
 from pinjra.jail.walls.libc import CHILD_SUBREAPER, PDEATHSIG, close_all_but, prctl
 
 _MAX_PACKET = 1 << 20
@@ -143,7 +143,7 @@ def _prepare(host: socket.socket, config: Json, pidfd: int) -> SessionPool:
     if chosen.by_root:
         left_out += paths.unreachable(shown, is_private=chosen.has("mount namespace"))
     cgroups.sweep(kernel.cgroups)
-    leftovers.sweep(profile.SCRATCH_PREFIX, quota.remove)
+    leftovers.sweep(profile.SCRATCH_PREFIX, remove)
     parents = kernel.cgroups
     used = {name: folder for name, folder in parents.folders.items() if chosen.has(f"cgroup {name}")}
     maker = (

@@ -15,13 +15,12 @@ from contextlib import suppress
 from typing import BinaryIO, NoReturn
 
 from pinjra.core.file_names import MOST_PARTS
+from pinjra.core.removal import FOLDER, open_up, remove
 from pinjra.core.temporary_folders import make_folder, sweep
-from pinjra.jail.walls import disk_quota as quota
 from pinjra.worker.scratch.files import Files, Mode, ScratchError
 
 # SECURITY: no link of the guest's, and no wait at its pipes
 _SAFELY = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _HOW: dict[Mode, int] = {
     "rb": os.O_RDONLY,
     "wb": os.O_WRONLY | os.O_CREAT | os.O_TRUNC,
@@ -46,9 +45,9 @@ class Scratch(Files):
         super().__init__(quota_bytes)
         self.is_ours = not path if is_ours is None else is_ours
         if path:
-            self.path, self._root = path, os.open(path, _FOLDER)
+            self.path, self._root = path, os.open(path, FOLDER)
         else:
-            sweep(_PREFIX, quota.remove)
+            sweep(_PREFIX, remove)
             self.path, self._root = make_folder(_PREFIX)
 
     def clear(self) -> None:
@@ -61,14 +60,14 @@ class Scratch(Files):
         """Remove the folder when it is ours; otherwise leave it as it is."""
         os.close(self._root)
         if self.is_ours:
-            quota.remove(self.path)  # no depth of the guest's is too great for it
+            remove(self.path)  # no depth of the guest's is too great for it
 
     def _remove_entry(self, entry: str) -> None:
         try:
             if stat.S_ISDIR(os.stat(entry, dir_fd=self._root, follow_symlinks=False).st_mode):
                 # not a link: it was a folder, and its owner's processes are dead
-                quota.open_up(entry, self._root)
-                quota.remove(os.path.join(self.path, entry))
+                open_up(entry, self._root)
+                remove(os.path.join(self.path, entry))
             else:
                 os.unlink(entry, dir_fd=self._root)
         except OSError:
@@ -139,7 +138,7 @@ class Scratch(Files):
             except FileExistsError:
                 pass
         # SECURITY: O_NOFOLLOW: a link laid by the guest is refused
-        return os.open(part, _FOLDER, dir_fd=folder)
+        return os.open(part, FOLDER, dir_fd=folder)
 
 
 # ---------------------------------------------------------------- a copy for a session that is forked off
