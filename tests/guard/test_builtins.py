@@ -84,7 +84,8 @@ _SAME = {
     "a.run(a.make('x + 1', 'f', 'eval')), a.load('ast').__name__",
     "copied_and_pickled": "import copy, pickle\n"
     "all(copy.deepcopy(f) == f == pickle.loads(pickle.dumps(f)) for f in (eval, exec, compile))",
-    "signatures": "import inspect\nstr(inspect.signature(compile)), list(inspect.signature(exec).parameters)",
+    "signatures": "import inspect\nstr(inspect.signature(compile)), list(inspect.signature(exec).parameters), "
+    "str(inspect.signature(__import__)), __import__.__name__",
     "parts_of_a_module": "import inspect\neval.__self__.__name__, exec.__module__, compile.__qualname__, inspect.isroutine(eval)",
     "a_warning_is_said_once": "import warnings\nwith warnings.catch_warnings(record=True) as said:\n"
     "    warnings.simplefilter('default')\n"

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import functools
 import gc
+import linecache
 import sys
 import threading
 import types
@@ -293,6 +294,14 @@ def test_the_lines_of_a_program_are_there_for_traceback_and_inspect() -> None:
     session.run("try:\n    f()\nexcept ZeroDivisionError:\n    shown = traceback.format_exc()")
     assert "return 1 / 0" in session.value("shown")
     assert session.value("inspect.getsource(f)") == "def f():\n    return 1 / 0\n"
+
+
+def test_no_other_text_is_shown_for_what_eval_runs(process_kept: None) -> None:
+    linecache.cache["<string>"] = (5, None, ["text of python -c\n"], "<string>")
+    session = Session("traceback")
+    session.interpreter.own_process()
+    source = "import traceback\ntry:\n    eval('1 / 0')\nexcept ZeroDivisionError:\n    shown = traceback.format_exc()\nshown"
+    assert "text of" not in str(session.value(source))
 
 
 def test_a_dropped_interpreter_is_collected() -> None:

@@ -73,12 +73,11 @@ _leave.__qualname__ = "exit"  # as errors of a call name it
 
 def _like(real: object, stand_in: Callable[..., object]) -> Callable[..., object]:
     """Return `stand_in` under the name and text of the builtin that it stands for."""
-    function = cast(types.FunctionType, stand_in)
-    if type(stand_in) is types.FunctionType:
-        function.__name__ = function.__qualname__ = str(getattr(real, "__name__", "function"))
-        function.__module__ = "builtins"
-        function.__doc__ = getattr(real, "__doc__", None)
-        function.__annotations__ = {}
+    function = cast(types.FunctionType, getattr(stand_in, "__func__", stand_in))
+    function.__name__ = function.__qualname__ = str(getattr(real, "__name__", "function"))
+    function.__module__ = "builtins"
+    function.__doc__ = getattr(real, "__doc__", None)
+    function.__annotations__ = {}
     return stand_in
 
 
