@@ -354,7 +354,7 @@ def test_an_error_is_said_once_with_the_tool_that_was_meant(code_agent: Make) ->
     agent = code_agent("ad(1, 2)", "def f():\n    return 1 / 0\nf()", "final_answer(1)", tools=[add])
     agent.run("x")
     first, second, _ = (str(step.error) for step in agent.memory.steps if isinstance(step, ActionStep))
-    assert first == "NameError: name 'ad' is not defined (line 1: ad(1, 2))\nPerhaps you mean 'add'."
+    assert first == "NameError: name 'ad' is not defined (line 1: ad(1, 2))\ndid you mean add?"
     assert second.count("ZeroDivisionError") == 1 and second.count("\n") == 2
 
 

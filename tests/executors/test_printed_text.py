@@ -91,3 +91,23 @@ def test_warnings_of_a_program_are_shown_whatever_words_they_have() -> None:
         )
     assert "UserWarning: no fork of the page" in done.stderr
     assert "use of fork()" not in done.stderr
+
+
+WRAPPED = (
+    "import io, sys\nsys.stdout = io.TextIOWrapper(sys.stdout.buffer, encoding='utf-8')\nprint('wrapped')"
+)
+
+
+@pytest.mark.parametrize("executor", ["jail", "local"])
+def test_streams_in_the_place_of_stdout_are_flushed_when_a_run_ends(executor: str) -> None:
+    with sandbox(executor, authorized_imports=["sys", "os"]) as box:
+        assert [box.run(WRAPPED).stdout for _ in range(3)] == [
+            "wrapped\n"
+        ] * 3  # what the runs before made is gone
+        assert box.run(f"{WRAPPED}\n1 / 0").stdout == "wrapped\n"
+        assert box.run("sys.stdout.close()").error is None
+        assert box.run("print('on')").stdout == "on\n"
+        done = box.run("sys.stdout = open('printed.txt', 'w')\nprint('to a file')")
+        assert (done.stdout, done.files["printed.txt"].size) == ("", 10)
+        own = "class Own:\n    def flush(self): raise SystemExit\n    def write(self, text): pass\nsys.stdout = Own()\n5"
+        assert box.run(own).value == 5

@@ -29,6 +29,11 @@ def _run(source: str, folder: Path) -> str:
     return done.stdout.strip()
 
 
+def test_what_an_exception_says_of_itself_is_looked_at_too(tmp_path: Path) -> None:
+    source = "class E(Exception):\n    def __str__(self): return open('../outside.txt').read()\nraise E"
+    assert _run(source, tmp_path) == "<its message could not be made>"
+
+
 @pytest.mark.parametrize(
     ("source", "refused"),
     [

@@ -6,6 +6,7 @@ import linecache
 import sys
 import threading
 import types
+from pathlib import Path
 
 import pytest
 from tests.guard.support import Session
@@ -282,6 +283,50 @@ raise ExceptionGroup('two', [found[0], ExceptionGroup('one', found[1:])])
     )
     many = Session().error("raise ExceptionGroup('many', [ValueError(n) for n in range(99)])")
     assert many.traceback.endswith("ValueError: 9\n  and 89 more")
+
+
+@pytest.mark.parametrize(
+    ("source", "meant"),
+    [
+        ("counter = 1\nconter", "did you mean counter?"),
+        ("def f():\n    total = 1\n    return totl\nf()", "did you mean total?"),
+        ("import json\njson.dumpz('1')", "did you mean dump?"),
+        ("class A:\n    _value = 1\nA().velue", None),
+        ("something_else_altogether", None),
+        ("class A:\n    def __dir__(self): raise SystemExit\nA().value", None),
+        ("class A:\n    def __dir__(self): return [1, None]\nA().value", None),
+    ],
+)
+def test_the_name_that_was_perhaps_meant_is_a_hint(source: str, meant: str | None) -> None:
+    assert Session("json").error(source).hint == meant
+
+
+def test_lines_of_the_guests_own_files_are_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "shapes_of_mine.py").write_text("def area(side):\n    return side / 0\n")
+    session = Session("shapes_of_mine", "json")
+    error = session.error("import shapes_of_mine\n\nshapes_of_mine.area(2)")
+    assert (error.line, error.source_line) == (3, "shapes_of_mine.area(2)")
+    assert error.traceback == (
+        "line 3: shapes_of_mine.area(2)\nshapes_of_mine.py, line 2, in area: return side / 0\n"
+        "ZeroDivisionError: division by zero"
+    )
+    sys.modules.pop("shapes_of_mine")
+    library = session.error("import json\njson.loads('{')")
+    assert library.traceback.count("line 2") == 1
+
+
+def test_the_line_of_a_text_that_was_executed_is_shown() -> None:
+    error = Session().error("exec('a = 1\\na / 0')")
+    assert error.traceback.split("\n")[1:] == ["<string>, line 2", "ZeroDivisionError: division by zero"]
+
+
+def test_lines_that_repeat_themselves_are_shown_once() -> None:
+    rows = Session().error("def f(n):\n    return f(n + 1)\nf(0)").traceback.split("\n")
+    assert rows[:2] == ["line 3: f(0)", "line 2, in f: return f(n + 1)"]
+    assert rows[2].startswith("  [Previous line repeated ")
+    assert len(rows) == 4
 
 
 def test_a_program_is_main() -> None:

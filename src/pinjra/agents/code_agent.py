@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
-import re
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from functools import partial
@@ -276,7 +274,7 @@ class CodeAgent(Agent):
             error = execution.error
             if error.cause is not None:
                 run.note("limit", limit=error.cause.value, message=str(error))
-            raise AgentExecutionError(_failure(error, (*run.callables, "final_answer")))
+            raise AgentExecutionError(_failure(error))
         if _is_coroutine(execution.value) and (execution.is_final_answer or execution.value is not None):
             raise AgentExecutionError(
                 _NOT_AWAITED.format(
@@ -310,16 +308,11 @@ _LOST_IN_A_ROW = 2  # lost sessions after which the host's or provider's fault i
 
 
 _ROLLED_BACK = "as they were before this step"
-_UNKNOWN = re.compile(r"name '(\w{1,100})' is not defined")
 
 
-def _failure(error: GuestError, tools: Iterable[str]) -> str:
+def _failure(error: GuestError) -> str:
     """Return the words for a failed execution: error, where, what to do, and what became of the variables."""
     parts = [str(error)]
-    unknown = _UNKNOWN.match(error.message) if error.type == "NameError" else None
-    near = difflib.get_close_matches(unknown[1], tools, 1) if unknown else []
-    if near:
-        parts.append(f"Perhaps you mean {near[0]!r}.")
     frames = error.traceback.strip().removesuffix(error_line(error.type, error.message)).rstrip()
     if frames != f"line {error.line}: {error.source_line}":  # else it is said already
         parts.append(frames)

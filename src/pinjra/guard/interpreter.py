@@ -65,7 +65,8 @@ class Interpreter:
         self._builtins = guest_builtins(self._compiler, cast("Callable[..., object] | None", import_))
         self._main = types.ModuleType("__main__")
         self._namespace: dict[str, object] = vars(self._main)
-        self._watch: AbstractContextManager[None] = nullcontext() if policy.is_walled else Watch()
+        self.watch: AbstractContextManager[None] = nullcontext() if policy.is_walled else Watch()
+        """Open while guest code may run: in `run`, and for whoever asks its values for a text."""
         self._tools: dict[str, object] = {}
         self._reserved = {
             name for name, value in vars(self._builtins).items() if callable(value) and name[:1] != "_"
@@ -145,14 +146,15 @@ class Interpreter:
             return Outcome(error=report_syntax(error, source))
         failure: BaseException | None = None
         try:
-            with self._watch:
+            with self.watch:
                 self._execute(code)
         # SECURITY: nothing that guest code raises may leave, SystemExit included; nor is its class asked, as isinstance() does
         except BaseException as error:
             failure = error
         if issubclass(type(failure), MemoryError):
             self.make_room()
-        return self._outcome(failure)
+        with self.watch:  # what an exception says of itself is guest code
+            return self._outcome(failure)
 
     def stop(self, cause: Cause, message: str = "") -> None:
         """Make the run in progress stop; guest code cannot swallow it. From any thread or a signal handler.

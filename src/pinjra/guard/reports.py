@@ -1,19 +1,28 @@
-"""A guest's exception -> GuestError: type, message, line in the guest's own source, short traceback of guest frames."""
+"""A guest's exception -> GuestError: type, message, line in the guest's own source, short traceback of guest frames.
+
+A guest's frames are the program's, those of files in its folder, and those of texts that it has given to `exec`.
+"""
 
 from __future__ import annotations
 
+import builtins
 import errno
+import linecache
+import os
 import sys
 import textwrap
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from difflib import get_close_matches
+from itertools import groupby
 from types import TracebackType
-from typing import cast
+from typing import NamedTuple, cast
 
 from pinjra.core.execution import Cause, ErrorKind, GuestError, error_line
 from pinjra.guard.errors import GuardRefused, GuestStop, RefusedOperation
 
 _MESSAGE_CHARACTERS = 10_000
 _FRAMES = 20
+_NAMES = 5_000  # are looked at for the one that was meant
 _LINE_CHARACTERS = 200
 _CAUSES = 5  # of one exception are shown
 _PARTS, _LEVELS = 10, 3  # of a group
@@ -30,7 +39,8 @@ _IS_CONTEXT_HIDDEN = vars(BaseException)["__suppress_context__"].__get__
 _CAUSE_OF = vars(BaseException)["__cause__"].__get__
 _CONTEXT_OF = vars(BaseException)["__context__"].__get__
 _SPACE_OF = vars(BaseException)["__dict__"].__get__
-_EXCEPTIONS_OF = vars(BaseExceptionGroup)["exceptions"].__get__
+# A worker elsewhere may be of a Python without groups.
+_GROUPS: tuple[type[BaseException], ...] = tuple(filter(None, [vars(builtins).get("BaseExceptionGroup")]))
 
 
 def report_exception(error: BaseException, sources: Mapping[str, str], describe: Describe) -> GuestError:
@@ -42,7 +52,7 @@ def report_exception(error: BaseException, sources: Mapping[str, str], describe:
     """
     frames = _guest_frames(_TRACE_OF(error), sources)
     refused = issubclass(type(error), RefusedOperation)  # isinstance() asks the guest's class
-    line, text = (frames[-1][0], frames[-1][2]) if frames else (None, None)
+    line, text = _place(frames)
     name = "RefusedOperation" if refused else _type_name(error)
     message = describe(error)[:_MESSAGE_CHARACTERS]
     causes = "".join(_causes(error, sources, describe))
@@ -53,7 +63,7 @@ def report_exception(error: BaseException, sources: Mapping[str, str], describe:
         line=line,
         source_line=text,
         traceback=causes + _render(frames, _last_line(name, message) + _more(error, sources, describe)),
-        hint=(cast("RefusedOperation", error).hint or None) if refused else _hint(error),
+        hint=(cast("RefusedOperation", error).hint or None) if refused else _hint(error) or _meant(error),
     )
 
 
@@ -142,13 +152,48 @@ def _more(error: BaseException, sources: Mapping[str, str], describe: Describe, 
     notes: object = dict.get(_SPACE_OF(error), "__notes__")
     texts = [note for note in notes if issubclass(type(note), str)] if type(notes) is list else []
     lines = [str.__str__(note)[:1000] for note in texts[:_PARTS]]
-    inner = _EXCEPTIONS_OF(error) if issubclass(type(error), BaseExceptionGroup) and level <= _LEVELS else ()
+    inner = _parts(error) if level <= _LEVELS else ()
     for part in inner[:_PARTS]:
         last = _last_line(_type_name(part), describe(part)) + _more(part, sources, describe, level + 1)
         lines.append(textwrap.indent(_render(_guest_frames(_TRACE_OF(part), sources), last), "  "))
     if len(inner) > _PARTS:
         lines.append(f"  and {len(inner) - _PARTS:,} more")
     return "".join(f"\n{line}" for line in lines)
+
+
+def _parts(error: BaseException) -> tuple[BaseException, ...]:
+    is_group = issubclass(type(error), _GROUPS)
+    return vars(_GROUPS[0])["exceptions"].__get__(error) if is_group else ()
+
+
+def _meant(error: BaseException) -> str | None:
+    """Return the name that was perhaps meant, where one is not known: Python's own display says it too."""
+    try:
+        wrong, known = _names_near(error)
+        if type(wrong) is not str or wrong in known:
+            return None
+        names = [each for each in known if type(each) is str and (each[:1] != "_" or wrong[:1] == "_")]
+        close = get_close_matches(wrong[:100], names[:_NAMES], n=1, cutoff=0.7)
+    except BaseException:  # SECURITY: a class of the guest's says what it likes, or fails
+        return None
+    return f"did you mean {close[0]}?" if close else None
+
+
+def _names_near(error: BaseException) -> tuple[object, Sequence[object]]:
+    """Return the name that an exception is about, and what there is in its place."""
+    if issubclass(type(error), AttributeError) and (owner := _OWNER_OF(error)) is not None:
+        return _ATTRIBUTE_OF(error), dir(owner)
+    trace = _TRACE_OF(error)
+    if type(error) is not NameError or trace is None:
+        return None, []
+    while trace.tb_next is not None:
+        trace = trace.tb_next
+    frame = trace.tb_frame
+    return _NAME_OF(error), [*frame.f_locals, *frame.f_globals, *frame.f_builtins]
+
+
+_OWNER_OF, _ATTRIBUTE_OF = vars(AttributeError)["obj"].__get__, vars(AttributeError)["name"].__get__
+_NAME_OF = vars(NameError)["name"].__get__
 
 
 def _last_line(name: str, message: str) -> str:
@@ -158,7 +203,7 @@ def _last_line(name: str, message: str) -> str:
 def report_stop(stop: GuestStop, error: BaseException | None, sources: Mapping[str, str]) -> GuestError:
     """Return a stop (limit, interrupt) as a value."""
     frames = _guest_frames(_TRACE_OF(error), sources) if error is not None else []
-    line, text = (frames[-1][0], frames[-1][2]) if frames else (None, None)
+    line, text = _place(frames)
     interrupted = stop.cause is Cause.INTERRUPT
     name = "Interrupted" if interrupted else "LimitReached"
     message = str(stop)[:_MESSAGE_CHARACTERS]
@@ -219,18 +264,52 @@ def _type_name(error: BaseException) -> str:
     return str(_NAME_OF_CLASS(type(error)))
 
 
-def _guest_frames(
-    trace: TracebackType | None, sources: Mapping[str, str]
-) -> list[tuple[int, str, str | None]]:
-    """Return (line, function, text) of the guest's frames, outermost first; the innermost 20."""
-    frames: list[tuple[int, str, str | None]] = []
+class _Frame(NamedTuple):
+    """A line that was running: of the program, or of the file that is named."""
+
+    file: str
+    line: int
+    name: str
+    text: str | None
+
+
+def _place(frames: list[_Frame]) -> tuple[int | None, str | None]:
+    """Return the program's innermost line and its text."""
+    return next(((each.line, each.text) for each in reversed(frames) if not each.file), (None, None))
+
+
+def _guest_frames(trace: TracebackType | None, sources: Mapping[str, str]) -> list[_Frame]:
+    """Return the guest's frames, outermost first."""
+    frames: list[_Frame] = []
     while trace is not None:
-        code = trace.tb_frame.f_code
+        code, line = trace.tb_frame.f_code, trace.tb_lineno
         source = sources.get(code.co_filename)
-        if source is not None and trace.tb_lineno is not None:
-            frames.append((trace.tb_lineno, code.co_name, _line_of(source, trace.tb_lineno)))
+        if line is not None and source is not None:
+            frames.append(_Frame("", line, code.co_name, _line_of(source, line)))
+        elif line is not None and frames:  # not what runs the program
+            frames.extend(_of_a_file(code.co_filename, line, code.co_name))
         trace = trace.tb_next
-    return frames[-_FRAMES:]
+    return frames
+
+
+def _of_a_file(path: str, line: int, name: str) -> Iterator[_Frame]:
+    """Yield a frame of code that is not the program's if it is the guest's."""
+    if path == "<string>":
+        yield _Frame(path, line, name, None)
+        return
+    try:
+        here, full = os.path.join(os.getcwd(), ""), os.path.abspath(path)
+        if not full.startswith(here) or full.startswith(_INSTALLED) or not os.path.isfile(full):
+            return
+        linecache.checkcache(full)
+        text = linecache.getline(full, line).strip()[:_LINE_CHARACTERS]
+    except BaseException:  # SECURITY: modules are as the guest has left them
+        return
+    yield _Frame(full.removeprefix(here), line, name, text)
+
+
+# A checkout may lie in the folder, with its environment.
+_INSTALLED = (os.path.join(sys.prefix, ""), os.path.join(os.path.dirname(os.path.dirname(__file__)), ""))
 
 
 def _line_of(source: str, line: int) -> str | None:
@@ -238,9 +317,14 @@ def _line_of(source: str, line: int) -> str | None:
     return lines[line - 1].strip()[:_LINE_CHARACTERS] if 0 < line <= len(lines) else None
 
 
-def _render(frames: list[tuple[int, str, str | None]], last: str) -> str:
-    rows = []
-    for line, name, text in frames:
-        where = "" if name == "<module>" else f", in {name}"
-        rows.append(f"line {line}{where}: {text or ''}".rstrip())
-    return "\n".join([*rows, last])
+def _render(frames: list[_Frame], last: str) -> str:
+    """Return a traceback: the innermost lines, what repeats itself once."""
+    rows: list[str] = []
+    for frame, same in groupby(frames):
+        file = f"{frame.file}, " if frame.file else ""
+        where = "" if frame.name == "<module>" else f", in {frame.name}"
+        text = f": {frame.text}" if frame.text else ""
+        rows.append(f"{file}line {frame.line}{where}{text}")
+        if more := sum(1 for _ in same) - 1:
+            rows[-1] += f"\n  [Previous line repeated {more} more times]"
+    return "\n".join([*rows[-_FRAMES:], last])

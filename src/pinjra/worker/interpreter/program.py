@@ -32,7 +32,7 @@ from pinjra.worker.interpreter.outcomes import (
     too_large,
 )
 from pinjra.worker.interpreter.process_pools import end_pools
-from pinjra.worker.interpreter.streams import input_stream
+from pinjra.worker.interpreter.streams import flush_streams, input_stream
 from pinjra.worker.interpreter.tools import GuestTools
 
 if TYPE_CHECKING:
@@ -133,7 +133,8 @@ class Program:
             try:
                 is_program = message.code is None
                 outcome = self._run_program(message) if is_program else self._run_code(message)
-                finished = self._ended(message.run, outcome)
+                with self._interpreter.watch:  # reprs are guest code
+                    finished = self._ended(message.run, outcome)
             except MemoryError:
                 outcome = _UNKNOWN
                 self.make_room()
@@ -165,6 +166,7 @@ class Program:
         return outcome
 
     def _ended(self, run: int, outcome: Outcome) -> Finished:
+        flush_streams()
         if outcome.error is not None:
             return self._failed(run, outcome.error, outcome)
         try:

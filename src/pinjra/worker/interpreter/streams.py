@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import io
+import sys
 from collections.abc import Callable
 from typing import Protocol
+
+from pinjra.guard.errors import GuestStop
 
 
 class Below(Protocol):
@@ -43,11 +46,26 @@ class _Stream(io.RawIOBase):
         super().flush()
         self._below.flush()
 
+    def close(self) -> None:
+        """Stay open: a program closes it, or makes another stream over it and forgets that, and the next run prints too."""
+        self.flush()
+
     def writable(self) -> bool:
         return True
 
     def fileno(self) -> int:
         return self._number if self._below.has_descriptors else super().fileno()
+
+
+def flush_streams() -> None:
+    """Let what a program has put in the place of the streams write what it holds, as Python does at the end."""
+    for name in ("stdout", "stderr"):
+        try:
+            getattr(sys, name).flush()
+        except (GuestStop, KeyboardInterrupt):
+            raise
+        except BaseException:  # SECURITY: a stream of the guest's is its code  # noqa: S110
+            pass
 
 
 def input_stream(first: bytes, ask: Callable[[], bytes] | None) -> io.TextIOWrapper:
