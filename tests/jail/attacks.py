@@ -73,6 +73,7 @@ REFUSED = {
         "'capset', buffer(bytes([34, 5, 8, 32, 0, 0, 0, 0])), buffer(bytes([255] * 24))"
     ),
     "make a thread by clone3": _call("'clone3', buffer(bytes(88)), 88"),
+    "set up a ring": _call("'io_uring_setup', 8, buffer(bytes(120))"),
     "make a namespace by clone": _call("'clone', 0x10000000 | 17, 0, 0, 0, 0"),
     "make a child of the parent": _call("'clone', 0x8000 | 17, 0, 0, 0, 0"),
     "change the personality": _call("'personality', 0x0400000"),
@@ -139,7 +140,7 @@ KILLED = {
     "load a program into the kernel": _call("'bpf', 0, None, 0"),
     "use keys of the kernel": _call("'keyctl', 0, -3, 0, 0, 0"),
     "add a key": _call("'add_key', b'user', b'x', b'x', 1, -3"),
-    "set up a ring": _call("'io_uring_setup', 8, buffer(bytes(120))"),
+    "enter a ring": _call("'io_uring_enter', 0, 0, 0, 0, None, 0"),
     "count events": _call("'perf_event_open', buffer(bytes(120)), 0, -1, -1, 0"),
     "handle page faults itself": _call("'userfaultfd', 0"),
     "open a file by its handle": _call("'open_by_handle_at', -100, buffer(bytes(64)), 0"),

@@ -146,7 +146,7 @@ RLIMITS = {
 FATAL = tuple(
     """
     ptrace process_vm_readv process_vm_writev process_madvise process_mrelease kcmp pidfd_getfd
-    bpf perf_event_open userfaultfd io_uring_setup io_uring_enter io_uring_register keyctl add_key request_key
+    bpf perf_event_open userfaultfd io_uring_enter io_uring_register keyctl add_key request_key
     kexec_load kexec_file_load init_module finit_module delete_module
     mount umount2 pivot_root move_mount open_tree fsopen fsmount fsconfig fspick mount_setattr setns unshare chroot
     open_by_handle_at name_to_handle_at fanotify_init quotactl acct swapon swapoff reboot lookup_dcookie
@@ -154,8 +154,8 @@ FATAL = tuple(
     """.split()
 )
 
-# Their flags are behind a pointer, which a filter cannot read: the C library falls back to the older call.
-NO_SUCH_CALL = ("clone3", "openat2")
+# Flags are behind a pointer, which a filter cannot read: the C library falls back to the older call, libuv (uvloop) to epoll.
+NO_SUCH_CALL = ("clone3", "openat2", "io_uring_setup")
 
 # the last two only take rights away: a process of a box may leave less to its children than it has
 ALLOWED = tuple(
@@ -297,7 +297,7 @@ TERMINAL_CHECKED: dict[str, NamedCheck] = {
 }  # fmt: skip
 # Programs ask whether there is such a thing; a process is not killed for it.
 PROGRAM_NO_SUCH_CALL = tuple(
-    "io_uring_setup io_uring_enter io_uring_register userfaultfd name_to_handle_at perf_event_open".split()
+    "io_uring_enter io_uring_register userfaultfd name_to_handle_at perf_event_open".split()
 )
 MAKES_CODE_CHECKED: dict[str, NamedCheck] = {
     "mmap": ((Arg(3, (0,), mask=_MAP_HUGETLB_GROWSDOWN),),),
