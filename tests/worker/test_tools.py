@@ -163,3 +163,9 @@ def test_a_stub_can_be_copied_but_not_pickled(open_host):
     host = open_host()
     host.grant(f=lambda: 7)
     assert host.run("import copy\ncopy.deepcopy({'f': f})['f']()") == 7
+
+
+def test_a_thread_that_was_joined_is_no_thread_that_is_alive(host):
+    for _ in range(20):
+        host.start("import threading\nt = threading.Thread(target=int); t.start(); t.join()")
+        assert host.finish().notes == ()

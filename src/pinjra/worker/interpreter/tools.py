@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import _thread
 import select
+import threading
 from collections.abc import Callable, Coroutine, Generator
 from functools import partial
+from time import sleep
 from typing import TYPE_CHECKING
 
 from pinjra.core.tool_errors import guest_exception
@@ -273,4 +275,16 @@ async def _result(future: asyncio.Future[object]) -> object:
 
 def has_threads() -> bool:
     """Return whether guest code has other threads than the main one, whose locks a fork would copy, and not them."""
-    return _thread._count() > 0
+    for milliseconds in range(_JOINED_MILLISECONDS):
+        if _thread._count() == 0:
+            return False
+        if milliseconds >= _ENDING_MILLISECONDS and threading.active_count() > 1:
+            break
+        sleep(0.001)
+    return True
+
+
+_JOINED_MILLISECONDS = (
+    500  # for one that `threading` knows no more: it was joined, and is counted until it is gone
+)
+_ENDING_MILLISECONDS = 10  # for one that was told to end, as rich tells its own
