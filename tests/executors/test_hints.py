@@ -38,6 +38,7 @@ OF_LOCAL = {
     "import multiprocessing\nmultiprocessing.Pool(2)": 'pools of them, are in executor_type="jail"',
     "from concurrent.futures import ProcessPoolExecutor\nlist(ProcessPoolExecutor(2).map(abs, [-1]))": 'executor_type="jail"',
     "from multiprocessing import shared_memory\nshared_memory.SharedMemory(create=True, size=1)": "shared memory is in",
+    "import multiprocessing\nmultiprocessing.Value('i', 0)": "shared memory is in",
 }
 
 

@@ -118,6 +118,15 @@ def test_a_figure_of_plotly_is_shown_by_its_own_show(box: Any) -> None:
     assert [one.media_type for one in done.artifacts] == ["text/html"], done.error
 
 
+@pytest.mark.parametrize("executor", ["jail", "local"])
+def test_an_image_of_pillow_is_shown_by_its_own_show(executor: str) -> None:
+    pytest.importorskip("PIL")
+    with sandbox(executor, authorized_imports=["PIL"]) as box:
+        done = box.run("from PIL import Image\nImage.new('RGBA', (3, 2)).show()")
+    assert [one.media_type for one in done.artifacts] == ["image/png"], done.error
+    assert done.files == {}
+
+
 def test_what_a_run_shows_beyond_its_limits_is_left_out_with_a_note() -> None:
     code = """
 class Picture:

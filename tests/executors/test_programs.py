@@ -34,6 +34,8 @@ def test_a_program_of_any_language_has_its_arguments(shell: JailExecutor) -> Non
     argv = ["name", "a b", "--c"]
     assert shell.run("import sys\nsys.argv", argv=argv).value == argv
     assert shell.run("sys.argv").value == argv
+    named = "from pathlib import Path\nPath(__file__).name, Path(__file__).parent == Path.cwd()"
+    assert shell.run(named, argv=["main.py"]).value == ("main.py", True)
     assert shell.run("", argv=["rm", "kept"]).error is None
     assert shell.run('printf "%s|" "$@"', language="bash", argv=argv).stdout == "a b|--c|"
 
@@ -240,6 +242,22 @@ again.close(); held.close(); held.unlink()
 found
 """,
 }
+
+
+def test_locks_of_processes_are_no_files_of_a_run() -> None:
+    with sandbox("jail") as box:
+        done = box.run(
+            "import multiprocessing\nkept = multiprocessing.get_context('spawn').Lock()\nopen('a', 'w').close()"
+        )
+    assert (done.error, list(done.files)) == (None, ["a"])
+
+
+@pytest.mark.parametrize("executor", ["jail", "local"])
+def test_an_event_loop_of_libuv_runs(executor: str) -> None:
+    pytest.importorskip("uvloop")
+    with sandbox(executor, authorized_imports=["uvloop"]) as box:
+        done = box.run("import uvloop\nasync def one():\n    return 5\nuvloop.run(one())")
+    assert (done.error, done.value) == (None, 5)
 
 
 JOBLIB = """

@@ -75,6 +75,7 @@ _ALLOWED_BY = {
     '"docker"; threads, and processes with a Pipe, work here',
     "multiprocessing.shared_memory": 'shared memory is in executor_type="jail" or "docker"; files work here',
 }
+_ALLOWED_BY["multiprocessing.heap"] = _ALLOWED_BY["multiprocessing.shared_memory"]  # of Value and Array
 _NOT_PERMITTED = {
     errno.EPERM: "the sandbox does not permit this system call",
     errno.EROFS: "the sandbox lets the scratch folder be written, and of mounts= those that are writable",
@@ -128,7 +129,8 @@ def _has_sockets() -> bool:
 def _innermost_module(trace: TracebackType | None) -> str:
     name: object = ""
     while trace is not None:
-        name, trace = trace.tb_frame.f_globals.get("__name__"), trace.tb_next
+        found, trace = trace.tb_frame.f_globals.get("__name__"), trace.tb_next
+        name = name if found == "tempfile" else found  # who asks it for a file is the one
     return name if type(name) is str else ""
 
 

@@ -10,6 +10,7 @@ _MAX_FILES = 10_000  # that are looked at
 MOST_TOLD = 1_000
 _MAX_DEPTH = 32
 _CACHES = frozenset(["__pycache__"])  # written by libraries, beside all hidden names
+_LOCK = "sem.mp-"  # of multiprocessing, which makes it in /dev/shm: in a jail that is the folder
 _SETTLED_NANOSECONDS = 100_000_000  # file times are steps of up to 10 ms: a folder's newer one may come twice
 
 _State = tuple[int, int, int]
@@ -67,7 +68,7 @@ def _is_empty(folder: str) -> bool:
 
 
 def _is_passed_over(name: str) -> bool:
-    return name.startswith(".") or name in _CACHES
+    return name.startswith((".", _LOCK)) or name in _CACHES
 
 
 def _walk(folder: str, prefix: str, depth: int) -> Iterator[tuple[str, _State]]:

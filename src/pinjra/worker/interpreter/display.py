@@ -85,7 +85,7 @@ def show_by(show: Show, display: Callable[[object], None]) -> None:
     """Let what shows things in a notebook show them here.
 
     Args:
-        show: Of `plt.show()` and `figure.show()`, in whatever backend without windows; and of plotly's.
+        show: Of `plt.show()` and `figure.show()`, in whatever backend without windows; of plotly's, and of Pillow's images.
         display: Of IPython, which would only print.
     """
 
@@ -116,6 +116,7 @@ def show_by(show: Show, display: Callable[[object], None]) -> None:
             "matplotlib.backend_bases": adapt,
             "IPython.core.display_functions": lambda module: setattr(module, "display", display_all),
             "plotly.io._renderers": lambda module: setattr(module, "show", show_value),
+            "PIL.ImageShow": lambda module: setattr(module, "show", show_value),
         }
     )
 

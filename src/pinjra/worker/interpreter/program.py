@@ -161,6 +161,8 @@ class Program:
         sys.stdin = input_stream(b"".join(message.blobs), self._tools.next_input if message.more else None)
         if message.argv:
             sys.argv = list(message.argv)
+            if message.argv[0][:1] != "-":  # a program finds its folder by its own name
+                self._interpreter.set_variable("__file__", os.path.join(self.files.folder, message.argv[0]))
         outcome = self._interpreter.run(code)
         end_pools()
         return outcome
