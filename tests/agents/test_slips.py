@@ -350,6 +350,26 @@ def test_a_model_that_gives_no_completion_is_told_so(code_agent: Make) -> None:
     ]
 
 
+def test_an_async_tool_that_is_not_awaited_and_fails_says_why(code_agent: Make) -> None:
+    @tool
+    async def search(words: str) -> str:
+        """Search.
+
+        Args:
+            words: What for.
+        """
+        raise LookupError(f"nothing about {words}")
+
+    agent = code_agent("search('a')", "final_answer(search('b'))", "final_answer(1)", tools=[search])
+    assert agent.run("x") == 1
+    assert [
+        str(step.error) for step in agent.memory.steps if isinstance(step, ActionStep) and step.error
+    ] == [
+        "the last line is a call that nobody awaited; it raised LookupError: nothing about a",
+        "final_answer was given a call that nobody awaited; it raised LookupError: nothing about b",
+    ]
+
+
 def test_an_error_is_said_once_with_the_tool_that_was_meant(code_agent: Make) -> None:
     agent = code_agent("ad(1, 2)", "def f():\n    return 1 / 0\nf()", "final_answer(1)", tools=[add])
     agent.run("x")

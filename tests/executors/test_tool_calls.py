@@ -303,3 +303,22 @@ def test_a_child_that_comes_to_the_end_of_its_parents_code_is_no_second_end_of_t
     assert box.run(code).error is None
     assert box.run("os.waitstatus_to_exitcode(status)").value == (1 if "/" in last else 0)
     assert box.run("kept").value == 5
+
+
+def test_notes_and_the_members_of_a_group_are_what_a_tool_says(box: PipeExecutor) -> None:
+    def noted() -> None:
+        error = ValueError("base")
+        error.add_note("look at row 3")
+        raise error
+
+    def grouped() -> None:
+        raise ExceptionGroup("two", [ValueError("inner"), KeyError("k")])
+
+    box.send_tools({"noted": noted, "grouped": grouped})
+    first, second = box.run("noted()").error, box.run("grouped()").error
+    assert first is not None and second is not None
+    assert (first.type, first.message) == ("ValueError", "base\nlook at row 3")
+    assert (second.type, second.message) == (
+        "ExceptionGroup",
+        "two (2 sub-exceptions)\n  ValueError: inner\n  KeyError: 'k'",
+    )

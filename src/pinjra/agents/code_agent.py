@@ -276,18 +276,19 @@ class CodeAgent(Agent):
                 run.note("limit", limit=error.cause.value, message=str(error))
             raise AgentExecutionError(_failure(error))
         if _is_coroutine(execution.value) and (execution.is_final_answer or execution.value is not None):
-            raise AgentExecutionError(
-                _NOT_AWAITED.format(
-                    "final_answer was given" if execution.is_final_answer else "the last line is"
-                )
-            )
+            raise AgentExecutionError(_not_awaited(execution))
         step.is_final_answer = execution.is_final_answer
         # a small model would write the same again until its steps are used up
         if self.is_small and not step.is_final_answer:
             step.observations += f"\n{IS_IT_DONE}"
 
 
-_NOT_AWAITED = "{} a coroutine that nobody awaited, so there is no value yet: write `await` before the call"
+def _not_awaited(execution: Execution) -> str:
+    where = "final_answer was given" if execution.is_final_answer else "the last line is"
+    value = cast("Opaque", execution.value)
+    if value.type == "Unawaited":  # a call of a tool that was made all the same, and failed
+        return f"{where} {value.repr.strip('<>')}"
+    return f"{where} a coroutine that nobody awaited, so there is no value yet: write `await` before the call"
 
 
 def _is_coroutine(value: object) -> bool:

@@ -24,6 +24,7 @@ from pinjra.agents.run.waiting import interrupting
 from pinjra.core.errors import ToolRefused
 from pinjra.core.execution import Execution
 from pinjra.core.nearest import nearest
+from pinjra.core.tool_errors import words_of
 from pinjra.executors.registry import create_executor
 from pinjra.models.base import ChatMessage, Completion, Model, ToolCall
 from pinjra.models.text_calls import first_call, with_text_calls
@@ -164,7 +165,7 @@ async def _outcome(run: Run, tools: Mapping[str, RunTool], call: ToolCall) -> ob
     except ToolRefused as error:
         return AgentToolCallError(str(error))
     except Exception as error:  # whatever a tool of anybody's raises is for the model to see
-        return AgentToolExecutionError(f"{call.name} failed: {type(error).__name__}: {error}")
+        return AgentToolExecutionError(f"{call.name} failed: {type(error).__name__}: {words_of(error)}")
     return value if call.name == "final_answer" else _kept(run, call.name, value)
 
 

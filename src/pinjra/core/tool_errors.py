@@ -1,4 +1,4 @@
-"""How a failed call of a host function looks to guest code: a type's name and a message -> an exception."""
+"""How a failed call of a host function looks to guest code: an exception -> a type's name and a message -> an exception."""
 
 from __future__ import annotations
 
@@ -8,6 +8,30 @@ import builtins
 
 class ToolError(Exception):
     """What guest code sees when a host tool failed with an exception that Python does not have built in."""
+
+
+_GROUP: type = vars(builtins).get(
+    "BaseExceptionGroup", type(None)
+)  # a worker elsewhere may be of a Python without groups
+_SHOWN = 10  # exceptions of a group
+
+
+def words_of(error: BaseException) -> str:
+    """Return what an exception says, its notes, and what those in a group say: two levels of it."""
+    rows = _rows(error)
+    for each in getattr(error, "exceptions", ())[:_SHOWN] if isinstance(error, _GROUP) else ():
+        first, *more = _rows(each)
+        rows += [f"  {type(each).__name__}: {first}", *(f"  {row}" for row in more)]
+    return "\n".join(rows)
+
+
+def _rows(error: BaseException) -> list[str]:
+    notes = getattr(error, "__notes__", None)
+    return (
+        [str(error), *(note for note in notes if isinstance(note, str))]
+        if isinstance(notes, list)
+        else [str(error)]
+    )
 
 
 def _key(message: str) -> object:
@@ -24,7 +48,11 @@ def guest_exception(type_name: str, message: str) -> Exception:
     A built-in exception keeps its class, so that `except ValueError` works; any other becomes a `ToolError` of that name.
     """
     found: object = getattr(builtins, type_name, None) if type_name.isidentifier() else None
-    if isinstance(found, type) and issubclass(found, Exception) and not issubclass(found, UnicodeError):
+    if (
+        isinstance(found, type)
+        and issubclass(found, Exception)
+        and not issubclass(found, (UnicodeError, _GROUP))
+    ):
         failure: Exception = found(_key(message) if found is KeyError else message)
         return failure
     cls: type[ToolError] = (

@@ -25,6 +25,7 @@ from pinjra.core.calls import HostFunction
 from pinjra.core.errors import ProtocolViolation, ToolRefused
 from pinjra.core.limits import Limits
 from pinjra.core.safe_text import printable
+from pinjra.core.tool_errors import words_of
 from pinjra.core.values import Opaque, drained
 from pinjra.executors.session.standard_input import StandardInput
 from pinjra.wire.messages import INPUT, Answer, Call, Value
@@ -532,6 +533,6 @@ def _no_tool(call: int, name: str) -> Answer:
 
 def _message(error: BaseException) -> str:
     try:
-        return printable(str(error)[:MESSAGE_CHARS])
+        return printable(words_of(error)[:MESSAGE_CHARS])
     except Exception:  # an exception class with a broken __str__
         return ""

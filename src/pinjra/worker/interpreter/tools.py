@@ -143,11 +143,12 @@ def _encode_unawaited(encoder: Encoder, unawaited: Unawaited, depth: int) -> Val
     except (GuestStop, MemoryError):
         raise
     except BaseException as error:  # a tool raises what it likes
-        name = type_name(type(error))
-        return encoder.add(Opaque("Unawaited", f"<a call that nobody awaited; it raised {name}>"), depth)
+        said = f"{type_name(type(error))}: {error}"[:_SAID]
+        return encoder.add(Opaque("Unawaited", f"<a call that nobody awaited; it raised {said}>"), depth)
     return encoder.add(result, depth)
 
 
+_SAID = 1_000
 register([Unawaited], _encode_unawaited)
 
 
