@@ -292,6 +292,8 @@ raise ExceptionGroup('two', [found[0], ExceptionGroup('one', found[1:])])
         ("def f():\n    total = 1\n    return totl\nf()", "did you mean total?"),
         ("import json\njson.dumpz('1')", "did you mean dump?"),
         ("class A:\n    _value = 1\nA().velue", None),
+        ("json.dumps(1)", "did you forget to import json?"),
+        ("np.arange(1)", "did you forget to import numpy as np?"),
         ("something_else_altogether", None),
         ("class A:\n    def __dir__(self): raise SystemExit\nA().value", None),
         ("class A:\n    def __dir__(self): return [1, None]\nA().value", None),

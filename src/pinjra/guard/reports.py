@@ -19,6 +19,7 @@ from typing import NamedTuple, cast
 
 from pinjra.core.execution import Cause, ErrorKind, GuestError, error_line
 from pinjra.guard.errors import GuardRefused, GuestStop, RefusedOperation
+from pinjra.guard.policy.modules import MEANT
 
 _MESSAGE_CHARACTERS = 10_000
 _FRAMES = 20
@@ -174,6 +175,8 @@ def _meant(error: BaseException) -> str | None:
         wrong, known = _names_near(error)
         if type(wrong) is not str or wrong in known:
             return None
+        if type(error) is NameError and (wrong in sys.stdlib_module_names or wrong in MEANT):
+            return f"did you forget to import {f'{MEANT[wrong]} as {wrong}' if wrong in MEANT else wrong}?"
         names = [each for each in known if type(each) is str and (each[:1] != "_" or wrong[:1] == "_")]
         close = get_close_matches(wrong[:100], names[:_NAMES], n=1, cutoff=0.7)
     except BaseException:  # SECURITY: a class of the guest's says what it likes, or fails
