@@ -67,9 +67,8 @@ def test_a_secret_variable_is_masked_however_it_is_written(secret, inner, outer,
 @example("0000000.0", 8, "...")
 def test_the_piece_of_a_secret_that_a_cut_leaves_is_masked(secret, kept, dots):
     assume(kept < len(secret) and "…" not in secret and "..." not in secret)
-    assume(
-        not secret.startswith(".") and not secret[-kept:].startswith(".")
-    )  # is it of the piece, or of the dots?
+    # is it of the piece, or of the dots?
+    assume(not secret.startswith(".") and not secret[-kept:].startswith("."))
     with environment(PINJRA_TEST_PASSWORD=secret):
         assert secret[:kept] not in redact(f"x = {secret[:kept]}{dots}")
         assert secret[-kept:] not in redact(f"{dots}{secret[-kept:]} = x")

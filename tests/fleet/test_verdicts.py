@@ -293,9 +293,8 @@ def test_no_cheat_is_passed(fleet, path):
         (code, [Case(call="solve", args=(11,), equals=10**6000, compare="json")]),
         *((code, [case]) for case in (*tests, *KNOWN)),
     ]
-    is_long = any(
-        each in path.stem for each in ("stops", "starves", "without_end")
-    )  # only the clock ends these
+    # only the clock ends these
+    is_long = any(each in path.stem for each in ("stops", "starves", "without_end"))
     limits = replace(LIMITS, wall_seconds=0.5) if is_long else LIMITS
     if "stops" in path.stem or "starves" in path.stem:
         programs = programs[:3]

@@ -169,9 +169,8 @@ def test_the_doctor_says_why_there_is_no_jail(monkeypatch: pytest.MonkeyPatch) -
     def refuse(_config: object) -> None:
         plan.make(kernel(seccomp="the kernel has no seccomp filters"))
 
-    monkeypatch.setattr(
-        executor, "zygote_for", refuse
-    )  # this machine has them: only the probe's result is another
+    # this machine has them: only the probe's result is another
+    monkeypatch.setattr(executor, "zygote_for", refuse)
     found = diagnose("jail")
     assert not found.is_available
     assert "'syscalls' here (seccomp: the kernel has no seccomp filters)" in found.problem

@@ -78,9 +78,8 @@ def test_sessions_leave_nothing_behind(zygote: Zygote) -> None:
         assert ask(session, "result = open('f', 'w').write('x')")["value"] == 1
         session.end()
     assert until(lambda: (descendants(own), groups(zygote), folders(zygote)) == before)
-    assert (
-        len(os.listdir("/proc/self/fd")) <= held
-    )  # fewer is none of its: zygotes of earlier tests end when they like
+    # fewer is none of its: zygotes of earlier tests end when they like
+    assert len(os.listdir("/proc/self/fd")) <= held
     assert [len(os.listdir(f"/proc/{process}/fd")) for process in sorted(descendants(own))] == inner
 
 

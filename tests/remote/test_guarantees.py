@@ -30,9 +30,8 @@ def test_the_table_says_what_the_executor_says(name: str, request: pytest.Fixtur
     check_row(name, guarantees)
 
 
-@pytest.mark.parametrize(
-    "name", [name for name in BUILTIN if name not in ("jail", "local")]
-)  # these differ by system
+# these differ by system
+@pytest.mark.parametrize("name", [name for name in BUILTIN if name not in ("jail", "local")])
 def test_the_table_says_what_gets_in_and_out(name: str):
     access = executor_class(name).ACCESS  # type: ignore[attr-defined]
     compare(name, f"| `{name}` | {' | '.join(access.get(parameter, '–') for parameter in PARAMETERS)} |")

@@ -209,9 +209,8 @@ def test_a_run_survives_a_restart_of_the_service_and_goes_on(service, begin, fol
         assert client.get(f"/v1/runs/{done}/files/out.txt").content == b"kept"
         assert client.get(f"/v1/runs/{cut}").json()["state"] == "interrupted"
         assert client.post(f"/v1/runs/{cut}/resume", json={}).status_code == 200
-        assert (
-            "begun" in follow(client, cut, events.last).until("OutputText")["text"]
-        )  # its script begins again
+        # its script begins again
+        assert "begun" in follow(client, cut, events.last).until("OutputText")["text"]
         client.post(f"/v1/runs/{cut}/interrupt")
 
 

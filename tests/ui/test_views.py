@@ -131,9 +131,8 @@ def test_nothing_a_guest_writes_steers_the_terminal(show):
         e.RunFinished(**{**TOP, "agent": EVIL}, state="error", error=EVIL),
     ]
     shown = show(evil)
-    ours = re.sub(
-        r"\x1b\[[0-9;?]*[A-Za-z]|\r", "", shown
-    )  # what rich itself writes: colours, cursor, line ends
+    # what rich itself writes: colours, cursor, line ends
+    ours = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]|\r", "", shown)
     assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\ud800-\udfff]", ours)
     assert "\x1b[2J" not in shown
     assert "[bold red]" in ours.replace("\n", "")

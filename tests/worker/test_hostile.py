@@ -162,9 +162,8 @@ def test_the_hosts_interrupt_is_none_of_the_guests_signals(open_host):
 
 
 def test_an_interrupt_at_any_moment_of_a_run_is_no_crash(host):
-    host.run(
-        "for number in range(2000): open(str(number), 'w').close()"
-    )  # they are looked at before and after each run
+    # they are looked at before and after each run
+    host.run("for number in range(2000): open(str(number), 'w').close()")
     for moment in range(60):
         host.start("")
         time.sleep(moment * 0.000_5)  # from before the first line to behind the end

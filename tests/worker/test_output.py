@@ -59,9 +59,8 @@ def test_the_first_and_the_last_part_are_kept_and_the_rest_is_counted(writes, li
         os.write(writers[stream], (text * times).encode())
         seen += output.take()
     seen += output.end_run()
-    assert (
-        sum(len(message.text.encode()) for message in seen) <= limit + 6
-    )  # torn characters become longer marks
+    # torn characters become longer marks
+    assert sum(len(message.text.encode()) for message in seen) <= limit + 6
     for number, stream in enumerate(("stdout", "stderr")):
         text = joined(seen, stream)
         if (mark := MARK.search(text)) is None:

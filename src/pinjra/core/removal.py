@@ -30,9 +30,7 @@ def remove(folder: str | os.PathLike[str], seconds: float = float("inf")) -> boo
         seconds: Removing waits for the disk, which may discard each block before it answers: whoever has other things to
             do does it bit by bit.
     """
-    if (
-        not shutil.rmtree.avoids_symlink_attacks
-    ):  # Windows: nothing is opened from a folder's descriptor there
+    if not shutil.rmtree.avoids_symlink_attacks:  # Windows has no descriptors of folders
         shutil.rmtree(folder, ignore_errors=True)
         return True
     deadline = time.monotonic() + seconds

@@ -16,13 +16,8 @@ if TYPE_CHECKING:
 
 _BOXES = 2  # at once on each service at first
 _REST_SECONDS = 5.0  # for a service that did not answer
-_OWN = (
-    "limits",
-    "guard",
-    "rollback",
-    "authorized_imports",
-    "token",
-)  # parameters of the executor here, not of the session there
+# parameters of the executor here, not of the session there
+_OWN = ("limits", "guard", "rollback", "authorized_imports", "token")
 
 
 def service_engine(

@@ -88,9 +88,8 @@ class Interpreter:
         """
         sys.modules["__main__"] = self._main
         sys.modules["builtins"] = self._builtins
-        linecache.cache.pop(
-            "<string>", None
-        )  # the text of `python -c` (3.13), which is none of what `eval` runs
+        # the text of `python -c` (3.13), which is none of what `eval` runs
+        linecache.cache.pop("<string>", None)
         own = vars(self._builtins)
 
         def import_module(name: str, package: str | None = None) -> object:

@@ -13,9 +13,8 @@ from itertools import islice
 
 from pinjra.models.base import Completion, FinishReason, ToolCall, ToolOffer, tool_call
 
-_LONGEST = (
-    300_000  # characters of a text that is looked at: several times what any model writes to call a tool
-)
+# characters of a text that is looked at: several times what any model writes to call a tool
+_LONGEST = 300_000
 _PIECES = 200  # tagged or fenced pieces looked at
 THINKING_TAGS = "think|thinking|thought|reasoning"
 _THINKING = re.compile(rf"<(/?)({THINKING_TAGS})>|\[(/?)(THINK)\]", re.IGNORECASE)

@@ -502,9 +502,8 @@ def test_nothing_is_left_of_a_closed_box(plain: Server) -> None:
     for thread in set(threading.enumerate()) - threads:
         thread.join(300)
         assert not thread.is_alive(), thread
-    assert (
-        len(os.listdir("/proc/self/fd")) <= before
-    )  # fewer is none of its: sockets of earlier tests end when they like
+    # fewer is none of its: sockets of earlier tests end when they like
+    assert len(os.listdir("/proc/self/fd")) <= before
 
 
 def test_processes_share_lists_through_a_manager_on_the_box_s_own_loopback(plain: Server) -> None:

@@ -178,9 +178,8 @@ def used(client):
 def test_a_tenant_pays_for_what_compiles(bob):
     before = used(bob)
     run(bob, "#include <iostream>\nint main() { std::cout << 1; }", "cpp", run_timeout=60)
-    assert (
-        used(bob) - before > 0.05
-    )  # a compiler of C++ that has read <iostream> has used more, and the program less
+    # a compiler of C++ that has read <iostream> has used more, and the program less
+    assert used(bob) - before > 0.05
 
 
 def test_a_language_that_is_not_offered_is_named_with_those_that_are(alice):
@@ -287,9 +286,8 @@ def test_the_requests_of_verl_are_answered_as_it_reads_them(
 ):
     answer = verl(service, code, stdin, timeout=2 if "while" in code else 10)
     if answer["status"] == "SandboxError" and "while" in code:
-        assert (
-            "too much else to do" in answer["message"]
-        )  # a busy machine's answer, before the client has gone
+        # a busy machine's answer, before the client has gone
+        assert "too much else to do" in answer["message"]
         return
     run = answer["run_result"]
     assert (answer["status"], run["status"], answer["compile_result"]) == (api, run_status, None)

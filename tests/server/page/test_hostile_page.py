@@ -285,9 +285,8 @@ def test_a_run_that_the_address_names_is_asked_for_once_and_let_go_when_somebody
     page.locator(".step").first.wait_for()
     events = f"/v1/runs/{run}/events"
     assert asked.count(events) == 1
-    with page.expect_event(
-        "requestfailed", lambda request: request.url.endswith(events)
-    ):  # it was still open
+    # it was still open
+    with page.expect_event("requestfailed", lambda request: request.url.endswith(events)):
         page.get_by_role("link", name="Tasks").click()
     with service.client() as client:
         client.delete(f"/v1/runs/{run}")

@@ -59,9 +59,8 @@ def prepared(name: str, *args: int) -> Callable[[], int]:
 
 def plain_fork() -> Callable[[], int]:
     """Return fork(2) itself: nothing is repaired in the child, which saves it 50 pages. For a process with one thread."""
-    fork: Callable[[], int] = ctypes.PyDLL(
-        None
-    ).fork  # with the interpreter's lock held, which so is the child's
+    # with the interpreter's lock held, which so is the child's
+    fork: Callable[[], int] = ctypes.PyDLL(None).fork
     return fork
 
 

@@ -68,9 +68,8 @@ class RunLog:
                 _seek(file, after)
                 while True:
                     reader[1].clear()
-                    is_last = (
-                        not self.is_open
-                    )  # asked before reading: what was written before the end is not missed
+                    # asked before reading: what was written before the end is not missed
+                    is_last = not self.is_open
                     for number, line in _lines(file):
                         yield number, line
                         if number % _TOGETHER == 0:

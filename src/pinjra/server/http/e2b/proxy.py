@@ -43,11 +43,8 @@ _BROKEN = b'{"error":{"code":"unavailable","message":"the sandbox has ended"}}'
 _BROKEN_STREAM = b"\x02" + len(_BROKEN).to_bytes(4, "big") + _BROKEN
 _MOST_REQUESTS = 128  # of one sandbox at one time: each is a descriptor there, of 256, and a socket here
 _SIGNATURE_CHARACTERS = 100  # with its expiry; a signature has 46
-_COSTS = (
-    "/execute",
-    "/process.Process/Start",
-    "/contexts",
-)  # what a tenant without processor time may not ask for
+# what a tenant without processor time may not ask for
+_COSTS = ("/execute", "/process.Process/Start", "/contexts")
 
 
 class SandboxDoor:

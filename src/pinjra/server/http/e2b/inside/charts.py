@@ -162,9 +162,8 @@ def _pie(axes: Any) -> Chart:
     elements = [
         {
             "label": str(wedge.get_label()),
-            "angle": _rounded(
-                abs(float(wedge.theta2) - float(wedge.theta1)), 4
-            ),  # matplotlib has 32 bits of them
+            # matplotlib has 32 bits of them
+            "angle": _rounded(abs(float(wedge.theta2) - float(wedge.theta1)), 4),
             "radius": _value(wedge.r),
         }
         for wedge in axes.patches
