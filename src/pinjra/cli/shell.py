@@ -42,11 +42,7 @@ _LAYOUT = (
 @access_options
 @file_options
 def shell(
-    files: tuple[str, ...],
-    out: str | None,
-    executor: str | None,
-    imports: list[str],
-    access: dict[str, Any],
+    files: tuple[str, ...], out: str | None, executor: str | None, imports: list[str], access: dict[str, Any]
 ) -> int:
     """Type into a session: variables and files live on; %help lists what else there is.
 

@@ -7,15 +7,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Self
 
-from pinjra.models.base import (
-    ChatMessage,
-    Completion,
-    Model,
-    ModelDelta,
-    Question,
-    ToolOffer,
-    usage_of,
-)
+from pinjra.models.base import ChatMessage, Completion, Model, ModelDelta, Question, ToolOffer, usage_of
 from pinjra.models.errors import CompletionInvalid, RequestRefused
 
 

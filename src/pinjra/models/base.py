@@ -259,10 +259,7 @@ def usage_of(told: object, read: str, written: str) -> TokenUsage:
 
 
 # what other libraries keep in memory -> what is sent
-_ROLES = {
-    "tool-call": "assistant",
-    "tool-response": "user",
-}
+_ROLES = {"tool-call": "assistant", "tool-response": "user"}
 
 
 def tool_call_of(call: Any) -> ToolCall:

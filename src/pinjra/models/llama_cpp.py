@@ -73,11 +73,7 @@ class LlamaCppModel(AskedModel):
 
     def to_dict(self) -> dict[str, object]:
         """Return the configuration as plain data for `registry.from_dict`."""
-        options = {
-            **self._sampling,
-            "context_tokens": self.context_tokens,
-            "prompt_style": self.prompt_style,
-        }
+        options = {**self._sampling, "context_tokens": self.context_tokens, "prompt_style": self.prompt_style}
         return {"kind": "llama-cpp", "model_id": self.model_id, "options": options}
 
     def load(self) -> None:

@@ -40,11 +40,7 @@ def parse_docstring(text: str | None) -> Docstring:
         if found is not None:
             choices[name] = found
             arguments[name] = _CHOICES.sub("", said).strip()
-    return Docstring(
-        description="\n".join(sections[""]).strip(),
-        arguments=arguments,
-        choices=choices,
-    )
+    return Docstring(description="\n".join(sections[""]).strip(), arguments=arguments, choices=choices)
 
 
 def _sections(lines: list[str]) -> dict[str, list[str]]:

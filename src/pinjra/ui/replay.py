@@ -5,14 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from pinjra.agents.memory.steps import (
-    ActionStep,
-    MemoryStep,
-    NestedRun,
-    PlanningStep,
-    TaskStep,
-    ToolRecord,
-)
+from pinjra.agents.memory.steps import ActionStep, MemoryStep, NestedRun, PlanningStep, TaskStep, ToolRecord
 from pinjra.core import events as e
 
 

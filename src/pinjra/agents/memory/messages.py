@@ -21,11 +21,7 @@ from pinjra.models.text_calls import call_line, result_line
 
 _LONGEST_ANSWER = 100_000  # characters shown of what a model wrote: more than any writes that is not looping
 # errors that the model did nothing for
-_NOT_THE_MODELS = (
-    AgentGenerationError,
-    AgentInterrupted,
-    AgentBudgetError,
-)
+_NOT_THE_MODELS = (AgentGenerationError, AgentInterrupted, AgentBudgetError)
 _RETRY = "Find the cause and try another way; do not repeat the same code."
 
 

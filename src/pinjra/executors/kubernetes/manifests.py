@@ -164,6 +164,6 @@ def sandbox_template(name: str, limits: Limits, *, image: str, **options: Any) -
             "podTemplate": {
                 "metadata": {"labels": dict(LABELS)},
                 "spec": pod_spec(limits, image=image, **options),
-            },
+            }
         },
     }

@@ -287,9 +287,7 @@ async def create_completion(request: Asked, wanted: ChatRequest) -> Response:
     first = await anext(pieces, None)  # what is wrong from the beginning is still said by the status
     if wanted.stream:
         return EventSourceResponse(
-            _events(first, pieces, wanted),
-            sep="\n",
-            shutdown_grace_period=request.settings.drain_seconds,
+            _events(first, pieces, wanted), sep="\n", shutdown_grace_period=request.settings.drain_seconds
         )
     done = first if isinstance(first, Completion) else Completion()
     async for piece in pieces:

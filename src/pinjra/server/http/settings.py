@@ -200,11 +200,7 @@ def _check_team(agents: Mapping[str, AgentSettings], name: str, above: tuple[str
         _check_team(agents, each, (*above, name))
 
 
-_TABLES: Mapping[str, type[_Strict]] = {
-    "": ServeSettings,
-    "tenants": TenantSettings,
-    "agents": AgentSettings,
-}
+_TABLES: Mapping[str, type[_Strict]] = {"": ServeSettings, "tenants": TenantSettings, "agents": AgentSettings}
 _WORDS = {"tuple_type": 'it is a list, as ["…"]', "dict_type": "it is a table, of names and values"}
 
 

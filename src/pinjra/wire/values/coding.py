@@ -236,9 +236,7 @@ class Decoder(_Budget):
     """
 
     def __init__(
-        self,
-        blobs: Sequence[bytes] = (),
-        resolve: Callable[[Opaque], object] | None = None,
+        self, blobs: Sequence[bytes] = (), resolve: Callable[[Opaque], object] | None = None
     ) -> None:
         self._blobs: list[bytes | None] = list(blobs)
         self.resolve = resolve

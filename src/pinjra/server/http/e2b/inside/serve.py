@@ -30,12 +30,7 @@ _MOST_DESCRIPTORS = 16  # of one message; the host sends one
 
 
 def serve(
-    fd_in: int,
-    fd_out: int,
-    *,
-    applied: Sequence[str] = (),
-    missing: Sequence[str] = (),
-    **counts: int,
+    fd_in: int, fd_out: int, *, applied: Sequence[str] = (), missing: Sequence[str] = (), **counts: int
 ) -> NoReturn:
     """Serve the box until the host is gone; never return.
 
