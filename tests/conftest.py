@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
-import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from pinjra.core.removal import remove
 from pinjra.core.temporary_folders import make_folder, sweep
 
 HERE = Path(__file__).resolve().parent
@@ -59,7 +59,7 @@ def discard(folder: str) -> None:
     """Remove a run's own folder, which it has locked while it lived; what is mounted below it may be anybody's."""
     mounts = Path("/proc/self/mountinfo")
     if not mounts.exists() or f" {folder}/" not in mounts.read_text():
-        shutil.rmtree(folder, ignore_errors=True)
+        remove(folder)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -133,7 +133,6 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     """Remove the scratch folders of workers that tests have killed: the next maker would, ten minutes later."""
     folder, lock = config.stash[TEMPORARY]
     if sys.platform == "linux":
-        from pinjra.core.removal import remove
         from pinjra.jail import profile
 
         for prefix in (profile.SCRATCH_PREFIX, "pinjra-scratch-", "pinjra-wasm-", "pinjra-oci-"):
