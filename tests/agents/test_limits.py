@@ -20,6 +20,7 @@ from pinjra.agents import (
     AuditLog,
     Budget,
     CodeAgent,
+    Compaction,
     Price,
     RunResult,
     allow,
@@ -27,6 +28,7 @@ from pinjra.agents import (
     replace,
 )
 from pinjra.agents.run.budget import Meter
+from pinjra.core.errors import ConfigurationError
 from pinjra.models.base import Completion, TokenUsage
 from pinjra.models.scripted import ScriptedModel
 
@@ -104,11 +106,27 @@ def test_money_is_counted_by_the_price(code_agent: Make) -> None:
 
 @pytest.mark.parametrize(
     ("options", "message"),
-    [({"tokens": 0}, "Budget.tokens must be above 0"), ({"money": 1.0}, "Budget.money needs Budget.price")],
+    [
+        ({"tokens": 0}, "Budget.tokens must be above 0"),
+        ({"tokens": "many"}, "Budget: tokens= takes a whole number"),
+        ({"token": 5}, "did you mean tokens="),
+        ({"money": float("nan")}, "money= takes a number"),
+        ({"money": 1.0}, "Budget.money needs Budget.price"),
+        ({"money": 1.0, "price": (3, 15)}, "price= takes a Price, such as"),
+    ],
 )
 def test_a_wrong_budget_is_refused(options: dict[str, Any], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ConfigurationError, match=message):
         Budget(**options)
+
+
+def test_a_wrong_price_or_compaction_is_refused() -> None:
+    for price in (-1, float("nan"), "3"):
+        with pytest.raises(ConfigurationError, match="output_per_million= takes a number, 0 or more"):
+            Price(input_per_million=0, output_per_million=price)  # type: ignore[arg-type]
+    for wrong in ({"keep_steps": 0}, {"above_tokens": "1"}, {"by": "magic"}):
+        with pytest.raises(ConfigurationError, match="Compaction: "):
+            Compaction(**wrong)  # type: ignore[arg-type]
 
 
 def test_refused_code_does_not_run_and_the_model_sees_why(code_agent: Make) -> None:

@@ -177,6 +177,13 @@ def test_an_agent_without_a_model_says_what_to_pass() -> None:
         ({"limits": None}, "no parameter 'limits'; did you mean executor_kwargs={\"limits\": …}"),
         ({"managed_agents": 5}, "managed_agents= takes several agents"),
         ({"model": 5}, "model= takes a model"),
+        ({"prompt_templates": 5}, "prompt_templates= takes a dict"),
+        ({"budget": {"tokens": 5}}, "budget= takes a Budget, such as"),
+        ({"compaction": 5}, "compaction= takes a Compaction, such as"),
+        ({"before_run": True}, "before_run= takes a function"),
+        ({"after_tool": "print"}, "after_tool= takes a function"),
+        ({"audit": 5}, "audit= takes an AuditLog, or a path that the system can have, or a Path, or a file"),
+        ({"audit": "a\0b"}, "audit= takes an AuditLog"),
     ],
 )
 def test_a_wrong_kind_of_argument_is_told_before_anything_is_made(options: dict, message: str) -> None:

@@ -430,7 +430,11 @@ def test_the_server_leaves_no_process_behind(executor: str, how: str) -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"transport": "smoke"}, "the transport must be 'stdio' or 'http', not 'smoke'"),
+        ({"transport": "smoke"}, "transport= takes 'stdio' or 'http', not the text 'smoke'"),
+        ({"authorized_imports": "numpy"}, "authorized_imports= takes several texts, .* not the text 'numpy'"),
+        ({"token": 5}, "token= takes a text, or None, not 5"),
+        ({"limits": {"wall_seconds": 5}}, "limits= takes Limits"),
+        ({"max_session": 5}, "did you mean max_sessions="),
         ({"transport": "http", "host": "0.0.0.0"}, "other machines can reach 0.0.0.0: set a token"),
         ({"transport": "http", "token": "short"}, "the token has fewer than 16 characters"),
         ({"max_sessions": 0}, "max_sessions and idle_seconds must be above 0"),

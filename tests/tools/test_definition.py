@@ -124,14 +124,29 @@ def test_a_bad_function_is_refused_with_what_to_fix(function: Any, said: str) ->
             "tool 'echo': output_type 'text' must be one of string, boolean, integer, number, array, object, null, "
             "any, image, audio, dataframe, file",
         ),
-        ({"examples": "echo(1)"}, "tool 'echo': examples is one text; make it a list of texts"),
+        ({"examples": "echo(1)"}, "tool 'echo': examples is 'echo(1)'; make it a list of texts"),
+        ({"examples": [1]}, "tool 'echo': examples is [1]; make it a list of texts"),
         ({"seconds": 0}, "tool 'echo': seconds is 0; set a number above 0, or None for no limit"),
+        ({"seconds": "5"}, "tool 'echo': seconds is '5'; set a number above 0, or None for no limit"),
+        ({"seconds": 1e30}, "tool 'echo': seconds is 1e+30; set a number above 0, or None for no limit"),
+        ({"name": lambda self: "x"}, "tool 'Bad': name is a method; set it to a str"),
+        ({"inputs": lambda self: {}}, "tool 'echo': inputs is a method; set it to a dict"),
     ],
 )
 def test_a_bad_class_is_refused_with_what_to_fix(attributes: dict[str, Any], said: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         type("Bad", (Echo,), attributes)()
     assert str(caught.value) == said
+
+
+def test_an_option_that_a_tool_of_a_function_does_not_have_is_refused() -> None:
+    for wanted in (lambda: tool(timeout=5)(odd_hint), lambda: Tool.from_function(odd_hint, timeout=5)):
+        with pytest.raises(
+            ConfigurationError, match=r"no option 'timeout'; .*there are: name, description, seconds"
+        ):
+            wanted()
+    with pytest.raises(ConfigurationError, match="Python does not know what it takes"):
+        tool(int)
 
 
 def test_a_hint_that_is_no_type_is_refused_with_what_to_write() -> None:

@@ -71,6 +71,18 @@ def _is_input(value: object) -> bool:
         return False
 
 
+def _is_pairs(value: object) -> bool:
+    return _is_several(value) and (
+        not isinstance(value, Collection)
+        or all(isinstance(each, (tuple, list)) and len(each) == 2 for each in value)
+    )
+
+
+def _of_class(name: str, sample: str) -> ParameterKind:
+    """Return the kind of a class of a layer above."""
+    return ParameterKind(sample, lambda value: any(each.__name__ == name for each in type(value).__mro__))
+
+
 def _is_utf8(value: object) -> bool:
     return isinstance(value, str) and (value.isascii() or bool(value.encode()))
 
@@ -104,9 +116,18 @@ KINDS: Mapping[str, ParameterKind] = {
         ),
         is_texts=True,
     ),
-    "Number": ParameterKind("a whole number above 0", lambda value: _is_whole(value) and value > 0),  # type: ignore[operator]
-    "Input": ParameterKind(
-        "a text that UTF-8 can write, bytes, or a file that is open for reading", _is_input
+    "Number": ParameterKind(
+        "a whole number above 0",
+        lambda value: _is_whole(value) and 0 < value < 1 << 63,  # type: ignore[operator]
+    ),
+    "Cost": ParameterKind("a number, 0 or more", lambda value: _is_number(value) and value >= 0),  # type: ignore[operator]
+    "GivenInput": ParameterKind(
+        "a text that UTF-8 can write, bytes, or a file that is open for reading, or None",
+        lambda value: value is None or _is_input(value),
+    ),
+    "str | bytes": ParameterKind(
+        "a text that UTF-8 can write, or bytes",
+        lambda value: isinstance(value, (str, bytes)) and _is_input(value),
     ),
     "Mapping[str": _MAPPING,
     "Mapping[str, Mapping[str, str]]": ParameterKind(
@@ -115,7 +136,8 @@ KINDS: Mapping[str, ParameterKind] = {
         and all(map(_is_mapping, cast("Mapping[str, object]", value).values())),
     ),
     "dict[str": _MAPPING,
-    "Resolve": _FUNCTION,
+    "PromptTemplates": _MAPPING,
+    **dict.fromkeys(("Resolve", "BeforeRun", "BeforeTool", "AfterTool"), _FUNCTION),
     "Callable": _FUNCTION,
     "ImportMode": ParameterKind(
         f"one of {', '.join(map(repr, IMPORT_MODES))} (modules are named in authorized_imports)",
@@ -125,7 +147,7 @@ KINDS: Mapping[str, ParameterKind] = {
     "Sequence[str]": _TEXTS,
     "Iterable[str | os.PathLike[str]]": ParameterKind("several paths", _is_several),
     "Iterable[str | bytes]": ParameterKind("several texts or bytes", _is_several),
-    "Iterable[tuple[str, Sequence[Case]]]": ParameterKind("several pairs of code and cases", _is_several),
+    "Iterable[tuple[str, Sequence[Case]]]": ParameterKind("several pairs of code and cases", _is_pairs),
     "Sequence[object]": ParameterKind("several values", _is_several),
     "Sequence[Case]": ParameterKind(
         'several Cases, such as [Case(stdin="1", stdout="2")]',
@@ -141,6 +163,14 @@ KINDS: Mapping[str, ParameterKind] = {
         "several functions",
         lambda value: _is_several(value) and all(map(callable, cast("Iterable[object]", value))),
     ),
+    "Budget": _of_class("Budget", "a Budget, such as Budget(tokens=100_000)"),
+    "Compaction": _of_class("Compaction", "a Compaction, such as Compaction(above_tokens=8000)"),
+    "Price": _of_class("Price", "a Price, such as Price(input_per_million=3, output_per_million=15)"),
+    "Request": _of_class("Request", 'a Request, such as Request(code="print(1)")'),
+    "AuditLog": _of_class("AuditLog", "an AuditLog"),
+    "IO[str]": ParameterKind(
+        "a file that is open for writing", lambda value: callable(getattr(value, "write", None))
+    ),
     "Model": ParameterKind("a model", lambda value: callable(value) or hasattr(value, "generate")),
 }
 
@@ -154,6 +184,8 @@ def _either(one: ParameterKind, other: ParameterKind) -> ParameterKind:
 
 
 def _kind_of(said: str) -> ParameterKind | None:
+    if said in KINDS:
+        return KINDS[said]
     kinds = [
         _one_of(part)
         or KINDS.get(part)
@@ -191,7 +223,10 @@ _BY_NAME = {
     "scratch": "Path | None",
     "folders": "Paths",
     **dict.fromkeys(("boxes", "most_boxes"), "Number | None"),
-    "stdin": "Input | None",
+    "audit": "AuditLog | Path | os.PathLike[str] | IO[str] | None",
+    "above_tokens": "Count",
+    "keep_steps": "Number",
+    **dict.fromkeys(("input_per_million", "output_per_million"), "Cost"),
 }
 
 # What users of other libraries write -> what does it here; the first that there is.

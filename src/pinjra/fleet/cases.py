@@ -54,8 +54,6 @@ class Case(metaclass=CheckedConstructor):
     files: Mapping[str, bytes] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if not isinstance(self.stdin, (str, bytes)):
-            raise ConfigurationError(f"Case: stdin= takes a text or bytes, not {type(self.stdin).__name__}")
         check_files(self.files)
         kinds = [self.stdout is not None, bool(self.call), bool(self.test)]
         if sum(kinds) != 1:

@@ -22,6 +22,7 @@ import anyio
 from pinjra.core.addresses import LOOPBACK
 from pinjra.core.errors import ConfigurationError, MissingDependency
 from pinjra.core.limits import Limits
+from pinjra.executors.parameters import checked
 
 if TYPE_CHECKING:
     from mcp.server.mcpserver import MCPServer
@@ -47,6 +48,7 @@ _GIVEN = {
 }
 
 
+@checked
 def serve(
     transport: Literal["stdio", "http"] = "stdio",
     *,
@@ -120,8 +122,6 @@ def _check(transport: str, host: str, token: str | None, max_sessions: int, idle
         import mcp.server.mcpserver  # noqa: F401
     except ImportError:
         raise MissingDependency("mcp", "pip install 'pinjra[mcp]'") from None
-    if transport not in ("stdio", "http"):
-        raise ConfigurationError(f"the transport must be 'stdio' or 'http', not {transport!r}")
     if token is not None and len(token) < 16:
         raise ConfigurationError(
             "the token has fewer than 16 characters; make one with `openssl rand -hex 32`"

@@ -207,6 +207,11 @@ class Tool(Described, metaclass=_Checked):
         Raises:
             ConfigurationError: A hint or description is missing; the message says which to add.
         """
+        known = ToolOptions.__annotations__
+        for option in options.keys() - known.keys():
+            raise ConfigurationError(
+                f"a tool of a function has no option {option!r}; {nearest(option, known)}"
+            )
         return FunctionTool(function, **options)
 
     def __repr__(self) -> str:
@@ -262,7 +267,10 @@ class Tool(Described, metaclass=_Checked):
         for attribute, kind in kinds.items():
             value = getattr(self, attribute, None)
             if not isinstance(value, kind):
-                said = "is not set" if value is None else f"is {value!r}"
+                # A method's repr has the tool's own, which is not ready.
+                said = (
+                    "is not set" if value is None else f"is {'a method' if callable(value) else repr(value)}"
+                )
                 raise self._wrong(f"{attribute} {said}; set it to a {kind.__name__}")
         if not self.name.isidentifier() or iskeyword(self.name) or self.name.startswith("__"):
             raise self._wrong(f"name {self.name!r} must be a Python identifier that is no keyword")
@@ -274,9 +282,10 @@ class Tool(Described, metaclass=_Checked):
             isinstance(each, str) and each.isidentifier() for each in self.methods
         ):
             raise self._wrong(f"methods is {self.methods!r}; make it a list of names of methods")
-        if isinstance(self.examples, str):
-            raise self._wrong("examples is one text; make it a list of texts")
-        if self.seconds is not None and not self.seconds > 0:
+        if isinstance(self.examples, str) or not all(isinstance(each, str) for each in self.examples):
+            raise self._wrong(f"examples is {self.examples!r}; make it a list of texts")
+        is_time = isinstance(self.seconds, (int, float)) and 0 < self.seconds < threading.TIMEOUT_MAX
+        if self.seconds is not None and not is_time:
             raise self._wrong(f"seconds is {self.seconds!r}; set a number above 0, or None for no limit")
         if self.concurrent is not None and not isinstance(self.concurrent, bool):
             raise self._wrong(
@@ -318,7 +327,8 @@ class Tool(Described, metaclass=_Checked):
         return inspect.Signature(list(taken.values()))
 
     def _wrong(self, said: str) -> ConfigurationError:
-        name = self.__dict__.get("name") or getattr(type(self), "name", None) or type(self).__name__
+        name = self.__dict__.get("name") or getattr(type(self), "name", None)
+        name = name if name and isinstance(name, str) else type(self).__name__
         return ConfigurationError(f"tool {name!r}: {said}")
 
 
@@ -354,10 +364,11 @@ class FunctionTool(Tool, Generic[P, R]):
         if not self.description:
             raise self._wrong("it has no description: begin its docstring with what it does and returns")
         hints = type_hints(self.name, function)
-        self.inputs = {
-            parameter.name: input_of(self.name, parameter, hints, said)
-            for parameter in inspect.signature(function).parameters.values()
-        }
+        try:
+            parameters = inspect.signature(function).parameters.values()
+        except ValueError as error:  # of a builtin
+            raise self._wrong("Python does not know what it takes: write a function around it") from error
+        self.inputs = {each.name: input_of(self.name, each, hints, said) for each in parameters}
         self.output_type = output_type(self.name, hints)
         self.__name__ = self.name
         self.__doc__ = inspect.getdoc(function) or ""
@@ -396,5 +407,5 @@ def tool(tool_function: Callable[..., Any] | None = None, **options: Any) -> Any
     Also with options, `@tool(seconds=10)`; see `Tool.from_function`.
     """
     if tool_function is None:
-        return lambda function: FunctionTool(function, **options)
-    return FunctionTool(tool_function, **options)
+        return lambda function: Tool.from_function(function, **options)
+    return Tool.from_function(tool_function, **options)

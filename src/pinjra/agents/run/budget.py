@@ -9,11 +9,13 @@ from dataclasses import dataclass, fields
 from typing import Literal
 
 from pinjra.agents.errors import AgentBudgetError
+from pinjra.core.errors import ConfigurationError
+from pinjra.executors.parameters import CheckedConstructor
 from pinjra.models.base import TokenUsage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Price:
+class Price(metaclass=CheckedConstructor):
     """What a model costs, in any one currency, per million tokens."""
 
     input_per_million: float
@@ -27,7 +29,7 @@ class Price:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Budget:
+class Budget(metaclass=CheckedConstructor):
     """What one run may use, managed agents included; None means not limited.
 
     Reaching it ends the run with `AgentBudgetError`; memory and session are kept. Tokens and money are known only after a
@@ -52,9 +54,9 @@ class Budget:
         for field in fields(self):
             value = getattr(self, field.name)
             if field.name != "price" and value is not None and not value > 0:
-                raise ValueError(f"Budget.{field.name} must be above 0 or None, not {value!r}")
+                raise ConfigurationError(f"Budget.{field.name} must be above 0 or None, not {value!r}")
         if self.money is not None and self.price is None:
-            raise ValueError("Budget.money needs Budget.price (what a million tokens cost)")
+            raise ConfigurationError("Budget.money needs Budget.price (what a million tokens cost)")
 
 
 class Meter:

@@ -10,11 +10,12 @@ from pinjra.agents.memory.memory import describe_step
 from pinjra.agents.memory.messages import MessageForm, estimate_tokens, to_messages
 from pinjra.agents.memory.steps import ActionStep, CompactionStep, MemoryStep, SystemPromptStep, TaskStep
 from pinjra.agents.prompts.templates import shipped
+from pinjra.executors.parameters import CheckedConstructor
 from pinjra.models.base import ChatMessage, Completion
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Compaction:
+class Compaction(metaclass=CheckedConstructor):
     """When and how older steps leave the prompt. They stay in memory.
 
     Args:
