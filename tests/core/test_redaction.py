@@ -63,7 +63,11 @@ def test_a_secret_variable_is_masked_however_it_is_written(secret, inner, outer,
     assert core not in seen
 
 
-@given(secrets(), st.integers(8, 39), st.sampled_from(["…", "...", ""]))
+@given(
+    secrets(),
+    st.integers(8, 39),
+    st.sampled_from(["…", "...", "", "\n… (9 characters cut) …\n", "'...", " … "]),
+)
 @example("0000000.0", 8, "...")
 def test_the_piece_of_a_secret_that_a_cut_leaves_is_masked(secret, kept, dots):
     assume(kept < len(secret) and "…" not in secret and "..." not in secret)
@@ -93,6 +97,8 @@ def test_the_piece_of_a_secret_that_a_cut_leaves_is_masked(secret, kept, dots):
         ("-----BEGIN PGP PRIVATE KEY BLOCK-----\nlQ\n-----END PGP PRIVATE KEY BLOCK-----\nx", f"{MASK}\nx"),
         ("x-eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.abcdef_-1 y", f"x-{MASK} y"),
         ("a cut eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOi…", f"a cut {MASK}…"),
+        ("'a cut hf_abcdefgh'...", f"'a cut {MASK}'..."),
+        ("a cut hf_abcdefgh\n… (9 characters cut) …\n", f"a cut {MASK}\n… (9 characters cut) …\n"),
         ("eyJhbGciOiJIUzI1NiJ9 is no token", "eyJhbGciOiJIUzI1NiJ9 is no token"),
         (f"https://oauth2:{'q' * 900}@git.example/a", f"https://oauth2:{MASK}@git.example/a"),
         ("a basic understanding of the authorization", "a basic understanding of the authorization"),

@@ -15,8 +15,10 @@ from urllib.parse import unquote
 MASK = "[secret]"
 SHORTEST = 8  # characters; a shorter value would mask ordinary words, a shorter piece of one says nothing
 _ESCAPES = 16  # backslashes in front of one character: JSON in JSON in a repr in JSON has fifteen
+# What stands where a text was cut: behind it a line may end, or a quote close.
+_CUT_MARK = r"[\s'\"]?(?:…|\.\.\.(?!\.))[\s'\"]?"
 # What a shape must be followed by when fewer characters than usual are left of it: the end of a text that was cut.
-_CUT = r"(?=\Z|…|\.\.\.| … )"
+_CUT = rf"(?=\Z|{_CUT_MARK})"
 # Shapes that providers document for their tokens; long enough that no word of a text is one. (prefixes, characters, at least)
 _TOKENS = (
     ("hf_ gsk_ xai- ghp_ gho_ ghu_ ghs_ ghr_ bl_", "[A-Za-z0-9]", 20),
@@ -177,7 +179,7 @@ def _without_pieces(text: str, secrets: list[str]) -> str:
     if not secrets:
         return text
     # of four dots the first belongs to the piece before
-    pieces = re.split(r"(…|\.\.\.(?!\.))", text) if "…" in text or "..." in text else [text]
+    pieces = re.split(f"({_CUT_MARK})", text) if "…" in text or "..." in text else [text]
     if len(pieces) > 400:  # dots everywhere: only the ends are looked at, so that this stays cheap
         pieces = [text]
     return "".join(_trimmed(piece, secrets) for piece in pieces)

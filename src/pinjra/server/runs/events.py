@@ -11,12 +11,16 @@ from pinjra.agents.memory.observation import describe_value, glimpse
 from pinjra.agents.memory.steps import ActionStep
 from pinjra.core import events as e
 from pinjra.core.execution import Artifact
-from pinjra.core.json_data import plain
+from pinjra.core.json_data import encodable, plain
+from pinjra.core.redaction import redactor
 from pinjra.core.safe_text import cut_middle
+from pinjra.core.value_text import Room
 
 _LONGEST = 200_000  # characters of one text
 _ARGUMENT = 20_000  # characters of one argument, or of what a tool gave
 _ROWS = 200  # of a table that is the answer
+_CELL = 500  # characters of one cell
+_TABLE_COST = 40_000_000  # of all cells, as `Room` has it: a million numbers
 _LEFT_OUT = frozenset({"record", "observation", "output", "value", "arguments"})
 
 Keep = Callable[[Artifact], dict[str, Any]]
@@ -45,7 +49,7 @@ def _argument(value: object) -> Any:
 
 
 def _called(event: Any, keep: Keep) -> dict[str, Any]:
-    return {"arguments": {str(name)[:200]: _argument(value) for name, value in event.arguments.items()}}
+    return {"arguments": plain({name[:200]: _argument(value) for name, value in event.arguments.items()})}
 
 
 def _returned(event: Any, keep: Keep) -> dict[str, Any]:
@@ -60,7 +64,7 @@ def _step(event: Any, keep: Keep) -> dict[str, Any]:
     return {
         "value": plain(value),
         "table": _table(step.action_output),
-        "notes": list(step.notes),
+        "notes": plain(step.notes),
         "artifacts": [keep(artifact) for artifact in step.artifacts],
         "calls": [
             plain({"name": call.name, "arguments": _argument(call.arguments)}) for call in step.json_calls
@@ -74,12 +78,17 @@ def _answer(event: Any, keep: Keep) -> dict[str, Any]:
 
 def _table(value: Any) -> dict[str, Any] | None:
     """Return the first rows of a pandas table (built on the host from plain data); None for anything else."""
-    if type(value).__module__.partition(".")[0] != "pandas" or not hasattr(value, "columns"):
+    if type(value).__module__.partition(".")[0] != "pandas" or not hasattr(type(value), "columns"):
         return None
-    head = value.head(_ROWS)
+    head, room, mask = value.head(_ROWS), Room(_TABLE_COST), redactor()
+
+    def text(cell: Any) -> str:
+        # SECURITY: a cell may be an array that takes minutes to be written.
+        return mask(encodable(str(cell))[:_CELL] if room.holds(cell) else "…")
+
     return {
-        "columns": [str(name) for name in head.columns],
-        "rows": [[str(cell)[:500] for cell in row] for row in head.itertuples(index=True, name=None)],
+        "columns": list(map(text, head.columns)),
+        "rows": [list(map(text, row)) for row in head.itertuples(index=True, name=None)],
         "total": len(value),
     }
 

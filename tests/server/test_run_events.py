@@ -1,0 +1,41 @@
+"""Events of a run as records: cheap whatever an answer holds, and without secrets wherever they stand."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from pinjra.core.events import FinalAnswer, ToolCalled
+from pinjra.core.redaction import MASK
+from pinjra.server.runs.events import record_of
+
+np = pytest.importorskip("numpy")
+pd = pytest.importorskip("pandas")
+
+SECRET = "a-very-secret-value-of-this-process"
+WHO = {"run_id": "r", "agent": "a"}
+
+
+def test_cells_of_a_table_that_take_long_to_write_are_left_out():
+    frame = pd.DataFrame({"a": [1.5, np.zeros((2,) * 24, np.int8)], "b": ["x", (1 << 14_000,) * 30_000]})
+    table = record_of(FinalAnswer(**WHO, value=frame), lambda _: {})["table"]
+    assert table == {"columns": ["a", "b"], "rows": [["0", "1.5", "x"], ["1", "…", "…"]], "total": 2}
+
+
+def test_a_column_with_a_row_of_that_name_is_no_table():
+    assert record_of(FinalAnswer(**WHO, value=pd.Series([1], ["columns"])), lambda _: {})["table"] is None
+
+
+def test_secrets_are_masked_in_tables_names_and_what_is_left_of_long_texts(monkeypatch):
+    monkeypatch.setenv("PINJRA_TEST_TOKEN", SECRET)
+    frame = pd.DataFrame({SECRET: [SECRET], "long": ["y" * 480 + SECRET]}, index=[SECRET])
+    for event in (
+        FinalAnswer(**WHO, value=frame),
+        FinalAnswer(**WHO, value={SECRET: [SECRET]}),
+        *(FinalAnswer(**WHO, value="y" * (133_333 - kept) + SECRET + "z" * 100_000) for kept in range(8, 30)),
+        ToolCalled(**WHO, call="1", name="t", arguments={"x": SECRET, SECRET: [SECRET]}),
+    ):
+        said = json.dumps(record_of(event, lambda _: {}))
+        assert not any(SECRET[at : at + 8] in said for at in range(len(SECRET) - 7))
+        assert MASK in said
