@@ -381,3 +381,10 @@ def test_what_nobody_has_judged_is_no_part_of_the_share():
     cases = [CaseResult(status=status) for status in ("passed", "infrastructure", "wrong")]
     assert Verdict(status="infrastructure", cases=tuple(cases)).fraction == 0.5
     assert Verdict(status="infrastructure", cases=(cases[1],)).fraction == 0.0
+
+
+def test_a_key_that_takes_minutes_to_write_is_no_key_of_json(fleet):
+    code = "import dataclasses, numpy\n@dataclasses.dataclass(frozen=True)\nclass Key:\n    array: object\n"
+    code += "    def __hash__(self): return 0\ndef f(): return {Key(numpy.zeros((2,) * 24, numpy.int8)): 1}"
+    verdict = fleet.score_sync(code, [Case(call="f", equals={"a": 1}, compare="json")], per_case=LIMITS)
+    assert (verdict.status, "is too large" in verdict.cases[0].message) == ("wrong", True)

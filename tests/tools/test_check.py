@@ -192,3 +192,10 @@ def test_any_value_is_described_shortly() -> None:
     for value in odd:
         assert len(short(value)) <= 200
     assert short([1, "a", None, 4]) == "[1, 'a', None, ...]"
+
+
+def test_items_that_take_long_to_be_written_are_not_compared_as_texts() -> None:
+    np = pytest.importorskip("numpy")
+    problem = make_checker("rows", {"type": "array", "uniqueItems": True})
+    assert problem([np.zeros(3), np.ones(3)]) is None
+    assert problem([np.zeros((2,) * 24, np.int8)]) == "argument 'rows' is too large to be checked"

@@ -13,6 +13,7 @@ from typing import Any, Literal, cast, get_args
 from pinjra.core.errors import ConfigurationError
 from pinjra.core.file_names import check_file_name
 from pinjra.core.limits import Limits
+from pinjra.core.value_text import MOST, Room
 from pinjra.executors.parameters import CheckedConstructor
 
 Status = Literal[
@@ -272,11 +273,16 @@ def _as_json(value: object) -> object:
     if isinstance(value, tuple):
         return list(cast("Sequence[object]", value))
     if isinstance(value, dict):
-        return {
-            json.dumps(key) if key is None or isinstance(key, bool) else str(key): item
-            for key, item in value.items()
-        }
+        return {_json_key(key): item for key, item in value.items()}
     return value
+
+
+def _json_key(key: object) -> str:
+    if key is None or isinstance(key, bool):
+        return json.dumps(key)
+    if not Room(MOST).holds(key):  # SECURITY: a key may hold an array that takes minutes to be written
+        raise ValueError(f"a key of type {type(key).__name__} is too large")
+    return str(key)
 
 
 def _is_number(value: object) -> bool:

@@ -11,6 +11,7 @@ from typing import Any, cast
 from pinjra.core.errors import ProtocolViolation
 from pinjra.core.execution import error_line
 from pinjra.core.limits import Limits
+from pinjra.core.value_text import Room, text_of
 from pinjra.core.values import Opaque
 from pinjra.fleet.boxes import Box
 from pinjra.fleet.cases import Case, CaseResult, Compare, Status, are_equal, is_same_text
@@ -20,6 +21,10 @@ from pinjra.wire.values.codec import decode
 
 # Why a program did not end well -> the status of its case, where that has another name.
 _STATUS: Mapping[str, Status] = {"exit": "exception", "value": "output"}
+_SHOWN, _TEXT_COST = (
+    200,
+    1 << 16,
+)  # characters of a value in a message, and what more of it may cost to be written
 _TEST_SECONDS = 4.0  # a test may take so many times what one of its calls may
 # What the two boxes of a test say to each other: calls, answers, and calls of what was given as an argument.
 _SAID = ("call", "await", "args", "back", "value", "handle", "type", "error", "bases", "message", "blobs")
@@ -128,7 +133,8 @@ def _compared(
 
 def _short(value: object) -> str:
     try:
-        return reprlib.repr(value)
+        # SECURITY: of an object it takes the whole repr first, of an array of 24 axes for minutes
+        return reprlib.repr(value) if Room(_TEXT_COST).holds(value) else text_of(value, Room(_SHOWN))[:_SHOWN]
     except Exception:  # a number with too many digits
         return f"a value of type {type(value).__name__}"
 

@@ -18,13 +18,14 @@ from functools import lru_cache
 from itertools import count
 from typing import Any
 
-from pinjra.core.value_text import SHAPES
+from pinjra.core.value_text import SHAPES, Room
 from pinjra.tools.hints import PASSED_AS_THEMSELVES, Schema, kinds_of
 from pinjra.tools.patterns import matches
 from pinjra.tools.schema import allowing_null, map_subschemas
 
 VISITS = 2_200_000  # of a value by a schema, in one check: about a second
 _MATCH_VISITS = 200  # what one regular expression counts for
+_TEXT_COST = 1 << 21  # of one item, as `Room` has it
 
 _SAID = {
     "string": "a string",
@@ -254,6 +255,8 @@ def _as_text(value: object, check: _Check) -> str:
         return f"{value:x}"
     if isinstance(value, float) and value.is_integer():
         return f"{int(value):x}"
+    if not Room(_TEXT_COST).holds(value):  # an array of 24 axes takes minutes to be written
+        raise _TooMuch
     return repr(value)
 
 

@@ -112,7 +112,7 @@ class _OpenSpan:
         if value is None or value == () or value == "":
             return
         if isinstance(value, (list, tuple)):
-            value = [encodable(str(item)) for item in value]
+            value = [shortened(encodable(str(item)), _TEXT_CHARS) for item in value]
         elif not isinstance(value, (bool, int, float)):
             value = shortened(encodable(str(value)), _TEXT_CHARS)
         self.attributes[name] = value
