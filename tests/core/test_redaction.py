@@ -69,6 +69,7 @@ def test_a_secret_variable_is_masked_however_it_is_written(secret, inner, outer,
     st.sampled_from(["…", "...", "", "\n… (9 characters cut) …\n", "'...", " … "]),
 )
 @example("0000000.0", 8, "...")
+@example('0000000"0', 8, "…")
 def test_the_piece_of_a_secret_that_a_cut_leaves_is_masked(secret, kept, dots):
     assume(kept < len(secret) and "…" not in secret and "..." not in secret)
     # is it of the piece, or of the dots?

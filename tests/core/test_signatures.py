@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Annotated, Literal
 
 import pytest
@@ -126,3 +127,28 @@ def test_async_functions_are_concurrent_and_plain_ones_are_not() -> None:
     assert (describe("a", waits).is_concurrent, describe("b", plain).is_concurrent) == (True, False)
     plain.concurrent, waits.concurrent = True, False  # type: ignore[attr-defined]
     assert (describe("a", waits).is_concurrent, describe("b", plain).is_concurrent) == (False, True)
+
+
+@dataclass
+class Asked:
+    url: str
+    token: str = SECRET
+
+    def __call__(self) -> str:
+        return self.url
+
+
+class Inherited(Asked):
+    pass
+
+
+@functools.wraps(Asked)
+def wrapped(*args: object) -> object:
+    return args
+
+
+@pytest.mark.parametrize(
+    "function", [Asked, Asked("x"), Inherited, functools.partial(Asked, "x"), wrapped], ids=type
+)
+def test_what_dataclass_writes_of_its_defaults_is_not_told(function: Callable[..., object]) -> None:
+    assert describe("tool", function).doc == ""

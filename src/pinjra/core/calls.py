@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from keyword import iskeyword
@@ -76,7 +77,7 @@ def describe(name: str, function: Callable[..., object]) -> HostFunction:
         function=function,
         is_async=is_async,
         is_concurrent=concurrent if isinstance(concurrent, bool) else is_async,
-        doc=_documentation(function)[:2000],
+        doc=documentation(function)[:2000],
         methods=_methods(function),
         seconds=float(seconds) if isinstance(seconds, (int, float)) else None,
         check=getattr(function, "check_arguments", None) or partial(call_signature(function).check, name),
@@ -98,8 +99,15 @@ def _is_async(function: Callable[..., object]) -> bool:
     return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(own)
 
 
-def _documentation(function: Callable[..., object]) -> str:
+def documentation(function: Callable[..., object]) -> str:
     """Return the words of the callable's author; of a partial those of what it calls."""
     if isinstance(function, partial):
-        return _documentation(function.func)
-    return str(getattr(function, "description", None) or inspect.getdoc(function) or "")
+        return documentation(function.func)
+    said = str(getattr(function, "description", None) or inspect.getdoc(function) or "")
+    own = function
+    with suppress(ValueError):  # an object that gives something by every name
+        own = inspect.unwrap(function)
+    ancestors = (own if isinstance(own, type) else type(own)).__mro__
+    # SECURITY: `dataclass` writes a text of its own, with the defaults of all fields.
+    made = [f"{each.__name__}(" for each in ancestors if "__dataclass_fields__" in vars(each)]
+    return "" if said.startswith(tuple(made)) else said

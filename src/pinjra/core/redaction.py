@@ -15,10 +15,11 @@ from urllib.parse import unquote
 MASK = "[secret]"
 SHORTEST = 8  # characters; a shorter value would mask ordinary words, a shorter piece of one says nothing
 _ESCAPES = 16  # backslashes in front of one character: JSON in JSON in a repr in JSON has fifteen
-# What stands where a text was cut: behind it a line may end, or a quote close.
-_CUT_MARK = r"[\s'\"]?(?:…|\.\.\.(?!\.))[\s'\"]?"
+# What stands where a text was cut, of four dots the last three; at its side a line may end, or a quote close.
+_MARK = r"…|\.\.\.(?!\.)"
+_EDGES = "'\" \n"
 # What a shape must be followed by when fewer characters than usual are left of it: the end of a text that was cut.
-_CUT = rf"(?=\Z|{_CUT_MARK})"
+_CUT = rf"(?=\Z|[{_EDGES}]?(?:{_MARK}))"
 # Shapes that providers document for their tokens; long enough that no word of a text is one. (prefixes, characters, at least)
 _TOKENS = (
     ("hf_ gsk_ xai- ghp_ gho_ ghu_ ghs_ ghr_ bl_", "[A-Za-z0-9]", 20),
@@ -178,11 +179,18 @@ def _without_pieces(text: str, secrets: list[str]) -> str:
     """Return `text` without the piece of a secret that is left at its ends or at marks of what was cut out."""
     if not secrets:
         return text
-    # of four dots the first belongs to the piece before
-    pieces = re.split(f"({_CUT_MARK})", text) if "…" in text or "..." in text else [text]
+    pieces = re.split(f"({_MARK})", text) if "…" in text or "..." in text else [text]
     if len(pieces) > 400:  # dots everywhere: only the ends are looked at, so that this stays cheap
         pieces = [text]
-    return "".join(_trimmed(piece, secrets) for piece in pieces)
+    last = len(pieces) - 1
+    for at in range(0, last + 1, 2):
+        piece = _trimmed(pieces[at], secrets)
+        start = int(at > 0 and piece[:1] in _EDGES)
+        end = len(piece) - int(at < last and piece[-1:] in _EDGES)
+        if start or end < len(piece):
+            piece = piece[:start] + _trimmed(piece[start:end], secrets) + piece[max(start, end) :]
+        pieces[at] = piece
+    return "".join(pieces)
 
 
 def _trimmed(piece: str, secrets: list[str]) -> str:

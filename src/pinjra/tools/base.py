@@ -13,6 +13,7 @@ from pathlib import Path
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypedDict, Unpack, overload
 
+from pinjra.core.calls import documentation
 from pinjra.core.errors import ConfigurationError, ToolRefused
 from pinjra.core.nearest import nearest
 from pinjra.tools.check import make_checker
@@ -355,7 +356,7 @@ class FunctionTool(Tool, Generic[P, R]):
             raise ConfigurationError(f"@tool wants a function, not {function!r}")
         self.forward = function  # type: ignore[method-assign]  # the function is the whole tool
         self.name = name or str(getattr(function, "__name__", type(function).__name__))
-        said = parse_docstring(inspect.getdoc(function))
+        said = parse_docstring(documentation(function))
         self.description = description or said.description
         self.seconds = seconds
         self.concurrent = concurrent
@@ -371,7 +372,7 @@ class FunctionTool(Tool, Generic[P, R]):
         self.inputs = {each.name: input_of(self.name, each, hints, said) for each in parameters}
         self.output_type = output_type(self.name, hints)
         self.__name__ = self.name
-        self.__doc__ = inspect.getdoc(function) or ""
+        self.__doc__ = documentation(function)
         self.__wrapped__ = function
 
     @property
