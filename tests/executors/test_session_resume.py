@@ -8,7 +8,7 @@ import pytest
 
 from pinjra.core.errors import BackendError, SessionLost
 from pinjra.core.limits import Limits
-from pinjra.executors.pipes import SubprocessTransport
+from pinjra.executors.pipes import SubprocessTransport, worker_command
 from pinjra.executors.session.connection import Patience
 from pinjra.executors.session.executor import SessionExecutor
 
@@ -22,7 +22,7 @@ class CutTransport(SubprocessTransport):
         self._is_cut = False
         self.cuts = 0
         self.may_cut = False
-        super().__init__(eight_bit_clean=False)
+        super().__init__(worker_command(), eight_bit_clean=False)
 
     def _roll(self) -> bool:
         if self.may_cut and not self._is_cut and self._dice.random() < 0.15:
