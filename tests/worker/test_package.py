@@ -56,7 +56,7 @@ def test_the_worker_runs_with_nothing_installed(open_host, packed, python):
 @pytest.mark.parametrize("python", PYTHONS, ids=[path.parts[-3] for path in PYTHONS])
 def test_rollback_and_capture_work_on_every_python(open_host, packed, python):
     host = open_host([str(python), "-I", "-u", packed])
-    host.run("x = 1")
+    assert host.run("exec('x = 1')\nx") == 1
     lost = host.run("import os\nx = 2\nos.write(2, b'last words')\nos._exit(3)")
     assert isinstance(lost, Lost)
     assert lost.rolled_back

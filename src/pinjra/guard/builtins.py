@@ -138,7 +138,8 @@ class _Compiling:
             space, names = self._namespaces(sys._getframe(1), globals, locals)
             if isinstance(source, _TEXTS):
                 source = self._compiled(source, "<string>", "exec", _flags(sys._getframe(1)))
-            exec(source, space, names, closure=closure)  # type: ignore[arg-type]  # noqa: S102 (checked and rewritten)
+            more = {} if closure is None else {"closure": closure}  # a worker may run on a Python before 3.11
+            exec(source, space, names, **more)  # type: ignore[arg-type]  # noqa: S102 (checked and rewritten)
 
         stand_ins: dict[str, Callable[..., object]] = {
             "compile": guarded_compile,
