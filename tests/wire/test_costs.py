@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import zlib
+import zoneinfo
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -210,6 +211,12 @@ def test_a_key_without_a_hash_that_is_large_is_not_shown() -> None:
         ["s", *[["nd", "<f8", [10, 10, 10], at] for at in range(3)], ["l", *range(10_000)]], [rows] * 3
     )
     assert keys == {Opaque("ndarray", f"value {n}") for n in (1, 2, 3)} | {Opaque("list", "value 4")}
+
+
+def test_the_file_of_a_time_zone_is_read_once() -> None:
+    found = decode(["tz", "Asia/Kathmandu"])
+    zoneinfo.ZoneInfo.clear_cache()
+    assert decode(["tz", "Asia/Kathmandu"]) is found
 
 
 def test_paths_are_counted_as_the_python_code_that_makes_them() -> None:

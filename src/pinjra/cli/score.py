@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import sys
 from collections import Counter, defaultdict
@@ -65,6 +64,7 @@ def score(
     runs a sample. Exit status 4: some could not be judged, because of the machine and not because of them.
     """
     from pinjra.core.errors import ConfigurationError
+    from pinjra.core.json_data import json_text
     from pinjra.core.limits import Limits
     from pinjra.fleet import Fleet
     from pinjra.fleet.datasets import read_problems
@@ -82,7 +82,7 @@ def score(
         judged = list(zip(wanted, verdicts, strict=True))
     if out is not None:
         Path(out).write_text(
-            "".join(f"{json.dumps({**_row(p, v), 'seed': seed})}\n" for (p, _), v in judged), encoding="utf-8"
+            "".join(f"{json_text({**_row(p, v), 'seed': seed})}\n" for (p, _), v in judged), encoding="utf-8"
         )
     return _show([(problem.id, verdict) for (problem, _), verdict in judged], [int(k) for k in names(ks)])
 

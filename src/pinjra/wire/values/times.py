@@ -116,7 +116,8 @@ ENCODE: Mapping[type, EncodeHandler] = {
 }
 
 
-_zones = cache(zoneinfo.available_timezones)
+# SECURITY: zoneinfo keeps eight of those that nobody holds, and reads the file of any other again.
+_zones, _zone_of = cache(zoneinfo.available_timezones), cache(zoneinfo.ZoneInfo)
 
 
 def _take_zone(decoder: Decoder, zone: Value, depth: int, owner: str) -> dt.tzinfo | None:
@@ -133,7 +134,7 @@ def _take_zone(decoder: Decoder, zone: Value, depth: int, owner: str) -> dt.tzin
         refuse("not a time zone", key)
     if key != "UTC" and key not in _zones():  # the box may know others, or have made one
         raise StandIn(Opaque(owner, f"time zone {key!r} is not known here"))
-    return zoneinfo.ZoneInfo(key) if key in _zones() else dt.timezone.utc  # noqa: UP017 (Python 3.10 has no dt.UTC)
+    return _zone_of(key) if key in _zones() else dt.timezone.utc  # noqa: UP017 (Python 3.10 has no dt.UTC)
 
 
 def _take_time(cls: type, names: tuple[str, ...], decoder: Decoder, tree: list[Value], depth: int) -> object:
