@@ -16,8 +16,13 @@ while path != "/":
 
 find_python() {
   local candidate
-  for candidate in "${PINJRA_PYTHON:-}" /usr/bin/python3.1[1-4] python3.11 python3.12 python3.13 python3.14 python3 python; do
-    [ -n "$candidate" ] && command -v "$candidate" >/dev/null 2>&1 && supported "$candidate" && readable_by_all "$candidate" \
+  if [ -n "${PINJRA_PYTHON:-}" ]; then
+    supported "$PINJRA_PYTHON" || { say "PINJRA_PYTHON is no CPython 3.11 to 3.14: $PINJRA_PYTHON"; exit 2; }
+    command -v "$PINJRA_PYTHON"
+    return
+  fi
+  for candidate in /usr/bin/python3.1[1-4] python3.11 python3.12 python3.13 python3.14 python3 python; do
+    command -v "$candidate" >/dev/null 2>&1 && supported "$candidate" && readable_by_all "$candidate" \
       && "$candidate" -c 'import ensurepip, venv' 2>/dev/null && { command -v "$candidate"; return; }
   done
   for candidate in python3.11 python3.12 python3.13 python3.14 python3 python; do
@@ -39,6 +44,9 @@ prepare_environment() {
   wanted=$(cat pyproject.toml ${1:+"$1" "$CONSTRAINTS"} | cksum)
   if [ "$(cat "$stamp.${1:+check}" 2>/dev/null)" != "$wanted" ]; then
     say "Installing Pinjra${1:+ and $1}"
+    # an environment that was cut while it was made, or that another tool has made
+    [ -x .venv/bin/pip ] || "$PYTHON" -m ensurepip --default-pip >&2 \
+      || { say "The environment .venv has no pip, and its Python none to give (on Debian: apt install python3-venv)."; exit 1; }
     "$PYTHON" -m pip install --quiet --disable-pip-version-check --progress-bar on ${1:+-c "$CONSTRAINTS" -r "$1"} -e . 2>&1 | grep -v '^WARNING: Location' >&2 || true
     "$PYTHON" -c 'import pinjra, rich, click' 2>/dev/null \
       || { say "Installing failed: pip could not get the packages (see above). Check the network, or set PIP_INDEX_URL."; exit 1; }

@@ -46,7 +46,7 @@ def on_a_poor_machine(code: str) -> subprocess.CompletedProcess[str]:
 def test_doctor_prints_no_executor_where_none_keeps_code_in() -> None:
     done = on_a_poor_machine("from pinjra.cli import main\nsys.argv = ['pinjra', 'doctor', '--best']\nmain()")
     assert (done.returncode, done.stdout) == (1, "")
-    assert "jail is not available here: the jail cannot give a sure end" in done.stderr
+    assert "jail is not available here: the jail cannot give a start here (pidfd_open" in done.stderr
     assert "docker is not available here" in done.stderr
     assert "wasm is not available here" in done.stderr
     assert "say --executor local yourself" in done.stderr

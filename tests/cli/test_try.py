@@ -24,6 +24,50 @@ def test_wrong_arguments_show_the_usage_and_have_status_2(arguments, tmp_path):
     assert "Installing" not in done.stderr
 
 
+@pytest.mark.parametrize("script", ["try", "check"])
+def test_a_python_that_is_named_is_the_one_that_is_taken(script, tmp_path):
+    """One below a home folder was passed over for another, as if nobody had named it."""
+    home = tmp_path / "a folder"
+    shutil.copytree(TRY.parent, home / "scripts")
+    named = tmp_path / "python"
+    named.write_text(f'#!/bin/sh\ncase "$*" in *st_mode*) exit 1 ;; esac\nexec {sys.executable} "$@"\n')
+    named.chmod(0o755)
+    find = subprocess.run(
+        ["bash", "-c", "source scripts/environment.sh; find_python"],
+        capture_output=True, text=True, timeout=120, cwd=home, env={**os.environ, "PINJRA_PYTHON": str(named)},
+    )  # fmt: skip
+    assert (find.returncode, find.stdout) == (0, f"{named}\n")
+    done = subprocess.run(
+        [home / "scripts" / script, "question" if script == "try" else "--fast"],
+        capture_output=True, text=True, timeout=120, env={**os.environ, "PINJRA_PYTHON": "/bin/sh"},
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "PINJRA_PYTHON is no CPython 3.11 to 3.14: /bin/sh\n"
+
+
+def test_an_environment_that_was_cut_while_it_was_made_gets_its_pip(tmp_path):
+    home = tmp_path / "pinjra"
+    shutil.copytree(TRY.parent, home / "scripts")
+    (home / "pyproject.toml").write_text("")
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", home / ".venv"], check=True, timeout=120)
+    done = subprocess.run(
+        ["bash", "-c", "source scripts/environment.sh; prepare_environment"],
+        capture_output=True, text=True, timeout=300, cwd=home, env={**os.environ, "PIP_NO_INDEX": "1"},
+    )  # fmt: skip
+    assert done.returncode == 1  # there is nothing to install here
+    assert (home / ".venv" / "bin" / "pip").exists()
+    (home / ".venv" / "bin" / "pip").unlink()
+    (home / ".venv" / "bin" / "python").unlink()
+    (home / ".venv" / "bin" / "python").write_text("#!/bin/sh\nexit 1\n")
+    (home / ".venv" / "bin" / "python").chmod(0o755)
+    done = subprocess.run(
+        ["bash", "-c", "source scripts/environment.sh; prepare_environment"],
+        capture_output=True, text=True, timeout=300, cwd=home,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "The environment .venv has no pip, and its Python none to give" in done.stderr
+
+
 def test_without_a_package_index_it_says_what_to_check(tmp_path):
     home = tmp_path / "pinjra"
     shutil.copytree(TRY.parent, home / "scripts")

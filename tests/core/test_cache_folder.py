@@ -14,6 +14,9 @@ os.setgroups([]); os.setresgid(4242, 4242, 4242); os.setresuid(4242, 4242, 4242)
 from pinjra.cli.doctor import _weights
 from pinjra.core.cache_folder import cache_folder
 print(set(_weights().values()))
+os.environ["HOME"] = "/root"  # closed to it
+print({text[:8] for text in _weights().values()})
+del os.environ["HOME"]
 os.environ["XDG_CACHE_HOME"] = "/somewhere"
 print(cache_folder())
 del os.environ["XDG_CACHE_HOME"]
@@ -27,5 +30,5 @@ def test_a_user_without_a_home_is_told_what_to_set() -> None:
         [sys.executable, "-c", NOBODY_KNOWS], capture_output=True, text=True, timeout=120, env={}
     )
     known = "this user has no home folder that is known here: set HOME"
-    assert done.stdout == f"{{'{known}'}}\n/somewhere/pinjra\n"
+    assert done.stdout == f"{{'{known}'}}\n{{'not here'}}\n/somewhere/pinjra\n"
     assert done.stderr.endswith(f"ConfigurationError: {known}\n")

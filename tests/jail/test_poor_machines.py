@@ -111,6 +111,51 @@ def test_a_process_that_cannot_become_a_session_says_so_and_serves_nobody(tmp_pa
     assert "exit status 1: [Errno 38] Function not implemented: '" in str(found["local"][1])
 
 
+GIVES_UP = """
+import os, sys
+from pinjra import sandbox
+box = sandbox(sys.argv[1], spares=0)
+box.run("x = 1")
+if sys.argv[2] == "root":
+    os.setgroups([]); os.setresgid(4244, 4244, 4244); os.setresuid(4244, 4244, 4244)
+else:
+    from pinjra.jail.walls import landlock
+    landlock.apply(["/"], [], ["/dev/null"], network=False)
+box.run("x = 2\\nwhile True: pass", wall_seconds=0.2)
+print(box.run("x").value)
+pid = box._connection.messages.transport.pid
+box.close()
+print(pid > 0, os.path.exists(f"/proc/{pid}"))
+with sandbox(sys.argv[1], spares=0) as box:
+    print(box.run("1").value)
+"""
+
+
+@as_root
+@pytest.mark.parametrize("what", ["root", "signals"])
+@pytest.mark.parametrize("name", ["jail", "local"])
+def test_a_host_that_gives_up_rights_can_end_what_it_has_opened(name: str, what: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", GIVES_UP, name, what], capture_output=True, text=True, timeout=120
+    )
+    assert (done.stdout, done.stderr) == ("1\nTrue False\n1\n", "")
+
+
+@as_root
+@pytest.mark.parametrize(
+    "most", [1, 2, 3]
+)  # for the host; its zygote; the zygote's first process, or the session's
+def test_no_more_processes_is_an_error_with_its_cause_and_no_unconfined_session(
+    most: int, tmp_path: Path
+) -> None:
+    limit = f"import resource\nresource.setrlimit(resource.RLIMIT_NPROC, ({most}, {most}))\n"
+    another = "os.setgroups([]); os.setresgid(4243, 4243, 4243); os.setresuid(4243, 4243, 4243)\n"
+    found = on(tmp_path, limit + another)
+    for name in ("jail", "local"):
+        assert found[name][0] == "StartupFailed", found[name]
+        assert "Resource temporarily unavailable" in str(found[name][1])
+
+
 def test_a_temporary_folder_without_locks_does(tmp_path: Path) -> None:
     found = on(tmp_path, without("flock"), env={"TMPDIR": str(tmp_path), "PATH": os.environ["PATH"]})
     assert [found[name][0] for name in ("jail", "local")] == [WORKS, WORKS]

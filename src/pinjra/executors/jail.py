@@ -302,7 +302,10 @@ class JailBox:
         """Kill the first process; the kernel kills the others with it."""
         with self._lock, suppress(ProcessLookupError):  # it is dead already
             if self._process.pidfd >= 0:
-                signal.pidfd_send_signal(self._process.pidfd, signal.SIGKILL)
+                try:
+                    signal.pidfd_send_signal(self._process.pidfd, signal.SIGKILL)
+                except PermissionError:  # this process has given up its rights since; the zygote has them
+                    self._end()
 
     def describe_death(self) -> str:
         """Return how the first process ended, or ends in a moment, and why where that is known; "" while it lives."""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from pinjra.core.errors import ConfigurationError, ExecutorUnavailable
+from pinjra.core.errors import ConfigurationError, ExecutorUnavailable, StartupFailed
 from pinjra.jail import profile
 from pinjra.jail.probe import Kernel
 
+_FULL = (errno.EAGAIN, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.ENOSPC)
 _CHOICES = (
     "Choices: a kernel of 5.13 or later with Landlock and seccomp; user namespaces for this user "
     "(sysctl kernel.unprivileged_userns_clone=1, or an AppArmor profile that allows them); a container run with a seccomp "
@@ -24,6 +26,13 @@ class JailUnavailable(ExecutorUnavailable):
 def unavailable(what: str, why: str) -> JailUnavailable:
     """Return the error that says what cannot be had here, why, and the choices."""
     return JailUnavailable(f"the jail cannot give {what} here ({why}). {_CHOICES}")
+
+
+def refused(name: str, error: Exception) -> ExecutorUnavailable | StartupFailed:
+    """Return the error for a call that this machine refuses; that there is no room for one more now is no lack of its kernel."""
+    if isinstance(error, OSError) and error.errno in _FULL:
+        return StartupFailed(f"the jail did not start: {name}: {error}")
+    return unavailable("a start", f"{name}: {error}")
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,8 @@ from pinjra.models.sources import HubSource, PartsSource, Report, Source
 def located(weights: Weights) -> Path | None:
     """Return where the weights are, or None; only a verified file is ever at that place."""
     path = _place(weights)
-    return path if path.is_file() and path.stat().st_size == weights.size_bytes else None
+    is_here = os.path.isfile(path)  # not of `Path`: a folder that is closed to this user is an error there
+    return path if is_here and path.stat().st_size == weights.size_bytes else None
 
 
 def pull(name: str, *, report: Report | None = None, sources: Sequence[Source] | None = None) -> Path:

@@ -7,7 +7,6 @@ its own: it closes what it inherited without a word.
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import signal
@@ -27,10 +26,9 @@ from pinjra.core.module_path import installed_folders
 from pinjra.core.processes import pid_of
 from pinjra.jail.confine import Spec
 from pinjra.jail.paths import PACKAGE
-from pinjra.jail.plan import JailUnavailable, unavailable
+from pinjra.jail.plan import JailUnavailable, refused
 
 _T = TypeVar("_T")
-_FULL = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS)
 _MAX_PACKET = 1 << 20
 _ENVIRONMENT = {  # of the zygote, and nothing else
     "LANG": "C.UTF-8",
@@ -314,9 +312,7 @@ def _needed(name: str, call: Callable[[], _T]) -> _T:
     try:
         return call()
     except (OSError, AttributeError) as error:
-        if isinstance(error, OSError) and error.errno in _FULL:
-            raise StartupFailed(f"the jail cannot be started, {name}: {error}") from error
-        raise unavailable("a sure end of what it starts", f"{name}: {error}") from error
+        raise refused(name, error) from error
 
 
 def _first_message(config: Config) -> bytes:

@@ -269,8 +269,7 @@ class SessionPool:
             extra.update(box.group.counters() if box.group is not None else {})
             confine(self.plan, spec, replace(box, keep=frozenset({0, 1, 2, stream, note, *extra.values()})))
             _reseed()
-            os.close(note)
-            self.serve(stream, stream, applied=self.plan.applied, missing=self.missing, **extra)
+            self.serve(stream, stream, applied=self.plan.applied, missing=self.missing, words=note, **extra)
         except BaseException as error:  # not even SystemExit may go back into the zygote's loop
             said = str(error) if isinstance(error, OSError) else traceback.format_exc()
             os.write(note, said.encode("utf-8", "replace")[-4000:])

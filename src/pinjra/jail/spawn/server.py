@@ -60,7 +60,7 @@ def main(control: int) -> NoReturn:
         try:
             pool = _prepare(host, config, pidfd)
         except OSError as error:  # a kernel, or a filter in front of it, that refuses what no probe has tried
-            raise plan.unavailable("a start", str(error)) from error
+            raise plan.refused("its first process", error) from error
         ready: Json = {"applied": pool.plan.applied, "missing": pool.missing, "scratch": pool.private_scratch}
         _be_silent()
         host.send(json.dumps(ready).encode())

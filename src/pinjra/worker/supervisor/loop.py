@@ -33,6 +33,7 @@ def serve(
     most: int = -1,
     tasks: int = -1,
     kills: int = -1,
+    words: int = -1,
 ) -> NoReturn:
     """Serve one session on a stream, and those forked off it, until all have ended; never return.
 
@@ -42,9 +43,10 @@ def serve(
         fd_in, fd_out: The stream, as private close-on-exec descriptors; may be one and the same.
         applied, missing: What the jail has done, for `Hello`.
         newest, forks, most, tasks, kills: Descriptors to read; see `Sweeper`.
+        words: Where the last words are heard, of a worker that breaks; -1: on descriptor 2.
     """
     status = 70
-    stderr = _private_stderr()
+    stderr = words if words >= 0 else _private_stderr()
     try:
         os.set_blocking(fd_in, False)
         os.set_blocking(fd_out, False)
