@@ -276,10 +276,10 @@ async def _result(future: asyncio.Future[object]) -> object:
 
 def has_threads() -> bool:
     """Return whether guest code has other threads than the main one, whose locks a fork would copy, and not them."""
-    for milliseconds in range(_JOINED_MILLISECONDS):
+    for _ in range(_JOINED_MILLISECONDS):
         if _thread._count() == 0:
             return False
-        if milliseconds >= _ENDING_MILLISECONDS and threading.active_count() > 1:
+        if threading.active_count() > 1:  # no time is given to what goes on
             break
         sleep(0.001)
     return True
@@ -288,4 +288,3 @@ def has_threads() -> bool:
 _JOINED_MILLISECONDS = (
     500  # for one that `threading` knows no more: it was joined, and is counted until it is gone
 )
-_ENDING_MILLISECONDS = 10  # for one that was told to end, as rich tells its own
