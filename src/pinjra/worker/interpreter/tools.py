@@ -285,6 +285,5 @@ def has_threads() -> bool:
     return True
 
 
-_JOINED_MILLISECONDS = (
-    500  # for one that `threading` knows no more: it was joined, and is counted until it is gone
-)
+# For one that `threading` knows no more: it was joined, and is counted until it is gone.
+_JOINED_MILLISECONDS = 500
