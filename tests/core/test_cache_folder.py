@@ -8,6 +8,11 @@ import sys
 
 import pytest
 
+from pinjra.access.layers import layer_for
+from pinjra.core.errors import ConfigurationError
+from pinjra.executors.wasm.cache import cache_folder, own
+from pinjra.models.weights import pull
+
 NOBODY_KNOWS = """
 import os
 os.setgroups([]); os.setresgid(4242, 4242, 4242); os.setresuid(4242, 4242, 4242)
@@ -32,3 +37,17 @@ def test_a_user_without_a_home_is_told_what_to_set() -> None:
     known = "this user has no home folder that is known here: set HOME"
     assert done.stdout == f"{{'{known}'}}\n{{'not here'}}\n/somewhere/pinjra\n"
     assert done.stderr.endswith(f"ConfigurationError: {known}\n")
+
+
+@pytest.mark.parametrize(
+    "use",
+    [lambda: layer_for(["six"]), lambda: own(cache_folder()), lambda: pull("qwen2.5-coder-0.5b", sources=[])],
+    ids=["packages", "wasm", "weights"],
+)
+def test_a_folder_that_cannot_be_made_is_named(use, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PINJRA_CACHE", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", os.devnull)
+    with pytest.raises(
+        ConfigurationError, match=f"{os.devnull}/pinjra/.* cannot be made .* set HOME, or XDG"
+    ):
+        use()

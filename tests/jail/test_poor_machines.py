@@ -156,6 +156,14 @@ def test_no_more_processes_is_an_error_with_its_cause_and_no_unconfined_session(
         assert "Resource temporarily unavailable" in str(found[name][1])
 
 
+@pytest.mark.parametrize("most", [10, 11, 12, 13, 14])
+def test_no_more_descriptors_is_an_error_that_leaves_nothing(most: int, tmp_path: Path) -> None:
+    limit = f"import resource\nresource.setrlimit(resource.RLIMIT_NOFILE, ({most}, {most}))\n"
+    found = on(tmp_path, limit, env={"TMPDIR": str(tmp_path), "PATH": os.environ["PATH"]})
+    assert {found[name][0] for name in ("jail", "local")} <= {"StartupFailed", WORKS}, found
+    assert {path.name for path in tmp_path.iterdir()} == {"result", "host.py"}
+
+
 def test_a_temporary_folder_without_locks_does(tmp_path: Path) -> None:
     found = on(tmp_path, without("flock"), env={"TMPDIR": str(tmp_path), "PATH": os.environ["PATH"]})
     assert [found[name][0] for name in ("jail", "local")] == [WORKS, WORKS]

@@ -23,7 +23,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from pinjra.core.cache_folder import cache_folder
+from pinjra.core.cache_folder import cache_folder, made
 from pinjra.core.errors import ConfigurationError, MissingDependency, StartupFailed
 from pinjra.core.file_names import is_file_name
 from pinjra.core.module_path import modules_of
@@ -77,8 +77,7 @@ def layer_for(requirements: Iterable[str]) -> Layer:
         StartupFailed: The index does not answer, or a wheel is broken (the host's or the index's fault).
     """
     wanted = sorted(map(_checked, requirements))
-    place = Path(os.environ.get("PINJRA_CACHE") or cache_folder()) / "packages"
-    place.mkdir(parents=True, exist_ok=True)
+    place = made(Path(os.environ.get("PINJRA_CACHE") or cache_folder()) / "packages")
     machine = f"{sys.implementation.cache_tag}-{sysconfig.get_platform()}"
     note = place / f"{hashlib.sha256(json.dumps([machine, *wanted]).encode()).hexdigest()[:32]}.json"
     found = _noted(note)

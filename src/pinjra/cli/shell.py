@@ -10,6 +10,7 @@ import shlex
 import sys
 import tokenize
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -228,7 +229,8 @@ def _piped() -> Lines:
 
 def _typed(welcome: str) -> Lines:
     """Return what asks at the terminal: prompt_toolkit, with history and lines that can be edited, where it is installed."""
-    from pinjra.core.cache_folder import cache_folder
+    from pinjra.core.cache_folder import cache_folder, made
+    from pinjra.core.errors import ConfigurationError
 
     print(f"pinjra shell: {welcome}", file=sys.stderr)
     try:
@@ -236,8 +238,10 @@ def _typed(welcome: str) -> Lines:
         from prompt_toolkit.history import FileHistory
     except ImportError:
         return input
-    place = cache_folder() / "shell-history"
-    place.parent.mkdir(parents=True, exist_ok=True)
-    place.touch(mode=0o600)  # what is typed may be secret
-    session: PromptSession[str] = PromptSession(history=FileHistory(str(place)))
+    history: FileHistory | None = None  # where this user has no folder: as long as the shell
+    with suppress(OSError, ConfigurationError):
+        place = made(cache_folder()) / "shell-history"
+        place.touch(mode=0o600)  # what is typed may be secret
+        history = FileHistory(str(place))
+    session: PromptSession[str] = PromptSession(history=history)
     return lambda prompt: session.prompt(prompt)

@@ -26,6 +26,21 @@ def cache_folder() -> Path:
     return base / "pinjra"
 
 
+def made(folder: Path, mode: int = 0o777) -> Path:
+    """Return the folder, made if need be.
+
+    Raises:
+        ConfigurationError: It cannot be (the operator's fault).
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=mode)
+    except OSError as error:
+        raise ConfigurationError(
+            f"the folder {folder} cannot be made ({error.strerror}): set HOME, or XDG_CACHE_HOME, to one of this user's"
+        ) from error
+    return folder
+
+
 def home_folder() -> Path:
     """Return the user's home folder.
 

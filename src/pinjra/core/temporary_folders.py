@@ -28,7 +28,11 @@ def make_folder(prefix: str, place: str | None = None) -> tuple[str, int]:
     path = tempfile.mkdtemp(prefix=prefix, dir=place)
     if fcntl is None:
         return path, -1
-    lock = os.open(path, FOLDER)
+    try:
+        lock = os.open(path, FOLDER)
+    except OSError:  # no descriptor is left
+        os.rmdir(path)
+        raise
     with suppress(OSError):  # no locks here (some of NFS, of FUSE): nothing is swept there either
         fcntl.flock(lock, fcntl.LOCK_SH)
     return path, lock

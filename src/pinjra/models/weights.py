@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from pinjra.core.cache_folder import cache_folder
+from pinjra.core.cache_folder import cache_folder, made
 from pinjra.models.catalog import Weights, find
 from pinjra.models.errors import WeightsUnavailable, WrongHash
 from pinjra.models.sources import HubSource, PartsSource, Report, Source
@@ -41,7 +41,7 @@ def pull(name: str, *, report: Report | None = None, sources: Sequence[Source] |
 def _pull(weights: Weights, report: Report, sources: Sequence[Source], lock: type) -> Path:
     """Return the verified file; a second pull of the same weights waits for the first and finds its result."""
     path = _place(weights)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    made(path.parent)
     if (here := located(weights)) is not None:
         return here
     with lock(f"{path}.lock"):

@@ -81,8 +81,9 @@ def own(folder: Path) -> Path:
 
     Raises:
         ExecutorUnavailable: It belongs to, or is open to, somebody else.
+        ConfigurationError: It cannot be made (the operator's fault).
     """
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    core.made(folder, mode=0o700)
     if os.name == "posix":
         found = folder.stat()
         # SECURITY: whoever can write here runs machine code as this user.

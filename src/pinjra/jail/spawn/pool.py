@@ -212,8 +212,8 @@ class SessionPool:
             folder, lock = "", -1
             if not self.plan.has("mount namespace"):
                 folder, lock = make_folder(f"{profile.SCRATCH_PREFIX}{self._process}-", self.place)
-                undo.callback(os.close, lock)
                 undo.callback(remove, folder)
+                undo.callback(os.close, lock)  # before: removing takes a descriptor
             host, guest = socket.socketpair()
             undo.callback(host.close)
             reader, writer = os.pipe2(os.O_CLOEXEC)
