@@ -130,7 +130,10 @@ def pytest_keyboard_interrupt() -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """Remove the scratch folders of workers that tests have killed: the next maker would, ten minutes later."""
+    """Remove the folders of ready sessions, and of workers that tests have killed: the next maker would, ten minutes later."""
+    from pinjra.executors.pool import POOL
+
+    POOL.close()
     folder, lock = config.stash[TEMPORARY]
     if sys.platform == "linux":
         from pinjra.jail import profile
