@@ -7,6 +7,7 @@ import gc
 import os
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -49,6 +50,7 @@ LONGEST = (
 )  # fmt: skip
 
 INTERRUPTED: list[bool] = []
+LEAVE_SECONDS = 10
 LONGEST_NAME = 300  # characters of one value in the name of a test
 
 PREFIX = "pjr-t-"  # of the temporary folders of runs
@@ -138,8 +140,14 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     if sys.platform == "linux":
         from pinjra.jail import profile
 
-        for prefix in (profile.SCRATCH_PREFIX, "pinjra-scratch-", "pinjra-wasm-", "pinjra-oci-"):
-            sweep(prefix, remove, age_seconds=0)
+        deadline = time.monotonic() + LEAVE_SECONDS
+        while True:
+            for prefix in (profile.SCRATCH_PREFIX, "pinjra-scratch-", "pinjra-wasm-", "pinjra-oci-"):
+                sweep(prefix, remove, age_seconds=0)
+            # what is locked is removed by a zygote, which sees in a moment that its host was killed
+            if not any(Path(folder).glob(f"{profile.SCRATCH_PREFIX}*")) or time.monotonic() > deadline:
+                break
+            time.sleep(0.05)
     if INTERRUPTED:
         discard(folder)
     with contextlib.suppress(OSError):  # scripts/nothing_left names what is in it

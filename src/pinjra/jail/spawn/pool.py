@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import sys
+import time
 import traceback
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, nullcontext
@@ -26,6 +27,7 @@ from pinjra.jail.walls.syscalls import machine
 _NOTE_BYTES = 1 << 16
 # SECURITY: a guest's files may take the disk ten seconds to remove; the other sessions must not wait for that
 _REMOVE_SECONDS, _SLICE_SECONDS = 0.2, 0.02
+_CLOSE_SECONDS, _NAP_SECONDS = 1.0, 0.005
 
 
 @dataclass
@@ -153,10 +155,13 @@ class SessionPool:
                 os.kill(child.process, signal.SIGKILL)
         for number in list(self._children):
             self.end(number)
-        for group in self._groups:
-            group.remove()
         for folder in self._folders:
             remove(folder)
+        deadline = time.monotonic() + _CLOSE_SECONDS
+        while self._groups and time.monotonic() < deadline:
+            # a process may still be dying in it, and nobody may come after this zygote
+            self._groups = [group for group in self._groups if not group.remove()]
+            time.sleep(_NAP_SECONDS)
 
     def _retire(self, process: int, status: int) -> None:
         """Note how a process ended; free what its session held."""
