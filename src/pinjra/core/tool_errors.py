@@ -10,16 +10,15 @@ class ToolError(Exception):
     """What guest code sees when a host tool failed with an exception that Python does not have built in."""
 
 
-_GROUP: type = vars(builtins).get(
-    "BaseExceptionGroup", type(None)
-)  # a worker elsewhere may be of a Python without groups
+# A worker elsewhere may be of a Python without groups.
+GROUPS: tuple[type[BaseException], ...] = tuple(filter(None, [vars(builtins).get("BaseExceptionGroup")]))
 _SHOWN = 10  # exceptions of a group
 
 
 def words_of(error: BaseException) -> str:
     """Return what an exception says, its notes, and what those in a group say: two levels of it."""
     rows = _rows(error)
-    for each in getattr(error, "exceptions", ())[:_SHOWN] if isinstance(error, _GROUP) else ():
+    for each in getattr(error, "exceptions", ())[:_SHOWN] if isinstance(error, GROUPS) else ():
         first, *more = _rows(each)
         rows += [f"  {type(each).__name__}: {first}", *(f"  {row}" for row in more)]
     return "\n".join(rows)
@@ -51,7 +50,7 @@ def guest_exception(type_name: str, message: str) -> Exception:
     if (
         isinstance(found, type)
         and issubclass(found, Exception)
-        and not issubclass(found, (UnicodeError, _GROUP))
+        and not issubclass(found, (UnicodeError, *GROUPS))
     ):
         failure: Exception = found(_key(message) if found is KeyError else message)
         return failure

@@ -21,10 +21,8 @@ from pinjra.wire.values.codec import decode
 
 # Why a program did not end well -> the status of its case, where that has another name.
 _STATUS: Mapping[str, Status] = {"exit": "exception", "value": "output"}
-_SHOWN, _TEXT_COST = (
-    200,
-    1 << 16,
-)  # characters of a value in a message, and what more of it may cost to be written
+# characters of a value in a message, and what more of it may cost to be written
+_SHOWN, _TEXT_COST = 200, 1 << 16
 _TEST_SECONDS = 4.0  # a test may take so many times what one of its calls may
 # What the two boxes of a test say to each other: calls, answers, and calls of what was given as an argument.
 _SAID = ("call", "await", "args", "back", "value", "handle", "type", "error", "bases", "message", "blobs")

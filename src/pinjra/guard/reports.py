@@ -5,7 +5,6 @@ A guest's frames are the program's, those of files in its folder, and those of t
 
 from __future__ import annotations
 
-import builtins
 import errno
 import linecache
 import os
@@ -18,6 +17,7 @@ from types import TracebackType
 from typing import NamedTuple, cast
 
 from pinjra.core.execution import Cause, ErrorKind, GuestError, error_line
+from pinjra.core.tool_errors import GROUPS
 from pinjra.guard.errors import GuardRefused, GuestStop, RefusedOperation
 from pinjra.guard.policy.modules import MEANT
 
@@ -40,8 +40,6 @@ _IS_CONTEXT_HIDDEN = vars(BaseException)["__suppress_context__"].__get__
 _CAUSE_OF = vars(BaseException)["__cause__"].__get__
 _CONTEXT_OF = vars(BaseException)["__context__"].__get__
 _SPACE_OF = vars(BaseException)["__dict__"].__get__
-# A worker elsewhere may be of a Python without groups.
-_GROUPS: tuple[type[BaseException], ...] = tuple(filter(None, [vars(builtins).get("BaseExceptionGroup")]))
 
 
 def report_exception(error: BaseException, sources: Mapping[str, str], describe: Describe) -> GuestError:
@@ -165,8 +163,8 @@ def _more(error: BaseException, sources: Mapping[str, str], describe: Describe, 
 
 
 def _parts(error: BaseException) -> tuple[BaseException, ...]:
-    is_group = issubclass(type(error), _GROUPS)
-    return vars(_GROUPS[0])["exceptions"].__get__(error) if is_group else ()
+    is_group = issubclass(type(error), GROUPS)
+    return vars(GROUPS[0])["exceptions"].__get__(error) if is_group else ()
 
 
 def _meant(error: BaseException) -> str | None:

@@ -278,7 +278,8 @@ class SessionPool:
         except BaseException as error:  # not even SystemExit may go back into the zygote's loop
             said = str(error) if isinstance(error, OSError) else traceback.format_exc()
             os.write(note, said.encode("utf-8", "replace")[-4000:])
-        os._exit(1)
+        finally:  # also where the note is closed already
+            os._exit(1)
 
     def _box(self, group: cgroups.Group | None, folder: str, door: int) -> Prepared:
         uid, gid = os.getuid(), os.getgid()
