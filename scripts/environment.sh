@@ -71,10 +71,10 @@ install_optional() {
   echo "$wanted" >"$stamp"
 }
 
-# other_pythons: one path for each other supported minor version on this machine.
+# other_pythons PYTHON: one path for each other supported minor version on this machine.
 other_pythons() {
   local mine candidate version seen=""
-  mine=$("$PYTHON" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+  mine=$("$1" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
   for candidate in python3.11 python3.12 python3.13 python3.14 /usr/bin/python3.1[1-4] "${PYENV_ROOT:-$HOME/.pyenv}"/versions/3.1[1-4]*/bin/python3; do
     command -v "$candidate" >/dev/null 2>&1 && supported "$candidate" || continue
     version=$("$candidate" -c 'import sys; print("%d.%d" % sys.version_info[:2])')

@@ -54,6 +54,7 @@ LEAVE_SECONDS = 10
 LONGEST_NAME = 300  # characters of one value in the name of a test
 
 PREFIX = "pjr-t-"  # of the temporary folders of runs
+PREFIXES = ("pinjra-jail-", "pinjra-scratch-", "pinjra-wasm-", "pinjra-oci-")  # of what is in them
 TEMPORARY = pytest.StashKey[tuple[str, int]]()
 
 
@@ -132,25 +133,29 @@ def pytest_keyboard_interrupt() -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """Remove the folders of ready sessions, and of workers that tests have killed: the next maker would, ten minutes later."""
+    """Remove the folders of ready sessions, and of workers that tests have killed: the next maker would, ten minutes later.
+
+    The process that the others work for does it for all: what they hold, for a test that failed, ends with them.
+    """
     from pinjra.executors.pool import POOL
 
     POOL.close()
     folder, lock = config.stash[TEMPORARY]
-    if sys.platform == "linux":
-        from pinjra.jail import profile
-
-        deadline = time.monotonic() + LEAVE_SECONDS
-        while True:
-            for prefix in (profile.SCRATCH_PREFIX, "pinjra-scratch-", "pinjra-wasm-", "pinjra-oci-"):
-                sweep(prefix, remove, age_seconds=0)
-            # what is locked is removed by a zygote, which sees in a moment that its host was killed
-            if not any(Path(folder).glob(f"{profile.SCRATCH_PREFIX}*")) or time.monotonic() > deadline:
-                break
-            time.sleep(0.05)
-    if INTERRUPTED:
-        discard(folder)
-    with contextlib.suppress(OSError):  # scripts/nothing_left names what is in it
-        os.rmdir(folder)
     if lock >= 0:
+        if INTERRUPTED:
+            discard(folder)
+        deadline = time.monotonic() + LEAVE_SECONDS
+        while not is_removed(folder) and time.monotonic() < deadline:
+            time.sleep(0.05)  # a zygote sees in a moment that its host was killed
         os.close(lock)
+
+
+def is_removed(folder: str) -> bool:
+    """Remove a run's folder, those of its processes, and what nobody holds there; False where that leaves something, which
+    scripts/nothing_left names."""
+    for place in (*Path(folder).glob("gw*"), Path(folder)):
+        for prefix in PREFIXES if sys.platform == "linux" else ():
+            sweep(prefix, remove, age_seconds=0, place=str(place))
+        with contextlib.suppress(OSError):
+            place.rmdir()
+    return not Path(folder).exists()

@@ -66,7 +66,7 @@ def test_a_stream_cut_three_times_loses_nothing_and_repeats_nothing(vendor: Vend
 @each()
 def test_output_that_comes_in_crumbs_is_the_same(vendor: Vendor, monkeypatch: pytest.MonkeyPatch):
     # Daytona's SDK holds a last crumb of one or two characters back: what it takes to go on is tried often here.
-    monkeypatch.setattr("pinjra.executors.remote.daytona.STALL_SECONDS", 0.05)
+    monkeypatch.setattr("pinjra.executors.remote.daytona.STALL_SECONDS", 0.2)
     vendor.server.faults.piece_bytes = 11
     with vendor.make() as executor:
         executor.send_tools({"echo": lambda text: text})

@@ -164,10 +164,11 @@ def test_the_hosts_interrupt_is_none_of_the_guests_signals(open_host):
 def test_an_interrupt_at_any_moment_of_a_run_is_no_crash(host):
     # they are looked at before and after each run
     host.run("for number in range(2000): open(str(number), 'w').close()")
-    for moment in range(60):
+    # the kill at the end of the grace comes at any moment too: also when the end is said and has no checkpoint behind it yet
+    for moment in range(240):
         host.start("")
-        time.sleep(moment * 0.000_5)  # from before the first line to behind the end
-        host.send(Interrupt(grace_seconds=0.01))
+        time.sleep(moment % 60 * 0.000_5)  # from before the first line to behind the end
+        host.send(Interrupt(grace_seconds=(0.01, 0.003, 0.002, 0.001)[moment // 60]))
         end = host.finish()  # one that comes before the run has begun is kept for the end of its grace
         if isinstance(end, Lost):
             assert (end.cause, end.rolled_back) == ("interrupt", True)

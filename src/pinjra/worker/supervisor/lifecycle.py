@@ -133,8 +133,9 @@ class Lifecycle:
         """Return descriptor → what to poll for. A host that does not read stops us, and then the interpreter."""
         guest, reads = self._guest, 0 if self._host.is_full else select.POLLIN
         printed = 0 if self._output.deadline else reads
+        heard = reads if self._is_heard else 0
         return {
-            guest.out.fd: reads | select.POLLOUT if guest.out.size else reads,
+            guest.out.fd: heard | select.POLLOUT if guest.out.size else heard,
             **dict.fromkeys(self._output.fds, printed),
         }
 
@@ -200,6 +201,12 @@ class Lifecycle:
         self._freeze_at = None
         self._guest.thaw()
 
+    @property
+    def _is_heard(self) -> bool:
+        """Whether what the interpreter says is taken. What was killed is heard when it is dead: only then is it known whether
+        the end of its run has a checkpoint behind it."""
+        return not (self._host.is_full or self._guest.asked)
+
     def on_readable(self, fd: int) -> None:
         """Take what a descriptor of `masks` has."""
         guest = self._guest
@@ -207,7 +214,7 @@ class Lifecycle:
             self._drain()
         elif fd == guest.out.fd:
             guest.out.flush()
-            data = None if self._host.is_full else read_some(fd)
+            data = read_some(fd) if self._is_heard else None
             if data:
                 self._relay(data)
 
