@@ -15,7 +15,9 @@ def test_what_a_thread_has_started_counts_with_its_process():
     started: list[subprocess.Popen[bytes]] = []
 
     def work() -> None:
-        started.append(subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE))
+        command = [sys.executable, "-c", "input(1)"]
+        started.append(subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE))
+        started[0].stdout.read(1)  # before, it may have no memory yet
         is_started.set()
         is_over.wait()
 
