@@ -54,17 +54,18 @@ prepare_environment() {
   fi
 }
 
-# install_optional FILE: one package at a time, so that one that cannot be had only makes its own tests skip.
+# install_optional FILE: one package at a time, so that one that cannot be had only makes its own tests skip. Not compiled: most of
+# their thousands of modules are never imported.
 install_optional() {
   [ -f "$1" ] || return 0
   local stamp; stamp=.venv/pinjra-optional.$(basename "$1")
   local wanted; wanted=$(cat "$1" "$CONSTRAINTS" | cksum)
   [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ] && return 0
   say "Installing the optional SDKs of $1 (their tests skip where one cannot be had)"
-  if ! "$PYTHON" -m pip install --quiet --disable-pip-version-check -c "$CONSTRAINTS" -r "$1" 2>/tmp/pinjra-optional.$$; then
+  if ! "$PYTHON" -m pip install --quiet --no-compile --disable-pip-version-check -c "$CONSTRAINTS" -r "$1" 2>/tmp/pinjra-optional.$$; then
     local line
     grep -v '^#' "$1" | while read -r line; do
-      [ -z "$line" ] || "$PYTHON" -m pip install --quiet --disable-pip-version-check -c "$CONSTRAINTS" "$line" 2>/dev/null || say "  not installed: $line"
+      [ -z "$line" ] || "$PYTHON" -m pip install --quiet --no-compile --disable-pip-version-check -c "$CONSTRAINTS" "$line" 2>/dev/null || say "  not installed: $line"
     done
   fi
   rm -f /tmp/pinjra-optional.$$
