@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import cycle
 from urllib.parse import quote, quote_plus
 
 import pytest
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 
 from pinjra.agents.approval import AuditLog
 from pinjra.core.json_data import json_text, plain
-from pinjra.core.redaction import MASK, redact, shortened
+from pinjra.core.redaction import MASK, redact, settled, shortened
 
 INNER: list[Callable[[str], str]] = [
     str,
@@ -183,3 +184,43 @@ def test_any_value_becomes_json_that_a_strict_reader_takes(value):
 def test_numbers_that_json_has_no_word_for_are_named():
     assert json_text([float("nan"), float("inf"), -float("inf")]) == '["NaN", "Infinity", "-Infinity"]'
     assert json.loads(json_text(10**5000))["repr"].startswith("0x")
+
+
+KEY = "-----BEGIN RSA PRIVATE KEY-----\n" + "MIIEowIBAAKCAQEAx\n" * 20 + "-----END RSA PRIVATE KEY-----\n"
+
+
+@given(
+    st.sampled_from(
+        [
+            "glorious-passphrase of four words",
+            "Qx7vBn2Lp9Kd",
+            "sk-proj-0123456789abcdefghij",
+            KEY,
+            "ghp_" + "a1B2" * 9,
+        ]
+    ),
+    st.sampled_from(["", "Authorization: Bearer ", 'curl -H "authorization: token ', "https://me:", "x = '"]),
+    st.lists(st.integers(1, 9), min_size=1),
+)
+def test_of_a_text_that_comes_in_pieces_no_piece_of_a_secret_is_shown(secret, before, sizes):
+    text = f"first line\nand then some {before}{secret}@host and more words behind it\nlast line"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SOME_TOKEN", "glorious-passphrase of four words")
+        patch.setenv("OTHER_KEY", "Qx7vBn2Lp9Kd")
+        shown, waits, at = "", "", 0
+        for size in cycle(sizes):
+            if at >= len(text):
+                break
+            waits, at = waits + text[at : at + size], at + size
+            shown, waits = shown + redact(waits[: settled(waits)]), waits[settled(waits) :]
+        shown += redact(waits)
+        assert shown == redact(text)
+    assert secret[:12] not in shown and secret[-12:] not in shown
+    assert shown.startswith("first line\nand then some ") and shown.endswith("last line")
+
+
+def test_what_waits_is_short_and_a_line_does_not():
+    assert settled("one\ntwo\n") == 8
+    assert settled("the quick brown fox jumps") == len("the quick ")
+    assert settled("x" * 100_000) > 90_000
+    assert settled("") == 0

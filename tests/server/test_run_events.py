@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 
-from pinjra.core.events import FinalAnswer, ToolCalled
+from pinjra.core.events import FinalAnswer, ModelDelta, OutputText, StepFinished, ToolCalled
 from pinjra.core.redaction import MASK
 from pinjra.server.runs.events import record_of
+from pinjra.server.runs.note import RunNote
+from pinjra.server.runs.run import AgentRun
 
 np = pytest.importorskip("numpy")
 pd = pytest.importorskip("pandas")
@@ -39,3 +42,34 @@ def test_secrets_are_masked_in_tables_names_and_what_is_left_of_long_texts(monke
         said = json.dumps(record_of(event, lambda _: {}))
         assert not any(SECRET[at : at + 8] in said for at in range(len(SECRET) - 7))
         assert MASK in said
+
+
+def test_a_secret_that_comes_in_pieces_is_masked_and_text_is_shown_as_it_comes(monkeypatch, tmp_path):
+    monkeypatch.setenv("PINJRA_TEST_TOKEN", SECRET)
+    run = AgentRun(tmp_path, RunNote(id="r", tenant="t", agent="a", task=""))
+    run.log.open()
+    text = f"A first line.\nIt says: {SECRET}, and then goes on for some words more"
+    for at in range(0, len(text), 3):
+        run.take(ModelDelta(**WHO, step=1, text=text[at : at + 3]))
+        time.sleep(0.01)  # some pieces a record
+    until(lambda: shown(run).endswith("more"))  # nothing comes: the last words do not wait for ever
+    assert shown(run) == text.replace(SECRET, MASK)
+    run.take(OutputText(**WHO, step=1, stream="stdout", text="half a se"))
+    run.take(StepFinished(**WHO, step=1))
+    assert shown(run).endswith("half a se")  # and for no longer than the text
+    assert len(records(run)) > 3
+
+
+def records(run):
+    return [json.loads(line) for line in (run.folder / "events.jsonl").read_text().splitlines()]
+
+
+def shown(run):
+    return "".join(record.get("text", "") for record in records(run))
+
+
+def until(condition):
+    deadline = time.monotonic() + 300
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)

@@ -54,6 +54,9 @@ _HEADER = re.compile(
 )
 _SECRET_NAME = re.compile(r"(?:KEY|TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|PWD|CREDENTIALS?)$")
 _ENDS_WITH_SECRET_NAME_BUT_IS_A_PATH = ("PWD", "OLDPWD")
+_WORDS = 3  # of a line, of which the first may say that the last is a secret
+_TRIES = 12  # words that one secret may have
+_LONGEST_SECRET = 8192  # characters; a private key is shorter, too
 _PLAIN = re.compile(r"[A-Za-z0-9_.-]*")  # characters that no encoding changes
 
 
@@ -92,6 +95,38 @@ def _redact(secrets: list[_Entry], text: str) -> str:
     if "bearer" in lower or "author" in lower:
         text = _HEADER.sub(rf"\g<name>{MASK}", text)
     return _without_pieces(text, [secret for secret, _, _ in secrets])
+
+
+def settled(text: str) -> int:
+    """Return how much of a text that goes on may be masked and shown: what comes may show the rest to be a secret.
+
+    Its last words wait (`Authorization: Bearer …`), what a secret variable begins with, and a block of PEM, until it ends or is
+    longer than any is.
+    """
+    before = max(0, len(text) - _LONGEST_SECRET)
+    text = text[before:]
+    at = len(text)
+    for _ in range(_WORDS):
+        at = _word_before(text, at)
+    at = max(at, text.rfind("\n") + 1)
+    block = text.rfind("-----BEGIN ")
+    if block >= 0 and "-----END " not in text[block:]:
+        at = min(at, block)
+    for secret, _, _ in _secrets_of(tuple(os.environ.items())):
+        sizes = range(min(len(secret) - 1, len(text)), 0, -1)
+        at = min(at, len(text) - next((size for size in sizes if text.endswith(secret[:size])), 0))
+    clean, whole = redactor(), redact(text)
+    tries = 0
+    while at and clean(text[:at]) + clean(text[at:]) != whole:  # one that is there is not cut in two
+        at = _word_before(text, at) if tries < _TRIES else 0
+        tries += 1
+    return before + at
+
+
+def _word_before(text: str, at: int) -> int:
+    """Return where the word begins that ends before `at`."""
+    end = len(text[:at].rstrip())
+    return max(text.rfind(blank, 0, end) for blank in " \t\r\n") + 1
 
 
 def shortened(text: str, length: int) -> str:

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,7 @@ from pinjra.core.coroutines import at_once
 from pinjra.core.errors import ConfigurationError, PinjraError
 from pinjra.core.execution import Artifact
 from pinjra.core.json_data import plain
+from pinjra.core.redaction import settled
 from pinjra.executors.base import PythonExecutor
 from pinjra.server.http.errors import NotFound
 from pinjra.server.runs.events import record_of
@@ -37,6 +39,8 @@ if TYPE_CHECKING:
     from pinjra.server.http.hub import Held
 
 _MERGE_SECONDS = 0.03  # text that comes within so long is one event: a model writes a word at a time
+_HOLD_SECONDS = 0.5  # without more, for the rest of a word, which may be a secret's
+_TEXT = 100_000  # characters of one text event
 _SNAPSHOTS = 4  # sessions kept as they were before each of the last steps
 _NO_DECISION = "answer with approve, refuse (and a reason) or edit (and the new code or arguments)"
 _ENDINGS = {
@@ -75,8 +79,10 @@ class AgentRun:
         self.task: asyncio.Task[None] | None = None  # that drives it, while it goes on
         self._stops = False  # also where its thread has not begun yet
         self._waiting: dict[str, Callable[[Decision], None]] = {}
-        self._text: dict[str, Any] | None = None  # the text event that may still grow
+        self._text: e.ModelDelta | e.OutputText | None = None  # the text event that may still grow
+        self._pieces: list[str] = []  # of its text
         self._timer: threading.Timer | None = None
+        self._is_holding = False  # it waits for the rest of a word
         self._lock = threading.RLock()
         self._written_steps: int | None = None  # of `steps.jsonl`; None: nobody has counted them yet
         self._hooked: Agent | None = None
@@ -149,10 +155,10 @@ class AgentRun:
         """Write an event; called from the run's threads."""
         if self._stops and isinstance(event, e.RunStarted) and self.agent is not None:
             self.agent.interrupt()
-        record = record_of(event, self._keep)
         if isinstance(event, e.ModelDelta | e.OutputText):
-            self._take_text(record)
+            self._take_text(event)
             return
+        record = record_of(event, self._keep)
         self._measure(event)
         if event.depth == 0:
             self._note(event, record)
@@ -189,26 +195,49 @@ class AgentRun:
         for executor in kept:
             executor.close()
 
-    def _take_text(self, record: dict[str, Any]) -> None:
-        same = ("event", "run_id", "step", "stream")
+    def _take_text(self, event: e.ModelDelta | e.OutputText) -> None:
         with self._lock:
-            open_ = self._text
-            if open_ is not None and all(open_.get(name) == record.get(name) for name in same):
-                open_["text"] += record["text"]
+            if self._text is None or replace(event, text="") != self._text:
+                self._flush()
+                self._text = replace(event, text="")
+            self._pieces.append(event.text)
+            if len(self._pieces) == 1 or self._is_holding:
+                self._call_later(_MERGE_SECONDS, self._show)
+
+    def _show(self) -> None:
+        """Write the text that has come, but for what may be half a secret: of two halves neither is known for one."""
+        with self._lock:
+            if self._text is None:
                 return
-            self._flush()
-            self._text = record
-            self._timer = threading.Timer(_MERGE_SECONDS, self._flush)
-            self._timer.daemon = True
-            self._timer.start()
+            text = "".join(self._pieces)
+            at = settled(text)
+            self._append_text(text[:at])
+            self._pieces = [text[at:]] if text[at:] else []
+            if self._pieces:
+                self._call_later(_HOLD_SECONDS, self._flush)
+                self._is_holding = True
 
     def _flush(self) -> None:
+        """Write all the text that has come."""
         with self._lock:
-            record, self._text = self._text, None
             if self._timer is not None:
                 self._timer.cancel()
-            if record is not None:
-                self.log.append(record)
+            self._append_text("".join(self._pieces))
+            self._text, self._pieces = None, []
+
+    def _append_text(self, text: str) -> None:
+        while self._text is not None and text:
+            at = settled(text[:_TEXT]) if len(text) > _TEXT else len(text)
+            self.log.append(record_of(replace(self._text, text=text[:at]), self._keep))
+            text = text[at:]
+
+    def _call_later(self, seconds: float, call: Callable[[], None]) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._is_holding = False
+        self._timer = threading.Timer(seconds, call)
+        self._timer.daemon = True
+        self._timer.start()
 
     def _measure(self, event: e.Event) -> None:
         """Charge the time for which code ran. Its processor time is known to executors only; a team's runs count each."""
