@@ -99,7 +99,7 @@ def test_ending_a_session_kills_all_that_it_started(zygote: Zygote) -> None:
     assert ask(session, code)["value"] == 1
     assert len(descendants(own) - before) >= 10
     session.end()
-    assert until(lambda: descendants(own) == before)
+    assert until(lambda: descendants(own) <= before)
 
 
 def test_a_deep_tree_ends_its_own_session_and_no_other() -> None:
