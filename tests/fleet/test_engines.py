@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import types
 
 import httpx
 import pytest
@@ -36,9 +37,13 @@ def cluster():
     # Ray's sockets are among its files: their path must be short, whatever TMPDIR says.
     place = tempfile.mkdtemp(prefix="ray-", dir="/tmp")
     os.environ["RAY_TMPDIR"] = place
-    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
-    made.second = made.add_node(num_cpus=1)
-    ray.init(address=made.address, log_to_driver=False)
+    with pytest.MonkeyPatch.context() as patch:
+        # it gives a node 30 s to start, whatever else the machine has to do: here they last 300
+        slow = {**vars(time), "monotonic": lambda: time.monotonic() / 10}
+        patch.setattr("ray._private.node.time", types.SimpleNamespace(**slow))
+        made = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+        made.second = made.add_node(num_cpus=1)
+        ray.init(address=made.address, log_to_driver=False)
     yield made
     ray.shutdown()
     made.shutdown()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,29 @@ def test_a_tree_of_any_depth_is_removed(deep: Path) -> None:
     remove(str(deep))
     assert not deep.exists()
     assert descriptors_below(deep) == []
+
+
+def test_without_descriptors_an_empty_folder_is_removed_and_another_is_asked_for_again(
+    tmp_path: Path,
+) -> None:
+    empty, full = tmp_path / "empty", tmp_path / "full"
+    empty.mkdir()
+    (full / "a" / "b").mkdir(parents=True)
+    (full / "a" / "b" / "f").touch()
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    for free in range(3):  # a folder, one in it, and its list
+        next_one = os.dup(0)
+        os.close(next_one)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (next_one + free, hard))
+        try:
+            assert not remove(full)
+            assert remove(empty)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        assert not empty.exists()
+        empty.mkdir()
+    assert remove(full)
+    assert not full.exists()
 
 
 def test_removing_follows_no_links_and_opens_closed_folders(tmp_path: Path) -> None:

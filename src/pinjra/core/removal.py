@@ -6,6 +6,7 @@ and left their folders.
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import stat
@@ -16,13 +17,15 @@ from itertools import count
 # SECURITY: a link would lead out
 FOLDER = sum(getattr(os, name, 0) for name in ("O_RDONLY", "O_DIRECTORY", "O_NOFOLLOW", "O_CLOEXEC"))
 
+_NO_DESCRIPTORS = (errno.EMFILE, errno.ENFILE)
+
 
 class _Later(Exception):
     """The time is over."""
 
 
 def remove(folder: str | os.PathLike[str], seconds: float = float("inf")) -> bool:
-    """Remove `folder` and all below it, when nobody writes there any more; False when the time did not suffice (ask again).
+    """Remove `folder` and all below it, when nobody writes there any more; False when time or descriptors are few (ask again).
 
     Folders are moved up before they are emptied, so that no depth is too great. What cannot be removed is left.
 
@@ -35,18 +38,19 @@ def remove(folder: str | os.PathLike[str], seconds: float = float("inf")) -> boo
         return True
     deadline = time.monotonic() + seconds
     try:
+        with suppress(OSError):
+            os.rmdir(folder)  # an empty one takes no descriptor; to list one takes two
+            return True
         root = os.open(folder, FOLDER)
-    except OSError:
-        return True
-    try:
-        _remove_below(root, deadline)
-        os.rmdir(folder)
+        try:
+            _remove_below(root, deadline)
+            os.rmdir(folder)
+        finally:
+            os.close(root)
     except _Later:
         return False
-    except OSError:  # what is in the way stays
-        return True
-    finally:
-        os.close(root)
+    except OSError as error:  # it is gone; or what is in the way stays
+        return error.errno not in _NO_DESCRIPTORS
     return True
 
 
@@ -71,7 +75,9 @@ def _empty(root: int, name: str, numbers: count[int], deadline: float) -> bool:
         finally:
             os.close(fd)
         os.rmdir(name, dir_fd=root)
-    except OSError:
+    except OSError as error:
+        if error.errno in _NO_DESCRIPTORS:
+            raise
         return False
     return True
 
