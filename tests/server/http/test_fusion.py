@@ -346,3 +346,11 @@ def test_no_cell_runs_longer_than_its_tenants_runs_may(bob):
     body = {"cells": ["import time\ntime.sleep(8)\n'over'", "1"], "total_timeout": 3000}
     answer = bob.post("/run_jupyter", json=body).json()
     assert (answer["driver"]["status"], len(answer["cells"])) == ("TimeLimitExceeded", 1), answer
+
+
+@pytest.mark.parametrize("name", ["cell_timeout", "total_timeout", "memory_limit_MB"])
+@pytest.mark.parametrize("value", [True, "10"])
+def test_a_number_is_no_truth_and_no_text(alice, name, value):
+    answer = alice.post("/run_jupyter", json={"cells": [], name: value})
+    assert answer.status_code == 400
+    assert name in answer.text

@@ -28,7 +28,7 @@ _LISTED = 200  # runs in one answer
 
 
 class _Body(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
 
 
 class TaskRequest(_Body):

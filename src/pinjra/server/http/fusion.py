@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from functools import cache, partial
 from typing import Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import PlainTextResponse, Response
 
 from pinjra.core.errors import ConfigurationError
@@ -97,6 +97,8 @@ _FETCH_SECONDS = 10.0  # for a session to read one of its files
 
 class _Body(BaseModel):
     """Unknown fields are left alone: clients of other versions send more."""
+
+    model_config = ConfigDict(strict=True)
 
 
 class RunCode(_Body):

@@ -26,7 +26,7 @@ _MOST_LISTED = 100
 class _Body(BaseModel):
     """Bodies of E2B's API: fields that this service does not know are those of newer clients."""
 
-    model_config = ConfigDict(extra="ignore")
+    model_config = ConfigDict(extra="ignore", strict=True)
 
 
 class _AutoResume(_Body):
