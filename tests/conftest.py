@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, settings
 
 from pinjra.core.removal import remove
 from pinjra.core.temporary_folders import make_folder, sweep
+from pinjra.jail.profile import SCRATCH_PREFIX
 
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE / "remote")]
@@ -54,7 +55,7 @@ LEAVE_SECONDS = 10
 LONGEST_NAME = 300  # characters of one value in the name of a test
 
 PREFIX = "pjr-t-"  # of the temporary folders of runs
-PREFIXES = ("pinjra-jail-", "pinjra-scratch-", "pinjra-wasm-", "pinjra-oci-")  # of what is in them
+PREFIXES = (SCRATCH_PREFIX, "pinjra-scratch-", "pinjra-wasm-", "pinjra-oci-")  # of what is in them
 TEMPORARY = pytest.StashKey[tuple[str, int]]()
 
 

@@ -49,9 +49,8 @@ def test_a_secret_that_comes_in_pieces_is_masked_and_text_is_shown_as_it_comes(m
     run = AgentRun(tmp_path, RunNote(id="r", tenant="t", agent="a", task=""))
     run.log.open()
     text = f"A first line.\nIt says: {SECRET}, and then goes on for some words more"
-    monkeypatch.setattr(
-        "pinjra.server.runs.run._HOLD_SECONDS", 300
-    )  # this process may have to wait between two pieces
+    # this process may have to wait between two pieces
+    monkeypatch.setattr("pinjra.server.runs.run._HOLD_SECONDS", 300)
     for at in range(0, len(text), 3):
         run.take(ModelDelta(**WHO, step=1, text=text[at : at + 3]))
         time.sleep(0.01)  # some pieces a record

@@ -112,15 +112,14 @@ def settled(text: str) -> int:
     block = text.rfind("-----BEGIN ")
     if block >= 0 and "-----END " not in text[block:]:
         at = min(at, block)
-    for secret, _, _ in _secrets_of(tuple(os.environ.items())):
-        sizes = range(min(len(secret) - 1, len(text)), 0, -1)
-        at = min(at, len(text) - next((size for size in sizes if text.endswith(secret[:size])), 0))
-    clean, whole = redactor(), redact(text)
-    tries = 0
-    while at and clean(text[:at]) + clean(text[at:]) != whole:  # one that is there is not cut in two
-        at = _word_before(text, at) if tries < _TRIES else 0
-        tries += 1
-    return before + at
+    secrets = _secrets_of(tuple(os.environ.items()))
+    at = min([at, *(len(text) - _begun(text, secret, 1) for secret, _, _ in secrets)])
+    whole = _redact(secrets, text)
+    for _ in range(_TRIES):
+        if _redact(secrets, text[:at]) + _redact(secrets, text[at:]) == whole:
+            return before + at
+        at = _word_before(text, at)  # one that is there is not cut in two
+    return before
 
 
 def _word_before(text: str, at: int) -> int:
@@ -233,9 +232,19 @@ def _trimmed(piece: str, secrets: list[str]) -> str:
         # SECURITY: most ends hold no piece of it: told at C speed, or a long key is tried at each of many marks in every size.
         if secret[:SHORTEST] not in piece[-len(secret) :] and secret[-SHORTEST:] not in piece[: len(secret)]:
             continue
-        sizes = range(min(len(secret) - 1, len(piece)), SHORTEST - 1, -1)
-        head = next((size for size in sizes if piece.endswith(secret[:size])), 0)
+        sizes = _sizes(piece, secret, SHORTEST)
+        head = _begun(piece, secret, SHORTEST)
         piece = piece[: len(piece) - head] + (MASK if head else "")
         tail = next((size for size in sizes if piece.startswith(secret[-size:])), 0)
         piece = (MASK if tail else "") + piece[tail:]
     return piece
+
+
+def _sizes(text: str, secret: str, least: int) -> range:
+    """Return how much of a secret may stand at an end of `text`, the most first."""
+    return range(min(len(secret) - 1, len(text)), least - 1, -1)
+
+
+def _begun(text: str, secret: str, least: int) -> int:
+    """Return with how many characters of a secret `text` ends, 0 for fewer than `least`."""
+    return next((size for size in _sizes(text, secret, least) if text.endswith(secret[:size])), 0)

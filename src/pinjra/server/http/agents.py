@@ -6,7 +6,7 @@ import json
 from collections.abc import AsyncIterator
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 from sse_starlette import EventSourceResponse
 from starlette.responses import JSONResponse, Response
 
@@ -16,7 +16,7 @@ from pinjra.server.http.asked import Asked
 from pinjra.server.http.errors import Forbidden, NotFound
 from pinjra.server.http.hub import new_name
 from pinjra.server.http.operations import Operation, StrictAnswer
-from pinjra.server.http.requests import decoded_files
+from pinjra.server.http.requests import StrictBody, decoded_files
 from pinjra.server.http.results import attachment
 from pinjra.server.http.settings import AgentSettings, ServeSettings
 from pinjra.server.runs.ag_ui import ag_ui_events
@@ -27,11 +27,7 @@ _PING_SECONDS = 15
 _LISTED = 200  # runs in one answer
 
 
-class _Body(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-
-class TaskRequest(_Body):
+class TaskRequest(StrictBody):
     """A task for an agent. `files` are base64. With `stream` the answer is the run's events."""
 
     task: str = Field(min_length=1, max_length=1 << 20)
@@ -46,7 +42,7 @@ class TaskRequest(_Body):
     format: Literal["pinjra", "ag-ui"] = "pinjra"
 
 
-class DecisionRequest(_Body):
+class DecisionRequest(StrictBody):
     """A person's word on what waits for it."""
 
     decision: Literal["approve", "refuse", "edit"]
@@ -55,19 +51,19 @@ class DecisionRequest(_Body):
     arguments: dict[str, Any] | None = None
 
 
-class GoOnRequest(_Body):
+class GoOnRequest(StrictBody):
     """Go on: with the same task, or a further one. `approval` is what waits from now on."""
 
     task: str = Field(default="", max_length=1 << 20)
 
 
-class ApprovalRequest(_Body):
+class ApprovalRequest(StrictBody):
     """What waits for a person from now on."""
 
     approval: Approval
 
 
-class BranchRequest(_Body):
+class BranchRequest(StrictBody):
     """A step whose code is another one from now on; with `goes_on` the agent goes on after it."""
 
     step: int = Field(gt=0)

@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any, Literal
 
 import anyio.to_thread
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 from sse_starlette import EventSourceResponse
 from starlette.responses import JSONResponse, Response
 
@@ -24,6 +24,7 @@ from pinjra.server.http.asked import Asked
 from pinjra.server.http.errors import Busy, NotFound, told
 from pinjra.server.http.metrics import Metrics
 from pinjra.server.http.operations import Operation
+from pinjra.server.http.requests import OpenBody
 from pinjra.server.http.tenants import Tenant
 from pinjra.server.models import LoadedModels, arguments_of
 
@@ -39,13 +40,7 @@ _FINISH: Mapping[FinishReason, str] = {"refused": "content_filter", "unknown": "
 # ---------------------------------------------------------------- bodies
 
 
-class _Given(BaseModel):
-    """Unknown fields are left alone: clients send what their providers know."""
-
-    model_config = ConfigDict(strict=True)
-
-
-class FunctionRequest(_Given):
+class FunctionRequest(OpenBody):
     """A function that the model may call."""
 
     name: str = Field(min_length=1, max_length=64)
@@ -53,14 +48,14 @@ class FunctionRequest(_Given):
     parameters: dict[str, Any] = Field(default_factory=lambda: {"type": "object", "properties": {}})
 
 
-class ToolRequest(_Given):
+class ToolRequest(OpenBody):
     """A tool that the model may call."""
 
     type: Literal["function"] = "function"
     function: FunctionRequest
 
 
-class MessageRequest(_Given):
+class MessageRequest(OpenBody):
     """One turn. `content` is a text, or parts of text and of images as data: addresses."""
 
     role: Literal["system", "developer", "user", "assistant", "tool"]
@@ -69,13 +64,13 @@ class MessageRequest(_Given):
     tool_call_id: str | None = None
 
 
-class StreamOptions(_Given):
+class StreamOptions(OpenBody):
     """With `include_usage` the last piece of a stream has the tokens."""
 
     include_usage: bool = False
 
 
-class ChatRequest(_Given):
+class ChatRequest(OpenBody):
     """A chat to be continued."""
 
     model: str

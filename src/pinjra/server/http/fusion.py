@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from functools import cache, partial
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 from starlette.responses import PlainTextResponse, Response
 
 from pinjra.core.errors import ConfigurationError
@@ -32,7 +32,7 @@ from pinjra.server.http.asked import Asked
 from pinjra.server.http.errors import Forbidden
 from pinjra.server.http.hub import Held, Hub
 from pinjra.server.http.operations import Operation
-from pinjra.server.http.requests import decoded_files
+from pinjra.server.http.requests import OpenBody, decoded_files
 from pinjra.server.http.tenants import Tenant
 
 _PROGRAM_PATH = "/usr/local/bin:/usr/bin:/bin"
@@ -95,13 +95,7 @@ _CLIENT_SECONDS = 8.0  # clients wait 10 s more than both limits
 _FETCH_SECONDS = 10.0  # for a session to read one of its files
 
 
-class _Body(BaseModel):
-    """Unknown fields are left alone: clients of other versions send more."""
-
-    model_config = ConfigDict(strict=True)
-
-
-class RunCode(_Body):
+class RunCode(OpenBody):
     """Body of `/run_code`."""
 
     code: str
@@ -114,7 +108,7 @@ class RunCode(_Body):
     fetch_files: list[str] = Field(default_factory=list)
 
 
-class RunJupyter(_Body):
+class RunJupyter(OpenBody):
     """Body of `/run_jupyter`."""
 
     cells: list[str]

@@ -24,6 +24,12 @@ class StrictBody(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
+class OpenBody(BaseModel):
+    """A body of another service's API: fields that this one does not know are those of other clients, and left alone."""
+
+    model_config = ConfigDict(strict=True)
+
+
 class LimitsRequest(StrictBody):
     """What a run may use; what is not given is the default, and nothing is above the tenant's quota."""
 

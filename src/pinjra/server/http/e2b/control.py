@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any, cast
 from urllib.parse import parse_qsl, unquote
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 from starlette.responses import JSONResponse, Response
 
 from pinjra.core.errors import ConfigurationError, PinjraError
@@ -15,6 +15,7 @@ from pinjra.server.http.asked import Asked
 from pinjra.server.http.e2b.sandboxes import ENVD_VERSION, Sandbox, Sandboxes, failure, refused
 from pinjra.server.http.errors import Forbidden, NotFound
 from pinjra.server.http.operations import Endpoint, asked_route
+from pinjra.server.http.requests import OpenBody
 from pinjra.server.http.settings import ServeSettings
 from pinjra.server.http.tenants import Tenant
 
@@ -23,17 +24,11 @@ _MOST_SECONDS = 86400
 _MOST_LISTED = 100
 
 
-class _Body(BaseModel):
-    """Bodies of E2B's API: fields that this service does not know are those of newer clients."""
-
-    model_config = ConfigDict(extra="ignore", strict=True)
-
-
-class _AutoResume(_Body):
+class _AutoResume(OpenBody):
     enabled: bool = False
 
 
-class _Create(_Body):
+class _Create(OpenBody):
     templateID: str = "base"  # noqa: N815 (the API's own names)
     timeout: int = Field(default=300, ge=0, le=_MOST_SECONDS)
     autoPause: bool = False  # noqa: N815
@@ -46,11 +41,11 @@ class _Create(_Body):
     volumeMounts: list[Any] = Field(default_factory=list)  # noqa: N815
 
 
-class _Timeout(_Body):
+class _Timeout(OpenBody):
     timeout: int = Field(default=300, ge=0, le=_MOST_SECONDS)
 
 
-class _Refresh(_Body):
+class _Refresh(OpenBody):
     duration: int = Field(default=60, ge=0, le=3600)
 
 
