@@ -32,26 +32,71 @@ find_python() {
   exit 2
 }
 
-# prepare_environment [REQUIREMENTS]: .venv in the checkout (an existing one is reused), pinjra installed in it.
-prepare_environment() {
+# make_environment: .venv in the checkout; an existing one is reused. Sets PYTHON.
+make_environment() {
   PYTHON=.venv/bin/python
   if [ ! -x "$PYTHON" ]; then
     local base; base=$(find_python)
     say "Making a virtual environment in .venv with $("$base" --version)"
     "$base" -m venv .venv
   fi
+  # an environment that was cut while it was made, or that another tool has made
+  [ -x .venv/bin/pip ] || "$PYTHON" -m ensurepip --default-pip >&2 \
+    || { say "The environment .venv has no pip, and its Python none to give (on Debian: apt install python3-venv)."; exit 1; }
+}
+
+# prepare_environment [REQUIREMENTS]: pinjra installed in .venv.
+prepare_environment() {
+  make_environment
   local stamp=.venv/pinjra-installed wanted
   wanted=$(cat pyproject.toml ${1:+"$1" "$CONSTRAINTS"} | cksum)
   if [ "$(cat "$stamp.${1:+check}" 2>/dev/null)" != "$wanted" ]; then
     say "Installing Pinjra${1:+ and $1}"
-    # an environment that was cut while it was made, or that another tool has made
-    [ -x .venv/bin/pip ] || "$PYTHON" -m ensurepip --default-pip >&2 \
-      || { say "The environment .venv has no pip, and its Python none to give (on Debian: apt install python3-venv)."; exit 1; }
-    "$PYTHON" -m pip install --quiet --disable-pip-version-check --progress-bar on ${1:+-c "$CONSTRAINTS" -r "$1"} -e . 2>&1 | grep -v '^WARNING: Location' >&2 || true
+    install_into "$PYTHON" ${1:+-c "$CONSTRAINTS" -r "$1"} -e . || true
     "$PYTHON" -c 'import pinjra, rich, click' 2>/dev/null \
       || { say "Installing failed: pip could not get the packages (see above). Check the network, or set PIP_INDEX_URL."; exit 1; }
     echo "$wanted" >"$stamp.${1:+check}"
   fi
+}
+
+# fetch_installer: uv, which chooses versions and unpacks in a tenth of pip's time, for those who install a lot.
+fetch_installer() {
+  [ -x .venv/bin/uv ] || "$PYTHON" -m pip install --quiet --disable-pip-version-check -c "$CONSTRAINTS" uv 2>/dev/null \
+    || say "  uv cannot be had: pip installs, which takes minutes longer"
+}
+
+# by_uv PYTHON ARGUMENT...: from where pip is set to look, and all places alike, as pip has it. It fails where pip is set to
+# something of which uv would not know.
+by_uv() (
+  [ -x .venv/bin/uv ] || exit 1
+  while IFS='=' read -r name value; do
+    value=${value#\'}; value=${value%\'}; value=${value//\\n/ }
+    case "${name##*.}" in
+      index-url) export UV_DEFAULT_INDEX=$value ;;
+      extra-index-url) export UV_INDEX=$value ;;
+      find-links) export UV_FIND_LINKS=${value// /,} ;;
+      trusted-host) export UV_INSECURE_HOST=$value ;;
+      constraint) export UV_CONSTRAINT=$value ;;
+      cert) export SSL_CERT_FILE=$value ;;
+      config-file | timeout | default-timeout | retries | disable-pip-version-check | quiet | progress-bar | no-input | no-color | require-virtualenv | root-user-action | break-system-packages) ;;
+      *) exit 1 ;;
+    esac
+  done < <("$PYTHON" -m pip config list 2>/dev/null)
+  UV_INDEX_STRATEGY=unsafe-best-match exec .venv/bin/uv pip install --quiet --python "$@"
+)
+
+# compile_for_guests PYTHON: what guests import. They could not keep what they compile, and each would do it anew.
+compile_for_guests() {
+  local folder; folder=$("$1" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+  # shellcheck disable=SC2046
+  "$1" -m compileall -q -j 0 -x '/tests?/' \
+    $(ls -d "$folder"/{pinjra,numpy,pandas,PIL,matplotlib,mpl_toolkits,dateutil,pytz,pyparsing,packaging,openpyxl} 2>/dev/null)
+}
+
+# install_into PYTHON ARGUMENT...: packages, by uv where it is there, else, or where it fails, by pip.
+install_into() {
+  by_uv "$@" 2>/dev/null && return
+  "$1" -m pip install --quiet --disable-pip-version-check "${@:2}" 2>&1 | grep -v '^WARNING: Location' >&2 || [ "${PIPESTATUS[0]}" = 0 ]
 }
 
 # install_optional FILE: one package at a time, so that one that cannot be had only makes its own tests skip. Not compiled: most of
@@ -62,13 +107,12 @@ install_optional() {
   local wanted; wanted=$(cat "$1" "$CONSTRAINTS" | cksum)
   [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ] && return 0
   say "Installing the optional SDKs of $1 (their tests skip where one cannot be had)"
-  if ! "$PYTHON" -m pip install --quiet --no-compile --disable-pip-version-check -c "$CONSTRAINTS" -r "$1" 2>/tmp/pinjra-optional.$$; then
+  if ! install_into "$PYTHON" --no-compile -c "$CONSTRAINTS" -r "$1" 2>/dev/null; then
     local line
     grep -v '^#' "$1" | while read -r line; do
-      [ -z "$line" ] || "$PYTHON" -m pip install --quiet --no-compile --disable-pip-version-check -c "$CONSTRAINTS" "$line" 2>/dev/null || say "  not installed: $line"
+      [ -z "$line" ] || install_into "$PYTHON" --no-compile -c "$CONSTRAINTS" "$line" 2>/dev/null || say "  not installed: $line"
     done
   fi
-  rm -f /tmp/pinjra-optional.$$
   echo "$wanted" >"$stamp"
 }
 

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -91,3 +92,47 @@ def test_without_a_package_index_it_says_what_to_check(tmp_path):
         "pip could not get the packages (see above). Check the network, or set PIP_INDEX_URL." in done.stderr
     )
     assert "Traceback" not in done.stderr
+
+
+def a_wheel(folder, name):
+    """Return the path of a small package, as an index gives it."""
+    info = f"{name}-1.0.dist-info"
+    with zipfile.ZipFile(folder / f"{name}-1.0-py3-none-any.whl", "w") as wheel:
+        wheel.writestr(f"{name}.py", "")
+        wheel.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+        wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        wheel.writestr(f"{info}/RECORD", "")
+
+
+@pytest.mark.parametrize(
+    "where, is_known",
+    [
+        ({"PIP_INDEX_URL": "file://{folder}/simple"}, True),
+        ({"PIP_EXTRA_INDEX_URL": "file://{folder}/nothing file://{folder}/simple"}, True),
+        ({"PIP_FIND_LINKS": "{folder}/nothing {folder}/simple/ours"}, True),
+        ({"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": "{folder}/simple/ours"}, False),
+    ],
+)
+def test_packages_come_from_where_pip_is_set_to_look(where, is_known, tmp_path):
+    """uv reads none of pip's settings: it is told of them, and what it would not know of is left to pip itself."""
+    uv = Path(sys.executable).with_name("uv")
+    if not uv.exists():
+        pytest.skip("uv is not here: scripts/check gets it where it can be had")
+    (tmp_path / ".venv/bin").mkdir(parents=True)
+    (tmp_path / ".venv/bin/uv").symlink_to(uv)
+    (tmp_path / "simple/ours").mkdir(parents=True)
+    (tmp_path / "nothing").mkdir()
+    a_wheel(tmp_path / "simple/ours", "ours")
+    link = "ours-1.0-py3-none-any.whl"
+    (tmp_path / "simple/ours/index.html").write_text(f'<a href="{link}">{link}</a>')
+    subprocess.run([sys.executable, "-m", "venv", tmp_path / "into"], check=True, timeout=120)
+    env = {name: value for name, value in os.environ.items() if not name.startswith(("PIP_", "UV_"))}
+    env |= {"PIP_CONFIG_FILE": os.devnull, "PIP_INDEX_URL": f"file://{tmp_path}/nothing"}
+    env |= {name: value.format(folder=tmp_path) for name, value in where.items()}
+    script = f"source {TRY.parent}/environment.sh; PYTHON=into/bin/python; install_into into/bin/python ours"
+    done = subprocess.run(
+        ["bash", "-c", script], capture_output=True, text=True, timeout=300, cwd=tmp_path, env=env
+    )
+    assert done.returncode == 0, done.stderr
+    (by,) = tmp_path.glob("into/lib/python3*/site-packages/ours-1.0.dist-info/INSTALLER")
+    assert by.read_text().strip() == ("uv" if is_known else "pip")
