@@ -21,6 +21,8 @@ from pinjra.jail.profile import SCRATCH_PREFIX
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE / "remote")]
 
+gc.disable()  # while tests are imported and collected, a third of the time went into looking through what stays
+
 # What is checked is what comes out; how long it takes is bench/'s, and these machines are shared.
 settings.register_profile(
     "pinjra", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
@@ -100,6 +102,7 @@ def pytest_collection_finish() -> None:
     """Take what was imported and collected out of the collector's sight: tests collect often, and it would be looked through."""
     gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 @pytest.hookimpl(trylast=True)  # after the random order, which stays within each group

@@ -260,6 +260,53 @@ def test_verbosity_writes_steps_to_stderr(code_agent: Make, capsys: pytest.Captu
     assert "answer: 7" in shown
 
 
+def test_what_is_written_to_stderr_is_masked_as_a_whole_and_cannot_steer_a_terminal(
+    code_agent: Make, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DEPLOY_KEY", "first-line-of-it\nsecond-line-of-it")
+    pem = "-----BEGIN PRIVATE KEY-----\\nMIIEvQIBADANBgkqhkiG\\n-----END PRIVATE KEY-----"
+    code = f"for word in {pem!r}.split(' '): print(word, end=' ', flush=True)\nprint('\\x1b]0;title\\x07')\nfinal_answer(7)"
+    agent = code_agent(code, verbosity_level=2)
+    agent.run("with first-line-of-it\nsecond-line-of-it")
+    shown = capsys.readouterr().err
+    assert "second-line" not in shown
+    assert "MIIE" not in shown.replace(code, "")
+    assert "\x1b" not in shown
+    assert "title" in shown
+
+
+def test_arguments_of_which_little_is_shown_are_not_written_out(
+    code_agent: Make, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def send(thing: object) -> int:
+        """Sends.
+
+        Args:
+            thing: What to send.
+        """
+        return 1
+
+    code = "import numpy as np\nfinal_answer(send(np.zeros((2,) * 22, dtype='i1')))"
+    code_agent(code, tools=[send], verbosity_level=1, additional_authorized_imports=["numpy"]).run("x")
+    assert "too large to be shown" in capsys.readouterr().err
+
+
+def test_a_secret_that_a_saved_glimpse_would_cut_is_masked(code_agent: Make) -> None:
+    def look() -> str:
+        """Looks."""
+        return "#" * 470 + " postgres://other:correcthorse9battery@db/x"
+
+    def all_of() -> list:
+        """Looks at all."""
+        return ["z" * 240 + " sk-" + "0123456789abcdefghij" * 20 + " yyy"]
+
+    agent = code_agent("look()\nall_of()\nfinal_answer(1)", tools=[look, all_of])
+    agent.run("x")
+    saved = agent.memory.to_json()
+    assert "correcthorse" not in saved
+    assert "0123456789abcdefghij" not in saved
+
+
 def test_memory_does_not_hold_on_to_a_tools_data(code_agent: Make) -> None:
     def size(numbers: list) -> int:
         """Counts.

@@ -246,3 +246,11 @@ def test_reading_a_text_takes_time_in_proportion_to_its_length(
         if ratio > 100:
             slow[piece] = ratio
     assert slow == {}
+
+
+def test_all_end_tags_that_are_glued_to_code_are_taken_off():
+    assert (
+        extract_code("<code>\nx = 1 " + "``` </code>\n" * 1000 + "</code>", ("<code>", "</code>")).code
+        == "x = 1"
+    )
+    assert extract_code("<code>\nx = 1" + "```" * 90_000 + "\n</code>", ("<code>", "</code>")).code == "x = 1"

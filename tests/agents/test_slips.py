@@ -398,3 +398,13 @@ def test_a_model_of_ones_own_may_stream_pieces_only_and_read_messages_as_dicts(c
 
     assert code_agent(model=Streams(), stream_outputs=True).run("say 4") == 4
     assert code_agent(model=Streams()).run("say 5") == 5
+
+
+@pytest.mark.parametrize(
+    "written", ['{"x": NaN}', '{"x": [-Infinity]}', '{"x": 1e999}', '{"x": "' + "a" * 400_000 + '"}']
+)
+def test_arguments_that_could_not_be_sent_on_as_json_are_a_problem(written):
+    call = tool_call("1", "f", written)
+    assert call.problem.startswith("the arguments of 'f' are no JSON: ")
+    assert call.arguments == {}
+    assert tool_call("1", "f", '{"x": [1.5, 1e9]}').arguments == {"x": [1.5, 1e9]}

@@ -10,13 +10,15 @@ from contextlib import contextmanager
 from itertools import cycle
 from urllib.parse import quote, quote_plus
 
+import numpy as np
 import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from pinjra.agents.approval import AuditLog
 from pinjra.core.json_data import json_text, plain
-from pinjra.core.redaction import MASK, redact, settled, shortened
+from pinjra.core.redaction import MASK, Pieces, begun, cut, redact, settled, shortened
+from pinjra.core.values import Opaque
 
 INNER: list[Callable[[str], str]] = [
     str,
@@ -224,3 +226,113 @@ def test_what_waits_is_short_and_a_line_does_not():
     assert settled("the quick brown fox jumps") == len("the quick ")
     assert settled("x" * 100_000) > 90_000
     assert settled("") == 0
+
+
+TOKEN = "sk-abcdefghijklmnopqrstuvwxyz0123"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        repr("key:\n" + TOKEN),
+        json.dumps("key\t" + TOKEN),
+        json.dumps("\x00" + TOKEN),
+        repr(b"\x1b" + TOKEN.encode()),
+        f"\x1b[32m{TOKEN}\x1b[0m",
+        repr(f"\x1b[1;32m{TOKEN}\x1b[0m"),
+        f"q%3D{TOKEN}",
+        quote(f"a {TOKEN}"),
+        repr("a\neyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.abc-def"),
+    ],
+)
+def test_a_token_behind_an_escape_is_one(text):
+    seen = redact(text)
+    assert MASK in seen
+    assert TOKEN[3:] not in seen
+    assert "eyJ" not in seen
+
+
+@pytest.mark.parametrize(
+    ("text", "seen"),
+    [
+        (r"https:\/\/u:hunter3hunter3@db", rf"https:\/\/u:{MASK}@db"),
+        ("https://x/cb#access_token=0123456789abcdef", f"https://x/cb#access_token={MASK}"),
+        ("https://x/?accessToken=0123456789abcdef&a=1", f"https://x/?accessToken={MASK}&a=1"),
+        ("GET /cb?token=0123456789abcdef HTTP/1.1", f"GET /cb?token={MASK} HTTP/1.1"),
+        ("x-api-key: 0123456789abcdef", f"x-api-key: {MASK}"),
+        ("(b'authorization', b'Basic dXNlcjpwYXNz')", f"(b'authorization', b'Basic {MASK}')"),
+        ("['Authorization', 'Bearer dXNlcjpwYXNz']", f"['Authorization', 'Bearer {MASK}']"),
+        ("GET /?monkey=bananas1 and ?page=2", "GET /?monkey=bananas1 and ?page=2"),
+        ("task-abcdefghijklmnopqrstuvwxyz0123", "task-abcdefghijklmnopqrstuvwxyz0123"),
+    ],
+)
+def test_secrets_of_requests_are_masked_where_no_address_is_written_out(text, seen):
+    assert redact(text) == seen
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "text"),
+    [
+        ("K8S_TOKEN", "abcdef0123456789zz\n", "the token is abcdef0123456789zz."),
+        ("DB_PASS", "correct-horse", "with correct-horse in it"),
+        ("SECRET_KEY_BASE", "correct-horse", "with correct-horse in it"),
+        ("API_KEYS", "correct-horse", "with correct-horse in it"),
+        ("API_KEY_2", "correct-horse", "with correct-horse in it"),
+        ("DEPLOY_KEY", "first-line-of-a-secret\nsecond-line-of-a-secret", "at second-line-of-a-secret"),
+    ],
+)
+def test_a_variable_is_a_secret_as_it_is_set_and_as_it_is_shown(name, value, text):
+    with environment(**{name: value}):
+        seen = redact(text)
+    assert MASK in seen
+    assert not any(line in seen for line in value.split())
+
+
+def test_a_variable_of_another_name_is_none():
+    with environment(COMPASS="correct-horse", KEYBOARD="correct-horse", MAX_TOKENS_PER_STEP="correct-horse"):
+        assert redact("a correct-horse") == "a correct-horse"
+
+
+PEM = "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqhkiG\nBKcwggSjAgEAAoIBAQ\n-----END PRIVATE KEY-----"
+URL = "postgres://other:correcthorse9battery@db/x"
+
+
+@pytest.mark.parametrize("secret", [TOKEN, PEM, URL])
+def test_wherever_a_text_is_cut_no_piece_of_a_secret_is_left(secret):
+    """Of a token without its beginning, a password without its "@", lines of a key, nobody can tell what they are."""
+    lost = [secret[at : at + 9] for at in range(3, len(secret) - 9) if secret[at : at + 9].isalnum()]
+    for before in range(250, 300 + len(secret), 3):
+        text = "#" * before + " " + secret + " " + "#" * 1000
+        for seen in (cut(text, 450), begun(text, 300), cut(text + secret + "#" * 100, 450)):
+            assert not any(piece in seen for piece in lost), seen
+
+
+def test_lines_of_a_key_in_a_list_are_masked():
+    lines = plain([1, "a", *PEM.split("\n"), "b"])
+    assert lines == [1, "a", MASK, MASK, MASK, MASK, "b"]
+    assert plain(["a -----BEGIN PRIVATE KEY----- b", "c" * 10_000, "d"])[2] == "d"
+
+
+def test_two_keys_that_are_secrets_stay_two_and_a_name_of_a_class_may_be_one():
+    assert plain({TOKEN: 1, TOKEN[:-1] + "x": 2, "a": 3}) == {MASK: 1, f"{MASK} 2": 2, "a": 3}
+    assert plain(Opaque(TOKEN, "x", 0)) == {"type": MASK, "repr": "x"}
+
+
+def test_descriptions_of_many_values_cost_no_more_than_a_few():
+    arrays = plain([np.arange(1000) * (1 + 1j) for _ in range(300)])
+    assert "…" in arrays[0]["repr"]
+    assert "too large to be shown" in arrays[-1]["repr"]
+
+
+@given(
+    st.lists(st.integers(1, 30), min_size=1, max_size=40), st.sampled_from([TOKEN, PEM, URL]), st.booleans()
+)
+def test_text_in_pieces_is_masked_as_the_whole_is(sizes, secret, by_line):
+    text, at, shown, pieces = f"first line\nthen {secret} and\nmore", 0, [], Pieces(by_line=by_line)
+    for size in cycle(sizes):
+        shown.append(pieces.add(text[at : at + size]))
+        at += size
+        if at >= len(text):
+            break
+    assert "".join([*shown, pieces.rest()]) == redact(text)
+    assert not by_line or all(piece.endswith("\n") for piece in shown if piece)

@@ -132,6 +132,21 @@ def test_a_check_refuses_arguments_before_the_tool_sees_them(box: PipeExecutor) 
     assert (error.type, error.message) == ("TypeError", "no: (1,) {'a': [2]}")
 
 
+def test_a_tools_own_words_tell_a_guest_no_secret(box: PipeExecutor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Caught and printed by the guest, they went to the model as they were."""
+    monkeypatch.setenv("SERVICE_TOKEN", "0123456789abcdef")
+
+    def ask() -> None:
+        raise ConnectionError(
+            f"401: https://u:correct-horse@db/x {os.environ['SERVICE_TOKEN']} " + "x" * 20_000
+        )
+
+    box.send_tools({"ask": ask})
+    said = box.run("try: ask()\nexcept ConnectionError as error: print(error)").stdout
+    assert said.startswith("401: https://u:[secret]@db/x [secret] xxx")
+    assert len(said) < 11_000
+
+
 def test_an_object_that_cannot_cross_comes_back_to_its_tool_as_itself(box: PipeExecutor) -> None:
     class Connection:
         pass

@@ -76,3 +76,8 @@ def until(condition):
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.01)
+
+
+def test_a_cell_is_masked_before_it_is_cut():
+    frame = pd.DataFrame({"a": ["#" * 470 + " postgres://other:correcthorse9battery@db/x"]})
+    assert "correcthorse" not in json.dumps(record_of(FinalAnswer(**WHO, value=frame), lambda _: {}))

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import time
 import tracemalloc
 from typing import Any
 
 import jsonschema
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pinjra.core.thread_time import thread_seconds
 from pinjra.tools import patterns
 from pinjra.tools.check import first_fault, make_checker, short
 from pinjra.tools.patterns import matches
@@ -169,7 +172,20 @@ def test_a_pattern_that_never_ends_is_given_up_and_the_next_one_is_matched() -> 
     problem = make_checker("x", {"type": "string", "pattern": "^(a+)+$"})
     assert problem("a" * 10) is None
     assert problem("a" * 60 + "b") is not None
-    assert (matches("^a", "ab"), matches("^b", "ab"), matches("(?<n>a)", "b")) == (True, False, True)
+    assert [matches(*each)[0] for each in (("^a", "ab"), ("^b", "ab"), ("(?<n>a)", "b"))] == [
+        True,
+        False,
+        True,
+    ]
+
+
+def test_the_time_of_patterns_is_the_checks_and_the_guests() -> None:
+    """Each text took less than a pattern may, thousands of them hours, and the guest paid nothing."""
+    problem = make_checker("x", {"type": "array", "items": {"type": "string", "pattern": r"[a-z.]+@a\.com$"}})
+    before = thread_seconds() - time.thread_time()
+    assert problem(["a" * 9000 + "!a@a.com"] * 400) == "argument 'x' is too large to be checked"
+    assert thread_seconds() - time.thread_time() - before > 0.5
+    assert problem(["a@a.com"] * 400) is None
 
 
 def test_the_start_of_the_process_that_matches_is_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -195,7 +211,16 @@ def test_any_value_is_described_shortly() -> None:
 
 
 def test_items_that_take_long_to_be_written_are_not_compared_as_texts() -> None:
-    np = pytest.importorskip("numpy")
     problem = make_checker("rows", {"type": "array", "uniqueItems": True})
     assert problem([np.zeros(3), np.ones(3)]) is None
     assert problem([np.zeros((2,) * 24, np.int8)]) == "argument 'rows' is too large to be checked"
+
+
+def test_many_items_that_each_take_a_moment_to_be_written_take_long_together() -> None:
+    problem = make_checker("x", {"type": "array", "uniqueItems": True})
+    assert (
+        problem([np.arange(1000) * (1 + 1j) + at for at in range(200)])
+        == "argument 'x' is too large to be checked"
+    )
+    assert problem([np.arange(10) + at for at in range(200)]) is None
+    assert problem(["a" * 100_000 + str(at) for at in range(200)]) is None

@@ -168,3 +168,20 @@ def test_the_cost_is_shown_where_prices_were_given():
     assert "cost 1.50" in live(events)
     assert [line["money"] for line in machine(events)] == [0.00123, 1.5]
     assert "cost" not in plain(RUN)
+
+
+def test_text_that_comes_in_pieces_is_masked_for_machines_too(monkeypatch):
+    """Of two halves of a secret neither was known for one."""
+    monkeypatch.setenv("SOME_TOKEN", "two words-of-it")
+    words = ["Authorization:", "Bearer", "abcdefgh12345678", "and", "two", "words-of-it", ""]
+    said = [e.ModelDelta(**TOP, step=1, text=word + " ") for word in words]
+    printed = [
+        e.OutputText(**TOP, step=1, stream="stdout", text=line)
+        for line in ("-----BEGIN PRIVATE KEY-----\n", "MIIEvQIBADAN\n", "-----END PRIVATE KEY-----\n", "end")
+    ]
+    lines = machine([*said, *printed, RUN[-1]])
+    assert "".join(line["text"] for line in lines if line["event"] == "ModelDelta") == (
+        "Authorization: Bearer [secret] and [secret]  "
+    )
+    assert "".join(line["text"] for line in lines if line["event"] == "OutputText") == "[secret]\nend"
+    assert lines[-1]["event"] == "RunFinished"

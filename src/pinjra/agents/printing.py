@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import defaultdict
 from collections.abc import Callable
 from enum import IntEnum
 
@@ -18,9 +19,12 @@ from pinjra.core.events import (
     StepFinished,
     ToolCalled,
 )
-from pinjra.core.json_data import encodable
-from pinjra.core.redaction import redact
-from pinjra.core.safe_text import cut_middle
+from pinjra.core.redaction import Pieces, cut
+from pinjra.core.safe_text import printable
+from pinjra.core.value_text import Room, text_of
+
+_LONGEST = 200_000  # characters of one text
+_ARGUMENTS_COST = 1 << 18  # of a call's arguments, as `Room` has it: 300 characters are shown
 
 
 class LogLevel(IntEnum):
@@ -37,13 +41,23 @@ def printer(level: int) -> Callable[[Event], None]:
     if level <= 0:
         return lambda event: None
 
+    said: defaultdict[str, Pieces] = defaultdict(Pieces)
+    printed: defaultdict[str, Pieces] = defaultdict(lambda: Pieces(by_line=True))
+
     def write(event: Event) -> None:
+        run = event.run_id
         if isinstance(event, ModelDelta):
             if level > 1:
-                print(event.text, end="", file=sys.stderr, flush=True)
+                print(printable(said[run].add(event.text)), end="", file=sys.stderr, flush=True)
             return
-        for line in _lines(event):
-            print("  " * event.depth + redact(encodable(line)), file=sys.stderr)
+        if run in said:
+            print(printable(said.pop(run).rest()), file=sys.stderr)
+        if isinstance(event, OutputText):
+            lines = _marked("  ", printed[run].add(event.text))
+        else:
+            lines = [*_marked("  ", printed.pop(run, Pieces()).rest()), *_lines(event)]
+        for line in lines:
+            print("  " * event.depth + line, file=sys.stderr)
 
     return write
 
@@ -51,20 +65,29 @@ def printer(level: int) -> Callable[[Event], None]:
 def _lines(event: Event) -> list[str]:
     match event:
         case RunStarted():
-            return [f"━━ {event.agent}: {line}" for line in cut_middle(event.task, 2000).splitlines()]
+            return _marked(f"━━ {printable(event.agent)}: ", cut(event.task, 2000))
         case PlanMade():
-            return ["── plan", *event.plan.splitlines()]
+            return ["── plan", *_marked("", cut(event.plan, _LONGEST))]
         case CodeReady():
-            thought = event.thought.splitlines()
-            return [f"── step {event.step}", *thought, *(f"│ {line}" for line in event.code.splitlines())]
-        case OutputText():
-            return [f"  {line}" for line in event.text.splitlines()]
+            thought, code = (
+                _marked("", cut(event.thought, _LONGEST)),
+                _marked("│ ", cut(event.code, _LONGEST)),
+            )
+            return [f"── step {event.step}", *thought, *code]
         case ToolCalled():
-            return [f"  → {event.name}({cut_middle(str(event.arguments), 300)})"]
+            return _marked(
+                "  ", f"→ {event.name}({cut(text_of(event.arguments, Room(_ARGUMENTS_COST)), 300)})"
+            )
         case StepFinished():
             tokens = f"{event.input_tokens} + {event.output_tokens} tokens"
-            return ([f"  ✗ {event.error}"] if event.error else []) + [f"  [{event.seconds:.1f} s, {tokens}]"]
+            error = _marked("  ", f"✗ {cut(event.error, _LONGEST)}") if event.error else []
+            return [*error, f"  [{event.seconds:.1f} s, {tokens}]"]
         case FinalAnswer():
-            return [f"━━ answer: {cut_middle(describe_value(event.value), 2000)}"]
+            return _marked("━━ answer: ", cut(describe_value(event.value), 2000))
         case _:
             return []
+
+
+def _marked(mark: str, text: str) -> list[str]:
+    """Return the lines of a text, which was masked as a whole: a secret may have several."""
+    return [mark + line for line in printable(text).splitlines()]

@@ -12,8 +12,12 @@ from collections.abc import Callable, Iterable
 from functools import lru_cache, partial
 from urllib.parse import unquote
 
+from pinjra.core.safe_text import cut_middle
+from pinjra.core.value_text import encodable
+
 MASK = "[secret]"
 SHORTEST = 8  # characters; a shorter value would mask ordinary words, a shorter piece of one says nothing
+_SHORTEST_LINE = 16  # of a secret of several
 _ESCAPES = 16  # backslashes in front of one character: JSON in JSON in a repr in JSON has fifteen
 # What stands where a text was cut, of four dots the last three; at its side a line may end, or a quote close.
 _MARK = r"…|\.\.\.(?!\.)"
@@ -33,30 +37,39 @@ _TOKENS = (
     ("npm_", "[A-Za-z0-9]", 30),
     ("e2b_", "[0-9a-f]", 20),
 )
+# Where a token may begin: not within a word, but behind an escape, whose last character would be one: of a repr or JSON (\n,
+# \x1b, \u0000), of a URL (%3D), of a terminal (ESC[32m).
+_BEGIN = r"(?:(?<![A-Za-z0-9])|(?<=\\[nrtbfav])|(?<=%[0-9A-Fa-f]{2})|(?<=\\x[0-9a-f]{2})|(?<=\\u[0-9a-fA-F]{4})|(?<=[\[0-9;]m))"
 _PREFIXES = [prefix for prefixes, _, _ in _TOKENS for prefix in prefixes.split()]
 _SHAPES = re.compile(
-    r"(?<![A-Za-z0-9])(?:"
+    f"(?=[{''.join({prefix[0] for prefix in _PREFIXES})}]){_BEGIN}(?:"
     + "|".join(f"(?:{'|'.join(p.split())})(?:{c}{{{n},}}|{c}{{4,}}{_CUT})" for p, c, n in _TOKENS)
     + ")"
 )
 # The whole run of characters is taken, with or without a payload: looked for from each "eyJ" in it, it would be read as often.
-_WEB_TOKEN = re.compile(r"(?<![A-Za-z0-9])eyJ[\w-]{8,}(?P<payload>\.eyJ[\w.-]{4,})?")
+_WEB_TOKEN = re.compile(rf"(?=eyJ){_BEGIN}eyJ[\w-]{{8,}}(?P<payload>\.eyJ[\w.-]{{4,}})?")
 _PRIVATE_KEY = re.compile(r"-----(?P<side>BEGIN|END) [A-Z ]{0,40}PRIVATE KEY(?: BLOCK)?-----")
-_URL_PASSWORD = re.compile(r"(?<=://)(?P<user>[^\s:/@\"'<>]{0,200}:)?(?P<secret>[^\s/\"'<>]+)@")
+_URL_PASSWORD = re.compile(
+    r"(?:(?<=://)|(?<=:\\/\\/))(?P<user>[^\s:/@\"'<>]{0,200}:)?(?P<secret>[^\s/\"'<>]+)@"
+)
 _LONGEST_USER = 15  # characters before "@" that may be a user without a password; a token is longer
 _PARAMETER = re.compile(
-    r"(?P<name>[?&;](?:[\w-]{0,40}[_-])?(?:token|key|apikey|secret|password|passwd|pwd|sig|signature)=)(?P<secret>[^\s&\"'<>]{6,})",
+    r"(?P<name>[?&;#](?:[\w-]{0,40}[_-]|\w{0,40}(?-i:(?<=[a-z])(?=[A-Z])))?(?:token|key|apikey|secret|password|passwd|pwd|sig|signature)=)(?P<secret>[^\s&\"'<>]{6,})",
     re.IGNORECASE,
 )
 _HEADER = re.compile(
-    r"(?P<name>\b(?:authorization[\"']?\s{0,3}[:=]\s{0,3}[\"']?(?:basic|bearer|token)|bearer)\s{1,3})(?P<secret>[\w.=+/~-]{8,})",
+    r"(?P<name>\bx-api-key[\"']?\s{0,3}[:=,]\s{0,3}b?[\"']?|"
+    r"\b(?:authorization[\"']?\s{0,3}[:=,]\s{0,3}b?[\"']?(?:basic|bearer|token)|bearer)\s{1,3})(?P<secret>[\w.=+/~-]{8,})",
     re.IGNORECASE,
 )
-_SECRET_NAME = re.compile(r"(?:KEY|TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|PWD|CREDENTIALS?)$")
+_SECRET_NAME = re.compile(
+    r"(?:KEY|TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|PWD|CREDENTIAL|(?:^|_)PASS|(?:^|_)PAT)S?(?:_BASE|_\d{1,3})?$"
+)
 _ENDS_WITH_SECRET_NAME_BUT_IS_A_PATH = ("PWD", "OLDPWD")
 _WORDS = 3  # of a line, of which the first may say that the last is a secret
 _TRIES = 12  # words that one secret may have
 _LONGEST_SECRET = 8192  # characters; a private key is shorter, too
+_MOST_MASKED = 1 << 20  # characters; of a longer text the middle, which is not shown, is not looked at
 _PLAIN = re.compile(r"[A-Za-z0-9_.-]*")  # characters that no encoding changes
 
 
@@ -88,11 +101,12 @@ def _redact(secrets: list[_Entry], text: str) -> str:
         text = _SHAPES.sub(MASK, text)
     if "eyJ" in text:
         text = _WEB_TOKEN.sub(lambda found: MASK if found["payload"] else found[0], text)
-    if "://" in text:
+    if "://" in text or ":\\/\\/" in text:
         text = _URL_PASSWORD.sub(_masked_user, text)
+    if "=" in text:
         text = _PARAMETER.sub(rf"\g<name>{MASK}", text)
     lower = text.lower()
-    if "bearer" in lower or "author" in lower:
+    if "bearer" in lower or "author" in lower or "x-api-key" in lower:
         text = _HEADER.sub(rf"\g<name>{MASK}", text)
     return _without_pieces(text, [secret for secret, _, _ in secrets])
 
@@ -122,10 +136,59 @@ def settled(text: str) -> int:
     return before
 
 
+class Pieces:
+    """Text that comes in pieces, to be shown masked as it comes: of two halves of a secret neither is known for one.
+
+    Args:
+        by_line: Show whole lines only.
+    """
+
+    def __init__(self, *, by_line: bool = False) -> None:
+        self._held = ""
+        self._by_line = by_line
+
+    def add(self, text: str) -> str:
+        """Take the next piece; return what may be shown, masked."""
+        text = self._held + text
+        at = settled(text)
+        if self._by_line:
+            at = text.rfind("\n", 0, at) + 1
+        self._held = text[at:]
+        return redact(text[:at])
+
+    def rest(self) -> str:
+        """Return what was held back: nothing more comes."""
+        text, self._held = self._held, ""
+        return redact(text)
+
+
 def _word_before(text: str, at: int) -> int:
     """Return where the word begins that ends before `at`."""
     end = len(text[:at].rstrip())
     return max(text.rfind(blank, 0, end) for blank in " \t\r\n") + 1
+
+
+def cut(text: str, length: int) -> str:
+    """Return head and tail of a text, about `length` characters; masked before it is cut, or half a secret would be left."""
+    return cut_middle(redact(encodable(cut_middle(text, max(length, _MOST_MASKED)))), length)
+
+
+def begun(text: str, length: int, mask: Callable[[str], str] = redact) -> str:
+    """Return the first `length` characters of a text, masked before it is cut."""
+    return mask(encodable(text[: length + _LONGEST_SECRET]))[:length]
+
+
+def without_key_lines(items: Iterable[object]) -> list[object]:
+    """Return items of a list; of the lines of a private key's file those behind the first are masked."""
+    kept: list[object] = []
+    inside = 0  # characters of it that may follow
+    for item in items:
+        marks = _PRIVATE_KEY.findall(item) if type(item) is str and "PRIVATE KEY" in item else []
+        kept.append(MASK if inside > 0 and type(item) is str else item)
+        if marks:
+            inside = _LONGEST_SECRET if marks[-1] == "BEGIN" else 0
+        inside -= len(item) if type(item) is str else 0
+    return kept
 
 
 def shortened(text: str, length: int) -> str:
@@ -145,7 +208,12 @@ def _secrets_of(environment: tuple[tuple[str, str], ...]) -> list[_Entry]:
     for name, value in environment:
         upper = name.upper()
         if _SECRET_NAME.search(upper) and upper not in _ENDS_WITH_SECRET_NAME_BUT_IS_A_PATH:
-            values.add(value)
+            # of a file, with its line's end; and what has several lines is shown line by line
+            values |= {
+                value,
+                value.strip(),
+                *(line for line in value.split("\n") if len(line) >= _SHORTEST_LINE),
+            }
         for found in _URL_PASSWORD.finditer(value) if "://" in value else ():
             if found["user"]:
                 values |= {found["secret"], unquote(found["secret"])}

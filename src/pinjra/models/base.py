@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
@@ -259,6 +260,7 @@ def usage_of(told: object, read: str, written: str) -> TokenUsage:
 
 
 # what other libraries keep in memory -> what is sent
+_LONGEST_ARGUMENTS = 300_000  # characters: more than the longest output of any model, unless it is looping
 _ROLES = {"tool-call": "assistant", "tool-response": "user"}
 
 
@@ -270,12 +272,23 @@ def tool_call_of(call: Any) -> ToolCall:
     return tool_call(_get(call, "id"), _get(function, "name"), _get(function, "arguments"))
 
 
+def _finite(written: str) -> float:
+    """Return a number; NaN and what is too large for one could not be sent on as JSON."""
+    number = float(written)
+    if not math.isfinite(number):
+        raise ValueError(f"{written[:50]} is no number that JSON can hold")
+    return number
+
+
 def tool_call(number: object, name: object, written: object) -> ToolCall:
     """Return a call whose arguments came as JSON text or as an object; what is neither is told in `problem`."""
     name, own = str(name or ""), str(number or "")
     parsed: object = written
     try:
-        parsed = json.loads(written or "{}") if isinstance(written, str) else written
+        if isinstance(written, str) and len(written) > _LONGEST_ARGUMENTS:
+            raise ValueError(f"more than {_LONGEST_ARGUMENTS:,} characters")
+        if isinstance(written, str):
+            parsed = json.loads(written or "{}", parse_constant=_finite, parse_float=_finite)
     except (ValueError, RecursionError) as error:
         problem = f"the arguments of {name!r} are no JSON: {error}: {str(written)[:500]!r}"
         return ToolCall(id=own, name=name, arguments={}, problem=problem, written=str(written))

@@ -386,9 +386,12 @@ def _looks_like_code(text: str) -> bool:
 def _cleaned(code: str) -> str:
     """Return code without byte order marks, end tags glued to it, indentation of the whole, and prompts of a shell."""
     code = code.strip("\n").lstrip(_INVISIBLE).rstrip()
-    while code.endswith(_GLUED):
-        code = code[: -max(len(tag) for tag in _GLUED if code.endswith(tag))].rstrip()
-    code = textwrap.dedent(code.strip("\n")).rstrip()
+    end = len(code)
+    while code.endswith(_GLUED, 0, end):
+        end -= max(len(tag) for tag in _GLUED if code.endswith(tag, 0, end))
+        while code[end - 1 : end].isspace():
+            end -= 1
+    code = textwrap.dedent(code[:end].strip("\n")).rstrip()
     return _without_prompts(code) if _PROMPT.match(code) else code
 
 

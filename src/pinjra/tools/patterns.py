@@ -12,12 +12,14 @@ import subprocess
 import sys
 import threading
 
+from pinjra.core.thread_time import charge
+
 SECONDS = 0.5  # of processor time, for one text; an ordinary one takes a tenth of a millisecond
 
 # The signal of a timer, or the thread of faulthandler where there are none (Windows), ends the process in the middle of a match.
 # It counts from when a text has come, and the processor's time: neither the start of Python nor a busy machine is charged.
 _CHILD = """
-import faulthandler, json, os, re, signal, sys
+import faulthandler, json, os, re, signal, sys, time
 def limit(seconds):
     if hasattr(signal, "setitimer"):
         signal.setitimer(signal.ITIMER_PROF, seconds)
@@ -31,13 +33,14 @@ if hasattr(signal, "setitimer"):  # whatever whoever started it has done with th
     signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGPROF])
 for line in sys.stdin:
     pattern, text, seconds = json.loads(line)
+    began = time.process_time()
     limit(seconds)
     try:
         found = re.search(pattern, text) is not None
     except Exception:  # a pattern of another dialect says nothing
         found = True
     limit(0)
-    sys.stdout.write("1\\n" if found else "0\\n")
+    sys.stdout.write(f"{found:d} {time.process_time() - began}\\n")
     sys.stdout.flush()
 """
 
@@ -50,8 +53,8 @@ class _Matcher:
         self._child: subprocess.Popen[str] | None = None
         self._owner = 0
 
-    def ask(self, pattern: str, text: str) -> bool:
-        """Return the child's answer; False where its time was over."""
+    def ask(self, pattern: str, text: str) -> tuple[bool, float]:
+        """Return the child's answer and its processor time; False where that was over."""
         with self._lock:
             child = self._running()
             assert child.stdin is not None and child.stdout is not None  # noqa: S101 (both are pipes)
@@ -63,7 +66,9 @@ class _Matcher:
                 answer = ""
             if not answer:
                 self._end()
-            return answer == "1\n"
+                return False, SECONDS
+            found, seconds = answer.split()
+            return found == "1", float(seconds)
 
     def _running(self) -> subprocess.Popen[str]:
         if self._child is None or self._owner != os.getpid() or self._child.poll() is not None:
@@ -96,6 +101,11 @@ _matcher = _Matcher()
 atexit.register(_matcher.close)
 
 
-def matches(pattern: str, text: str) -> bool:
-    """Return whether `pattern` is found in `text`; False where that takes more than `SECONDS`."""
-    return _matcher.ask(pattern, text)
+def matches(pattern: str, text: str) -> tuple[bool, float]:
+    """Return whether `pattern` is found in `text`, and the seconds that took; False where they are more than `SECONDS`.
+
+    They are charged to this thread: the guest pays for them.
+    """
+    found, seconds = _matcher.ask(pattern, text)
+    charge(seconds)
+    return found, seconds

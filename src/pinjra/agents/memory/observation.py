@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from pinjra.core.execution import Execution
 from pinjra.core.json_data import encodable, text_of
+from pinjra.core.redaction import begun
 from pinjra.core.safe_text import cut_middle, settled
 from pinjra.core.value_text import MOST, Room
 from pinjra.core.values import Record
@@ -73,8 +74,12 @@ class _Short(reprlib.Repr):
             super().repr_int(x, level) if x.bit_length() < _GLIMPSE else f"<an int of {x.bit_length()} bits>"
         )
 
+    # SECURITY: the middle of a text is left out; of half a secret nobody could tell what it is.
+    def repr_str(self, x: str, level: int) -> str:
+        return super().repr_str(begun(x, _GLIMPSE), level)
+
     def repr_instance(self, x: object, level: int) -> str:
-        return self._room.written(x)[:_GLIMPSE]
+        return begun(self._room.written(x), _GLIMPSE)
 
     # SECURITY: reprlib sorts all of them to show the first.
     def repr_set(self, x: set[Any], level: int) -> str:
@@ -96,7 +101,7 @@ def _few(items: Iterable[Any], make: Callable[[Iterable[Any]], T]) -> T:
 def glimpse(value: object) -> str:
     """Return a short text of a value of any size, cheaply; never raises."""
     try:
-        return value[:_GLIMPSE] if isinstance(value, str) else _Short().repr(value)[:_GLIMPSE]
+        return begun(value if isinstance(value, str) else _Short().repr(value), _GLIMPSE)
     except Exception as error:  # a tool's own objects may do anything in their repr
         return f"<{type(value).__name__}: no text of it ({type(error).__name__})>"
 

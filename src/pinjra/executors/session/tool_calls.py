@@ -24,7 +24,9 @@ from typing import cast
 from pinjra.core.calls import HostFunction
 from pinjra.core.errors import ProtocolViolation, ToolRefused
 from pinjra.core.limits import Limits
+from pinjra.core.redaction import redact
 from pinjra.core.safe_text import printable
+from pinjra.core.thread_time import thread_seconds
 from pinjra.core.tool_errors import words_of
 from pinjra.core.values import Opaque, drained
 from pinjra.executors.session.standard_input import StandardInput
@@ -90,22 +92,22 @@ class HostTime:
     def __init__(self, limit_seconds: float | None) -> None:
         self._limit = limit_seconds
         self._thread = threading.get_ident()
-        self._since = time.thread_time()
+        self._since = thread_seconds()
 
     @contextmanager
     def left_out(self) -> Iterator[None]:
         """Leave out what this thread does in a block: a function of the host's own."""
-        began = time.thread_time()
+        began = thread_seconds()
         try:
             yield
         finally:
             if threading.get_ident() == self._thread:
-                self._since += time.thread_time() - began
+                self._since += thread_seconds() - began
 
     @property
     def is_over(self) -> bool:
         """Return whether the limit is used up."""
-        return self._limit is not None and time.thread_time() - self._since > self._limit
+        return self._limit is not None and thread_seconds() - self._since > self._limit
 
 
 @dataclass(eq=False, slots=True)
@@ -533,6 +535,7 @@ def _no_tool(call: int, name: str) -> Answer:
 
 def _message(error: BaseException) -> str:
     try:
-        return printable(words_of(error)[:MESSAGE_CHARS])
+        # SECURITY: a database's or a service's own words hold its address, with the password. Masked before it is cut.
+        return printable(redact(words_of(error)[: 2 * MESSAGE_CHARS])[:MESSAGE_CHARS])
     except Exception:  # an exception class with a broken __str__
         return ""

@@ -11,9 +11,8 @@ from pinjra.agents.memory.observation import describe_value, glimpse
 from pinjra.agents.memory.steps import ActionStep
 from pinjra.core import events as e
 from pinjra.core.execution import Artifact
-from pinjra.core.json_data import encodable, plain
-from pinjra.core.redaction import redactor
-from pinjra.core.safe_text import cut_middle
+from pinjra.core.json_data import plain
+from pinjra.core.redaction import begun, cut, redactor
 from pinjra.core.value_text import Room
 
 _LONGEST = 200_000  # characters of one text
@@ -41,15 +40,17 @@ def record_of(event: e.Event, keep: Keep) -> dict[str, Any]:
 
 
 def _text(value: Any) -> Any:
-    return plain(cut_middle(value, _LONGEST) if isinstance(value, str) else value)
+    return plain(cut(value, _LONGEST) if isinstance(value, str) else value)
 
 
 def _argument(value: object) -> Any:
-    return plain(cut_middle(value, _ARGUMENT)) if isinstance(value, str) else plain(glimpse(value))
+    return plain(cut(value, _ARGUMENT)) if isinstance(value, str) else plain(glimpse(value))
 
 
 def _called(event: Any, keep: Keep) -> dict[str, Any]:
-    return {"arguments": plain({name[:200]: _argument(value) for name, value in event.arguments.items()})}
+    return {
+        "arguments": plain({begun(name, 200): _argument(value) for name, value in event.arguments.items()})
+    }
 
 
 def _returned(event: Any, keep: Keep) -> dict[str, Any]:
@@ -60,7 +61,7 @@ def _step(event: Any, keep: Keep) -> dict[str, Any]:
     step = event.record
     if not isinstance(step, ActionStep):
         return {}
-    value = "" if step.action_output is None else cut_middle(describe_value(step.action_output), _ARGUMENT)
+    value = "" if step.action_output is None else cut(describe_value(step.action_output), _ARGUMENT)
     return {
         "value": plain(value),
         "table": _table(step.action_output),
@@ -73,7 +74,7 @@ def _step(event: Any, keep: Keep) -> dict[str, Any]:
 
 
 def _answer(event: Any, keep: Keep) -> dict[str, Any]:
-    return {"value": plain(cut_middle(describe_value(event.value), _LONGEST)), "table": _table(event.value)}
+    return {"value": plain(cut(describe_value(event.value), _LONGEST)), "table": _table(event.value)}
 
 
 def _table(value: Any) -> dict[str, Any] | None:
@@ -84,7 +85,7 @@ def _table(value: Any) -> dict[str, Any] | None:
 
     def text(cell: Any) -> str:
         # SECURITY: a cell may be an array that takes minutes to be written.
-        return mask(encodable(str(cell))[:_CELL] if room.holds(cell) else "…")
+        return begun(str(cell), _CELL, mask) if room.holds(cell) else "…"
 
     return {
         "columns": list(map(text, head.columns)),
