@@ -28,9 +28,10 @@ from questions import is_right
 
 from pinjra.agents import CodeAgent, ToolCallingAgent
 from pinjra.agents.memory.messages import MessageForm
-from pinjra.agents.memory.observation import as_data, describe_value
+from pinjra.agents.memory.observation import as_data
 from pinjra.agents.prompts.examples import IS_IT_KNOWN
 from pinjra.core.events import Event, ToolCalled
+from pinjra.core.value_text import describe_value
 from pinjra.models.base import ChatMessage, Completion, Model, ToolCall
 from pinjra.models.registry import load_model
 from pinjra.models.scripted import ScriptedModel

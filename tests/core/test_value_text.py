@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from pinjra.agents.memory.observation import describe_value, glimpse
+from pinjra.agents.memory.observation import glimpse
 from pinjra.core.json_data import text_of
+from pinjra.core.value_text import describe_value
 from pinjra.core.values import NamedItems, Opaque, Record
 
 np = pytest.importorskip("numpy")

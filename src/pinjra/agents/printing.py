@@ -7,7 +7,6 @@ from collections import defaultdict
 from collections.abc import Callable
 from enum import IntEnum
 
-from pinjra.agents.memory.observation import describe_value
 from pinjra.core.events import (
     CodeReady,
     Event,
@@ -21,7 +20,7 @@ from pinjra.core.events import (
 )
 from pinjra.core.redaction import Pieces, cut
 from pinjra.core.safe_text import printable
-from pinjra.core.value_text import Room, text_of
+from pinjra.core.value_text import Room, describe_value, text_of
 
 _LONGEST = 200_000  # characters of one text
 _ARGUMENTS_COST = 1 << 18  # of a call's arguments, as `Room` has it: 300 characters are shown

@@ -12,7 +12,6 @@ from typing import Any, ClassVar, NamedTuple, Unpack
 
 from pinjra.agents.agent import Agent, AgentOptions
 from pinjra.agents.errors import AgentError, AgentParsingError, AgentToolCallError, AgentToolExecutionError
-from pinjra.agents.memory.observation import describe_value
 from pinjra.agents.memory.steps import ActionStep
 from pinjra.agents.prompts.examples import IS_IT_KNOWN, call_turns
 from pinjra.agents.run.completion import ask, check_complete, fresh_temperature
@@ -25,6 +24,7 @@ from pinjra.core.errors import ToolRefused
 from pinjra.core.execution import Execution
 from pinjra.core.nearest import nearest
 from pinjra.core.tool_errors import words_of
+from pinjra.core.value_text import describe_value
 from pinjra.executors.registry import create_executor
 from pinjra.models.base import ChatMessage, Completion, Model, ToolCall
 from pinjra.models.text_calls import first_call, with_text_calls

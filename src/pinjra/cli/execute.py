@@ -165,7 +165,7 @@ def write(stream: str, text: str) -> None:
 
 def tell(done: Execution) -> None:
     """Write the value to stdout and what went wrong to stderr."""
-    from pinjra.agents.memory.observation import describe_value
+    from pinjra.core.value_text import describe_value
     from pinjra.ui.clean import clean
     from pinjra.ui.pictures import show_picture
 

@@ -16,9 +16,11 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Protocol, cast
 
+from pinjra.core.safe_text import cut_middle
 from pinjra.core.values import Opaque, Record
 
 MOST = 1 << 21  # characters, or what takes as long: some 20 nanoseconds
+_LONGEST = 200_000  # characters of a value's text; a prompt gets far less
 LONGEST_NUMBER_BITS = 10_000  # an integer of more bits has more digits than Python turns into text
 
 _ITEM = 4  # quotes, comma and blank
@@ -46,6 +48,16 @@ def text_of(value: object, room: Room | None = None) -> str:
         return encodable((room or Room(MOST)).written(value))
     except Exception as error:  # a class's own __repr__ may do anything
         return f"<{type(value).__name__}: its repr raised {type(error).__name__}>"
+
+
+def describe_value(value: object, room: Room | None = None) -> str:
+    """Return a value as a person or a model should read it: a text as it is; never raises."""
+    room = room or Room(MOST)
+    if isinstance(value, str):
+        return cut_middle(encodable(value), _LONGEST)
+    if isinstance(value, Record):
+        return f"{value.type}({', '.join(f'{k}={describe_value(v, room)}' for k, v in value.fields.items())})"
+    return cut_middle(text_of(value, room), _LONGEST)
 
 
 def encodable(text: str) -> str:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from pinjra.agents.memory.observation import describe_value
 from pinjra.core.events import RunFinished, StepFinished, ToolCalled, ToolReturned
 from pinjra.core.json_data import text_of
 from pinjra.core.safe_text import cut_middle
+from pinjra.core.value_text import describe_value
 from pinjra.ui.clean import clean
 
 _SHORT_CHARACTERS = 200

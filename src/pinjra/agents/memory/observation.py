@@ -9,11 +9,10 @@ from itertools import islice
 from typing import Any, TypeVar
 
 from pinjra.core.execution import Execution
-from pinjra.core.json_data import encodable, text_of
+from pinjra.core.json_data import encodable
 from pinjra.core.redaction import begun
 from pinjra.core.safe_text import cut_middle, settled
-from pinjra.core.value_text import MOST, Room
-from pinjra.core.values import Record
+from pinjra.core.value_text import Room, describe_value
 
 T = TypeVar("T")
 
@@ -21,7 +20,6 @@ _MARK = re.compile(r"<(?P<rest>\s*(?:/\s*)?observation)", re.IGNORECASE)  # line
 _GLIMPSE = 500
 _GLIMPSE_COST = 1 << 18  # of one glimpse, in characters
 _GLIMPSE_ITEMS = 20
-_LONGEST = 200_000  # characters kept of a value's text; a prompt gets far less
 _MOST_FILES = 20  # told by name; a program may write thousands
 DEFAULT_LENGTH = 10_000  # characters of an observation in a prompt: about 2,500 tokens
 
@@ -47,16 +45,6 @@ def describe_execution(done: Execution) -> str:
     if not parts and done.error is None:
         parts.append("The code ran and printed nothing.")
     return "\n".join(parts)
-
-
-def describe_value(value: object, room: Room | None = None) -> str:
-    """Return a value as the model should read it; never raises."""
-    room = room or Room(MOST)
-    if isinstance(value, str):
-        return cut_middle(encodable(value), _LONGEST)
-    if isinstance(value, Record):
-        return f"{value.type}({', '.join(f'{k}={describe_value(v, room)}' for k, v in value.fields.items())})"
-    return cut_middle(text_of(value, room), _LONGEST)
 
 
 class _Short(reprlib.Repr):

@@ -14,7 +14,6 @@ from functools import partial
 
 from pinjra.agents.errors import AgentBudgetError, AgentError, AgentInterrupted, AgentMaxStepsError
 from pinjra.agents.memory.memory import AgentMemory
-from pinjra.agents.memory.observation import describe_value
 from pinjra.agents.memory.steps import ActionStep, NestedRun, TaskStep
 from pinjra.agents.printing import printer
 from pinjra.agents.run.budget import Budget
@@ -28,6 +27,7 @@ from pinjra.core.errors import ConfigurationError, ExecutorUnavailable
 from pinjra.core.events import FinalAnswer
 from pinjra.core.files import GivenFile, describe_files, is_text
 from pinjra.core.safe_text import cut_middle
+from pinjra.core.value_text import describe_value
 
 _FIRST_TEMPERATURE = 0.0
 _OTHER_TEMPERATURE = 0.7

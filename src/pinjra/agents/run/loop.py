@@ -18,7 +18,6 @@ from pinjra.agents.errors import (
     recorded_error,
 )
 from pinjra.agents.memory.messages import to_messages
-from pinjra.agents.memory.observation import describe_value
 from pinjra.agents.memory.steps import ActionStep, FinalAnswerStep, MemoryStep, PlanningStep, Timing
 from pinjra.agents.prompts.templates import render
 from pinjra.agents.run.compaction import compact
@@ -27,6 +26,7 @@ from pinjra.agents.run.results import RunResult, RunState
 from pinjra.agents.run.state import Outcome, Run
 from pinjra.agents.run.traced import traced_plan
 from pinjra.core.events import FinalAnswer, PlanMade, RunFinished, RunStarted, StepFinished, StepStarted
+from pinjra.core.value_text import describe_value
 from pinjra.models.base import ChatMessage, TokenUsage
 
 S = TypeVar("S", bound=MemoryStep)

@@ -6,13 +6,13 @@ import asyncio
 
 from pinjra.agents.errors import AgentToolCallError
 from pinjra.agents.memory.memory import describe_step
-from pinjra.agents.memory.observation import describe_value
 from pinjra.agents.prompts.templates import render, shipped
 from pinjra.agents.run.driver import execute, outcome
 from pinjra.agents.run.options import RunOptions
 from pinjra.agents.run.results import RunResult
 from pinjra.agents.run.state import CURRENT_RUN, AgentSpec
 from pinjra.agents.run.waiting import Stop, waits_of
+from pinjra.core.value_text import describe_value
 
 
 async def call_managed(

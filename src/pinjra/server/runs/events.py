@@ -7,13 +7,13 @@ from collections.abc import Callable
 from dataclasses import fields
 from typing import Any
 
-from pinjra.agents.memory.observation import describe_value, glimpse
+from pinjra.agents.memory.observation import glimpse
 from pinjra.agents.memory.steps import ActionStep
 from pinjra.core import events as e
 from pinjra.core.execution import Artifact
 from pinjra.core.json_data import plain
 from pinjra.core.redaction import begun, cut, redactor
-from pinjra.core.value_text import Room
+from pinjra.core.value_text import Room, describe_value
 
 _LONGEST = 200_000  # characters of one text
 _ARGUMENT = 20_000  # characters of one argument, or of what a tool gave
