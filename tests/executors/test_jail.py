@@ -293,3 +293,26 @@ def test_an_image_or_figure_that_is_the_value_arrives_as_an_artifact() -> None:
         assert done.error is None
         assert [artifact.media_type for artifact in done.artifacts] == ["image/png"]
         assert done.artifacts[0].data.startswith(b"\x89PNG")
+
+
+FULL = {
+    "bytes": "x = []\ntry:\n while True: x.append(bytes(1000))\nexcept MemoryError: pass",
+    "instances": "class A: pass\nx = []\ntry:\n while True: x.append(A())\nexcept MemoryError: pass",
+    "texts": "x = {}\ntry:\n while True: x[len(x)] = str(len(x))\nexcept MemoryError: pass",
+    "more than half": "x = [bytes(1000) for _ in range(150_000)]",
+}
+
+
+@pytest.mark.parametrize("fill", FULL.values(), ids=FULL.keys())
+def test_variables_that_take_most_of_the_box_can_be_used_and_freed(fill):
+    """Whatever touched them wrote to pages that a sleeping copy had too, and the box was full: undone, again and again."""
+    with JailExecutor(limits=Limits(memory_bytes=256 << 20, wall_seconds=120)) as box:
+        box.run("kept = 1")
+        done = box.run(fill)
+        assert done.error is None
+        assert "almost half of the memory: if the next step is killed" in done.notes[0]
+        assert box.run("sum(1 for _ in x) > 1000").value is True
+        assert box.run("del x").error is None
+        assert box.run("kept").notes == ()
+        assert box.run("while True: pass", wall_seconds=0.2).error.rolled_back
+        assert box.run("kept + len([0] * 20_000_000)").value == 20_000_001

@@ -10,6 +10,7 @@ import select
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 
 import numpy as np
@@ -145,6 +146,75 @@ def test_a_tools_own_words_tell_a_guest_no_secret(box: PipeExecutor, monkeypatch
     said = box.run("try: ask()\nexcept ConnectionError as error: print(error)").stdout
     assert said.startswith("401: https://u:[secret]@db/x [secret] xxx")
     assert len(said) < 11_000
+
+
+def test_a_tool_that_asks_for_files_meanwhile_runs_once_at_a_time(box: PipeExecutor) -> None:
+    """What the guest said while the tool waited for its files was carried out in the middle of it."""
+    at_once: list[int] = []
+    running = 0
+
+    def transfer(amount: int) -> int:
+        nonlocal running
+        running += 1
+        at_once.append(running)
+        time.sleep(0.05)
+        box.list_files()
+        running -= 1
+        return amount
+
+    box.send_tools({"transfer": transfer})
+    code = (
+        "import threading\nout = []\n"
+        "ts = [threading.Thread(target=lambda n=n: out.append(transfer(n))) for n in range(5)]\n"
+        "for t in ts: t.start()\nfor t in ts: t.join()\nsorted(out)"
+    )
+    done = box.run(code)
+    assert done.value == [0, 1, 2, 3, 4], done.error
+    assert at_once == [1] * 5
+
+
+def test_a_turn_of_a_call_that_was_given_up_before_it_began_is_given_back(box: PipeExecutor) -> None:
+    """The next run waited for a turn that nobody had, without a limit of time."""
+    ends = threading.Event()
+
+    def wait() -> None:
+        ends.wait(60)
+
+    async def plain(number: int) -> int:
+        return number
+
+    wait.concurrent = True  # type: ignore[attr-defined]
+    plain.concurrent = False  # type: ignore[attr-defined]
+    box.send_tools({"wait": wait, "plain": plain})
+    code = (
+        "import asyncio, threading, time\n"
+        "for _ in range(64): threading.Thread(target=wait, daemon=True).start()\n"
+        "time.sleep(0.5)\n"
+        "for _ in range(2): threading.Thread(target=lambda: asyncio.run(plain(2)), daemon=True).start()\n"
+        "time.sleep(0.5)\n'over'"
+    )
+    assert box.run(code).value == "over"
+    ends.set()
+    assert box.run("await plain(3)").value == 3
+    assert box.run("await plain(4)").value == 4
+
+
+def test_a_tool_that_is_taken_back_takes_its_objects_from_others_too(box: PipeExecutor) -> None:
+    class Connection:
+        rows = "rows of the host"
+
+    def connect() -> object:
+        return Connection()
+
+    def describe(thing: object) -> str:
+        return getattr(thing, "rows", "nothing")
+
+    box.send_tools({"connect": connect, "describe": describe})
+    assert box.run("c = connect()\ndescribe(c)").value == "rows of the host"
+    box.send_tools({"connect": lambda: Connection()})  # another tool of that name: it is granted still
+    assert box.run("describe(c)").value == "rows of the host"
+    box.revoke_tools(["connect"])
+    assert box.run("describe(c)").value == "nothing"
 
 
 def test_an_object_that_cannot_cross_comes_back_to_its_tool_as_itself(box: PipeExecutor) -> None:

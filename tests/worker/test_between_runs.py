@@ -103,6 +103,21 @@ start = libc.mmap(None, ctypes.c_size_t(60_000 * page), 3, 0x22, -1, ctypes.c_lo
 for number in range(0, 60_000, 2):
     libc.mprotect(ctypes.c_void_p(start + number * page), ctypes.c_size_t(page), 0)
 """
+# Named before it is there, it was no longer to be ended or stopped, and then a child is made that has it.
+FUTURE_NUMBER = """
+def child(end):
+    pid = os.fork()
+    if pid == 0:
+        while os.getpid() == end: pass
+        os._exit(0)
+    return pid
+copy = end = child(0) + 4
+MARK
+copy = 0
+MARK
+while child(end) < end: os.wait()
+time.sleep(1000)
+""".replace("MARK\n", MARK)
 CONTINUE_PARENT = "while True: os.kill(me, signal.SIGCONT)\n"
 FORGED_ENDS = {
     "ready": FORGED + "copy = 0\n" + MARK + SPIN,
@@ -112,6 +127,13 @@ FORGED_ENDS = {
     "the child continues its parent": (
         FORGED + f"me = os.getpid()\ncopy = os.fork()\nif copy == 0:\n {CONTINUE_PARENT}{MARK}{SPIN}"
     ),
+    "the stream is closed": FORGED + f"copy = 0\n{MARK}os.close(socks[0])\n{SPIN}",
+    "the stream is shut": FORGED
+    + f"copy = 0\n{MARK}import socket\nsocket.socket(fileno=socks[0]).shutdown(1)\n{SPIN}",
+    "the supervisor is the checkpoint": (
+        FORGED + f"copy = os.getppid()\nif os.fork() == 0:\n {SPIN}{MARK}time.sleep(1000)"
+    ),
+    "a number that nobody has yet": FORGED + FUTURE_NUMBER,
     "threads": FORGED + "copy = 0\n" + THREAD.format("0") + f"\n{MARK}{SPIN}",
 }
 
@@ -130,6 +152,15 @@ def test_an_end_that_the_guest_declares_stops_it_too(host, code):
     assert used_by(host) == before
     host.start("5")  # what was stopped goes on, in this run and within its limits
     host.connection.state = "running"
+
+
+def test_an_answer_that_nobody_asked_for_ends_it(host):
+    """It counted as work that is begun, and the interpreter was not stopped."""
+    interpreter = host.processes()[0]
+    answer = """time.sleep(0.05)\nos.write(socks[0], b'["g","Done",{"request":77}]\\n')\ncopy = 0\n"""
+    host.start(FORGED + answer + MARK + SPIN)
+    assert isinstance(host.finish(), Finished)
+    wait_until(lambda: has_ended(interpreter))
 
 
 def test_an_end_without_readiness_uses_up_the_limit_of_its_run(open_host):

@@ -50,3 +50,5 @@ class SessionSetup:
     sockets: Sockets
     init: Init
     place: Workplace
+    counts_memory: bool
+    """The box's processes have its memory together."""

@@ -162,6 +162,7 @@ class ToolCalls:
         self._stdin = StandardInput(b"")
         self.calls = 0
         self._handles: dict[int, object] = {}
+        self._givers: dict[int, str] = {}  # of handles and records: the tool that gave them
         self._methods: dict[int, tuple[HostFunction, dict[str, HostFunction]]] = {}  # of some of these
         # Apart from these, so that a table of a thousand rows does not push a connection out.
         self._records: dict[int, object] = {}
@@ -224,7 +225,8 @@ class ToolCalls:
                 self._answer(_failure(message.call, "TypeError", str(error)))
                 return
         # SECURITY: methods of what a tool has returned wait for that tool's turn: one object has many handles.
-        turn = None if function.is_concurrent else _turn(tool)
+        own_turn = _turn(tool)
+        turn = None if function.is_concurrent else own_turn
         each = _Open(message.call, tool, function, args, kwargs, self.clock, self.loop, turn)
         # SECURITY: the guest has no say in this: a plain tool is written for one call at a time.
         is_apart = function.is_concurrent or function.is_async or function.seconds is not None
@@ -232,11 +234,14 @@ class ToolCalls:
             each.size = _size_of(message)
             self._start(each)
             return
+        # A tool that asks for the session's files reads what the guest says meanwhile: its next calls wait for this one.
+        self._turns[own_turn] = deque()
         each.clock.enter()
         try:
             answer = self._outcome(each, partial(function.function, *args, **kwargs))
         finally:
             each.clock.leave()
+            self._pass_on(own_turn)
         self._answer(answer)
 
     def _give_input(self, call: int, stdin: StandardInput) -> None:
@@ -277,7 +282,7 @@ class ToolCalls:
         except (Exception, asyncio.CancelledError) as error:
             return _raised(each, error)
         try:
-            tree, blobs = self.encoded(self._with_methods(each.function, result))
+            tree, blobs = self.encoded(self._with_methods(each, result), each.tool.name)
             return Answer(call=each.number, value=tree, blobs=blobs)
         except Exception as error:  # also of a result of somebody's library that cannot be read
             why = "is too large" if isinstance(error, EncodeError) else "cannot cross"
@@ -312,8 +317,15 @@ class ToolCalls:
             self._threads += 1
         self._launch(each)
 
-    def _launch(self, each: _Open) -> None:
-        """Carry out a call where it belongs: on the event loop, on one of the loop's threads, or on a thread of its own."""
+    def _launch(self, first: _Open) -> None:
+        """Carry out a call where it belongs; where that is no more, the next one."""
+        each: _Open | None = first
+        while each is not None and not self._is_launched(each):
+            self._finish(each, None)
+            each = self._next(each)
+
+    def _is_launched(self, each: _Open) -> bool:
+        """Carry out a call on the event loop, on one of the loop's threads, or on a thread of its own, if that is there."""
         loop = each.loop
         try:
             if loop is None:
@@ -323,9 +335,8 @@ class ToolCalls:
             else:
                 loop.call_soon_threadsafe(loop.run_in_executor, None, self._work, each)
         except RuntimeError:  # the loop was closed: its runs are over, and nobody waits for an answer
-            self._finish(each, None)
-            with self._lock:
-                self._held_bytes -= each.size
+            return False
+        return True
 
     async def _await(self, each: _Open) -> None:
         if not each.is_answered:
@@ -368,14 +379,31 @@ class ToolCalls:
         """Return the call that this thread carries out after `done`: one that waits for the same function, or any."""
         with self._lock:
             self._held_bytes -= done.size
-            if done.turn is not None:
-                if self._turns[done.turn]:
-                    return self._turns[done.turn].popleft()
-                del self._turns[done.turn]
+            if done.turn is not None and (waiting := self._end_turn(done.turn)) is not None:
+                return waiting
             if self._backlog:
                 return self._backlog.popleft()
             self._threads -= 1
             return None
+
+    def _end_turn(self, turn: Turn) -> _Open | None:
+        """Return the call that waits for a turn, which is its own now; the turn is over where there is none."""
+        if self._turns[turn]:
+            return self._turns[turn].popleft()
+        del self._turns[turn]
+        return None
+
+    def _pass_on(self, turn: Turn) -> None:
+        """Give the turn of a call without a thread to the one that waits for it."""
+        with self._lock:
+            following = self._end_turn(turn)
+            if following is None:
+                return
+            if self._threads >= MOST_THREADS:
+                self._backlog.append(following)
+                return
+            self._threads += 1
+        self._launch(following)
 
     def _finish(self, each: _Open, answer: Answer | None) -> None:
         with each.lock:
@@ -396,6 +424,12 @@ class ToolCalls:
                 if each in queue:  # it has not begun, and holds its arguments
                     queue.remove(each)
                     self._held_bytes -= each.size
+                    if (
+                        queue is self._backlog and each.turn is not None
+                    ):  # it had its turn, and waited for a thread
+                        following = self._end_turn(each.turn)
+                        self._backlog += [following] if following is not None else []
+                    break
         if each.cancel is not None:
             with suppress(RuntimeError):  # its loop is closed already
                 each.cancel()
@@ -419,49 +453,59 @@ class ToolCalls:
 
     # ------------------------------------------------------------ values, and objects that stay here
 
-    def encoded(self, value: object) -> tuple[Value, tuple[bytes, ...]]:
-        """Return a value as a message carries it; raise `EncodeError` when that is more than `Limits.value_bytes`."""
-        encoder = Encoder(self._limits.value_bytes, self.keep, self.number)
+    def encoded(self, value: object, giver: str = "") -> tuple[Value, tuple[bytes, ...]]:
+        """Return a value as a message carries it; raise `EncodeError` when that is more than `Limits.value_bytes`.
+
+        Args:
+            giver: The tool that gave it.
+        """
+        keep, number = partial(self.keep, giver=giver), partial(self.number, giver=giver)
+        encoder = Encoder(self._limits.value_bytes, keep, number)
         return encoder.add(value), encoder.blobs
 
-    def keep(self, value: object) -> Opaque:
+    def keep(self, value: object, giver: str = "") -> Opaque:
         """Keep an object that cannot cross, and return what stands for it."""
         name = type_name(type(value))
-        return Opaque(name, f"<{name} object of the host>", self._kept(self._handles, value))
+        return Opaque(name, f"<{name} object of the host>", self._kept(self._handles, value, giver))
 
-    def _with_methods(self, function: HostFunction, result: object) -> object:
+    def _with_methods(self, call: _Open, result: object) -> object:
         """Return a result with objects whose methods may be called kept here; one alone, or in a list."""
+        function = call.function
         if not function.methods:
             return result
         if type(result) is list:
-            return [self._with_methods(function, each) for each in result]
+            return [self._with_methods(call, each) for each in result]
         methods = function.methods_of(result)
         if not methods:
             return result
-        kept = self.keep(result)
+        kept = self.keep(result, call.tool.name)
         with self._lock:
             # Of a method's result: that method's tool.
             roots = (root for root, own in self._methods.values() if _has(own.values(), function))
             self._methods[kept.handle] = (next(roots, function), methods)
         return replace(kept, methods=tuple(methods))
 
-    def number(self, value: object) -> int:
+    def number(self, value: object, giver: str = "") -> int:
         """Keep an object that crosses as a record, so that it is the same object when it comes back; return its handle."""
-        return self._kept(self._records, value)
+        return self._kept(self._records, value, giver)
 
-    def _kept(self, table: dict[int, object], value: object) -> int:
+    def _kept(self, table: dict[int, object], value: object, giver: str) -> int:
         with self._lock:
             self._next_handle += 2  # the host's handles are even, the interpreter's odd
             table[self._next_handle] = value
+            if giver:
+                self._givers[self._next_handle] = giver
             if len(table) > MOST_HANDLES:
                 oldest = next(iter(table))
                 del table[oldest]
                 self._methods.pop(oldest, None)
+                self._givers.pop(oldest, None)
             return self._next_handle
 
     def resolve(self, opaque: Opaque) -> object:
         """Return the object that `opaque` stands for when it is ours, else `opaque`."""
-        if not opaque.handle:
+        # SECURITY: a tool that was taken back takes its objects along: others would show the guest what it may not ask for.
+        if not opaque.handle or self._givers.get(opaque.handle) not in (None, *self.functions):
             return opaque
         return self._handles.get(opaque.handle, self._records.get(opaque.handle, opaque))
 
@@ -470,6 +514,7 @@ class ToolCalls:
         self.functions.update(parent.functions)
         with parent._lock:
             self._handles.update(parent._handles)
+            self._givers.update(parent._givers)
             self._methods.update(parent._methods)
             self._records.update(parent._records)
             self._next_handle = parent._next_handle
@@ -477,7 +522,7 @@ class ToolCalls:
     def forget_objects(self) -> None:
         """Keep no object of the host any longer: their numbers are easily guessed by a guest that was never given them."""
         with self._lock:
-            for table in (self._handles, self._methods, self._records):
+            for table in (self._handles, self._givers, self._methods, self._records):
                 table.clear()
 
     def close(self) -> None:

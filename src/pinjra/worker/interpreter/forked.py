@@ -18,6 +18,7 @@ from dataclasses import replace
 from typing import NoReturn
 
 from pinjra.core.execution import Cause
+from pinjra.jail.spawn.forks import fork
 from pinjra.jail.walls.libc import close_all_but
 from pinjra.wire.connection import READY
 from pinjra.wire.messages import Execute, Finished, SetVariables
@@ -48,6 +49,9 @@ _KEPT_VARIABLES = (
 )
 # Compiled where sessions are forked from: a compilation in each is 0.3 MiB of memory of its own
 _QUIET = re.compile(r".*(fork(pty)?\(\)|FigureCanvasAgg is non-interactive)", re.IGNORECASE)
+_COPIED_SHARE = (
+    0.45  # of the box's memory, which counts what is there twice: a copy beside what is larger leaves no room
+)
 _NAP_SECONDS = 0.0002
 _MOST_SECONDS = 0.2  # of one run for the order of the two streams; a program that changes between them all the time loses it
 
@@ -86,23 +90,31 @@ class ForkedProgram(Program):
         self._is_pristine = True  # nothing has run, no variable was set
         self._reserve = MemoryReserve()
         self._used_before = 0.0
+        memory = setup.init.limits.get("memory_bytes")
+        self._most_copied = int(memory * _COPIED_SHARE) if memory and setup.counts_memory else 0
+        self._resident_before = 0
+        self._is_large = False
         self._checkpoint = Checkpointer(setup.sockets, setup.supervisor, self._take_over, self._tell_ready)
         interrupts.install(STOP)
 
     def run(self) -> None:
         """Say that a fresh interpreter is ready, which needs no checkpoint; then carry out messages."""
         gc.freeze()
+        self._resident_before = _usage()[1]
         self._tell_ready(0)
         super().run()
 
     # ------------------------------------------------------------ messages
 
     def set_variables(self, message: SetVariables) -> str:
-        """Set variables; the supervisor's own message (request 0) wants a checkpoint of the present state instead."""
+        """Set variables; the supervisor's own message (request 0) wants a checkpoint of the present state instead.
+
+        With a value it wants one in any case: another session is to be made of it.
+        """
         self._is_pristine = False
         if message.request:
             return super().set_variables(message)
-        self._checkpoint.renew(is_wanted=True)
+        self._checkpoint.renew(is_wanted=bool(message.values) or not self._has_grown_large())
         return ""
 
     def execute(self, message: Execute) -> None:
@@ -121,7 +133,7 @@ class ForkedProgram(Program):
         del finished
         self._is_pristine = False
         if self._rollback or self._checkpoint.copy:
-            self._checkpoint.renew(is_wanted=self._rollback)
+            self._checkpoint.renew(is_wanted=self._rollback and not self._is_large)
 
     def _is_out_of_memory(self, finished: Finished) -> bool:
         """Return whether the run has met the limit of memory and can be undone."""
@@ -146,9 +158,29 @@ class ForkedProgram(Program):
 
     def notes(self) -> tuple[str, ...]:
         """Say where the next run cannot be rolled back."""
-        if not (self._rollback and has_threads()):
+        self._is_large = self._has_grown_large()
+        if not self._rollback:
             return ()
-        return ("threads are alive: if the next step is killed, the variables cannot be restored",)
+        threads = "threads are alive" if has_threads() else ""
+        large = "the variables take almost half of the memory" if self._is_large else ""
+        why = " and ".join(filter(None, (threads, large)))
+        return (f"{why}: if the next step is killed, the variables cannot be restored",) if why else ()
+
+    def _has_grown_large(self) -> bool:
+        """Return whether there is no room for a sleeping copy: what the next run writes to the box would have twice.
+
+        What is in memory now only a new process knows of itself; of this one the kernel tells the most that it ever was.
+        """
+        most = self._resident_before + self._most_copied
+        if not self._most_copied or _usage()[1] <= most:
+            return False
+        try:
+            pid = fork()
+        except OSError:
+            return False
+        if not pid:
+            os._exit(_usage()[1] > most)
+        return os.waitpid(pid, 0)[1] != 0
 
     def make_room(self) -> None:
         """Give back what is kept from guest code."""

@@ -34,6 +34,7 @@ from pinjra.worker.supervisor.processes import Death
 from pinjra.worker.supervisor.run_clock import RunClock
 
 READY_SECONDS = 10.0  # for a fork and a line on a socket: only a hostile or broken interpreter takes so long
+CLOSED_SECONDS = 1.0  # from the end of its stream to its own: one that dies has closed it a moment before
 FREEZE_SECONDS = 0.02  # without work until the interpreter is stopped: a run right behind the last one does not wait for it
 _LOOK_SECONDS = 0.05  # to the first look whether it stays stopped; each further one takes twice as long
 _LONGEST_LOOK_SECONDS = 10.0
@@ -42,6 +43,7 @@ _REQUEST = re.compile(rb'"request":[0-9]+')
 _UNASKED = b'"request":0'  # the host's requests have numbers from 1: nothing is answered
 _BINDINGS = (b"GrantTools", b"SetVariables")
 _COPY_YOURSELF = b'["g","SetVariables",{"request":0,"values":null}]\n'
+_COPY_TO_BRANCH = b'["g","SetVariables",{"request":0,"values":true}]\n'
 _FINISHED = b'"Finished"'
 _CHECKPOINT = re.compile(rb"([0-9]{1,9})\]")
 
@@ -104,6 +106,7 @@ class Lifecycle:
         self._is_copy_asked = False
         self._ready_deadline: float | None = None
         self._freeze_at: float | None = None  # or look whether it stays frozen
+        self._closed_deadline: float | None = None  # for the end of one that has closed its stream
         self._look_seconds = 0.0
         if self._guest.pid:
             self._wait_until_ready()
@@ -134,16 +137,24 @@ class Lifecycle:
         guest, reads = self._guest, 0 if self._host.is_full else select.POLLIN
         printed = 0 if self._output.deadline else reads
         heard = reads if self._is_heard else 0
-        return {
-            guest.out.fd: heard | select.POLLOUT if guest.out.size else heard,
-            **dict.fromkeys(self._output.fds, printed),
-        }
+        masks = dict.fromkeys(self._output.fds, printed)
+        if (
+            self._closed_deadline is None
+        ):  # else there is nothing to wait for, and the end is told without an end
+            masks[guest.out.fd] = heard | select.POLLOUT if guest.out.size else heard
+        return masks
 
     @property
     def deadline(self) -> float | None:
         """When `on_time` is to be called at the latest; None for never."""
         ready_deadline = None if self._host.is_full else self._ready_deadline  # who is not read cannot say it
-        times = (ready_deadline, self._output.deadline, self.clock.deadline, self._freeze_at)
+        times = (
+            ready_deadline,
+            self._output.deadline,
+            self.clock.deadline,
+            self._freeze_at,
+            self._closed_deadline,
+        )
         return min((at for at in times if at is not None), default=None)
 
     def on_time(self, now: float) -> None:
@@ -152,6 +163,9 @@ class Lifecycle:
             self._drain()
         if self._ready_deadline is not None and now >= self._ready_deadline and not self._host.is_full:
             self._wait_until_ready()
+            self._guest.kill("protocol")
+        if self._closed_deadline is not None and now >= self._closed_deadline:
+            self._closed_deadline = None
             self._guest.kill("protocol")
         if self._freeze_at is not None and now >= self._freeze_at:
             self._freeze()
@@ -217,6 +231,8 @@ class Lifecycle:
             data = read_some(fd) if self._is_heard else None
             if data:
                 self._relay(data)
+            elif data == b"":
+                self._closed_deadline = time.monotonic() + CLOSED_SECONDS
 
     # ------------------------------------------------------------ from the host
 
@@ -338,7 +354,7 @@ class Lifecycle:
             self._is_copy_asked = True
             self._work()
             self.clock.start_aside(guest)
-            guest.out.put(_COPY_YOURSELF)
+            guest.out.put(_COPY_TO_BRANCH)
             self._wait_until_ready()
 
     def origin(self, scratch: Scratch, captured: tuple[int, ...]) -> Origin:
@@ -366,7 +382,8 @@ class Lifecycle:
         self._drain(is_end=_FINISHED in data)
         try:
             for kind, word in self._host.relay(data):
-                self._unbound -= kind == b"Done"
+                if kind == b"Done":
+                    self._note_done()
                 self.clock.open_calls += kind == b"Call"
                 if self._is_running and not self._host.connection.run_open:
                     self._run_ended()
@@ -376,9 +393,15 @@ class Lifecycle:
             self._guest.kill("protocol")
         self._rest()
 
+    def _note_done(self) -> None:
+        # SECURITY: one that nobody has asked for would count as work that is begun, and keep the interpreter from being stopped
+        if not self._unbound:
+            raise ProtocolViolation("an answer to a binding that nobody has asked for")
+        self._unbound -= 1
+
     def _hear_ready(self, word: bytes) -> None:
         found = _CHECKPOINT.fullmatch(word, len(READY))
-        self._guest.checkpoint = int(found[1]) if found else 0
+        self._guest.name_checkpoint(int(found[1]) if found else 0)
         self._is_dirty = False
         if self._guest.death is None:
             self.take(LifecycleEvent.READY)
@@ -432,7 +455,7 @@ class Lifecycle:
         self._host.connection.run_open = is_held
         self.clock.stop()
         self._is_running = False
-        self._freeze_at = None
+        self._freeze_at = self._closed_deadline = None
         self._held = [] if is_due else self._held
         self._unbound = 0
         if self._reset:

@@ -34,6 +34,7 @@ from pinjra.worker.supervisor.processes import (
     describe,
     has_children,
     is_child,
+    is_there,
     reaped_seconds,
     send_signal,
 )
@@ -82,8 +83,8 @@ class InterpreterProcess:
         """It is stopped: what it was given by its guest does not go on."""
         self._used_at_stop: float | None = None
         self._settled = 0  # the checkpoint at the last `clean_up`
-        # checkpoints before it; the interpreter reaps them when it makes the next one
-        self._dying: list[int] = []
+        # checkpoints before it, as (number, pidfd); the interpreter reaps them when it makes the next one
+        self._dying: list[tuple[int, int]] = []
         self._sockets: Sockets | None = None
 
     # ------------------------------------------------------------ start and end
@@ -96,7 +97,8 @@ class InterpreterProcess:
         """
         ours, theirs = Sockets.pairs()
         try:
-            pid = _fork(SessionSetup(os.getpid(), theirs, self._init, self._place))
+            counts_memory = self._sweeper.memory_kills() is not None
+            pid = _fork(SessionSetup(os.getpid(), theirs, self._init, self._place, counts_memory))
         except OSError:
             ours.close()
             raise
@@ -211,6 +213,11 @@ class InterpreterProcess:
         self.asked = self.asked or cause
         self.signal(signal.SIGKILL)
 
+    def name_checkpoint(self, pid: int) -> None:
+        """Take the number that the guest tells as that of its checkpoint; 0: it has none."""
+        # SECURITY: this process and the interpreter are no checkpoints, and would be counted twice among those that may be there.
+        self.checkpoint = 0 if pid in (os.getpid(), self.pid) else pid
+
     def signal(self, number: int) -> None:
         """Send a signal to the interpreter."""
         send_signal(self.pid, number)
@@ -230,9 +237,11 @@ class InterpreterProcess:
         """Kill what a run left behind; take the state of the clocks before the next one."""
         old, self._settled = self._settled, self.checkpoint
         if old and old != self.checkpoint:
-            # SECURITY: the guest names its checkpoints; what it has named ends here, whatever it is
-            self._sweeper.kill(old, self)
-            self._dying = [*self._dying[1 - _MOST_DYING :], old]
+            # SECURITY: the guest names its checkpoints; what it has named ends here, whatever it is. Only what was there and was
+            # killed may be there still: a number that nobody has yet is given to one that is never stopped.
+            fd = self._sweeper.kill(old, self)
+            if fd >= 0:
+                self._dying.append((old, fd))
         self._end_others()
         self._kills_before = self._sweeper.memory_kills()
         if self._sweeper.has_proc:
@@ -274,8 +283,18 @@ class InterpreterProcess:
             return False
 
     def _end_others(self) -> None:
-        if not self._sweeper.is_quiet(self, self._dying):
-            self.sweep(keep=(self.pid, self.checkpoint, *self._dying))
+        self._forget_dead(most=_MOST_DYING)
+        dying = [pid for pid, _fd in self._dying]
+        if not self._sweeper.is_quiet(self, dying):
+            self.sweep(keep=(self.pid, self.checkpoint, *dying))
+
+    def _forget_dead(self, most: int) -> None:
+        """Forget those whose numbers may be others' by now, and the oldest of more than `most`."""
+        kept = [each for each in self._dying if is_there(each[1])]
+        kept = kept[max(0, len(kept) - most) :]
+        for _pid, fd in set(self._dying) - set(kept):
+            os.close(fd)
+        self._dying = kept
 
     def thaw(self) -> None:
         """Let the interpreter go on. The checkpoint has nothing to do until it is needed."""
@@ -330,6 +349,7 @@ class InterpreterProcess:
             self.sweep(keep=())
             time.sleep(0.001)
         self._sweeper.members.remove(self)
+        self._forget_dead(most=0)
         if self._sockets is not None:
             self._sockets.close()
 

@@ -67,6 +67,15 @@ def send_signal(pid: int, number: int) -> None:
         pass
 
 
+def is_there(pidfd: int) -> bool:
+    """Return whether a process of ours has not been reaped yet: its number is its own as long."""
+    try:
+        signal.pidfd_send_signal(pidfd, 0)
+    except OSError:
+        return False
+    return True
+
+
 def is_child(pid: int) -> bool:
     """Return whether a process is a child of this one that has not ended; one that has is reaped."""
     try:

@@ -32,6 +32,7 @@ class RunClock:
         self._cpu_at: float | None = None
         self._cpu_most = 0.0
         self._alone = False
+        self._is_over = False  # as the guest says
         self._count_at: float | None = None
         self._grace_at: float | None = None
         self._silence_at: float | None = None
@@ -74,13 +75,14 @@ class RunClock:
         if self._cpu_at is None:
             self.start_aside(guest)
         else:
-            self._cpu_most += ASIDE_SECONDS
+            self._is_over = True
             self._grace_at = self._silence_at = None
         self.open_calls = 0
 
     def stop(self) -> None:
         """End the run: no deadline is left."""
         self._cpu_at = self._count_at = self._grace_at = self._silence_at = None
+        self._is_over = False
         self.open_calls = 0
 
     def interrupt(self, grace_seconds: float) -> None:
@@ -112,7 +114,12 @@ class RunClock:
         return ""
 
     def _look_at_cpu(self, guest: InterpreterProcess, now: float) -> str:
-        left = self._cpu_most - guest.cpu_seconds(alone=self._alone)
+        used = guest.cpu_seconds(alone=self._alone)
+        if self._is_over:
+            self._is_over = False
+            # SECURITY: of what the run had left nothing is: who says that it is over and goes on has as long as any other
+            self._cpu_most = min(self._cpu_most, used) + ASIDE_SECONDS
+        left = self._cpu_most - used
         if left <= 0:
             return "cpu"
         self._cpu_at = now + max(_LOOK_SECONDS, min(_LONGEST_LOOK_SECONDS, left / self._processors))

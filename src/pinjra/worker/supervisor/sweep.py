@@ -133,10 +133,20 @@ class Sweeper:
 
     # ------------------------------------------------------------ the end
 
-    def kill(self, pid: int, own: Member) -> None:
-        """Kill a process that the guest of `own` has named, if it is nobody else's."""
-        if pid not in (os.getpid(), own.pid) and not self.is_anothers(pid, own):
-            send_signal(pid, signal.SIGKILL)
+    def kill(self, pid: int, own: Member) -> int:
+        """Kill a process that the guest of `own` has named, if it is nobody else's; return its pidfd, -1: none was killed."""
+        if pid in (os.getpid(), own.pid) or self.is_anothers(pid, own):
+            return -1
+        try:
+            fd = os.pidfd_open(pid)
+        except OSError:
+            return -1
+        try:
+            signal.pidfd_send_signal(fd, signal.SIGKILL)
+        except OSError:
+            os.close(fd)
+            return -1
+        return fd
 
     def kill_all_but(self, keep: Iterable[int], own: Member) -> None:
         """Kill every process of the box but this one, `keep`, and those of the other members; note those that were reaped."""
@@ -265,7 +275,9 @@ def _is_ours(pid: int) -> bool:
 
 
 def _exists(pid: int) -> bool:
+    """Return whether this is a process of the box, which perhaps has ended and was not reaped yet."""
     try:
+        os.kill(pid, 0)
         os.close(os.pidfd_open(pid))
     except OSError:
         return False
