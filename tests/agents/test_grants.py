@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pinjra import CodeAgent, ToolCallingAgent, tool
+from pinjra.core.errors import ConfigurationError
 from pinjra.models import ScriptedModel
 from pinjra.models.base import Completion, ToolCall
 
@@ -109,3 +111,27 @@ def test_managed_agents_are_taken_away_too(code_agent: Make) -> None:
     del agent.managed_agents["helper"]
     assert agent.run("y", reset=False) == 2
     assert helper.model.requests == []  # type: ignore[attr-defined]
+
+
+def test_what_a_box_is_given_is_what_its_agent_has_when_a_run_begins(tmp_path: Path) -> None:
+    """The last run's session went on with what the agent had then, also where the run began anew."""
+    (tmp_path / "secret.txt").write_text("of the host")
+    look = fenced(
+        "try: final_answer(open('data/secret.txt').read())\nexcept OSError: final_answer('nothing')"
+    )
+    say = fenced("import numpy\nfinal_answer(numpy.__name__)")
+    model = ScriptedModel([look, say, look, say, fenced("final_answer('no numpy')"), look])
+    given = {"mounts": {"data": str(tmp_path)}}
+    with CodeAgent(
+        [], model, executor_kwargs=given, additional_authorized_imports=["numpy"], verbosity_level=0
+    ) as agent:
+        assert agent.run("x") == "of the host"
+        assert agent.run("x", reset=False) == "numpy"
+        agent.executor_kwargs["mounts"] = {}
+        with pytest.raises(ConfigurationError, match="changed since its last run, whose session cannot have"):
+            agent.run("x", reset=False)
+        assert agent.run("x") == "nothing"
+        agent.additional_authorized_imports.clear()
+        assert agent.run("x") == "no numpy"
+        agent.executor_kwargs["mounts"]["data"] = str(tmp_path)
+        assert agent.run("x") == "of the host"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
+from copy import copy
 from functools import partial
 from typing import ClassVar, Literal, Unpack, cast
 
@@ -107,7 +108,16 @@ class CodeAgent(Agent):
         """Return a fresh executor session, or the one around the given executor."""
         if isinstance(self.executor, PythonExecutor):
             return RunSession(self.executor, owned=False)
-        return RunSession((self.executor or self._create)(), owned=True)
+        options = self.session_options()
+        return RunSession((self.executor or self._create)(), owned=True, made_with=options)
+
+    def session_options(self) -> object:
+        """Return what executors are made with now; lists and dicts as they are, since they may be changed in their place."""
+        given = {
+            name: copy(value) if isinstance(value, list | dict | set) else value
+            for name, value in self.executor_kwargs.items()
+        }
+        return self.executor, self.executor_type, given, list(self.additional_authorized_imports)
 
     def disk_bytes(self) -> float | None:
         """Return what the executor's limits give to files."""

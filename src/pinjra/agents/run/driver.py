@@ -204,6 +204,15 @@ async def _in_session(run: Run) -> AsyncIterator[None]:
 
 def _open(run: Run) -> None:
     """Give the run a session: the last run's, emptied where this is another conversation, or a fresh one."""
+    if run.session is not None and run.session.owned and run.session.made_with != run.agent.session_options():
+        # SECURITY: what a run may use is what its agent has when it begins, not what the session of an earlier one was given.
+        if not run.options.reset:
+            raise ConfigurationError(
+                f"executor_type, executor_kwargs or additional_authorized_imports of {run.label} changed since its last run, "
+                "whose session cannot have them: reset=True opens one"
+            )
+        run.session.close()
+        run.session = None
     if (
         run.session is not None
         and run.options.reset

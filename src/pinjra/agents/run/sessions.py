@@ -26,14 +26,16 @@ class RunSession:
 
     Args:
         owned: Made for the agent, which then closes it.
+        made_with: What the agent was given for it.
 
     Attributes:
         is_fresh: No run has used it yet: what its owner put there is meant to stay.
     """
 
-    def __init__(self, executor: PythonExecutor, *, owned: bool) -> None:
+    def __init__(self, executor: PythonExecutor, *, owned: bool, made_with: object = None) -> None:
         self.executor = executor
         self.owned = owned
+        self.made_with = made_with
         self.is_fresh = False
         with _NAMING:
             self._lock = None if owned else _TURNS.setdefault(executor, threading.Lock())

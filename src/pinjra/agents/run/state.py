@@ -103,6 +103,10 @@ class AgentSpec(ABC):
         """Return how memory is shown to the model."""
         return MessageForm()
 
+    def session_options(self) -> object:
+        """Return what sessions are opened with now."""
+        return None
+
     def open_session(self) -> RunSession | None:
         """Return a fresh executor session; None for an agent that runs no code."""
         return None
