@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -135,3 +136,30 @@ def test_what_a_box_is_given_is_what_its_agent_has_when_a_run_begins(tmp_path: P
         assert agent.run("x") == "no numpy"
         agent.executor_kwargs["mounts"]["data"] = str(tmp_path)
         assert agent.run("x") == "of the host"
+
+
+def test_a_call_that_an_earlier_run_gave_up_is_waited_for(code_agent: Make) -> None:
+    running: list[int] = []
+    most: list[int] = []
+
+    @tool(seconds=0.2)
+    def slow(number: int) -> int:
+        """Take long.
+
+        Args:
+            number: Any.
+        """
+        running.append(number)
+        most.append(len(running))
+        time.sleep(1)
+        running.pop()
+        return number
+
+    code = "try: slow(1)\nexcept TimeoutError: pass\nfinal_answer(1)"
+    agent = code_agent(code, code, tools=[slow])
+    agent.run("x")
+    agent.run("x", reset=False)
+    deadline = time.monotonic() + 300
+    while running and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert set(most) == {1}

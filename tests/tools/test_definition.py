@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
+from pinjra.core.calls import describe
 from pinjra.core.errors import ConfigurationError
 from pinjra.tools.base import Tool, tool
 
@@ -126,6 +128,9 @@ def test_a_bad_function_is_refused_with_what_to_fix(function: Any, said: str) ->
         ),
         ({"examples": "echo(1)"}, "tool 'echo': examples is 'echo(1)'; make it a list of texts"),
         ({"examples": [1]}, "tool 'echo': examples is [1]; make it a list of texts"),
+        ({"methods": "query"}, "tool 'echo': methods is 'query'; make it a list of names of methods"),
+        ({"methods": 5}, "tool 'echo': methods is 5; make it a list of names of methods"),
+        ({"seconds": True}, "tool 'echo': seconds is True; set a number above 0, or None for no limit"),
         ({"seconds": 0}, "tool 'echo': seconds is 0; set a number above 0, or None for no limit"),
         ({"seconds": "5"}, "tool 'echo': seconds is '5'; set a number above 0, or None for no limit"),
         ({"seconds": 1e30}, "tool 'echo': seconds is 1e+30; set a number above 0, or None for no limit"),
@@ -154,3 +159,35 @@ def test_a_hint_that_is_no_type_is_refused_with_what_to_write() -> None:
         ConfigurationError, match=r"'key': the type hint <function .* is no type; write a class, Lit"
     ):
         tool(odd_hint)
+
+
+@pytest.mark.parametrize(
+    "options", [{"methods": "query"}, {"methods": None}, {"examples": 5}, {"seconds": True}]
+)
+def test_a_bad_option_of_a_function_is_refused_as_a_bad_class_is(options: dict[str, Any]) -> None:
+    def echo(text: str) -> str:
+        """Give it back.
+
+        Args:
+            text: Any.
+        """
+        return text
+
+    (name,) = options
+    with pytest.raises(ConfigurationError, match=f"tool 'echo': {name} is "):
+        tool(**options)(echo)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("seconds", -1), ("seconds", True), ("seconds", "5"), ("concurrent", "no"), ("check_arguments", 5)],
+)
+def test_a_bad_attribute_of_a_function_is_refused_and_one_of_somebody_elses_is_not(
+    name: str, value: object
+) -> None:
+    def echo() -> None: ...
+
+    setattr(echo, name, value)
+    with pytest.raises(ConfigurationError, match=f"tool 'echo': {name} is "):
+        describe("echo", echo)
+    assert describe("echo", Mock()).seconds is None

@@ -194,7 +194,9 @@ class Agent(AgentSpec, Savable, metaclass=CheckedConstructor):
             cast("Mapping[str, object] | None", prompt_templates), self._template_name()
         )
         self.max_steps = check_count("max_steps", max_steps)
-        self.planning_interval = planning_interval and check_count("planning_interval", planning_interval)
+        self.planning_interval = (
+            None if planning_interval is None else check_count("planning_interval", planning_interval)
+        )
         self.vote = check_count("vote", vote)
         self.verbosity_level = int(verbosity_level)
         self.step_callbacks = callback_pairs(step_callbacks)
@@ -207,7 +209,8 @@ class Agent(AgentSpec, Savable, metaclass=CheckedConstructor):
         self.audit = audit if audit is None or isinstance(audit, AuditLog) else AuditLog(audit)
         self.compaction = compaction
         self.keep_memory = keep_memory
-        self.max_print_outputs_length = max_print_outputs_length or DEFAULT_LENGTH
+        length = DEFAULT_LENGTH if max_print_outputs_length is None else max_print_outputs_length
+        self.max_print_outputs_length = check_count("max_print_outputs_length", length)
         self.state: dict[str, object] = {}
         self._set_up()
 

@@ -90,7 +90,7 @@ class CodeAgent(Agent):
         self.executor_kwargs = dict(executor_kwargs or {})
         self.executor = executor
         if executor is None:
-            self.executor_type = executor_type or default_executor()
+            self.executor_type = default_executor() if executor_type is None else executor_type
             # An unknown name or parameter, or a missing SDK, is told now, not in the first run.
             cls = executor_class(self.executor_type)
             constructor_parameters(cls).check(cls.__name__, (), self.executor_kwargs)

@@ -11,6 +11,7 @@ from itertools import count
 from typing import Any, ClassVar, NamedTuple, Unpack
 
 from pinjra.agents.agent import Agent, AgentOptions
+from pinjra.agents.arguments import check_count
 from pinjra.agents.errors import AgentError, AgentParsingError, AgentToolCallError, AgentToolExecutionError
 from pinjra.agents.memory.steps import ActionStep
 from pinjra.agents.prompts.examples import IS_IT_KNOWN, call_turns
@@ -65,7 +66,8 @@ class ToolCallingAgent(Agent):
     ) -> None:
         self._runs_python = False
         super().__init__(tools, model, **options)
-        self.max_tool_threads = max_tool_threads or _THREADS
+        threads = _THREADS if max_tool_threads is None else max_tool_threads
+        self.max_tool_threads = check_count("max_tool_threads", threads)
 
     def base_tools(self) -> Sequence[Tool]:
         """Return web search, web pages and Python."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import threading
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -52,6 +53,9 @@ class HostFunction:
         return self.function(*args, **kwargs)
 
 
+_SIMPLE = (int, float, str, bytes)
+
+
 def describe(name: str, function: Callable[..., object]) -> HostFunction:
     """Return what an executor needs to know of any callable: a `Tool`, a managed agent, a function, a bound method.
 
@@ -72,6 +76,15 @@ def describe(name: str, function: Callable[..., object]) -> HostFunction:
     is_async = _is_async(function)
     concurrent = getattr(function, "concurrent", None)
     seconds = getattr(function, "seconds", None)
+    check = getattr(function, "check_arguments", None)
+    # Attributes of other types are none of ours: somebody else's callable may have anything by these names.
+    if isinstance(seconds, _SIMPLE) and not is_time_limit(seconds):
+        wanted = f"seconds is {seconds!r:.200}; set a number above 0, or None for no limit"
+        raise ConfigurationError(f"tool {name!r}: {wanted}")
+    if isinstance(concurrent, _SIMPLE) and not isinstance(concurrent, bool):
+        raise ConfigurationError(f"tool {name!r}: concurrent is {concurrent!r:.200}; set True, False or None")
+    if check is not None and not callable(check):
+        raise ConfigurationError(f"tool {name!r}: check_arguments is {check!r:.200}; make it a function")
     return HostFunction(
         name=name,
         function=function,
@@ -80,8 +93,14 @@ def describe(name: str, function: Callable[..., object]) -> HostFunction:
         doc=documentation(function)[:2000],
         methods=_methods(function),
         seconds=float(seconds) if isinstance(seconds, (int, float)) else None,
-        check=getattr(function, "check_arguments", None) or partial(call_signature(function).check, name),
+        check=check or partial(call_signature(function).check, name),
     )
+
+
+def is_time_limit(seconds: object) -> bool:
+    """Return whether a tool's `seconds` is None, for no limit, or a time above 0 that can be waited for."""
+    is_number = isinstance(seconds, (int, float)) and not isinstance(seconds, bool)
+    return seconds is None or (is_number and bool(0 < seconds < threading.TIMEOUT_MAX))  # type: ignore[operator]
 
 
 def _methods(function: Callable[..., object]) -> tuple[str, ...]:

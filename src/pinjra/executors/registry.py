@@ -108,7 +108,7 @@ def create_executor(
         StartupFailed: The sandbox did not come up (the host's or provider's fault).
     """
     options = dict(executor_kwargs or {})
-    cls = executor_class(name or default_executor())
+    cls = executor_class(default_executor() if name is None else name)
     constructor_parameters(cls).check(cls.__name__, (), options)
     further = cast("Iterable[str]", options.pop("additional_authorized_imports", ()))
     return cls([*additional_authorized_imports, *further], **options)  # type: ignore[call-arg]  # of its own
@@ -152,7 +152,7 @@ def sandbox(
         ExecutorUnavailable: This machine cannot give it; the message names what is missing and the choices.
         StartupFailed: The sandbox did not come up (the host's or provider's fault).
     """
-    name = name or default_executor()
+    name = default_executor() if name is None else name
     known = constructor_parameters(executor_class(name))
     # those of other packages may not know it
     files = () if "files" in known.kinds else options.pop("files", ())

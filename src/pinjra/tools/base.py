@@ -13,7 +13,7 @@ from pathlib import Path
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypedDict, Unpack, overload
 
-from pinjra.core.calls import documentation
+from pinjra.core.calls import documentation, is_time_limit
 from pinjra.core.errors import ConfigurationError, ToolRefused
 from pinjra.core.nearest import nearest
 from pinjra.tools.check import make_checker
@@ -279,14 +279,12 @@ class Tool(Described, metaclass=_Checked):
             raise self._wrong(f"output_type {self.output_type!r} must be one of {', '.join(ALL_TYPES)}")
         if self.output_schema is not None and not isinstance(self.output_schema, dict):
             raise self._wrong("output_schema must be a dict (a JSON schema) or None")
-        if isinstance(self.methods, str) or not all(
-            isinstance(each, str) and each.isidentifier() for each in self.methods
-        ):
+        if not _are_texts(self.methods) or not all(each.isidentifier() for each in self.methods):
             raise self._wrong(f"methods is {self.methods!r}; make it a list of names of methods")
-        if isinstance(self.examples, str) or not all(isinstance(each, str) for each in self.examples):
+        if not _are_texts(self.examples):
             raise self._wrong(f"examples is {self.examples!r}; make it a list of texts")
-        is_time = isinstance(self.seconds, (int, float)) and 0 < self.seconds < threading.TIMEOUT_MAX
-        if self.seconds is not None and not is_time:
+        self.methods, self.examples = tuple(self.methods), tuple(self.examples)
+        if not is_time_limit(self.seconds):
             raise self._wrong(f"seconds is {self.seconds!r}; set a number above 0, or None for no limit")
         if self.concurrent is not None and not isinstance(self.concurrent, bool):
             raise self._wrong(
@@ -360,8 +358,8 @@ class FunctionTool(Tool, Generic[P, R]):
         self.description = description or said.description
         self.seconds = seconds
         self.concurrent = concurrent
-        self.examples = tuple(examples)
-        self.methods = tuple(methods)
+        self.examples = examples
+        self.methods = methods
         if not self.description:
             raise self._wrong("it has no description: begin its docstring with what it does and returns")
         hints = type_hints(self.name, function)
@@ -410,3 +408,7 @@ def tool(tool_function: Callable[..., Any] | None = None, **options: Any) -> Any
     if tool_function is None:
         return lambda function: Tool.from_function(function, **options)
     return Tool.from_function(tool_function, **options)
+
+
+def _are_texts(values: object) -> bool:
+    return isinstance(values, (list, tuple, set, frozenset)) and all(isinstance(each, str) for each in values)

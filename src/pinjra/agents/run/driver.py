@@ -224,6 +224,7 @@ def _open(run: Run) -> None:
         run.session = run.agent.open_session()
     if run.session is not None:
         run.session.is_fresh = False
+        run.turns = run.session.turns(run.callables)
         _check_not_used_above(run)
 
 

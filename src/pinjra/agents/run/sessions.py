@@ -40,6 +40,7 @@ class RunSession:
         with _NAMING:
             self._lock = None if owned else _TURNS.setdefault(executor, threading.Lock())
         self._granted: set[str] = set()
+        self._turns: dict[str, tuple[object, threading.Lock]] = {}
 
     async def acquire(self, waits: Waits) -> None:
         """Wait until no other run uses a given executor."""
@@ -51,6 +52,15 @@ class RunSession:
         self.executor.on_output = None
         if self._lock is not None:
             self._lock.release()
+
+    def turns(self, callables: Mapping[str, object]) -> dict[str, threading.Lock]:
+        """Return which calls of a tool, by its name, wait for each other: also for one of an earlier run that was given up."""
+        before = self._turns
+        self._turns = {
+            name: before[name] if name in before and before[name][0] is each else (each, threading.Lock())
+            for name, each in callables.items()
+        }
+        return {name: lock for name, (_each, lock) in self._turns.items()}
 
     def grant(self, functions: Mapping[str, HostFunction]) -> None:
         """Let code call these and nothing that an earlier run of this session was granted."""
