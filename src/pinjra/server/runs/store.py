@@ -178,7 +178,7 @@ class AgentRuns:
         agent = await self._agent(tenant, record)
         branch = await self._opened(tenant, record, agent, source.fork)
         assert branch.held is not None  # noqa: S101 (a source is a code agent's)
-        session = RunSession(branch.held.executor, owned=True)
+        session = RunSession(branch.held.executor, owned=True, made_with=agent.session_options())
         session.is_fresh = True
         agent.last_runs.keep(LastRun(before, session), continued=False)
         agent.planning_interval = None  # the plan stands in the steps before
