@@ -6,10 +6,11 @@ import os
 import shutil
 import subprocess
 import sys
-import zipfile
 from pathlib import Path
 
 import pytest
+
+from escapes.wheels_that_would_be_built import wheel
 
 TRY = Path(__file__).parents[2] / "scripts" / "try"
 
@@ -94,16 +95,6 @@ def test_without_a_package_index_it_says_what_to_check(tmp_path):
     assert "Traceback" not in done.stderr
 
 
-def a_wheel(folder, name):
-    """Return the path of a small package, as an index gives it."""
-    info = f"{name}-1.0.dist-info"
-    with zipfile.ZipFile(folder / f"{name}-1.0-py3-none-any.whl", "w") as wheel:
-        wheel.writestr(f"{name}.py", "")
-        wheel.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
-        wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
-        wheel.writestr(f"{info}/RECORD", "")
-
-
 @pytest.mark.parametrize(
     "where, is_known",
     [
@@ -122,7 +113,7 @@ def test_packages_come_from_where_pip_is_set_to_look(where, is_known, tmp_path):
     (tmp_path / ".venv/bin/uv").symlink_to(uv)
     (tmp_path / "simple/ours").mkdir(parents=True)
     (tmp_path / "nothing").mkdir()
-    a_wheel(tmp_path / "simple/ours", "ours")
+    wheel(tmp_path / "simple/ours", "ours")
     link = "ours-1.0-py3-none-any.whl"
     (tmp_path / "simple/ours/index.html").write_text(f'<a href="{link}">{link}</a>')
     subprocess.run([sys.executable, "-m", "venv", tmp_path / "into"], check=True, timeout=120)

@@ -311,11 +311,17 @@ class ToolCalls:
                     self._turns[each.turn].append(each)
                     return
                 self._turns[each.turn] = deque()
-            if self._threads >= MOST_THREADS:
-                self._backlog.append(each)
-                return
-            self._threads += 1
-        self._launch(each)
+            has_thread = self._has_thread(each)
+        if has_thread:
+            self._launch(each)
+
+    def _has_thread(self, each: _Open) -> bool:
+        """Count one thread more for a call; where there are too many it waits for one."""
+        if self._threads >= MOST_THREADS:
+            self._backlog.append(each)
+            return False
+        self._threads += 1
+        return True
 
     def _launch(self, first: _Open) -> None:
         """Carry out a call where it belongs; where that is no more, the next one."""
@@ -397,13 +403,9 @@ class ToolCalls:
         """Give the turn of a call without a thread to the one that waits for it."""
         with self._lock:
             following = self._end_turn(turn)
-            if following is None:
-                return
-            if self._threads >= MOST_THREADS:
-                self._backlog.append(following)
-                return
-            self._threads += 1
-        self._launch(following)
+            has_thread = following is not None and self._has_thread(following)
+        if following is not None and has_thread:
+            self._launch(following)
 
     def _finish(self, each: _Open, answer: Answer | None) -> None:
         with each.lock:

@@ -138,9 +138,8 @@ class Lifecycle:
         printed = 0 if self._output.deadline else reads
         heard = reads if self._is_heard else 0
         masks = dict.fromkeys(self._output.fds, printed)
-        if (
-            self._closed_deadline is None
-        ):  # else there is nothing to wait for, and the end is told without an end
+        # Where it is closed there is nothing to wait for, and its end would be told again and again.
+        if self._closed_deadline is None:
             masks[guest.out.fd] = heard | select.POLLOUT if guest.out.size else heard
         return masks
 
